@@ -1,0 +1,66 @@
+"""The one loader of YAML: a file, what it extends and what the command sets become one checked, sourced config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simulator import data as folders
+from simulator.config.check import validate
+from simulator.config.figures import ROLES
+from simulator.config.read import Mark, Node, Source
+from simulator.config.resolve import resolve
+
+__all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "validate"]
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Plain data, its figures folded to their values, and for each key path where it was written and its source."""
+
+    file: Path
+    data: dict[str, Any]
+    marks: Mapping[KeyPath, Mark]
+    sources: Mapping[KeyPath, Source]
+
+    def source(self, *path: str | int) -> Source | None:
+        """The source of the figure at `path`: its own, else that of the nearest mapping around it in its file."""
+        known = next((path[:end] for end in range(len(path), -1, -1) if path[:end] in self.marks), ())
+        return self.sources.get(known)
+
+    @cached_property
+    def hash(self) -> str:
+        """The SHA-256 of the resolved data as canonical JSON: equal for equal data, whatever the files it came from."""
+        from hashlib import sha256
+
+        canonical = json.dumps(self.data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return sha256(canonical.encode()).hexdigest()
+
+
+def load(name_or_path: str | Path, folder: str, overrides: Sequence[str] = ()) -> Config:
+    """The config of that name in `folder`, or in that file, with what it extends and with `overrides` applied.
+
+    An override is ``path.to.key=value``, as after ``--set``. Raises `ConfigError` with file, line and key path.
+    """
+    file = folders.find(name_or_path, folder)
+    marks: dict[KeyPath, Mark] = {}
+    sources: dict[KeyPath, Source] = {}
+    data = _plain(resolve(file, folder, overrides), (), marks, sources)
+    return Config(file, data, marks, sources)
+
+
+def _plain(node: Node, path: KeyPath, marks: dict[KeyPath, Mark], sources: dict[KeyPath, Source]) -> Any:
+    marks[path] = node.mark
+    if node.source:
+        sources[path] = node.source
+    if isinstance(node.value, dict):
+        return {key: _plain(child, (*path, key), marks, sources) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [_plain(item, (*path, index), marks, sources) for index, item in enumerate(node.value)]
+    return node.value

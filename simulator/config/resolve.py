@@ -1,0 +1,138 @@
+"""A file with what it extends, and with what the command line sets: one tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from os.path import isfile
+from pathlib import Path
+
+from simulator import data
+from simulator.config.figures import fold
+from simulator.config.read import Node, Source, parse, read
+from simulator.errors import ConfigError, described, nearest, one_of
+
+SCHEMA = 1
+"""The newest form of the files that this program reads."""
+
+OPTION = Path("--set")
+"""The file, in messages and marks, of what an override says."""
+
+_KEY = r'"[^"]*"|[^".=]+'
+_OVERRIDE = re.compile(rf"\s*((?:{_KEY})(?:\.(?:{_KEY}))*)=(.*)", re.DOTALL)
+
+
+def resolve(file: Path, folder: str, overrides: Sequence[str]) -> Node:
+    """The mapping in `file`, over what it extends (by name in `folder`), under `overrides` (path.to.key=value)."""
+    tree = _extended(file, folder, ())
+    for override in overrides:
+        tree = _overridden(tree, override)
+    return tree
+
+
+def merge(base: Node, over: Node) -> Node:
+    """`over` laid on `base`: mappings merge key by key, a null takes its key away, all else replaces."""
+    if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
+        return over
+    merged = dict(base.value)
+    for key, node in over.value.items():
+        if key not in merged:
+            merged[key] = node
+        elif node.value is None:
+            del merged[key]
+        else:
+            merged[key] = merge(merged[key], node)
+    return Node(merged, over.mark, over.source or base.source)
+
+
+def _extended(file: Path, folder: str, chain: tuple[Path, ...]) -> Node:
+    tree = read(file)
+    if not isinstance(tree.value, dict):
+        found = described(tree.value)
+        raise ConfigError(file=file, line=tree.mark.line, found=found, expected="a mapping at the top of the file")
+    mapping = dict(tree.value)
+    _check_schema(mapping.pop("schema", None))
+    extends = mapping.pop("extends", None)
+    folded = fold(replace(tree, value=mapping))
+    if extends is None:
+        return folded
+    base = _base(extends, folder)
+    chain = (*chain, file.resolve())
+    if base.resolve() in chain:
+        circle = " -> ".join(link.stem for link in (*chain, base))
+        raise _at(extends, "extends", message=f"extends itself: {circle}")
+    return merge(_extended(base, folder, chain), folded)
+
+
+def _check_schema(schema: Node | None) -> None:
+    if schema is None or (type(schema.value) is int and 1 <= schema.value <= SCHEMA):
+        return
+    newer = isinstance(schema.value, int) and schema.value > SCHEMA
+    message = "this file needs a newer tiersim" if newer else ""
+    raise _at(schema, "schema", message=message, found=described(schema.value), expected=f"schema {SCHEMA}")
+
+
+def _base(extends: Node, folder: str) -> Path:
+    """The file that `extends` means: beside its own file, as a path or less `.yaml`, else one of ours by name."""
+    name, file = extends.value, extends.mark.file
+    if not isinstance(name, str) or not name:
+        raise _at(extends, "extends", found=described(name), expected="the name of a file")
+    for beside in (file.parent / name, file.parent / f"{name}.yaml"):
+        if isfile(beside) and beside.resolve() != file.resolve():  # ours may be extended under its own name
+            return beside
+    try:
+        return data.find(name, folder)
+    except ConfigError as error:
+        raise _at(
+            extends, "extends", message=error.message, found=error.found, expected=error.expected, nearest=error.nearest
+        ) from None
+
+
+def _overridden(tree: Node, override: str) -> Node:
+    match = _OVERRIDE.fullmatch(override)
+    if match is None:
+        raise ConfigError(file=OPTION, found=described(override), expected="path.to.key=value")
+    path = [key.strip().strip('"') for key in re.findall(_KEY, match[1])]
+    value = fold(parse(match[2], OPTION, lines=False), Source(str(OPTION), "assumption"))
+    return _with(tree, path, 0, value)
+
+
+def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
+    """`node` with `value` at `path`, of which `depth` keys lie above `node`."""
+    if depth == len(path):
+        return merge(node, value)
+    key, here, last = path[depth], path[: depth + 1], depth + 1 == len(path)
+    if isinstance(node.value, list):
+        if not (key.isdecimal() and int(key) < len(node.value)):
+            expected = f"an index from 0 to {len(node.value) - 1}" if node.value else "no key: the list is empty"
+            raise ConfigError(file=OPTION, path=here, found=described(key), expected=expected)
+        items = list(node.value)
+        items[int(key)] = _with(items[int(key)], path, depth + 1, value)
+        return replace(node, value=items)
+    if not isinstance(node.value, dict):
+        found = f"{described(node.value)} at {'.'.join(path[:depth])}"
+        raise ConfigError(file=OPTION, path=here, found=found, expected="a mapping there")
+    if key not in node.value and not last:
+        there = list(node.value)
+        raise ConfigError("unknown key", file=OPTION, path=here, expected=one_of(there), nearest=nearest(key, there))
+    inside = dict(node.value)
+    if last and value.value is None:
+        inside.pop(key, None)
+    else:
+        inside[key] = _with(inside[key], path, depth + 1, value) if key in inside else value
+    return replace(node, value=inside)
+
+
+def _at(
+    node: Node,
+    path: str,
+    *,
+    message: str = "",
+    found: object = None,
+    expected: str | None = None,
+    nearest: str | None = None,
+) -> ConfigError:
+    return ConfigError(
+        message, file=node.mark.file, line=node.mark.line, path=path, found=found, expected=expected, nearest=nearest
+    )

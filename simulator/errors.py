@@ -1,0 +1,108 @@
+"""What a user got wrong, said so that the user can put it right: the command prints the text and exits with 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+class TiersimError(Exception):
+    """A user's mistake, or a design that cannot work; never a fault of the program."""
+
+
+class ConfigError(TiersimError):
+    """Something in a file or an option is wrong.
+
+    Its text is ``file:line: key.path: message: found X, expected Y; did you mean 'Z'?``, less the parts not given.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file: Path | str | None = None,
+        line: int | None = None,
+        path: str | Sequence[str | int] | None = None,
+        found: object = None,
+        expected: str | None = None,
+        nearest: str | None = None,
+    ) -> None:
+        self.message = message
+        self.file = file
+        self.line = line
+        self.path = path
+        self.found = found
+        self.expected = expected
+        self.nearest = nearest
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = _short(self.file) + (f":{self.line}" if self.file and self.line else "")
+        path = self.path if isinstance(self.path, str) else dotted(self.path or ())
+        found = "" if self.found is None else f"found {self.found}"
+        expected = f"expected {self.expected}" if self.expected else ""
+        said = ", ".join(filter(None, (found, expected)))
+        text = ": ".join(filter(None, (place, path, self.message, said)))
+        return text + (f"; did you mean '{self.nearest}'?" if self.nearest else "")
+
+
+class UnitError(ConfigError):
+    """Not a number, or a number in the wrong unit."""
+
+
+class CapacityError(TiersimError):
+    """Something does not fit: the bytes `needed`, the bytes `there`, and what would make it fit."""
+
+    def __init__(self, what: str, *, needed: float, there: float, remedy: str) -> None:
+        self.what = what
+        self.needed = needed
+        self.there = there
+        self.remedy = remedy
+        super().__init__(f"{what}: needs {_bytes(needed)}, there are {_bytes(there)}; {remedy}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that a person who typed `name` most likely meant; None if none is close."""
+    import difflib
+
+    by_folded = {candidate.casefold(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def one_of(names: Iterable[str]) -> str:
+    """The names to choose from, as a message says what it expected."""
+    there = list(names)
+    return f"one of {', '.join(there)}" if len(there) > 1 else f"'{there[0]}'" if there else "none: there are no names"
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A key path as a user types it: ``tiers.hbm.bandwidth``; a name with a dot in it is quoted."""
+    return ".".join(f'"{key}"' if isinstance(key, str) and "." in key else str(key) for key in path)
+
+
+def described(value: object) -> str:
+    """What was found, in a few words: text in quotes, a number as it is, a mapping or a list by its kind."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _short(file: Path | str | None) -> str:
+    """The path from here, where the file lies below the current folder."""
+    if isinstance(file, Path) and file.is_absolute() and file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
+    return str(file or "")
+
+
+def _bytes(count: float) -> str:
+    """Decimal gigabytes for the eye, and every byte where they are whole: a design may miss by one."""
+    exact = f"{count:,.0f} B"
+    return exact if count < 1e6 else f"{count / 1e9:,.4g} GB ({exact})"

@@ -1,0 +1,58 @@
+"""Implementations by kind and name: ours and those of other packages register alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from simulator.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+ENTRY_POINTS = "tiersim.plugins"  # modules that other packages have imported, so that they register
+
+_found: dict[str, dict[str, Any]] = {}
+
+
+def register(kind: str, name: str) -> Callable[[T], T]:
+    """Decorate an implementation of `kind` (`lowering`, `residency`, ...) to be found by `name`.
+
+    Raises:
+        ValueError: the name is taken by another implementation.
+    """
+
+    def add(implementation: T) -> T:
+        known = _found.setdefault(kind, {})
+        if known.setdefault(name, implementation) is not implementation:
+            raise ValueError(f"{kind} '{name}' is registered already, as {known[name]!r}")
+        return implementation
+
+    return add
+
+
+def registered(kind: str, name: str) -> Any:
+    """The implementation of `kind` by `name`; those of other packages are loaded if ours have none.
+
+    Raises:
+        ConfigError: nobody registered it; names those that are there.
+    """
+    if name not in _found.get(kind, {}):
+        _load_plugins()
+    known = _found.get(kind, {})
+    if name not in known:
+        expected = "one of " + ", ".join(sorted(known))
+        raise ConfigError(f"no such {kind}", found=name, expected=expected, nearest=nearest(name, known))
+    return known[name]
+
+
+def names(kind: str) -> list[str]:
+    """The names registered for a kind."""
+    _load_plugins()
+    return sorted(_found.get(kind, {}))
+
+
+def _load_plugins() -> None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=ENTRY_POINTS):
+        point.load()
