@@ -1,0 +1,53 @@
+"""An activity: demands on resources, and a latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simulator.core.resource import Quantity, Resource
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """A kernel, a copy, a read or a collective. Alone it takes `latency + max_r(demand_r / capacity_r)`.
+
+    Attributes:
+        name: what it is, for reports.
+        demand: units of each resource (bytes, engine-seconds), real ones: efficiency belongs to the resource.
+        latency: seconds, spent first; uses nothing.
+        weight: its priority where it shares a resource: a double weight is slowed down half as much.
+
+    Raises:
+        ValueError: a demand, latency or weight that is negative or not a number.
+    """
+
+    name: str
+    demand: Mapping[Resource, Quantity] = field(default_factory=dict)
+    latency: Quantity = 0.0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for what, value in (("latency", self.latency), *((r.name, d) for r, d in self.demand.items())):
+            if not (value >= 0 if isinstance(value, float | int) else np.all(value >= 0)):
+                raise ValueError(f"activity {self.name}: {what} must be 0 or more, found {value}")
+        if not self.weight > 0:
+            raise ValueError(f"activity {self.name}: weight must be positive, found {self.weight}")
+
+    def seconds(self) -> dict[Resource, Any]:
+        """Seconds that each resource is busy with it."""
+        return {resource: resource.seconds(demand) for resource, demand in self.demand.items()}
+
+    @cached_property
+    def alone(self) -> float:
+        """Seconds that it takes on an idle machine once its latency is spent: `max_r(demand_r / capacity_r)`."""
+        return float(max(self.seconds().values(), default=0.0))
+
+    @cached_property
+    def shares(self) -> tuple[tuple[Resource, float], ...]:
+        """The share in (0, 1] of each resource that it takes while it runs at the speed that it has alone."""
+        return tuple((resource, float(busy) / self.alone) for resource, busy in self.seconds().items() if busy > 0)

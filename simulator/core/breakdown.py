@@ -1,0 +1,56 @@
+"""Where the time and the energy of a plan go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.core.activity import Activity
+from simulator.core.closed_form import durations
+from simulator.core.plan import Plan
+from simulator.core.resource import Quantity, Resource
+
+LATENCY = "latency"
+
+
+@dataclass(frozen=True)
+class Part:
+    """An activity in a plan: it runs `times` times, `time` seconds each; `bound_by` is None for latency alone."""
+
+    activity: Activity
+    times: int
+    time: float
+    bound_by: Resource | None
+
+
+def breakdown(plan: Plan) -> list[Part]:
+    """Each activity with the resource that binds it: the one with the most busy seconds.
+
+    For scalar plans; steps that run at once are listed one by one, so that the parts may add up to more than the plan.
+    """
+    parts = []
+    for activity, times, time in durations(plan):
+        busy = activity.seconds()
+        bound_by = max(busy, key=lambda resource: float(busy[resource]), default=None)
+        parts.append(Part(activity, times, float(time), bound_by))
+    return parts
+
+
+def binding(plan: Plan) -> dict[str, float]:
+    """Seconds during which each resource binds, and of latency; the longest first."""
+    seconds: dict[str, float] = {}
+    for part in breakdown(plan):
+        latency = float(part.activity.latency)
+        for name, time in ((part.bound_by.name if part.bound_by else LATENCY, part.time - latency), (LATENCY, latency)):
+            seconds[name] = seconds.get(name, 0.0) + time * part.times
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def dynamic_energy(plan: Plan) -> dict[Resource, Quantity | None]:
+    """Joules by resource, over all its copies: `demand * energy * count`; None where the machine gives no energy."""
+    return {
+        resource: None if resource.energy is None else demand * resource.energy * resource.count
+        for resource, demand in plan.demand().items()
+        if np.any(np.asarray(demand) > 0)
+    }

@@ -1,0 +1,136 @@
+"""The closed form: how long a plan takes, for one machine or for a million design points at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.core.activity import Activity
+from simulator.core.plan import Plan
+from simulator.core.resource import Curve, Quantity, Resource
+
+CHUNK = 8192  # design points at a time: the working set of a plan stays in the L2 cache
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds, and whether they are exact or a lower bound (parallel branches meet on a resource)."""
+
+    time: Quantity
+    exact: bool
+
+
+def closed_form(plan: Plan) -> Timing:
+    """Time of a plan: its longest path, each activity at `latency + max_r(demand_r / (efficiency_r capacity_r))`.
+
+    Exact where steps that may run at once share no resource. Elsewhere a lower bound: the larger of the longest path
+    and the busy seconds of each resource. Capacities, demands, efficiencies and latencies may be arrays of one length
+    n, one element a design point; the time then has the shape (n,).
+    """
+    exact = _is_exact(plan)
+    points = _points(plan)
+    if points is None:
+        return Timing(float(_bound(plan, exact, slice(None))), exact)
+    time = np.empty(points)
+    for start in range(0, points, CHUNK):
+        cut = slice(start, start + CHUNK)
+        time[cut] = _bound(plan, exact, cut)
+    return Timing(time, exact)
+
+
+def durations(plan: Plan) -> list[tuple[Activity, int, Any]]:
+    """Each activity, how often it runs, and the seconds that it takes alone."""
+    rates: dict[Resource, Any] = {}
+    return [(activity, times, _alone(activity, slice(None), rates)) for activity, times in plan.activities()]
+
+
+def _points(plan: Plan) -> int | None:
+    sizes = set()
+    for activity, _ in plan.activities():
+        parts = [activity.latency, *activity.demand.values()]
+        parts += [part for r in activity.demand for part in (r.capacity, r.efficiency) if not isinstance(part, Curve)]
+        sizes |= {part.size for part in parts if isinstance(part, np.ndarray) and part.ndim}
+    if len(sizes) > 1:
+        raise ValueError(f"plan {plan.name}: arrays of different numbers of design points: {sorted(sizes)}")
+    return sizes.pop() if sizes else None
+
+
+def _bound(plan: Plan, exact: bool, cut: slice) -> Any:
+    rates: dict[Resource, Any] = {}
+    time = _longest_path(plan, cut, rates)
+    if not exact:
+        for busy in _busy(plan, cut, rates).values():
+            time = np.maximum(time, busy)
+    return time
+
+
+def _longest_path(plan: Plan, cut: slice, rates: dict[Resource, Any]) -> Any:
+    ends: list[Any] = []
+    for work, after, repeat in plan.steps:
+        once = _longest_path(work, cut, rates) if isinstance(work, Plan) else _alone(work, cut, rates)
+        took = once * repeat if repeat > 1 else once
+        ends.append(took + _largest([ends[i] for i in after]) if after else took)
+    last = set(range(len(ends))) - {i for step in plan.steps for i in step.after}
+    return _largest([ends[i] for i in sorted(last)])
+
+
+def _alone(activity: Activity, cut: slice, rates: dict[Resource, Any]) -> Any:
+    """`latency + max_r(demand_r / rate_r)`; scalars are gathered before any array is touched."""
+    busy = [_seconds(resource, demand, cut, rates) for resource, demand in activity.demand.items()]
+    return _largest(busy) + _cut(activity.latency, cut)
+
+
+def _seconds(resource: Resource, demand: Quantity, cut: slice, rates: dict[Resource, Any]) -> Any:
+    if isinstance(resource.efficiency, Curve):
+        demand = _cut(demand, cut)
+        return demand / (resource.efficiency.at(demand) * _cut(resource.capacity, cut))
+    if resource not in rates:
+        rates[resource] = 1.0 / (_cut(resource.efficiency, cut) * _cut(resource.capacity, cut))
+    return _cut(demand, cut) * rates[resource]
+
+
+def _busy(plan: Plan, cut: slice, rates: dict[Resource, Any]) -> dict[Resource, Any]:
+    busy: dict[Resource, Any] = {}
+    for activity, times in plan.activities():
+        for resource, demand in activity.demand.items():
+            busy[resource] = busy.get(resource, 0.0) + times * _seconds(resource, demand, cut, rates)
+    return busy
+
+
+def _largest(values: list[Any]) -> Any:
+    scalar = max((v for v in values if not isinstance(v, np.ndarray)), default=0.0)
+    arrays = [v for v in values if isinstance(v, np.ndarray)]
+    if not arrays:
+        return scalar
+    largest = np.maximum(arrays[0], scalar) if scalar > 0 else arrays[0]
+    for array in arrays[1:]:
+        largest = np.maximum(largest, array)
+    return largest
+
+
+def _cut(value: Any, cut: slice) -> Any:
+    return value[cut] if isinstance(value, np.ndarray) and value.ndim else value
+
+
+def _is_exact(plan: Plan) -> bool:
+    """Whether no two steps that may run at once use the same resource.
+
+    Steps stand in topological order, so the users of a resource are all ordered if each comes before the next one.
+    """
+    before: list[int] = []  # bit i of before[j]: step i ends before step j starts
+    last_user: dict[Resource, int] = {}
+    for index, (work, after, _) in enumerate(plan.steps):
+        mask = 0
+        for i in after:
+            mask |= before[i] | 1 << i
+        before.append(mask)
+        if isinstance(work, Plan) and not _is_exact(work):
+            return False
+        for resource in work.demand() if isinstance(work, Plan) else work.demand:
+            previous = last_user.get(resource)
+            if previous is not None and not mask >> previous & 1:
+                return False
+            last_user[resource] = index
+    return True

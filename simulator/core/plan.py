@@ -1,0 +1,60 @@
+"""A plan: activities and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from simulator.core.activity import Activity
+from simulator.core.resource import Quantity, Resource
+
+
+class Step(NamedTuple):
+    """One node of a plan: `work`, done `repeat` times in a row once the steps `after` have ended."""
+
+    work: Activity | Plan
+    after: tuple[int, ...]
+    repeat: int
+
+
+@dataclass(eq=False)
+class Plan:
+    """A directed acyclic graph of activities and smaller plans.
+
+    A step names only steps added before it, so the steps stand in a topological order and no cycle can be written.
+    """
+
+    name: str = "plan"
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, work: Activity | Plan, after: Sequence[int] | None = None, repeat: int = 1) -> int:
+        """Add a step and return its index. `after=None`: after the step added last; `()`: at the start.
+
+        Raises:
+            ValueError: an index that is not of an earlier step, or a repeat below 1.
+        """
+        index = len(self.steps)
+        before = tuple(range(max(index - 1, 0), index)) if after is None else tuple(after)
+        if any(not 0 <= i < index for i in before):
+            raise ValueError(f"plan {self.name}: step {index} must come after earlier steps, found {before}")
+        if repeat < 1:
+            raise ValueError(f"plan {self.name}: step {index} must be done at least once, found repeat {repeat}")
+        self.steps.append(Step(work, before, repeat))
+        return index
+
+    def activities(self, times: int = 1) -> Iterator[tuple[Activity, int]]:
+        """Each activity with how often it runs in all, folded repeats multiplied out."""
+        for step in self.steps:
+            if isinstance(step.work, Plan):
+                yield from step.work.activities(times * step.repeat)
+            else:
+                yield step.work, times * step.repeat
+
+    def demand(self) -> dict[Resource, Quantity]:
+        """Total demand on each resource, in its unit."""
+        total: dict[Resource, Quantity] = {}
+        for activity, times in self.activities():
+            for resource, units in activity.demand.items():
+                total[resource] = total.get(resource, 0.0) + units * times
+        return total

@@ -1,0 +1,73 @@
+"""A resource: something shared that has a capacity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A scalar, or an array with one element a design point.
+Quantity: TypeAlias = float | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An achieved fraction that grows with the size of a demand.
+
+    Linear in log(size) between the points, constant beyond the first and the last.
+    `sizes` are in the unit of the demand and rise; `fractions` are in (0, 1].
+    """
+
+    sizes: tuple[float, ...]
+    fractions: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) != len(self.fractions) or not self.sizes:
+            raise ValueError("a curve needs as many sizes as fractions, and at least one")
+        if any(b <= a for a, b in zip((0.0, *self.sizes), self.sizes, strict=False)):
+            raise ValueError("the sizes of a curve must be positive and rise")
+        if not all(0 < f <= 1 for f in self.fractions):
+            raise ValueError("the fractions of a curve must lie in (0, 1]")
+
+    def at(self, size: Quantity) -> Any:
+        return np.interp(np.log(np.maximum(size, self.sizes[0])), np.log(self.sizes), self.fractions)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Resource:
+    """A shared capacity: `capacity` units a second, of which one activity alone achieves `efficiency`.
+
+    A demand of d units keeps the resource busy for `d / (efficiency * capacity)` seconds.
+
+    Attributes:
+        name: `<device>.<tier>`, `<device>.<engine>`, `<a>-><b>`; a limit on one activity is a private resource.
+        capacity: units a second; an engine has 1 engine-second a second; may be an array of design points.
+        unit: what is demanded: `B` (bytes), `s` (engine-seconds, read-seconds), `op`.
+        efficiency: achieved fraction in (0, 1], or a `Curve` over the size of the demand.
+        energy: J a unit; None where the machine gives no figure.
+        count: identical copies that work in lockstep (the demand is that of one copy).
+        slots: how many activities may hold it at once, the rest wait first come first served; None: any number.
+    """
+
+    name: str
+    capacity: Quantity
+    unit: str = "B"
+    efficiency: Quantity | Curve = 1.0
+    energy: Quantity | None = None
+    count: int = 1
+    slots: int | None = None
+
+    def __post_init__(self) -> None:
+        if not np.all(np.asarray(self.capacity) > 0):
+            raise ValueError(f"resource {self.name}: capacity must be positive, found {self.capacity}")
+
+    def rate(self, demand: Quantity) -> Any:
+        """Units a second that a demand of this size achieves alone."""
+        fraction = self.efficiency.at(demand) if isinstance(self.efficiency, Curve) else self.efficiency
+        return fraction * self.capacity
+
+    def seconds(self, demand: Quantity) -> Any:
+        """Seconds at full rate: `demand / (efficiency * capacity)`."""
+        return demand / self.rate(demand)
