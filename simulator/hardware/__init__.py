@@ -1,0 +1,8 @@
+"""What is the machine? Its YAML, and the system of tiers, engines and links that it describes."""
+
+from __future__ import annotations
+
+from simulator.hardware.machine import Device, Engine, Link, Machine, Port, Tier
+from simulator.hardware.system import System, load_system
+
+__all__ = ["Device", "Engine", "Link", "Machine", "Port", "System", "Tier", "load_system"]

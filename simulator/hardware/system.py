@@ -1,0 +1,268 @@
+"""A machine as the rest of the program sees it: a graph of tiers, engines and links, and a list of resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.config import Config, load, validate
+from simulator.core import Quantity, Resource
+from simulator.errors import ConfigError, nearest
+from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
+from simulator.units import Unit
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+RATES = {"B/s", "FLOP/s", "s", "W", "J/B", "J/FLOP", "1"}  # units of what a sweep may vary without a new lowering
+
+
+def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
+    """Read a machine by its name in `hwconfigs/` or by its path; `overrides` are `path.to.key=value`.
+
+    Raises:
+        ConfigError: what is wrong with the file, with its line and key path.
+    """
+    config = load(name, "hwconfigs", overrides)
+    return System(validate(config, Machine), config)
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A machine and where its figures come from."""
+
+    machine: Machine
+    config: Config
+
+    @property
+    def name(self) -> str:
+        return self.machine.name or self.config.file.stem
+
+    def device(self, name: str | None = None) -> tuple[str, Device]:
+        """A device by name; without one, the first (of most machines, the only one)."""
+        devices = self.machine.devices
+        chosen = name or next(iter(devices))
+        if chosen not in devices:
+            raise ConfigError("no such device", found=chosen, expected=_or(devices), nearest=nearest(chosen, devices))
+        return chosen, devices[chosen]
+
+    def with_devices(self, count: int) -> System:
+        """The same machine with `count` of its first device; ConfigError if that is below 1."""
+        if count < 1:
+            raise ConfigError(path="devices", found=count, expected="1 or more")
+        name, device = self.device()
+        devices = {**self.machine.devices, name: device.model_copy(update={"count": count})}
+        return replace(self, machine=self.machine.model_copy(update={"devices": devices}))
+
+    @cached_property
+    def tiers(self) -> dict[str, Tier]:
+        """Every tier by its full name: `<device>.<tier>`, or `<tier>` where it belongs to the node."""
+        inner = {f"{d}.{t}": tier for d, device in self.machine.devices.items() for t, tier in device.tiers.items()}
+        return inner | self.machine.tiers
+
+    @cached_property
+    def engines(self) -> dict[str, Engine]:
+        """Every engine by its full name, `<device>.<engine>`."""
+        return {
+            f"{d}.{e}": engine for d, device in self.machine.devices.items() for e, engine in device.engines.items()
+        }
+
+    @cached_property
+    def _link_keys(self) -> dict[str, tuple[str, ...]]:
+        """Where the YAML describes each direction of each link."""
+        sections: list[tuple[tuple[str, ...], str, dict[str, Link]]] = [((), "", self.machine.links)]
+        sections += [(("devices", d), f"{d}.", device.links) for d, device in self.machine.devices.items()]
+        found: dict[str, tuple[str, ...]] = {}
+        for key, prefix, links in sections:
+            for name in links:
+                a, b = (prefix + end for end in ends(name))
+                for direction in [f"{a}->{b}"] + ([f"{b}->{a}"] if "<->" in name else []):
+                    found[direction] = (*key, "links", name)
+        return found
+
+    @cached_property
+    def links(self) -> dict[str, Link]:
+        """Every direction of every link by its full name, `<a>-><b>`."""
+        found = {}
+        for name, key in self._link_keys.items():
+            inside = self.machine.devices[key[1]] if key[0] == "devices" else self.machine
+            found[name] = inside.links[key[-1]]
+        return found
+
+    def count(self, name: str) -> int:
+        """How many of a part there are in the whole system: nodes x devices."""
+        device = self.machine.devices.get(name.partition(".")[0])
+        return self.machine.nodes * (device.count if device else 1)
+
+    def capacity(self, tier: str) -> float:
+        """Bytes of a tier in the whole system."""
+        return self.tiers[tier].capacity * self.count(tier)
+
+    @cached_property
+    def _resources(self) -> dict[str, Resource]:
+        return {resource.name: resource for resource, _ in self._parts()}
+
+    def key(self, resource: str) -> tuple[str, ...]:
+        """Where the machine's YAML describes a resource: `("devices", "gpu", "tiers", "hbm")`."""
+        return next(key for part, key in self._parts() if part.name == resource)
+
+    @property
+    def resources(self) -> list[Resource]:
+        """The flat list: tiers, engines, ports, links. One of each of a device's: its `count` works in lockstep."""
+        return list(self._resources.values())
+
+    def __getitem__(self, name: str) -> Resource:
+        """A resource by name; ConfigError names the nearest."""
+        if name not in self._resources:
+            raise ConfigError(
+                f"{self.name} has no such resource",
+                found=name,
+                expected=_or(self._resources),
+                nearest=nearest(name, self._resources),
+            )
+        return self._resources[name]
+
+    def _parts(self) -> Iterator[tuple[Resource, tuple[str, ...]]]:
+        """Each resource, and the key path of what it is made from."""
+        for name, tier in self.tiers.items():
+            common: dict[str, Any] = {"efficiency": _fraction(tier.efficiency), "count": self.count(name)}
+            key = self._inside(name, "tiers")
+            yield Resource(name, tier.bandwidth, energy=tier.energy, **common), key
+            if tier.full_duplex:
+                write = tier.bandwidth if tier.write_bandwidth is None else tier.write_bandwidth
+                yield Resource(f"{name}.write", write, energy=tier.energy, **common), key
+        for name, engine in self.engines.items():
+            power = (
+                None if engine.energy_per_flop is None else engine.energy_per_flop * next(iter(engine.peak.values()))
+            )
+            fraction, count = engine.efficiency, self.count(name)
+            key = self._inside(name, "engines")
+            yield Resource(name, 1.0, "s", fraction, energy=power, count=count, slots=engine.slots), key
+            for tier_name, port in engine.reads.items():
+                source = f"{name.partition('.')[0]}.{tier_name}"
+                bandwidth = self.tiers[source].bandwidth if port.bandwidth is None else port.bandwidth
+                through = Resource(
+                    f"{source}->{name}",
+                    bandwidth,
+                    efficiency=_fraction(port.efficiency),
+                    energy=0.0,  # what its bytes cost is the tier's
+                    count=count,
+                )
+                yield through, (*key, "reads", tier_name)
+        for name, link in self.links.items():
+            a, b = name.split("->")
+            alike = a.partition(".")[0] == b.partition(".")[0]  # one a device; else all devices share it
+            joined = Resource(
+                name,
+                link.bandwidth * link.parallel,
+                efficiency=_fraction(link.efficiency),
+                energy=link.energy,
+                count=self.count(a) if alike else self.machine.nodes,
+            )
+            yield joined, self._link_keys[name]
+
+    def _inside(self, name: str, section: str) -> tuple[str, ...]:
+        device, dot, part = name.partition(".")
+        return ("devices", device, section, part) if dot else (section, name)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph[str]:
+        """Tiers, engines and devices as nodes (`kind`), links and ports as edges (`resource`, `latency`)."""
+        import networkx as nx
+
+        graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
+        for name, tier in self.tiers.items():
+            graph.add_node(name, kind=tier.kind)
+        for name, engine in self.engines.items():
+            graph.add_node(name, kind=engine.kind)
+            for tier_name in engine.reads:
+                source = f"{name.partition('.')[0]}.{tier_name}"
+                graph.add_edge(source, name, resource=f"{source}->{name}", latency=self.tiers[source].latency)
+        for name, link in self.links.items():
+            a, b = name.split("->")
+            graph.add_edge(a, b, resource=name, latency=link.latency)
+        return graph
+
+    def route(self, source: str, target: str) -> list[str]:
+        """The nodes of the path of fewest links from one tier to another.
+
+        Raises:
+            ConfigError: a name that the graph lacks, or no path.
+        """
+        import networkx as nx
+
+        for name in (source, target):
+            if name not in self.graph:
+                expected = _or(self.graph.nodes)
+                raise ConfigError(
+                    f"{self.name} has no such part", found=name, expected=expected, nearest=nearest(name, self.graph)
+                )
+        try:
+            path: list[str] = nx.shortest_path(self.graph, source, target)
+        except nx.NetworkXNoPath:
+            raise ConfigError(f"{self.name}: no link leads from {source} to {target}") from None
+        return path
+
+    def at(self, points: Mapping[str, Quantity]) -> System:
+        """The same machine at many design points: each key path gets an array with one element a point.
+
+        Only rates, latencies, energies and efficiencies may vary so; a count or a capacity changes the plan itself.
+
+        Raises:
+            ConfigError: an unknown path, a figure that is no rate, or arrays of different lengths or out of range.
+        """
+        machine = self.machine
+        lengths = {len(np.atleast_1d(values)) for values in points.values()}
+        if len(lengths) > 1:
+            raise ConfigError("design points", found=f"arrays of lengths {sorted(lengths)}", expected="one length")
+        for path, values in points.items():
+            machine = _replaced(machine, path.split("."), np.asarray(values, dtype=float), path)
+        return replace(self, machine=machine)
+
+
+def _replaced(part: Any, keys: list[str], values: Any, path: str) -> Any:
+    """A copy of a part with one figure, found by its keys, replaced by an array."""
+    key, *rest = keys
+    names: Any = part if isinstance(part, dict) else type(part).model_fields
+    if key not in names:
+        raise ConfigError("no such figure", path=path, found=key, expected=_or(names), nearest=nearest(key, names))
+    inner = part[key] if isinstance(part, dict) else getattr(part, key)
+    if (
+        rest
+        and not isinstance(inner, dict | Machine | Device | Tier | Engine | Link)
+        and not hasattr(inner, "model_fields")
+    ):
+        raise ConfigError("no such figure", path=path, found=".".join(keys), expected=f"'{key}' to be the last key")
+    if rest:
+        new = _replaced(inner, rest, values, path)
+    else:
+        if not isinstance(part, dict) and _unit(names[key]) not in RATES:
+            raise ConfigError("cannot vary in one call", path=path, expected="a rate, latency, energy or efficiency")
+        if not np.all(np.isfinite(values) & (values >= 0)):
+            raise ConfigError("design points", path=path, found="a negative or infinite value", expected="0 or more")
+        new = values
+    return {**part, key: new} if isinstance(part, dict) else part.model_copy(update={key: new})
+
+
+def _unit(field: Any) -> str | None:
+    """The SI unit of a model's field; None if it is no figure."""
+    pending = [*field.metadata, field.annotation]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Unit):
+            return part.text
+        pending += [*getattr(part, "__metadata__", ()), *getattr(part, "__args__", ())]
+    return None
+
+
+def _fraction(efficiency: Any) -> Any:
+    return efficiency.curve() if isinstance(efficiency, Efficiency) else efficiency
+
+
+def _or(names: Any) -> str:
+    return "one of " + ", ".join(sorted(names))
