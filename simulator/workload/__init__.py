@@ -1,0 +1,45 @@
+"""What must be computed? Models, the operators of one forward pass, and which experts are asked for."""
+
+from __future__ import annotations
+
+from simulator.workload.batch import Batch, Sequences, decode, prefill
+from simulator.workload.graph import Block, OperatorGraph, Totals, operator_graph
+from simulator.workload.huggingface import from_huggingface
+from simulator.workload.load import load_model
+from simulator.workload.model import Model
+from simulator.workload.operators import Operator
+from simulator.workload.parameters import (
+    Parameters,
+    kv_bytes,
+    kv_bytes_per_layer,
+    kv_bytes_per_token,
+    parameters,
+    weight_bytes,
+)
+from simulator.workload.routing import Routing
+from simulator.workload.trace import GENERATORS, Trace, load_trace
+
+__all__ = [
+    "GENERATORS",
+    "Batch",
+    "Block",
+    "Model",
+    "Operator",
+    "OperatorGraph",
+    "Parameters",
+    "Routing",
+    "Sequences",
+    "Totals",
+    "Trace",
+    "decode",
+    "from_huggingface",
+    "kv_bytes",
+    "kv_bytes_per_layer",
+    "kv_bytes_per_token",
+    "load_model",
+    "load_trace",
+    "operator_graph",
+    "parameters",
+    "prefill",
+    "weight_bytes",
+]

@@ -1,0 +1,80 @@
+"""What one forward pass computes: groups of sequences, each with its new tokens and its past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.resource import Quantity
+from simulator.errors import ConfigError
+
+PhaseName: TypeAlias = Literal["prefill", "decode"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """`count` sequences that each compute `new` tokens after `past` tokens that are in the KV cache.
+
+    Each may be an array (then everything computed from them is): a whole range of contexts in one pass.
+    All that a group demands is linear in `past` where no window cuts it, so that sequences of different
+    contexts may be one group of their mean.
+
+    Raises:
+        ConfigError: a count or a number of new tokens that is not positive, a negative past.
+    """
+
+    count: Quantity
+    new: Quantity
+    past: Quantity = 0.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("count", 1), ("new", 1), ("past", 0)):
+            value = getattr(self, name)
+            number = np.asarray(value, dtype=np.float64) if np.ndim(value) else float(value)
+            if not np.all((number >= least) & np.isfinite(number)):
+                raise ConfigError(path=name, found=value, expected=f"{least} or more")
+            object.__setattr__(self, name, number)
+
+    @property
+    def phase(self) -> PhaseName:
+        """Decode computes one token a sequence; all else is prefill."""
+        return "decode" if np.ndim(self.new) == 0 and self.new == 1 else "prefill"
+
+    @property
+    def tokens(self) -> Quantity:
+        """Tokens that pass through the layers."""
+        return self.count * self.new
+
+    def pairs(self, window: int | None = None) -> Quantity:
+        """Pairs of a new token and a key that it sees: what a score is computed for.
+
+        The j-th new token (j = 1..n) sees min(p + j, W) keys, so with a = clip(W - p, 0, n) tokens before the window
+        cuts: `count * (a p + a (a + 1) / 2 + (n - a) W)`.
+        """
+        n, p = self.new, self.past
+        if window is None:
+            return self.count * (n * p + n * (n + 1) / 2)
+        a: NDArray[np.float64] = np.clip(window - p, 0, n)
+        return self.count * (a * p + a * (a + 1) / 2 + (n - a) * window)
+
+    def keys(self, window: int | None = None) -> Quantity:
+        """Keys that any new token sees: what is read of the cache, `count * min(p + n, W + n - 1)`."""
+        seen = self.past + self.new
+        return self.count * (seen if window is None else np.minimum(seen, window + self.new - 1))
+
+
+Batch: TypeAlias = tuple[Sequences, ...]
+"""The sequences of one forward pass; a mixed batch is `prefill(...) + decode(...)`."""
+
+
+def prefill(batch: Quantity, length: Quantity, past: Quantity = 0.0) -> Batch:
+    """`batch` prompts of `length` tokens, of which `past` more were computed before (a chunk, a cached prefix)."""
+    return (Sequences(batch, length, past),)
+
+
+def decode(batch: Quantity, context: Quantity) -> Batch:
+    """One token for each of `batch` sequences that have `context` tokens in the cache."""
+    return (Sequences(batch, 1, context),)

@@ -1,0 +1,162 @@
+"""The operator graph of a model: what one forward pass computes, with identical layers folded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulator.core.resource import Quantity
+from simulator.workload.batch import Batch
+from simulator.workload.layers import decoder_layer, embedding, head
+from simulator.workload.model import Layer, Model
+from simulator.workload.operators import Operand, Operator
+from simulator.workload.routing import Routing
+from simulator.workload.tape import Tape, Tensor
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A stretch of the model that occurs `repeat` times, one after another: the embedding, a decoder layer, the head.
+
+    Layers that alternate (dense and MoE, windowed and not) are one block together, each layer's operators behind its
+    place in it (`0.attention.q_proj`).
+
+    Attributes:
+        name: `embedding`, `head`; else the kinds of its layers: `dense`, `moe-window`, `moe+dense`.
+        repeat: how often it occurs.
+        graph: DAG of operator names; nodes have `operator` (an `Operator`), edges `bytes` (what is handed over).
+        entries: the operators that read the block's input, and the bytes of it that each reads.
+        exit: the operator whose output is the block's.
+    """
+
+    name: str
+    repeat: int
+    graph: nx.DiGraph[str]
+    entries: Mapping[str, Quantity]
+    exit: str
+
+    @property
+    def operators(self) -> list[Operator]:
+        """Its operators, in an order in which they can run."""
+        return [data["operator"] for _, data in self.graph.nodes(data=True)]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over a whole model: FLOPs, and bytes by operand class."""
+
+    flops: Quantity
+    bytes: Mapping[Operand, Quantity]
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorGraph:
+    """One forward pass of a model: its blocks, first to last."""
+
+    model: Model
+    blocks: tuple[Block, ...]
+
+    def operators(self) -> Iterator[tuple[Operator, int]]:
+        """Each distinct operator, and how often it occurs."""
+        for block in self.blocks:
+            for operator in block.operators:
+                yield operator, block.repeat
+
+    def totals(self) -> Totals:
+        """FLOPs and bytes of the whole pass, when every operator runs alone."""
+        flops: Quantity = 0.0
+        amounts: dict[Operand, Quantity] = {}
+        for operator, repeat in self.operators():
+            flops = flops + repeat * operator.flops
+            for operand, amount in operator.bytes.items():
+                amounts[operand] = amounts.get(operand, 0.0) + repeat * amount
+        return Totals(flops, amounts)
+
+    def digraph(self) -> nx.DiGraph[str]:
+        """The whole model unfolded, each layer's operators as `<block>.<i>.<operator>` (i counts from 0)."""
+        import networkx as nx
+
+        whole: nx.DiGraph[str] = nx.DiGraph()
+        seen: Counter[str] = Counter()
+        previous: str | None = None
+        for block in self.blocks:
+            for _ in range(block.repeat):
+                place = f"{block.name}.{seen[block.name]}."
+                seen[block.name] += 1
+                whole.add_nodes_from((place + name, data) for name, data in block.graph.nodes(data=True))
+                whole.add_edges_from((place + a, place + b, data) for a, b, data in block.graph.edges(data=True))
+                if previous is not None:
+                    for name, amount in block.entries.items():
+                        whole.add_edge(previous, place + name, bytes=amount)
+                previous = place + block.exit
+        return whole
+
+
+def operator_graph(model: Model, batch: Batch, routing: Routing | None = None) -> OperatorGraph:
+    """The operators of one forward pass of `model` over `batch`.
+
+    `routing` gives the distinct experts that a number of tokens touches (uniform routing if None). Each block is built
+    once, whatever the number of layers. All FLOPs and bytes broadcast over the batch's arrays.
+    """
+    tokens: Quantity = sum((group.tokens for group in batch), start=0.0)
+    last: Quantity = sum((group.count for group in batch), start=0.0)
+
+    def layers(kinds: Sequence[Layer]) -> Callable[[Tape, Tensor], Tensor]:
+        def run(tape: Tape, x: Tensor) -> Tensor:
+            for place, kind in enumerate(kinds):
+                tape.prefix = f"{place}." if len(kinds) > 1 else ""
+                x = decoder_layer(tape, x, batch, tokens, kind, routing)
+            return x
+
+        return run
+
+    decoder = [
+        _block(model, "+".join(kind.kind for kind in kinds), repeat, tokens, layers(kinds))
+        for kinds, repeat in folded(model.decoder)
+    ]
+    return OperatorGraph(
+        model,
+        (
+            _block(model, "embedding", 1, tokens, lambda tape, _: embedding(tape, tokens)),
+            *decoder,
+            _block(model, "head", 1, tokens, lambda tape, x: head(tape, x, tokens, last)),
+        ),
+    )
+
+
+def folded(layers: Sequence[Layer]) -> list[tuple[tuple[Layer, ...], int]]:
+    """`layers` as patterns that repeat, in order: `D D D M M` is (D) x 3, (M) x 2; `M D M D` is (M D) x 2.
+
+    At each place it takes the pattern whose repetitions cover the most layers, of those the shortest.
+    """
+    found, start = [], 0
+    while start < len(layers):
+        left = layers[start:]
+        period, repeat = max(
+            ((period, _repeats(left, period)) for period in range(1, len(left) // 2 + 1)),
+            key=lambda fold: (fold[0] * fold[1] if fold[1] > 1 else 0, -fold[0]),
+            default=(1, 1),
+        )
+        found.append((tuple(left[:period]), repeat))
+        start += period * repeat
+    return found
+
+
+def _repeats(layers: Sequence[Layer], period: int) -> int:
+    """How often the first `period` layers occur in a row."""
+    count = 1
+    while layers[count * period : (count + 1) * period] == layers[:period]:
+        count += 1
+    return count
+
+
+def _block(model: Model, name: str, repeat: int, tokens: Quantity, run: Callable[[Tape, Tensor], Tensor]) -> Block:
+    tape = Tape(model)
+    out = run(tape, Tensor(None, tokens * model.hidden * tape.bytes))
+    assert out.producer
+    return Block(name, repeat, tape.graph, tape.entries, out.producer)

@@ -1,0 +1,77 @@
+"""The keys of a Hugging Face `config.json`, each read as what it must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.config import Config
+from simulator.errors import ConfigError, described
+
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Some keys have had several names over the years: the first that is there and not null counts.
+
+    Each method returns `default` where there is none, and raises `ConfigError` with file, line and key where there is
+    no default or the value is of another kind.
+    """
+
+    config: Config
+
+    def size(self, *names: str, default: Any = REQUIRED, least: int = 1) -> Any:
+        """A whole number, `least` or more."""
+        name, value = self._first(names, default)
+        if name is not None and (type(value) is not int or value < least):
+            raise self.error(name, "", f"a whole number, {least} or more")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        found, value = self._first((name,), default)
+        if found is not None and type(value) is not bool:
+            raise self.error(name, "", "true or false")
+        return bool(value)
+
+    def choice(self, *names: str, known: dict[str, str], default: str, what: str) -> str:
+        """Our word for the value, which must be one of those `known`."""
+        name, value = self._first(names, default)
+        if not isinstance(value, str) or value not in known:
+            raise self.error(name or names[0], what, f"one of {', '.join(known)}")
+        return known[value]
+
+    def numbers(self, name: str) -> list[int]:
+        """A list of whole numbers; empty by default."""
+        _, value = self._first((name,), [])
+        if not isinstance(value, list) or any(type(item) is not int for item in value):
+            raise self.error(name, "", "a list of whole numbers")
+        return value
+
+    def mapping(self, name: str) -> dict[str, Any] | None:
+        """A mapping; None by default."""
+        _, value = self._first((name,), None)
+        if value is not None and not isinstance(value, dict):
+            raise self.error(name, "", "a mapping")
+        return value
+
+    def null(self, name: str) -> bool:
+        """Whether the key is there and null, which for some keys is not the same as absent."""
+        return name in self.config.data and self.config.data[name] is None
+
+    def error(self, name: str, message: str, expected: str, near: str | None = None) -> ConfigError:
+        """An error about the value of `name`."""
+        data, mark = self.config.data, self.config.marks.get((name,))
+        found, line = described(data[name]) if name in data else None, mark.line if mark else None
+        return ConfigError(
+            message, file=self.config.file, line=line, path=name, found=found, expected=expected, nearest=near
+        )
+
+    def _first(self, names: tuple[str, ...], default: Any) -> tuple[str | None, Any]:
+        for name in names:
+            if self.config.data.get(name) is not None:
+                return name, self.config.data[name]
+        if default is REQUIRED:
+            raise self.error(names[0], "missing key", "a value")
+        return None, default

@@ -1,0 +1,33 @@
+"""Finds a model by name or path, in our YAML or as a Hugging Face `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulator.config import load, validate
+from simulator.workload.huggingface import read_huggingface
+from simulator.workload.model import Model
+
+FOLDER = "workloads/models"
+
+
+def load_model(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Model:
+    """The model of a shipped name, of a YAML, of a Hugging Face `config.json`, or of a folder that holds one.
+
+    `overrides` (``path.to.key=value``) name keys as the file has them: ``layers=16`` in a YAML of ours,
+    ``num_hidden_layers=16`` in a `config.json`.
+
+    Raises:
+        ConfigError: with file, line and key path: no such model, or what is wrong in its file.
+    """
+    path = Path(name_or_path)
+    if (path / "config.json").is_file():
+        path = path / "config.json"
+    if path.suffix != ".json":
+        config = load(name_or_path, FOLDER, overrides)
+        model, source = validate(config, Model), config.source()
+        return model.model_copy(update={"source": source.text if source else str(config.file)})
+    name = path.resolve().parent.name if path.name == "config.json" else path.stem
+    model = read_huggingface(load(path, FOLDER, overrides), name)
+    return model.model_copy(update={"source": str(path)})

@@ -1,0 +1,144 @@
+"""Records operators as a forward pass runs: each call is one operator, and what flows between them an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from simulator.core.resource import Quantity
+from simulator.workload.batch import PhaseName
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.operators import FLOPS_PER_ELEMENT, Kind, Operand, Operator, Split
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from simulator.workload.model import Model
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tensor:
+    """Activations that one operator hands to another: who made them (None: the block's input), and their bytes."""
+
+    producer: str | None
+    bytes: Quantity
+
+
+class Tape:
+    """The operators of one block. An operator's `input` is the sum of the tensors given to it, its edges the same.
+
+    Attributes:
+        graph: operator names, in the order of the pass, with `operator`; edges with `bytes`.
+        entries: bytes of the block's input that each operator reads which starts from it.
+    """
+
+    def __init__(self, model: Model) -> None:
+        import networkx as nx
+
+        self.model = model
+        self.graph: nx.DiGraph[str] = nx.DiGraph()
+        self.entries: dict[str, Quantity] = {}
+        self.prefix = ""
+        self.weight_bytes = BYTES_PER_ELEMENT[model.dtypes.weights]
+        self.kv_bytes = BYTES_PER_ELEMENT[model.dtypes.kv]
+        self.bytes = BYTES_PER_ELEMENT[model.dtypes.activations]
+
+    def record(
+        self,
+        name: str,
+        kind: Kind,
+        *inputs: Tensor,
+        flops: Quantity,
+        output: Quantity,
+        operands: Mapping[Operand, Quantity] | None = None,
+        dtype: str | None = None,
+        split: Split = "none",
+        ways: int | None = None,
+        phase: PhaseName | None = None,
+    ) -> Tensor:
+        """One operator that reads `inputs` and `operands` and makes `output` bytes of activations."""
+        name = self.prefix + name
+        read: Quantity = sum((tensor.bytes for tensor in inputs), start=0.0)
+        operator = Operator(
+            name=name,
+            kind=kind,
+            flops=flops,
+            bytes={**(operands or {}), "input": read, "output": output},
+            dtype=dtype or self.model.dtypes.activations,
+            split=split,
+            ways=ways,
+            phase=phase,
+        )
+        self.graph.add_node(name, operator=operator)
+        for tensor in inputs:
+            if tensor.producer is None:
+                self.entries[name] = tensor.bytes
+            else:
+                there = self.graph.get_edge_data(tensor.producer, name, {"bytes": 0.0})["bytes"]
+                self.graph.add_edge(tensor.producer, name, bytes=there + tensor.bytes)
+        return Tensor(name, output)
+
+    def linear(
+        self,
+        name: str,
+        *inputs: Tensor,
+        rows: Quantity,
+        n_in: int,
+        n_out: int,
+        bias: bool = False,
+        matrices: Quantity = 1,
+        operands: Mapping[Operand, Quantity] | None = None,
+        operand: Operand = "weight",
+        split: Split = "columns",
+        ways: int | None = None,
+        phase: PhaseName | None = None,
+    ) -> Tensor:
+        """`rows` vectors times a matrix of `n_in` x `n_out`: 2 rows n_in n_out FLOPs, and one for each bias added.
+
+        So many `matrices` are read where there is more than one (per head, per expert), as bytes of class `operand`.
+        """
+        parameters = matrices * (n_in * n_out + bias * n_out)
+        return self.record(
+            name,
+            "gemm",
+            *inputs,
+            flops=rows * (2 * n_in * n_out + bias * n_out * FLOPS_PER_ELEMENT["bias"]),
+            output=rows * n_out * self.bytes,
+            operands={operand: parameters * self.weight_bytes, **(operands or {})},
+            dtype=self.model.dtypes.compute,
+            split=split,
+            ways=ways,
+            phase=phase,
+        )
+
+    def norm(
+        self, name: str, x: Tensor, rows: Quantity, width: int, split: Split = "none", ways: int | None = None
+    ) -> Tensor:
+        """The model's norm over `rows` vectors of `width`."""
+        norm = self.model.norm
+        return self.record(
+            name,
+            "norm",
+            x,
+            flops=rows * width * (FLOPS_PER_ELEMENT[norm.kind] + norm.bias * FLOPS_PER_ELEMENT["bias"]),
+            output=rows * width * self.bytes,
+            operands={"weight": (1 + norm.bias) * width * self.weight_bytes},
+            split=split,
+            ways=ways,
+        )
+
+    def elementwise(
+        self, name: str, kind: Kind, function: str, *inputs: Tensor, split: Split = "none", ways: int | None = None
+    ) -> Tensor:
+        """A function of one element each of `inputs` (equal shapes), such as an activation or a sum."""
+        output = inputs[0].bytes
+        flops = output / self.bytes * FLOPS_PER_ELEMENT[function]
+        return self.record(name, kind, *inputs, flops=flops, output=output, split=split, ways=ways)
+
+    def all_reduce(self, x: Tensor) -> Tensor:
+        """Says that `x` is a partial sum on each device of a tensor-parallel group."""
+        assert x.producer
+        node = self.graph.nodes[x.producer]
+        node["operator"] = replace(node["operator"], all_reduce=True)
+        return x
