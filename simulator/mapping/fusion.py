@@ -1,0 +1,112 @@
+"""Which operators run as one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Kernels = list[list[str]]  # operator names, kernels and operators in the order of the pass
+
+ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine"}
+
+
+def unfused(graph: nx.DiGraph[str]) -> Kernels:
+    """One operator a kernel."""
+    return [[name] for name in graph]
+
+
+def whole(graph: nx.DiGraph[str]) -> Kernels:
+    """All operators of the block in one kernel."""
+    return [list(graph)]
+
+
+def conventional(graph: nx.DiGraph[str]) -> Kernels:
+    """What GPU libraries fuse, by three rules.
+
+    1. Scores, softmax and values of one attention are one kernel (FlashAttention, arXiv 2205.14135).
+    2. Matrix products that read the same tensor are one (Q, K and V; gate and up).
+    3. A row-wise operator joins the row-wise kernel that feeds it, or that is fed by the same kernel (add and norm;
+       rope on Q and on K, and the write to the cache; activation and product).
+
+    A partial sum, which the devices that share the model must reduce first, is not joined by what reads it; nor is a
+    join made that would make a kernel wait for itself.
+    """
+    kernel_of: dict[str, int] = {}
+    kernels: Kernels = []
+    for name in graph:
+        home = next(
+            (k for k in _candidates(graph, name, kernels, kernel_of) if _may_join(graph, name, kernels[k])), None
+        )
+        if home is None:
+            home = len(kernels)
+            kernels.append([])
+        kernels[home].append(name)
+        kernel_of[name] = home
+    return _ordered(graph, kernels, kernel_of)
+
+
+FUSIONS: dict[str, Callable[[nx.DiGraph[str]], Kernels]] = {
+    "unfused": unfused,
+    "conventional": conventional,
+    "whole": whole,
+}
+
+
+def _candidates(graph: nx.DiGraph[str], name: str, kernels: Kernels, kernel_of: dict[str, int]) -> Iterable[int]:
+    """Kernels that the rules let an operator join, the latest first."""
+    kind = _kind(graph, name)
+    before = set(graph.predecessors(name))
+    feeders = {kernel_of[p] for p in before}
+    for index in reversed(range(len(kernels))):
+        members = kernels[index]
+        first = members[0]
+        if kind in ("softmax", "attention"):
+            joins = index in feeders and _kind(graph, first) == "attention"
+        elif kind == "gemm":
+            joins = _kind(graph, first) == "gemm" and set(graph.predecessors(first)) == before
+        else:
+            joins = (
+                kind in ROW_WISE
+                and _kind(graph, first) in ROW_WISE
+                and (index in feeders or bool(feeders & {kernel_of[p] for p in graph.predecessors(first)}))
+            )
+        if joins:
+            yield index
+
+
+def _may_join(graph: nx.DiGraph[str], name: str, members: list[str]) -> bool:
+    """Whether no partial sum of theirs, and no path from them through others, leads to the operator."""
+    inside = {*members, name}
+    if any(graph.nodes[p]["operator"].all_reduce for p in graph.predecessors(name) if p in inside):
+        return False
+    reached = {s for member in members for s in graph.successors(member) if s not in inside}
+    open_ = list(reached)
+    while open_:
+        for successor in graph.successors(open_.pop()):
+            if successor == name:
+                return False
+            if successor not in reached and successor not in inside:
+                reached.add(successor)
+                open_.append(successor)
+    return True
+
+
+def _ordered(graph: nx.DiGraph[str], kernels: Kernels, kernel_of: dict[str, int]) -> Kernels:
+    """The kernels in an order in which each follows those that feed it."""
+    waits = {
+        k: {kernel_of[p] for n in members for p in graph.predecessors(n)} - {k} for k, members in enumerate(kernels)
+    }
+    order: list[int] = []
+    while waits:
+        ready = next(k for k, feeders in waits.items() if not feeders.intersection(waits))
+        del waits[ready]
+        order.append(ready)
+    return [kernels[k] for k in order]
+
+
+def _kind(graph: nx.DiGraph[str], name: str) -> str:
+    kind: str = graph.nodes[name]["operator"].kind
+    return kind

@@ -1,0 +1,86 @@
+"""Static placement: does a model fit with its keys and values, and how much more would?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from simulator.errors import CapacityError
+from simulator.mapping.lowering import Target
+from simulator.workload import Model, kv_bytes, weight_bytes
+
+MOST_DEVICES = 4096  # looked at for a remedy
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a model keeps in the main memory of all devices together, in bytes."""
+
+    tier: str
+    capacity: float
+    weights: float
+    kv: float  # of the whole batch at its full context, with the copies that many devices need
+
+    @property
+    def used(self) -> float:
+        return self.weights + self.kv
+
+
+def place(target: Target, model: Model, batch: int, context: int) -> Placement:
+    """Put weights, divided evenly, and the KV caches of `batch` sequences of `context` tokens in the main memory.
+
+    Over more devices than KV heads, each head is kept on `ways / kv_heads` devices.
+
+    Raises:
+        CapacityError: they do not fit; says what would make them fit.
+    """
+    placement = _needed(target, model, batch, context)
+    if placement.used > placement.capacity:
+        raise CapacityError(
+            f"{model.name} with {batch} x {context:,} tokens in {placement.tier}",
+            needed=placement.used,
+            there=placement.capacity,
+            remedy=_remedy(target, model, batch, context),
+        )
+    return placement
+
+
+def max_batch(target: Target, model: Model, context: int) -> int:
+    """The most sequences of `context` tokens that fit beside the weights."""
+    one = _needed(target, model, 1, context)
+    return max(int((one.capacity - one.weights) // one.kv), 0)
+
+
+def max_context(target: Target, model: Model, batch: int) -> int:
+    """The longest context that `batch` sequences may have, at most what the model was made for."""
+    low, high = 0, model.max_context
+    while low < high:
+        middle = (low + high + 1) // 2
+        placement = _needed(target, model, batch, middle)
+        low, high = (middle, high) if placement.used <= placement.capacity else (low, middle - 1)
+    return low
+
+
+def _needed(target: Target, model: Model, batch: int, context: int) -> Placement:
+    tier = f"{target.device}.{target.memory}"
+    heads = 1 if model.attention.mla else model.attention.kv_heads
+    copies = target.ways / min(target.ways, heads)
+    kv = float(batch * kv_bytes(model, float(context)) * copies)
+    return Placement(tier, target.system.capacity(tier), weight_bytes(model), kv)
+
+
+def _remedy(target: Target, model: Model, batch: int, context: int) -> str:
+    """What would fit: fewer sequences, more devices, or formats of fewer bytes."""
+    most = max_batch(target, model, context)
+    fewer = [f"batch {most}"] if most else []
+    device = target.device
+    for count in range(target.system.machine.devices[device].count + 1, MOST_DEVICES):
+        larger = replace(target, system=target.system.with_devices(count))
+        placement = _needed(larger, model, batch, context)
+        if placement.used <= placement.capacity:
+            return f"fits with {' or with '.join([*fewer, f'{count} of {device}'])}, or try a smaller dtype"
+    return f"fits with {fewer[0]}" if fewer else "no number of devices makes it fit"
+
+
+def nodes_needed(size: float, node_bytes: float) -> int:
+    """The fewest nodes whose memory holds `size` bytes and has room left to work: `floor(size / node) + 1`."""
+    return int(size // node_bytes) + 1

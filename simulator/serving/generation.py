@@ -1,0 +1,66 @@
+"""The generation of a static batch: one prefill, then a decode step for each further token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form
+from simulator.core.summary import paced
+from simulator.mapping.lowering import Target, model_plan
+from simulator.workload import Model, decode, prefill
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """Plans and times of a static batch.
+
+    Attributes:
+        prefill: computes the prompts, and gives each its first token.
+        steps: the `output - 1` decode steps, step i = 0, 1, ... over `input + i` tokens of context: one plan whose
+            demands are arrays with one element a step; None where one token is all.
+        ttft: seconds of the prefill.
+        step_times: seconds of each step.
+    """
+
+    prefill: Plan
+    steps: Plan | None
+    ttft: float
+    step_times: NDArray[np.float64]
+
+    @property
+    def seconds(self) -> float:
+        """From the start to the last token."""
+        return self.ttft + float(np.sum(self.step_times))
+
+    def over_steps(self) -> Iterator[tuple[Plan, int]]:
+        """Each plan, and how many steps it stands for."""
+        yield self.prefill, 1
+        if self.steps:
+            yield self.steps, len(self.step_times)
+
+    def activity(self, name: str) -> Activity:
+        """The whole generation as one activity: its time, and its total demands spread over it."""
+        total: dict[Resource, Quantity] = {}
+        for plan, steps in self.over_steps():
+            for resource, demand in plan.demand().items():
+                total[resource] = total.get(resource, 0.0) + summed(demand, steps)
+        return paced(name, self.seconds, total)
+
+
+def generate(target: Target, model: Model, batch: int, input: int, output: int) -> Generation:
+    """Lower and time a batch of `batch` prompts of `input` tokens, with `output` tokens for each, in closed form."""
+    first = model_plan(target, model, prefill(batch, input))
+    steps, times = None, np.empty(0)
+    if output > 1:
+        steps = model_plan(target, model, decode(batch, input + np.arange(output - 1, dtype=np.float64)))
+        times = np.array(np.broadcast_to(closed_form(steps).time, output - 1))
+    return Generation(first, steps, float(closed_form(first).time), times)
+
+
+def summed(quantity: Quantity, steps: int) -> float:
+    """The sum over steps of a quantity that is an array over them, or the same in each."""
+    return float(np.sum(np.broadcast_to(quantity, steps)))
