@@ -1,0 +1,1 @@
+"""Is it true? Experiments, and their results beside published ones."""

@@ -1,0 +1,104 @@
+"""Experiments: a YAML that says what to simulate, of a registered kind, and what each kind must give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from simulator import data
+from simulator.config import Config, load, validate
+from simulator.errors import ConfigError
+from simulator.registry import names as registered_names
+from simulator.registry import registered
+from simulator.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.provenance import Provenance
+
+Progress = Callable[[int, int], None]
+"""Called with the points done and the points in all."""
+
+
+class Part(BaseModel):
+    """A section of an experiment's YAML: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Variant(Part):
+    """The same experiment under other settings, shown beside it: `set` holds overrides as `--set` takes them."""
+
+    title: str
+    set: list[str]
+
+
+class Experiment(Part):
+    """What every kind of experiment has. `published` of the folder holds what a paper says of it."""
+
+    kind: str
+    title: str
+    paper: str = ""
+    variants: dict[str, Variant] = {}
+
+
+class Outcome(Protocol):
+    """What a run of an experiment gives: its tables, and any published metric as simulated."""
+
+    def frames(self) -> dict[str, pd.DataFrame]: ...
+
+    def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
+        """The simulated value of a metric under a condition, in SI units; None where the simulation refused it.
+
+        Raises:
+            ConfigError: the kind of experiment has no such metric, or no such point.
+        """
+
+
+class Kind(Protocol):
+    """A kind of experiment, registered under its name: the form of its YAML, and how it runs."""
+
+    form: type[Experiment]
+
+    def run(self, experiment: Any, progress: Progress) -> Outcome: ...
+
+
+def experiments() -> list[str]:
+    """The names of the experiments that are shipped."""
+    return data.names("experiments")
+
+
+def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Config]:
+    """Read an experiment by its name or path, and check it against the form of its kind.
+
+    Raises:
+        ConfigError: what is wrong with the file, with its line and key path.
+    """
+    config = load(name, "experiments", overrides)
+    kind = config.data.get("kind")
+    if not isinstance(kind, str) or kind not in registered_names("experiment"):
+        mark = config.marks.get(("kind",), config.marks[()])
+        expected = "one of " + ", ".join(registered_names("experiment"))
+        raise ConfigError(file=mark.file, line=mark.line, path="kind", found=repr(kind), expected=expected)
+    form: type[Experiment] = registered("experiment", kind).form
+    return validate(config, form), config
+
+
+def run(experiment: Experiment, progress: Progress) -> Outcome:
+    """Run an experiment of any kind."""
+    kind: Kind = registered("experiment", experiment.kind)
+    return kind.run(experiment, progress)
+
+
+class Simulation(Result):
+    """What an experiment gave, and what it was made from."""
+
+    def __init__(self, experiment: Experiment, outcome: Outcome, provenance: Provenance) -> None:
+        self.experiment, self.outcome, self.provenance = experiment, outcome, provenance
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        return self.outcome.frames()

@@ -1,0 +1,86 @@
+"""What a paper says: `published.csv` beside an experiment."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.config import ROLES
+from simulator.errors import ConfigError
+from simulator.units import TABLE
+
+COLUMNS = ["figure", "metric", "condition", "role", "published", "unit", "tolerance", "source"]
+CLOSE = 0.03
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published value.
+
+    Attributes:
+        figure: the figure, table or section of the paper.
+        metric: what was measured, by the name that the kind of experiment gives it.
+        condition: under which settings: `{"system": "dgx-a100", "batch": 8}`; in the file `system=dgx-a100 batch=8`.
+        role: how the value may be used, fixed before the first run.
+        published: the value in `unit`.
+        tolerance: how exactly it could be read, in `unit`; 0 is exact.
+        source: where it stands, and how it was read.
+    """
+
+    figure: str
+    metric: str
+    condition: Mapping[str, Any]
+    role: str
+    published: float
+    unit: str
+    tolerance: float
+    source: str
+
+    def from_si(self, value: float) -> float:
+        """A value in SI units in the unit of this row; units such as `x` or `experts` are as they are."""
+        return value / float(TABLE[self.unit][1]) if self.unit in TABLE else value
+
+    def agrees(self, simulated: float) -> bool:
+        """Within 3 % of the published value or within its reading error; an exact one must be met exactly."""
+        allowed = max(self.tolerance, CLOSE * abs(self.published)) if self.tolerance else 0.0
+        return abs(simulated - self.published) <= allowed
+
+
+def read_published(file: Path) -> list[Published]:
+    """Read a `published.csv`.
+
+    Raises:
+        ConfigError: with file and line: other columns, an unknown role, what is no number, a row that occurs twice.
+    """
+    if not file.is_file():
+        raise ConfigError("no published values to compare with", file=file)
+    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    if rows.fieldnames != COLUMNS:
+        found = ",".join(rows.fieldnames or [])
+        raise ConfigError("header", file=file, line=1, found=repr(found), expected=",".join(COLUMNS))
+    read: dict[tuple[str, str, str], Published] = {}
+    for row in rows:
+        key = (row["figure"], row["metric"], row["condition"])
+        if key in read:
+            raise ConfigError("this row occurs twice", file=file, line=rows.line_num, found=" ".join(key))
+        read[key] = _row(row, file, rows.line_num)
+    return list(read.values())
+
+
+def _row(row: dict[str, str], file: Path, line: int) -> Published:
+    if row["role"] not in ROLES:
+        raise ConfigError("role", file=file, line=line, found=repr(row["role"]), expected="one of " + ", ".join(ROLES))
+    numbers = []
+    for column in ("published", "tolerance"):
+        try:
+            numbers.append(float(row[column]))
+        except ValueError:
+            found = repr(row[column])
+            raise ConfigError(column, file=file, line=line, found=found, expected="a number") from None
+    condition = dict(pair.split("=", 1) for pair in row["condition"].split() if "=" in pair)
+    typed = {key: int(value) if value.isdecimal() else value for key, value in condition.items()}
+    published, tolerance = numbers
+    return Published(row["figure"], row["metric"], typed, row["role"], published, row["unit"], tolerance, row["source"])

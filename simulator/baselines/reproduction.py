@@ -1,0 +1,119 @@
+"""An experiment beside what was published: value by value, under the settings of the paper and under others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.baselines.experiment import Experiment, Simulation, load_experiment
+from simulator.baselines.published import Published, read_published
+from simulator.baselines.simulate import simulate
+from simulator.provenance import Provenance
+from simulator.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is running, the points done and the points in all."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A published value and the simulated one in the same unit; None where the simulation refused the point."""
+
+    published: Published
+    simulated: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Simulated over published."""
+        if self.simulated is None or not self.published.published:
+            return None
+        return self.simulated / self.published.published
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they are as close as the published value can be read, or within 3 %."""
+        return self.simulated is not None and self.published.agrees(self.simulated)
+
+
+@dataclass(frozen=True, eq=False)
+class Reproduction(Result):
+    """All published values of an experiment with the simulated ones, and the runs behind them.
+
+    Attributes:
+        name: of the experiment.
+        experiment: its YAML.
+        rows: one a published value.
+        base: the run under the paper's settings.
+        variants: the runs under other settings, by name.
+    """
+
+    name: str
+    experiment: Experiment
+    rows: list[Compared]
+    base: Simulation
+    variants: Mapping[str, Simulation]
+    provenance: Provenance
+
+    def predictions(self) -> list[Compared]:
+        """The rows that the model was not fitted to."""
+        return [row for row in self.rows if row.published.role == "prediction"]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "paper": self.experiment.paper,
+                "figure": row.published.figure,
+                "metric": row.published.metric,
+                "condition": dict(row.published.condition),
+                "role": row.published.role,
+                "published": row.published.published,
+                "simulated": row.simulated,
+                "ratio": row.ratio,
+                "tolerance": row.published.tolerance,
+                "unit": row.published.unit,
+                "source": row.published.source,
+            }
+            for row in self.rows
+        ]
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """`rows`, with a column of simulated values a variant, and the tables of the base run."""
+        import pandas as pd
+
+        rows = pd.DataFrame(self.as_json()).drop(columns="paper")
+        rows["condition"] = [" ".join(f"{k}={v}" for k, v in c.items()) for c in rows["condition"]]
+        rows["agrees"] = [row.agrees for row in self.rows]
+        for name, simulation in self.variants.items():
+            rows[f"simulated_{name}"] = [_compare(row.published, simulation).simulated for row in self.rows]
+        return {"rows": rows, **self.base.frames()}
+
+
+def compare_with_published(
+    experiment: str | Path, overrides: Sequence[str] = (), progress: Progress | None = None
+) -> Reproduction:
+    """Run an experiment and its variants, and set each value of its `published.csv` beside the simulated one.
+
+    Raises:
+        ConfigError: what is wrong with the experiment, its published values, or a file that it names.
+    """
+    form, config = load_experiment(experiment, overrides)
+    published = read_published(config.file.parent / "published.csv")
+
+    def run(title: str, settings: Sequence[str]) -> Simulation:
+        return simulate(experiment, settings, progress and (lambda done, total: progress(title, done, total)))
+
+    base = run(form.title, overrides)
+    variants = {name: run(v.title, [*overrides, *v.set]) for name, v in form.variants.items()}
+    rows = [_compare(row, base) for row in published]
+    name = config.file.parent.name
+    return Reproduction(name, form, rows, base, variants, Provenance(config.data))
+
+
+def _compare(row: Published, simulation: Simulation) -> Compared:
+    value = simulation.outcome.measure(row.metric, row.condition)
+    return Compared(row, None if value is None else row.from_si(value))

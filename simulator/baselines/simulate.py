@@ -1,0 +1,23 @@
+"""Run an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import simulator.baselines.coe  # noqa: F401  # registers its kind
+from simulator.baselines.experiment import Progress, Simulation, load_experiment, run
+from simulator.provenance import Provenance
+
+
+def simulate(experiment: str | Path, overrides: Sequence[str] = (), progress: Progress | None = None) -> Simulation:
+    """Run an experiment by its name in `experiments/` or by its path.
+
+    `overrides` are `path.to.key=value`; `progress` is called with the points done and the points in all.
+
+    Raises:
+        ConfigError: what is wrong with the experiment or with a file that it names.
+    """
+    form, config = load_experiment(experiment, overrides)
+    outcome = run(form, progress or (lambda done, total: None))
+    return Simulation(form, outcome, Provenance(config.data))
