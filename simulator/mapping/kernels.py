@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os.path import commonprefix
 
 import numpy as np
 
@@ -72,6 +73,6 @@ def _label(block: Block, names: list[str]) -> str:
     """`attention.q_proj+k_proj+v_proj`; the block's name where it is the whole block."""
     if len(names) == len(block.graph) and len(names) > 1:
         return block.name
-    first, *others = names
-    prefix = first.rpartition(".")[0]
-    return "+".join([first, *(name.removeprefix(f"{prefix}.") for name in others)])
+    shared = commonprefix(names)
+    shared = shared[: shared.rfind(".") + 1]
+    return shared + "+".join(name.removeprefix(shared) for name in names)

@@ -69,16 +69,19 @@ def _needed(target: Target, model: Model, batch: int, context: int) -> Placement
 
 
 def _remedy(target: Target, model: Model, batch: int, context: int) -> str:
-    """What would fit: fewer sequences, more devices, or formats of fewer bytes."""
-    most = max_batch(target, model, context)
-    fewer = [f"batch {most}"] if most else []
-    device = target.device
+    """What would fit: fewer sequences, a shorter context, more devices, or formats of fewer bytes."""
+    most, longest, device = max_batch(target, model, context), max_context(target, model, batch), target.device
+    fits = [f"batch {most}"] if most else []
+    fits += [f"{longest:,} tokens"] if longest else []
     for count in range(target.system.machine.devices[device].count + 1, MOST_DEVICES):
         larger = replace(target, system=target.system.with_devices(count))
         placement = _needed(larger, model, batch, context)
         if placement.used <= placement.capacity:
-            return f"fits with {' or with '.join([*fewer, f'{count} of {device}'])}, or try a smaller dtype"
-    return f"fits with {fewer[0]}" if fewer else "no number of devices makes it fit"
+            fits.append(f"{count} of {device}")
+            break
+    return (
+        f"fits with {' or with '.join(fits)}, or try a smaller dtype" if fits else "no number of devices makes it fit"
+    )
 
 
 def nodes_needed(size: float, node_bytes: float) -> int:

@@ -1,0 +1,43 @@
+"""tiersim: a simulator and design-space explorer for AI accelerators whose problem is memory.
+
+The names below are the public surface: whatever the command `tiersim` does, a script can do with them. Each is imported
+when it is first used, so that `import simulator` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.baselines.simulate import simulate
+    from simulator.explore.roofline import roofline
+    from simulator.hardware.system import load_system
+    from simulator.report.reproduce import reproduce
+    from simulator.serving.estimate import estimate
+    from simulator.workload.load import load_model
+    from simulator.workload.trace import load_trace
+
+__version__ = "0.1.0"
+
+__all__ = ["estimate", "load_model", "load_system", "load_trace", "reproduce", "roofline", "simulate"]
+
+_HOME = {
+    "estimate": "simulator.serving.estimate",
+    "load_model": "simulator.workload.load",
+    "load_system": "simulator.hardware.system",
+    "load_trace": "simulator.workload.trace",
+    "reproduce": "simulator.report.reproduce",
+    "roofline": "simulator.explore.roofline",
+    "simulate": "simulator.baselines.simulate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'simulator' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

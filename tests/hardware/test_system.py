@@ -1,0 +1,158 @@
+"""Machines as graphs and resources; what ships agrees with what is published, and every figure has a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator import data
+from simulator.core import closed_form
+from simulator.errors import ConfigError
+from simulator.hardware import System, load_system
+from simulator.mapping.lowering import model_plan, target
+from simulator.workload import decode, load_model
+
+SHIPPED = data.names("hwconfigs")
+TINY = """
+devices:
+  chip:
+    count: 2
+    tiers:
+      hbm: {kind: hbm, capacity: 16 GB, bandwidth: 1 TB/s, write_bandwidth: 500 GB/s, latency: 1 us}
+      ddr: {kind: ddr, capacity: 64 GB, bandwidth: 100 GB/s, full_duplex: true, write_bandwidth: 50 GB/s}
+    engines:
+      core: {kind: gpu, peak: {bf16: 100 TFLOP/s}, reads: {hbm: {bandwidth: 800 GB/s, efficiency: 0.5}}}
+    links:
+      ddr<->hbm: {bandwidth: 100 GB/s}
+tiers:
+  host: {kind: host, capacity: 1 TB, bandwidth: 200 GB/s}
+links:
+  host->chip.ddr: {bandwidth: 10 GB/s, parallel: 4}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> System:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    return load_system(tmp_path / "tiny.yaml")
+
+
+def figures(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(node, dict):
+        for key, inner in node.items():
+            yield from figures(inner, (*path, key))
+    elif isinstance(node, list) or (any(c.isdigit() for c in str(node)) and path[-1] not in ("name", "description")):
+        yield path
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_figure_that_ships_has_a_source_or_is_an_assumption(name: str) -> None:
+    config = load_system(name).config
+    for path in figures(config.data):
+        assert config.source(*path) is not None, f"{name}: {'.'.join(path)} has no source"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_graph_and_resources_say_the_same(name: str) -> None:
+    system = load_system(name)
+    resources = {resource.name for resource in system.resources}
+    assert {edge for *_, edge in system.graph.edges(data="resource")} <= resources
+    assert set(system.tiers) | set(system.engines) <= resources
+    for resource in resources:
+        node = system.config.data
+        for key in system.key(resource):
+            node = node[key]
+
+
+def test_sn40l_node_adds_up_to_the_published_sums() -> None:
+    # arXiv 2405.07518: 5.1 PFLOPS, 4.06 GiB of SRAM, 512 GiB of HBM at 14.4 TB/s, 12 TiB of DDR at 1.6 TB/s.
+    system = load_system("sn40l-node")
+    sockets = system.count("socket")
+    assert sockets == 8
+    assert system.engines["socket.rdu"].peak["bf16"] * sockets == pytest.approx(5.1e15, rel=1e-2)
+    assert system.capacity("socket.sram") / 2**30 == pytest.approx(4.06, abs=5e-3)
+    assert system.capacity("socket.hbm") == 512 * 2**30
+    assert system.capacity("socket.ddr") == 12 * 2**40
+    assert float(system["socket.hbm"].capacity) * sockets == pytest.approx(14.4e12)
+    assert float(system["socket.ddr"].capacity) * sockets == pytest.approx(1.6e12)
+    assert load_system("sn40l-rack16").capacity("socket.hbm") == 1024 * 2**30
+
+
+def test_resources_have_the_names_and_capacities_of_the_design(tiny: System) -> None:
+    got = {r.name: (r.capacity, r.count) for r in tiny.resources}
+    assert got == {
+        "chip.hbm": (1e12, 2),
+        "chip.ddr": (1e11, 2),
+        "chip.ddr.write": (5e10, 2),
+        "host": (2e11, 1),
+        "chip.core": (1.0, 2),
+        "chip.hbm->chip.core": (8e11, 2),
+        "chip.ddr->chip.hbm": (1e11, 2),
+        "chip.hbm->chip.ddr": (1e11, 2),
+        "host->chip.ddr": (4e10, 1),
+    }
+    assert tiny["chip.core"].slots == 1
+
+
+def test_routes_are_the_paths_of_the_graph(tiny: System) -> None:
+    assert tiny.route("host", "chip.hbm") == ["host", "chip.ddr", "chip.hbm"]
+    with pytest.raises(ConfigError, match=r"no link leads from chip\.hbm to host"):
+        tiny.route("chip.hbm", "host")
+    with pytest.raises(ConfigError, match=r"did you mean 'chip\.hbm'"):
+        tiny.route("host", "chip.hbn")
+
+
+def test_asking_for_what_is_not_there_names_the_nearest(tiny: System) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'chip\.hbm'"):
+        tiny["chip.hbmm"]
+    with pytest.raises(ConfigError, match="did you mean 'chip'"):
+        tiny.device("chap")
+
+
+VARIED = {
+    "devices.gpu.tiers.hbm.bandwidth": (1e12, 4e12),
+    "devices.gpu.engines.gpu.peak.bf16": (1e13, 1e15),
+    "devices.gpu.engines.gpu.efficiency": (0.1, 1.0),
+    "devices.gpu.engines.gpu.launch_overhead": (0.0, 1e-5),
+    "links.gpu<->gpu.bandwidth": (1e10, 1e12),
+    "links.gpu<->gpu.latency": (0.0, 1e-4),
+}
+
+
+@pytest.mark.parametrize("paths", [list(VARIED), *([path] for path in VARIED)])
+def test_design_points_at_once_equal_one_at_a_time(paths: list[str]) -> None:
+    rng = np.random.default_rng(3)
+    points = {path: rng.uniform(*VARIED[path], 7) for path in paths}
+    system, model, batch = load_system("dgx-a100"), load_model("mixtral-8x7b"), decode(4, 1000)
+    together = closed_form(model_plan(target(system.at(points)), model, batch)).time
+    for i in range(7):
+        one = load_system("dgx-a100", [f"{path}={float(points[path][i])!r}" for path in paths])
+        assert closed_form(model_plan(target(one), model, batch)).time == pytest.approx(
+            np.asarray(together)[i], rel=1e-12
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("devices.gpu.tiers.hbm.bandwith", "did you mean 'bandwidth'"),
+        ("devices.gpu.count", "cannot vary in one call"),
+        ("devices.gpu.tiers.hbm.capacity", "cannot vary in one call"),
+        ("devices.gpu.tiers.hbm.bandwidth.x", "last key"),
+    ],
+)
+def test_what_cannot_vary_is_refused(path: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_system("dgx-a100").at({path: np.array([1.0, 2.0])})
+
+
+def test_design_points_must_be_alike_and_sensible() -> None:
+    system = load_system("dgx-a100")
+    with pytest.raises(ConfigError, match="lengths"):
+        system.at({"links.gpu<->gpu.latency": np.ones(2), "links.gpu<->gpu.bandwidth": np.ones(3)})
+    with pytest.raises(ConfigError, match="negative"):
+        system.at({"links.gpu<->gpu.latency": np.array([1.0, -1.0])})

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator.core import Plan, closed_form
+from simulator.core.events import events
+from simulator.errors import CapacityError, ConfigError
+from simulator.hardware import load_system
+from simulator.mapping.collective import all_reduce
+from simulator.mapping.lowering import model_plan, peak, target
+from simulator.mapping.placement import max_batch, max_context, nodes_needed, place
+from simulator.mapping.transfer import transfer
+from simulator.workload import decode, load_model, operator_graph, prefill
+
+MACHINES = ["dgx-a100", "dgx-h100", "sn40l-node", "sn40l-rack16", "sn40l"]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("model", ["llama-2-7b", "mixtral-8x7b"])
+@pytest.mark.parametrize("batch", [prefill(2, 300), decode(4, 1000)])
+def test_demands_are_the_work_of_the_graph(machine: str, model: str, batch: object) -> None:
+    """FLOPs are the graph's, no more; bytes of main memory at least the weights that a pass reads."""
+    runner = target(load_system(machine))
+    demand = {r.name: (d, r.count) for r, d in model_plan(runner, load_model(model), batch).demand().items()}  # type: ignore[arg-type]
+    totals = operator_graph(load_model(model), batch).totals()  # type: ignore[arg-type]
+    engine, ways = demand[f"{runner.device}.{runner.engine}"]
+    computed = engine * peak(runner.description, "bf16") * ways
+    assert totals.flops * (1 - 1e-9) <= computed <= totals.flops * 1.05  # what is not divided is done by each device
+    moved, ways = demand[f"{runner.device}.{runner.memory}"]
+    weights = totals.bytes["weight"] + totals.bytes.get("expert", 0.0)
+    assert weights * (1 - 1e-9) <= moved * ways
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_pass_takes_as_long_event_by_event(machine: str) -> None:
+    plan = model_plan(target(load_system(machine)), load_model("llama-2-7b"), decode(4, 1000))
+    timing = closed_form(plan)
+    assert timing.exact
+    assert events(plan).time == pytest.approx(timing.time, rel=1e-9)
+
+
+def test_a_decode_step_is_no_faster_than_its_weights() -> None:
+    for machine in MACHINES:
+        runner = target(load_system(machine))
+        time = closed_form(model_plan(runner, load_model("llama-2-7b"), decode(1, 100))).time
+        bandwidth = float(runner.system[f"{runner.device}.{runner.memory}"].capacity) * runner.ways
+        assert time > 13.2e9 / bandwidth
+
+
+def test_more_of_anything_is_never_slower() -> None:
+    model, batch = load_model("llama-3-70b"), decode(16, 2000)
+    base = closed_form(model_plan(target(load_system("dgx-a100")), model, batch)).time
+    for override in (
+        "devices.gpu.tiers.hbm.bandwidth=3 TB/s",
+        "devices.gpu.engines.gpu.peak.bf16=900 TFLOP/s",
+        "links.gpu<->gpu.bandwidth=900 GB/s",
+        "links.gpu<->gpu.latency=1 us",
+        "devices.gpu.engines.gpu.launch_overhead=0 s",
+    ):
+        assert closed_form(model_plan(target(load_system("dgx-a100", [override])), model, batch)).time <= base
+
+
+def test_a_gpu_decode_step_lies_in_the_measured_range() -> None:
+    # Llama-2-7B, batch 1, on 4 A100 with TensorRT-LLM: 5.8-6.35 ms a token (Argonne LLM-Inference-Bench,
+    # arXiv 2411.00136; n = 128..2048). Nothing here was fitted to it; 20 % is asked.
+    runner = target(load_system("dgx-a100").with_devices(4))
+    time = float(closed_form(model_plan(runner, load_model("llama-2-7b"), decode(1, 1500))).time)
+    assert 0.8 * 5.8e-3 < time < 1.2 * 6.35e-3
+
+
+def test_an_all_reduce_sends_its_shards_twice() -> None:
+    system = load_system("dgx-a100")
+    (sent,) = all_reduce(system, "gpu", 8e6).demand.values()
+    assert sent == pytest.approx(2 * 7 / 8 * 8e6)
+    assert all_reduce(system, "gpu", 8e6).latency == pytest.approx(2 * 12.5e-6)
+    assert not all_reduce(load_system("sn40l"), "socket", 8e6).demand
+    with pytest.raises(ConfigError, match="socket<->socket"):
+        all_reduce(load_system("sn40l").with_devices(2), "socket", 1.0)
+
+
+def test_a_transfer_takes_its_slowest_hop_and_one_link_unless_told() -> None:
+    # arXiv 2405.07518 Fig 12: 14 GB over one link of 32 GB/s in 437.5 ms; over eight in 54.7 ms.
+    a100 = load_system("dgx-a100")
+    assert transfer(a100, 14e9, "host", "gpu.hbm", links=1).alone == pytest.approx(0.4375)
+    assert transfer(a100, 14e9, "host", "gpu.hbm", links=8).alone == pytest.approx(0.4375 / 8)
+    node = load_system("sn40l-node")
+    assert transfer(node, 14e9, "socket.ddr", "socket.hbm").alone == pytest.approx(14e9 / 0.996e12)
+    with pytest.raises(ConfigError, match="1 to 8"):
+        transfer(a100, 1.0, "host", "gpu.hbm", links=9)
+
+
+def test_transfers_over_links_of_their_own_do_not_slow_one_another_down() -> None:
+    a100 = load_system("dgx-a100")
+    plan = Plan()
+    for _ in range(8):
+        plan.add(transfer(a100, 32e9, "host", "gpu.hbm", links=1), after=())
+    assert events(plan).time == pytest.approx(1.0)  # 8 x 32 GB/s of the 409.6 GB/s of the host's memory
+    plan.add(transfer(a100, 32e9, "host", "gpu.hbm", links=1), after=())
+    assert events(plan).time == pytest.approx(9 / 8)
+
+
+def test_a_slow_write_takes_longer(tmp_path: object) -> None:
+    slow = load_system("sn40l-node", ["devices.socket.tiers.hbm.write_bandwidth=50 GB/s"])
+    assert transfer(slow, 8e9, "socket.ddr", "socket.hbm").alone == pytest.approx(1e9 / 50e9)
+
+
+def test_what_fits_fits_and_no_more() -> None:
+    runner, model = target(load_system("dgx-a100").with_devices(1)), load_model("llama-2-7b")
+    most = max_batch(runner, model, 4096)
+    place(runner, model, most, 4096)
+    with pytest.raises(CapacityError, match=rf"fits with batch {most} or with 4,0\d\d tokens or with 2 of gpu"):
+        place(runner, model, most + 1, 4096)
+    longest = max_context(runner, model, most)
+    assert longest == 4096 or place(runner, model, most, longest).used <= 80 * 2**30
+    assert max_context(runner, load_model("llama-3-70b"), 1) == 0
+
+
+def test_a_remedy_works() -> None:
+    system, model = load_system("dgx-a100"), load_model("llama-3.1-405b")
+    with pytest.raises(CapacityError, match="fits with 10 of gpu"):
+        place(target(system), model, 1, 1000)
+    place(target(system.with_devices(10)), model, 1, 1000)
+    with pytest.raises(CapacityError):
+        place(target(system.with_devices(9)), model, 1, 1000)
+
+
+def test_a_latent_cache_is_kept_by_every_device() -> None:
+    # MLA has one latent for all heads: more devices hold more copies, and none makes a longer context fit.
+    with pytest.raises(CapacityError, match=r"fits with [\d,]+ tokens, or try a smaller dtype"):
+        place(target(load_system("dgx-h100")), load_model("deepseek-v3"), 1, 160_000_000)
+
+
+def test_nodes_need_room_to_work() -> None:
+    assert [nodes_needed(size, 10.0) for size in (1, 9.9, 10, 10.1, 20)] == [1, 1, 2, 2, 3]
+
+
+def test_an_engine_without_a_rate_or_a_lowering_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"no peak rate for fp8.*bf16"):
+        model_plan(target(load_system("dgx-a100")), load_model("deepseek-v3"), decode(1, 10))
+    system = load_system("dgx-a100", ["devices.gpu.engines.gpu.kind=pim"])
+    with pytest.raises(ConfigError, match="no such lowering"):
+        model_plan(target(system), load_model("llama-2-7b"), decode(1, 10))
