@@ -1,1 +1,7 @@
 """Is it true? Experiments, and their results beside published ones."""
+
+from __future__ import annotations
+
+from simulator.baselines import coe
+
+__all__ = ["coe"]  # the kinds of experiments, which register when they are imported

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import simulator.baselines.coe  # noqa: F401  # registers its kind
 from simulator.baselines.experiment import Progress, Simulation, load_experiment, run
 from simulator.provenance import Provenance
 

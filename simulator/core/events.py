@@ -74,7 +74,7 @@ class Simulation:
         self.spans: list[Span] = []
         self._record = record
         self._watch = watch
-        self._users: dict[Resource, dict[Running, float]] = {}  # share * weight
+        self._users: dict[Resource, dict[Running, float]] = {}  # of each resource in use: share * weight
         self._queues: dict[Resource, deque[Running]] = {}
         self._touched: dict[Resource, None] = {}  # since the speeds were last solved
         self._plans: list[tuple[float, int, list[Running]]] = []  # heap of: next end, number, component
@@ -162,9 +162,12 @@ class Simulation:
             return
         contended = False
         for resource, share in running.shares:
-            users = self._users.setdefault(resource, {})
-            contended = contended or bool(users)
-            users[running] = share * running.weight
+            users = self._users.get(resource)
+            if users is None:
+                self._users[resource] = {running: share * running.weight}
+            else:
+                contended = True
+                users[running] = share * running.weight
         if contended:
             self._touch(running)
         else:
@@ -176,7 +179,10 @@ class Simulation:
         if self._record:
             self.spans.append(Span(running.activity.name, running.start, self.now))
         for resource, _ in running.shares:
-            del self._users[resource][running]
+            users = self._users[resource]
+            del users[running]
+            if not users:
+                del self._users[resource]  # a private one will not be seen again
         self._touch(running)
         running.done.succeed()
         if running.slotted:
@@ -186,7 +192,7 @@ class Simulation:
         """Have the speeds around it solved once all that happens in this instant has happened."""
         quiet = not self._touched
         for resource, _ in running.shares:
-            if self._users[resource]:
+            if resource in self._users:
                 self._touched[resource] = None
         if quiet and self._touched:
             _AfterAll(self.environment, self._solve)
@@ -194,7 +200,7 @@ class Simulation:
     def _solve(self, _: Event) -> None:
         seen: set[Resource] = set()
         for resource in self._touched:
-            if resource not in seen:
+            if resource in self._users and resource not in seen:
                 activities, users = self._component(resource)
                 seen.update(users)
                 self._plan(speeds(activities, users))
