@@ -10,8 +10,7 @@ import time
 
 import simpy
 
-from simulator.core import Activity, Resource
-from simulator.core.summary import paced
+from simulator.core import Activity, Resource, paced
 from simulator.serving.coe import Service, serve
 from simulator.workload import GENERATORS
 

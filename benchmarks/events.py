@@ -13,7 +13,7 @@ from collections.abc import Callable
 import simpy
 
 from simulator.core import Activity, Resource
-from simulator.core.events import Simulation
+from simulator.core.events import EventLoop
 
 CONCURRENT, EVENTS, ROUNDS = 10, 20_000, 5
 BOUND = 30.0
@@ -36,15 +36,15 @@ def activities() -> None:
     rng = random.Random(1)
     resources = [Resource(f"r{i}", 1.0) for i in range(4)]
     works = [Activity("a", {r: rng.uniform(0.5, 2.0) for r in rng.sample(resources, 2)}) for _ in range(200)]
-    simulation = Simulation()
+    loop = EventLoop()
 
     def process(i: int):
         for j in range(EVENTS // CONCURRENT):
-            yield simulation.run(works[(i * 37 + j) % 200])
+            yield loop.run(works[(i * 37 + j) % 200])
 
     for i in range(CONCURRENT):
-        simulation.process(process(i))
-    simulation.until_idle()
+        loop.process(process(i))
+    loop.until_idle()
 
 
 def seconds(run: Callable[[], None]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from simulator.errors import ConfigError, nearest
@@ -51,6 +52,7 @@ def names(kind: str) -> list[str]:
     return sorted(_found.get(kind, {}))
 
 
+@cache
 def _load_plugins() -> None:
     from importlib.metadata import entry_points
 

@@ -11,9 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part, Progress
-from simulator.core import Activity
-from simulator.core.summary import paced
-from simulator.errors import CapacityError, ConfigError, nearest
+from simulator.core import Activity, paced
+from simulator.errors import CapacityError, ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.mapping.lowering import target
 from simulator.mapping.placement import nodes_needed
@@ -22,7 +21,7 @@ from simulator.registry import register, registered
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import generate
 from simulator.units import Bytes, Seconds
-from simulator.workload import GENERATORS, kv_bytes, load_model, weight_bytes
+from simulator.workload import GENERATORS, kv_bytes, load_model, load_trace, weight_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,15 +57,50 @@ class Calibration(Part):
     expert_time: dict[str, dict[int, Seconds]]
 
 
-class Trace(Part):
-    """Which expert each prompt needs: a registered generator and what it takes; rounds are of all experts."""
+class Requests(Part):
+    """Which expert each prompt needs, over and over: the steady state after `warm_up` rounds is measured for `rounds`.
 
-    kind: Literal["cyclic", "uniform", "zipf", "markov"]
+    A round is as many prompts as there are experts, or a whole recorded trace.
+    """
+
     warm_up: Count = 1
     rounds: Count = 1
-    exponent: float | None = None
-    stay: float | None = None
-    seed: int | None = None
+
+
+class Cyclic(Requests):
+    """Each expert in turn."""
+
+    kind: Literal["cyclic"]
+
+
+class Uniform(Requests):
+    """All experts equally likely."""
+
+    kind: Literal["uniform"]
+    seed: int = 0
+
+
+class Zipf(Requests):
+    """Expert e with probability proportional to `(e + 1)^-exponent`."""
+
+    kind: Literal["zipf"]
+    exponent: Annotated[float, Field(ge=0)] = 1.0
+    seed: int = 0
+
+
+class Markov(Requests):
+    """The same expert again with probability `stay`."""
+
+    kind: Literal["markov"]
+    stay: Annotated[float, Field(ge=0, le=1)] = 0.9
+    seed: int = 0
+
+
+class Recorded(Requests):
+    """A CSV of recorded choices, `prompt,expert`."""
+
+    kind: Literal["csv"]
+    file: str
 
 
 class Prompt(Part):
@@ -82,7 +116,7 @@ class CoeExperiment(Experiment):
     kind: Literal["coe"]
     model: str
     prompt: Prompt
-    trace: Trace
+    trace: Annotated[Cyclic | Uniform | Zipf | Markov | Recorded, Field(discriminator="kind")]
     policy: str = "lru"
     prefetch: Literal["none", "batch", "trace"] = "none"
     group: bool = False
@@ -119,7 +153,9 @@ class CoeKind:
             for name, runner in runners.items()
             for experts in experiment.nodes_for
         ]
-        return CoeOutcome(rows, nodes)
+        configs = {"systems": {name: runner.system.config.data for name, runner in runners.items()}}
+        model = load_model(experiment.model).model_dump()
+        return CoeOutcome(rows, nodes, {**configs, "model": model})
 
 
 class _Runner:
@@ -176,10 +212,7 @@ class _Runner:
 
 def _serve(experiment: CoeExperiment, service: Service, experts: int, batch: int) -> dict[str, Any]:
     """Means over the batches of a steady state: those after the warm-up."""
-    trace = experiment.trace
-    warm_up, measured = (-(-rounds * experts // batch) for rounds in (trace.warm_up, trace.rounds))
-    options = {k: v for k in ("exponent", "stay", "seed") if (v := getattr(trace, k)) is not None}
-    choices = GENERATORS[trace.kind](experts, (warm_up + measured) * batch, **options).choices.tolist()
+    warm_up, choices = _choices(experiment.trace, experts, batch)
     try:
         batches = serve(service, experts, choices, batch)
     except CapacityError as error:
@@ -195,12 +228,24 @@ def _serve(experiment: CoeExperiment, service: Service, experts: int, batch: int
     return {name: float(np.mean(column[warm_up:])) for name, column in columns.items()} | {"refused": ""}
 
 
+def _choices(trace: Requests, experts: int, batch: int) -> tuple[int, list[int]]:
+    """The batches of the warm-up, and the expert of each prompt, warm-up and all."""
+    if isinstance(trace, Recorded):
+        recorded = load_trace(trace.file, experts).choices.tolist()
+        return -(-trace.warm_up * len(recorded) // batch), recorded * (trace.warm_up + trace.rounds)
+    warm_up, measured = (-(-rounds * experts // batch) for rounds in (trace.warm_up, trace.rounds))
+    options = trace.model_dump(exclude={"kind", "warm_up", "rounds"})
+    generator = GENERATORS[trace.kind]  # type: ignore[attr-defined]  # each form has one
+    return warm_up, generator(experts, (warm_up + measured) * batch, **options).choices.tolist()
+
+
 @dataclass(frozen=True)
 class CoeOutcome:
-    """Rows of points and of node counts, and the metrics that a paper may print of them."""
+    """Rows of points and of node counts, and the metrics that a paper may print of them; the configs behind them."""
 
     points: list[dict[str, Any]]
     nodes: list[dict[str, Any]]
+    inputs: dict[str, Any]
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
@@ -218,6 +263,13 @@ class CoeOutcome:
         if metric not in _METRICS:
             expected = "one of " + ", ".join(_METRICS)
             raise ConfigError("no such metric", found=metric, expected=expected, nearest=nearest(metric, _METRICS))
+        systems = {row["system"] for row in self.points}
+        for role in ("system", "baseline"):
+            if condition.get(role, next(iter(systems))) not in systems:
+                close = nearest(str(condition[role]), systems)
+                raise ConfigError(
+                    path=role, found=f"'{condition[role]}'", expected=one_of(sorted(systems)), nearest=close
+                )
         value = _METRICS[metric](self, dict(condition))
         return None if value is None or np.isnan(value) else float(value)
 

@@ -47,7 +47,13 @@ class Experiment(Part):
 
 
 class Outcome(Protocol):
-    """What a run of an experiment gives: its tables, and any published metric as simulated."""
+    """What a run of an experiment gives: its tables, and any published metric as simulated.
+
+    `inputs` are the resolved configs that it read beside its own YAML.
+    """
+
+    @property
+    def inputs(self) -> Mapping[str, Any]: ...
 
     def frames(self) -> dict[str, pd.DataFrame]: ...
 

@@ -67,6 +67,8 @@ def read_published(file: Path) -> list[Published]:
         if key in read:
             raise ConfigError("this row occurs twice", file=file, line=rows.line_num, found=" ".join(key))
         read[key] = _row(row, file, rows.line_num)
+    if not read:
+        raise ConfigError("no rows", file=file, line=1, expected="a published value each")
     return list(read.values())
 
 
@@ -80,7 +82,11 @@ def _row(row: dict[str, str], file: Path, line: int) -> Published:
         except ValueError:
             found = repr(row[column])
             raise ConfigError(column, file=file, line=line, found=found, expected="a number") from None
-    condition = dict(pair.split("=", 1) for pair in row["condition"].split() if "=" in pair)
+    pairs = [pair.partition("=") for pair in row["condition"].split()]
+    wrong = next((f"'{key}'" for key, equals, value in pairs if not (key and equals and value)), None)
+    if wrong:
+        raise ConfigError("condition", file=file, line=line, found=wrong, expected="key=value key=value")
+    condition = {key: value for key, _, value in pairs}
     typed = {key: int(value) if value.isdecimal() else value for key, value in condition.items()}
     published, tolerance = numbers
     return Published(row["figure"], row["metric"], typed, row["role"], published, row["unit"], tolerance, row["source"])

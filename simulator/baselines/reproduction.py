@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from simulator.baselines.experiment import Experiment, Simulation, load_experiment
 from simulator.baselines.published import Published, read_published
 from simulator.baselines.simulate import simulate
-from simulator.provenance import Provenance
 from simulator.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simulator.provenance import Provenance
 
 Progress = Callable[[str, int, int], None]
 """Called with what is running, the points done and the points in all."""
@@ -86,7 +87,7 @@ class Reproduction(Result):
         import pandas as pd
 
         rows = pd.DataFrame(self.as_json()).drop(columns="paper")
-        rows["condition"] = [" ".join(f"{k}={v}" for k, v in c.items()) for c in rows["condition"]]
+        rows["condition"] = [" ".join(f"{k}={v}" for k, v in row.published.condition.items()) for row in self.rows]
         rows["agrees"] = [row.agrees for row in self.rows]
         for name, simulation in self.variants.items():
             rows[f"simulated_{name}"] = [_compare(row.published, simulation).simulated for row in self.rows]
@@ -110,8 +111,8 @@ def compare_with_published(
     base = run(form.title, overrides)
     variants = {name: run(v.title, [*overrides, *v.set]) for name, v in form.variants.items()}
     rows = [_compare(row, base) for row in published]
-    name = config.file.parent.name
-    return Reproduction(name, form, rows, base, variants, Provenance(config.data))
+    name = config.file.resolve().parent.name
+    return Reproduction(name, form, rows, base, variants, base.provenance)
 
 
 def _compare(row: Published, simulation: Simulation) -> Compared:

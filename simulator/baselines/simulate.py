@@ -19,4 +19,4 @@ def simulate(experiment: str | Path, overrides: Sequence[str] = (), progress: Pr
     """
     form, config = load_experiment(experiment, overrides)
     outcome = run(form, progress or (lambda done, total: None))
-    return Simulation(form, outcome, Provenance(config.data))
+    return Simulation(form, outcome, Provenance({"experiment": config.data, **outcome.inputs}))

@@ -13,9 +13,9 @@ from simulator import data as folders
 from simulator.config.check import validate
 from simulator.config.figures import ROLES
 from simulator.config.read import Mark, Node, Source
-from simulator.config.resolve import resolve
+from simulator.config.resolve import longest_key, resolve
 
-__all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "validate"]
+__all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
 
 KeyPath = tuple[str | int, ...]
 

@@ -29,7 +29,10 @@ def fold(node: Node, source: Source | None = None) -> Node:
 
 
 def _own(mapping: dict[str, Node], outer: Source | None) -> Source | None:
-    """What a mapping says of itself; what it leaves out it has from outside, but an assumption has no source there."""
+    """What a mapping says of itself; what it leaves out it has from outside, but an assumption has no source there.
+
+    With a source of its own it keeps the role from outside too, unless that is of having no source.
+    """
     said = {key: _text(key, mapping[key]) for key in _ABOUT if key in mapping}
     if not said:
         return outer
@@ -37,6 +40,8 @@ def _own(mapping: dict[str, Node], outer: Source | None) -> Source | None:
     if not text and outer:
         role = role or outer.role
         text = "" if role == "assumption" else outer.text
+    elif outer and outer.role != "assumption":
+        role = role or outer.role
     return Source(text, role or ("input" if text else "assumption"), said.get("note", ""))
 
 

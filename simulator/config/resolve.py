@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from os.path import isfile
 from pathlib import Path
@@ -102,6 +102,9 @@ def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
     """`node` with `value` at `path`, of which `depth` keys lie above `node`."""
     if depth == len(path):
         return merge(node, value)
+    if isinstance(node.value, dict):
+        joined = longest_key(path[depth:], node.value) or path[depth]
+        path = [*path[:depth], joined, *path[depth + joined.count(".") + 1 :]] if joined != path[depth] else path
     key, here, last = path[depth], path[: depth + 1], depth + 1 == len(path)
     if isinstance(node.value, list):
         if not (key.isdecimal() and int(key) < len(node.value)):
@@ -122,6 +125,12 @@ def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
     else:
         inside[key] = _with(inside[key], path, depth + 1, value) if key in inside else value
     return replace(node, value=inside)
+
+
+def longest_key(path: Sequence[str], there: Collection[str]) -> str | None:
+    """The longest key of a mapping that a path starts with: a name such as `host<->gpu.hbm` has a dot of its own."""
+    starts = (".".join(path[:end]) for end in range(len(path), 0, -1))
+    return next((start for start in starts if start in there), None)
 
 
 def _at(

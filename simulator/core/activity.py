@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ class Activity:
         name: what it is, for reports.
         demand: units of each resource (bytes, engine-seconds), real ones: efficiency belongs to the resource.
         latency: seconds, spent first; uses nothing.
-        weight: its priority where it shares a resource: a double weight is slowed down half as much.
+        weight: its priority where it shares a resource: a double weight is slowed down half as much. From 1e-3 to 1e3.
 
     Raises:
-        ValueError: a demand, latency or weight that is negative or not a number.
+        ValueError: a demand or latency that is negative or not finite, a weight out of range.
     """
 
     name: str
@@ -33,10 +34,10 @@ class Activity:
 
     def __post_init__(self) -> None:
         for what, value in (("latency", self.latency), *((r.name, d) for r, d in self.demand.items())):
-            if not (value >= 0 if isinstance(value, float | int) else np.all(value >= 0)):
-                raise ValueError(f"activity {self.name}: {what} must be 0 or more, found {value}")
-        if not self.weight > 0:
-            raise ValueError(f"activity {self.name}: weight must be positive, found {self.weight}")
+            if not (0 <= value < inf if isinstance(value, float | int) else np.all((value >= 0) & np.isfinite(value))):
+                raise ValueError(f"activity {self.name}: {what} must be 0 or more and finite, found {value}")
+        if not 1e-3 <= self.weight <= 1e3:
+            raise ValueError(f"activity {self.name}: weight must be 1e-3 to 1e3, found {self.weight}")
 
     def seconds(self) -> dict[Resource, Any]:
         """Seconds that each resource is busy with it."""
@@ -51,3 +52,13 @@ class Activity:
     def shares(self) -> tuple[tuple[Resource, float], ...]:
         """The share in (0, 1] of each resource that it takes while it runs at the speed that it has alone."""
         return tuple((resource, float(busy) / self.alone) for resource, busy in self.seconds().items() if busy > 0)
+
+
+def paced(name: str, seconds: float, demand: Mapping[Resource, Quantity] | None = None) -> Activity:
+    """An activity with a pace of its own: it takes at least `seconds`, and its demands are spread evenly over them.
+
+    Stands for many activities whose time alone and whose total demands are known. Alone it takes `seconds` as long as
+    no demand takes longer by itself; where it meets others, peaks and troughs are smoothed.
+    """
+    pace = Resource(f"{name} (pace)", 1.0, unit="s", energy=0.0)
+    return Activity(name, {pace: seconds, **(demand or {})})

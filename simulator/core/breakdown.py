@@ -1,15 +1,13 @@
-"""Where the time and the energy of a plan go."""
+"""Where the time of a plan goes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from simulator.core.activity import Activity
 from simulator.core.closed_form import durations
 from simulator.core.plan import Plan
-from simulator.core.resource import Quantity, Resource
+from simulator.core.resource import Resource
 
 LATENCY = "latency"
 
@@ -45,12 +43,3 @@ def binding(plan: Plan) -> dict[str, float]:
         for name, time in ((part.bound_by.name if part.bound_by else LATENCY, part.time - latency), (LATENCY, latency)):
             seconds[name] = seconds.get(name, 0.0) + time * part.times
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
-
-
-def dynamic_energy(plan: Plan) -> dict[Resource, Quantity | None]:
-    """Joules by resource, over all its copies: `demand * energy * count`; None where the machine gives no energy."""
-    return {
-        resource: None if resource.energy is None else demand * resource.energy * resource.count
-        for resource, demand in plan.demand().items()
-        if np.any(np.asarray(demand) > 0)
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,19 +26,19 @@ class Timing:
 def closed_form(plan: Plan) -> Timing:
     """Time of a plan: its longest path, each activity at `latency + max_r(demand_r / (efficiency_r capacity_r))`.
 
-    Exact where steps that may run at once share no resource. Elsewhere a lower bound: the larger of the longest path
-    and the busy seconds of each resource. Capacities, demands, efficiencies and latencies may be arrays of one length
-    n, one element a design point; the time then has the shape (n,).
+    Exact where steps that may run at once share no resource. Elsewhere a lower bound: of each plan and smaller plan in
+    it, the larger of its longest path and of each resource's busy seconds. Capacities, demands, efficiencies and
+    latencies may be arrays of one length n, one element a design point; the time then has the shape (n,).
     """
-    exact = _is_exact(plan)
+    contended = {id(inner) for inner in _plans(plan) if not _is_ordered(inner)}
     points = _points(plan)
     if points is None:
-        return Timing(float(_bound(plan, exact, slice(None))), exact)
+        return Timing(float(_bound(plan, contended, slice(None), {})), not contended)
     time = np.empty(points)
     for start in range(0, points, CHUNK):
         cut = slice(start, start + CHUNK)
-        time[cut] = _bound(plan, exact, cut)
-    return Timing(time, exact)
+        time[cut] = _bound(plan, contended, cut, {})
+    return Timing(time, not contended)
 
 
 def durations(plan: Plan) -> list[tuple[Activity, int, Any]]:
@@ -57,23 +58,22 @@ def _points(plan: Plan) -> int | None:
     return sizes.pop() if sizes else None
 
 
-def _bound(plan: Plan, exact: bool, cut: slice) -> Any:
-    rates: dict[Resource, Any] = {}
-    time = _longest_path(plan, cut, rates)
-    if not exact:
-        for busy in _busy(plan, cut, rates).values():
-            time = np.maximum(time, busy)
-    return time
+def _plans(plan: Plan) -> Iterator[Plan]:
+    yield plan
+    for step in plan.steps:
+        if isinstance(step.work, Plan):
+            yield from _plans(step.work)
 
 
-def _longest_path(plan: Plan, cut: slice, rates: dict[Resource, Any]) -> Any:
+def _bound(plan: Plan, contended: set[int], cut: slice, rates: dict[Resource, Any]) -> Any:
+    """The longest path; in a plan whose branches meet, at least the busy seconds of each resource."""
     ends: list[Any] = []
     for work, after, repeat in plan.steps:
-        once = _longest_path(work, cut, rates) if isinstance(work, Plan) else _alone(work, cut, rates)
+        once = _bound(work, contended, cut, rates) if isinstance(work, Plan) else _alone(work, cut, rates)
         took = once * repeat if repeat > 1 else once
         ends.append(took + _largest([ends[i] for i in after]) if after else took)
-    last = set(range(len(ends))) - {i for step in plan.steps for i in step.after}
-    return _largest([ends[i] for i in sorted(last)])
+    busy = _busy(plan, cut, rates).values() if id(plan) in contended else ()
+    return _largest([*ends, *busy])
 
 
 def _alone(activity: Activity, cut: slice, rates: dict[Resource, Any]) -> Any:
@@ -114,8 +114,8 @@ def _cut(value: Any, cut: slice) -> Any:
     return value[cut] if isinstance(value, np.ndarray) and value.ndim else value
 
 
-def _is_exact(plan: Plan) -> bool:
-    """Whether no two steps that may run at once use the same resource.
+def _is_ordered(plan: Plan) -> bool:
+    """Whether no two steps of a plan that may run at once use the same resource.
 
     Steps stand in topological order, so the users of a resource are all ordered if each comes before the next one.
     """
@@ -126,8 +126,6 @@ def _is_exact(plan: Plan) -> bool:
         for i in after:
             mask |= before[i] | 1 << i
         before.append(mask)
-        if isinstance(work, Plan) and not _is_exact(work):
-            return False
         for resource in work.demand() if isinstance(work, Plan) else work.demand:
             previous = last_user.get(resource)
             if previous is not None and not mask >> previous & 1:

@@ -5,12 +5,12 @@ The one file that imports SimPy; what serving needs of it is named here.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, TypeAlias
 
-from simpy import AllOf, Environment, Event, Store
+from simpy import AllOf, Environment, Event
 from simpy.events import EventPriority
 
 from simulator.core.activity import Activity
@@ -18,7 +18,7 @@ from simulator.core.plan import Plan, Step
 from simulator.core.resource import Resource
 from simulator.core.sharing import speeds
 
-__all__ = ["AllOf", "Event", "Process", "Running", "Simulation", "Span", "Store", "Timeline", "events"]
+__all__ = ["Event", "EventLoop", "Process", "Running", "Span", "Timeline", "events"]
 
 Process: TypeAlias = Generator[Event, Any, None]
 AFTER_ALL = EventPriority(2)  # SimPy's urgent (0) and normal (1) events of an instant come first
@@ -39,12 +39,14 @@ class Timeline(NamedTuple):
     spans: list[Span]
 
 
-def events(plan: Plan, watch: Callable[[Simulation], None] | None = None) -> Timeline:
+def events(plan: Plan, watch: Callable[[EventLoop], None] | None = None) -> Timeline:
     """Run a plan event by event from time 0; `watch` is called whenever the speeds have changed."""
-    simulation = Simulation(record=True, watch=watch)
-    simulation.run(plan)
-    simulation.until_idle()
-    return Timeline(max((span.end for span in simulation.spans), default=0.0), simulation.spans)
+    loop = EventLoop(record=True, watch=watch)
+    done = loop.run(plan)
+    loop.until_idle()
+    if not done.processed:
+        raise RuntimeError(f"plan {plan.name} did not end")
+    return Timeline(max((span.end for span in loop.spans), default=0.0), loop.spans)
 
 
 class Running:
@@ -55,13 +57,13 @@ class Running:
     def __init__(self, activity: Activity, start: float, done: Event) -> None:
         self.activity, self.start, self.done = activity, start, done
         self.shares, self.weight = activity.shares, activity.weight
-        self.slotted = [resource for resource, _ in self.shares if resource.slots is not None]
+        self.slotted = [resource for resource in activity.demand if resource.slots is not None]
         self.left, self.speed, self.since = activity.alone, 0.0, start
         self.end = start  # as planned
         self.plan = 0  # the number of the plan that holds
 
 
-class Simulation:
+class EventLoop:
     """The clock, and the activities that run on it.
 
     An activity spends its latency, waits for a slot of each engine that it uses, then progresses at its fair speed
@@ -69,13 +71,14 @@ class Simulation:
     a departure touches. An activity whose speed does not change keeps its planned end to the last bit.
     """
 
-    def __init__(self, record: bool = False, watch: Callable[[Simulation], None] | None = None) -> None:
+    def __init__(self, record: bool = False, watch: Callable[[EventLoop], None] | None = None) -> None:
         self.environment = Environment()
         self.spans: list[Span] = []
         self._record = record
         self._watch = watch
         self._users: dict[Resource, dict[Running, float]] = {}  # of each resource in use: share * weight
         self._queues: dict[Resource, deque[Running]] = {}
+        self._holders: Counter[Resource] = Counter()  # of slots
         self._touched: dict[Resource, None] = {}  # since the speeds were last solved
         self._plans: list[tuple[float, int, list[Running]]] = []  # heap of: next end, number, component
         self._planned = 0
@@ -149,11 +152,12 @@ class Simulation:
                 first = queue[0]
                 for resource in first.slotted:
                     self._queues[resource].popleft()
+                self._holders.update(first.slotted)
                 open_ += first.slotted
                 self._begin(first)
 
     def _is_next(self, running: Running, resource: Resource) -> bool:
-        return self._queues[resource][0] is running and len(self._users.get(resource, ())) < (resource.slots or 0)
+        return self._queues[resource][0] is running and self._holders[resource] < (resource.slots or 0)
 
     def _begin(self, running: Running) -> None:
         running.since = self.now
@@ -186,6 +190,7 @@ class Simulation:
         self._touch(running)
         running.done.succeed()
         if running.slotted:
+            self._holders.subtract(running.slotted)
             self._admit(running.slotted)
 
     def _touch(self, running: Running) -> None:

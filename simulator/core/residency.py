@@ -52,7 +52,10 @@ class Residency:
 
         Raises:
             CapacityError: what is pinned leaves no room for `size` bytes; nothing has changed then.
+            ValueError: a negative size.
         """
+        if size < 0:
+            raise ValueError(f"{key} in {self.name}: size must be 0 or more, found {size}")
         if key in self._sizes:
             self.policy.request(key)
             self.hits += 1
@@ -79,10 +82,6 @@ class Residency:
         self._pins[key] -= 1
         if self._pins[key] <= 0:
             del self._pins[key]
-
-    def has_room(self, size: int) -> bool:
-        """Whether `size` bytes can be admitted now, all that is not pinned leaving if need be."""
-        return size <= self.capacity - sum(self._sizes[key] for key in self._pins)
 
     def _make_room(self, key: Key, size: int) -> list[Key]:
         missing = self.used + size - self.capacity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,8 +17,9 @@ Quantity: TypeAlias = float | NDArray[np.float64]
 class Curve:
     """An achieved fraction that grows with the size of a demand.
 
-    Linear in log(size) between the points, constant beyond the first and the last.
-    `sizes` are in the unit of the demand and rise; `fractions` are in (0, 1].
+    `log(fraction)` is linear in `log(size)` between the points, and constant beyond the first and the last. `sizes` are
+    in the unit of the demand and rise; `fractions` are in (0, 1], and grow no faster than the sizes: a larger demand
+    never takes less time.
     """
 
     sizes: tuple[float, ...]
@@ -26,13 +28,16 @@ class Curve:
     def __post_init__(self) -> None:
         if len(self.sizes) != len(self.fractions) or not self.sizes:
             raise ValueError("a curve needs as many sizes as fractions, and at least one")
-        if any(b <= a for a, b in zip((0.0, *self.sizes), self.sizes, strict=False)):
+        if any(b <= a for a, b in pairwise((0.0, *self.sizes))):
             raise ValueError("the sizes of a curve must be positive and rise")
         if not all(0 < f <= 1 for f in self.fractions):
             raise ValueError("the fractions of a curve must lie in (0, 1]")
+        points = list(zip(self.sizes, self.fractions, strict=True))
+        if any(g / f > b / a * (1 + 1e-12) for (a, f), (b, g) in pairwise(points)):
+            raise ValueError("the fractions of a curve must grow no faster than its sizes")
 
     def at(self, size: Quantity) -> Any:
-        return np.interp(np.log(np.maximum(size, self.sizes[0])), np.log(self.sizes), self.fractions)
+        return np.exp(np.interp(np.log(np.maximum(size, self.sizes[0])), np.log(self.sizes), np.log(self.fractions)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,8 +65,15 @@ class Resource:
     slots: int | None = None
 
     def __post_init__(self) -> None:
-        if not np.all(np.asarray(self.capacity) > 0):
-            raise ValueError(f"resource {self.name}: capacity must be positive, found {self.capacity}")
+        capacity = np.asarray(self.capacity)
+        if not np.all((capacity > 0) & np.isfinite(capacity)):
+            raise ValueError(f"resource {self.name}: capacity must be positive and finite, found {self.capacity}")
+        if not isinstance(self.efficiency, Curve):
+            fraction = np.asarray(self.efficiency)
+            if not np.all((fraction > 0) & (fraction <= 1)):
+                raise ValueError(f"resource {self.name}: efficiency must lie in (0, 1], found {self.efficiency}")
+        if self.count < 1 or (self.slots is not None and self.slots < 1):
+            raise ValueError(f"resource {self.name}: needs a count and slots of 1 or more")
 
     def rate(self, demand: Quantity) -> Any:
         """Units a second that a demand of this size achieves alone."""

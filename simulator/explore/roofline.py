@@ -13,6 +13,7 @@ from simulator.hardware import System
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.kernels import Kernel, kernels
 from simulator.mapping.lowering import FUSION, Target, kernel_activity, peak, target
+from simulator.mapping.placement import place
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.serving.estimate import loaded
@@ -45,6 +46,16 @@ class Roofline(Result):
     memory: str
     provenance: Provenance
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "memory": self.memory,
+            "peak_flops": self.peak,
+            "roofline": self.rows,
+            "roofs": self.roofs,
+            "provenance": self.provenance.as_dict(),
+        }
+
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
@@ -69,14 +80,18 @@ def roofline(
     (`unfused`, `conventional`, `whole`) is the engine's own unless given.
 
     Raises:
-        ConfigError: a phase, fusion mode or name that there is not.
+        ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
+        CapacityError: weights and KV caches do not fit.
     """
     for name, value, known in (("phase", phase, ("prefill", "decode")), ("fusion", fusion, (None, *FUSIONS))):
         if value not in known:
             raise ConfigError(path=name, found=value, expected="one of " + ", ".join(k for k in known if k))
     system, model = loaded(hardware, model, devices, dtype, overrides)
     runner = target(system)
-    mode = fusion or FUSION[runner.description.kind]
+    if not 1 <= context <= model.max_context or batch < 1:
+        raise ConfigError(f"{batch} x {context} tokens", expected=f"1 or more x 1 to {model.max_context} tokens")
+    place(runner, model, batch, context)
+    mode = fusion or FUSION.get(runner.description.kind, "unfused")
     graph = operator_graph(model, (prefill if phase == "prefill" else decode)(batch, context))
     rows = [
         {"op": kernel.name, "repeat": block.repeat, **_row(runner, kernel)}
@@ -89,7 +104,9 @@ def roofline(
         title=f"{model.name} on {runner.ways} x {runner.device} of {system.name}: {phase}, {batch} x {context} tokens",
         rows=rows,
         roofs=[{"tier": tier, "bandwidth": _bandwidth(runner, tier)} for tier in _tiers(runner)],
-        peak=peak(engine, model.dtypes.compute or model.dtypes.activations) * engine.efficiency * runner.ways,
+        peak=peak(system, runner.name, model.dtypes.compute or model.dtypes.activations)
+        * engine.efficiency
+        * runner.ways,
         memory=runner.memory,
         provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "roofline": asked}),
     )
@@ -119,9 +136,10 @@ def _tiers(runner: Target) -> list[str]:
 
 
 def _bandwidth(runner: Target, tier: str) -> float:
-    """What a large read achieves, over all devices."""
-    return float(_port(runner, tier).rate(LARGE)) * runner.ways
+    """What a large read achieves, of the tier and through its port, over all devices."""
+    rates = (_port(runner, tier).rate(LARGE), runner.system[f"{runner.device}.{tier}"].rate(LARGE))
+    return float(min(rates)) * runner.ways
 
 
 def _port(runner: Target, tier: str) -> Resource:
-    return runner.system[f"{runner.device}.{tier}->{runner.device}.{runner.engine}"]
+    return runner.system[f"{runner.device}.{tier}->{runner.name}"]

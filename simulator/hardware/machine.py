@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from simulator.core import Curve
-from simulator.errors import nearest
 from simulator.units import Bandwidth, Bytes, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Watts
 
 Count = Annotated[int, Field(ge=1)]
@@ -20,18 +20,28 @@ class Part(BaseModel):
 
 
 class Efficiency(Part):
-    """An achieved fraction over the size of a demand: linear in log(size), constant beyond the ends."""
+    """An achieved fraction over the size of a demand: its log is linear in log(size), and constant beyond the ends."""
 
     sizes: Annotated[list[Bytes], Field(min_length=1)]
-    fractions: Annotated[list[Fraction], Field(min_length=1)]
+    fractions: list[Fraction]
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if len(self.sizes) != len(self.fractions):
-            raise ValueError(f"{len(self.sizes)} sizes, expected as many as fractions ({len(self.fractions)})")
-        if sorted(set(self.sizes)) != self.sizes:
-            raise ValueError("sizes that do not rise, expected each larger than the one before")
-        return self
+    @field_validator("sizes")
+    @classmethod
+    def _rise(cls, sizes: list[float]) -> list[float]:
+        if any(b <= a for a, b in pairwise(sizes)):
+            raise ValueError("sizes that do not rise: expected each larger than the one before")
+        return sizes
+
+    @field_validator("fractions")
+    @classmethod
+    def _as_many(cls, fractions: list[float], info: ValidationInfo) -> list[float]:
+        sizes = info.data.get("sizes", fractions)  # absent where they are wrong themselves
+        if len(fractions) != len(sizes):
+            raise ValueError(f"found {len(fractions)}, expected as many as sizes ({len(sizes)})")
+        for (a, b), (f, g) in zip(pairwise(sizes), pairwise(fractions), strict=True):
+            if g / f > b / a * (1 + 1e-12):
+                raise ValueError(f"found {f:g} and then {g:g}, expected to grow no faster than the sizes")
+        return fractions
 
     def curve(self) -> Curve:
         return Curve(tuple(self.sizes), tuple(self.fractions))
@@ -61,7 +71,7 @@ class Port(Part):
 class Engine(Part):
     """What computes. `peak` is the dense rate per dtype; `reads` the tiers that it reads, fastest first."""
 
-    kind: Literal["gpu", "dataflow", "pim", "cpu"]
+    kind: str  # gpu, dataflow, pim, cpu, or what a plugin registers a lowering for
     peak: Annotated[dict[str, Rate], Field(min_length=1)]
     reads: Annotated[dict[str, Port], Field(min_length=1)]
     efficiency: Fraction = 1.0
@@ -80,6 +90,28 @@ class Link(Part):
     energy: EnergyPerByte | None = None
 
 
+def ends(link: str) -> tuple[str, str]:
+    """The two ends of a link by its name: `a->b` (one way) or `a<->b` (both ways).
+
+    Raises:
+        ValueError: the name has not two ends.
+    """
+    a, arrow, b = link.partition("<->")
+    if not arrow:
+        a, arrow, b = link.partition("->")
+    if not (a and arrow and b):
+        raise ValueError("no name of a link: expected 'a->b' (one way) or 'a<->b' (both ways)")
+    return a, b
+
+
+def _with_ends(link: str) -> str:
+    ends(link)
+    return link
+
+
+LinkName = Annotated[str, AfterValidator(_with_ends)]
+
+
 class Device(Part):
     """A socket or package; `count` of them work in lockstep. The names of `links` are `a->b` or `a<->b`."""
 
@@ -87,17 +119,7 @@ class Device(Part):
     static_power: Watts | None = None
     tiers: Annotated[dict[str, Tier], Field(min_length=1)]
     engines: dict[str, Engine] = {}
-    links: dict[str, Link] = {}
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, engine in self.engines.items():
-            for tier in engine.reads:
-                _expect(tier, self.tiers, f"engine '{name}' reads")
-        for name in self.links:
-            for end in ends(name):
-                _expect(end, {*self.tiers, *self.engines}, f"link '{name}' joins")
-        return self
+    links: dict[LinkName, Link] = {}
 
 
 class Machine(Part):
@@ -113,30 +135,4 @@ class Machine(Part):
     static_power: Watts | None = None
     devices: Annotated[dict[str, Device], Field(min_length=1)]
     tiers: dict[str, Tier] = {}
-    links: dict[str, Link] = {}
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        inner = {f"{d}.{part}" for d, device in self.devices.items() for part in (*device.tiers, *device.engines)}
-        for name in self.links:
-            for end in ends(name):
-                _expect(end, {*inner, *self.devices, *self.tiers, "node"}, f"link '{name}' joins")
-        return self
-
-
-def ends(link: str) -> tuple[str, str]:
-    """The two ends of a link by its name: `a->b` (one way) or `a<->b` (both ways)."""
-    a, arrow, b = link.partition("<->")
-    if not arrow:
-        a, arrow, b = link.partition("->")
-    if not (a and arrow and b):
-        raise ValueError(f"the link name '{link}', expected 'a->b' or 'a<->b'")
-    return a, b
-
-
-def _expect(name: str, known: object, what: str) -> None:
-    names = sorted(str(k) for k in known)  # type: ignore[attr-defined]
-    if name not in names:
-        guess = nearest(name, names)
-        hint = f"; did you mean '{guess}'?" if guess else ""
-        raise ValueError(f"{what} '{name}', expected one of {', '.join(names)}{hint}")
+    links: dict[LinkName, Link] = {}

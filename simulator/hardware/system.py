@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel
 
-from simulator.config import Config, load, validate
+from simulator.config import Config, load, longest_key, validate
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
+from simulator.hardware.references import check_references
 from simulator.units import Unit
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(name, "hwconfigs", overrides)
-    return System(validate(config, Machine), config)
+    machine = validate(config, Machine)
+    check_references(machine, config)
+    return System(machine, config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +56,18 @@ class System:
         return chosen, devices[chosen]
 
     def with_devices(self, count: int) -> System:
-        """The same machine with `count` of its first device; ConfigError if that is below 1."""
-        if count < 1:
-            raise ConfigError(path="devices", found=count, expected="1 or more")
+        """The same machine with `count` of its first device in all, as many in each node.
+
+        Raises:
+            ConfigError: a count that is no multiple of the nodes.
+        """
+        nodes = self.machine.nodes
+        if count < 1 or count % nodes:
+            raise ConfigError(
+                path="devices", found=count, expected=f"a multiple of {nodes}" if nodes > 1 else "1 or more"
+            )
         name, device = self.device()
-        devices = {**self.machine.devices, name: device.model_copy(update={"count": count})}
+        devices = {**self.machine.devices, name: device.model_copy(update={"count": count // nodes})}
         return replace(self, machine=self.machine.model_copy(update={"devices": devices}))
 
     @cached_property
@@ -209,7 +220,7 @@ class System:
         return path
 
     def at(self, points: Mapping[str, Quantity]) -> System:
-        """The same machine at many design points: each key path gets an array with one element a point.
+        """The same machine at many design points: each key path, as after `--set`, gets an array, one element a point.
 
         Only rates, latencies, energies and efficiencies may vary so; a count or a capacity changes the plan itself.
 
@@ -227,31 +238,41 @@ class System:
 
 def _replaced(part: Any, keys: list[str], values: Any, path: str) -> Any:
     """A copy of a part with one figure, found by its keys, replaced by an array."""
-    key, *rest = keys
     names: Any = part if isinstance(part, dict) else type(part).model_fields
-    if key not in names:
-        raise ConfigError("no such figure", path=path, found=key, expected=_or(names), nearest=nearest(key, names))
+    key = longest_key(keys, names)
+    if key is None:
+        raise ConfigError(
+            "no such figure", path=path, found=keys[0], expected=_or(names), nearest=nearest(keys[0], names)
+        )
+    rest = keys[key.count(".") + 1 :]
     inner = part[key] if isinstance(part, dict) else getattr(part, key)
-    if (
-        rest
-        and not isinstance(inner, dict | Machine | Device | Tier | Engine | Link)
-        and not hasattr(inner, "model_fields")
-    ):
-        raise ConfigError("no such figure", path=path, found=".".join(keys), expected=f"'{key}' to be the last key")
-    if rest:
+    if isinstance(inner, dict | BaseModel):
+        if not rest:
+            raise ConfigError("no figure", path=path, found="a section", expected="one of its figures")
         new = _replaced(inner, rest, values, path)
+    elif rest:
+        raise ConfigError("no such figure", path=path, found=".".join(keys), expected=f"'{key}' to be the last key")
     else:
-        if not isinstance(part, dict) and _unit(names[key]) not in RATES:
-            raise ConfigError("cannot vary in one call", path=path, expected="a rate, latency, energy or efficiency")
-        if not np.all(np.isfinite(values) & (values >= 0)):
-            raise ConfigError("design points", path=path, found="a negative or infinite value", expected="0 or more")
-        new = values
+        new = _checked(values, _unit(part, key), path)
     return {**part, key: new} if isinstance(part, dict) else part.model_copy(update={key: new})
 
 
-def _unit(field: Any) -> str | None:
-    """The SI unit of a model's field; None if it is no figure."""
-    pending = [*field.metadata, field.annotation]
+def _checked(values: Any, unit: str | None, path: str) -> Any:
+    if unit not in RATES:
+        raise ConfigError("cannot vary in one call", path=path, expected="a rate, latency, energy or efficiency")
+    least = values >= 0 if unit in ("s", "W") else values > 0
+    if not np.all(np.isfinite(values) & least & ((values <= 1) | (unit != "1"))):
+        expected = {"s": "0 or more", "W": "0 or more", "1": "above 0, and 1 at most"}.get(unit or "", "above 0")
+        raise ConfigError("design points", path=path, found="values out of range", expected=expected)
+    return values
+
+
+def _unit(part: Any, key: str) -> str | None:
+    """The SI unit of a part's field; None if it is no figure."""
+    if isinstance(part, dict):
+        return "FLOP/s"  # the only figures that stand in a table are peak rates
+    field = type(part).model_fields[key]
+    pending: list[Any] = [*field.metadata, field.annotation]
     while pending:
         part = pending.pop()
         if isinstance(part, Unit):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import numpy as np
 
@@ -19,21 +18,27 @@ class Kernel:
 
     Attributes:
         operators: each device's share of them.
-        traffic: bytes over the boundary of main memory: weights, keys and values, and the activations that other
+        read, written: bytes over the boundary of the kernel: weights, keys and values, and the activations that other
             kernels made or will read; what its operators hand to one another stays inside.
-        inner: bytes over the boundary of on-chip memory: all that its operators read and write.
+        inner: bytes of all that its operators read and write, inside and over the boundary.
         reduces: bytes of each partial sum to be reduced over the devices when it has ended.
     """
 
     name: str
     operators: tuple[Operator, ...]
-    traffic: Quantity
+    read: Quantity
+    written: Quantity
     inner: Quantity
     reduces: tuple[Quantity, ...]
 
     @property
     def flops(self) -> Quantity:
         return sum((operator.flops for operator in self.operators), start=0.0)
+
+    @property
+    def traffic(self) -> Quantity:
+        """Bytes over the boundary, both ways."""
+        return self.read + self.written
 
 
 def kernels(block: Block, fusion: str, ways: int = 1) -> list[Kernel]:
@@ -44,35 +49,56 @@ def kernels(block: Block, fusion: str, ways: int = 1) -> list[Kernel]:
 
 def _kernel(block: Block, names: list[str], shares: dict[str, Operator]) -> Kernel:
     inside = set(names)
-    arriving: dict[str | None, Quantity] = {}  # by producer: what several operators read arrives once
-    leaving: Quantity = 0.0
-    operands: Quantity = 0.0
+    read: Quantity = 0.0
+    written: Quantity = 0.0
     inner: Quantity = 0.0
     for name in names:
-        operator, whole = shares[name], block.graph.nodes[name]["operator"]
-        entries: dict[str | None, Quantity] = {
+        operator = shares[name]
+        for operand, size in operator.bytes.items():
+            if operand == "kv_write":
+                written = written + size
+            elif operand not in ("input", "output"):
+                read = read + size
+        if name == block.exit or any(s not in inside for s in block.graph.successors(name)):
+            written = written + operator.bytes["output"]
+        inner = inner + operator.total_bytes
+    read = read + sum(_arriving(block, names, shares).values(), start=0.0)
+    reduces = tuple(shares[name].bytes["output"] for name in names if shares[name].all_reduce)
+    return Kernel(_label(block, names), tuple(shares[n] for n in names), read, written, inner, reduces)
+
+
+def _arriving(block: Block, names: list[str], shares: dict[str, Operator]) -> dict[str | None, Quantity]:
+    """Bytes that a kernel reads of what each other operator made (None: of the block's input).
+
+    Its operators may read slices (Q, K and V of one product), which add up, or the same tensor, which arrives once: no
+    more than the tensor's size.
+    """
+    inside = set(names)
+    total: dict[str | None, Quantity] = {}
+    largest: dict[str | None, Quantity] = {}
+    for name in names:
+        read, whole = shares[name].bytes["input"], block.graph.nodes[name]["operator"].bytes["input"]
+        part = read / whole if np.any(whole) else 1.0  # of what arrives, this device's
+        edges: dict[str | None, Quantity] = {
             p: block.graph.edges[p, name]["bytes"] for p in block.graph.predecessors(name) if p not in inside
         }
         if name in block.entries:
-            entries[None] = block.entries[name]
-        read, all_of_it = operator.bytes["input"], whole.bytes["input"]
-        part = read / all_of_it if np.any(all_of_it) else 1.0  # of what arrives, this device's
-        for producer, size in entries.items():
-            arriving[producer] = np.maximum(arriving.get(producer, 0.0), size * part)
-        if name == block.exit or any(s not in inside for s in block.graph.successors(name)):
-            leaving = leaving + operator.bytes["output"]
-        moved = {operand: size for operand, size in operator.bytes.items() if operand not in ("input", "output")}
-        operands = operands + sum(moved.values(), start=0.0)
-        inner = inner + operator.total_bytes
-    traffic = operands + leaving + sum(arriving.values(), start=0.0)
-    reduces = tuple(shares[name].bytes["output"] for name in names if shares[name].all_reduce)
-    return Kernel(_label(block, names), tuple(shares[n] for n in names), traffic, inner, reduces)
+            edges[None] = block.entries[name]
+        for producer, size in edges.items():
+            total[producer] = total.get(producer, 0.0) + size * part
+            largest[producer] = np.maximum(largest.get(producer, 0.0), size * part)
+    for producer, most in largest.items():
+        made = 0.0 if producer is None else shares[producer].bytes["output"]
+        total[producer] = np.minimum(total[producer], np.maximum(made, most))
+    return total
 
 
 def _label(block: Block, names: list[str]) -> str:
     """`attention.q_proj+k_proj+v_proj`; the block's name where it is the whole block."""
     if len(names) == len(block.graph) and len(names) > 1:
         return block.name
-    shared = commonprefix(names)
-    shared = shared[: shared.rfind(".") + 1]
-    return shared + "+".join(name.removeprefix(shared) for name in names)
+    first, *others = (name.split(".") for name in names)
+    alike = 0
+    while alike < len(first) - 1 and all(other[: alike + 1] == first[: alike + 1] for other in others):
+        alike += 1
+    return ".".join([*first[:alike], "+".join(".".join(parts[alike:]) for parts in (first, *others))])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from simulator.core import Activity, Plan, Quantity, Resource
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.kernels import Kernel, kernels
+from simulator.mapping.transfer import written
 from simulator.registry import register, registered
 from simulator.workload import Batch, Block, Model, Operator, operator_graph
 
 FUSION = {"gpu": "conventional", "cpu": "conventional", "dataflow": "whole"}
-"""How each kind of engine fuses operators into kernels (`mapping/fusion.py`)."""
+"""How each kind of engine fuses operators into kernels (`mapping/fusion.py`); others none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +32,18 @@ class Target:
     memory: str
 
     @property
+    def name(self) -> str:
+        """The engine's full name, `<device>.<engine>`."""
+        return f"{self.device}.{self.engine}"
+
+    @property
     def description(self) -> Engine:
         return self.system.machine.devices[self.device].engines[self.engine]
+
+    @cached_property
+    def latency(self) -> Quantity:
+        """What each kernel waits for: its launch, and the main memory."""
+        return self.description.launch_overhead + self.system.tiers[f"{self.device}.{self.memory}"].latency
 
     @property
     def ways(self) -> int:
@@ -98,44 +110,58 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
         plan.add(kernel_activity(target, kernel))
         if target.ways > 1:
             for size in kernel.reduces:
-                plan.add(all_reduce(target.system, target.device, size))
+                for phase in all_reduce(target.system, target.device, size):
+                    plan.add(phase)
     return plan
 
 
 def kernel_activity(target: Target, kernel: Kernel) -> Activity:
-    """A kernel demands time of its engine, its traffic of main memory, and what stays inside of on-chip memory.
+    """A kernel demands time of its engine, and bytes of main memory and of on-chip memory, each with its port.
 
-    `engine: sum_op flops / peak[dtype]` engine-seconds; `memory` and its port: `traffic` bytes; on-chip memory and its
-    port: `inner` bytes. The launch overhead is its latency.
+    Engine: `sum_op flops / peak[dtype]` engine-seconds. Main memory: what the kernel reads and writes. On-chip memory:
+    as much, where what operators hand to one another stays in registers; in a dataflow engine, where it streams through
+    on-chip memory, all that they read and write. Latency: the launch overhead, and that of main memory.
     """
-    system, device, engine = target.system, target.device, target.engine
-    name = f"{device}.{engine}"
-    demand: dict[Resource, Quantity] = {system[name]: engine_seconds(target.description, kernel.operators, name)}
+    system, device, name = target.system, target.device, target.name
+    demand: dict[Resource, Quantity] = {system[name]: engine_seconds(target, kernel.operators)}
     for tier in target.description.reads:
-        kind = system.tiers[f"{device}.{tier}"].kind
-        size = kernel.traffic if tier == target.memory else kernel.inner if kind == "sram" else None
-        if size is not None:
-            demand[system[f"{device}.{tier}"]] = size
-            demand[system[f"{device}.{tier}->{name}"]] = size
-    return Activity(kernel.name, demand, target.description.launch_overhead)
+        if tier == target.memory:
+            demand[system[f"{device}.{tier}"]] = kernel.read
+            resource, units = written(system, f"{device}.{tier}", kernel.written)
+            demand[resource] = demand.get(resource, 0.0) + units
+            demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
+        elif system.tiers[f"{device}.{tier}"].kind == "sram":
+            size = kernel.inner if target.description.kind == "dataflow" else kernel.traffic
+            demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = size
+    return Activity(kernel.name, demand, target.latency)
 
 
-def engine_seconds(engine: Engine, operators: tuple[Operator, ...], name: str) -> Quantity:
+def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
     """Seconds at full rate: `sum_op flops / peak[dtype]`.
 
     Raises:
         ConfigError: the engine has no rate for a dtype.
     """
-    return sum((operator.flops / peak(engine, operator.dtype, name) for operator in operators), start=0.0)
+    return sum((o.flops / peak(target.system, target.name, o.dtype) for o in operators), start=0.0)
 
 
-def peak(engine: Engine, dtype: str, name: str = "engine") -> float:
-    """Peak rate for a dtype; bf16 and fp16 stand in for each other, as every engine that has both runs them alike.
+def peak(system: System, engine: str, dtype: str) -> float:
+    """Peak rate of an engine for a dtype; bf16 and fp16 stand in for each other: engines that have both run them alike.
 
     Raises:
         ConfigError: the engine has no rate for it.
     """
+    rates = system.engines[engine].peak
     for candidate in (dtype, {"bf16": "fp16", "fp16": "bf16"}.get(dtype, dtype)):
-        if candidate in engine.peak:
-            return engine.peak[candidate]
-    raise ConfigError(f"{name} has no peak rate for {dtype}", expected="one of " + ", ".join(sorted(engine.peak)))
+        if candidate in rates:
+            return rates[candidate]
+    path = (*system.key(engine), "peak")
+    mark = system.config.marks.get(path)
+    raise ConfigError(
+        "no rate for this dtype",
+        file=mark.file if mark else None,
+        line=mark.line if mark else None,
+        path=path,
+        found=f"'{dtype}'",
+        expected=one_of(rates),
+    )

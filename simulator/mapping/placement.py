@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from simulator.errors import CapacityError
 from simulator.mapping.lowering import Target
+from simulator.mapping.tensor_parallel import kv_ways
 from simulator.workload import Model, kv_bytes, weight_bytes
 
 MOST_DEVICES = 4096  # looked at for a remedy
@@ -28,7 +29,7 @@ class Placement:
 def place(target: Target, model: Model, batch: int, context: int) -> Placement:
     """Put weights, divided evenly, and the KV caches of `batch` sequences of `context` tokens in the main memory.
 
-    Over more devices than KV heads, each head is kept on `ways / kv_heads` devices.
+    Every device has room for the KV heads of the one that has most (`mapping/tensor_parallel.py`).
 
     Raises:
         CapacityError: they do not fit; says what would make them fit.
@@ -63,7 +64,7 @@ def max_context(target: Target, model: Model, batch: int) -> int:
 def _needed(target: Target, model: Model, batch: int, context: int) -> Placement:
     tier = f"{target.device}.{target.memory}"
     heads = 1 if model.attention.mla else model.attention.kv_heads
-    copies = target.ways / min(target.ways, heads)
+    copies = target.ways / kv_ways(heads, target.ways)
     kv = float(batch * kv_bytes(model, float(context)) * copies)
     return Placement(tier, target.system.capacity(tier), weight_bytes(model), kv)
 

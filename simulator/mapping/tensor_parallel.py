@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from simulator.core import Quantity
@@ -12,21 +13,26 @@ WHOLE_OUTPUT = {"rows"}  # every device makes a partial sum of the whole output
 
 
 def shard(operator: Operator, ways: int) -> Operator:
-    """One device's share of an operator over `ways` devices, evenly divided.
+    """The largest share of an operator that one of `ways` devices has.
 
-    `columns` and `vocab` divide FLOPs, weights and output; `rows` FLOPs, weights and input; `heads`, `elements` and
-    `experts` all; `none` nothing. Keys and values divide at most `operator.ways` times: with more devices than KV heads
-    each head has copies (Megatron-LM, arXiv 1909.08053; GQA, arXiv 2305.13245).
+    `columns` and `vocab` divide FLOPs, weights and output; `rows` FLOPs, weights and input; `heads` and `elements` all;
+    `none` nothing. Keys and values divide by whole heads, and with more devices than heads each has copies
+    (Megatron-LM, arXiv 1909.08053; GQA, arXiv 2305.13245); all else divides evenly.
     """
     if ways == 1 or operator.split == "none":
         return operator
     reads_cache = "kv_read" in operator.bytes
-    copies = min(ways, operator.ways or ways)
+    copies = kv_ways(operator.ways, ways) if operator.ways else ways
     others = ways if reads_cache else copies  # what makes K or V is copied with them
-    divide: dict[str, int] = {"kv_read": copies, "kv_write": copies}
+    divide: dict[str, float] = {"kv_read": copies, "kv_write": copies}
     if operator.split in WHOLE_INPUT:
         divide["input"] = 1
     if operator.split in WHOLE_OUTPUT:
         divide["output"] = 1
     share: dict[str, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
     return replace(operator, flops=operator.flops / others, bytes=share)  # type: ignore[arg-type]
+
+
+def kv_ways(heads: int, ways: int) -> float:
+    """Into how many parts keys and values are divided: the device with most has `ceil(heads / ways)` of the heads."""
+    return heads / math.ceil(heads / ways)

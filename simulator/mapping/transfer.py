@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from simulator.core import Activity, Quantity, Resource
@@ -10,45 +11,59 @@ from simulator.hardware import System
 
 
 def transfer(
-    system: System, size: Quantity, source: str, target: str, links: int | None = None, name: str = "copy"
+    system: System, size: float, source: str, target: str, links: int | None = None, name: str = "copy"
 ) -> Activity:
     """Copy `size` bytes, in all, from one tier to another by the shortest route.
 
-    Demands the bytes of each resource on the route: the source, the links, the target (a write of b bytes demands
-    `b * read_bandwidth / write_bandwidth`). Tiers and links of which there is one a device take an equal share each.
-    `links` limits how many of parallel links are used; it is a private resource, so that other transfers may use the
-    rest. The latencies of the route add up.
+    Demands the bytes of each resource on the route: a read of the source, the links, a write of the target, and both of
+    a tier in between. A tier moves whole grains (`granularity`); a write of b bytes demands
+    `b * read_bandwidth / write_bandwidth` where writes share the bus with reads. What there is one a device of takes an
+    equal share each. `links` limits how many of parallel links are used, by a private resource, so that other transfers
+    may use the rest. The latencies of the route add up.
 
     Raises:
         ConfigError: an unknown tier, no route, or more links than the machine has.
     """
     route = system.route(source, target)
-    hops = [f"{a}->{b}" for a, b in pairwise(route)]
+    if len(route) < 2:
+        raise ConfigError(f"{system.name}: a copy from {source}", found=f"to {target}", expected="another tier")
     demand: dict[Resource, Quantity] = {}
-    latency: Quantity = system.tiers[source].latency
 
-    tier = system.tiers[target]
-    into = f"{target}.write" if tier.full_duplex else target
-    slower = 1.0 if tier.full_duplex or tier.write_bandwidth is None else tier.bandwidth / tier.write_bandwidth
-    for resource_name, scale in [(source, 1.0), *((hop, 1.0) for hop in hops), (into, slower)]:
-        resource = system[resource_name]
-        demand[resource] = size * scale / resource.count
-    for hop in hops:
-        latency = latency + system.links[hop].latency
-        if links is not None and system.links[hop].parallel > 1:
-            demand[_limit(system, hop, links)] = size
+    def add(resource: Resource, units: Quantity) -> None:
+        demand[resource] = demand.get(resource, 0.0) + units / resource.count
+
+    latency: Quantity = system.tiers[source].latency
+    for here, there in pairwise(route):
+        hop = f"{here}->{there}"
+        link = system.links[hop]
+        latency = latency + link.latency
+        add(system[here], _grains(system, here, size))
+        add(system[hop], size)
+        add(*written(system, there, _grains(system, there, size)))
+        if links is not None and link.parallel > 1:
+            add(_limit(system, hop, links), size)
     return Activity(name, demand, latency)
 
 
+def written(system: System, tier: str, size: Quantity) -> tuple[Resource, Quantity]:
+    """What a write of `size` bytes demands, and how much: its own bus, or more of the one that reads use."""
+    described = system.tiers[tier]
+    if described.full_duplex:
+        return system[f"{tier}.write"], size
+    slower = 1.0 if described.write_bandwidth is None else described.bandwidth / described.write_bandwidth
+    return system[tier], size * slower
+
+
+def _grains(system: System, tier: str, size: float) -> float:
+    """Bytes that a tier moves for `size` bytes, over all its copies."""
+    grain = system.tiers[tier].granularity * system.count(tier)
+    return math.ceil(size / grain) * grain if grain > 1 else size
+
+
 def _limit(system: System, hop: str, links: int) -> Resource:
-    link = system.links[hop]
+    link, shared = system.links[hop], system[hop]
     if not 1 <= links <= link.parallel:
-        raise ConfigError(
-            f"{system.name}: parallel links of {hop}",
-            found=links,
-            expected=f"1 to {link.parallel}, as many as there are",
-        )
-    shared = system[hop]
-    return Resource(
-        f"{hop} ({links} of {link.parallel})", link.bandwidth * links, efficiency=shared.efficiency, energy=0.0
-    )
+        expected = f"1 to {link.parallel}, as many as there are"
+        raise ConfigError(f"{system.name}: parallel links of {hop}", found=links, expected=expected)
+    name, bandwidth = f"{hop} ({links} of {link.parallel})", link.bandwidth * links
+    return Resource(name, bandwidth, efficiency=shared.efficiency, energy=0.0, count=shared.count)

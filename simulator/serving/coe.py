@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity
-from simulator.core.events import Event, Process, Simulation
+from simulator.core.events import Event, EventLoop, Process
 from simulator.core.residency import Residency, policy
 from simulator.errors import CapacityError
 
@@ -75,8 +75,8 @@ def serve(service: Service, experts: int, choices: Sequence[int], batch: int) ->
     if service.group:
         batches = [sorted(prompts, key=prompts.index) for prompts in batches]
     run = _Run(service, batches)
-    run.simulation.process(run.serve())
-    run.simulation.until_idle()
+    run.loop.process(run.serve())
+    run.loop.until_idle()
     latency, router, switch, expert, misses = np.array(run.rows, dtype=np.float64).reshape(-1, 5).T
     return Batches(latency, router, switch, expert, misses.astype(np.int64))
 
@@ -87,7 +87,7 @@ class _Run:
     def __init__(self, service: Service, batches: list[list[int]]) -> None:
         self.service, self.batches = service, batches
         self.order = [choice for batch in batches for choice in batch]
-        self.simulation = Simulation()
+        self.loop = EventLoop()
         self.residency = Residency(service.cache_bytes, policy(service.policy, self.order), "the fast tier")
         self.rows: list[tuple[float, float, float, float, int]] = []
         self._asked: dict[int, Event | None] = {}  # ahead, by prompt
@@ -96,22 +96,22 @@ class _Run:
         first = 0
         for batch in self.batches:
             last = first + len(batch) - 1
-            start, missed = self.simulation.now, self.residency.misses
-            yield self.simulation.run(self.service.router)
-            routed = self.simulation.now
+            start, missed = self.loop.now, self.residency.misses
+            yield self.loop.run(self.service.router)
+            routed = self.loop.now
             waited = 0.0
             known = {"none": -1, "batch": last, "trace": len(self.order) - 1}[self.service.prefetch]
             for prompt in range(first, last + 1):
-                asked = self.simulation.now
+                asked = self.loop.now
                 copy = self._asked.pop(prompt) if prompt in self._asked else self._ask(prompt)
                 if copy is not None:
                     yield copy
-                waited += self.simulation.now - asked
+                waited += self.loop.now - asked
                 if prompt < known:
                     self._asked[prompt + 1] = self._ask(prompt + 1)
-                yield self.simulation.run(self.service.expert)
+                yield self.loop.run(self.service.expert)
                 self.residency.unpin(self.order[prompt])
-            end, misses = self.simulation.now, self.residency.misses - missed
+            end, misses = self.loop.now, self.residency.misses - missed
             self.rows.append((end - start, routed - start, waited, end - routed - waited, misses))
             first = last + 1
 
@@ -120,7 +120,7 @@ class _Run:
         expert = self.order[prompt]
         hit = self.residency.request(expert, self.service.expert_bytes)
         self.residency.pin(expert)
-        return None if hit else self.simulation.run(self.service.switch)
+        return None if hit else self.loop.run(self.service.switch)
 
 
 def _check(service: Service, experts: int) -> None:

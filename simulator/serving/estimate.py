@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core import Plan, closed_form
-from simulator.core.breakdown import binding, dynamic_energy
-from simulator.errors import ConfigError
+from simulator.core.breakdown import binding
+from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.mapping.lowering import Target, model_plan, target
 from simulator.mapping.placement import Placement, max_batch, max_context, place
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.serving.generation import Generation, generate, summed
+from simulator.serving.energy import EnergyPart, energy
+from simulator.serving.generation import Generation, generate
 from simulator.workload import Model, decode, load_model
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.model import Dtypes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +31,15 @@ class Estimate(Result):
 
     Attributes:
         ttft_s: time to first token: the prefill of the whole batch.
-        tbt_s: time between tokens at the mean context, `input + (output - 2) / 2`.
+        tbt_s: time between tokens at the mean context, `input + (output - 2) / 2` (of the next one if output is 1).
         e2e_s: the prefill and each of the `output - 1` decode steps at its own context.
         tokens_per_s: output tokens of all sequences over `e2e_s`.
         bound_by: what binds most of the time, for `ttft` and `tbt`: a resource, or `latency`.
-        energy_j: dynamic and static energy of the whole run; None where the machine lacks a figure.
-        missing: the keys that the machine's YAML lacks for the energy.
+        energy: dynamic and static energy of the whole run, term by term.
         placement: bytes in main memory.
         max_batch, max_context: the largest batch at this context, and context at this batch, that fit.
-        prefill, decode: the plans behind `ttft_s` and `tbt_s`.
+        run: the plans behind `ttft_s` and `e2e_s`.
+        decode: the plan behind `tbt_s`.
     """
 
     target: Target
@@ -49,14 +52,24 @@ class Estimate(Result):
     e2e_s: float
     tokens_per_s: float
     bound_by: dict[str, str]
-    energy_j: float | None
-    missing: tuple[str, ...]
+    energy: tuple[EnergyPart, ...]
     placement: Placement
     max_batch: int
     max_context: int
-    prefill: Plan
+    run: Generation
     decode: Plan
     provenance: Provenance
+
+    @property
+    def energy_j(self) -> float | None:
+        """Joules of the whole run; None where the machine lacks a figure."""
+        joules = [part.joules for part in self.energy]
+        return None if None in joules else sum(j for j in joules if j is not None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The keys that the machine's YAML lacks for the energy."""
+        return tuple(dict.fromkeys(part.key for part in self.energy if part.each is None))
 
     def as_json(self) -> dict[str, Any]:
         main, system = self.placement, self.target.system
@@ -108,7 +121,7 @@ def estimate(
     """Closed-form times of one static batch, tensor parallel over all devices of the machine.
 
     The first token comes from the prefill; step i = 1 .. output - 1 decodes over `input + i - 1` tokens of context.
-    `devices` is how many devices share the model; `dtype` the format of all operands; `overrides` are
+    `devices` is how many devices, of all nodes, share the model; `dtype` the format of all operands; `overrides` are
     `path.to.key=value` of the machine, or of the model behind `model.`, where these are given by name.
 
     Raises:
@@ -126,7 +139,6 @@ def estimate(
     placement = place(runner, model, batch, input + output)
     run = generate(runner, model, batch, input, output)
     typical = model_plan(runner, model, decode(batch, input + max(output - 2, 0) / 2))
-    energy, missing = _energy(system, run)
     asked = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
     return Estimate(
         target=runner,
@@ -139,12 +151,11 @@ def estimate(
         e2e_s=run.seconds,
         tokens_per_s=batch * output / run.seconds,
         bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(typical)))},
-        energy_j=energy,
-        missing=missing,
+        energy=energy(system, run),
         placement=placement,
         max_batch=max_batch(runner, model, input + output),
         max_context=max_context(runner, model, batch),
-        prefill=run.prefill,
+        run=run,
         decode=typical,
         provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "estimate": asked}),
     )
@@ -157,34 +168,26 @@ def loaded(
     dtype: str | None,
     overrides: Sequence[str],
 ) -> tuple[System, Model]:
-    """The machine with so many devices, and the model in so many bits, each by name unless it is loaded already."""
+    """The machine with so many devices, and the model in a number format, each by name unless it is loaded already.
+
+    Raises:
+        ConfigError: an override of a machine or a model that is loaded already, where it comes too late.
+    """
     of_model = [o.removeprefix("model.") for o in overrides if o.startswith("model.")]
     of_hardware = [o.removeprefix("hardware.") for o in overrides if not o.startswith("model.")]
-    if dtype is not None:
-        of_model[:0] = [f"dtypes={{weights: {dtype}, activations: {dtype}, kv: {dtype}, compute: {dtype}}}"]
+    for what, late in ((hardware, of_hardware), (model, of_model)):
+        if late and isinstance(what, System | Model):
+            raise ConfigError(
+                "the override comes too late", found=late[0], expected="a name, or it when that was loaded"
+            )
     system = hardware if isinstance(hardware, System) else load_system(hardware, of_hardware)
+    model = model if isinstance(model, Model) else load_model(model, of_model)
     if devices is not None:
         system = system.with_devices(devices)
-    return system, model if isinstance(model, Model) else load_model(model, of_model)
-
-
-def _energy(system: System, run: Generation) -> tuple[float | None, tuple[str, ...]]:
-    """`sum(demand energy) + static power x time` over all devices; the keys of the figures that are missing."""
-    total = 0.0
-    missing: dict[str, None] = {}
-    for plan, steps in run.over_steps():
-        for resource, joules in dynamic_energy(plan).items():
-            if joules is None:
-                key = system.key(resource.name)
-                missing[".".join((*key, "energy_per_flop" if "engines" in key else "energy"))] = None
-            else:
-                total += summed(joules, steps)
-    machine = system.machine
-    powers = [("static_power", machine.static_power, machine.nodes)]
-    powers += [(f"devices.{n}.static_power", d.static_power, system.count(n)) for n, d in machine.devices.items()]
-    for name, power, count in powers:
-        if power is None:
-            missing[name] = None
-        else:
-            total += power * count * run.seconds
-    return (None if missing else total), tuple(missing)
+    if dtype is not None:
+        if dtype not in BYTES_PER_ELEMENT:
+            close = nearest(dtype, BYTES_PER_ELEMENT)
+            raise ConfigError(path="dtype", found=f"'{dtype}'", expected=one_of(BYTES_PER_ELEMENT), nearest=close)
+        alike = Dtypes.model_validate(dict.fromkeys(Dtypes.model_fields, dtype))
+        model = model.model_copy(update={"dtypes": alike})
+    return system, model

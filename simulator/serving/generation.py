@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Quantity, Resource, closed_form
-from simulator.core.summary import paced
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
 from simulator.mapping.lowering import Target, model_plan
 from simulator.workload import Model, decode, prefill
 

@@ -22,7 +22,7 @@ def feedforward(tape: Tape, name: str, x: Tensor, rows: Quantity, ffn: Ffn, dist
         return tape.linear(
             f"{name}.{matrix}", source, rows=rows, n_in=n_in, n_out=n_out, bias=ffn.bias,
             matrices=1 if distinct is None else distinct, operand="weight" if dense else "expert",
-            split=split if dense else "experts",
+            split=split,
         )  # fmt: skip
 
     x_up = product("up_proj", x, hidden, mid, "columns")
@@ -47,14 +47,12 @@ def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing 
         "moe.route", "route", logits, flops=tokens * moe.experts * FLOPS_PER_ELEMENT["route"],
         output=rows * (tape.bytes + INDEX_BYTES),
     )  # fmt: skip
-    sent = tape.record(
-        "moe.dispatch", "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes, split="experts"
-    )
+    sent = tape.record("moe.dispatch", "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes)
     distinct = (routing or uniform(moe.experts, moe.top_k))(tokens)
     done = feedforward(tape, "moe.experts", sent, rows, moe.expert, distinct)
     out = tape.record(
         "moe.combine", "combine", done, chosen, flops=rows * hidden * FLOPS_PER_ELEMENT["combine"],
-        output=tokens * hidden * tape.bytes, split="rows",
+        output=tokens * hidden * tape.bytes,
     )  # fmt: skip
     if moe.shared is None:
         return out

@@ -14,7 +14,7 @@ Kind: TypeAlias = Literal[
     "gather", "combine",
 ]  # fmt: skip
 Operand: TypeAlias = Literal["weight", "expert", "kv_read", "kv_write", "input", "output"]
-Split: TypeAlias = Literal["columns", "rows", "heads", "elements", "experts", "vocab", "none"]
+Split: TypeAlias = Literal["columns", "rows", "heads", "elements", "vocab", "none"]
 
 FLOPS_PER_ELEMENT: dict[str, float] = {
     "rms": 4,  # square, sum, times 1/rms, times weight
@@ -52,8 +52,8 @@ class Operator:
         dtype: the number format that it computes in.
         split: how tensor parallelism may divide it. `columns`: each device has some output features. `rows`: each has
             some input features, and a partial sum of the whole output. `heads`, `elements`: its share of them.
-            `experts`: some experts, or some columns (then rows) of every one. `vocab`: logits of some tokens of the
-            vocabulary. `none`: every device does all of it.
+            `vocab`: logits of some tokens of the vocabulary. `none`: every device does all of it. Experts have
+            columns and rows as dense products do; that they are experts shows in the operand class.
         ways: keys and values divide at most so many ways (KV heads; 1 for MLA's latent), and more devices hold copies.
             It binds only the KV operands of an operator that reads the cache, and all of one that makes K or V.
         phase: `prefill` or `decode` where it serves the sequences of that phase alone, None where all share it.

@@ -44,7 +44,7 @@ def test_the_source_of_a_mapping_is_lifted_out_and_speaks_for_all_inside_it() ->
 @pytest.mark.parametrize(
     ("said", "source"),
     [
-        ("source: Fig 3", Source("Fig 3", "input")),  # a figure with a source of its own is an input
+        ("source: Fig 3", Source("Fig 3", "context")),
         ("role: calibration", Source("Paper", "calibration")),
         ("role: assumption", Source("", "assumption")),  # what is assumed has no source to inherit
         ("note: odd", Source("Paper", "context", "odd")),

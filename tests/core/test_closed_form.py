@@ -25,9 +25,16 @@ def test_an_activity_is_a_roofline_and_a_latency() -> None:
 
 
 def test_efficiency_grows_with_size() -> None:
-    link = Resource("a->b", 100.0, efficiency=Curve((1.0, 100.0), (0.25, 0.75)))
-    sizes = (0.1, 1.0, 10.0, 100.0, 1000.0)
-    assert [s / 100 / float(link.seconds(s)) for s in sizes] == pytest.approx([0.25, 0.25, 0.5, 0.75, 0.75])
+    link = Resource("a->b", 100.0, efficiency=Curve((1.0, 100.0), (0.04, 0.64)))
+    sizes = (0.1, 1.0, 10.0, 100.0, 1000.0)  # halfway in log(size) is halfway in log(fraction): 0.16
+    assert [s / 100 / float(link.seconds(s)) for s in sizes] == pytest.approx([0.04, 0.04, 0.16, 0.64, 0.64])
+
+
+def test_more_bytes_never_take_less_time() -> None:
+    with pytest.raises(ValueError, match="no faster"):
+        Curve((1.0, 2.0), (0.2, 0.5))
+    link = Resource("a->b", 100.0, efficiency=Curve((1.0, 2.0), (0.2, 0.4)))
+    assert np.all(np.diff([float(link.seconds(s)) for s in np.linspace(0.5, 3.0, 50)]) >= -1e-12)
 
 
 def test_parallel_branches_take_the_longest_where_they_share_nothing() -> None:
@@ -82,7 +89,7 @@ def test_arrays_of_different_lengths_are_refused() -> None:
         closed_form(chain(Activity("x", {a: 1.0, b: 1.0})))
 
 
-@pytest.mark.parametrize("bad", [-1.0, float("nan")])
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf")])
 def test_nonsense_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="hbm"):
         Activity("a", {HBM: bad})
@@ -97,6 +104,24 @@ def test_a_plan_names_earlier_steps_only() -> None:
         Plan().add(Activity("a"), after=(0,))
     with pytest.raises(ValueError, match="repeat"):
         Plan().add(Activity("a"), repeat=0)
+
+
+@pytest.mark.parametrize("wrong", [{"slots": 0}, {"count": 0}, {"efficiency": 0.0}, {"efficiency": 1.5}])
+def test_a_resource_out_of_range_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="resource x"):
+        Resource("x", 1.0, **wrong)  # type: ignore[arg-type]
+
+
+def test_branches_that_meet_in_a_smaller_plan_count_there() -> None:
+    # Two stages, each of two activities of 1 s on one resource: 2 s each, 4 s together.
+    def stage(name: str) -> Plan:
+        resource, plan = Resource(name, 1.0), Plan()
+        for _ in range(2):
+            plan.add(Activity("a", {resource: 1.0}), after=())
+        return plan
+
+    timing = closed_form(chain(stage("x"), stage("y")))
+    assert (timing.time, timing.exact) == (4.0, False)
 
 
 def test_an_empty_plan_takes_no_time() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core import Activity, Plan, Resource, closed_form
-from simulator.core.events import Event, Simulation, events
+from simulator.core.events import Event, EventLoop, events
 
 GPU = Resource("gpu.gpu", 1.0, unit="s", slots=1)
 HBM = Resource("gpu.hbm", 2e12)
@@ -75,10 +75,10 @@ def test_contention_keeps_the_law(case: tuple[list[Resource], list[tuple[float, 
             served[resource] += rate * (now - since)
         since = now
 
-    def watch(simulation: Simulation) -> None:
-        settle(simulation.now)
+    def watch(loop: EventLoop) -> None:
+        settle(loop.now)
         rates.clear()
-        running = simulation.running
+        running = loop.running
         for one in running:
             for resource, share in one.shares:
                 rates[resource] = rates.get(resource, 0.0) + one.speed * share * float(resource.capacity)
@@ -93,15 +93,15 @@ def test_contention_keeps_the_law(case: tuple[list[Resource], list[tuple[float, 
                 for r, _ in one.shares
             ), "slowed down by no full resource"
 
-    simulation = Simulation(watch=watch)
+    loop = EventLoop(watch=watch)
 
     def arrive(at: float, activity: Activity) -> Iterator[Event]:
-        yield simulation.timeout(at)
-        yield simulation.run(activity)
+        yield loop.timeout(at)
+        yield loop.run(activity)
 
     for at, activity in arrivals:
-        simulation.process(arrive(at, activity))  # type: ignore[arg-type]
-    settle(simulation.until_idle())
+        loop.process(arrive(at, activity))  # type: ignore[arg-type]
+    settle(loop.until_idle())
     for resource in resources:
         asked = sum(activity.demand.get(resource, 0.0) for _, activity in arrivals)
         assert served[resource] == pytest.approx(asked, rel=1e-6, abs=1e-6 * float(resource.capacity))
@@ -140,6 +140,11 @@ def test_kernels_beyond_the_slots_wait_first_come_first_served() -> None:
     # One at a time though each needs a tenth of the memory: 1, 2 and 3 s; sharing would end all of them at 3 s.
     kernels = [Activity(f"{i}", {GPU: 1.0, HBM: 2e11}) for i in range(3)]
     assert spans(*kernels) == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_a_kernel_without_flops_takes_a_slot_too() -> None:
+    long, gather = Activity("1", {GPU: 10.0, HBM: 2e9}), Activity("2 gather", {GPU: 0.0, HBM: 2e12})
+    assert spans(long, gather) == pytest.approx([10.0, 11.0])
 
 
 def test_two_slots_share() -> None:

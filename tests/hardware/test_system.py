@@ -143,6 +143,7 @@ def test_design_points_at_once_equal_one_at_a_time(paths: list[str]) -> None:
         ("devices.gpu.count", "cannot vary in one call"),
         ("devices.gpu.tiers.hbm.capacity", "cannot vary in one call"),
         ("devices.gpu.tiers.hbm.bandwidth.x", "last key"),
+        ("devices.gpu", "a section"),
     ],
 )
 def test_what_cannot_vary_is_refused(path: str, message: str) -> None:
@@ -154,5 +155,23 @@ def test_design_points_must_be_alike_and_sensible() -> None:
     system = load_system("dgx-a100")
     with pytest.raises(ConfigError, match="lengths"):
         system.at({"links.gpu<->gpu.latency": np.ones(2), "links.gpu<->gpu.bandwidth": np.ones(3)})
-    with pytest.raises(ConfigError, match="negative"):
+    with pytest.raises(ConfigError, match="out of range, expected 0 or more"):
         system.at({"links.gpu<->gpu.latency": np.array([1.0, -1.0])})
+    with pytest.raises(ConfigError, match="out of range, expected above 0"):
+        system.at({"devices.gpu.tiers.hbm.bandwidth": np.array([1.0, 0.0])})
+    with pytest.raises(ConfigError, match="1 at most"):
+        system.at({"devices.gpu.engines.gpu.efficiency": np.array([0.5, 5.0])})
+
+
+def test_a_link_whose_name_has_a_dot_is_found() -> None:
+    assert load_system("dgx-a100", ["links.host<->gpu.hbm.bandwidth=1 GB/s"])["host->gpu.hbm"].capacity == 8e9
+    varied = load_system("dgx-a100").at({"links.host<->gpu.hbm.bandwidth": np.array([1e9, 2e9])})
+    assert np.asarray(varied["host->gpu.hbm"].capacity).tolist() == [8e9, 16e9]
+
+
+def test_devices_are_those_of_all_nodes() -> None:
+    two = load_system("dgx-a100", ["nodes=2"])
+    assert two.count("gpu.hbm") == 16
+    assert two.with_devices(8).count("gpu.hbm") == 8
+    with pytest.raises(ConfigError, match="a multiple of 2"):
+        two.with_devices(7)

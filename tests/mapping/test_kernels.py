@@ -66,6 +66,18 @@ def test_a_fused_layer_moves_its_weights_its_cache_and_its_boundary() -> None:
     assert kernel.traffic == pytest.approx(weights + cache + boundary, rel=1e-6)
 
 
+def test_slices_of_one_tensor_add_up_and_one_tensor_read_twice_arrives_once() -> None:
+    # Falcon's rope and cache kernel reads Q, K and V of one product: all of it. Llama's Q, K and V read one input.
+    falcon = blocks("falcon-40b", "decode")[1]
+    kernel = next(k for k in kernels(falcon, "conventional") if "q_rope" in k.name)
+    made = falcon.graph.nodes["attention.qkv_proj"]["operator"].bytes["output"]
+    assert kernel.read == pytest.approx(made)
+    llama = blocks("llama-2-7b", "decode")[1]
+    kernel = next(k for k in kernels(llama, "conventional") if "q_proj" in k.name)
+    weights = sum(o.bytes["weight"] for o in kernel.operators)
+    assert kernel.read - weights == pytest.approx(llama.graph.nodes["attention.norm"]["operator"].bytes["output"])
+
+
 def test_the_three_rules_of_conventional_fusion() -> None:
     names = [kernel.name for kernel in kernels(blocks("llama-2-7b", "decode")[1], "conventional")]
     assert names == [

@@ -24,7 +24,7 @@ def test_demands_are_the_work_of_the_graph(machine: str, model: str, batch: obje
     demand = {r.name: (d, r.count) for r, d in model_plan(runner, load_model(model), batch).demand().items()}  # type: ignore[arg-type]
     totals = operator_graph(load_model(model), batch).totals()  # type: ignore[arg-type]
     engine, ways = demand[f"{runner.device}.{runner.engine}"]
-    computed = engine * peak(runner.description, "bf16") * ways
+    computed = engine * peak(runner.system, runner.name, "bf16") * ways
     assert totals.flops * (1 - 1e-9) <= computed <= totals.flops * 1.05  # what is not divided is done by each device
     moved, ways = demand[f"{runner.device}.{runner.memory}"]
     weights = totals.bytes["weight"] + totals.bytes.get("expert", 0.0)
@@ -70,10 +70,14 @@ def test_a_gpu_decode_step_lies_in_the_measured_range() -> None:
 
 def test_an_all_reduce_sends_its_shards_twice() -> None:
     system = load_system("dgx-a100")
-    (sent,) = all_reduce(system, "gpu", 8e6).demand.values()
-    assert sent == pytest.approx(2 * 7 / 8 * 8e6)
-    assert all_reduce(system, "gpu", 8e6).latency == pytest.approx(2 * 12.5e-6)
-    assert not all_reduce(load_system("sn40l"), "socket", 8e6).demand
+    (activity,) = all_reduce(system, "gpu", 8e6)
+    assert list(activity.demand.values()) == pytest.approx([2 * 7 / 8 * 8e6])
+    assert activity.latency == pytest.approx(2 * 12.5e-6)
+    assert all_reduce(load_system("sn40l"), "socket", 8e6) == []
+    nodes = load_system("dgx-a100", ["nodes=2", "links.node<->node={bandwidth: 200 GB/s}"])
+    inside, between = all_reduce(nodes, "gpu", 8e6)
+    assert inside.demand == {nodes["gpu->gpu"]: pytest.approx(14e6)}
+    assert between.demand == {nodes["node->node"]: pytest.approx(8e6)}
     with pytest.raises(ConfigError, match="socket<->socket"):
         all_reduce(load_system("sn40l").with_devices(2), "socket", 1.0)
 
@@ -99,9 +103,40 @@ def test_transfers_over_links_of_their_own_do_not_slow_one_another_down() -> Non
     assert events(plan).time == pytest.approx(9 / 8)
 
 
-def test_a_slow_write_takes_longer(tmp_path: object) -> None:
+def test_a_limit_is_that_of_each_node() -> None:
+    nodes = load_system("dgx-a100", ["nodes=2"])
+    assert transfer(nodes, 32e9, "host", "gpu.hbm", links=1).alone == pytest.approx(0.5)
+
+
+def test_a_copy_to_itself_is_refused_and_a_tier_in_between_is_read_and_written() -> None:
+    with pytest.raises(ConfigError, match="another tier"):
+        transfer(load_system("dgx-a100"), 1.0, "host", "host")
+    through = load_system("sn40l", ["tiers={host: {kind: host, capacity: 1 TB, bandwidth: 1 TB/s}}",
+                                    "links={host->socket.ddr: {bandwidth: 1 TB/s}}"])  # fmt: skip
+    demand = {r.name: d for r, d in transfer(through, 1e9, "host", "socket.hbm").demand.items()}
+    assert demand["socket.ddr"] == 2e9
+    assert demand["socket.hbm"] == demand["host"] == 1e9
+
+
+def test_a_slow_write_takes_longer_and_whole_grains_move() -> None:
     slow = load_system("sn40l-node", ["devices.socket.tiers.hbm.write_bandwidth=50 GB/s"])
     assert transfer(slow, 8e9, "socket.ddr", "socket.hbm").alone == pytest.approx(1e9 / 50e9)
+    coarse = load_system("sn40l", ["devices.socket.tiers.ddr.granularity=1 MB"])
+    demand = {r.name: d for r, d in transfer(coarse, 1.5e6, "socket.ddr", "socket.hbm").demand.items()}
+    assert (demand["socket.ddr"], demand["socket.hbm"]) == (2e6, 1.5e6)
+
+
+def test_writes_and_the_latency_of_memory_reach_kernels() -> None:
+    model, batch = load_model("llama-2-7b"), prefill(8, 512)
+
+    def time(*overrides: str) -> float:
+        return float(closed_form(model_plan(target(load_system("dgx-a100", overrides)), model, batch)).time)
+
+    memory = "devices.gpu.tiers.hbm"
+    assert time(f"{memory}.write_bandwidth=50 GB/s") > time()
+    assert time(f"{memory}.latency=1 us") > time()
+    assert time(f"{memory}.full_duplex=true") <= time()
+    assert time(f"{memory}.full_duplex=true", f"{memory}.write_bandwidth=50 GB/s") > time()
 
 
 def test_what_fits_fits_and_no_more() -> None:
@@ -135,7 +170,10 @@ def test_nodes_need_room_to_work() -> None:
 
 
 def test_an_engine_without_a_rate_or_a_lowering_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no peak rate for fp8.*bf16"):
+    with pytest.raises(
+        ConfigError,
+        match=r"dgx-a100.yaml:\d+: devices.gpu.engines.gpu.peak: no rate for this dtype: found 'fp8', expected .*bf16",
+    ):
         model_plan(target(load_system("dgx-a100")), load_model("deepseek-v3"), decode(1, 10))
     system = load_system("dgx-a100", ["devices.gpu.engines.gpu.kind=pim"])
     with pytest.raises(ConfigError, match="no such lowering"):

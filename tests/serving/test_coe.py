@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.core import Activity, Resource
-from simulator.core.summary import paced
+from simulator.core import Activity, Resource, paced
 from simulator.errors import CapacityError
 from simulator.serving.coe import Service, serve
 from simulator.workload.trace import cyclic, zipf

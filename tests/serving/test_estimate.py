@@ -55,6 +55,13 @@ def test_overrides_reach_the_machine_and_the_model() -> None:
     assert of(overrides=["model.layers=16"]).provenance.hash != base.provenance.hash
 
 
+def test_a_loaded_model_takes_a_dtype_and_refuses_an_override() -> None:
+    loaded = simulator.load_model("llama-3-8b")
+    assert of(model=loaded, dtype="int8").tbt_s == of(dtype="int8").tbt_s < of(model=loaded).tbt_s
+    with pytest.raises(ConfigError, match="too late"):
+        of(model=loaded, overrides=["model.layers=16"])
+
+
 def test_what_binds_is_named() -> None:
     assert of(batch=1, devices=1).bound_by == {"ttft": "gpu.gpu", "tbt": "gpu.hbm->gpu.gpu"}
     slow = of(overrides=["links.gpu<->gpu.latency=1 ms"])

@@ -1,0 +1,70 @@
+"""The options that several commands have: one word for one thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.errors import ConfigError, nearest, one_of
+
+
+def at_least_one(parameter: typer.CallbackParam, value: int | None) -> int | None:
+    """Check a count. Raises `ConfigError` that names the option."""
+    if value is not None and value < 1:
+        raise ConfigError(path=parameter.opts[0], found=value, expected="1 or more")
+    return value
+
+
+def known_dtype(parameter: typer.CallbackParam, value: str | None) -> str | None:
+    """Check a number format. Raises `ConfigError` that names the option."""
+    if value is not None:
+        from simulator.workload.dtypes import BYTES_PER_ELEMENT
+
+        _expect(parameter, value, list(BYTES_PER_ELEMENT))
+    return value
+
+
+def known_fusion(parameter: typer.CallbackParam, value: str | None) -> str | None:
+    """Check a fusion mode. Raises `ConfigError` that names the option."""
+    if value is not None:
+        from simulator.mapping.fusion import FUSIONS
+
+        _expect(parameter, value, list(FUSIONS))
+    return value
+
+
+def _expect(parameter: typer.CallbackParam, value: str, known: list[str]) -> None:
+    if value not in known:
+        expected, close = one_of(known), nearest(value, known)
+        raise ConfigError(path=parameter.opts[0], found=f"'{value}'", expected=expected, nearest=close)
+
+
+Hardware = Annotated[str, typer.Option("--hardware", help="A machine, by name or path.", show_default=False)]
+ModelName = Annotated[
+    str, typer.Option("--model", help="A model, by name or path (config.json too).", show_default=False)
+]
+Batch = Annotated[int, typer.Option("--batch", callback=at_least_one, help="Sequences at once.")]
+Devices = Annotated[
+    int | None, typer.Option("--devices", callback=at_least_one, help="Devices that share the model; all by default.")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option("--dtype", callback=known_dtype, help="Number format of all operands; the model's by default."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Replace a figure; may be repeated.", show_default=False),
+]
+MachineOverrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Replace a figure of the machine, or of the model behind 'model.'; may be repeated.",
+        show_default=False,
+    ),
+]
+Folder = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Write the results below this folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

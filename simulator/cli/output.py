@@ -1,0 +1,131 @@
+"""What the command prints: documents and tables on stdout, mistakes and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from simulator.config import Config
+
+WIDE = 160
+"""Columns of what is printed into a file or a pipe."""
+
+_ROLES = {
+    "input": "",
+    "assumption": "yellow",
+    "calibration": "magenta",
+    "prediction": "green",
+    "context": "dim",
+    "disputed": "red",
+}
+"""The colour of a role, in every table."""
+
+
+def print_json(document: Any) -> None:
+    """One JSON document; what is not finite becomes null."""
+    sys.stdout.write(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n")
+
+
+def print_error(message: str) -> None:
+    """A user's mistakes, a line each, in red, on stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    for line in message.splitlines():
+        console.print(f"error: {line}", style="red")
+
+
+def console() -> Console:
+    """Where tables are printed; square brackets are text."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(width=width, markup=False, highlight=False)
+
+
+def table_of(columns: Collection[str], numbers: Collection[str] = (), title: str | None = None) -> Table:
+    """An empty table: names first and in bold, `numbers` to the right; cells that are too wide go on below."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
+    for place, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        style = "" if place else "bold"
+        table.add_column(column, justify=justify, style=style, no_wrap=not place, overflow="fold")
+    return table
+
+
+def role_text(role: str) -> Text:
+    """A role in its colour."""
+    from rich.text import Text
+
+    return Text(role, style=_ROLES.get(role, ""))
+
+
+def shown_path(file: Path) -> str:
+    """A file as a reader finds it: from the present folder, where it lies below."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_absolute() and file.is_relative_to(here) else file)
+
+
+def abbreviations(config: Config) -> str:
+    """Where the abbreviations of a config's sources are spelled out."""
+    files = dict.fromkeys(shown_path(mark.file) for mark in config.marks.values() if mark.line)
+    return f"Sources are abbreviated as the comments at the head of {' and '.join(files)} say."
+
+
+def count_of(parameters: float) -> str:
+    """A number of parameters as people write it: `6.738B`."""
+    scale, letter = next((s for s in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")) if parameters >= s[0]), (1, ""))
+    return f"{parameters / scale:.4g}{letter}"
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A function to call with what is running, the points done and the points in all; drawn on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda title, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(title: str, done: int, total: int) -> None:
+            if title not in tasks:
+                tasks[title] = bars.add_task(title, total=total)
+            bars.update(tasks[title], completed=done, total=total)
+
+        yield advance
+
+
+def _finite(value: Any) -> Any:
+    """Plain data for JSON: numpy's scalars and arrays too."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,233 @@
+"""`tiersim show`: one machine, model or experiment, with its figures and where each comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulator.cli.options import Json, Overrides
+from simulator.cli.output import abbreviations, console, count_of, print_json, role_text, shown_path, table_of
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+    from simulator.config import Config
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of a config: as its file has it, in SI units, and where it comes from."""
+
+    path: tuple[str, ...]
+    written: Any
+    value: Any
+    role: str | None
+    source: str | None
+    note: str | None
+
+
+def command(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A machine, model or experiment, by name or path.", show_default=False)
+    ],
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Show a machine, model or experiment.
+
+    Its figures, where each comes from, and what they add up to.
+    """
+    from simulator.cli.kind import FOLDERS, kind_of
+    from simulator.errors import ConfigError, one_of
+
+    kind = kind_of(name)
+    if kind not in FOLDERS:
+        raise ConfigError("there is nothing to show", found=f"{kind} in {name}", expected=one_of(FOLDERS))
+    document, shown = {"machine": _machine, "model": _model, "experiment": _experiment}[kind](name, overrides or [])
+    if json:
+        print_json({"kind": kind, **document})
+    else:
+        console().print(shown)
+
+
+def _machine(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator import load_system
+
+    system = load_system(name, overrides)
+    tiers = {
+        tier: {
+            "kind": system.tiers[tier].kind,
+            "count": system.count(tier),
+            "capacity_bytes": system.capacity(tier),
+            "bandwidth_bytes_per_s": system[tier].capacity * system.count(tier),
+        }
+        for tier in system.tiers
+    }
+    engines = {
+        engine: {
+            "kind": description.kind,
+            "count": system.count(engine),
+            "peak_flop_per_s": {dtype: rate * system.count(engine) for dtype, rate in description.peak.items()},
+        }
+        for engine, description in system.engines.items()
+    }
+    links = {
+        link: {
+            "count": system[link].count,
+            "bandwidth_bytes_per_s": system[link].capacity * system[link].count,
+            "latency_s": description.latency,
+        }
+        for link, description in system.links.items()
+    }
+    figures = _figures(system.config, system.machine.model_dump())
+    totals = {"tiers": tiers, "engines": engines, "links": links}
+    document = {
+        "name": system.name,
+        "description": system.machine.description,
+        "file": str(system.config.file),
+        "totals": totals,
+        "figures": _documents(figures),
+    }
+    return document, _stacked(
+        f"{system.name}: {system.machine.description} ({shown_path(system.config.file)})",
+        _totals(totals),
+        _figure_table(figures),
+        abbreviations(system.config),
+    )
+
+
+def _totals(totals: dict[str, Any]) -> Table:
+    """What all devices and nodes have together."""
+    from simulator.units import show
+
+    table = table_of(["in all", "kind", "number", "capacity", "rate"], numbers=["number", "capacity", "rate"])
+    for name, tier in totals["tiers"].items():
+        capacity, bandwidth = show(tier["capacity_bytes"], "B"), show(tier["bandwidth_bytes_per_s"], "B/s")
+        table.add_row(name, tier["kind"], str(tier["count"]), capacity, bandwidth)
+    for name, engine in totals["engines"].items():
+        for place, (dtype, rate) in enumerate(engine["peak_flop_per_s"].items()):
+            first = (name, engine["kind"], str(engine["count"])) if place == 0 else ("", "", "")
+            table.add_row(*first, dtype, show(rate, "FLOP/s"))
+    for name, link in totals["links"].items():
+        table.add_row(name, "link", str(link["count"]), "", show(link["bandwidth_bytes_per_s"], "B/s"))
+    return table
+
+
+def _model(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator import load_model
+    from simulator.workload import kv_bytes_per_token, parameters, weight_bytes
+
+    model = load_model(name, overrides)
+    counts = parameters(model)
+    document: dict[str, Any] = {
+        "name": model.name,
+        "family": model.family,
+        "source": model.source,
+        "shape": model.model_dump(exclude={"name", "family", "source", "published"}, exclude_none=True),
+        "parameters": {**asdict(counts), "total": counts.total},
+        "published_parameters": model.published.parameters if model.published else None,
+        "weight_bytes": weight_bytes(model),
+        "kv_bytes_per_token": kv_bytes_per_token(model),
+    }
+    return document, _stacked(
+        f"{model.name}: {_what(document)}", _parameters(document), _shape(document["shape"]), f"Source: {model.source}"
+    )
+
+
+def _what(model: dict[str, Any]) -> str:
+    from simulator.units import show
+
+    weights, kv = show(model["weight_bytes"], "B"), show(model["kv_bytes_per_token"], "B")
+    return f"{count_of(model['parameters']['total'])} parameters, {weights} of weights, {kv} of KV cache a token"
+
+
+def _parameters(model: dict[str, Any]) -> Table:
+    """Parameters by class, and beside the published count."""
+    table = table_of(["parameters", "number"], numbers=["number"])
+    counts = model["parameters"]
+    for name, count in counts.items():
+        if count and name not in ("active", "total"):
+            table.add_row(name, f"{count:,}")
+    table.add_row("total", f"{counts['total']:,}", end_section=True)
+    table.add_row("active for one token", f"{counts['active']:,}")
+    if published := model["published_parameters"]:
+        table.add_row("published", f"{published:,} ({counts['total'] / published - 1:+.3%})")
+    return table
+
+
+def _shape(shape: dict[str, Any]) -> Table:
+    table = table_of(["shape", "value"])
+    for key, value in shape.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for place, (name, figure) in enumerate(inner):
+            if isinstance(figure, dict):
+                figure = ", ".join(f"{k} {v}" for k, v in figure.items())
+            table.add_row(key if place == 0 else "", f"{name} {figure}".strip())
+    return table
+
+
+def _experiment(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.baselines.experiment import load_experiment
+
+    form, config = load_experiment(name, overrides)
+    figures = _figures(config, form.model_dump(mode="json"))
+    document = {
+        "name": config.file.parent.name,
+        "description": form.title,
+        "paper": form.paper,
+        "file": str(config.file),
+        "figures": _documents(figures),
+    }
+    title = f"{document['name']}: {form.title} ({form.paper or 'no paper'}; {shown_path(config.file)})"
+    return document, _stacked(title, _figure_table(figures), abbreviations(config))
+
+
+def _figures(config: Config, checked: dict[str, Any]) -> list[Figure]:
+    """Each value of a config, and in SI units as `checked` has it."""
+
+    def walk(written: Any, value: Any, path: tuple[str, ...]) -> Iterator[Figure]:
+        if isinstance(written, dict) and written:
+            for key, inner in written.items():
+                yield from walk(inner, value.get(key) if isinstance(value, dict) else None, (*path, key))
+            return
+        source = config.source(*path)
+        said = (source.role, source.text or None, source.note or None) if source else (None, None, None)
+        yield Figure(path, written, value, *said)
+
+    return list(walk(config.data, checked, ()))
+
+
+def _documents(figures: list[Figure]) -> list[dict[str, Any]]:
+    """Figures as plain data, with the path that `--set` takes."""
+    from simulator.errors import dotted
+
+    return [{**asdict(figure), "path": dotted(figure.path)} for figure in figures]
+
+
+def _figure_table(figures: list[Figure]) -> Table:
+    """The figures as a tree: each key under the one that holds it."""
+    table = table_of(["figure", "value", "role", "source"])
+    above: tuple[str, ...] = ()
+    for figure in figures:
+        *holders, key = figure.path
+        known = next((i for i, pair in enumerate(zip(above, figure.path, strict=False)) if len(set(pair)) > 1), 0)
+        for level in range(known, len(holders)):
+            table.add_row("  " * level + holders[level])
+        written = figure.written
+        value = ", ".join(map(str, written)) if isinstance(written, list) else "" if written == {} else str(written)
+        notes = "; ".join(filter(None, (figure.source, figure.note)))
+        table.add_row("  " * len(holders) + key, value, role_text(figure.role or ""), notes)
+        above = figure.path
+    return table
+
+
+def _stacked(title: str, *parts: RenderableType) -> Group:
+    """Parts below one another, an empty line between them."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(Text(title, style="bold"), *(shown for part in parts for shown in ("", part)))

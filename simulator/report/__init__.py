@@ -1,0 +1,1 @@
+"""Show me: figures, tables and pages. Reads results and computes no model quantity."""

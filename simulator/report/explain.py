@@ -1,0 +1,227 @@
+"""Why an estimate is what it is: each figure as an equation with its numbers, and where these come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from simulator.config import Source
+from simulator.core import Plan, Resource
+from simulator.core.breakdown import Part, binding, breakdown
+from simulator.mapping.lowering import peak
+from simulator.mapping.placement import place
+from simulator.serving.energy import EnergyPart
+from simulator.serving.estimate import Estimate
+from simulator.units import show
+
+
+@dataclass(frozen=True)
+class Line:
+    """One equation, such as `13.2 GB / (0.81 x 8 x 2.039 TB/s) = 1 ms`, or one figure that equations use.
+
+    The numbers in an equation, rounded to four digits, give its result; words in square brackets say what they are.
+
+    Attributes:
+        figure: what it explains: `ttft`, `tbt`, `e2e`, `throughput`, `energy`, `capacity`; `input` for a figure used.
+        part: `total`: what the figure is made of; `resource`: how long a resource is busy, over all its copies;
+            `kernel`: one activity, on one device; `input`: a figure of the machine or the model.
+        name: the figure, the resource, the activity, or the key path of the input.
+        equation: the equation, or the value of an input as its file has it.
+        value: what it gives, in SI units; None for an input, and where the machine lacks a figure.
+        times: how often it counts: a kernel runs so many times.
+        bound_by: the resource that makes a kernel take its time; None for latency alone.
+        source, role: where an input comes from, and what it may be used for.
+    """
+
+    figure: str
+    part: Literal["total", "resource", "kernel", "input"]
+    name: str
+    equation: str
+    value: float | None = None
+    times: int = 1
+    bound_by: str | None = None
+    source: str | None = None
+    role: str | None = None
+
+
+def explain(estimate: Estimate) -> list[Line]:
+    """The equations of all figures of an estimate, then each input that they use, with its source.
+
+    For plans whose activities run one after another, as those of an estimate do.
+    """
+    return [
+        *_pass(estimate, "ttft", estimate.run.prefill),
+        *_pass(estimate, "tbt", estimate.decode),
+        *_run(estimate),
+        *_energy(estimate),
+        *_capacity(estimate),
+        *_inputs(estimate),
+    ]
+
+
+def _pass(estimate: Estimate, figure: str, plan: Plan) -> Iterator[Line]:
+    """One pass: what it is bound by, each resource, each kernel."""
+    seconds = sum(binding(plan).values())
+    parts = " + ".join(f"{show(time, 's')} [{name}]" for name, time in binding(plan).items() if time > 0)
+    yield Line(figure, "total", figure.upper(), f"{parts} = {show(seconds, 's')}", seconds)
+    activities = breakdown(plan)
+    busy: dict[Resource, float] = {}
+    for part in activities:
+        for resource, time in part.activity.seconds().items():
+            busy[resource] = busy.get(resource, 0.0) + part.times * float(time)
+    demand = plan.demand()
+    for resource, time in sorted(busy.items(), key=lambda item: -item[1]):
+        if time > 0:
+            equation = _quotient(estimate, resource, float(demand[resource]), time, resource.count)
+            yield Line(figure, "resource", resource.name, f"{equation} = {show(time, 's')}", time)
+    yield from _kernels(estimate, figure, activities)
+
+
+def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Line]:
+    """Each activity once: those that are alike, such as the reductions of a layer, are counted together."""
+    lines: dict[tuple[str, str], Line] = {}
+    for part in parts:
+        latency, terms, bound = float(part.activity.latency), [], None
+        if part.bound_by and part.time > latency:
+            bound = part.bound_by.name
+            demand = float(part.activity.demand[part.bound_by])
+            terms.append(_quotient(estimate, part.bound_by, demand, part.time - latency))
+        if latency or not terms:
+            terms.append(show(latency, "s"))
+        equation = f"{' + '.join(terms)} = {show(part.time, 's')}"
+        key = (part.activity.name, equation)
+        times = part.times + (lines[key].times if key in lines else 0)
+        lines[key] = Line(figure, "kernel", part.activity.name, equation, part.time, times, bound)
+    yield from lines.values()
+
+
+def _quotient(estimate: Estimate, resource: Resource, demand: float, seconds: float, count: int = 1) -> str:
+    """`13.2 GB / (0.81 x 8 x 2.039 TB/s)`: what is demanded of all copies, over what they achieve."""
+    system = estimate.target.system
+    rate = float(resource.capacity)
+    unit, what = resource.unit, ""
+    if resource.name in system.engines:  # engine-seconds, as FLOPs of the format that the products compute in
+        dtype = _compute(estimate)
+        rate, unit, what = peak(system, resource.name, dtype), "FLOP", f" [{dtype}]"
+        demand *= rate
+    achieved = demand / (rate * seconds)
+    factors = [f"{achieved:.4g}"] * (abs(achieved - 1) > 1e-9) + [str(count)] * (count > 1) + [show(rate, f"{unit}/s")]
+    below = f"({' x '.join(factors)})" if len(factors) > 1 else factors[0]
+    return f"{show(demand * count, unit)}{what} / {below}"
+
+
+def _run(estimate: Estimate) -> Iterator[Line]:
+    e2e, steps = estimate.e2e_s, estimate.output - 1
+    equation = show(estimate.ttft_s, "s")
+    if steps:
+        equation += f" + {steps} x {show((e2e - estimate.ttft_s) / steps, 's')} [mean over the steps]"
+    yield Line("e2e", "total", "E2E", f"{equation} = {show(e2e, 's')}", e2e)
+    rate = estimate.tokens_per_s
+    equation = f"{estimate.batch} x {estimate.output} / {show(e2e, 's')} = {show(rate, 'tok/s')}"
+    yield Line("throughput", "total", "throughput", equation, rate)
+
+
+def _energy(estimate: Estimate) -> Iterator[Line]:
+    """Demand times energy a unit, over the whole run; power times time; what is missing."""
+    lines = [_term(estimate, part) for part in estimate.energy if part.each is not None]
+    parts = " + ".join(f"{show(line.value or 0.0, 'J')} [{line.name}]" for line in lines)
+    total = f"{parts} = {show(estimate.energy_j, 'J')}" if estimate.energy_j is not None else "not known"
+    yield Line("energy", "total", "energy", total, estimate.energy_j)
+    yield from lines
+    yield from (Line("energy", "resource", key, "not given") for key in estimate.missing)
+
+
+def _term(estimate: Estimate, part: EnergyPart) -> Line:
+    """One term of the energy as an equation."""
+    system = estimate.target.system
+    each, joules = part.each or 0.0, part.joules or 0.0
+    if part.name not in [resource.name for resource in system.resources]:  # static power
+        amount = f"{part.count} x {show(each, 'W')} x {show(part.amount, 's')}"
+    elif part.name in system.engines:  # as FLOPs of the format that its energy is given for
+        dtype, rate = next(iter(system.engines[part.name].peak.items()))
+        amount = f"{show(part.amount * part.count * rate, 'FLOP')} [as {dtype}] x {show(each / rate, 'J/FLOP')}"
+    else:
+        amount = f"{show(part.amount * part.count, 'B')} x {show(each, 'J/B')}"
+    return Line("energy", "resource", part.name, f"{amount} = {show(joules, 'J')}", joules)
+
+
+def _capacity(estimate: Estimate) -> Iterator[Line]:
+    target, model, main = estimate.target, estimate.model, estimate.placement
+    each, count = target.system.tiers[main.tier].capacity, target.system.count(main.tier)
+    there = f"{count} x {show(each, 'B')} = {show(main.capacity, 'B')}"
+    yield Line("capacity", "total", main.tier, there, main.capacity)
+    yield _filled("weights and KV", main.weights, main.kv, "keys and values", main.used)
+    one = main.kv / estimate.batch
+    most = (main.capacity - main.weights) / one
+    room = f"({show(main.capacity, 'B')} - {show(main.weights, 'B')}) / {show(one, 'B')} [a sequence] = {most:,.1f}"
+    yield Line("capacity", "total", "largest batch", f"{room} [rounded down]", most)
+    full = place(target, model, estimate.batch, estimate.max_context)
+    kept = f"{estimate.batch:,} x {estimate.max_context:,} tokens"
+    yield _filled("largest context", full.weights, full.kv, kept, full.used)
+
+
+def _filled(name: str, weights: float, kv: float, what: str, used: float) -> Line:
+    equation = f"{show(weights, 'B')} [weights] + {show(kv, 'B')} [{what}] = {show(used, 'B')}"
+    return Line("capacity", "total", name, equation, used)
+
+
+_USED = {
+    "tiers": ("bandwidth", "efficiency", "energy"),
+    "engines": ("efficiency", "launch_overhead", "energy_per_flop"),
+    "reads": ("bandwidth", "efficiency"),
+    "links": ("bandwidth", "parallel", "latency", "efficiency", "energy"),
+}
+"""The figures of a part that an estimate uses, beside `peak`, by the section that the part stands in."""
+
+
+def _inputs(estimate: Estimate) -> Iterator[Line]:
+    """Each figure used, once; a default that nobody stated is not listed."""
+    target, model = estimate.target, estimate.model
+    config, machine = target.system.config, target.system.machine
+    engine = target.description
+    dtypes = dict.fromkeys(_named(engine.peak, dtype) for dtype in (_compute(estimate), model.dtypes.activations))
+    paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
+    paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
+    paths[(*target.system.key(estimate.placement.tier), "capacity")] = None
+    for resource in {**estimate.run.prefill.demand(), **estimate.decode.demand()}:
+        key = target.system.key(resource.name)
+        paths |= {(*key, "peak", dtype): None for dtype in dtypes}
+        paths |= {(*key, figure): None for figure in _USED[key[-2]]}
+    for path in paths:
+        value, source = _at(config.data, path), config.source(*path)
+        if path == ("devices", target.device, "count") and machine.devices[target.device].count != (value or 1):
+            value, source = target.ways // machine.nodes, Source("--devices", "input")
+        if value is not None:
+            yield _input(".".join(path), _written(value), source)
+    yield _input(model.name, f"{show(estimate.placement.weights, 'B')} of weights", Source(model.source, "input"))
+
+
+def _input(name: str, value: str, source: Source | None) -> Line:
+    text, role = (source.text, source.role) if source else ("", "assumption")
+    return Line("input", "input", name, value, source=text, role=role)
+
+
+def _compute(estimate: Estimate) -> str:
+    """The number format that products with weights compute in."""
+    return estimate.model.dtypes.compute or estimate.model.dtypes.activations
+
+
+def _named(peaks: dict[str, Any], dtype: str) -> str:
+    """The key of the rate that stands for a number format: bf16 and fp16 stand in for each other."""
+    return dtype if dtype in peaks else {"bf16": "fp16", "fp16": "bf16"}[dtype]
+
+
+def _at(data: Any, path: tuple[str, ...]) -> Any:
+    """What a file says at a key path; None where it says nothing."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _written(value: Any) -> str:
+    """An input as its file has it; a curve by its ends."""
+    if isinstance(value, dict):
+        sizes, fractions = value["sizes"], value["fractions"]
+        return f"{fractions[0]} at {sizes[0]} to {fractions[-1]} at {sizes[-1]}"
+    return str(value)

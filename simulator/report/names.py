@@ -1,0 +1,29 @@
+"""How machines and figures are called in print, and the order that figures stand in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_MODEL = re.compile(r"[a-z]{1,3}|[a-z]{1,2}\d\w*")
+
+
+def machine(name: str) -> str:
+    """`dgx-a100` is DGX A100, `sn40l-node` is SN40L node."""
+    return " ".join(word.upper() if _MODEL.fullmatch(word) else word for word in name.split("-"))
+
+
+def figure(name: str) -> str:
+    """`12a` is Fig. 12a; `Table V` and `Section VI` say what they are."""
+    return f"Fig. {name}" if name[:1].isdigit() else name
+
+
+def figures(names: Iterable[str]) -> str:
+    """Some figures, each once and in order: Fig. 12a, Fig. 12b, Table V."""
+    return ", ".join(map(figure, sorted(set(names), key=order)))
+
+
+def order(name: str) -> tuple[bool, int, str]:
+    """Sorts numbered figures by number, then tables, then the text."""
+    number = re.match(r"\d+", name)
+    return (number is None, int(number[0]) if number else -name.startswith("Table"), name)

@@ -1,0 +1,146 @@
+"""The page of a reproduction: its figures, its tables, and what they were made from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import simulator.report.coe  # noqa: F401  # registers its figures
+from simulator import registry
+from simulator.baselines.reproduction import Reproduction
+from simulator.errors import ConfigError
+from simulator.report import names, style, table
+from simulator.report.figures import Drawn, Figures
+from simulator.report.verdict import verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROVENANCE = "provenance.json"
+FORMATS = ("svg", "png")
+
+
+def write_page(reproduction: Reproduction, output: Path) -> None:
+    """Write `output/<name>/`: `index.md`, the figures as SVG and PNG, a CSV a table, and `provenance.json`.
+
+    All is written beside it first and put in its place at the end: on an error, what was there stays. The same
+    reproduction gives the same bytes.
+
+    Raises:
+        ConfigError: `output`, or what is in the page's place, is something else.
+    """
+    target = output / reproduction.name
+    if output.exists() and not output.is_dir():
+        raise ConfigError(file=output, found="a file", expected="a folder to write to")
+    if target.exists() and not _ours(target):
+        raise ConfigError(
+            file=target, found="something that is no report", expected=f"nothing, or a folder with {PROVENANCE}"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output, prefix=f".{reproduction.name}-") as scratch:
+        fresh = Path(scratch) / "fresh"
+        fresh.mkdir()
+        _write(reproduction, fresh)
+        if target.exists():
+            target.rename(Path(scratch) / "old")
+        fresh.rename(target)
+
+
+def _ours(target: Path) -> bool:
+    return target.is_dir() and ((target / PROVENANCE).is_file() or not any(target.iterdir()))
+
+
+def _write(reproduction: Reproduction, folder: Path) -> None:
+    frames = reproduction.frames()
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    figures: Figures | None = None
+    if reproduction.experiment.kind in registry.names("figures"):
+        figures = registry.registered("figures", reproduction.experiment.kind)
+    drawn: list[Drawn] = []
+    with style.publication():
+        for each in figures.draw(reproduction) if figures else ():
+            drawn.append(each)
+            for form in FORMATS:
+                style.save(each.figure, folder / f"{each.name}.{form}")
+    provenance = {
+        **reproduction.provenance.as_dict(),
+        "figures": [each.name for each in drawn],
+        "tables": list(frames),
+        "config": reproduction.provenance.config,
+    }
+    _text(folder / PROVENANCE, json.dumps(provenance, indent=1, ensure_ascii=False))
+    headline = figures.headline if figures else ()
+    _text(folder / "index.md", "\n\n".join(_page(reproduction, frames, drawn, headline)))
+
+
+def _text(file: Path, text: str) -> None:
+    file.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _page(
+    reproduction: Reproduction, frames: dict[str, pd.DataFrame], drawn: Sequence[Drawn], headline: Sequence[str]
+) -> Iterator[str]:
+    rows = frames["rows"].to_dict("records")
+    yield f"# {reproduction.experiment.title}"
+    yield f"{paper(reproduction.experiment.paper)} against tiersim, experiment `{reproduction.name}`."
+    first, *more = verdict(rows)
+    yield " ".join([f"**{first}**", *more])
+    for each in drawn:
+        yield f"![{each.name}]({each.name}.svg)"
+        yield f"*{each.caption}*"
+    yield "## Published and simulated"
+    yield (
+        "Only rows with the role `prediction` count: the model was given what is `input` or `calibration`. `read to` "
+        "is how exactly a value could be read from the paper. A run of rows that differ in one number alone is folded."
+    )
+    for figure in sorted({row.published.figure for row in reproduction.rows}, key=names.order):
+        yield f"### {names.figure(figure)}"
+        yield table.compared([row for row in reproduction.rows if row.published.figure == figure])
+    yield from _disputed(reproduction)
+    if reproduction.variants:
+        yield from _variants(reproduction, [row for row in rows if row["metric"] in headline])
+    yield "## Made from"
+    provenance = reproduction.provenance.as_dict()
+    yield table.markdown(["config hash", "version", "seed"], [[f"`{value}`" for value in provenance.values()]])
+    links = ", ".join(f"[{name}](<{name}>)" for name in [f"{name}.csv" for name in frames] + [PROVENANCE])
+    yield f"All values, in SI units but for the published ones, and the whole configuration: {links}."
+
+
+def paper(text: str) -> str:
+    """An arXiv number as a link; other text as it is."""
+    return re.sub(r"arXiv (\d{4}\.\d{4,5}(?:v\d+)?)", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
+
+
+def _disputed(reproduction: Reproduction) -> Iterator[str]:
+    """Where the paper contradicts itself, as the source of each value says."""
+    disputed = [row.published for row in reproduction.rows if row.published.role == "disputed"]
+    sources: dict[tuple[str, str, str], int] = {}
+    for row in disputed:
+        key = (names.figure(row.figure), row.metric, row.source)
+        sources[key] = sources.get(key, 0) + 1
+    if sources:
+        yield "## Disputed"
+        rows = [[figure, metric, str(count), source] for (figure, metric, source), count in sources.items()]
+        yield table.markdown(["figure", "metric", "values", "source"], rows, ["values"])
+
+
+def _variants(reproduction: Reproduction, rows: Sequence[dict[Any, Any]]) -> Iterator[str]:
+    """What each variant sets, and what it makes of the headline metrics."""
+    yield "## Under other settings"
+    variants = {name: reproduction.experiment.variants[name] for name in reproduction.variants}
+    yield "\n".join(f"- `{name}`: {variant.title} (`{'`, `'.join(variant.set)}`)" for name, variant in variants.items())
+    cells = []
+    for row in sorted(rows, key=lambda row: names.order(row["figure"])):
+        published, simulated = (table.value(row[column], row["unit"]) for column in ("published", "simulated"))
+        others = [table.value(row[f"simulated_{name}"], row["unit"]) for name in variants]
+        changed = ["" if other == simulated else other for other in others]
+        cells.append([names.figure(row["figure"]), row["metric"], row["condition"], published, simulated, *changed])
+    if cells:
+        headings = ["figure", "metric", "condition", "published", "simulated", *variants]
+        yield "Empty where a setting changes nothing."
+        yield table.markdown(headings, cells, headings[3:])

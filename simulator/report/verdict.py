@@ -1,0 +1,59 @@
+"""What a reproduction amounts to, in sentences counted from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from simulator.baselines.published import CLOSE
+from simulator.report import names, table
+
+Row = Mapping[Hashable, Any]
+"""A row of `rows.csv`: `figure`, `metric`, `condition`, `role`, `published`, `simulated`, `ratio`, `tolerance`, `unit`,
+`agrees`."""
+
+NAMED = 5  # rows, at most, in a sentence
+
+
+def verdict(rows: Sequence[Row]) -> list[str]:
+    """First how many predictions came true; then which did not, the furthest of the others, and what is not counted."""
+    predictions = [row for row in rows if row["role"] == "prediction"]
+    if not predictions:
+        return ["None of the published values is a prediction.", *_uncounted(rows)]
+    wrong = [row for row in predictions if not row["agrees"]]
+    said = [
+        f"{len(predictions) - len(wrong)} of {len(predictions)} predictions lie within {100 * CLOSE:g} % of the "
+        "published value or within its reading error."
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        said.append("These do not: " + "; ".join(map(_named, wrong[:NAMED])) + more + ".")
+    true = [row for row in predictions if row["agrees"] and row["ratio"] > 0]
+    if true:
+        furthest = max(true, key=lambda row: abs(row["ratio"] - 1))
+        among = "the others" if wrong else "them"
+        said.append(f"The furthest of {among} is {100 * abs(furthest['ratio'] - 1):.1f} % off: {_named(furthest)}.")
+    return said + _uncounted(rows)
+
+
+def _uncounted(rows: Sequence[Row]) -> list[str]:
+    counts = {
+        role: sum(row["role"] == role for row in rows) for role in ("disputed", "calibration", "input", "context")
+    }
+    said = []
+    if counts["disputed"]:
+        figures = names.figures(row["figure"] for row in rows if row["role"] == "disputed")
+        said.append(f"{counts['disputed']} published values are disputed ({figures}): shown, not counted.")
+    if counts["calibration"] or counts["input"]:
+        given = f"{counts['calibration']} calibrations and {counts['input']} inputs"
+        said.append(f"{given} are not counted either, since the model was given them.")
+    if counts["context"]:
+        said.append(f"{counts['context']} values are shown for context: their conditions are not known.")
+    return said
+
+
+def _named(row: Row) -> str:
+    """`Fig. 1a, switching, batch=8: 112.4 ms for 108 ms (±5)`."""
+    place = f"{names.figure(row['figure'])}, {row['metric']}, `{row['condition']}`"
+    simulated, published = (table.value(row[column], row["unit"]) for column in ("simulated", "published"))
+    return f"{place}: {simulated} for {published}" + (f" (±{row['tolerance']:g})" if row["tolerance"] else "")

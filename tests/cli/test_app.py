@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import simulator
+
+ESTIMATE = ["estimate", "--hardware", "dgx-a100", "--model", "llama-2-7b", "--json"]
+
+
+def test_the_help_names_every_command(run) -> None:
+    told = run("--help")
+    assert told.code == 0
+    for command in ("list", "show", "check", "estimate", "roofline", "simulate", "reproduce"):
+        assert command in told.out
+        assert run(command, "-h").code == 0
+
+
+def test_the_version(run) -> None:
+    assert run("--version").out == f"tiersim {simulator.__version__}\n"
+
+
+def test_an_interrupt_ends_with_130(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments, **options) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulator, "estimate", interrupted)
+    assert run(*ESTIMATE).code == 130
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*arguments, **options) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(simulator, "estimate", faulty)
+    told = run(*ESTIMATE)
+    assert told.code == 1
+    assert isinstance(told.exception, ZeroDivisionError)
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = [sys.executable, "-m", "simulator", "list", "hardware", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def _loaded_by(*arguments: str) -> set[str]:
+    """The packages that a command imports."""
+    program = (
+        "import sys; from simulator.cli.app import app\n"
+        "try: app(sys.argv[1:])\n"
+        "finally: print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_the_help_loads_no_model() -> None:
+    assert not {"numpy", "pydantic", "networkx", "yaml", "pandas", "matplotlib", "pint"} & _loaded_by("--version")
+
+
+def test_an_estimate_loads_neither_pandas_nor_matplotlib_nor_pint() -> None:
+    loaded = _loaded_by(*ESTIMATE, "--explain")
+    assert "numpy" in loaded
+    assert not {"pandas", "matplotlib", "pint", "simpy", "rich"} & loaded

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+import simulator
+
+DGX = ("estimate", "--hardware", "dgx-a100", "--model", "llama-2-7b")
+KEYS = ["ttft_s", "tbt_s", "e2e_s", "tokens_per_s", "bound_by", "energy_j", "tiers", "max_batch", "max_context"]
+
+
+def test_the_document_is_the_estimate(run) -> None:
+    asked = ("--batch", 8, "--input", 256, "--output", 64, "--devices", 4)
+    document = run(*DGX, *asked, "--json").json
+    assert document == simulator.estimate("dgx-a100", "llama-2-7b", 8, 256, 64, devices=4).as_json()
+    assert set(KEYS) <= document.keys()
+
+
+def test_options_reach_the_machine_and_the_model(run) -> None:
+    settings = ("--set", "devices.gpu.tiers.hbm.bandwidth=3 TB/s", "--set", "model.layers=16", "--dtype", "int8")
+    overrides = ("devices.gpu.tiers.hbm.bandwidth=3 TB/s", "model.layers=16")
+    document = run(*DGX, *settings, "--json").json
+    assert document == simulator.estimate("dgx-a100", "llama-2-7b", overrides=overrides, dtype="int8").as_json()
+    assert document["tbt_s"] < run(*DGX, "--json").json["tbt_s"]
+
+
+def test_a_person_reads_human_units(run) -> None:
+    told = run(*DGX, "--batch", 8)
+    assert (told.code, told.err) == (0, "")
+    answer = simulator.estimate("dgx-a100", "llama-2-7b", 8)
+    for text in (
+        f"{answer.ttft_s * 1e3:.4g} ms",
+        f"{answer.tokens_per_s:,.4g} tok/s",
+        "687.2 GB: weights 13.48 GB, keys and values 2.684 GB",
+        f"bound by {answer.bound_by['tbt']}",
+        f"batch {answer.max_batch:,}",
+        "J a token",
+    ):
+        assert text in told.out
+
+
+def test_a_machine_without_figures_of_energy_says_what_it_lacks(run) -> None:
+    arguments = ("estimate", "--hardware", "sn40l", "--model", "llama-2-7b")
+    document, shown = run(*arguments, "--json").json, run(*arguments).out
+    assert document["energy_j"] is None
+    first, *more = document["energy_missing"]
+    assert f"sn40l lacks {first} and {len(more)} more, see --json" in shown
+
+
+@pytest.mark.parametrize("hardware", ["dgx-a100", "sn40l-node"])
+def test_an_explanation_is_added(run, hardware: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    arguments = ("estimate", "--hardware", hardware, "--model", "llama-2-7b")
+    document, shown = run(*arguments, "--json", "--explain").json, run(*arguments, "--explain").out
+    lines = document.pop("explain")
+    assert document == run(*arguments, "--json").json
+    assert shown.startswith(run(*arguments).out)
+    for line in lines:
+        if len(line["name"]) < 40 and line["part"] != "input":
+            assert line["name"] in shown
+            assert line["equation"] in shown
+    assert f"the head of {simulator.load_system(hardware).config.file.parent.name}/{hardware}.yaml" in shown

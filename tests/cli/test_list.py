@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator import data, load_model
+from simulator.workload import parameters
+
+FOLDERS = {"hardware": "hwconfigs", "models": "workloads/models", "experiments": "experiments"}
+
+
+@pytest.mark.parametrize(("what", "folder"), FOLDERS.items())
+def test_everything_with_a_name_is_listed(run, what: str, folder: str) -> None:
+    names = data.names(folder)
+    assert [row["name"] for row in run("list", what, "--json").json] == names
+    shown = run("list", what)
+    assert shown.code == 0
+    assert all(name in shown.out for name in names)
+
+
+def test_a_machine_says_what_it_is(run) -> None:
+    rows = {row["name"]: row for row in run("list", "hardware", "--json").json}
+    assert rows["sn40l-node"]["description"] == "SambaNova SN40L node, 8 sockets"
+    assert "SambaNova SN40L node, 8 sockets" in run("list", "hardware").out
+
+
+def test_a_model_says_how_large_it_is(run) -> None:
+    row = next(row for row in run("list", "models", "--json").json if row["name"] == "deepseek-v3")
+    counts = parameters(load_model("deepseek-v3"))
+    assert (row["parameters"], row["active_parameters"]) == (counts.total, counts.active)
+    assert (row["layers"], row["attention"], row["top_k"], row["experts"], row["dtype"]) == (61, "mla", 8, 256, "fp8")
+
+
+def test_models_fit_in_80_columns(run, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("list", "models").out.splitlines()
+    assert len(lines) == len(data.names("workloads/models")) + 2  # none goes on below

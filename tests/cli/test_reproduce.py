@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import simulator
+from simulator import data
+
+EXPERIMENT = """\
+schema: 1
+extends: sn40l-coe
+experts: [10, 60]
+batches: [1]
+tokens: [20]
+nodes_for: [10]
+variants: null
+"""
+PUBLISHED = """\
+figure,metric,condition,role,published,unit,tolerance,source
+12b,latency,system=sn40l-node batch=1 tokens=20 experts=10,calibration,133.5,ms,1,P
+7,latency,system=sn40l-node batch=1 tokens=20 experts=60,prediction,100,ms,1,P
+12b,latency,system=sn40l-node batch=1 tokens=20 experts=60,prediction,147.6,ms,1,P
+12b,out_of_memory,system=sn40l-node batch=1 tokens=20 experts=60,prediction,0,1,0,P
+"""
+
+
+@pytest.fixture
+def experiment(write) -> Path:
+    write("mine/published.csv", PUBLISHED)
+    return write("mine/experiment.yaml", EXPERIMENT)
+
+
+def test_the_document_is_a_list_of_rows(run, experiment: Path) -> None:
+    rows = run("reproduce", experiment, "--json").json
+    assert rows == simulator.reproduce(experiment).as_json()
+    assert len(rows) == 4
+    keys = {
+        "paper",
+        "figure",
+        "metric",
+        "condition",
+        "role",
+        "published",
+        "simulated",
+        "ratio",
+        "tolerance",
+        "unit",
+        "source",
+    }
+    assert rows[0].keys() == keys
+    assert rows[0]["condition"] == {"system": "sn40l-node", "batch": 1, "tokens": 20, "experts": 10}
+
+
+def test_figures_are_shown_one_by_one_and_predictions_counted(run, experiment: Path) -> None:
+    told = run("reproduce", experiment)
+    assert (told.code, told.err) == (0, "")
+    assert told.out.count("Figure or table 12b") == 1
+    assert told.out.count("Figure or table 7") == 1
+    assert told.out.rstrip().endswith("2 of 3 predictions within 3 % or their reading error")
+    row = next(line for line in told.out.splitlines() if "100 ms" in line)
+    assert row.split()[-4:] == ["ms", "1.476", "prediction", "no"]
+
+
+def test_a_setting_changes_what_is_simulated(run, experiment: Path) -> None:
+    before, after = (
+        run("reproduce", experiment, *options, "--json").json
+        for options in ((), ("--set", "systems.sn40l-node.cache_bytes=1400 GB"))
+    )
+    assert after[1]["simulated"] < before[1]["simulated"]
+
+
+def test_all_are_one_document_and_one_index(run, monkeypatch: pytest.MonkeyPatch, experiment: Path) -> None:
+    result, asked, written = simulator.reproduce(experiment), [], []
+
+    def reproduce(name, overrides=(), output=None, progress=None):
+        asked.append((name, overrides, output))
+        return result
+
+    monkeypatch.setattr(simulator, "reproduce", reproduce)
+    monkeypatch.setattr(data, "names", lambda folder: ["a", "b"])
+    monkeypatch.setattr("simulator.report.index.write_index", written.append)
+    rows = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--json").json
+    assert rows == 2 * result.as_json()
+    assert asked == [("a", ["policy=fifo"], Path("out")), ("b", ["policy=fifo"], Path("out"))]
+    assert written == [Path("out")]

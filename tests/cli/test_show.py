@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator import load_model, load_system
+from simulator.workload import kv_bytes_per_token, parameters, weight_bytes
+
+
+def test_a_machine_adds_up_over_its_devices(run) -> None:
+    document = run("show", "sn40l-node", "--json").json
+    system, totals = load_system("sn40l-node"), document["totals"]
+    assert document["kind"] == "machine"
+    assert totals["tiers"]["socket.hbm"] == {
+        "kind": "hbm",
+        "count": 8,
+        "capacity_bytes": 8 * 64 * 2**30,
+        "bandwidth_bytes_per_s": 8 * 1.8e12,
+    }
+    assert totals["engines"]["socket.rdu"]["peak_flop_per_s"] == {"bf16": 8 * 638e12}
+    assert totals["links"].keys() == system.links.keys()
+
+
+def test_every_figure_has_its_source_and_its_si_value(run) -> None:
+    figures = {figure["path"]: figure for figure in run("show", "sn40l-node", "--json").json["figures"]}
+    bandwidth = figures["devices.socket.tiers.hbm.bandwidth"]
+    assert (bandwidth["written"], bandwidth["value"]) == ("1.8 TB/s", 1.8e12)
+    assert (bandwidth["role"], bandwidth["source"]) == ("input", "P Table II")
+    assert figures["links.socket<->socket.bandwidth"]["role"] == "assumption"
+    sourced = [figure for figure in figures.values() if figure["path"].split(".")[-1] in ("bandwidth", "capacity")]
+    assert all(figure["source"] for figure in sourced)
+
+
+def test_a_machine_as_a_table(run) -> None:
+    told = run("show", "dgx-a100")
+    assert told.code == 0
+    for text in ("NVIDIA DGX A100", "687.2 GB", "2.496 PFLOP/s", "2.039 TB/s", "assumption", "hwconfigs/dgx-a100.yaml"):
+        assert text in told.out
+
+
+def test_a_key_stands_once_under_the_one_that_holds_it(run, chip) -> None:
+    lines = run("show", chip()).out.splitlines()
+    below = lines[next(place for place, line in enumerate(lines) if line.startswith("figure")) + 2 :]
+    tree = [(len(line) - len(line.lstrip()), line.split()[0]) for line in below if line.strip()]
+    assert tree[1:7] == [(0, "devices"), (2, "chip"), (4, "count"), (4, "tiers"), (6, "hbm"), (8, "kind")]
+    assert tree.count((2, "chip")) == 1
+
+
+def test_an_option_replaces_a_figure_and_says_so(run) -> None:
+    document = run("show", "dgx-a100", "--set", "devices.gpu.count=4", "--json").json
+    count = next(figure for figure in document["figures"] if figure["path"] == "devices.gpu.count")
+    assert (count["value"], count["source"]) == (4, "--set")
+    assert document["totals"]["tiers"]["gpu.hbm"]["count"] == 4
+
+
+@pytest.mark.parametrize("name", ["llama-2-7b", "deepseek-v3", "grok-1", "opt-6.7b"])
+def test_a_model_beside_what_is_published(run, name: str) -> None:
+    model, document = load_model(name), run("show", name, "--json").json
+    counts = document["parameters"]
+    assert counts["total"] == parameters(model).total
+    assert sum(counts.values()) - counts["total"] - counts["active"] == counts["total"]
+    assert document["published_parameters"] == model.published.parameters
+    assert document["weight_bytes"] == weight_bytes(model)
+    assert document["kv_bytes_per_token"] == kv_bytes_per_token(model)
+    assert document["shape"]["layers"] == model.layers
+    shown = run("show", name).out
+    assert f"{counts['total']:,}" in shown
+    assert f"{model.published.parameters:,}" in shown
+
+
+def test_an_experiment_with_its_figures(run) -> None:
+    document = run("show", "sn40l-coe", "--json").json
+    figures = {figure["path"]: figure for figure in document["figures"]}
+    assert document["kind"] == "experiment"
+    assert figures["bookkeeping.expert_bytes"]["value"] == 14e9
+    assert "P Fig 12" in figures["bookkeeping.expert_bytes"]["source"]
+    assert "Samba-CoE" in run("show", "sn40l-coe").out
+
+
+def test_a_trace_is_nothing_to_show(run, write) -> None:
+    told = run("show", write("trace.csv", "prompt,expert\na,0\n"))
+    assert (told.code, told.out) == (2, "")
+    assert "found trace in trace.csv" in told.err

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import simulator
+
+SMALL = ["experts=[10, 60]", "batches=[1]", "tokens=[20]", "nodes_for=[10]", "policy=fifo"]
+COMMAND = ("simulate", "sn40l-coe", *(part for setting in SMALL for part in ("--set", setting)))
+
+
+@pytest.fixture(scope="module")
+def result():
+    return simulator.simulate("sn40l-coe", SMALL)
+
+
+def test_the_document_is_the_simulation(run, result) -> None:
+    document = run(*COMMAND, "--json").json
+    assert document == json.loads(json.dumps(result.as_json()))
+    assert {row["experts"] for row in document["points"]} == {10, 60}
+
+
+def test_a_point_that_was_refused_is_null(run) -> None:
+    rows = run(*COMMAND, "--set", "experts=[10, 400]", "--json").json["points"]
+    refused = [row for row in rows if row["refused"]]
+    assert refused
+    assert all(row["latency_s"] is None for row in refused)
+
+
+def test_each_table_is_shown(run) -> None:
+    told = run(*COMMAND)
+    assert (told.code, told.err) == (0, "")
+    assert "points" in told.out
+    assert "sn40l-node" in told.out
+
+
+def test_the_tables_are_written_with_their_provenance(run, result, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    assert run(*COMMAND, "--output", folder).code == 0
+    assert {file.name for file in folder.iterdir()} == {"points.csv", "nodes.csv", "provenance.json"}
+    for name, frame in result.frames().items():
+        assert pd.read_csv(folder / f"{name}.csv").shape == frame.shape
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["config_hash"] == result.provenance.hash
+    assert provenance["config"]["experiment"]["policy"] == "fifo"
+
+
+def test_a_run_that_fails_leaves_what_was_there(run, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("kept")
+    assert run(*COMMAND, "--output", tmp_path, "--set", "policy=none_such").code == 2
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["kept"]

@@ -1,0 +1,69 @@
+"""A small experiment of two machines, reproduced and reported once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.baselines.reproduction import Reproduction, compare_with_published
+from simulator.report.page import write_page
+
+EXPERIMENT = """
+kind: coe
+title: Two machines
+paper: arXiv 2405.07518v2
+model: llama-2-7b
+prompt: {tokens: 512, router_tokens: 20}
+trace: {kind: cyclic}
+experts: [10, 40, 100, 150]
+batches: [1, 8]
+tokens: [20]
+nodes_for: [10, 40, 50, 100]
+bookkeeping: {expert_bytes: 14 GB, kv_tokens: 4096}
+systems:
+  sn40l-node:
+    {hardware: sn40l-node, home: socket.ddr, home_bytes: 12288 GB, cache: socket.hbm, cache_bytes: 512 GB,
+     footprint: home}
+  dgx-a100:
+    {hardware: dgx-a100, home: host, home_bytes: 2048 GB, cache: gpu.hbm, cache_bytes: 640 GB, links: 1,
+     footprint: cache}
+calibration:
+  expert_time: {sn40l-node: {20: 66.75 ms}, dgx-a100: {20: 136.65 ms}}
+variants:
+  eight_links: {title: all host links at once, set: [systems.dgx-a100.links=8]}
+"""
+
+PUBLISHED = """\
+figure,metric,condition,role,published,unit,tolerance,source
+12a,latency,system=sn40l-node batch=8 tokens=20 experts=10,disputed,713.6,ms,5,"charges copies | even when all fit"
+12a,latency,system=sn40l-node batch=8 tokens=20 experts=40,prediction,713.6,ms,5,digitised
+12a,latency,system=sn40l-node batch=8 tokens=20 experts=100,prediction,713.6,ms,5,digitised
+12a,latency,system=dgx-a100 batch=8 tokens=20 experts=100,prediction,4733,ms,5,digitised
+12a,out_of_memory,system=dgx-a100 batch=8 tokens=20 experts=150,prediction,1,yes/no,0,X marker
+12b,latency,system=sn40l-node batch=1 tokens=20 experts=10,calibration,133.5,ms,1,digitised
+12b,switch_time,system=dgx-a100,prediction,437.8,ms,1,digitised
+1a,switching,system=dgx-a100 batch=8 tokens=20 experts=100,prediction,3490,ms,5,digitised
+1a,execution,system=dgx-a100 batch=8 tokens=20 experts=100,prediction,2000,ms,5,invented: wrong
+Table V,speedup,system=sn40l-node baseline=dgx-a100 batch=8 tokens=20 experts=100,prediction,6.6,x,0.05,Table V
+Table V,switch_speedup,system=sn40l-node baseline=dgx-a100,prediction,31,x,0.5,Table V
+13,nodes_from,system=dgx-a100 nodes=2,prediction,50,experts,0,digitised
+Section VI,nodes,system=sn40l-node experts=100,prediction,1,nodes,0,the text
+"""
+
+
+@pytest.fixture(scope="session")
+def reproduction(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
+    folder: Path = tmp_path_factory.mktemp("experiments") / "two-machines"
+    folder.mkdir()
+    (folder / "experiment.yaml").write_text(EXPERIMENT)
+    (folder / "published.csv").write_text(PUBLISHED)
+    return compare_with_published(folder / "experiment.yaml")
+
+
+@pytest.fixture(scope="session")
+def output(reproduction: Reproduction, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the report of the experiment."""
+    folder = tmp_path_factory.mktemp("reports")
+    write_page(reproduction, folder)
+    return folder
