@@ -7,13 +7,17 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 |-------------|------------------------------------------------------------------|---------------------------------|
 | `lowering`  | `Lowering`: a block of operators on an engine, as a `Plan`       | the `kind` of an engine         |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
+| `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
+| `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
 """
 
 from __future__ import annotations
 
+from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
 from simulator.core.residency import Policy
 from simulator.mapping.lowering import Lowering
 from simulator.registry import register
+from simulator.report.figures import Figures
 
-__all__ = ["Activity", "Lowering", "Plan", "Policy", "Resource", "register"]
+__all__ = ["Activity", "Figures", "Kind", "Lowering", "Plan", "Policy", "Resource", "register"]

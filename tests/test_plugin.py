@@ -1,0 +1,53 @@
+"""An outside package extends tiersim through the same door as tiersim itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import simulator
+from simulator import registry
+from simulator.core.residency import Lru, Residency, policy
+from simulator.mapping.lowering import Target
+from simulator.plugin import Activity, Plan, register
+from simulator.workload import Block
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
+    yield
+
+
+def test_an_engine_of_ones_own(tmp_path: Path) -> None:
+    @register("lowering", "oracle")
+    def one_millisecond(target: Target, block: Block) -> Plan:
+        plan = Plan(block.name)
+        plan.add(Activity("thought", latency=1e-3))
+        return plan
+
+    (tmp_path / "mine.yaml").write_text(
+        "extends: dgx-a100\nname: mine\ndevices: {gpu: {engines: {gpu: {kind: oracle}}}}"
+    )
+    estimate = simulator.estimate(tmp_path / "mine.yaml", "llama-2-7b")
+    assert estimate.tbt_s == pytest.approx(34e-3)  # 32 layers, the embedding and the head
+
+
+def test_a_residency_policy_of_ones_own() -> None:
+    @register("residency", "mru")
+    class Mru(Lru):
+        def victims(self) -> list[object]:  # type: ignore[override]
+            return list(super().victims())[::-1]
+
+    cache = Residency(2, policy("mru", []))
+    for key in "abc":
+        cache.request(key, 1)
+    assert list(cache) == ["a", "c"]
+    assert "mru" in registry.names("residency")
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(ValueError, match="registered already"):
+        register("residency", "lru")(object)
