@@ -41,6 +41,9 @@ def command(
         return
     for reproduction in found:
         console().print(*_shown(reproduction), sep="\n")
+    if output is not None:
+        pages = ["index.md"] if name == ALL else [f"{reproduction.name}/index.md" for reproduction in found]
+        console().print(*(f"written: {output / page}" for page in pages), sep="\n")
 
 
 def _shown(reproduction: Reproduction) -> list[RenderableType]:

@@ -11,12 +11,14 @@ from simulator.report.coe import footprint, latency, speedups, split
 from simulator.report.coe.systems import looks
 from simulator.report.figures import Drawn
 
+CAPACITY = ("last_fit", "first_miss", "out_of_memory", "nodes", "nodes_from")
+
 
 @register("figures", "coe")
 class CoeFigures:
     """Latency over the number of experts, what it is made of, speed-ups, and the nodes needed."""
 
-    headline = ("switch_time", "switching", "execution", *speedups.METRICS)
+    headline = ("switch_time", "switching", "execution", *speedups.METRICS, *CAPACITY)
 
     @staticmethod
     def draw(reproduction: Reproduction) -> Iterator[Drawn]:
