@@ -53,6 +53,11 @@ class Activity:
         """The share in (0, 1] of each resource that it takes while it runs at the speed that it has alone."""
         return tuple((resource, float(busy) / self.alone) for resource, busy in self.seconds().items() if busy > 0)
 
+    @cached_property
+    def slotted(self) -> tuple[Resource, ...]:
+        """The resources that it needs a slot of."""
+        return tuple(resource for resource in self.demand if resource.slots is not None)
+
 
 def paced(name: str, seconds: float, demand: Mapping[Resource, Quantity] | None = None) -> Activity:
     """An activity with a pace of its own: it takes at least `seconds`, and its demands are spread evenly over them.

@@ -21,6 +21,8 @@ from simulator.core.sharing import speeds
 __all__ = ["Event", "EventLoop", "Process", "Running", "Span", "Timeline", "events"]
 
 Process: TypeAlias = Generator[Event, Any, None]
+Ends: TypeAlias = list[Any]
+"""The planned ends of a component: the first of them, a number, its members (none once they are planned anew)."""
 AFTER_ALL = EventPriority(2)  # SimPy's urgent (0) and normal (1) events of an instant come first
 
 
@@ -57,10 +59,10 @@ class Running:
     def __init__(self, activity: Activity, start: float, done: Event) -> None:
         self.activity, self.start, self.done = activity, start, done
         self.shares, self.weight = activity.shares, activity.weight
-        self.slotted = [resource for resource in activity.demand if resource.slots is not None]
+        self.slotted = activity.slotted
         self.left, self.speed, self.since = activity.alone, 0.0, start
         self.end = start  # as planned
-        self.plan = 0  # the number of the plan that holds
+        self.plan: Ends | None = None  # that holds
 
 
 class EventLoop:
@@ -80,7 +82,7 @@ class EventLoop:
         self._queues: dict[Resource, deque[Running]] = {}
         self._holders: Counter[Resource] = Counter()  # of slots
         self._touched: dict[Resource, None] = {}  # since the speeds were last solved
-        self._plans: list[tuple[float, int, list[Running]]] = []  # heap of: next end, number, component
+        self._plans: list[Ends] = []  # heap
         self._planned = 0
         self._alarm = float("inf")
 
@@ -99,7 +101,7 @@ class EventLoop:
         if isinstance(work, Plan):
             return self.process(self._run_plan(work))
         done = Event(self.environment)
-        running = Running(work, self.now, done)
+        running = Running(work, self.environment.now, done)
         if work.latency > 0:
             _after(self.environment, float(work.latency), lambda _: self._request(running))
         else:
@@ -143,7 +145,7 @@ class EventLoop:
             self._queues.setdefault(resource, deque()).append(running)
         self._admit(running.slotted)
 
-    def _admit(self, resources: list[Resource]) -> None:
+    def _admit(self, resources: Iterable[Resource]) -> None:
         """Begin those at the head of these queues that have a slot everywhere; each gives way to the next."""
         open_ = list(resources)
         while open_:
@@ -160,7 +162,7 @@ class EventLoop:
         return self._queues[resource][0] is running and self._holders[resource] < (resource.slots or 0)
 
     def _begin(self, running: Running) -> None:
-        running.since = self.now
+        running.since = self.environment.now
         if not running.shares:
             self._finish(running)
             return
@@ -179,9 +181,9 @@ class EventLoop:
             self._set_alarm()
 
     def _finish(self, running: Running) -> None:
-        running.plan = -1
+        running.plan = None
         if self._record:
-            self.spans.append(Span(running.activity.name, running.start, self.now))
+            self.spans.append(Span(running.activity.name, running.start, self.environment.now))
         for resource, _ in running.shares:
             users = self._users[resource]
             del users[running]
@@ -229,29 +231,33 @@ class EventLoop:
 
     def _plan(self, component: dict[Running, float]) -> None:
         """Plan the end of each activity of a component at its new speed; one that keeps its speed keeps its end."""
-        self._planned = number = self._planned + 1
+        self._planned += 1
+        plan: Ends = [float("inf"), self._planned, component]
         now = self.environment.now
         first = float("inf")
         for running, speed in component.items():
             if speed != running.speed:
-                left = running.left = max(running.left - running.speed * (now - running.since), 0.0)
-                running.since, running.speed = now, speed
-                running.end = now + left / speed
-            running.plan = number
+                left = running.left - running.speed * (now - running.since)
+                running.left = left = left if left > 0.0 else 0.0
+                running.since, running.speed, running.end = now, speed, now + left / speed
+            if running.plan:
+                running.plan[2] = ()
+            running.plan = plan
             if running.end < first:
                 first = running.end
-        heappush(self._plans, (first, number, list(component)))
+        plan[0] = first
+        heappush(self._plans, plan)
 
     def _set_alarm(self) -> None:
         """See that a timeout is due at the earliest planned end."""
         if self._touched:
             return  # the plans are about to change
         plans = self._plans
-        while plans and all(running.plan != plans[0][1] for running in plans[0][2]):
+        while plans and not plans[0][2]:
             heappop(plans)
         if plans and plans[0][0] < self._alarm:
             self._alarm = plans[0][0]
-            _after(self.environment, max(self._alarm - self.now, 0.0), self._ring, self._alarm)
+            _after(self.environment, max(self._alarm - self.environment.now, 0.0), self._ring, self._alarm)
         if self._watch:
             self._watch(self)
 
@@ -262,9 +268,9 @@ class EventLoop:
             self._alarm = float("inf")
         plans = self._plans
         while plans and plans[0][0] <= due:
-            _, number, component = heappop(plans)
-            for running in component:
-                if running.plan == number and running.end <= due:
+            plan = heappop(plans)
+            for running in plan[2]:
+                if running.plan is plan and running.end <= due:
                     self._finish(running)
         self._set_alarm()
 

@@ -37,16 +37,16 @@ def speeds(activities: Collection[S], users: Mapping[R, Mapping[S, float]]) -> d
     Raises:
         KeyError: an activity uses a resource that `users` lacks.
     """
-    slope = {resource: sum(pulls.values()) for resource, pulls in users.items()}  # load a unit of the level
-    room = dict.fromkeys(slope, 1.0)
+    # Of each resource: the room that is left, and the load that a unit of the level adds.
+    state = {resource: [1.0, sum(pulls.values())] for resource, pulls in users.items()}
     frozen: dict[S, float] = {}
     heaviest = max(map(attrgetter("weight"), activities), default=1.0)
     level = 0.0
     while len(frozen) < len(activities):
         next_level = float("inf")
-        for resource, gain in slope.items():
-            if gain > TINY and room[resource] < next_level * gain:
-                full, next_level = resource, room[resource] / gain
+        for resource, (room, slope) in state.items():
+            if slope > TINY and room < next_level * slope:
+                full, next_level = resource, room / slope
         if next_level > level:  # rounding must not lower it
             level = next_level
         freed = heaviest * level >= 1.0 - TINY and [
@@ -57,8 +57,9 @@ def speeds(activities: Collection[S], users: Mapping[R, Mapping[S, float]]) -> d
                 rise = activity.weight
                 speed = frozen[activity] = 1.0 if freed else rise * level
                 for resource, share in activity.shares:
-                    room[resource] -= share * speed
-                    slope[resource] -= share * rise
+                    left = state[resource]
+                    left[0] -= share * speed
+                    left[1] -= share * rise
         if not freed:
-            slope[full] = 0.0
+            state[full][1] = 0.0
     return frozen
