@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,14 +12,14 @@ if TYPE_CHECKING:
     from simulator.provenance import Provenance
 
 
-class Result:
+class Result(ABC):
     """A result holds pandas frames in SI units (`latency_s`, `energy_j`) and what it was made from."""
 
     provenance: Provenance
 
+    @abstractmethod
     def frames(self) -> dict[str, pd.DataFrame]:
         """The tables of the result by name."""
-        raise NotImplementedError  # each result has its own
 
     def as_json(self) -> Any:
         """The result as plain data: what `--json` prints."""
