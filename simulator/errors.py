@@ -105,4 +105,6 @@ def _short(file: Path | str | None) -> str:
 def _bytes(count: float) -> str:
     """Decimal gigabytes for the eye, and every byte where they are whole: a design may miss by one."""
     exact = f"{count:,.0f} B"
-    return exact if count < 1e6 else f"{count / 1e9:,.4g} GB ({exact})"
+    if count < 1e6:
+        return exact
+    return f"{count / 1e12:,.4g} TB ({exact})" if count >= 1e13 else f"{count / 1e9:,.4g} GB ({exact})"

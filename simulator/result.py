@@ -25,6 +25,9 @@ class Result(ABC):
         """The result as plain data: what `--json` prints."""
         return {name: frame.to_dict("records") for name, frame in self.frames().items()}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of config {self.provenance.hash}, tiersim {self.provenance.version}>"
+
     def __rich__(self) -> RenderableType:
         from rich.console import Group
         from rich.table import Table

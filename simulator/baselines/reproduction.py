@@ -41,13 +41,14 @@ class Compared:
         return self.simulated is not None and self.published.agrees(self.simulated)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reproduction(Result):
     """All published values of an experiment with the simulated ones, and the runs behind them.
 
     Attributes:
         name: of the experiment.
         experiment: its YAML.
+        overrides: what was set otherwise than in the YAML.
         rows: one a published value.
         base: the run under the paper's settings.
         variants: the runs under other settings, by name.
@@ -55,6 +56,7 @@ class Reproduction(Result):
 
     name: str
     experiment: Experiment
+    overrides: tuple[str, ...]
     rows: list[Compared]
     base: Simulation
     variants: Mapping[str, Simulation]
@@ -112,7 +114,7 @@ def compare_with_published(
     variants = {name: run(v.title, [*overrides, *v.set]) for name, v in form.variants.items()}
     rows = [_compare(row, base) for row in published]
     name = config.file.resolve().parent.name
-    return Reproduction(name, form, rows, base, variants, base.provenance)
+    return Reproduction(name, form, tuple(overrides), rows, base, variants, base.provenance)
 
 
 def _compare(row: Published, simulation: Simulation) -> Compared:

@@ -35,6 +35,12 @@ def command(
     output: Annotated[int, typer.Option("--output", callback=at_least_one, help="Tokens for each prompt.")] = 128,
     devices: Devices = None,
     dtype: Dtype = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory", metavar="TIER", help="The tier for weights and KV caches; the first that has them by default."
+        ),
+    ] = None,
     overrides: MachineOverrides = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print the equation behind each figure.")] = False,
     json: Json = False,
@@ -46,7 +52,7 @@ def command(
     import simulator
 
     answer = simulator.estimate(
-        hardware, model, batch, input, output, devices=devices, dtype=dtype, overrides=overrides or ()
+        hardware, model, batch, input, output, devices=devices, dtype=dtype, memory=memory, overrides=overrides or ()
     )
     if json:
         document = answer.as_json()
@@ -68,7 +74,7 @@ def command(
 def _title(answer: Estimate) -> str:
     target, model = answer.target, answer.model
     return (
-        f"{model.name} ({model.dtypes.weights}) on {target.system.name} ({target.ways} x {target.device}): "
+        f"{model.name} ({model.dtypes.weights}) on {target.system.name} ({target.ways} x {target.name}): "
         f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out\n"
     )
 

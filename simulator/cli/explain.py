@@ -29,6 +29,8 @@ def explanation(estimate: Estimate) -> Group:
         elif part == "input":
             shown += ["", _inputs(lines), "", abbreviations(estimate.target.system.config)]
         else:
+            if part == "resource" and lines[0].figure in ("ttft", "tbt"):
+                shown.append("  busy, side by side:")
             shown += [""] * (part == "total") + [_equations(lines, heading=part == "total")]
     return Group(*shown)
 

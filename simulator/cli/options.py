@@ -51,7 +51,11 @@ Devices = Annotated[
 ]
 Dtype = Annotated[
     str | None,
-    typer.Option("--dtype", callback=known_dtype, help="Number format of all operands; the model's by default."),
+    typer.Option(
+        "--dtype",
+        callback=known_dtype,
+        help="Number format of weights and products (of all, from 16 bits on); the model's by default.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

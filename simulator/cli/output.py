@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WIDE = 160
 """Columns of what is printed into a file or a pipe."""
 
+LEAST = 140
+"""Columns that the widest tables need."""
+
 _ROLES = {
     "input": "",
     "assumption": "yellow",
@@ -50,8 +53,9 @@ def console() -> Console:
     """Where tables are printed; square brackets are text."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
-    return Console(width=width, markup=False, highlight=False)
+    wide = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+    # A narrower terminal breaks the lines itself: better than numbers that are cut.
+    return Console(width=max(wide.width, LEAST), markup=False, highlight=False)
 
 
 def table_of(columns: Collection[str], numbers: Collection[str] = (), title: str | None = None) -> Table:

@@ -30,8 +30,8 @@ def command(
     from simulator import data
 
     with progress() as advance:
-        names = data.names("experiments") if name == ALL else [name]
-        found = [simulator.reproduce(each, overrides or (), output, advance) for each in names]
+        asked = data.names("experiments") if name == ALL else [name]
+        found = [simulator.reproduce(each, overrides or (), output, advance) for each in asked]
     if name == ALL and output is not None:
         from simulator.report.index import write_index
 
@@ -48,12 +48,14 @@ def command(
 
 def _shown(reproduction: Reproduction) -> list[RenderableType]:
     """A table a figure, and how many predictions came true."""
+    from simulator.report import names
+
     experiment = reproduction.experiment
     shown: list[RenderableType] = [f"{reproduction.name}: {experiment.title} ({experiment.paper})"]
     figures = dict.fromkeys(row.published.figure for row in reproduction.rows)
     for figure in figures:
         columns = ["metric", "condition", "published", "simulated", "ratio", "role", "agrees"]
-        table = table_of(columns, numbers=["published", "simulated", "ratio"], title=f"\nFigure or table {figure}")
+        table = table_of(columns, numbers=["published", "simulated", "ratio"], title=f"\n{names.figure(figure)}")
         for row in reproduction.rows:
             if row.published.figure == figure:
                 table.add_row(*_cells(row))
@@ -66,10 +68,12 @@ def _shown(reproduction: Reproduction) -> list[RenderableType]:
 def _cells(row: Compared) -> list[RenderableType]:
     from rich.text import Text
 
+    from simulator.report.table import value
+
     published = row.published
-    simulated = "refused" if row.simulated is None else f"{row.simulated:.4g} {published.unit}"
+    simulated = value(row.simulated, published.unit)
     ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
     condition = ", ".join(f"{key} {value}" for key, value in published.condition.items())
     agrees = Text("yes") if row.agrees else Text("no", style="red" if published.role == "prediction" else "")
-    paper = f"{published.published:.4g} {published.unit}"
+    paper = value(published.published, published.unit)
     return [published.metric, condition, paper, simulated, ratio, role_text(published.role), agrees]

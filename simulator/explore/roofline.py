@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LARGE = 1e12  # bytes: beyond the end of every efficiency curve
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Roofline(Result):
     """Kernels and roofs, both of all devices together.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from simulator.core import Curve
-from simulator.units import Bandwidth, Bytes, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Watts
+from simulator.units import Bandwidth, Bytes, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -52,6 +52,7 @@ class Tier(Part):
 
     kind: Literal["sram", "hbm", "ddr", "flash", "host", "cxl"]
     capacity: Bytes
+    reserved: Annotated[float, Unit("B"), Field(ge=0)] = 0.0  # kept by the runtime, not for weights and KV
     bandwidth: Bandwidth
     write_bandwidth: Bandwidth | None = None
     full_duplex: bool = False

@@ -15,7 +15,7 @@ from simulator.mapping.transfer import written
 from simulator.registry import register, registered
 from simulator.workload import Batch, Block, Model, Operator, operator_graph
 
-FUSION = {"gpu": "conventional", "cpu": "conventional", "dataflow": "whole"}
+FUSION = {"gpu": "conventional", "cpu": "conventional", "dataflow": "whole", "pim": "unfused"}
 """How each kind of engine fuses operators into kernels (`mapping/fusion.py`); others none."""
 
 
@@ -61,11 +61,12 @@ class Lowering(Protocol):
     def __call__(self, target: Target, block: Block) -> Plan: ...
 
 
-def target(system: System, device: str | None = None, engine: str | None = None) -> Target:
+def target(system: System, device: str | None = None, engine: str | None = None, memory: str | None = None) -> Target:
     """The engine that runs a model: by default the first engine of the first device, from its first off-chip tier.
 
     Raises:
-        ConfigError: no such device or engine, or an engine that reads on-chip memory only.
+        ConfigError: no such device or engine, a memory that the engine does not read, or one that reads on-chip memory
+            only.
     """
     device, description = system.device(device)
     engines = description.engines
@@ -75,7 +76,12 @@ def target(system: System, device: str | None = None, engine: str | None = None)
             f"{system.name}: device '{device}'", found=f"no engine {engine or ''}".strip(), expected=expected
         )
     engine = engine or next(iter(engines))
-    memory = next((t for t in engines[engine].reads if description.tiers[t].kind != "sram"), None)
+    reads = engines[engine].reads
+    if memory is not None and memory not in reads:
+        raise ConfigError(
+            f"engine '{engine}' does not read it", path="memory", found=f"'{memory}'", expected=one_of(reads)
+        )
+    memory = memory or next((t for t in reads if description.tiers[t].kind != "sram"), None)
     if memory is None:
         raise ConfigError(
             f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"
@@ -99,19 +105,19 @@ def model_plan(target: Target, model: Model, batch: Batch) -> Plan:
 @register("lowering", "gpu")
 @register("lowering", "cpu")
 @register("lowering", "dataflow")
+@register("lowering", "pim")
 def kernel_by_kernel(target: Target, block: Block) -> Plan:
     """One kernel after another on the engine, each launched for itself; a partial sum is reduced before the next.
 
     What is one kernel depends on the kind of engine (`FUSION`): a dataflow engine runs the whole block as one, and its
-    activations stream through on-chip memory (SN40L, arXiv 2405.07518 section IV).
+    activations stream through on-chip memory (SN40L, arXiv 2405.07518 section IV); a PIM engine, one operator.
     """
     plan = Plan(block.name)
     for kernel in kernels(block, FUSION[target.description.kind], target.ways):
         plan.add(kernel_activity(target, kernel))
-        if target.ways > 1:
-            for size in kernel.reduces:
-                for phase in all_reduce(target.system, target.device, size):
-                    plan.add(phase)
+        for size in kernel.reduces:
+            for phase in all_reduce(target.system, target.device, size):
+                plan.add(phase)
     return plan
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from simulator.core import Quantity
 from simulator.errors import CapacityError
 from simulator.mapping.lowering import Target
 from simulator.mapping.tensor_parallel import kv_ways
-from simulator.workload import Model, kv_bytes, weight_bytes
+from simulator.workload import Model, decode, kv_bytes, operator_graph, weight_bytes
 
 MOST_DEVICES = 4096  # looked at for a remedy
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a model keeps in the main memory of all devices together, in bytes."""
+    """What a model keeps in the main memory of all devices together, in bytes; `capacity` is what is free for it."""
 
     tier: str
     capacity: float
@@ -27,8 +29,9 @@ class Placement:
 
 
 def place(target: Target, model: Model, batch: int, context: int) -> Placement:
-    """Put weights, divided evenly, and the KV caches of `batch` sequences of `context` tokens in the main memory.
+    """Put weights and the KV caches of `batch` sequences of `context` tokens in what the main memory has free.
 
+    Weights that are not divided (norms, routers, MLA's down-projections) are kept by every device.
     Every device has room for the KV heads of the one that has most (`mapping/tensor_parallel.py`).
 
     Raises:
@@ -66,7 +69,19 @@ def _needed(target: Target, model: Model, batch: int, context: int) -> Placement
     heads = 1 if model.attention.mla else model.attention.kv_heads
     copies = target.ways / kv_ways(heads, target.ways)
     kv = float(batch * kv_bytes(model, float(context)) * copies)
-    return Placement(tier, target.system.capacity(tier), weight_bytes(model), kv)
+    described = target.system.tiers[tier]
+    free = (described.capacity - described.reserved) * target.system.count(tier)
+    return Placement(tier, free, weight_bytes(model) + _copied_weights(model, target.ways), kv)
+
+
+@lru_cache(maxsize=64)
+def _copied_weights(model: Model, ways: int) -> float:
+    """Bytes of the further copies of weights that each of `ways` devices keeps whole."""
+    copies: Quantity = 0.0
+    for operator, repeat in operator_graph(model, decode(1, 1)).operators():
+        if operator.split == "none" and operator.kind in ("gemm", "norm"):
+            copies = copies + operator.bytes.get("weight", 0.0) * (ways - 1) * repeat
+    return float(copies)
 
 
 def _remedy(target: Target, model: Model, batch: int, context: int) -> str:
@@ -80,6 +95,11 @@ def _remedy(target: Target, model: Model, batch: int, context: int) -> str:
         if placement.used <= placement.capacity:
             fits.append(f"{count} of {device}")
             break
+    others = [tier for tier in target.description.reads if tier != target.memory]
+    for tier in others:
+        there = _needed(replace(target, memory=tier), model, batch, context)
+        if target.system.tiers[there.tier].kind != "sram" and there.used <= there.capacity:
+            fits.append(f"--memory {tier}")
     return (
         f"fits with {' or with '.join(fits)}, or try a smaller dtype" if fits else "no number of devices makes it fit"
     )

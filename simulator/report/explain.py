@@ -148,8 +148,11 @@ def _term(estimate: Estimate, part: EnergyPart) -> Line:
 
 def _capacity(estimate: Estimate) -> Iterator[Line]:
     target, model, main = estimate.target, estimate.model, estimate.placement
-    each, count = target.system.tiers[main.tier].capacity, target.system.count(main.tier)
-    there = f"{count} x {show(each, 'B')} = {show(main.capacity, 'B')}"
+    tier, count = target.system.tiers[main.tier], target.system.count(main.tier)
+    each = show(tier.capacity, "B")
+    if tier.reserved:
+        each = f"({each} - {show(tier.reserved, 'B')} [reserved])"
+    there = f"{count} x {each} = {show(main.capacity, 'B')}"
     yield Line("capacity", "total", main.tier, there, main.capacity)
     yield _filled("weights and KV", main.weights, main.kv, "keys and values", main.used)
     one = main.kv / estimate.batch
@@ -167,7 +170,7 @@ def _filled(name: str, weights: float, kv: float, what: str, used: float) -> Lin
 
 
 _USED = {
-    "tiers": ("bandwidth", "efficiency", "energy"),
+    "tiers": ("bandwidth", "efficiency", "latency", "energy"),
     "engines": ("efficiency", "launch_overhead", "energy_per_flop"),
     "reads": ("bandwidth", "efficiency"),
     "links": ("bandwidth", "parallel", "latency", "efficiency", "energy"),

@@ -90,6 +90,8 @@ def _page(
     yield f"{paper(reproduction.experiment.paper)} against tiersim, experiment `{reproduction.name}`."
     first, *more = verdict(rows)
     yield " ".join([f"**{first}**", *more])
+    if reproduction.overrides:
+        yield "Set otherwise than in the experiment: " + ", ".join(f"`{o}`" for o in reproduction.overrides) + "."
     for each in drawn:
         yield f"![{each.name}]({each.name}.svg)"
         yield f"*{each.caption}*"

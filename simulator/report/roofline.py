@@ -210,7 +210,7 @@ def _names(ops: Sequence[str]) -> str:
 def _note(roofline: Roofline, markers: Sequence[_Marker]) -> str:
     inner = ", ".join(dict.fromkeys(tier for marker in markers for tier in marker.inner))
     without = ", ".join(dict.fromkeys(row["op"] for row in roofline.rows if not row["flops"]))
-    said = ["area and %: share of the time; colour: what binds"]
+    said = ["area and %: share of the time of all kernels; colour: what binds"]
     said += [f"open marker: FLOP/B of {inner}"] if inner else []
     said += [textwrap.shorten(f"not shown, no FLOPs: {without}", 48, placeholder=" …")] if without else []
     return "\n".join(said)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate(Result):
     """One static batch: `batch` prompts of `input` tokens that each get `output` tokens.
 
@@ -76,6 +76,7 @@ class Estimate(Result):
         return {
             "hardware": system.name,
             "devices": self.target.ways,
+            "engine": self.target.name,
             "model": self.model.name,
             "batch": self.batch,
             "input": self.input,
@@ -116,26 +117,31 @@ def estimate(
     *,
     devices: int | None = None,
     dtype: str | None = None,
+    memory: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Estimate:
     """Closed-form times of one static batch, tensor parallel over all devices of the machine.
 
     The first token comes from the prefill; step i = 1 .. output - 1 decodes over `input + i - 1` tokens of context.
-    `devices` is how many devices, of all nodes, share the model; `dtype` the format of all operands; `overrides` are
-    `path.to.key=value` of the machine, or of the model behind `model.`, where these are given by name.
+    `devices` is how many devices, of all nodes, share the model; `dtype` the format of weights and of products with
+    them, and of the rest if it is no narrower than 16 bits; `memory` the tier for weights and KV caches, the first
+    off-chip one that the engine reads unless given; `overrides` are `path.to.key=value` of the machine, or of the model
+    behind `model.`, where these are given by name.
 
     Raises:
         ConfigError: a batch or length below 1, or beyond what the model was made for; a wrong name or override.
         CapacityError: weights and KV caches do not fit.
     """
     for name, value in (("batch", batch), ("input", input), ("output", output)):
-        if value < 1:
-            raise ConfigError(path=name, found=value, expected="1 or more")
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(
+                path=name, found=value, expected="1 or more" if isinstance(value, int) else "a whole number"
+            )
     system, model = loaded(hardware, model, devices, dtype, overrides)
     if input + output > model.max_context:
         expected = f"at most the {model.max_context} that {model.name} was made for"
         raise ConfigError("input + output", found=f"{input} + {output} tokens", expected=expected)
-    runner = target(system)
+    runner = target(system, memory=memory)
     placement = place(runner, model, batch, input + output)
     run = generate(runner, model, batch, input, output)
     typical = model_plan(runner, model, decode(batch, input + max(output - 2, 0) / 2))
@@ -183,11 +189,17 @@ def loaded(
     system = hardware if isinstance(hardware, System) else load_system(hardware, of_hardware)
     model = model if isinstance(model, Model) else load_model(model, of_model)
     if devices is not None:
+        device, _ = system.device()
+        there = system.count(device)
+        if devices > there:
+            expected = f"at most {there}; a larger machine is --set devices.{device}.count={devices}"
+            raise ConfigError(f"{system.name} has {there} {device}", path="devices", found=devices, expected=expected)
         system = system.with_devices(devices)
     if dtype is not None:
         if dtype not in BYTES_PER_ELEMENT:
             close = nearest(dtype, BYTES_PER_ELEMENT)
             raise ConfigError(path="dtype", found=f"'{dtype}'", expected=one_of(BYTES_PER_ELEMENT), nearest=close)
-        alike = Dtypes.model_validate(dict.fromkeys(Dtypes.model_fields, dtype))
-        model = model.model_copy(update={"dtypes": alike})
+        narrow = BYTES_PER_ELEMENT[dtype] < 2
+        changed = ("weights", "compute") if narrow else tuple(Dtypes.model_fields)
+        model = model.model_copy(update={"dtypes": model.dtypes.model_copy(update=dict.fromkeys(changed, dtype))})
     return system, model

@@ -50,6 +50,8 @@ def test_wrong_published_values_name_file_and_line(tmp_path: Path, text: str, me
         ("systems.dgx-a100.hardware=dgx-a10", "did you mean 'dgx-a100'"),
         ("tokens=[21]", r"calibration.expert_time.sn40l-node.21.*a time, or calibration: none"),
         ("colour=blue", "colour"),
+        ("model=llama-2-70b", r"model: found 'llama-2-70b', expected 'llama-2-7b', with which .*calibration=none"),
+        ('systems.dgx-a100.set=["devices.gpu.tiers.hbm.bandwidth=9 TB/s"]', "systems.dgx-a100.set.*calibration=none"),
         ("trace={kind: cyclic, seed: 1}", "trace.*seed"),
         ("trace={kind: zipf, exponent: -1}", "exponent"),
         ("systems.dgx-a100.home=gpu.hbm", "another tier"),

@@ -55,8 +55,8 @@ def test_the_document_is_a_list_of_rows(run, experiment: Path) -> None:
 def test_figures_are_shown_one_by_one_and_predictions_counted(run, experiment: Path) -> None:
     told = run("reproduce", experiment)
     assert (told.code, told.err) == (0, "")
-    assert told.out.count("Figure or table 12b") == 1
-    assert told.out.count("Figure or table 7") == 1
+    assert told.out.count("Fig. 12b") == 1
+    assert told.out.count("Fig. 7") == 1
     assert told.out.rstrip().endswith("2 of 3 predictions within 3 % or their reading error")
     row = next(line for line in told.out.splitlines() if "100 ms" in line)
     assert row.split()[-4:] == ["ms", "1.476", "prediction", "no"]

@@ -152,17 +152,17 @@ def test_what_fits_fits_and_no_more() -> None:
 
 def test_a_remedy_works() -> None:
     system, model = load_system("dgx-a100"), load_model("llama-3.1-405b")
-    with pytest.raises(CapacityError, match="fits with 10 of gpu"):
+    with pytest.raises(CapacityError, match="fits with 11 of gpu"):
         place(target(system), model, 1, 1000)
-    place(target(system.with_devices(10)), model, 1, 1000)
+    place(target(system.with_devices(11)), model, 1, 1000)
     with pytest.raises(CapacityError):
-        place(target(system.with_devices(9)), model, 1, 1000)
+        place(target(system.with_devices(10)), model, 1, 1000)
 
 
 def test_a_latent_cache_is_kept_by_every_device() -> None:
     # MLA has one latent for all heads: more devices hold more copies, and none makes a longer context fit.
     with pytest.raises(CapacityError, match=r"fits with [\d,]+ tokens, or try a smaller dtype"):
-        place(target(load_system("dgx-h100")), load_model("deepseek-v3"), 1, 160_000_000)
+        place(target(load_system("dgx-h100", ["devices.gpu.count=16"])), load_model("deepseek-v3"), 1, 160_000_000)
 
 
 def test_nodes_need_room_to_work() -> None:
@@ -175,6 +175,29 @@ def test_an_engine_without_a_rate_or_a_lowering_is_refused() -> None:
         match=r"dgx-a100.yaml:\d+: devices.gpu.engines.gpu.peak: no rate for this dtype: found 'fp8', expected .*bf16",
     ):
         model_plan(target(load_system("dgx-a100")), load_model("deepseek-v3"), decode(1, 10))
-    system = load_system("dgx-a100", ["devices.gpu.engines.gpu.kind=pim"])
-    with pytest.raises(ConfigError, match="no such lowering"):
-        model_plan(target(system), load_model("llama-2-7b"), decode(1, 10))
+    with pytest.raises(ConfigError, match=r"engines\.gpu\.kind: no such kind of engine: found 'npu'"):
+        load_system("dgx-a100", ["devices.gpu.engines.gpu.kind=npu"])
+
+
+def test_a_pim_engine_runs_operator_by_operator_and_what_it_cannot_hold_goes_to_another_tier() -> None:
+    model, batch = load_model("llama-2-7b"), decode(1, 10)
+    gpu, pim = (load_system("dgx-a100", [f"devices.gpu.engines.gpu.kind={kind}"]) for kind in ("gpu", "pim"))
+    assert (
+        closed_form(model_plan(target(pim), model, batch)).time
+        > closed_form(model_plan(target(gpu), model, batch)).time
+    )
+    socket = load_system("sn40l")
+    with pytest.raises(CapacityError, match="--memory ddr"):
+        place(target(socket), load_model("llama-3-70b"), 1, 1000)
+    assert place(target(socket, memory="ddr"), load_model("llama-3-70b"), 1, 1000).tier == "socket.ddr"
+    with pytest.raises(ConfigError, match="found 'dddr', expected one of sram, hbm, ddr"):
+        target(socket, memory="dddr")
+
+
+def test_what_every_device_keeps_whole_takes_room_on_each() -> None:
+    # DeepSeek-V3 with its routers, norms and down-projections on each device: more than 8 x 80 GB leave.
+    with pytest.raises(CapacityError):
+        place(target(load_system("dgx-h100")), load_model("deepseek-v3"), 8, 2304)
+    machines = [load_system("dgx-h100", [f"devices.gpu.count={count}"]) for count in (16, 32)]
+    sizes = [place(target(machine), load_model("deepseek-v3"), 1, 10).weights for machine in machines]
+    assert sizes[0] < sizes[1]

@@ -29,6 +29,7 @@ systems:
     {hardware: dgx-a100, home: host, home_bytes: 2048 GB, cache: gpu.hbm, cache_bytes: 640 GB, links: 1,
      footprint: cache}
 calibration:
+  model: llama-2-7b
   expert_time: {sn40l-node: {20: 66.75 ms}, dgx-a100: {20: 136.65 ms}}
 variants:
   eight_links: {title: all host links at once, set: [systems.dgx-a100.links=8]}

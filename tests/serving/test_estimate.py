@@ -62,6 +62,19 @@ def test_a_loaded_model_takes_a_dtype_and_refuses_an_override() -> None:
         of(model=loaded, overrides=["model.layers=16"])
 
 
+def test_a_narrow_dtype_is_that_of_weights_and_their_products() -> None:
+    assert of(dtype="int8").model.dtypes.model_dump() == {
+        "weights": "int8", "activations": "bf16", "kv": "bf16", "compute": "int8"
+    }  # fmt: skip
+    assert set(of(dtype="fp16").model.dtypes.model_dump().values()) == {"fp16"}
+
+
+def test_more_devices_than_there_are_need_another_machine() -> None:
+    with pytest.raises(ConfigError, match=r"expected at most 8; .*--set devices\.gpu\.count=9"):
+        of(devices=9)
+    assert of(overrides=["devices.gpu.count=16"], devices=9).target.ways == 9
+
+
 def test_what_binds_is_named() -> None:
     assert of(batch=1, devices=1).bound_by == {"ttft": "gpu.gpu", "tbt": "gpu.hbm->gpu.gpu"}
     slow = of(overrides=["links.gpu<->gpu.latency=1 ms"])

@@ -35,8 +35,9 @@ class Bookkeeping(Part):
 
 
 class Calibration(Part):
-    """Run time of one prompt on its expert, by machine and output tokens."""
+    """Run time of one prompt on its expert, measured with one model: by the name of the hardware, and output tokens."""
 
+    model: str
     expert_time: dict[str, dict[int, Seconds]]
 
 
@@ -60,6 +61,8 @@ class Uniform(Requests):
     """All experts equally likely."""
 
     kind: Literal["uniform"]
+    warm_up: Count = 10
+    rounds: Count = 20
     seed: int = 0
 
 
@@ -67,6 +70,8 @@ class Zipf(Requests):
     """Expert e with probability proportional to `(e + 1)^-exponent`."""
 
     kind: Literal["zipf"]
+    warm_up: Count = 10
+    rounds: Count = 20
     exponent: Annotated[float, Field(ge=0)] = 1.0
     seed: int = 0
 
@@ -75,6 +80,8 @@ class Markov(Requests):
     """The same expert again with probability `stay`."""
 
     kind: Literal["markov"]
+    warm_up: Count = 10
+    rounds: Count = 20
     stay: Annotated[float, Field(ge=0, le=1)] = 0.9
     seed: int = 0
 

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simulator.baselines.coe.form import CoeExperiment, Recorded, Requests
+from simulator.baselines.coe.form import Calibration, CoeExperiment, Recorded, Requests
 from simulator.baselines.coe.outcome import CoeOutcome
 from simulator.baselines.experiment import Progress
 from simulator.core import Activity, paced
-from simulator.errors import CapacityError, ConfigError, nearest
+from simulator.errors import CapacityError, ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.mapping.lowering import target
 from simulator.mapping.placement import nodes_needed
 from simulator.mapping.transfer import transfer
-from simulator.registry import register, registered
+from simulator.registry import names, register
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import generate
 from simulator.workload import GENERATORS, kv_bytes, load_model, load_trace, weight_bytes
@@ -29,7 +29,9 @@ class CoeKind:
 
     @staticmethod
     def run(experiment: CoeExperiment, progress: Progress) -> CoeOutcome:
-        registered("residency", experiment.policy)
+        if experiment.policy not in names("residency"):
+            known, found = names("residency"), experiment.policy
+            raise ConfigError(path="policy", found=f"'{found}'", expected=one_of(known), nearest=nearest(found, known))
         rows: list[dict[str, Any]] = []
         asked = [(n, b, t) for n in experiment.systems for b in experiment.batches for t in experiment.tokens]
         runners = {name: _Runner(name, experiment) for name in experiment.systems}
@@ -95,11 +97,23 @@ class _Runner:
         calibration = self.experiment.calibration
         if calibration == "none":
             return generate(target(self.system), self.model, 1, self.experiment.prompt.tokens, tokens).activity(what)
-        times = calibration.expert_time.get(self.name, {})
+        self._check_calibrated(calibration)
+        times = calibration.expert_time.get(self.machine.hardware, {})
         if tokens not in times:
-            path = ("calibration", "expert_time", self.name, str(tokens))
+            path = ("calibration", "expert_time", self.machine.hardware, str(tokens))
             raise ConfigError(path=path, found="nothing", expected="a time, or calibration: none")
         return paced(what, times[tokens])
+
+    def _check_calibrated(self, calibration: Calibration) -> None:
+        """Refuse times that were measured on something else."""
+        way_out = "or calibration=none, which takes run times from the operator graph"
+        if self.experiment.model != calibration.model:
+            expected = f"'{calibration.model}', with which the run times were measured, {way_out}"
+            raise ConfigError(path="model", found=f"'{self.experiment.model}'", expected=expected)
+        changed = next((each for each in self.machine.set if each.startswith("devices.")), None)
+        if changed:
+            expected = f"the machine on which the run times were measured, {way_out}"
+            raise ConfigError(path=("systems", self.name, "set"), found=f"'{changed}'", expected=expected)
 
 
 def _serve(experiment: CoeExperiment, service: Service, experts: int, batch: int) -> dict[str, Any]:
