@@ -88,9 +88,10 @@ def roofline(
             raise ConfigError(path=name, found=value, expected="one of " + ", ".join(k for k in known if k))
     system, model = loaded(hardware, model, devices, dtype, overrides)
     runner = target(system)
-    for name, value, most in (("batch", batch, float("inf")), ("context", context, model.max_context)):
-        if not 1 <= value <= most:
-            raise ConfigError(path=name, found=value, expected=f"1 to {most:,}" if name == "context" else "1 or more")
+    if batch < 1:
+        raise ConfigError(path="batch", found=batch, expected="1 or more")
+    if not 1 <= context <= model.max_context:
+        raise ConfigError(path="context", found=context, expected=f"1 to {model.max_context:,}")
     place(runner, model, batch, context)
     mode = fusion or FUSION.get(runner.description.kind, "unfused")
     graph = operator_graph(model, (prefill if phase == "prefill" else decode)(batch, context))
