@@ -24,6 +24,10 @@ def fold(node: Node, source: Source | None = None) -> Node:
     own = _own(node.value, source)
     if "value" in node.value and node.value.keys() <= {"value", *_ABOUT}:
         return fold(replace(node.value["value"], mark=node.mark), own)
+    for key in node.value.keys() - {"value", *_ABOUT} if "value" in node.value else ():
+        if close := nearest(key, _ABOUT):
+            mark = node.value[key].mark
+            raise ConfigError("unknown key of a figure", file=mark.file, line=mark.line, path=key, nearest=close)
     inside = {key: fold(child, own) for key, child in node.value.items() if key not in _ABOUT}
     return replace(node, value=inside, source=own)
 

@@ -187,7 +187,13 @@ def loaded(
                 "the override comes too late", found=late[0], expected="a name, or it when that was loaded"
             )
     system = hardware if isinstance(hardware, System) else load_system(hardware, of_hardware)
-    model = model if isinstance(model, Model) else load_model(model, of_model)
+    if not isinstance(model, Model):
+        try:
+            model = load_model(model, of_model)
+        except ConfigError as error:
+            if str(error.file) == "--set" and not isinstance(error.path, str):
+                error.path = ("model", *(error.path or ()))
+            raise
     if devices is not None:
         device, _ = system.device()
         there = system.count(device)

@@ -58,6 +58,11 @@ def test_a_figure_that_nobody_sources_is_an_assumption() -> None:
     assert folded("{a: {value: 1, note: guessed}}").value["a"].source == Source("", "assumption", "guessed")
 
 
+def test_a_misspelt_key_of_a_figure_is_named() -> None:
+    with pytest.raises(ConfigError, match="rol: unknown key of a figure; did you mean 'role'"):
+        folded("a:\n  value: 3\n  rol: input")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_roles_are_those_of_the_design(role: str) -> None:
     assert folded(f"{{a: {{value: 1, source: x, role: {role}}}}}").value["a"].source == Source("x", role)
