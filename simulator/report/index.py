@@ -37,7 +37,7 @@ def _parts(name: str, provenance: dict[str, Any], rows: list[dict[Any, Any]]) ->
     first, *_ = verdict(rows)
     yield f"{paper(config['paper'])}. {first}" if config.get("paper") else first
     for figure in provenance["figures"][:1]:
-        yield f'<a href="{name}/index.md"><img src="{name}/{figure}.png" alt="{figure}" width="640"></a>'
+        yield f'<a href="{name}/index.md"><img src="{name}/{figure}.svg" alt="{figure}" width="640"></a>'
 
 
 def _provenance(file: Path) -> dict[str, Any]:

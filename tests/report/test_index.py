@@ -18,7 +18,7 @@ def test_it_lists_each_report_with_verdict_and_figure(output: Path, tmp_path: Pa
     page = (tmp_path / "two-machines" / "index.md").read_text()
     verdict = next(line for line in index.splitlines() if "predictions" in line).partition("). ")[2]
     assert verdict in page
-    assert 'src="two-machines/latency.png"' in index
+    assert 'src="two-machines/latency.svg"' in index
     assert "notes" not in index
 
     before = index
