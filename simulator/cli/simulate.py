@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from simulator.cli.options import Folder, Json, Overrides
 from simulator.cli.output import console, print_json, progress
+from simulator.files import whole
 
 if TYPE_CHECKING:
     from simulator.result import Result
@@ -44,8 +45,6 @@ def _write(result: Result, folder: Path) -> None:
     texts = {f"{name}.csv": frame.to_csv(index=False) for name, frame in result.frames().items()}
     texts["provenance.json"] = dumps(provenance, indent=2) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
-    for temporary, text in zip(unfinished.values(), texts.values(), strict=True):
-        temporary.write_text(text, encoding="utf-8")
-    for file, temporary in unfinished.items():
-        temporary.replace(file)
+    with ExitStack() as stack:
+        for name, text in texts.items():
+            stack.enter_context(whole(folder / name)).write_text(text, encoding="utf-8")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import ConfigError
+from simulator.files import whole
 from simulator.report.page import PROVENANCE, paper
 from simulator.report.verdict import verdict
 
@@ -22,9 +22,8 @@ def write_index(output: Path) -> None:
     reports = sorted(file.parent for file in output.glob(f"*/{PROVENANCE}"))
     parts = ["# Reports", "What was published, and what tiersim gives for it.", *(_entry(report) for report in reports)]
     output.mkdir(parents=True, exist_ok=True)
-    unfinished = output / f".index.md.{os.getpid()}"
-    unfinished.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
-    unfinished.replace(output / "index.md")
+    with whole(output / "index.md") as unfinished:
+        unfinished.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
 
 
 def _entry(report: Path) -> str:

@@ -7,13 +7,13 @@ same bytes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.errors import ConfigError, nearest
+from simulator.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -119,15 +119,11 @@ def save(figure: Figure, path: Path) -> None:
     """
     form = check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as unfinished:
         with publication():
             figure.savefig(unfinished, format=form, metadata=_METADATA[form])
         if form == "png":
             _shrink(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _shrink(png: Path) -> None:
