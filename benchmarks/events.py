@@ -8,42 +8,43 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import simpy
 
 from simulator.core import Activity, Resource
 from simulator.core.events import EventLoop
 
-CONCURRENT, EVENTS, ROUNDS = 10, 20_000, 5
+CONCURRENT, EVENTS, KINDS, ROUNDS = 10, 20_000, 200, 5
 BOUND = 30.0
 
 
-def timeouts() -> None:
-    environment = simpy.Environment()
-    delays = [random.Random(1).uniform(0.5, 2.0) for _ in range(200)]
+def processes(wait: Callable[[int], simpy.Event]) -> list[Generator[simpy.Event, object, None]]:
+    """Processes that each wait for one thing after another, by number."""
 
-    def process(i: int):
+    def process(i: int) -> Generator[simpy.Event, object, None]:
         for j in range(EVENTS // CONCURRENT):
-            yield environment.timeout(delays[(i * 37 + j) % 200])
+            yield wait((i * 37 + j) % KINDS)
 
-    for i in range(CONCURRENT):
-        environment.process(process(i))
+    return [process(i) for i in range(CONCURRENT)]
+
+
+def timeouts() -> None:
+    rng = random.Random(1)
+    environment = simpy.Environment()
+    delays = [rng.uniform(0.5, 2.0) for _ in range(KINDS)]
+    for process in processes(lambda kind: environment.timeout(delays[kind])):
+        environment.process(process)
     environment.run()
 
 
 def activities() -> None:
     rng = random.Random(1)
     resources = [Resource(f"r{i}", 1.0) for i in range(4)]
-    works = [Activity("a", {r: rng.uniform(0.5, 2.0) for r in rng.sample(resources, 2)}) for _ in range(200)]
+    works = [Activity("a", {r: rng.uniform(0.5, 2.0) for r in rng.sample(resources, 2)}) for _ in range(KINDS)]
     loop = EventLoop()
-
-    def process(i: int):
-        for j in range(EVENTS // CONCURRENT):
-            yield loop.run(works[(i * 37 + j) % 200])
-
-    for i in range(CONCURRENT):
-        loop.process(process(i))
+    for process in processes(lambda kind: loop.run(works[kind])):
+        loop.process(process)
     loop.until_idle()
 
 

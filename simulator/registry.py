@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
-from simulator.errors import ConfigError, nearest
+from simulator.errors import ConfigError, nearest, one_of
 
 T = TypeVar("T")
 
@@ -41,8 +41,7 @@ def registered(kind: str, name: str) -> Any:
         _load_plugins()
     known = _found.get(kind, {})
     if name not in known:
-        expected = "one of " + ", ".join(sorted(known))
-        raise ConfigError(f"no such {kind}", found=name, expected=expected, nearest=nearest(name, known))
+        raise ConfigError(f"no such {kind}", found=name, expected=one_of(sorted(known)), nearest=nearest(name, known))
     return known[name]
 
 

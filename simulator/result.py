@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ class Result(ABC):
             for column, kind in zip(frame.columns, kinds, strict=True):
                 table.add_column(str(column), justify="right" if kind in "fi" else "left")
             rows = [[_cell(cell) for cell in row] for row in frame.itertuples(index=False)]
-            for row in folded(rows, {place for place, kind in enumerate(kinds) if kind == "i"}):
-                table.add_row(*row)
+            for start, stop, place in runs(rows):
+                first, last = rows[start], rows[stop - 1]
+                table.add_row(
+                    *(f"{a}..{b}" if i == place else str(a) for i, (a, b) in enumerate(zip(first, last, strict=True)))
+                )
             shown.append(table)
         return Group(*shown)
 
@@ -49,25 +53,30 @@ class Result(ABC):
         return "".join(f"<h4>{name}</h4>{frame.to_html(index=False)}" for name, frame in self.frames().items())
 
 
-def folded(rows: list[list[str]], places: set[int]) -> list[list[str]]:
-    """Runs of rows that differ in one of `places` alone, as one row: `10..35` there."""
-    runs: list[tuple[list[str], list[str], int | None]] = []  # first row, last row, where they differ
-    for row in rows:
-        if runs:
-            first, last, place = runs[-1]
-            differing = [i for i, (a, b) in enumerate(zip(last, row, strict=True)) if a != b]
-            if len(differing) == 1 and differing[0] in places and place in (None, differing[0]):
-                runs[-1] = (first, row, differing[0])
-                continue
-        runs.append((row, row, None))
-    return [
-        [f"{a}..{b}" if i == place else a for i, (a, b) in enumerate(zip(first, last, strict=True))]
-        for first, last, place in runs
-    ]
+def runs(rows: Sequence[Sequence[int | str]]) -> list[tuple[int, int, int | None]]:
+    """Neighbours that differ in one number alone: where each run starts and stops, and the place of that number."""
+    found: list[tuple[int, int, int | None]] = []
+    for index, row in enumerate(rows):
+        place = _varying(rows[index - 1], row) if found else None
+        if found and place is not None and found[-1][2] in (None, place):
+            found[-1] = (found[-1][0], index + 1, place)
+        else:
+            found.append((index, index + 1, None))
+    return found
 
 
-def _cell(value: object) -> str:
-    """Four digits, of a number without the noise of its tenth; nothing for NaN."""
+def _varying(one: Sequence[int | str], other: Sequence[int | str]) -> int | None:
+    """The place in which alone two rows differ, if both have a number there."""
+    if len(one) != len(other):
+        return None
+    places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    if len(places) != 1 or not (isinstance(one[places[0]], int) and isinstance(other[places[0]], int)):
+        return None
+    return places[0]
+
+
+def _cell(value: object) -> int | str:
+    """A count as it is; else text: four digits, without the noise of the tenth, and nothing for NaN."""
     if isinstance(value, float):
         return f"{float(f'{value:.9g}'):.4g}" if value == value else ""
-    return str(value)
+    return value if type(value) is int else str(value)

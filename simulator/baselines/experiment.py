@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from simulator import data
 from simulator.config import Config, load, validate
 from simulator.errors import ConfigError
 from simulator.registry import names as registered_names
@@ -71,11 +70,6 @@ class Kind(Protocol):
     form: type[Experiment]
 
     def run(self, experiment: Any, progress: Progress) -> Outcome: ...
-
-
-def experiments() -> list[str]:
-    """The names of the experiments that are shipped."""
-    return data.names("experiments")
 
 
 def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Config]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.config import ROLES
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, one_of
 from simulator.units import TABLE
 
 COLUMNS = ["figure", "metric", "condition", "role", "published", "unit", "tolerance", "source"]
@@ -49,6 +49,11 @@ class Published:
         return abs(simulated - self.published) <= allowed
 
 
+def written(condition: Mapping[str, Any]) -> str:
+    """A condition as the file has it: `batch=8 experts=40`."""
+    return " ".join(f"{key}={value}" for key, value in condition.items())
+
+
 def read_published(file: Path) -> list[Published]:
     """Read a `published.csv`.
 
@@ -74,7 +79,7 @@ def read_published(file: Path) -> list[Published]:
 
 def _row(row: dict[str, str], file: Path, line: int) -> Published:
     if row["role"] not in ROLES:
-        raise ConfigError("role", file=file, line=line, found=repr(row["role"]), expected="one of " + ", ".join(ROLES))
+        raise ConfigError("role", file=file, line=line, found=repr(row["role"]), expected=one_of(ROLES))
     numbers = []
     for column in ("published", "tolerance"):
         try:

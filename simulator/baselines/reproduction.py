@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.baselines.experiment import Experiment, Simulation, load_experiment
-from simulator.baselines.published import Published, read_published
+from simulator.baselines.published import Published, read_published, written
 from simulator.baselines.simulate import simulate
 from simulator.result import Result
 
@@ -89,7 +89,7 @@ class Reproduction(Result):
         import pandas as pd
 
         rows = pd.DataFrame(self.as_json()).drop(columns="paper")
-        rows["condition"] = [" ".join(f"{k}={v}" for k, v in row.published.condition.items()) for row in self.rows]
+        rows["condition"] = [written(row.published.condition) for row in self.rows]
         rows["agrees"] = [row.agrees for row in self.rows]
         for name, simulation in self.variants.items():
             rows[f"simulated_{name}"] = [_compare(row.published, simulation).simulated for row in self.rows]

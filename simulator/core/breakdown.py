@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.core.activity import Activity
-from simulator.core.closed_form import durations
 from simulator.core.plan import Plan
 from simulator.core.resource import Resource
 
@@ -28,10 +27,10 @@ def breakdown(plan: Plan) -> list[Part]:
     For scalar plans; steps that run at once are listed one by one, so that the parts may add up to more than the plan.
     """
     parts = []
-    for activity, times, time in durations(plan):
+    for activity, times in plan.activities():
         busy = activity.seconds()
         bound_by = max(busy, key=lambda resource: float(busy[resource]), default=None)
-        parts.append(Part(activity, times, float(time), bound_by))
+        parts.append(Part(activity, times, float(activity.latency) + activity.alone, bound_by))
     return parts
 
 

@@ -41,12 +41,6 @@ def closed_form(plan: Plan) -> Timing:
     return Timing(time, not contended)
 
 
-def durations(plan: Plan) -> list[tuple[Activity, int, Any]]:
-    """Each activity, how often it runs, and the seconds that it takes alone."""
-    rates: dict[Resource, Any] = {}
-    return [(activity, times, _alone(activity, slice(None), rates)) for activity, times in plan.activities()]
-
-
 def _points(plan: Plan) -> int | None:
     sizes = set()
     for activity, _ in plan.activities():

@@ -106,16 +106,15 @@ def policy(name: str, requests: Sequence[Key]) -> Policy:
     return make(requests)
 
 
-@register("residency", "lru")
-class Lru:
-    """Least recently used leaves first."""
+@register("residency", "fifo")
+class Fifo:
+    """First in leaves first: a request changes nothing."""
 
     def __init__(self, _: Sequence[Key] = ()) -> None:
         self._keys: dict[Key, None] = {}
 
     def request(self, key: Key) -> None:
-        if key in self._keys:
-            self._keys[key] = self._keys.pop(key)
+        pass
 
     def enter(self, key: Key) -> None:
         self._keys[key] = None
@@ -127,58 +126,47 @@ class Lru:
         return self._keys
 
 
-@register("residency", "fifo")
-class Fifo(Lru):
-    """First in leaves first: a request changes nothing."""
+@register("residency", "lru")
+class Lru(Fifo):
+    """Least recently used leaves first: a request is a new entry."""
 
     def request(self, key: Key) -> None:
-        pass
+        if key in self._keys:
+            self._keys[key] = self._keys.pop(key)
 
 
 @register("residency", "lfu")
-class Lfu:
+class Lfu(Fifo):
     """Least often requested leaves first, of equals the one that entered first; counts go on after a key has left."""
 
     def __init__(self, _: Sequence[Key] = ()) -> None:
+        super().__init__()
         self._count: Counter[Key] = Counter()
-        self._keys: dict[Key, None] = {}
 
     def request(self, key: Key) -> None:
         self._count[key] += 1
-
-    def enter(self, key: Key) -> None:
-        self._keys[key] = None
-
-    def leave(self, key: Key) -> None:
-        del self._keys[key]
 
     def victims(self) -> Iterable[Key]:
         return sorted(self._keys, key=self._count.__getitem__)
 
 
 @register("residency", "belady")
-class Belady:
+class Belady(Fifo):
     """What is requested farthest in the future leaves first: needs the whole trace, `future`, in the order of requests.
 
     With keys of one size no policy that admits every key on demand has fewer misses (Belady 1966; Mattson 1970): a
     bound, not a design.
     """
 
-    def __init__(self, future: Iterable[Key]) -> None:
+    def __init__(self, future: Sequence[Key]) -> None:
+        super().__init__()
         self._next: defaultdict[Key, deque[float]] = defaultdict(deque)
         for position, key in enumerate(future):
             self._next[key].append(position)
-        self._keys: dict[Key, None] = {}
 
     def request(self, key: Key) -> None:
         if self._next[key]:
             self._next[key].popleft()
-
-    def enter(self, key: Key) -> None:
-        self._keys[key] = None
-
-    def leave(self, key: Key) -> None:
-        del self._keys[key]
 
     def victims(self) -> Iterable[Key]:
         return sorted(self._keys, key=self._next_use, reverse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.core import Resource
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.kernels import Kernel, kernels
@@ -85,7 +85,7 @@ def roofline(
     """
     for name, value, known in (("phase", phase, ("prefill", "decode")), ("fusion", fusion, (None, *FUSIONS))):
         if value not in known:
-            raise ConfigError(path=name, found=value, expected="one of " + ", ".join(k for k in known if k))
+            raise ConfigError(path=name, found=value, expected=one_of(k for k in known if k))
     system, model = loaded(hardware, model, devices, dtype, overrides)
     runner = target(system)
     if batch < 1:

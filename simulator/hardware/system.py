@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from simulator.config import Config, load, longest_key, validate
 from simulator.core import Quantity, Resource
-from simulator.errors import ConfigError, nearest
+from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
 from simulator.hardware.references import check_references
 from simulator.units import Unit
@@ -52,7 +52,9 @@ class System:
         devices = self.machine.devices
         chosen = name or next(iter(devices))
         if chosen not in devices:
-            raise ConfigError("no such device", found=chosen, expected=_or(devices), nearest=nearest(chosen, devices))
+            raise ConfigError(
+                "no such device", found=chosen, expected=one_of(sorted(devices)), nearest=nearest(chosen, devices)
+            )
         return chosen, devices[chosen]
 
     def with_devices(self, count: int) -> System:
@@ -115,31 +117,31 @@ class System:
         return self.tiers[tier].capacity * self.count(tier)
 
     @cached_property
-    def _resources(self) -> dict[str, Resource]:
-        return {resource.name: resource for resource, _ in self._parts()}
+    def _parts(self) -> dict[str, tuple[Resource, tuple[str, ...]]]:
+        """Each resource by name, and the key path of what it is made from."""
+        return {resource.name: (resource, key) for resource, key in self._described()}
 
     def key(self, resource: str) -> tuple[str, ...]:
         """Where the machine's YAML describes a resource: `("devices", "gpu", "tiers", "hbm")`."""
-        return next(key for part, key in self._parts() if part.name == resource)
+        return self._parts[resource][1]
 
     @property
     def resources(self) -> list[Resource]:
         """The flat list: tiers, engines, ports, links. One of each of a device's: its `count` works in lockstep."""
-        return list(self._resources.values())
+        return [resource for resource, _ in self._parts.values()]
 
     def __getitem__(self, name: str) -> Resource:
         """A resource by name; ConfigError names the nearest."""
-        if name not in self._resources:
+        if name not in self._parts:
             raise ConfigError(
                 f"{self.name} has no such resource",
                 found=name,
-                expected=_or(self._resources),
-                nearest=nearest(name, self._resources),
+                expected=one_of(sorted(self._parts)),
+                nearest=nearest(name, self._parts),
             )
-        return self._resources[name]
+        return self._parts[name][0]
 
-    def _parts(self) -> Iterator[tuple[Resource, tuple[str, ...]]]:
-        """Each resource, and the key path of what it is made from."""
+    def _described(self) -> Iterator[tuple[Resource, tuple[str, ...]]]:
         for name, tier in self.tiers.items():
             common: dict[str, Any] = {"efficiency": _fraction(tier.efficiency), "count": self.count(name)}
             key = self._inside(name, "tiers")
@@ -209,7 +211,7 @@ class System:
 
         for name in (source, target):
             if name not in self.graph:
-                expected = _or(self.graph.nodes)
+                expected = one_of(sorted(self.graph.nodes))
                 raise ConfigError(
                     f"{self.name} has no such part", found=name, expected=expected, nearest=nearest(name, self.graph)
                 )
@@ -242,7 +244,7 @@ def _replaced(part: Any, keys: list[str], values: Any, path: str) -> Any:
     key = longest_key(keys, names)
     if key is None:
         raise ConfigError(
-            "no such figure", path=path, found=keys[0], expected=_or(names), nearest=nearest(keys[0], names)
+            "no such figure", path=path, found=keys[0], expected=one_of(sorted(names)), nearest=nearest(keys[0], names)
         )
     rest = keys[key.count(".") + 1 :]
     inner = part[key] if isinstance(part, dict) else getattr(part, key)
@@ -283,7 +285,3 @@ def _unit(part: Any, key: str) -> str | None:
 
 def _fraction(efficiency: Any) -> Any:
     return efficiency.curve() if isinstance(efficiency, Efficiency) else efficiency
-
-
-def _or(names: Any) -> str:
-    return "one of " + ", ".join(sorted(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -71,7 +72,7 @@ def target(system: System, device: str | None = None, engine: str | None = None,
     device, description = system.device(device)
     engines = description.engines
     if not engines or (engine is not None and engine not in engines):
-        expected = "one of " + ", ".join(engines) if engines else "a device with an engine"
+        expected = one_of(engines) if engines else "a device with an engine"
         raise ConfigError(
             f"{system.name}: device '{device}'", found=f"no engine {engine or ''}".strip(), expected=expected
         )
@@ -151,16 +152,25 @@ def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
     return sum((o.flops / peak(target.system, target.name, o.dtype) for o in operators), start=0.0)
 
 
+def rate_for(rates: Mapping[str, float], dtype: str) -> str | None:
+    """The dtype whose rate serves another: its own, or of bf16 and fp16 the other; None where there is neither.
+
+    Engines that have both run them alike.
+    """
+    alike = {"bf16": "fp16", "fp16": "bf16"}.get(dtype, dtype)
+    return next((candidate for candidate in (dtype, alike) if candidate in rates), None)
+
+
 def peak(system: System, engine: str, dtype: str) -> float:
-    """Peak rate of an engine for a dtype; bf16 and fp16 stand in for each other: engines that have both run them alike.
+    """Peak rate of an engine for a dtype (`rate_for`).
 
     Raises:
         ConfigError: the engine has no rate for it.
     """
     rates = system.engines[engine].peak
-    for candidate in (dtype, {"bf16": "fp16", "fp16": "bf16"}.get(dtype, dtype)):
-        if candidate in rates:
-            return rates[candidate]
+    named = rate_for(rates, dtype)
+    if named is not None:
+        return rates[named]
     path = (*system.key(engine), "peak")
     mark = system.config.marks.get(path)
     raise ConfigError(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from simulator.core import Quantity
 from simulator.workload import Operator
+from simulator.workload.operators import Operand
 
 WHOLE_INPUT = {"columns", "vocab"}  # every device reads the whole input
 WHOLE_OUTPUT = {"rows"}  # every device makes a partial sum of the whole output
@@ -24,13 +25,13 @@ def shard(operator: Operator, ways: int) -> Operator:
     reads_cache = "kv_read" in operator.bytes
     copies = kv_ways(operator.ways, ways) if operator.ways else ways
     others = ways if reads_cache else copies  # what makes K or V is copied with them
-    divide: dict[str, float] = {"kv_read": copies, "kv_write": copies}
+    divide: dict[Operand, float] = {"kv_read": copies, "kv_write": copies}
     if operator.split in WHOLE_INPUT:
         divide["input"] = 1
     if operator.split in WHOLE_OUTPUT:
         divide["output"] = 1
-    share: dict[str, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
-    return replace(operator, flops=operator.flops / others, bytes=share)  # type: ignore[arg-type]
+    share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
+    return replace(operator, flops=operator.flops / others, bytes=share)
 
 
 def kv_ways(heads: int, ways: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from simulator.config import Source
 from simulator.core import Plan, Resource
 from simulator.core.breakdown import Part, binding, breakdown
-from simulator.mapping.lowering import peak
+from simulator.mapping.lowering import peak, rate_for
 from simulator.mapping.placement import place
 from simulator.serving.energy import EnergyPart
 from simulator.serving.estimate import Estimate
@@ -183,13 +183,13 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
     target, model = estimate.target, estimate.model
     config, machine = target.system.config, target.system.machine
     engine = target.description
-    dtypes = dict.fromkeys(_named(engine.peak, dtype) for dtype in (_compute(estimate), model.dtypes.activations))
+    dtypes = dict.fromkeys(rate_for(engine.peak, dtype) for dtype in (_compute(estimate), model.dtypes.activations))
     paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
     paths[(*target.system.key(estimate.placement.tier), "capacity")] = None
     for resource in {**estimate.run.prefill.demand(), **estimate.decode.demand()}:
         key = target.system.key(resource.name)
-        paths |= {(*key, "peak", dtype): None for dtype in dtypes}
+        paths |= {(*key, "peak", dtype): None for dtype in dtypes if dtype}
         paths |= {(*key, figure): None for figure in _USED[key[-2]]}
     for path in paths:
         value, source = _at(config.data, path), config.source(*path)
@@ -208,11 +208,6 @@ def _input(name: str, value: str, source: Source | None) -> Line:
 def _compute(estimate: Estimate) -> str:
     """The number format that products with weights compute in."""
     return estimate.model.dtypes.compute or estimate.model.dtypes.activations
-
-
-def _named(peaks: dict[str, Any], dtype: str) -> str:
-    """The key of the rate that stands for a number format: bf16 and fp16 stand in for each other."""
-    return dtype if dtype in peaks else {"bf16": "fp16", "fp16": "bf16"}[dtype]
 
 
 def _at(data: Any, path: tuple[str, ...]) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from simulator.baselines.published import written
 from simulator.baselines.reproduction import Compared
+from simulator.result import runs
 
 HEADINGS = ["metric", "condition", "role", "published", "simulated", "ratio", "read to", "agrees"]
 NUMBERS = HEADINGS[3:7]
@@ -20,12 +21,17 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Se
 
 def compared(rows: Sequence[Compared]) -> str:
     """Published beside simulated values; neighbours that differ in one number of their condition only are folded."""
-    return markdown(HEADINGS, [_cells(run) for run in _runs(rows)], NUMBERS)
-
-
-def condition(values: Mapping[str, Any]) -> str:
-    """`batch=8 experts=40`."""
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    conditions = [row.published.condition for row in rows]
+    alike: list[list[int | str]] = [[*_figures(row), *c, *c.values()] for row, c in zip(rows, conditions, strict=True)]
+    cells = []
+    for start, stop, place in runs(alike):
+        condition = dict(conditions[start])
+        if place is not None:
+            key = list(condition)[place - len(alike[start])]
+            condition[key] = f"{condition[key]}..{conditions[stop - 1][key]}"
+        metric, *others = _figures(rows[start])
+        cells.append([metric, written(condition) + (f" ({stop - start} values)" if stop - start > 1 else ""), *others])
+    return markdown(HEADINGS, cells, NUMBERS)
 
 
 def value(value: float | None, unit: str) -> str:
@@ -43,32 +49,6 @@ def number(value: float) -> str:
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
-def _runs(rows: Sequence[Compared]) -> Iterator[list[Compared]]:
-    """Neighbours that print alike but for one number of their condition."""
-    run: list[Compared] = []
-    for row in rows:
-        if run and _varying([*run, row]) is None:
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run
-
-
-def _varying(run: Sequence[Compared]) -> str | None:
-    """The key in which alone the rows of a run differ, if there is one, and it is a number."""
-    first, conditions = run[0], [row.published.condition for row in run]
-    if any(
-        _figures(row) != _figures(first) or c.keys() != conditions[0].keys()
-        for row, c in zip(run, conditions, strict=True)
-    ):
-        return None
-    keys = [key for key, value in conditions[0].items() if any(c[key] != value for c in conditions)]
-    if len(keys) != 1 or not all(isinstance(c[keys[0]], int) for c in conditions):
-        return None
-    return keys[0]
-
-
 def _figures(row: Compared) -> list[str]:
     """All cells of a row but its condition."""
     published = row.published
@@ -81,11 +61,3 @@ def _figures(row: Compared) -> list[str]:
         f"±{published.tolerance:g}" if published.tolerance else "exact",
         "yes" if row.agrees else "**no**",
     ]
-
-
-def _cells(run: Sequence[Compared]) -> list[str]:
-    metric, *others = _figures(run[0])
-    values = dict(run[0].published.condition)
-    if len(run) > 1 and (key := _varying(run)):
-        values[key] = f"{values[key]}..{run[-1].published.condition[key]}"
-    return [metric, condition(values) + (f" ({len(run)} values)" if len(run) > 1 else ""), *others]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -93,6 +93,9 @@ class Recorded(Requests):
     file: str
 
 
+Trace: TypeAlias = Annotated[Cyclic | Uniform | Zipf | Markov | Recorded, Field(discriminator="kind")]
+
+
 class Prompt(Part):
     """Tokens in, and those that the router generates."""
 
@@ -106,7 +109,7 @@ class CoeExperiment(Experiment):
     kind: Literal["coe"]
     model: str
     prompt: Prompt
-    trace: Annotated[Cyclic | Uniform | Zipf | Markov | Recorded, Field(discriminator="kind")]
+    trace: Trace
     policy: str = "lru"
     prefetch: Literal["none", "batch", "trace"] = "none"
     group: bool = False

@@ -37,8 +37,8 @@ class CoeOutcome:
         time over the system's.
         """
         if metric not in _METRICS:
-            expected = "one of " + ", ".join(_METRICS)
-            raise ConfigError("no such metric", found=metric, expected=expected, nearest=nearest(metric, _METRICS))
+            close = nearest(metric, _METRICS)
+            raise ConfigError("no such metric", found=metric, expected=one_of(_METRICS), nearest=close)
         systems = {row["system"] for row in self.points}
         for role in ("system", "baseline"):
             if condition.get(role, next(iter(systems))) not in systems:

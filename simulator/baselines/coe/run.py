@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simulator.baselines.coe.form import Calibration, CoeExperiment, Recorded, Requests
+from simulator.baselines.coe.form import Calibration, CoeExperiment, Recorded, Trace
 from simulator.baselines.coe.outcome import CoeOutcome
 from simulator.baselines.experiment import Progress
 from simulator.core import Activity, paced
@@ -85,11 +85,8 @@ class _Runner:
         stated: float | None = getattr(self.machine, f"{role}_bytes")
         tier: str = getattr(self.machine, role)
         if tier not in self.system.tiers:
-            tiers = self.system.tiers
-            expected = "one of " + ", ".join(tiers)
-            raise ConfigError(
-                path=("systems", self.name, role), found=tier, expected=expected, nearest=nearest(tier, tiers)
-            )
+            path, tiers = ("systems", self.name, role), self.system.tiers
+            raise ConfigError(path=path, found=tier, expected=one_of(tiers), nearest=nearest(tier, tiers))
         return self.system.capacity(tier) if stated is None else stated
 
     def _run(self, what: str, tokens: int) -> Activity:
@@ -134,12 +131,11 @@ def _serve(experiment: CoeExperiment, service: Service, experts: int, batch: int
     return {name: float(np.mean(column[warm_up:])) for name, column in columns.items()} | {"refused": ""}
 
 
-def _choices(trace: Requests, experts: int, batch: int) -> tuple[int, list[int]]:
+def _choices(trace: Trace, experts: int, batch: int) -> tuple[int, list[int]]:
     """The batches of the warm-up, and the expert of each prompt, warm-up and all."""
     if isinstance(trace, Recorded):
         recorded = load_trace(trace.file, experts).choices.tolist()
         return -(-trace.warm_up * len(recorded) // batch), recorded * (trace.warm_up + trace.rounds)
     warm_up, measured = (-(-rounds * experts // batch) for rounds in (trace.warm_up, trace.rounds))
     options = trace.model_dump(exclude={"kind", "warm_up", "rounds"})
-    generator = GENERATORS[trace.kind]  # type: ignore[attr-defined]  # each form has one
-    return warm_up, generator(experts, (warm_up + measured) * batch, **options).choices.tolist()
+    return warm_up, GENERATORS[trace.kind](experts, (warm_up + measured) * batch, **options).choices.tolist()
