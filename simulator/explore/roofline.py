@@ -106,9 +106,7 @@ def roofline(
         title=f"{model.name} on {runner.ways} x {runner.device} of {system.name}: {phase}, {batch} x {context} tokens",
         rows=rows,
         roofs=[{"tier": tier, "bandwidth": _bandwidth(runner, tier)} for tier in _tiers(runner)],
-        peak=peak(system, runner.name, model.dtypes.compute or model.dtypes.activations)
-        * engine.efficiency
-        * runner.ways,
+        peak=peak(system, runner.name, model.dtypes.products) * engine.efficiency * runner.ways,
         memory=runner.memory,
         provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "roofline": asked}),
     )

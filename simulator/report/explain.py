@@ -102,7 +102,7 @@ def _quotient(estimate: Estimate, resource: Resource, demand: float, seconds: fl
     rate = float(resource.capacity)
     unit, what = resource.unit, ""
     if resource.name in system.engines:  # engine-seconds, as FLOPs of the format that the products compute in
-        dtype = _compute(estimate)
+        dtype = estimate.model.dtypes.products
         rate, unit, what = peak(system, resource.name, dtype), "FLOP", f" [{dtype}]"
         demand *= rate
     achieved = demand / (rate * seconds)
@@ -183,7 +183,7 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
     target, model = estimate.target, estimate.model
     config, machine = target.system.config, target.system.machine
     engine = target.description
-    dtypes = dict.fromkeys(rate_for(engine.peak, dtype) for dtype in (_compute(estimate), model.dtypes.activations))
+    dtypes = dict.fromkeys(rate_for(engine.peak, dtype) for dtype in (model.dtypes.products, model.dtypes.activations))
     paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
     paths[(*target.system.key(estimate.placement.tier), "capacity")] = None
@@ -203,11 +203,6 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
 def _input(name: str, value: str, source: Source | None) -> Line:
     text, role = (source.text, source.role) if source else ("", "assumption")
     return Line("input", "input", name, value, source=text, role=role)
-
-
-def _compute(estimate: Estimate) -> str:
-    """The number format that products with weights compute in."""
-    return estimate.model.dtypes.compute or estimate.model.dtypes.activations
 
 
 def _at(data: Any, path: tuple[str, ...]) -> Any:

@@ -171,6 +171,11 @@ class Dtypes(Part):
     kv: Dtype = "bf16"
     compute: Dtype | None = None
 
+    @property
+    def products(self) -> Dtype:
+        """What products with weights compute in."""
+        return self.compute or self.activations
+
 
 class Published(Part):
     """What the model's makers say of it, to compare with: `rounded` where they print a round figure only."""

@@ -106,7 +106,7 @@ class Tape:
             flops=rows * (2 * n_in * n_out + bias * n_out * FLOPS_PER_ELEMENT["bias"]),
             output=rows * n_out * self.bytes,
             operands={operand: parameters * self.weight_bytes, **(operands or {})},
-            dtype=self.model.dtypes.compute,
+            dtype=self.model.dtypes.products,
             split=split,
             ways=ways,
             phase=phase,
