@@ -13,7 +13,8 @@ import numpy as np
 
 from simulator.core import closed_form
 from simulator.hardware import load_system
-from simulator.mapping.lowering import model_plan, target
+from simulator.mapping.lowering import model_plan
+from simulator.mapping.target import target
 from simulator.workload import decode, load_model
 
 POINTS, PASSES, BOUND_MIB, ROUNDS = 1_000_000, 500, 300.0, 3

@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simulator.baselines.fit import fit
     from simulator.baselines.simulate import simulate
+    from simulator.explore.kernels import kernels
     from simulator.explore.roofline import roofline
     from simulator.hardware.system import load_system
     from simulator.report.reproduce import reproduce
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["estimate", "load_model", "load_system", "load_trace", "reproduce", "roofline", "simulate"]
+__all__ = ["estimate", "fit", "kernels", "load_model", "load_system", "load_trace", "reproduce", "roofline", "simulate"]
 
 _HOME = {
     "estimate": "simulator.serving.estimate",
+    "fit": "simulator.baselines.fit",
+    "kernels": "simulator.explore.kernels",
     "load_model": "simulator.workload.load",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",

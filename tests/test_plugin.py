@@ -10,7 +10,7 @@ import pytest
 import simulator
 from simulator import registry
 from simulator.core.residency import Lru, Residency, policy
-from simulator.mapping.lowering import Target
+from simulator.mapping.target import Target
 from simulator.plugin import Activity, Plan, register
 from simulator.workload import Block
 
@@ -25,7 +25,7 @@ def test_an_engine_of_ones_own(tmp_path: Path) -> None:
     @register("lowering", "oracle")
     def one_millisecond(target: Target, block: Block) -> Plan:
         plan = Plan(block.name)
-        plan.add(Activity("thought", latency=1e-3))
+        plan.add(Activity("thought", latency=1e-3), repeat=block.repeat)
         return plan
 
     (tmp_path / "mine.yaml").write_text(

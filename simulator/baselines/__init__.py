@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe
+from simulator.baselines import coe, decode, fusion
 
-__all__ = ["coe"]  # the kinds of experiments, which register when they are imported
+__all__ = ["coe", "decode", "fusion"]  # the kinds of experiments, which register when they are imported

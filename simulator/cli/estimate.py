@@ -41,19 +41,42 @@ def command(
             "--memory", metavar="TIER", help="The tier for weights and KV caches; the first that has them by default."
         ),
     ] = None,
+    spill: Annotated[
+        bool, typer.Option("--spill", help="Put what main memory cannot hold into the next tier that the engine reads.")
+    ] = False,
     overrides: MachineOverrides = None,
+    pipeline: Annotated[
+        int, typer.Option("--pipeline", callback=at_least_one, help="Stages, each with some of the layers.")
+    ] = 1,
+    data: Annotated[
+        int, typer.Option("--data", callback=at_least_one, help="Replicas of the model, which share the batch.")
+    ] = 1,
+    draft: Annotated[
+        str | None,
+        typer.Option("--draft", metavar="MODEL", help="A model that drafts tokens for it (speculative decoding)."),
+    ] = None,
+    drafted: Annotated[int, typer.Option("--drafted", callback=at_least_one, help="Tokens drafted a step.")] = 4,
+    acceptance: Annotated[
+        float | None, typer.Option("--acceptance", help="The rate at which drafted tokens are accepted.")
+    ] = None,
+    accepted_length: Annotated[
+        float | None, typer.Option("--accepted-length", help="Or the tokens that a step gives on average.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print the equation behind each figure.")] = False,
     json: Json = False,
 ) -> None:
     """Estimate TTFT, TBT, energy and what fits.
 
-    In closed form, for one static batch on an idle machine; all devices share the model (tensor parallel).
+    In closed form, for one static batch on an idle machine; all devices share each layer (tensor parallel) unless
+    --pipeline or --data divide them.
     """
     import simulator
 
     answer = simulator.estimate(
-        hardware, model, batch, input, output, devices=devices, dtype=dtype, memory=memory, overrides=overrides or ()
-    )
+        hardware, model, batch, input, output, devices=devices, dtype=dtype, memory=memory, overrides=overrides or (),
+        pipeline=pipeline, data=data, draft=draft, drafted=drafted, acceptance=acceptance,
+        accepted_length=accepted_length, spill=spill,
+    )  # fmt: skip
     if json:
         document = answer.as_json()
         if explain:
@@ -72,10 +95,16 @@ def command(
 
 
 def _title(answer: Estimate) -> str:
-    target, model = answer.target, answer.model
+    target, model, parallel, speculation = answer.target, answer.model, answer.parallelism, answer.speculation
+    said = f"{target.ways} x {target.name}"
+    if not parallel.is_tensor:
+        said += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
+    drafts = ""
+    if speculation:
+        drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
     return (
-        f"{model.name} ({model.dtypes.weights}) on {target.system.name} ({target.ways} x {target.name}): "
-        f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out\n"
+        f"{model.name} ({model.dtypes.weights}) on {target.system.name} ({said}): "
+        f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
     )
 
 
@@ -142,6 +171,8 @@ def _memory(answer: Estimate) -> Table:
 
 
 def _largest(answer: Estimate) -> str:
+    if answer.spill and not answer.max_batch:
+        return "fits in both tiers together; in the first alone not even one sequence does"
     made_for = " (all that the model was made for)" if answer.max_context == answer.model.max_context else ""
     return (
         f"fits: batch {answer.max_batch:,} at {answer.input + answer.output:,} tokens each, "

@@ -47,6 +47,7 @@ def _equations(lines: list[Line], heading: bool) -> Table:
 
 
 def _kernels(lines: list[Line], estimate: Estimate) -> Table:
+    from simulator.report.names import kernel
     from simulator.units import show
 
     of = f", each of {estimate.target.ways} {estimate.target.device}" if estimate.target.ways > 1 else ""
@@ -54,7 +55,7 @@ def _kernels(lines: list[Line], estimate: Estimate) -> Table:
     table = table_of(columns, numbers=["times", "together"])
     for line in lines:
         together = show(line.times * (line.value or 0.0), "s")
-        table.add_row(line.name, str(line.times), line.equation, together, line.bound_by or "latency")
+        table.add_row(kernel(line.name), str(line.times), line.equation, together, line.bound_by or "latency")
     return table
 
 

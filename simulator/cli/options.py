@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from simulator.errors import ConfigError, nearest, one_of
+
+
+class Phase(StrEnum):
+    """What a pass computes."""
+
+    PREFILL = "prefill"
+    DECODE = "decode"
 
 
 def at_least_one(parameter: typer.CallbackParam, value: int | None) -> int | None:
@@ -29,9 +37,9 @@ def known_dtype(parameter: typer.CallbackParam, value: str | None) -> str | None
 def known_fusion(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a fusion mode. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.mapping.fusion import FUSIONS
+        from simulator.explore.calls import known_modes
 
-        _expect(parameter, value, list(FUSIONS))
+        _expect(parameter, value, known_modes())
     return value
 
 
@@ -46,6 +54,18 @@ ModelName = Annotated[
     str, typer.Option("--model", help="A model, by name or path (config.json too).", show_default=False)
 ]
 Batch = Annotated[int, typer.Option("--batch", callback=at_least_one, help="Sequences at once.")]
+PhaseName = Annotated[Phase, typer.Option("--phase", help="Whole prompts, or one token each.")]
+Context = Annotated[
+    int, typer.Option("--context", callback=at_least_one, help="Tokens of each prompt, or in the cache.")
+]
+Fusion = Annotated[
+    str | None,
+    typer.Option(
+        "--fusion",
+        callback=known_fusion,
+        help="unfused, conventional, streaming (of a dataflow engine) or whole; the engine's own by default.",
+    ),
+]
 Devices = Annotated[
     int | None, typer.Option("--devices", callback=at_least_one, help="Devices that share the model; all by default.")
 ]

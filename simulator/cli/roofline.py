@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +9,16 @@ import typer
 
 from simulator.cli.options import (
     Batch,
+    Context,
     Devices,
     Dtype,
+    Fusion,
     Hardware,
     Json,
     MachineOverrides,
     ModelName,
-    at_least_one,
-    known_fusion,
+    Phase,
+    PhaseName,
 )
 from simulator.cli.output import console, print_json, table_of
 
@@ -27,29 +28,15 @@ if TYPE_CHECKING:
     from simulator.explore.roofline import Roofline
 
 
-class Phase(StrEnum):
-    """What the pass computes."""
-
-    PREFILL = "prefill"
-    DECODE = "decode"
-
-
 def command(
     hardware: Hardware,
     model: ModelName,
-    phase: Annotated[Phase, typer.Option("--phase", help="Whole prompts, or one token each.")] = Phase.DECODE,
+    phase: PhaseName = Phase.DECODE,
     batch: Batch = 1,
-    context: Annotated[
-        int, typer.Option("--context", callback=at_least_one, help="Tokens of each prompt, or in the cache.")
-    ] = 2048,
+    context: Context = 2048,
     devices: Devices = None,
     dtype: Dtype = None,
-    fusion: Annotated[
-        str | None,
-        typer.Option(
-            "--fusion", callback=known_fusion, help="unfused, conventional or whole; the engine's own by default."
-        ),
-    ] = None,
+    fusion: Fusion = None,
     overrides: MachineOverrides = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Draw it: .png, .svg or .pdf.")
@@ -83,6 +70,7 @@ def command(
 
 
 def _kernels(result: Roofline) -> Table:
+    from simulator.report.names import kernel
     from simulator.units import show
 
     columns = ["kernel", "times", "FLOP", f"bytes of {result.memory}", "Op/B", "attainable", "time", "bound by"]
@@ -90,7 +78,7 @@ def _kernels(result: Roofline) -> Table:
     units = {"flops": "FLOP", "bytes": "B", "op_per_byte": "1", "attainable_flops": "FLOP/s", "time_s": "s"}
     for row in result.rows:
         shown = [show(row[column], unit) for column, unit in units.items()]
-        table.add_row(row["op"], str(row["repeat"]), *shown, row["bound_by"])
+        table.add_row(kernel(row["op"]), str(row["repeat"]), *shown, row["bound_by"])
     return table
 
 

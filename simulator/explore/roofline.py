@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from simulator.core import Resource
-from simulator.errors import ConfigError, one_of
+from simulator.explore.calls import Run, intensity, own_mode, runs
+from simulator.explore.one_pass import Phase, one_pass
 from simulator.hardware import System
-from simulator.mapping.fusion import FUSIONS
-from simulator.mapping.kernels import Kernel, kernels
-from simulator.mapping.lowering import FUSION, Target, kernel_activity, peak, target
-from simulator.mapping.placement import place
+from simulator.mapping.target import Target, peak
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.serving.estimate import loaded
-from simulator.workload import Model, decode, operator_graph, prefill
+from simulator.workload import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +62,7 @@ class Roofline(Result):
 def roofline(
     hardware: System | str | Path,
     model: Model | str | Path,
-    phase: Literal["prefill", "decode"] = "decode",
+    phase: Phase = "decode",
     batch: int = 1,
     context: int = 2048,
     *,
@@ -77,33 +74,24 @@ def roofline(
     """Place each kernel of one pass on the rooflines of a machine (Williams et al., CACM 2009).
 
     `phase` prefill computes `context` tokens for each of `batch` sequences; decode one token, over `context`. `fusion`
-    (`unfused`, `conventional`, `whole`) is the engine's own unless given.
+    (`unfused`, `conventional`; of a dataflow engine also `streaming`; `whole`, an ideal) is the engine's own unless
+    given.
 
     Raises:
         ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
         CapacityError: weights and KV caches do not fit.
     """
-    for name, value, known in (("phase", phase, ("prefill", "decode")), ("fusion", fusion, (None, *FUSIONS))):
-        if value not in known:
-            raise ConfigError(path=name, found=value, expected=one_of(k for k in known if k))
-    system, model = loaded(hardware, model, devices, dtype, overrides)
-    runner = target(system)
-    if batch < 1:
-        raise ConfigError(path="batch", found=batch, expected="1 or more")
-    if not 1 <= context <= model.max_context:
-        raise ConfigError(path="context", found=context, expected=f"1 to {model.max_context:,}")
-    place(runner, model, batch, context)
-    mode = fusion or FUSION.get(runner.description.kind, "unfused")
-    graph = operator_graph(model, (prefill if phase == "prefill" else decode)(batch, context))
+    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides)
+    mode = fusion or own_mode(runner)
     rows = [
-        {"op": kernel.name, "repeat": block.repeat, **_row(runner, kernel)}
+        {"op": run.kernel.name, "repeat": block.repeat, **_row(runner, run)}
         for block in graph.blocks
-        for kernel in kernels(block, mode, runner.ways)
+        for run in runs(runner, block, mode)
     ]
     asked = {"phase": phase, "batch": batch, "context": context, "devices": runner.ways, "fusion": mode}
-    engine = runner.description
+    system, engine = runner.system, runner.description
     return Roofline(
-        title=f"{model.name} on {runner.ways} x {runner.device} of {system.name}: {phase}, {batch} x {context} tokens",
+        title=title,
         rows=rows,
         roofs=[{"tier": tier, "bandwidth": _bandwidth(runner, tier)} for tier in _tiers(runner)],
         peak=peak(system, runner.name, model.dtypes.products) * engine.efficiency * runner.ways,
@@ -112,20 +100,19 @@ def roofline(
     )
 
 
-def _row(runner: Target, kernel: Kernel) -> dict[str, Any]:
-    activity = kernel_activity(runner, kernel)
-    busy = {resource: float(seconds) for resource, seconds in activity.seconds().items()}
-    longest = max(busy, key=lambda resource: busy[resource])
-    flops, traffic = float(kernel.flops) * runner.ways, float(kernel.traffic) * runner.ways
+def _row(runner: Target, run: Run) -> dict[str, Any]:
+    busy = {resource.name: float(seconds) for resource, seconds in run.work.seconds().items()}
+    longest = max(busy, key=lambda name: busy[name])
+    flops, traffic = float(run.kernel.flops) * runner.ways, run.traffic(runner)
     time = busy[longest]
     return {
         "flops": flops,
-        "bytes": traffic,
-        "op_per_byte": flops / traffic if traffic else float("inf"),
-        "bound_by": longest.name,
+        "bytes": traffic[runner.memory],
+        "op_per_byte": intensity(flops, traffic[runner.memory]),
+        "bound_by": longest,
         "attainable_flops": flops / time if time else 0.0,
-        "time_s": time + float(activity.latency),
-        **{f"bytes_{t}": float(activity.demand[_port(runner, t)]) * runner.ways for t in _tiers(runner)},
+        "time_s": run.seconds,
+        **{f"bytes_{tier}": traffic[tier] for tier in _tiers(runner)},
     }
 
 

@@ -69,6 +69,42 @@ class Port(Part):
     efficiency: Fraction | Efficiency = 1.0
 
 
+class Phases(Part):
+    """What starting one kernel takes: its program is loaded, its arguments are, and it is set off."""
+
+    load: Seconds = 0.0  # for each PCU and PMU that the kernel configures, while the kernel before it runs
+    arguments: Seconds = 0.0
+    execute: Seconds = 0.0
+
+
+class Launch(Part):
+    """The phases of the hardware, always, and those that a host adds where software orchestrates."""
+
+    hardware: Phases = Phases()
+    software: Phases = Phases()
+
+
+class Fabric(Part):
+    """The grid of a dataflow engine: compute units (PCUs) and memory units (PMUs), equal parts of it.
+
+    The PMUs are the on-chip tier that the engine reads: each has its capacity and bandwidth over `pmus`; a PCU has the
+    peak rate over `pcus`.
+    """
+
+    pcus: Count
+    pmus: Count
+    usable: Fraction = 1.0  # of each, that one kernel can fill
+    tile_rows: Count = 1  # rows of a tensor that a stage takes at a time
+    stage_latency: Seconds = 0.0  # a tile's way through a stage, however many units work on it
+    fusion: Literal["streaming", "conventional", "unfused"] = "streaming"
+    max_span: Literal["layer", "none"] = "layer"  # the most that one kernel holds
+    collectives: Literal["streamed", "after"] = "after"  # inside a kernel, or when it has ended
+    prefetch: bool = False  # weights of a kernel are loaded while it is launched
+    looping: bool = False  # consecutive calls of one kernel are one launch
+    orchestration: Literal["hardware", "software"] = "hardware"
+    launch: Launch = Launch()
+
+
 class Engine(Part):
     """What computes. `peak` is the dense rate per dtype; `reads` the tiers that it reads, fastest first."""
 
@@ -79,6 +115,7 @@ class Engine(Part):
     launch_overhead: Seconds = 0.0
     slots: Count = 1
     energy_per_flop: EnergyPerFlop | None = None  # at the dtype named first; others draw the same power at full rate
+    fabric: Fabric | None = None  # of a dataflow engine
 
 
 class Link(Part):
@@ -87,6 +124,7 @@ class Link(Part):
     bandwidth: Bandwidth
     latency: Seconds = 0.0
     parallel: Count = 1
+    algorithm: Literal["ring", "tree", "direct"] = "direct"  # of collectives over it (mapping/collective.py)
     efficiency: Fraction | Efficiency = 1.0
     energy: EnergyPerByte | None = None
 

@@ -18,6 +18,7 @@ def check_references(machine: Machine, config: Config) -> None:
     Raises:
         ConfigError: those that do not, a line each, with file, line and key path.
     """
+    _check_fabrics(machine, config)
     problems = [
         _problem(config, path, message, name, known)
         for path, message, name, known in _references(machine)
@@ -27,6 +28,20 @@ def check_references(machine: Machine, config: Config) -> None:
         raise problems[0]
     if problems:
         raise ConfigError("\n".join(map(str, problems)))
+
+
+def _check_fabrics(machine: Machine, config: Config) -> None:
+    """A dataflow engine is a grid of PCUs and of PMUs, which are an on-chip tier that it reads."""
+    for device_name, device in machine.devices.items():
+        for engine_name, engine in device.engines.items():
+            if engine.kind == "dataflow":
+                on_chip = any(device.tiers[tier].kind == "sram" for tier in engine.reads if tier in device.tiers)
+                expected = None if engine.fabric else "fabric: {pcus: ..., pmus: ...}"
+                expected = expected or (None if on_chip else "a tier of kind sram among those that it reads: its PMUs")
+                if expected:
+                    path = ("devices", device_name, "engines", engine_name)
+                    mark = config.marks[path]
+                    raise ConfigError("a dataflow engine", file=mark.file, line=mark.line, path=path, expected=expected)
 
 
 def _references(machine: Machine) -> Iterator[tuple[KeyPath, str, str, list[str]]]:

@@ -38,10 +38,11 @@ def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A machine and where its figures come from."""
+    """A machine and where its figures come from; `points` design points where some of them are arrays (`at`)."""
 
     machine: Machine
     config: Config
+    points: int | None = None
 
     @property
     def name(self) -> str:
@@ -235,7 +236,7 @@ class System:
             raise ConfigError("design points", found=f"arrays of lengths {sorted(lengths)}", expected="one length")
         for path, values in points.items():
             machine = _replaced(machine, path.split("."), np.asarray(values, dtype=float), path)
-        return replace(self, machine=machine)
+        return replace(self, machine=machine, points=lengths.pop() if lengths else None)
 
 
 def _replaced(part: Any, keys: list[str], values: Any, path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from simulator.core import Quantity
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
+from simulator.workload.operators import WRITES
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +45,16 @@ class Kernel:
 
 def kernels(block: Block, fusion: str, ways: int = 1) -> list[Kernel]:
     """The kernels of a block under a fusion mode, divided over `ways` devices."""
+    return kernels_of(block, FUSIONS[fusion](block.graph), ways)
+
+
+def kernels_of(block: Block, groups: Sequence[Sequence[str]], ways: int = 1) -> list[Kernel]:
+    """Each group of operators, by name and in the order of the pass, as a kernel, divided over `ways` devices."""
     shares = {operator.name: shard(operator, ways) for operator in block.operators}
-    return [_kernel(block, names, shares) for names in FUSIONS[fusion](block.graph)]
+    return [_kernel(block, names, shares) for names in groups]
 
 
-def _kernel(block: Block, names: list[str], shares: dict[str, Operator]) -> Kernel:
+def _kernel(block: Block, names: Sequence[str], shares: dict[str, Operator]) -> Kernel:
     inside = set(names)
     read: Quantity = 0.0
     written: Quantity = 0.0
@@ -55,19 +62,20 @@ def _kernel(block: Block, names: list[str], shares: dict[str, Operator]) -> Kern
     for name in names:
         operator = shares[name]
         for operand, size in operator.bytes.items():
-            if operand == "kv_write":
+            if operand in WRITES:
                 written = written + size
             elif operand not in ("input", "output"):
                 read = read + size
         if name == block.exit or any(s not in inside for s in block.graph.successors(name)):
-            written = written + operator.bytes["output"]
+            saved = operator.bytes.get("saved_write", 0.0)  # is the output itself, where it is kept
+            written = written + np.maximum(operator.bytes["output"] - saved, 0.0)
         inner = inner + operator.total_bytes
-    read = read + sum(_arriving(block, names, shares).values(), start=0.0)
+    read = read + sum(arriving(block, names, shares).values(), start=0.0)
     reduces = tuple(shares[name].bytes["output"] for name in names if shares[name].all_reduce)
     return Kernel(_label(block, names), tuple(shares[n] for n in names), read, written, inner, reduces)
 
 
-def _arriving(block: Block, names: list[str], shares: dict[str, Operator]) -> dict[str | None, Quantity]:
+def arriving(block: Block, names: Sequence[str], shares: dict[str, Operator]) -> dict[str | None, Quantity]:
     """Bytes that a kernel reads of what each other operator made (None: of the block's input).
 
     Its operators may read slices (Q, K and V of one product), which add up, or the same tensor, which arrives once: no
@@ -83,17 +91,18 @@ def _arriving(block: Block, names: list[str], shares: dict[str, Operator]) -> di
             p: block.graph.edges[p, name]["bytes"] for p in block.graph.predecessors(name) if p not in inside
         }
         if name in block.entries:
-            edges[None] = block.entries[name]
+            edges[block.inputs.get(name)] = block.entries[name]
         for producer, size in edges.items():
             total[producer] = total.get(producer, 0.0) + size * part
             largest[producer] = np.maximum(largest.get(producer, 0.0), size * part)
+    found: dict[str | None, Quantity] = {}
     for producer, most in largest.items():
-        made = 0.0 if producer is None else shares[producer].bytes["output"]
-        total[producer] = np.minimum(total[producer], np.maximum(made, most))
-    return total
+        made, source = (shares[producer].bytes["output"], producer) if producer in shares else (0.0, None)
+        found[source] = found.get(source, 0.0) + np.minimum(total[producer], np.maximum(made, most))
+    return found
 
 
-def _label(block: Block, names: list[str]) -> str:
+def _label(block: Block, names: Sequence[str]) -> str:
     """`attention.q_proj+k_proj+v_proj`; the block's name where it is the whole block."""
     if len(names) == len(block.graph) and len(names) > 1:
         return block.name

@@ -29,7 +29,7 @@ def shard(operator: Operator, ways: int) -> Operator:
     if operator.split in WHOLE_INPUT:
         divide["input"] = 1
     if operator.split in WHOLE_OUTPUT:
-        divide["output"] = 1
+        divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
     return replace(operator, flops=operator.flops / others, bytes=share)
 

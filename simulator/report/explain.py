@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simulator.config import Source
-from simulator.core import Plan, Resource
+from simulator.core import Plan, Resource, closed_form
 from simulator.core.breakdown import Part, binding, breakdown
-from simulator.mapping.lowering import peak, rate_for
+from simulator.errors import ConfigError
+from simulator.hardware.machine import Launch
+from simulator.mapping.call import sram
 from simulator.mapping.placement import place
+from simulator.mapping.target import Target, peak, rate_for
 from simulator.serving.energy import EnergyPart
 from simulator.serving.estimate import Estimate
 from simulator.units import show
@@ -48,8 +51,15 @@ class Line:
 def explain(estimate: Estimate) -> list[Line]:
     """The equations of all figures of an estimate, then each input that they use, with its source.
 
-    For plans whose activities run one after another, as those of an estimate do.
+    For plans whose activities run one after another, as those of an estimate do where all devices share each pass; of
+    what is loaded while a kernel is launched, the time is taken off again.
+
+    Raises:
+        ConfigError: an estimate of pipeline stages or replicas, or with speculation.
     """
+    if not estimate.parallelism.is_tensor or estimate.speculation:
+        expected = "tensor parallelism alone and no draft: equations of other estimates are not written yet"
+        raise ConfigError("explain", expected=expected)
     return [
         *_pass(estimate, "ttft", estimate.run.prefill),
         *_pass(estimate, "tbt", estimate.decode),
@@ -62,8 +72,12 @@ def explain(estimate: Estimate) -> list[Line]:
 
 def _pass(estimate: Estimate, figure: str, plan: Plan) -> Iterator[Line]:
     """One pass: what it is bound by, each resource, each kernel."""
-    seconds = sum(binding(plan).values())
-    parts = " + ".join(f"{show(time, 's')} [{name}]" for name, time in binding(plan).items() if time > 0)
+    bound = binding(plan)
+    seconds = float(closed_form(plan).time)
+    parts = " + ".join(f"{show(time, 's')} [{name}]" for name, time in bound.items() if time > 0)
+    hidden = sum(bound.values()) - seconds
+    if hidden > 1e-9 * seconds:
+        parts += f" - {show(hidden, 's')} [loaded during launches]"
     yield Line(figure, "total", figure.upper(), f"{parts} = {show(seconds, 's')}", seconds)
     activities = breakdown(plan)
     busy: dict[Resource, float] = {}
@@ -97,10 +111,16 @@ def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Lin
 
 
 def _quotient(estimate: Estimate, resource: Resource, demand: float, seconds: float, count: int = 1) -> str:
-    """`13.2 GB / (0.81 x 8 x 2.039 TB/s)`: what is demanded of all copies, over what they achieve."""
+    """`13.2 GB / (0.81 x 8 x 2.039 TB/s)`: what is demanded of all copies, over what they achieve.
+
+    A limit inside an engine is that of each copy: its seconds at full rate, `20 us [full rate] / 0.9`.
+    """
     system = estimate.target.system
     rate = float(resource.capacity)
     unit, what = resource.unit, ""
+    if resource.name != _part(resource):
+        achieved = demand / seconds
+        return f"{show(demand, 's')} [full rate]" + (f" / {achieved:.4g}" if abs(achieved - 1) > 1e-9 else "")
     if resource.name in system.engines:  # engine-seconds, as FLOPs of the format that the products compute in
         dtype = estimate.model.dtypes.products
         rate, unit, what = peak(system, resource.name, dtype), "FLOP", f" [{dtype}]"
@@ -109,6 +129,11 @@ def _quotient(estimate: Estimate, resource: Resource, demand: float, seconds: fl
     factors = [f"{achieved:.4g}"] * (abs(achieved - 1) > 1e-9) + [str(count)] * (count > 1) + [show(rate, f"{unit}/s")]
     below = f"({' x '.join(factors)})" if len(factors) > 1 else factors[0]
     return f"{show(demand * count, unit)}{what} / {below}"
+
+
+def _part(resource: Resource) -> str:
+    """The part of the machine that a resource is of: of a private limit, `socket.rdu (pipeline)`, the engine."""
+    return resource.name.partition(" (")[0]
 
 
 def _run(estimate: Estimate) -> Iterator[Line]:
@@ -175,7 +200,7 @@ _USED = {
     "reads": ("bandwidth", "efficiency"),
     "links": ("bandwidth", "parallel", "latency", "efficiency", "energy"),
 }
-"""The figures of a part that an estimate uses, beside `peak`, by the section that the part stands in."""
+"""The figures of a part that an estimate uses, beside `peak` and `fabric`, by the section that the part stands in."""
 
 
 def _inputs(estimate: Estimate) -> Iterator[Line]:
@@ -188,9 +213,10 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
     paths[(*target.system.key(estimate.placement.tier), "capacity")] = None
     for resource in {**estimate.run.prefill.demand(), **estimate.decode.demand()}:
-        key = target.system.key(resource.name)
+        key = target.system.key(_part(resource))
         paths |= {(*key, "peak", dtype): None for dtype in dtypes if dtype}
         paths |= {(*key, figure): None for figure in _USED[key[-2]]}
+    paths |= {path: None for path in _fabric(target)}
     for path in paths:
         value, source = _at(config.data, path), config.source(*path)
         if path == ("devices", target.device, "count") and machine.devices[target.device].count != (value or 1):
@@ -198,6 +224,16 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
         if value is not None:
             yield _input(".".join(path), _written(value), source)
     yield _input(model.name, f"{show(estimate.placement.weights, 'B')} of weights", Source(model.source, "input"))
+
+
+def _fabric(target: Target) -> Iterator[tuple[str, ...]]:
+    """The figures of the grid of a dataflow engine, and the capacity of its memory units."""
+    fabric = target.description.fabric
+    if fabric:
+        engine = target.system.key(target.name)
+        yield from ((*engine, "fabric", figure) for figure in type(fabric).model_fields if figure != "launch")
+        yield from ((*engine, "fabric", "launch", fabric.orchestration, figure) for figure in Launch.model_fields)
+        yield (*target.system.key(f"{target.device}.{sram(target)}"), "capacity")
 
 
 def _input(name: str, value: str, source: Source | None) -> Line:
@@ -217,4 +253,4 @@ def _written(value: Any) -> str:
     if isinstance(value, dict):
         sizes, fractions = value["sizes"], value["fractions"]
         return f"{fractions[0]} at {sizes[0]} to {fractions[-1]} at {sizes[-1]}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

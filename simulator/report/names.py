@@ -13,6 +13,17 @@ def machine(name: str) -> str:
     return " ".join(word.upper() if _MODEL.fullmatch(word) else word for word in name.split("-"))
 
 
+def model(name: str) -> str:
+    """`llama-3.1-8b` is Llama-3.1-8B."""
+    return "-".join(word.upper() if word[0].isdigit() else word.capitalize() for word in name.split("-"))
+
+
+def kernel(name: str, most: int = 56) -> str:
+    """A kernel of many operators by its first and its last: `attention.norm .. ffn.gate_proj (13)`."""
+    first, *others = name.split("+")
+    return name if len(name) <= most or not others else f"{first} .. {others[-1]} ({len(others) + 1})"
+
+
 def figure(name: str) -> str:
     """`12a` is Fig. 12a; `Table V` and `Section VI` say what they are."""
     return f"Fig. {name}" if name[:1].isdigit() else name

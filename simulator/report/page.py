@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import simulator.report.coe  # noqa: F401  # registers its figures
+import simulator.report.coe  # these register their figures
+import simulator.report.decode
+import simulator.report.fusion  # noqa: F401
 from simulator import registry
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from simulator.baselines.published import CLOSE
 from simulator.baselines.reproduction import Compared, Reproduction
@@ -11,10 +11,16 @@ from simulator.report import names, style
 from simulator.report.figures import Drawn
 
 
-def draw(reproduction: Reproduction, colours: Mapping[str, str]) -> Drawn | None:
+def draw(
+    reproduction: Reproduction,
+    colours: Mapping[str, str],
+    by: str = "system",
+    called: Callable[[str], str] = names.machine,
+) -> Drawn | None:
     """A line for each metric of each published figure; a dot for predictions alike, its area by how many.
 
-    `colours` are those of the systems. A prediction of nothing (published 0, or refused) has no ratio.
+    `colours` are those of the systems, or of what else conditions have `by` name, `called` so in print. A prediction of
+    nothing (published 0, or refused) has no ratio.
     """
     predictions = [row for row in reproduction.predictions() if row.ratio is not None]
     lines: dict[tuple[str, str], list[Compared]] = {}
@@ -29,7 +35,7 @@ def draw(reproduction: Reproduction, colours: Mapping[str, str]) -> Drawn | None
     systems = list(colours)
     furthest = CLOSE
     for place, rows in enumerate(lines.values()):
-        for (system, ratio, error), count in Counter(map(_dot, rows)).items():
+        for (system, ratio, error), count in Counter(_dot(row, by) for row in rows).items():
             shift = 0.22 * (systems.index(system) - (len(systems) - 1) / 2) if system in systems else 0
             area, colour = 9 + 1.5 * count, colours.get(system, style.GREY)
             axis.scatter([ratio], [place + shift], s=area, color=colour, linewidth=0, zorder=3)
@@ -42,17 +48,18 @@ def draw(reproduction: Reproduction, colours: Mapping[str, str]) -> Drawn | None
     axis.set_xlabel("simulated / published")
     axis.grid(axis="y")
     dot = {"marker": "o", "linestyle": ""}
-    style.legend(figure, [style.key(names.machine(name), color=colour, **dot) for name, colour in colours.items()])
+    style.legend(figure, [style.key(called(name), color=colour, **dot) for name, colour in colours.items()])
     caption = (
         f"All {len(predictions)} predictions that have a ratio: simulated over published, and the band of "
         f"{100 * CLOSE:g} %. The number at the right counts the predictions of a line; those with the same ratio share "
-        "a dot. A bar shows how exactly the value could be read; a speed-up has the colour of the machine it is over."
+        "a dot. A bar shows how exactly the value could be read"
+        + ("; a speed-up has the colour of the machine it is over." if by == "system" else ".")
     )
     return Drawn("ratios", caption, figure)
 
 
-def _dot(row: Compared) -> tuple[str, float, float]:
+def _dot(row: Compared, by: str) -> tuple[str, float, float]:
     """Machine (of a speed-up: the baseline), ratio and reading error: alike in predictions that share a dot."""
     value = row.published
-    machine = value.condition.get("baseline", value.condition.get("system", ""))
+    machine = value.condition.get("baseline", value.condition.get(by, ""))
     return machine, round(row.ratio or 0.0, 4), round(value.tolerance / abs(value.published), 4)

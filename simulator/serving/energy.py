@@ -32,19 +32,23 @@ class EnergyPart:
         return None if self.each is None else self.count * self.amount * self.each
 
 
-def energy(system: System, run: Generation) -> tuple[EnergyPart, ...]:
-    """Dynamic energy, `demand x energy a unit` of each resource, and static power x time, over all devices."""
-    served: dict[Resource, float] = {}
+def energy(system: System, run: Generation, replicas: int = 1) -> tuple[EnergyPart, ...]:
+    """Dynamic energy, `demand x energy a unit` of each resource, and static power x time, over all devices.
+
+    `run` is what each of the replicas does; resources of one name, one for each pipeline stage, are one term.
+    """
+    served: dict[str, tuple[Resource, float]] = {}
     for plan, steps in run.over_steps():
         for resource, demand in plan.demand().items():
-            served[resource] = served.get(resource, 0.0) + summed(demand, steps)
+            before = served[resource.name][1] if resource.name in served else 0.0
+            served[resource.name] = resource, before + summed(demand, steps)
     parts = []
-    for resource, amount in served.items():
+    for resource, amount in served.values():
         if amount > 0 and resource.energy != 0:
             key = system.key(resource.name)
             figure = ".".join((*key, "energy_per_flop" if "engines" in key else "energy"))
             each = None if resource.energy is None else float(resource.energy)
-            parts.append(EnergyPart(resource.name, figure, resource.count, amount, each))
+            parts.append(EnergyPart(resource.name, figure, resource.count * replicas, amount, each))
     machine = system.machine
     powers = [("static_power", machine.static_power, machine.nodes)]
     powers += [(f"devices.{n}.static_power", d.static_power, system.count(n)) for n, d in machine.devices.items()]

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.core import Plan, closed_form
 from simulator.core.breakdown import binding
-from simulator.errors import ConfigError, nearest, one_of
-from simulator.hardware import System, load_system
-from simulator.mapping.lowering import Target, model_plan, target
+from simulator.errors import ConfigError
+from simulator.hardware import System
+from simulator.mapping.memory_plan import space
+from simulator.mapping.parallelism import Parallelism, parallelism
+from simulator.mapping.pipeline_parallel import Replica, replica
 from simulator.mapping.placement import Placement, max_batch, max_context, place
+from simulator.mapping.spill import Spill
+from simulator.mapping.spill import spill as plan_spill
+from simulator.mapping.target import Target, target
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.serving.energy import EnergyPart, energy
-from simulator.serving.generation import Generation, generate
-from simulator.workload import Model, decode, load_model
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
-from simulator.workload.model import Dtypes
+from simulator.serving.generation import Generation, Passes, generated, pipelined, spilling, tensor_parallel
+from simulator.serving.loaded import in_dtype, loaded
+from simulator.serving.speculative import Speculation, speculate, speculative
+from simulator.workload import Model, decode, load_model, operator_graph, prefill
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,15 +36,19 @@ class Estimate(Result):
 
     Attributes:
         ttft_s: time to first token: the prefill of the whole batch.
-        tbt_s: time between tokens at the mean context, `input + (output - 2) / 2` (of the next one if output is 1).
-        e2e_s: the prefill and each of the `output - 1` decode steps at its own context.
+        tbt_s: time between tokens at the mean context, `input + (output - 2) / 2` (of the next one if output is 1):
+            of a step, over the tokens that it gives where they are drafted.
+        e2e_s: the prefill and each of the decode steps at its own context.
         tokens_per_s: output tokens of all sequences over `e2e_s`.
         bound_by: what binds most of the time, for `ttft` and `tbt`: a resource, or `latency`.
         energy: dynamic and static energy of the whole run, term by term.
         placement: bytes in main memory.
         max_batch, max_context: the largest batch at this context, and context at this batch, that fit.
         run: the plans behind `ttft_s` and `e2e_s`.
-        decode: the plan behind `tbt_s`.
+        decode: the plan behind `tbt_s`, of one step.
+        parallelism: how the devices share the model; `run` and `decode` are of one replica.
+        speculation: how tokens are drafted; None where they are not.
+        spill: what lies where, with main memory and the tier behind it; None where all is in main memory.
     """
 
     target: Target
@@ -58,6 +67,9 @@ class Estimate(Result):
     max_context: int
     run: Generation
     decode: Plan
+    parallelism: Parallelism
+    speculation: Speculation | None
+    spill: Spill | None
     provenance: Provenance
 
     @property
@@ -72,15 +84,17 @@ class Estimate(Result):
         return tuple(dict.fromkeys(part.key for part in self.energy if part.each is None))
 
     def as_json(self) -> dict[str, Any]:
-        main, system = self.placement, self.target.system
+        system = self.target.system
         return {
             "hardware": system.name,
             "devices": self.target.ways,
+            "parallelism": asdict(self.parallelism),
             "engine": self.target.name,
             "model": self.model.name,
             "batch": self.batch,
             "input": self.input,
             "output": self.output,
+            "speculation": self.speculation and self.speculation.as_dict(),
             "ttft_s": self.ttft_s,
             "tbt_s": self.tbt_s,
             "e2e_s": self.e2e_s,
@@ -90,8 +104,8 @@ class Estimate(Result):
             "energy_missing": list(self.missing),
             "tiers": {
                 name: {
-                    "weights_bytes": main.weights if name == main.tier else 0.0,
-                    "kv_bytes": main.kv if name == main.tier else 0.0,
+                    "weights_bytes": self._stored(name, "weight"),
+                    "kv_bytes": self._stored(name, "kv"),
                     "capacity_bytes": system.capacity(name),
                 }
                 for name in system.tiers
@@ -100,6 +114,13 @@ class Estimate(Result):
             "max_context": self.max_context,
             "provenance": self.provenance.as_dict(),
         }
+
+    def _stored(self, tier: str, kind: Literal["weight", "kv"]) -> float:
+        """Bytes of weights, or of keys and values, in a tier."""
+        if self.spill:
+            return self.spill.stored(tier.removeprefix(f"{self.target.device}."), kind)
+        main = self.placement
+        return (main.weights if kind == "weight" else main.kv) if tier == main.tier else 0.0
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
@@ -119,8 +140,16 @@ def estimate(
     dtype: str | None = None,
     memory: str | None = None,
     overrides: Sequence[str] = (),
+    tensor: int | None = None,
+    pipeline: int = 1,
+    data: int = 1,
+    draft: Model | str | Path | None = None,
+    drafted: int = 4,
+    acceptance: float | None = None,
+    accepted_length: float | None = None,
+    spill: bool = False,
 ) -> Estimate:
-    """Closed-form times of one static batch, tensor parallel over all devices of the machine.
+    """Closed-form times of one static batch, by default tensor parallel over all devices of the machine.
 
     The first token comes from the prefill; step i = 1 .. output - 1 decodes over `input + i - 1` tokens of context.
     `devices` is how many devices, of all nodes, share the model; `dtype` the format of weights and of products with
@@ -128,8 +157,14 @@ def estimate(
     off-chip one that the engine reads unless given; `overrides` are `path.to.key=value` of the machine, or of the model
     behind `model.`, where these are given by name.
 
+    `pipeline` stages of `tensor` devices each, in `data` replicas that share the batch, make up the devices
+    (`mapping/parallelism.py`). A `draft` model drafts `drafted` tokens a step, each accepted at the rate `acceptance`,
+    or so many that a step gives `accepted_length` tokens (`serving/speculative.py`). With `spill`, what main memory
+    cannot hold lies in the next tier that the engine reads (`mapping/spill.py`).
+
     Raises:
-        ConfigError: a batch or length below 1, or beyond what the model was made for; a wrong name or override.
+        ConfigError: a batch or length below 1, or beyond what the model was made for; a wrong name or override; devices
+            or a batch that do not divide so; a draft beside stages or replicas, or without an acceptance.
         CapacityError: weights and KV caches do not fit.
     """
     for name, value in (("batch", batch), ("input", input), ("output", output)):
@@ -138,14 +173,35 @@ def estimate(
                 path=name, found=value, expected="1 or more" if isinstance(value, int) else "a whole number"
             )
     system, model = loaded(hardware, model, devices, dtype, overrides)
-    if input + output > model.max_context:
-        expected = f"at most the {model.max_context} that {model.name} was made for"
-        raise ConfigError("input + output", found=f"{input} + {output} tokens", expected=expected)
+    helper = None if draft is None else in_dtype(draft if isinstance(draft, Model) else load_model(draft), dtype)
+    for each in [model, helper] if helper else [model]:
+        if input + output > each.max_context:
+            expected = f"at most the {each.max_context} that {each.name} was made for"
+            raise ConfigError("input + output", found=f"{input} + {output} tokens", expected=expected)
     runner = target(system, memory=memory)
-    placement = place(runner, model, batch, input + output)
-    run = generate(runner, model, batch, input, output)
-    typical = model_plan(runner, model, decode(batch, input + max(output - 2, 0) / 2))
-    asked = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
+    parallel = parallelism(runner.ways, tensor, pipeline, data)
+    speculation = speculate(helper, drafted, acceptance, accepted_length)
+    typical = input + max(output - 2, 0) / 2
+    asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
+    share: Replica | None = None
+    spilled = _spilled(runner, parallel, model, batch, input, output, speculation) if spill else None
+    if spilled:
+        placement = _in_both(spilled)
+        asked |= {"spill": True}
+    elif parallel.is_tensor:
+        placement = place(runner, model, batch, input + output, draft=helper)
+    else:
+        share = _replica(runner, parallel, model, batch, typical if output > 1 else None, input, speculation)
+        placement = place(runner, model, batch, input + output, replica=share)
+        asked |= {"parallelism": asdict(parallel)}
+    if speculation:
+        asked |= {"speculation": speculation.as_dict(), "draft": speculation.draft.model_dump()}
+    if spilled:
+        passes = spilling(spilled, model, batch, input)
+    else:
+        passes = _passes(runner, model, batch, input, share, speculation)
+    run, step = generated(passes, input, output), passes.step(typical)
+    room: dict[str, Any] = {"replica": share, "draft": helper}
     return Estimate(
         target=runner,
         model=model,
@@ -153,59 +209,76 @@ def estimate(
         input=input,
         output=output,
         ttft_s=run.ttft,
-        tbt_s=float(closed_form(typical).time),
+        tbt_s=float(closed_form(step).time) / passes.tokens,
         e2e_s=run.seconds,
         tokens_per_s=batch * output / run.seconds,
-        bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(typical)))},
-        energy=energy(system, run),
+        bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(step)))},
+        energy=energy(system, run, parallel.data),
         placement=placement,
-        max_batch=max_batch(runner, model, input + output),
-        max_context=max_context(runner, model, batch),
+        max_batch=max_batch(runner, model, input + output, **room),
+        max_context=max_context(runner, model, batch, **room),
         run=run,
-        decode=typical,
+        decode=step,
+        parallelism=parallel,
+        speculation=speculation,
+        spill=spilled,
         provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "estimate": asked}),
     )
 
 
-def loaded(
-    hardware: System | str | Path,
-    model: Model | str | Path,
-    devices: int | None,
-    dtype: str | None,
-    overrides: Sequence[str],
-) -> tuple[System, Model]:
-    """The machine with so many devices, and the model in a number format, each by name unless it is loaded already.
+def _passes(
+    runner: Target, model: Model, batch: int, input: int, share: Replica | None, speculation: Speculation | None
+) -> Passes:
+    if share:
+        return pipelined(share, model, batch // share.parallel.data, input)
+    if speculation:
+        return speculative(runner, model, speculation, batch, input)
+    return tensor_parallel(runner, model, batch, input)
 
-    Raises:
-        ConfigError: an override of a machine or a model that is loaded already, where it comes too late.
-    """
-    of_model = [o.removeprefix("model.") for o in overrides if o.startswith("model.")]
-    of_hardware = [o.removeprefix("hardware.") for o in overrides if not o.startswith("model.")]
-    for what, late in ((hardware, of_hardware), (model, of_model)):
-        if late and isinstance(what, System | Model):
-            raise ConfigError(
-                "the override comes too late", found=late[0], expected="a name, or it when that was loaded"
-            )
-    system = hardware if isinstance(hardware, System) else load_system(hardware, of_hardware)
-    if not isinstance(model, Model):
-        try:
-            model = load_model(model, of_model)
-        except ConfigError as error:
-            if str(error.file) == "--set" and not isinstance(error.path, str):
-                error.path = ("model", *(error.path or ()))
-            raise
-    if devices is not None:
-        device, _ = system.device()
-        there = system.count(device)
-        if devices > there:
-            expected = f"at most {there}; a larger machine is --set devices.{device}.count={devices}"
-            raise ConfigError(f"{system.name} has {there} {device}", path="devices", found=devices, expected=expected)
-        system = system.with_devices(devices)
-    if dtype is not None:
-        if dtype not in BYTES_PER_ELEMENT:
-            close = nearest(dtype, BYTES_PER_ELEMENT)
-            raise ConfigError(path="dtype", found=f"'{dtype}'", expected=one_of(BYTES_PER_ELEMENT), nearest=close)
-        narrow = BYTES_PER_ELEMENT[dtype] < 2
-        changed = ("weights", "compute") if narrow else tuple(Dtypes.model_fields)
-        model = model.model_copy(update={"dtypes": model.dtypes.model_copy(update=dict.fromkeys(changed, dtype))})
-    return system, model
+
+def _spilled(
+    runner: Target,
+    parallel: Parallelism,
+    model: Model,
+    batch: int,
+    input: int,
+    output: int,
+    speculation: Speculation | None,
+) -> Spill:
+    """The memory plan of the prefill and of the longest decode step."""
+    if speculation or not parallel.is_tensor:
+        raise ConfigError(
+            path="spill", found="a draft, stages or replicas", expected="all devices tensor parallel alone"
+        )
+    program = [(operator_graph(model, prefill(batch, input)), 1.0)]
+    if output > 1:
+        program.append((operator_graph(model, decode(batch, input + output)), float(output - 1)))
+    return plan_spill(runner, program)
+
+
+def _in_both(spilled: Spill) -> Placement:
+    """What main memory and the tier that it spills to hold together."""
+    target = spilled.target
+    tiers = [target.memory, target.spill or target.memory]
+    weights, kv = (sum(spilled.stored(tier, kind) for tier in tiers) for kind in ("weight", "kv"))
+    capacity = sum(space(target, tier).capacity for tier in tiers) * target.ways
+    return Placement(f"{target.device}.{target.memory}", capacity, weights, kv)
+
+
+def _replica(
+    runner: Target,
+    parallel: Parallelism,
+    model: Model,
+    batch: int,
+    context: float | None,
+    input: int,
+    speculation: Speculation | None,
+) -> Replica:
+    """A replica whose layers are divided by the times of a decode step, or of the prefill where it is all (None)."""
+    if speculation:
+        expected = "no draft: speculation is modelled with all devices tensor parallel"
+        raise ConfigError("pipeline x data", found=f"{parallel.pipeline} x {parallel.data}", expected=expected)
+    if batch % parallel.data:
+        raise ConfigError(path="batch", found=batch, expected=f"a multiple of the {parallel.data} replicas")
+    each = batch // parallel.data
+    return replica(runner, parallel, model, prefill(each, input) if context is None else decode(each, context))

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
-from simulator.mapping.lowering import Target, model_plan
-from simulator.workload import Model, decode, prefill
+from simulator.mapping.lowering import model_plan
+from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan
+from simulator.mapping.spill import Spill
+from simulator.mapping.target import Target
+from simulator.workload import Model, decode, operator_graph, prefill
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """What serves a static batch, as plans.
+
+    Attributes:
+        first: the prefill, which gives each prompt its first token.
+        step: one decode step over so many tokens of context; may be an array, then the plan's demands are.
+        tokens: what a step gives each sequence on average.
+    """
+
+    first: Plan
+    step: Callable[[Quantity], Plan]
+    tokens: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +38,9 @@ class Generation:
 
     Attributes:
         prefill: computes the prompts, and gives each its first token.
-        steps: the `output - 1` decode steps, step i = 0, 1, ... over `input + i` tokens of context: one plan whose
-            demands are arrays with one element a step; None where one token is all.
+        steps: the decode steps, step i = 0, 1, ... over `input + i` tokens of context (of those that give more than
+            one token, so many more each): one plan whose demands are arrays with one element a step; None where one
+            token is all.
         ttft: seconds of the prefill.
         step_times: seconds of each step.
     """
@@ -52,12 +72,44 @@ class Generation:
 
 def generate(target: Target, model: Model, batch: int, input: int, output: int) -> Generation:
     """Lower and time a batch of `batch` prompts of `input` tokens, with `output` tokens for each, in closed form."""
-    first = model_plan(target, model, prefill(batch, input))
+    return generated(tensor_parallel(target, model, batch, input), input, output)
+
+
+def tensor_parallel(target: Target, model: Model, batch: int, input: int) -> Passes:
+    """All devices of a target share each pass."""
+    return Passes(
+        model_plan(target, model, prefill(batch, input)),
+        lambda context: model_plan(target, model, decode(batch, context)),
+    )
+
+
+def spilling(found: Spill, model: Model, batch: int, input: int) -> Passes:
+    """All devices share each pass, and read from a second tier what main memory cannot hold (`mapping/spill.py`)."""
+    first, later = operator_graph(model, prefill(batch, input)), len(found.uses) - 1
+    return Passes(
+        found.lowered(0, first, model.name),
+        lambda context: found.lowered(later, operator_graph(model, decode(batch, context)), model.name),
+    )
+
+
+def pipelined(replica: Replica, model: Model, batch: int, input: int) -> Passes:
+    """The batch of one replica in microbatches that pass through its stages (`mapping/pipeline_parallel.py`)."""
+    microbatches = replica.microbatches(batch)
+    each = batch // microbatches
+    return Passes(
+        forward_plan(replica, model, prefill(each, input), microbatches),
+        lambda context: decode_plan(replica, model, decode(each, context), microbatches),
+    )
+
+
+def generated(passes: Passes, input: int, output: int) -> Generation:
+    """Time the prefill, and the `ceil((output - 1) / tokens)` steps each over its own context, in closed form."""
     steps, times = None, np.empty(0)
     if output > 1:
-        steps = model_plan(target, model, decode(batch, input + np.arange(output - 1, dtype=np.float64)))
-        times = np.array(np.broadcast_to(closed_form(steps).time, output - 1))
-    return Generation(first, steps, float(closed_form(first).time), times)
+        count = ceil((output - 1) / passes.tokens)
+        steps = passes.step(input + passes.tokens * np.arange(count, dtype=np.float64))
+        times = np.array(np.broadcast_to(closed_form(steps).time, count))
+    return Generation(passes.first, steps, float(closed_form(passes.first).time), times)
 
 
 def summed(quantity: Quantity, steps: int) -> float:

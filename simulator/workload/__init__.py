@@ -18,6 +18,7 @@ from simulator.workload.parameters import (
 )
 from simulator.workload.routing import Routing
 from simulator.workload.trace import GENERATORS, Trace, load_trace
+from simulator.workload.training import training_graph
 
 __all__ = [
     "GENERATORS",
@@ -41,5 +42,6 @@ __all__ = [
     "operator_graph",
     "parameters",
     "prefill",
+    "training_graph",
     "weight_bytes",
 ]

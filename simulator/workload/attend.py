@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from simulator.core.resource import Quantity
 from simulator.workload.batch import Batch, PhaseName
-from simulator.workload.operators import FLOPS_PER_ELEMENT, Split
+from simulator.workload.operators import FLOPS_PER_ELEMENT, Operand, Split
 from simulator.workload.tape import Tape, Tensor
 
 
@@ -47,13 +47,26 @@ def rope(tape: Tape, name: str, x: Tensor, turned: Quantity, split: Split = "hea
     return tape.record(f"attention.{name}", "rope", x, flops=flops, output=x.bytes, split=split, ways=ways)
 
 
-def cache(tape: Tape, *inputs: Tensor, elements: Quantity, ways: int, split: Split = "heads") -> Tensor:
-    """Writes what new tokens add to the KV cache. Its edges carry no bytes: who reads the cache counts `kv_read`."""
+def cache(
+    tape: Tape, keys: Tensor, values: Tensor, *, elements: Quantity, ways: int, split: Split = "heads"
+) -> tuple[Tensor, Tensor]:
+    """Writes what new tokens add to the KV cache, and gives what attention reads keys and values from.
+
+    That is the cache; its edges carry no bytes: who reads it counts `kv_read`. Without one, they are handed on as made.
+    """
+    if not tape.cached:
+        return keys, values
     written = elements * tape.kv_bytes
-    return tape.record(
-        "attention.cache", "cache", *inputs, flops=0.0, output=0.0, operands={"kv_write": written}, split=split,
+    kv = tape.record(
+        "attention.cache", "cache", keys, values, flops=0.0, output=0.0, operands={"kv_write": written}, split=split,
         ways=ways,
     )  # fmt: skip
+    return kv, kv
+
+
+def read(tape: Tape, size: Quantity) -> dict[Operand, Quantity]:
+    """Bytes read of the KV cache, where there is one."""
+    return {"kv_read": size} if tape.cached else {}
 
 
 def attend(
@@ -77,9 +90,10 @@ def attend(
     """
     heads = tape.model.attention.heads
     weights = heads * phase.pairs
+    copies = ways if tape.cached else None
     scores = tape.record(
         f"attention.scores.{phase.name}", "attention", *queries, *keys, flops=2 * k_dim * weights,
-        output=weights * tape.bytes, operands={"kv_read": k_read}, split="heads", ways=ways, phase=phase.name,
+        output=weights * tape.bytes, operands=read(tape, k_read), split="heads", ways=copies, phase=phase.name,
     )  # fmt: skip
     biased = tape.model.positions.kind in ("alibi", "relative")
     shown = tape.record(
@@ -89,6 +103,6 @@ def attend(
     )  # fmt: skip
     return tape.record(
         f"attention.values.{phase.name}", "attention", shown, *values, flops=2 * v_dim * weights,
-        output=phase.tokens * heads * v_dim * tape.bytes, operands={"kv_read": v_read}, split="heads", ways=ways,
+        output=phase.tokens * heads * v_dim * tape.bytes, operands=read(tape, v_read), split="heads", ways=copies,
         phase=phase.name,
     )  # fmt: skip

@@ -49,13 +49,15 @@ def _per_head(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase]) -> lis
         turned = tokens * (model.positions.rotary_dim or dim)
         q = rope(tape, "q_rope", q, turned * a.heads)
         k = rope(tape, "k_rope", k, turned * groups, ways=groups)
-    kv = cache(tape, k, v, elements=2 * tokens * kv_width, ways=groups)
+    keys, values = cache(tape, k, v, elements=2 * tokens * kv_width, ways=groups)
 
     seen = []
     for phase in each:
         query = replace(q, bytes=phase.tokens * q_width * tape.bytes)
-        read = phase.keys * kv_width * tape.kv_bytes
+        size = phase.keys * kv_width * tape.kv_bytes
         seen.append(
-            attend(tape, phase, (query,), (kv,), (kv,), k_dim=dim, v_dim=dim, k_read=read, v_read=read, ways=groups)
+            attend(
+                tape, phase, (query,), (keys,), (values,), k_dim=dim, v_dim=dim, k_read=size, v_read=size, ways=groups
+            )
         )
     return seen

@@ -22,6 +22,8 @@ class Sequences:
     All that a group demands is linear in `past` where no window cuts it, so that sequences of different
     contexts may be one group of their mean.
 
+    `scored`: the new tokens were drafted, and all of them get logits, to be accepted or not; else the last one alone.
+
     Raises:
         ConfigError: a count or a number of new tokens that is not positive, a negative past.
     """
@@ -29,6 +31,7 @@ class Sequences:
     count: Quantity
     new: Quantity
     past: Quantity = 0.0
+    scored: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("count", 1), ("new", 1), ("past", 0)):
@@ -40,13 +43,18 @@ class Sequences:
 
     @property
     def phase(self) -> PhaseName:
-        """Decode computes one token a sequence; all else is prefill."""
-        return "decode" if np.ndim(self.new) == 0 and self.new == 1 else "prefill"
+        """Decode computes one token a sequence, or those that were drafted for it; all else is prefill."""
+        return "decode" if self.scored or (np.ndim(self.new) == 0 and self.new == 1) else "prefill"
 
     @property
     def tokens(self) -> Quantity:
         """Tokens that pass through the layers."""
         return self.count * self.new
+
+    @property
+    def logits(self) -> Quantity:
+        """Tokens that pass through the head."""
+        return self.tokens if self.scored else self.count
 
     def pairs(self, window: int | None = None) -> Quantity:
         """Pairs of a new token and a key that it sees: what a score is computed for.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simulator.core.resource import Quantity
 from simulator.workload.batch import Batch
-from simulator.workload.layers import decoder_layer, embedding, head
+from simulator.workload.layers import decoder_layer, embedding, head, loss
 from simulator.workload.model import Layer, Model
 from simulator.workload.operators import Operand, Operator
 from simulator.workload.routing import Routing
@@ -32,6 +32,8 @@ class Block:
         graph: DAG of operator names; nodes have `operator` (an `Operator`), edges `bytes` (what is handed over).
         entries: the operators that read the block's input, and the bytes of it that each reads.
         exit: the operator whose output is the block's.
+        inputs: where the block's input is several tensors, which of them an operator of `entries` reads.
+        tokens: rows of its input: what a pipeline may cut into tiles.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Block:
     graph: nx.DiGraph[str]
     entries: Mapping[str, Quantity]
     exit: str
+    tokens: Quantity = 1.0
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def operators(self) -> list[Operator]:
@@ -56,9 +60,9 @@ class Totals:
 
 @dataclass(frozen=True, eq=False)
 class OperatorGraph:
-    """One forward pass of a model: its blocks, first to last."""
+    """One forward pass of a model: its blocks, first to last. What comes of no model, such as an FFT, has None."""
 
-    model: Model
+    model: Model | None
     blocks: tuple[Block, ...]
 
     def operators(self) -> Iterator[tuple[Operator, int]]:
@@ -97,14 +101,16 @@ class OperatorGraph:
         return whole
 
 
-def operator_graph(model: Model, batch: Batch, routing: Routing | None = None) -> OperatorGraph:
-    """The operators of one forward pass of `model` over `batch`.
+def operator_graph(
+    model: Model, batch: Batch, routing: Routing | None = None, *, training: bool = False
+) -> OperatorGraph:
+    """The operators of one forward pass of `model` over `batch`; in training, without a KV cache and with the loss.
 
     `routing` gives the distinct experts that a number of tokens touches (uniform routing if None). Each block is built
     once, whatever the number of layers. All FLOPs and bytes broadcast over the batch's arrays.
     """
     tokens: Quantity = sum((group.tokens for group in batch), start=0.0)
-    last: Quantity = sum((group.count for group in batch), start=0.0)
+    last: Quantity = sum((group.logits for group in batch), start=0.0)
 
     def layers(kinds: Sequence[Layer]) -> Callable[[Tape, Tensor], Tensor]:
         def run(tape: Tape, x: Tensor) -> Tensor:
@@ -115,18 +121,36 @@ def operator_graph(model: Model, batch: Batch, routing: Routing | None = None) -
 
         return run
 
+    def block(name: str, repeat: int, run: Callable[[Tape, Tensor], Tensor], density: float = 1.0) -> Block:
+        return _block(Tape(model, density=density, cached=not training), name, repeat, tokens, run)
+
     decoder = [
-        _block(model, "+".join(kind.kind for kind in kinds), repeat, tokens, layers(kinds))
+        block("+".join(kind.kind for kind in kinds), repeat, layers(kinds), model.weight_density)
         for kinds, repeat in folded(model.decoder)
     ]
     return OperatorGraph(
         model,
         (
-            _block(model, "embedding", 1, tokens, lambda tape, _: embedding(tape, tokens)),
+            block("embedding", 1, lambda tape, _: embedding(tape, tokens)),
             *decoder,
-            _block(model, "head", 1, tokens, lambda tape, x: head(tape, x, tokens, last)),
+            block("head", 1, lambda tape, x: loss(tape, x, tokens) if training else head(tape, x, tokens, last)),
         ),
     )
+
+
+def unrolled(block: Block, times: int) -> Block:
+    """So many repeats of a block as one block, which occurs as many times less; operators as `<i>.<operator>`."""
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for i in range(times):
+        graph.add_nodes_from((f"{i}.{name}", data) for name, data in block.graph.nodes(data=True))
+        graph.add_edges_from((f"{i}.{a}", f"{i}.{b}", data) for a, b, data in block.graph.edges(data=True))
+        for name, amount in block.entries.items() if i else ():
+            graph.add_edge(f"{i - 1}.{block.exit}", f"{i}.{name}", bytes=amount)
+    entries = {f"0.{name}": amount for name, amount in block.entries.items()}
+    name, exit = f"{times} x {block.name}", f"{times - 1}.{block.exit}"
+    return Block(name, block.repeat // times, graph, entries, exit, block.tokens)
 
 
 def folded(layers: Sequence[Layer]) -> list[tuple[tuple[Layer, ...], int]]:
@@ -155,8 +179,7 @@ def _repeats(layers: Sequence[Layer], period: int) -> int:
     return count
 
 
-def _block(model: Model, name: str, repeat: int, tokens: Quantity, run: Callable[[Tape, Tensor], Tensor]) -> Block:
-    tape = Tape(model)
-    out = run(tape, Tensor(None, tokens * model.hidden * tape.bytes))
+def _block(tape: Tape, name: str, repeat: int, tokens: Quantity, run: Callable[[Tape, Tensor], Tensor]) -> Block:
+    out = run(tape, Tensor(None, tokens * tape.model.hidden * tape.bytes))
     assert out.producer
-    return Block(name, repeat, tape.graph, tape.entries, out.producer)
+    return Block(name, repeat, tape.graph, tape.entries, out.producer, tokens)

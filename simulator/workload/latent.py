@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.core.resource import Quantity
-from simulator.workload.attend import Phase, attend, cache, rope
+from simulator.workload.attend import Phase, attend, cache, read, rope
 from simulator.workload.model import LatentAttention
-from simulator.workload.operators import Operand, Split
+from simulator.workload.operators import Split
 from simulator.workload.tape import Tape, Tensor
 
 
@@ -43,34 +43,37 @@ def latent_attention(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase],
     k_rope = rope(tape, "k_rope", k_rope, tokens * turned, split="none")
     q_rope = replace(q, bytes=tokens * heads * turned * tape.bytes)
     q_rope = rope(tape, "q_rope", q_rope, tokens * heads * turned)
-    kv = cache(tape, latent, k_rope, elements=tokens * (rank + turned), ways=1, split="none")
+    latent, k_rope = cache(tape, latent, k_rope, elements=tokens * (rank + turned), ways=1, split="none")
 
     seen = []
     for phase in each:
         content = replace(q, bytes=phase.tokens * heads * mla.qk_nope_head_dim * tape.bytes)
         position = replace(q_rope, bytes=phase.tokens * heads * turned * tape.bytes)
         form = _absorbed if phase.name == "decode" else _expanded
-        seen.append(form(tape, phase, content, position, kv, mla))
+        seen.append(form(tape, phase, content, position, latent, k_rope, mla))
     return seen
 
 
-def _expanded(tape: Tape, phase: Phase, content: Tensor, position: Tensor, kv: Tensor, mla: LatentAttention) -> Tensor:
+def _expanded(
+    tape: Tape, phase: Phase, content: Tensor, position: Tensor, latent: Tensor, k_rope: Tensor, mla: LatentAttention
+) -> Tensor:
     heads, nope, v_dim = tape.model.attention.heads, mla.qk_nope_head_dim, mla.v_head_dim
     per_key = phase.keys * tape.kv_bytes
-    latents: dict[Operand, Quantity] = {"kv_read": per_key * mla.kv_lora_rank}
     made = tape.linear(
-        f"attention.kv_b_proj.{phase.name}", kv, rows=phase.keys, n_in=mla.kv_lora_rank, n_out=heads * (nope + v_dim),
-        operands=latents, ways=1, phase=phase.name,
+        f"attention.kv_b_proj.{phase.name}", latent, rows=phase.keys, n_in=mla.kv_lora_rank,
+        n_out=heads * (nope + v_dim), operands=read(tape, per_key * mla.kv_lora_rank), ways=1, phase=phase.name,
     )  # fmt: skip
     keys = replace(made, bytes=phase.keys * heads * nope * tape.bytes)
     values = replace(made, bytes=phase.keys * heads * v_dim * tape.bytes)
     return attend(
-        tape, phase, (content, position), (keys, kv), (values,), k_dim=nope + mla.qk_rope_head_dim, v_dim=v_dim,
+        tape, phase, (content, position), (keys, k_rope), (values,), k_dim=nope + mla.qk_rope_head_dim, v_dim=v_dim,
         k_read=per_key * mla.qk_rope_head_dim, v_read=0.0, ways=1,
     )  # fmt: skip
 
 
-def _absorbed(tape: Tape, phase: Phase, content: Tensor, position: Tensor, kv: Tensor, mla: LatentAttention) -> Tensor:
+def _absorbed(
+    tape: Tape, phase: Phase, content: Tensor, position: Tensor, latent: Tensor, k_rope: Tensor, mla: LatentAttention
+) -> Tensor:
     """The latent is read once for scores and values together, as kernels for MLA do."""
     heads, rank = tape.model.attention.heads, mla.kv_lora_rank
     k_dim = rank + mla.qk_rope_head_dim
@@ -83,7 +86,7 @@ def _absorbed(tape: Tape, phase: Phase, content: Tensor, position: Tensor, kv: T
 
     query = per_head("q_absorb", content, mla.qk_nope_head_dim, rank)
     found = attend(
-        tape, phase, (query, position), (kv,), (kv,), k_dim=k_dim, v_dim=rank,
+        tape, phase, (query, position), (latent, k_rope), (latent,), k_dim=k_dim, v_dim=rank,
         k_read=phase.keys * k_dim * tape.kv_bytes, v_read=0.0, ways=1,
     )  # fmt: skip
     return per_head("v_absorb", found, rank, mla.v_head_dim)

@@ -67,6 +67,15 @@ def decoder_layer(
     return tape.elementwise(f"{branch}.residual", "add", "add", b, x)
 
 
+def loss(tape: Tape, x: Tensor, tokens: Quantity) -> Tensor:
+    """The head over all tokens, and the softmax of the cross entropy with the next token.
+
+    The probability of each token of the vocabulary is its output, which its gradient is made of. The tokens to compare
+    with and the loss itself, a number a token each, are not counted.
+    """
+    return tape.elementwise("loss", "softmax", "softmax", head(tape, x, tokens, tokens), split="elements")
+
+
 def head(tape: Tape, x: Tensor, tokens: Quantity, last: Quantity) -> Tensor:
     """The final norm, and logits for the `last` tokens alone: one a sequence, as serving needs no others."""
     model = tape.model

@@ -197,7 +197,10 @@ class Layer(NamedTuple):
 
 
 class Model(Part):
-    """A decoder-only transformer. `parallel` layers feed attention and FFN from the same input (Falcon, Phi)."""
+    """A decoder-only transformer. `parallel` layers feed attention and FFN from the same input (Falcon, Phi).
+
+    `weight_density` is the part of the elements of the decoder layers' matrices that is not zero, of a sparse model.
+    """
 
     name: str
     family: str
@@ -213,6 +216,7 @@ class Model(Part):
     parallel: Flag = False
     tied_embeddings: Flag = False
     lm_head_bias: Flag = False
+    weight_density: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
     dtypes: Dtypes = Dtypes()
     published: Published | None = None
     source: str = ""

@@ -11,9 +11,14 @@ from simulator.workload.batch import PhaseName
 
 Kind: TypeAlias = Literal[
     "gemm", "attention", "softmax", "norm", "rope", "cache", "activation", "multiply", "add", "embedding", "route",
-    "gather", "combine",
+    "gather", "combine", "transpose", "optimizer",
 ]  # fmt: skip
-Operand: TypeAlias = Literal["weight", "expert", "kv_read", "kv_write", "input", "output"]
+Operand: TypeAlias = Literal[
+    "weight", "expert", "kv_read", "kv_write", "saved_read", "saved_write", "state_read", "state_write",
+    "input", "output",
+]  # fmt: skip
+WRITES: frozenset[Operand] = frozenset({"kv_write", "saved_write", "state_write"})
+"""What an operator writes to main memory whatever it is fused with; `output` only where another kernel reads it."""
 Split: TypeAlias = Literal["columns", "rows", "heads", "elements", "vocab", "none"]
 
 FLOPS_PER_ELEMENT: dict[str, float] = {
@@ -47,8 +52,10 @@ class Operator:
         kind: what it is.
         flops: FLOPs, a multiply-add being 2.
         bytes: by operand class. `weight`: dense weights, read once a pass. `expert`: weights of the distinct experts
-            touched. `kv_read`, `kv_write`: the KV cache. `input`: activations that other operators made (the sum over
-            the edges that come in). `output`: the tensor that it hands on, once, however many read it.
+            touched. `kv_read`, `kv_write`: the KV cache. `saved_read`, `saved_write`: activations that the forward
+            pass keeps for the backward one. `state_read`, `state_write`: gradients and optimizer states. `input`:
+            activations that other operators made (the sum over the edges that come in). `output`: the tensor that it
+            hands on, once, however many read it.
         dtype: the number format that it computes in.
         split: how tensor parallelism may divide it. `columns`: each device has some output features. `rows`: each has
             some input features, and a partial sum of the whole output. `heads`, `elements`: its share of them.

@@ -43,19 +43,21 @@ class Parameters:
 
 
 def parameters(model: Model) -> Parameters:
-    """Parameters by class, from the model's shape alone."""
-    hidden, norm, moe = model.hidden, model.norm, model.moe
+    """Parameters by class, from the model's shape alone; of a sparse model, those that are not zero."""
+    hidden, norm, moe, density = model.hidden, model.norm, model.moe, model.weight_density
     moe_layers = sum(layer.moe for layer in model.decoder)
     norm_width = 1 + norm.bias
     experts = router = shared = 0
     if moe:
-        experts = moe_layers * moe.experts * _ffn(moe.expert, hidden)
-        router = moe_layers * (moe.experts * hidden + moe.router_bias * moe.experts)
-        shared = moe_layers * ((_ffn(moe.shared, hidden) if moe.shared else 0) + moe.shared_gate * hidden)
-    dense = (model.layers - moe_layers) * _ffn(model.ffn, hidden) if model.ffn else 0
+        experts = moe_layers * moe.experts * _ffn(moe.expert, hidden, density)
+        router = moe_layers * (round(density * moe.experts * hidden) + moe.router_bias * moe.experts)
+        shared = moe_layers * (
+            (_ffn(moe.shared, hidden, density) if moe.shared else 0) + round(density * moe.shared_gate * hidden)
+        )
+    dense = (model.layers - moe_layers) * _ffn(model.ffn, hidden, density) if model.ffn else 0
     counts = {
         "embedding": (model.vocab + model.positions.rows) * hidden,
-        "attention": model.layers * _attention(model.attention, hidden),
+        "attention": model.layers * _attention(model.attention, hidden, density),
         "ffn": dense + shared,
         "experts": experts,
         "router": router,
@@ -97,17 +99,17 @@ def kv_bytes(model: Model, context: Quantity) -> Quantity:
     return kept * kv_bytes_per_layer(model)
 
 
-def _attention(a: Attention, hidden: int) -> int:
+def _attention(a: Attention, hidden: int, density: float) -> int:
     """One layer's projections."""
     q_width, v_width = a.heads * a.head_dim, a.heads * a.v_head_dim
-    output = v_width * hidden + a.output_bias * hidden
+    output, output_bias = v_width * hidden, a.output_bias * hidden
     if a.mla:
         q = a.mla.q_lora_rank * (hidden + q_width) if a.mla.q_lora_rank else hidden * q_width
         down = hidden * (a.mla.kv_lora_rank + a.mla.qk_rope_head_dim)
         up = a.mla.kv_lora_rank * a.heads * (a.mla.qk_nope_head_dim + a.v_head_dim)
-        return q + down + up + output
+        return round(density * (q + down + up + output)) + output_bias
     qkv_width = q_width + 2 * a.kv_heads * a.head_dim
-    return hidden * qkv_width + a.qkv_bias * qkv_width + output
+    return round(density * (hidden * qkv_width + output)) + a.qkv_bias * qkv_width + output_bias
 
 
 def _inner_norms(a: Attention) -> int:
@@ -116,7 +118,7 @@ def _inner_norms(a: Attention) -> int:
     return latents + 2 * a.qk_norm * a.head_dim
 
 
-def _ffn(ffn: Ffn, hidden: int) -> int:
+def _ffn(ffn: Ffn, hidden: int, density: float) -> int:
     """One FFN: up and gate have biases of the inner width, down one of the outer."""
     wide = ffn.matrices - 1
-    return ffn.matrices * hidden * ffn.intermediate + ffn.bias * (wide * ffn.intermediate + hidden)
+    return round(density * ffn.matrices * hidden * ffn.intermediate) + ffn.bias * (wide * ffn.intermediate + hidden)

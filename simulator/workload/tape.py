@@ -31,12 +31,14 @@ class Tape:
     Attributes:
         graph: operator names, in the order of the pass, with `operator`; edges with `bytes`.
         entries: bytes of the block's input that each operator reads which starts from it.
+        density: of the elements of a matrix, those that are not zero.
+        cached: keys and values go through the KV cache; not so in training.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, density: float = 1.0, cached: bool = True) -> None:
         import networkx as nx
 
-        self.model = model
+        self.model, self.density, self.cached = model, density, cached
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.entries: dict[str, Quantity] = {}
         self.prefix = ""
@@ -73,7 +75,7 @@ class Tape:
         self.graph.add_node(name, operator=operator)
         for tensor in inputs:
             if tensor.producer is None:
-                self.entries[name] = tensor.bytes
+                self.entries[name] = self.entries.get(name, 0.0) + tensor.bytes
             else:
                 there = self.graph.get_edge_data(tensor.producer, name, {"bytes": 0.0})["bytes"]
                 self.graph.add_edge(tensor.producer, name, bytes=there + tensor.bytes)
@@ -97,13 +99,15 @@ class Tape:
         """`rows` vectors times a matrix of `n_in` x `n_out`: 2 rows n_in n_out FLOPs, and one for each bias added.
 
         So many `matrices` are read where there is more than one (per head, per expert), as bytes of class `operand`.
+        Of a sparse matrix, the elements that are not zero count, in FLOPs and in bytes; where they are takes no bytes.
         """
-        parameters = matrices * (n_in * n_out + bias * n_out)
+        size = n_in * n_out * self.density
+        parameters = matrices * (size + bias * n_out)
         return self.record(
             name,
             "gemm",
             *inputs,
-            flops=rows * (2 * n_in * n_out + bias * n_out * FLOPS_PER_ELEMENT["bias"]),
+            flops=rows * (2 * size + bias * n_out * FLOPS_PER_ELEMENT["bias"]),
             output=rows * n_out * self.bytes,
             operands={operand: parameters * self.weight_bytes, **(operands or {})},
             dtype=self.model.dtypes.products,

@@ -59,3 +59,16 @@ def test_an_explanation_is_added(run, hardware: str, monkeypatch: pytest.MonkeyP
             assert line["name"] in shown
             assert line["equation"] in shown
     assert f"the head of {simulator.load_system(hardware).config.file.parent.name}/{hardware}.yaml" in shown
+
+
+def test_stages_replicas_and_drafts_are_options(run) -> None:
+    arguments = ("estimate", "--hardware", "dgx-a100", "--model", "llama-3-70b", "--batch", 8)
+    told = run(*arguments, "--pipeline", 2, "--data", 2)
+    assert "tensor 2 x pipeline 2 x data 2" in told.out
+    document = run(*arguments, "--pipeline", 2, "--data", 2, "--json").json
+    assert document == simulator.estimate("dgx-a100", "llama-3-70b", 8, pipeline=2, data=2).as_json()
+    drafts = ("--draft", "llama-3-8b", "--drafted", 3, "--acceptance", 0.7)
+    assert "3 drafted by llama-3-8b, 2.53 a step" in run(*arguments, *drafts).out
+    assert run(*arguments, *drafts, "--json").json["speculation"]["acceptance"] == 0.7
+    refused = run(*arguments, "--pipeline", 3)
+    assert (refused.code, "the number of devices, 8" in refused.err) == (2, True)

@@ -13,7 +13,8 @@ from simulator import data
 from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.hardware import System, load_system
-from simulator.mapping.lowering import model_plan, target
+from simulator.mapping.lowering import model_plan
+from simulator.mapping.target import target
 from simulator.workload import decode, load_model
 
 SHIPPED = data.names("hwconfigs")

@@ -7,8 +7,9 @@ from simulator.core.events import events
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.collective import all_reduce
-from simulator.mapping.lowering import model_plan, peak, target
+from simulator.mapping.lowering import model_plan
 from simulator.mapping.placement import max_batch, max_context, nodes_needed, place
+from simulator.mapping.target import peak, target
 from simulator.mapping.transfer import transfer
 from simulator.workload import decode, load_model, operator_graph, prefill
 

@@ -50,6 +50,7 @@ def small() -> Build:
 MOE = {"experts": 8, "top_k": 2, "intermediate": 32, "matrices": 3, "activation": "silu"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "sparse": {"weight_density": 0.25},
     "multi-query": {"attention": {"kv_heads": 1}},
     "biased, two matrices": {
         "attention": {"qkv_bias": True, "output_bias": True},

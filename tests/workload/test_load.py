@@ -30,6 +30,9 @@ PEOPLE_TYPE = """
 """
 
 
+SHAPE_NOT_PUBLISHED = {"sparse-gpt-13b"}
+
+
 def test_the_names_that_people_type_are_shipped() -> None:
     assert set(PEOPLE_TYPE.split()) <= {file.stem for file in MODELS.glob("*.yaml")}
 
@@ -41,7 +44,8 @@ def test_a_shipped_model_is_named_after_its_file_and_has_sources(name: str) -> N
     config = load(name, "workloads/models")
     for key in ("layers", "hidden", "vocab", "attention", "moe" if model.moe else "ffn"):
         source = config.source(key)
-        assert source is not None and source.text and source.role == "input"
+        assert source is not None and source.text
+        assert source.role == ("assumption" if name in SHAPE_NOT_PUBLISHED else "input")
     if model.published:
         assert config.source("published", "parameters") is not None
 

@@ -12,8 +12,8 @@ from simulator.baselines.experiment import Progress
 from simulator.core import Activity, paced
 from simulator.errors import CapacityError, ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
-from simulator.mapping.lowering import target
 from simulator.mapping.placement import nodes_needed
+from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
 from simulator.registry import names, register
 from simulator.serving.coe import Service, serve

@@ -1,0 +1,143 @@
+"""What the kernels of a block ask of one device, whatever the machine: the arrays that a partition is chosen from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, reduce
+
+import numpy as np
+
+from simulator.core import Quantity
+from simulator.mapping.allocate import Numbers
+from simulator.mapping.cuts import cuts
+from simulator.mapping.tensor_parallel import shard
+from simulator.workload import Block, Operator
+from simulator.workload.operators import WRITES, Operand
+
+
+@dataclass(frozen=True, eq=False)
+class Demands:
+    """What kernels of one block ask of one device.
+
+    Rows are kernels, or the one kernel at many contexts; columns the block's operators.
+
+    Attributes:
+        block: the block.
+        operators: one device's share of each operator, in the order of the pass.
+        feeders: for each operator, the columns of those that feed it.
+        readers: (operators) how many read its output.
+        members: (kernels, operators) whether a kernel has it.
+        read, written: (rows) bytes over the boundary of each kernel.
+        kept: (1 or rows, operators) bytes of weights, keys and values that an operator reads.
+        made: (1 or rows, operators) bytes of its output.
+        arriving: (rows) bytes of activations that come from other kernels.
+        contexts: how many the block's quantities are arrays over.
+    """
+
+    block: Block
+    operators: tuple[Operator, ...]
+    feeders: tuple[tuple[int, ...], ...]
+    readers: Numbers
+    members: Numbers
+    read: Numbers
+    written: Numbers
+    kept: Numbers
+    made: Numbers
+    arriving: Numbers
+    contexts: int | None
+
+
+@lru_cache(maxsize=32)
+def all_demands(block: Block, ways: int) -> Demands:
+    """Those of every kernel that a block can be cut into; the block's quantities must be scalars."""
+    found = cuts(block)
+    return demands(block, found.groups(range(len(found.members))), ways)
+
+
+def demands(block: Block, groups: Sequence[Sequence[str]], ways: int) -> Demands:
+    """Those of given kernels; where the block's quantities are arrays, of one kernel."""
+    names = list(block.graph)
+    members = np.array([[name in group for name in names] for group in map(set, groups)], dtype=float)
+    shares = tuple(shard(operator, ways) for operator in block.operators)
+    kept = rows(sum((o.bytes[k] for k in o.bytes if _is_kept(k)), start=0.0) for o in shares)
+    stored = rows(sum((o.bytes[k] for k in o.bytes if k in WRITES), start=0.0) for o in shares)
+    made = rows(o.bytes["output"] for o in shares)
+    saved = rows(o.bytes.get("saved_write", 0.0) for o in shares)  # is the output itself, where it is kept
+    arriving = _arriving(block, members, shares)
+    column = {name: i for i, name in enumerate(names)}
+    return Demands(
+        block=block,
+        operators=shares,
+        feeders=tuple(tuple(column[f] for f in block.graph.predecessors(name)) for name in names),
+        readers=np.array([float(block.graph.out_degree(name)) for name in names]),
+        members=members,
+        read=(members * kept).sum(axis=1) + arriving,
+        written=(members * stored).sum(axis=1) + (_leaving(block, members) * np.maximum(made - saved, 0.0)).sum(axis=1),
+        kept=kept,
+        made=made,
+        arriving=arriving,
+        contexts=max((np.size(q) for q in _quantities(block) if np.ndim(q)), default=None),
+    )
+
+
+def _arriving(block: Block, members: Numbers, shares: Sequence[Operator]) -> Numbers:
+    """(rows) bytes of activations that each kernel reads of others, as `mapping/kernels.py` counts them."""
+    readers: dict[int | str | None, list[tuple[int, Quantity]]] = {}
+    column = {name: i for i, name in enumerate(block.graph)}
+    for i, (name, share, whole) in enumerate(zip(column, shares, block.operators, strict=True)):
+        part = share.bytes["input"] / whole.bytes["input"] if np.any(whole.bytes["input"]) else 1.0
+        for before in block.graph.predecessors(name):
+            readers.setdefault(column[before], []).append((i, block.graph.edges[before, name]["bytes"] * part))
+        if name in block.entries:
+            readers.setdefault(block.inputs.get(name), []).append((i, block.entries[name] * part))
+    arriving: Numbers = np.zeros(1)
+    for feeder, slices in readers.items():
+        sizes = [members[:, i] * size for i, size in slices]
+        made = shares[feeder].bytes["output"] if isinstance(feeder, int) else 0.0
+        most = np.maximum(made, reduce(np.maximum, sizes))
+        outside = 1 - members[:, feeder] if isinstance(feeder, int) else 1.0
+        arriving = arriving + outside * np.minimum(sum(sizes), most)
+    return arriving
+
+
+def _leaving(block: Block, members: Numbers) -> Numbers:
+    """(kernels, operators) whether a kernel has an operator whose output another kernel, or block, reads."""
+    column = {name: i for i, name in enumerate(block.graph)}
+    leaving = np.zeros(members.shape)
+    for name, i in column.items():
+        inside = [members[:, column[reader]] for reader in block.graph.successors(name)]
+        stays = np.min(inside, axis=0) if inside else np.ones(len(members))
+        leaving[:, i] = members[:, i] * (1.0 if name == block.exit else 1 - stays)
+    return leaving
+
+
+@lru_cache(maxsize=32)
+def largest(block: Block) -> Block:
+    """The block with each quantity at its largest: a program is compiled for the longest of all contexts."""
+    if all(np.ndim(q) == 0 for q in _quantities(block)):
+        return block
+    graph = block.graph.copy()
+    for name, data in graph.nodes(data=True):
+        o: Operator = data["operator"]
+        sizes: dict[Operand, Quantity] = {k: float(np.max(v)) for k, v in o.bytes.items()}
+        graph.nodes[name]["operator"] = replace(o, flops=float(np.max(o.flops)), bytes=sizes)
+    for a, b, data in graph.edges(data=True):
+        graph.edges[a, b]["bytes"] = float(np.max(data["bytes"]))
+    entries = {name: float(np.max(size)) for name, size in block.entries.items()}
+    return replace(block, graph=graph, entries=entries, tokens=float(np.max(block.tokens)))
+
+
+def rows(quantities: Iterable[Quantity]) -> Numbers:
+    """Scalars as one row, arrays as a row an element; a column a quantity."""
+    return np.atleast_2d(np.stack(np.broadcast_arrays(*map(np.asarray, quantities)), axis=-1)).astype(float)
+
+
+def _is_kept(operand: Operand) -> bool:
+    return operand not in WRITES and operand not in ("input", "output")
+
+
+def _quantities(block: Block) -> Iterator[Quantity]:
+    for operator in block.operators:
+        yield operator.flops
+        yield from operator.bytes.values()

@@ -1,0 +1,150 @@
+"""How kernels lie on the grid of a dataflow engine: stages on compute units (PCUs), buffers on memory units (PMUs).
+
+The operators of a kernel are the stages of a pipeline. Rows stream through it in tiles; between two stages lies a
+buffer with room for two tiles, one that is written while the other is read (SN40L, arXiv 2405.07518 section III). With
+one tile, weights and keys pass through once, as they arrive; with more, they stay on the chip, to be read by each tile.
+
+All functions work on many kernels at once: arrays have a row a kernel (or one row for all), and a column an operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.mapping.allocate import Numbers, allocate
+from simulator.mapping.demands import Demands
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid of an engine, as kernels may use it.
+
+    Attributes:
+        pcus, pmus: how many a kernel may fill.
+        engine_pcus: how many the engine has, all together at its peak rate.
+        pmu_bytes, pmu_bandwidth: of one PMU, B and B/s.
+        tile_rows: rows of a tile.
+        stage_latency: seconds that a tile takes through a stage at least.
+    """
+
+    pcus: float
+    pmus: float
+    engine_pcus: float
+    pmu_bytes: float
+    pmu_bandwidth: float
+    tile_rows: int
+    stage_latency: float
+
+    def tilings(self, rows: float) -> list[int]:
+        """Numbers of tiles worth a try: all rows as one; tiles of `tile_rows`, and smaller ones down to one row."""
+        tiles = [1, int(np.ceil(rows / self.tile_rows))]
+        while tiles[-1] < rows:
+            tiles.append(min(4 * tiles[-1], int(np.ceil(rows))))
+        return sorted(set(tiles))
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How kernels lie on the grid.
+
+    Attributes:
+        tiles: how many tiles pass through the pipeline.
+        passes: (kernels) how often weights are read anew, for a lone operator that does not fit on the chip.
+        pcus: (kernels, operators) of each stage; 0 for one that only moves data, which address generators do.
+        pmus: (kernels, 2 operators + 1) of each buffer: outputs, then weights and keys, then what arrives.
+        fits: (kernels) whether the grid holds them.
+    """
+
+    tiles: int
+    passes: Numbers
+    pcus: Numbers
+    pmus: Numbers
+    fits: NDArray[np.bool_]
+
+    def row(self, kernel: int) -> Layout:
+        """The layout of one kernel."""
+        cut = slice(kernel, kernel + 1)
+        return Layout(self.tiles, self.passes[cut], self.pcus[cut], self.pmus[cut], self.fits[cut])
+
+
+def lay(asked: Demands, work: Numbers, grid: Grid, tiles: int, pace: Numbers) -> Layout:
+    """Stages on PCUs so that the slowest is as fast as can be; buffers on PMUs by capacity, then by bandwidth.
+
+    `work` is (kernels, operators), in PCU-seconds. A stage gets at most as many PCUs as leave a tile `stage_latency`.
+    A buffer gets the PMUs that hold two tiles of it (of weights: all, or with one tile a PMU to stream through), and
+    more where its bandwidth would bind beyond `pace`, the seconds that the kernel takes for all else.
+    """
+    least = np.where(work > 0, 1.0, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        useful = np.ceil(work / (tiles * grid.stage_latency)) if grid.stage_latency else np.full(work.shape, np.inf)
+    pcus = allocate(work, grid.pcus, least, np.where(work > 0, np.maximum(useful, 1.0), 0.0))
+
+    room = np.ceil(_room(asked, tiles) / grid.pmu_bytes)
+    spare = np.maximum(grid.pmus - (room > 0).sum(axis=1), 1.0)  # what rounding up may take
+    passes = np.where(room.sum(axis=1) <= grid.pmus, 1.0, np.ceil(room.sum(axis=1) / spare))
+    alone = (asked.members.sum(axis=1) == 1) & (tiles == 1)
+    room = np.where((alone & (passes > 1))[:, None], np.minimum(room, np.maximum(room // passes[:, None], 1.0)), room)
+    pace = np.maximum(pace, tiles * stages(work, tiles, pcus).max(axis=1))
+    busy = moved(asked, tiles) / grid.pmu_bandwidth
+    with np.errstate(divide="ignore", invalid="ignore"):
+        enough = np.where(busy > 0, np.ceil(busy / pace[:, None]), 0.0)
+    pmus = allocate(busy, grid.pmus, room, np.maximum(room, enough))
+    fits = (least.sum(axis=1) <= grid.pcus) & ((room.sum(axis=1) <= grid.pmus) | alone)
+    return Layout(tiles, np.where(alone, passes, 1.0), pcus, pmus, fits)
+
+
+def stages(work: Numbers, tiles: int, pcus: Numbers) -> Numbers:
+    """Seconds that each stage works on a tile, `work / (tiles pcus)`; 0 where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(work > 0, work / (tiles * pcus), 0.0)
+
+
+def pipeline(asked: Demands, each: Numbers, tiles: int) -> Numbers:
+    """Seconds that all tiles take to pass: one through the longest way, the others an interval of the slowest stage."""
+    seconds: Numbers = _longest(asked, each) + (tiles - 1) * each.max(axis=1)
+    return seconds
+
+
+def depth(asked: Demands) -> Numbers:
+    """Stages on the longest way through each kernel; those that only move data do not count."""
+    return _longest(asked, np.array([[float(np.any(o.flops)) for o in asked.operators]]))
+
+
+def buffers(asked: Demands, grid: Grid, tiles: int, pmus: Numbers) -> Numbers:
+    """Seconds for which each buffer is read and written, with the columns of `Layout.pmus`."""
+    busy = moved(asked, tiles) / grid.pmu_bandwidth
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(busy > 0, busy / pmus, 0.0)
+
+
+def moved(asked: Demands, tiles: int) -> Numbers:
+    """Bytes into and out of each buffer: an output is written once and read by each reader, weights by each tile."""
+    made = asked.made * (1 + np.maximum(asked.readers, 1))
+    return _columns(asked, made, asked.kept * (1 + tiles), 2 * asked.arriving)
+
+
+def _room(asked: Demands, tiles: int) -> Numbers:
+    """Bytes that each buffer holds."""
+    kept = asked.kept if tiles > 1 else np.minimum(asked.kept, 1.0)  # with one tile, weights stream through a unit
+    return _columns(asked, 2 * asked.made / tiles, kept, 2 * asked.arriving / tiles)
+
+
+def _columns(asked: Demands, made: Numbers, kept: Numbers, arriving: Numbers) -> Numbers:
+    """A quantity of each buffer: of outputs, of what is kept, of what arrives."""
+    columns = [asked.members * made, asked.members * kept, arriving[:, None]]
+    length = max(map(len, columns))
+    return np.hstack([np.broadcast_to(column, (length, column.shape[1])) for column in columns])
+
+
+def _longest(asked: Demands, each: Numbers) -> Numbers:
+    """The longest way through the operators of each kernel, where each operator is as long as `each` says."""
+    shape = np.broadcast_shapes(asked.members.shape, each.shape)
+    done = np.zeros(shape)
+    for i, feeders in enumerate(asked.feeders):
+        before = np.max([done[:, f] for f in feeders], axis=0) if feeders else 0.0
+        done[:, i] = asked.members[:, i] * (each[:, i] + before)
+    longest: Numbers = done.max(axis=1)
+    return longest

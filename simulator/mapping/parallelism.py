@@ -1,0 +1,110 @@
+"""How devices share a model: tensor parallel inside a pipeline stage, stages one behind another, replicas side by side.
+
+Devices are numbered so: first those of a tensor-parallel group, then the stages of a replica, then the replicas; nodes
+are filled in that order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from simulator.core import Activity, Quantity
+from simulator.errors import ConfigError
+from simulator.hardware import System
+from simulator.mapping.collective import Level, joined, over
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """`tensor` devices share each operator, `pipeline` such groups each have some layers, `data` replicas of all that.
+
+    Raises:
+        ConfigError: a number below 1.
+    """
+
+    tensor: int
+    pipeline: int = 1
+    data: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("tensor", "pipeline", "data"):
+            if getattr(self, name) < 1:
+                raise ConfigError(path=name, found=getattr(self, name), expected="1 or more")
+
+    @property
+    def devices(self) -> int:
+        return self.tensor * self.pipeline * self.data
+
+    @property
+    def replica(self) -> int:
+        """Devices of one replica."""
+        return self.tensor * self.pipeline
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether all devices are one tensor-parallel group."""
+        return self.pipeline == self.data == 1
+
+
+def parallelism(devices: int, tensor: int | None = None, pipeline: int = 1, data: int = 1) -> Parallelism:
+    """The parallelism of so many devices; `tensor` follows from the others unless given.
+
+    Raises:
+        ConfigError: tensor x pipeline x data is not the number of devices.
+    """
+    asked = Parallelism(tensor or max(devices // max(pipeline * data, 1), 1), pipeline, data)
+    if asked.devices != devices:
+        found = f"{tensor or 'any'} x {pipeline} x {data}"
+        raise ConfigError("tensor x pipeline x data", found=found, expected=f"the number of devices, {devices}")
+    return asked
+
+
+def group(system: System, device: str, parallel: Parallelism) -> System:
+    """The devices of one stage as a machine of their own, whose resources no other stage uses.
+
+    Raises:
+        ConfigError: a group, or a replica, that is neither a whole part of a node nor whole nodes.
+    """
+    machine, per_node = system.machine, system.machine.devices[device].count
+    for size in (parallel.tensor, parallel.replica):
+        if per_node % size and size % per_node:
+            expected = f"a whole part of the {per_node} {device} of a node, or whole nodes"
+            raise ConfigError("devices that share a model", found=size, expected=expected)
+    alike = machine.devices[device].model_copy(update={"count": min(parallel.tensor, per_node)})
+    update = {"nodes": max(parallel.tensor // per_node, 1), "devices": {**machine.devices, device: alike}}
+    return replace(system, machine=machine.model_copy(update=update))
+
+
+def send(system: System, device: str, parallel: Parallelism, stage: int, of_stage: System, size: Quantity) -> Activity:
+    """Send `size` bytes from each device of a stage to its peer in the next one; of the last, to the first.
+
+    Both hold the whole tensor, as after an all-reduce. Inside a node each device puts it on its own link; where the
+    next stage lies in another node, all devices of the stage in this node share the link of the node.
+
+    Raises:
+        ConfigError: the machine has no link between the devices, or between the nodes.
+    """
+    per_node = system.machine.devices[device].count
+    last = stage == parallel.pipeline - 1
+    apart = parallel.replica > per_node if last else (stage + 1) * parallel.tensor % per_node == 0
+    link = joined(of_stage, "node" if apart else device, parallel.pipeline)
+    sent = size * min(parallel.tensor, per_node) if apart else size
+    return Activity("send", {of_stage[link]: sent}, of_stage.links[link].latency)
+
+
+def gradient_all_reduce(
+    system: System, device: str, parallel: Parallelism, of_stage: System, size: Quantity
+) -> list[Activity]:
+    """Sum the gradients of a stage over the replicas: `size` bytes on each device, with its peers in the others.
+
+    Inside each node among the replicas there, then between the nodes that hold replicas, where all devices of the stage
+    in a node share its link. Empty for one replica.
+
+    Raises:
+        ConfigError: the machine has no link between the devices, or between the nodes.
+    """
+    per_node = system.machine.devices[device].count
+    within = min(parallel.data, max(per_node // parallel.replica, 1))
+    of_node = size * min(parallel.replica, per_node)
+    levels = [Level(device, within, size), Level("node", parallel.data // within, of_node)]
+    return over(levels, of_stage, "all_reduce", "all_reduce gradients")

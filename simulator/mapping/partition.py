@@ -1,0 +1,133 @@
+"""Streaming fusion: which operators run as one kernel on a dataflow engine, so that the block takes the least time.
+
+The choice minimises the sum of the kernels' times over all chains of convex cuts (`mapping/cuts.py`), each kernel laid
+on the grid's PCUs and PMUs as it lies best (`mapping/layout.py`). It is exact: a shortest path over the down-sets of
+the block's graph, since a kernel's time depends on its own operators alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.mapping.call import fabric
+from simulator.mapping.cuts import Cuts, cuts
+from simulator.mapping.demands import Demands, all_demands, demands, largest
+from simulator.mapping.fusion import FUSIONS, Kernels
+from simulator.mapping.pipeline import Fitted, Pipeline, fit
+from simulator.mapping.target import Target
+from simulator.workload import Block
+from simulator.workload.graph import unrolled
+
+RESERVES = (0.0, 0.125, 0.25, 0.5)
+"""Shares of the PMUs that may be kept for the weights of the next kernel, where these are prefetched."""
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """The kernels of a block, in the order in which they run, and the seconds that they take together."""
+
+    pipelines: tuple[Pipeline, ...]
+    seconds: float
+
+
+def partition(target: Target, block: Block) -> Partition:
+    """The kernels of a block under the fusion of the engine's fabric: the fastest of all partitions if `streaming`.
+
+    Quantities that are arrays over contexts count at their largest.
+
+    Raises:
+        ConfigError: the machine's figures are arrays of design points: which partition is best differs between them.
+    """
+    if target.system.points:
+        found, expected = f"{target.system.points} design points at once", "one at a time: each has its own kernels"
+        raise ConfigError(f"{target.system.name}: the fusion of a dataflow engine", found=found, expected=expected)
+    block, mode = largest(block), fabric(target).fusion
+    if mode != "streaming":
+        return _fixed(target, block, FUSIONS[mode](block.graph))
+    reserves = RESERVES if fabric(target).prefetch else (0.0,)
+    return min((_fastest(target, block, share) for share in reserves), key=lambda found: found.seconds)
+
+
+def spanning(target: Target, block: Block) -> tuple[Block, Partition]:
+    """The partition of a block; where kernels may hold several layers, of as many of its repeats as go best in one.
+
+    Across layers only whole ones are joined: with `max_span: none`, 2, 3, ... repeats that divide evenly are tried as
+    one kernel, until they do not fit.
+    """
+    found = block, partition(target, block)
+    if fabric(target).max_span == "none" and fabric(target).fusion == "streaming":
+        for times in (n for n in range(2, block.repeat + 1) if block.repeat % n == 0):
+            larger = unrolled(block, times)
+            asked = demands(largest(larger), [list(larger.graph)], target.ways)
+            fitted = fit(target, asked)
+            if not np.isfinite(fitted.seconds[0]):
+                break
+            if fitted.seconds[0] * larger.repeat < found[1].seconds * found[0].repeat:
+                found = larger, _partition(asked, fitted, [0], 0.0)
+    return found
+
+
+def _fastest(target: Target, block: Block, reserved: float) -> Partition:
+    """The fastest partition with a share of the PMUs reserved."""
+    found, asked = cuts(block), all_demands(block, target.ways)
+    fitted = fit(target, asked, reserved)
+    chain = _shortest(found, fitted)
+    if not chain:  # what rides with another does not fit beside it
+        return _fixed(target, block, FUSIONS["unfused"](block.graph))
+    best = _partition(asked, fitted, chain, reserved)
+    if fabric(target).looping and block.repeat > 1:
+        whole = demands(block, [list(block.graph)], target.ways)
+        looped = _partition(whole, fit(target, whole, reserved, 1 / block.repeat), [0], reserved)
+        if looped.seconds < best.seconds:
+            pipelines = tuple(replace(p, launches=1 / block.repeat) for p in looped.pipelines)
+            return Partition(pipelines, looped.seconds)
+    return best
+
+
+def _shortest(found: Cuts, fitted: Fitted) -> list[int]:
+    """The kernels of the fastest chain; of those as fast, one of fewest kernels; none where no chain fits."""
+    best = [(0.0, 0)] + [(np.inf, 0)] * (found.down_sets - 1)
+    last = [(0, 0)] * found.down_sets
+    seconds = fitted.seconds.tolist()
+    for start, end, kernel in zip(*(column.tolist() for column in found.chains), strict=True):
+        time, number = best[start]
+        reached = (time + seconds[kernel], number + 1)
+        if reached < best[end]:
+            best[end], last[end] = reached, (start, kernel)
+    chain, at = [], found.down_sets - 1
+    while at and np.isfinite(best[-1][0]):
+        at, kernel = last[at]
+        chain.append(kernel)
+    return chain[::-1]
+
+
+def _fixed(target: Target, block: Block, groups: Kernels) -> Partition:
+    """Given kernels; one that does not fit runs operator by operator."""
+    asked = demands(block, groups, target.ways)
+    fits = np.isfinite(fit(target, asked).seconds)
+    if not fits.all():
+        order = list(block.graph)
+        groups = [
+            part
+            for group, ok in zip(groups, fits, strict=True)
+            for part in ([group] if ok else [[n] for n in sorted(group, key=order.index)])
+        ]
+        asked = demands(block, groups, target.ways)
+    return _partition(asked, fit(target, asked), list(range(len(groups))), 0.0)
+
+
+def _partition(asked: Demands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
+    names = list(asked.block.graph)
+    pipelines = tuple(
+        Pipeline(
+            asked.block,
+            tuple(name for name, inside in zip(names, asked.members[kernel], strict=True) if inside),
+            fitted.layouts[fitted.chosen[kernel]].row(kernel),
+            reserved,
+        )
+        for kernel in chain
+    )
+    return Partition(pipelines, float(fitted.seconds[chain].sum()))

@@ -1,0 +1,195 @@
+"""Kernels as pipelines on the grid: what one call asks, for many kernels at once or for one at many contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form
+from simulator.mapping import layout
+from simulator.mapping.allocate import Numbers
+from simulator.mapping.call import Call, call_plan, fabric, grid
+from simulator.mapping.collective import all_reduce
+from simulator.mapping.demands import Demands, demands, rows
+from simulator.mapping.kernels import kernels_of
+from simulator.mapping.layout import Layout
+from simulator.mapping.symbols import spilled_traffic
+from simulator.mapping.target import Target, engine_seconds
+from simulator.workload import Block
+
+INFEASIBLE = np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Kernels laid on the grid, and the seconds that each takes: infinite for one that does not fit.
+
+    Attributes:
+        layouts: one for each number of tiles that was tried.
+        chosen: (kernels) which of them is the faster.
+        seconds: (kernels) of one call, with the collectives after it.
+    """
+
+    layouts: tuple[Layout, ...]
+    chosen: Numbers
+    seconds: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """One kernel as it lies on the grid of one device, compiled for the largest of all contexts.
+
+    Attributes:
+        block: the block that it is of.
+        names: its operators.
+        layout: its one row.
+        reserved: share of the PMUs kept for weights that are loaded ahead.
+        launches: launches a call: less than 1 where one serves the calls of several layers.
+    """
+
+    block: Block
+    names: tuple[str, ...]
+    layout: Layout
+    reserved: float = 0.0
+    launches: float = 1.0
+
+
+def fit(target: Target, asked: Demands, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
+    """Lay each kernel on the grid, as one tile and as many, and take the faster of the two."""
+    shape = grid(target, reserved)
+    work = _work(target, asked, shape)
+    ahead = _ahead(target, reserved)
+    pace = np.broadcast_to(0.0 if ahead else _pace(target, asked), len(asked.members))  # weights may be there already
+    tiles = shape.tilings(float(np.max(asked.block.tokens)))
+    layouts, seconds = [], []
+    for number in tiles:
+        laid = layout.lay(asked, work, shape, number, pace)
+        plan = call_plan(target, call(target, asked, laid), ahead, launches)
+        took = np.broadcast_to(closed_form(plan).time, len(asked.members)) + _after(target, asked)
+        layouts.append(laid)
+        seconds.append(np.where(laid.fits & _allowed(target, asked), took, INFEASIBLE))
+    return Fitted(tuple(layouts), np.argmin(seconds, axis=0), np.min(seconds, axis=0))
+
+
+def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
+    """The plan of one call of a kernel, at each of the contexts that the block's quantities are arrays over."""
+    asked = demands(block, [pipeline.names], target.ways)
+    (kernel,) = kernels_of(block, [pipeline.names], target.ways)
+    one = call(target, asked, pipeline.layout, kernel.name)
+    if target.spilled:
+        (spilled,) = spilled_traffic(block, [kernel], target.spilled)
+        one = replace(one, spilled=spilled)
+    plan = Plan(kernel.name)
+    plan.add(call_plan(target, one, _ahead(target, pipeline.reserved), pipeline.launches))
+    if fabric(target).collectives == "after":
+        for size in kernel.reduces:
+            for phase in all_reduce(target.system, target.device, size):
+                plan.add(phase)
+    return plan
+
+
+def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> Call:
+    """What one call asks of one device; its quantities are arrays where `asked` has more than one row."""
+    shape = grid(target)
+    work = _work(target, asked, shape)
+    each = layout.stages(work, laid.tiles, laid.pcus)
+    busy = layout.buffers(asked, shape, laid.tiles, laid.pmus)
+    links, wait = _streamed(target, asked)
+    weights = (asked.members * asked.kept).sum(axis=1)
+
+    def plain(values: Numbers) -> Quantity:
+        """A number where there is one kernel, and no array of contexts."""
+        return float(values[0]) if len(values) == 1 and asked.contexts != 1 else values
+
+    return Call(
+        name=name,
+        engine=plain((work / shape.engine_pcus).sum(axis=1)),
+        pipeline=plain(layout.pipeline(asked, each, laid.tiles)),
+        slowest_buffer=plain(busy.max(axis=1)),
+        on_chip=plain(layout.moved(asked, laid.tiles).sum(axis=1)),
+        read=plain(asked.read + (laid.passes - 1) * weights),
+        written=plain(asked.written),
+        weights=plain(weights),
+        wait=plain(layout.depth(asked) * shape.stage_latency + wait),
+        configured=plain(laid.pcus.sum(axis=1) + laid.pmus.sum(axis=1)),
+        links={resource: plain(sent) for resource, sent in links.items()},
+    )
+
+
+def _work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
+    """(rows, operators) PCU-seconds."""
+    seconds = rows(engine_seconds(target, (operator,)) for operator in asked.operators)
+    work: Numbers = asked.members * seconds * shape.engine_pcus
+    return work
+
+
+def _ahead(target: Target, reserved: float) -> float:
+    """Bytes of weights that the PMUs kept for them hold."""
+    whole = grid(target)
+    return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes
+
+
+def _pace(target: Target, asked: Demands) -> Numbers:
+    """(rows) seconds that the bytes over the boundary and on links take."""
+    outside = Call(
+        "outside", 0.0, 0.0, 0.0, 0.0, asked.read, asked.written, 0.0, 0.0, 0.0, links=_streamed(target, asked)[0]
+    )
+    step = call_plan(target, outside).steps[0]
+    assert isinstance(step.work, Activity)
+    pace: Numbers = np.max(np.broadcast_arrays(*step.work.seconds().values()), axis=0)
+    return pace
+
+
+def _streamed(target: Target, asked: Demands) -> tuple[dict[Resource, Numbers], Numbers]:
+    """(rows) bytes on links, and seconds of latency, of the collectives that are part of each kernel."""
+    links: dict[Resource, Numbers] = {}
+    wait = np.zeros(len(asked.members))
+    if fabric(target).collectives == "streamed":
+        for i, phases in _reductions(target, asked):
+            for phase in phases:
+                wait = wait + asked.members[:, i] * phase.latency
+                for resource, sent in phase.demand.items():
+                    links[resource] = links.get(resource, 0.0) + asked.members[:, i] * sent
+    return links, wait
+
+
+def _after(target: Target, asked: Demands) -> Numbers:
+    """(kernels) seconds of the collectives after each."""
+    took = np.zeros(len(asked.members))
+    if fabric(target).collectives == "after":
+        for i, phases in _reductions(target, asked):
+            took += asked.members[:, i] * sum(float(phase.latency) + phase.alone for phase in phases)
+    return took
+
+
+def _reductions(target: Target, asked: Demands) -> list[tuple[int, list[Activity]]]:
+    """Each operator that leaves partial sums, by its column, and what reduces them."""
+    return [
+        (i, all_reduce(target.system, target.device, operator.bytes["output"]))
+        for i, operator in enumerate(asked.operators)
+        if operator.all_reduce
+    ]
+
+
+def _allowed(target: Target, asked: Demands) -> NDArray[np.bool_]:
+    """Whether each kernel keeps within one layer, and reads no sum that is reduced after it has ended."""
+    allowed: NDArray[np.bool_] = np.ones(len(asked.members), dtype=bool)
+    if fabric(target).collectives == "after":
+        for reader, feeders in enumerate(asked.feeders):
+            for feeder in feeders:
+                if asked.operators[feeder].all_reduce:
+                    allowed &= (asked.members[:, feeder] * asked.members[:, reader]) == 0
+    if fabric(target).max_span == "layer":
+        layers = _layers(list(asked.block.graph))
+        inside = [(asked.members * (layers == layer)).any(axis=1) for layer in set(layers)]
+        allowed &= np.sum(inside, axis=0) <= 1
+    return allowed
+
+
+def _layers(names: Sequence[str]) -> NDArray[np.int64]:
+    """Which layer each operator of a block is of: those of several have its place before the operators' names."""
+    first = (name.partition(".")[0] for name in names)
+    return np.array([int(place) if place.isdecimal() else 0 for place in first])

@@ -1,0 +1,79 @@
+"""Models larger than main memory: what the memory plan puts into the next tier, and passes that read it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from simulator.core import Plan
+from simulator.errors import ConfigError
+from simulator.mapping.kernels import kernels_of
+from simulator.mapping.lowering import lowered
+from simulator.mapping.memory_plan import MemoryPlan, memory_plan, space
+from simulator.mapping.partition import partition
+from simulator.mapping.symbols import Pass, Uses, distinct, spilled_groups, symbols
+from simulator.mapping.target import Target
+from simulator.workload import OperatorGraph
+
+
+@dataclass(frozen=True, eq=False)
+class Spill:
+    """Where the symbols of a program lie.
+
+    Attributes:
+        target: with the tier that takes what main memory cannot hold.
+        plan: the tier and the address of each symbol, of one device.
+        uses: the symbol behind each operand, by pass, block and layer.
+    """
+
+    target: Target
+    plan: MemoryPlan
+    uses: list[list[list[Uses]]]
+
+    def stored(self, tier: str, kind: Literal["weight", "kv"]) -> float:
+        """Bytes of a kind of symbol in a tier, on all devices together."""
+        found = [s for s in distinct(self.uses) if s.kind == kind]
+        there = [s.bytes for s in found if (self.plan.spilled(s)) == (tier == self.target.spill)]
+        return sum(there) * self.target.ways if tier in (self.target.memory, self.target.spill) else 0.0
+
+    def lowered(self, index: int, graph: OperatorGraph, name: str) -> Plan:
+        """A pass of the program, over any context: layers that have the same operands in the other tier together."""
+        plan = Plan(name)
+        for block, layers in zip(graph.blocks, self.uses[index], strict=True):
+            for _, repeat, spilled in spilled_groups(block, layers, self.plan):
+                plan.add(lowered(replace(self.target, spilled=spilled), replace(block, repeat=repeat)))
+        return plan
+
+
+def spill(target: Target, program: Sequence[tuple[OperatorGraph, float]]) -> Spill:
+    """Plan the memory of a program: its passes, each with how often it is made (`mapping/memory_plan.py`).
+
+    Kernels are those of the machine with all symbols in main memory.
+
+    Raises:
+        ConfigError: an engine that is no dataflow engine, or that reads no further tier.
+        CapacityError: both tiers together are too small.
+    """
+    tiers = target.system.machine.devices[target.device].tiers
+    others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
+    if target.description.kind != "dataflow" or not others:
+        found = (
+            f"'{target.engine}', a {target.description.kind} engine that reads {', '.join(target.description.reads)}"
+        )
+        expected = "a dataflow engine that reads two tiers off the chip"
+        raise ConfigError("to spill", found=found, expected=expected)
+    passes = [
+        Pass(
+            graph,
+            [
+                kernels_of(block, [list(p.names) for p in partition(target, block).pipelines], target.ways)
+                for block in graph.blocks
+            ],
+            times,
+        )
+        for graph, times in program
+    ]
+    uses = symbols(passes)
+    plan = memory_plan(distinct(uses), space(target, target.memory), space(target, others[0]))
+    return Spill(replace(target, spill=others[0]), plan, uses)

@@ -1,0 +1,128 @@
+"""What runs a model: an engine of each device of a system, and the memory that it runs from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from simulator.core import Quantity, Resource
+from simulator.errors import ConfigError, one_of
+from simulator.hardware import Engine, System
+from simulator.workload import Operator
+from simulator.workload.operators import Operand
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What runs the model: an engine of each device of a system, and the tier that holds weights, KV and activations.
+
+    `device`, `engine` and `memory` are names as the machine's YAML has them (`gpu`, `gpu`, `hbm`); so is `spill`, the
+    tier for what `memory` cannot hold, and `spilled` the operands of the block at hand that lie there, each with its
+    operator.
+    """
+
+    system: System
+    device: str
+    engine: str
+    memory: str
+    spill: str | None = None
+    spilled: frozenset[tuple[str, Operand]] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The engine's full name, `<device>.<engine>`."""
+        return f"{self.device}.{self.engine}"
+
+    @property
+    def description(self) -> Engine:
+        return self.system.machine.devices[self.device].engines[self.engine]
+
+    @cached_property
+    def latency(self) -> Quantity:
+        """What each kernel waits for: its launch, and the main memory."""
+        return self.description.launch_overhead + self.system.tiers[f"{self.device}.{self.memory}"].latency
+
+    @property
+    def ways(self) -> int:
+        """How many devices share the model."""
+        return self.system.count(self.device)
+
+    def limit(self, what: str, efficiency: Quantity = 1.0) -> Resource:
+        """A private resource: seconds that something inside the engine takes at full rate, such as its slowest part."""
+        if what not in self._limits:
+            name = f"{self.name} ({what})"
+            self._limits[what] = Resource(name, 1.0, "s", efficiency, energy=0.0, count=self.ways)
+        return self._limits[what]
+
+    @cached_property
+    def _limits(self) -> dict[str, Resource]:
+        return {}
+
+
+def target(system: System, device: str | None = None, engine: str | None = None, memory: str | None = None) -> Target:
+    """The engine that runs a model: by default the first engine of the first device, from its first off-chip tier.
+
+    Raises:
+        ConfigError: no such device or engine, a memory that the engine does not read, or one that reads on-chip memory
+            only.
+    """
+    device, description = system.device(device)
+    engines = description.engines
+    if not engines or (engine is not None and engine not in engines):
+        expected = one_of(engines) if engines else "a device with an engine"
+        raise ConfigError(
+            f"{system.name}: device '{device}'", found=f"no engine {engine or ''}".strip(), expected=expected
+        )
+    engine = engine or next(iter(engines))
+    reads = engines[engine].reads
+    if memory is not None and memory not in reads:
+        raise ConfigError(
+            f"engine '{engine}' does not read it", path="memory", found=f"'{memory}'", expected=one_of(reads)
+        )
+    memory = memory or next((t for t in reads if description.tiers[t].kind != "sram"), None)
+    if memory is None:
+        raise ConfigError(
+            f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"
+        )
+    return Target(system, device, engine, memory)
+
+
+def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
+    """Seconds at full rate: `sum_op flops / peak[dtype]`.
+
+    Raises:
+        ConfigError: the engine has no rate for a dtype.
+    """
+    return sum((o.flops / peak(target.system, target.name, o.dtype) for o in operators), start=0.0)
+
+
+def rate_for(rates: Mapping[str, float], dtype: str) -> str | None:
+    """The dtype whose rate serves another: its own, or of bf16 and fp16 the other; None where there is neither.
+
+    Engines that have both run them alike.
+    """
+    alike = {"bf16": "fp16", "fp16": "bf16"}.get(dtype, dtype)
+    return next((candidate for candidate in (dtype, alike) if candidate in rates), None)
+
+
+def peak(system: System, engine: str, dtype: str) -> float:
+    """Peak rate of an engine for a dtype (`rate_for`).
+
+    Raises:
+        ConfigError: the engine has no rate for it.
+    """
+    rates = system.engines[engine].peak
+    named = rate_for(rates, dtype)
+    if named is not None:
+        return rates[named]
+    path = (*system.key(engine), "peak")
+    mark = system.config.marks.get(path)
+    raise ConfigError(
+        "no rate for this dtype",
+        file=mark.file if mark else None,
+        line=mark.line if mark else None,
+        path=path,
+        found=f"'{dtype}'",
+        expected=one_of(rates),
+    )

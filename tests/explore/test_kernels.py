@@ -1,0 +1,145 @@
+"""What runs, by law: the kernels of a pass take its time, fit on the chip, and move less the more is fused."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import simulator
+from simulator.core import closed_form
+from simulator.errors import ConfigError, TiersimError
+from simulator.explore.kernels import KernelReport
+from simulator.explore.one_pass import one_pass
+from simulator.mapping.lowering import model_plan
+from simulator.workload import decode, prefill
+
+FABRIC = "devices.socket.engines.rdu.fabric"
+MACHINES = st.sampled_from(["sn40l-node", "sn40l", "dgx-a100"])
+MODELS = st.sampled_from(["llama-2-7b", "mixtral-8x7b", "opt-6.7b", "bloom-176b", "llama-3-70b"])
+PHASES = st.sampled_from(["prefill", "decode"])
+
+
+@cache
+def report(hardware: str, model: str, phase: str = "decode", *asked: int, **options) -> KernelReport:
+    return simulator.kernels(hardware, model, phase, *asked, **options)
+
+
+@settings(max_examples=20)
+@given(MACHINES, MODELS, PHASES, st.sampled_from([1, 8]), st.sampled_from([64, 2048]))
+def test_the_kernels_take_the_time_of_the_pass_and_fit_on_the_chip(
+    hardware: str, model: str, phase: str, batch: int, context: int
+) -> None:
+    try:
+        found = report(hardware, model, phase, batch, context)
+    except TiersimError:  # does not fit
+        assume(False)
+    runner, loaded, _, _ = one_pass(hardware, model, phase, batch, context, None, None, ())
+    plan = model_plan(runner, loaded, (prefill if phase == "prefill" else decode)(batch, context))
+    took = sum(row["repeat"] * (row["time_s"] + row["collectives_s"]) for row in found.rows)
+    assert took == pytest.approx(float(closed_form(plan).time), rel=1e-9)
+    assert found.totals["time_s"] == pytest.approx(took, rel=1e-12)
+    for row in found.rows:
+        busy = [busy["time_s"] for busy in found.busy if found.rows[busy["row"]] is row]
+        assert max(busy) <= row["time_s"] * (1 + 1e-12) <= sum(busy) * (1 + 1e-9)
+    if found.grid:
+        for place, row in enumerate(found.rows):
+            stages = [stage for stage in found.stages if stage["row"] == place]
+            held = row["arriving_pmus"] + sum(stage["pmus"] + stage["kept_pmus"] for stage in stages)
+            assert row["pcus"] == sum(stage["pcus"] for stage in stages) <= found.grid["usable_pcus"]
+            assert held == row["pmus"] <= found.grid["usable_pmus"] - row["reserved_pmus"]
+            assert row["operators"] == len(stages)
+
+
+@settings(max_examples=20)
+@given(MACHINES, MODELS, PHASES, st.sampled_from([64, 2048]))
+def test_the_more_is_fused_the_less_is_moved_and_the_streamed_pass_is_the_fastest(
+    hardware: str, model: str, phase: str, context: int
+) -> None:
+    try:
+        modes = {row["fusion"]: row for row in report(hardware, model, phase, 1, context).modes}
+    except TiersimError:
+        assume(False)
+    least = modes.pop("whole")
+    assert least["time_s"] is None
+    for mode in modes.values():
+        assert mode["flops"] == pytest.approx(least["flops"], rel=1e-12)  # fusion changes no arithmetic
+        assert mode["bytes"] >= least["bytes"] * (1 - 1e-12)
+        assert mode["kernels"] >= least["kernels"]
+        assert mode["op_per_byte"] == pytest.approx(mode["flops"] / mode["bytes"])
+    assert modes["conventional"]["bytes"] <= modes["unfused"]["bytes"]
+    assert modes["conventional"]["kernels"] < modes["unfused"]["kernels"]
+    if "streaming" in modes:
+        assert modes["streaming"]["time_s"] <= min(mode["time_s"] for mode in modes.values()) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_the_stages_are_a_pipeline_in_the_order_of_the_pass(phase: str) -> None:
+    found = report("sn40l-node", "llama-2-7b", phase)
+    for place, row in enumerate(found.rows):
+        stages = {stage["operator"]: stage for stage in found.stages if stage["row"] == place}
+        seen: set[str] = set()
+        for name, stage in stages.items():
+            assert seen.issuperset(stage["after"])
+            seen.add(name)
+        assert any(stage["from_memory"] for stage in stages.values())
+        assert any(stage["to_memory"] for stage in stages.values())
+        slowest = max(stage["time_s"] for stage in stages.values())
+        assert slowest <= row["time_s"]  # a call lasts as long as its slowest stage works
+        pipeline = [b["time_s"] for b in found.busy if b["row"] == place and "pipeline" in b["resource"]]
+        assert not pipeline or pipeline[0] >= slowest * (1 - 1e-12)
+
+
+def test_a_mode_given_is_the_mode_of_the_fabric() -> None:
+    given = report("sn40l-node", "llama-2-7b", "prefill", fusion="conventional")
+    set_ = report("sn40l-node", "llama-2-7b", "prefill", overrides=(f"{FABRIC}.fusion=conventional",))
+    assert given.rows == set_.rows
+    assert given.fusion == set_.fusion == "conventional"
+    assert len(given.rows) > len(report("sn40l-node", "llama-2-7b", "prefill").rows)
+
+
+def test_one_launch_of_a_loop_serves_all_layers() -> None:
+    plain = report("sn40l-node", "llama-2-7b")
+    software = (f"{FABRIC}.orchestration=software", f"{FABRIC}.looping=true")
+    looped = report("sn40l-node", "llama-2-7b", overrides=software)
+    assert plain.totals["launches"] == plain.totals["kernels"] == looped.totals["kernels"]
+    assert looped.totals["launches"] == len(looped.rows)
+
+
+def test_only_a_grid_has_stages() -> None:
+    found = report("dgx-a100", "llama-2-7b")
+    assert found.grid is None and not found.stages
+    assert not {"pcus", "pmus", "tiles", "sram_bytes"} & set(found.rows[0])
+    assert [mode["fusion"] for mode in found.modes] == ["unfused", "conventional", "whole"]
+
+
+def test_the_whole_is_an_ideal_of_one_kernel_a_block() -> None:
+    found = report("sn40l-node", "llama-2-7b", "prefill", fusion="whole")
+    assert [row["block"] for row in found.rows] == ["embedding", "dense", "head"]
+    assert not found.stages
+
+
+def test_frames_hold_what_the_document_does() -> None:
+    found = report("sn40l-node", "llama-2-7b")
+    frames, document = found.frames(), found.as_json()
+    assert {name: len(frame) for name, frame in frames.items()} == {
+        name: len(document[name]) for name in ("kernels", "stages", "modes")
+    }
+    np.testing.assert_array_equal(frames["kernels"]["time_s"], [row["time_s"] for row in document["kernels"]])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"phase": "training"}, "prefill"),
+        ({"fusion": "streaming"}, "a gpu engine"),
+        ({"batch": 0}, "1 or more"),
+        ({"context": 10**9}, "4,096"),
+    ],
+)
+def test_what_cannot_be_is_refused(asked: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        simulator.kernels("dgx-a100", "llama-2-7b", **asked)

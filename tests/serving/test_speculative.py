@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.core import closed_form
+from simulator.errors import CapacityError, ConfigError
+from simulator.hardware import load_system
+from simulator.mapping.lowering import model_plan
+from simulator.mapping.target import target
+from simulator.serving.estimate import Estimate, estimate
+from simulator.serving.speculative import expected_length, implied_acceptance, implied_length, step_plan
+from simulator.workload import Sequences, decode, load_model, operator_graph
+
+
+def of(**changes: object) -> Estimate:
+    asked: dict[str, object] = {
+        "hardware": "dgx-a100", "model": "llama-3-70b", "batch": 1, "input": 500, "output": 100,
+        "draft": "llama-3-8b", "drafted": 4, "acceptance": 0.8,
+    }  # fmt: skip
+    return estimate(**(asked | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("acceptance", "drafted"), [(0.0, 3), (0.6, 1), (0.8, 4), (0.95, 10), (1.0, 5)])
+def test_the_expected_length_is_the_mean_of_draws(acceptance: float, drafted: int) -> None:
+    rng = np.random.default_rng(7)
+    accepted = rng.random((200_000, drafted)) < acceptance
+    tokens = 1 + np.cumprod(accepted, axis=1).sum(axis=1)
+    assert expected_length(acceptance, drafted) == pytest.approx(tokens.mean(), rel=5e-3)
+
+
+@given(acceptance=st.floats(0, 1), drafted=st.integers(1, 16))
+def test_the_implied_acceptance_undoes_the_expected_length(acceptance: float, drafted: int) -> None:
+    length = expected_length(acceptance, drafted)
+    assert 1 <= length <= drafted + 1
+    assert expected_length(implied_acceptance(length, drafted), drafted) == pytest.approx(length, rel=1e-9)
+    if acceptance < 1:
+        closed = (1 - acceptance ** (drafted + 1)) / (1 - acceptance)
+        assert length == pytest.approx(closed, rel=1e-6)
+
+
+def test_a_step_is_its_drafts_and_one_pass_over_them_all() -> None:
+    runner, model, draft = target(load_system("dgx-a100")), load_model("llama-3-70b"), load_model("llama-3-8b")
+    step = float(closed_form(step_plan(runner, model, draft, 4, 2, 1000.0)).time)
+    drafts = sum(float(closed_form(model_plan(runner, draft, decode(2, 1000 + i))).time) for i in range(4))
+    verify = float(closed_form(model_plan(runner, model, (Sequences(2, 5, 1000, scored=True),))).time)
+    assert step == pytest.approx(drafts + verify, rel=1e-6)
+    one = float(closed_form(model_plan(runner, model, decode(2, 1000))).time)
+    assert one <= verify < 1.5 * one  # the weights are read once
+
+
+def test_drafted_tokens_all_get_logits_and_read_the_cache_once() -> None:
+    model = load_model("llama-3-70b")
+    drafted, plain = (
+        {o.name: o for b in operator_graph(model, batch).blocks for o in b.operators}
+        for batch in ((Sequences(3, 5, 700, scored=True),), decode(3, 704))
+    )
+    assert drafted.keys() == plain.keys()
+    assert drafted["lm_head"].flops == pytest.approx(5 * plain["lm_head"].flops)
+    for name, operator in plain.items():
+        assert drafted[name].bytes.get("kv_read") == operator.bytes.get("kv_read")
+
+
+def test_the_implied_length_of_a_predicted_rate_is_the_stated_one() -> None:
+    got = of(accepted_length=2.5, acceptance=None, output=2)
+    runner, draft = target(load_system("dgx-a100")), load_model("llama-3-8b")
+    length = implied_length(runner, got.model, draft, 4, 500, 1 / got.tbt_s)
+    assert length == pytest.approx(2.5, rel=1e-9)
+
+
+def test_better_drafts_are_faster_and_useless_ones_slower_than_none() -> None:
+    plain = of(draft=None, acceptance=None)
+    rates = [of(acceptance=rate).tbt_s for rate in (0.0, 0.5, 0.8, 1.0)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > plain.tbt_s > rates[-1]
+    assert of(acceptance=1.0).tbt_s > plain.tbt_s / 5  # five tokens a step, each step longer
+    assert of(acceptance=1.0).e2e_s < plain.e2e_s
+    assert of().ttft_s > plain.ttft_s
+
+
+def test_steps_and_tokens_add_up() -> None:
+    got = of()
+    assert got.run.steps is not None
+    length = expected_length(0.8, 4)
+    assert len(got.run.step_times) == int(np.ceil(99 / length))
+    assert got.e2e_s == pytest.approx(got.ttft_s + 99 * got.tbt_s, rel=0.03)
+    assert got.tokens_per_s == pytest.approx(100 / got.e2e_s)
+
+
+def test_both_models_take_room() -> None:
+    got, plain = of(), of(draft=None, acceptance=None)
+    alone = of(model="llama-3-8b", draft=None, acceptance=None)
+    assert got.placement.weights == pytest.approx(plain.placement.weights + alone.placement.weights)
+    assert got.placement.kv == pytest.approx(plain.placement.kv + alone.placement.kv)
+    assert got.max_batch < plain.max_batch
+    of(devices=2, batch=1, input=100, output=2, draft=None, acceptance=None)
+    with pytest.raises(CapacityError, match=r"llama-3-70b and llama-3-8b .*fits with 3 of gpu"):
+        of(devices=2, batch=1, input=100, output=2)
+
+
+def test_the_document_says_how_tokens_are_drafted() -> None:
+    got = of().as_json()["speculation"]
+    assert got == {
+        "draft": "llama-3-8b", "drafted": 4, "acceptance": 0.8,
+        "accepted_length": pytest.approx((1 - 0.8**5) / (1 - 0.8)),
+    }  # fmt: skip
+    assert of(draft=None, acceptance=None).as_json()["speculation"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"acceptance": None}, "found neither, expected an acceptance or an accepted length"),
+        ({"accepted_length": 2.0}, "found both"),
+        ({"draft": None}, "draft: found none"),
+        ({"acceptance": 1.5}, "a rate from 0 to 1"),
+        ({"acceptance": None, "accepted_length": 6.0}, "accepted_length: found 6.0, expected 1 to 5"),
+        ({"drafted": 0}, "drafted: found 0, expected 1 or more"),
+        ({"draft": "llama-2-7b"}, "draft: a draft with another vocabulary: found 32,000"),
+        ({"draft": "llama-3-8"}, "did you mean 'llama-3-8b'"),
+        ({"pipeline": 2}, "tensor parallel"),
+    ],
+)
+def test_a_wrong_question_is_told_what_is_wrong(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        of(**change)
