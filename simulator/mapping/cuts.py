@@ -32,12 +32,14 @@ class Cuts:
         chains: (starts, ends, kernel) of every step from one down-set to a larger one, by the index of each; the
             down-sets are ordered so that a step leads to a higher index; 0 is empty, the last is the block.
         down_sets: how many there are.
+        coarse: whether operators were taken together, so that some kernels are missing.
     """
 
     names: tuple[str, ...]
     members: NDArray[np.bool_]
     chains: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     down_sets: int
+    coarse: bool
 
     def groups(self, kernels: Sequence[int]) -> list[list[str]]:
         """The operators of each of some kernels, by name."""
@@ -57,7 +59,11 @@ def cuts(block: Block) -> Cuts:
         ConfigError: more down-sets than can be looked at.
     """
     names = tuple(block.graph)
-    sets = _down_sets(_feeders(block), WIDE) or _down_sets(_feeders(block, joined=True), MOST)
+    feeders = _feeders(block)
+    sets = _down_sets(feeders, WIDE)
+    if not sets:
+        feeders = _feeders(block, joined=True)
+        sets = _down_sets(feeders, MOST)
     if not sets:
         expected = f"at most {MOST:,} states in which it may stand; fusion: conventional has no such limit"
         raise ConfigError(f"{block.name} branches too widely to be partitioned", expected=expected)
@@ -71,7 +77,9 @@ def cuts(block: Block) -> Cuts:
                 ends.append(end)
                 kernels.append(masks.setdefault(larger & ~smaller, len(masks)))
     members = np.array([[mask >> i & 1 for i in range(len(names))] for mask in masks], dtype=bool)
-    return Cuts(names, members, (np.array(starts), np.array(ends), np.array(kernels)), len(sets))
+    return Cuts(
+        names, members, (np.array(starts), np.array(ends), np.array(kernels)), len(sets), len(feeders) < len(names)
+    )
 
 
 def _feeders(block: Block, joined: bool = False) -> dict[int, int]:

@@ -1,8 +1,9 @@
 """Streaming fusion: which operators run as one kernel on a dataflow engine, so that the block takes the least time.
 
 The choice minimises the sum of the kernels' times over all chains of convex cuts (`mapping/cuts.py`), each kernel laid
-on the grid's PCUs and PMUs as it lies best (`mapping/layout.py`). It is exact: a shortest path over the down-sets of
-the block's graph, since a kernel's time depends on its own operators alone.
+on the grid's PCUs and PMUs as it lies best (`mapping/layout.py`): a shortest path over the down-sets of the block's
+graph, since a kernel's time depends on its own operators alone. It is exact but where operators are taken together (in
+training, and in very wide graphs: `mapping/cuts.py`); there the other modes are tried too.
 """
 
 from __future__ import annotations
@@ -42,13 +43,20 @@ def partition(target: Target, block: Block) -> Partition:
         ConfigError: the machine's figures are arrays of design points: which partition is best differs between them.
     """
     if target.system.points:
-        found, expected = f"{target.system.points} design points at once", "one at a time: each has its own kernels"
-        raise ConfigError(f"{target.system.name}: the fusion of a dataflow engine", found=found, expected=expected)
+        several, expected = f"{target.system.points} design points at once", "one at a time: each has its own kernels"
+        raise ConfigError(f"{target.system.name}: the fusion of a dataflow engine", found=several, expected=expected)
     block, mode = largest(block), fabric(target).fusion
     if mode != "streaming":
         return _fixed(target, block, FUSIONS[mode](block.graph))
     reserves = RESERVES if fabric(target).prefetch else (0.0,)
-    return min((_fastest(target, block, share) for share in reserves), key=lambda found: found.seconds)
+    found = [_fastest(target, block, share) for share in reserves]
+    if cuts(block).coarse:
+        found += [_fixed(target, block, FUSIONS[other](block.graph)) for other in ("conventional", "unfused")]
+    best = min(found, key=lambda each: each.seconds)
+    if not np.isfinite(best.seconds):
+        expected = "a fabric that has a PCU and a few PMUs that can be used"
+        raise ConfigError(f"{target.system.name}: not one operator of {block.name} fits", expected=expected)
+    return best
 
 
 def spanning(target: Target, block: Block) -> tuple[Block, Partition]:
@@ -76,7 +84,7 @@ def _fastest(target: Target, block: Block, reserved: float) -> Partition:
     fitted = fit(target, asked, reserved)
     chain = _shortest(found, fitted)
     if not chain:  # what rides with another does not fit beside it
-        return _fixed(target, block, FUSIONS["unfused"](block.graph))
+        return Partition((), np.inf)
     best = _partition(asked, fitted, chain, reserved)
     if fabric(target).looping and block.repeat > 1:
         whole = demands(block, [list(block.graph)], target.ways)

@@ -61,9 +61,9 @@ def test_the_launch_constants_are_what_the_fit_finds() -> None:
     from simulator.baselines.fit import fit
 
     launch = "devices.socket.engines.rdu.fabric.launch.software"
-    found = fit("sn40l-fusion", {f"{launch}.load": 5e-8, f"{launch}.execute": 4e-6})
+    found = fit("sn40l-fusion", {f"{launch}.load": 1.7e-7, f"{launch}.execute": 5e-6})
     phases = load_system("sn40l").machine.devices["socket"].engines["rdu"].fabric.launch.software  # type: ignore[union-attr]
-    assert found[f"{launch}.load"] == pytest.approx(phases.load, rel=0.02)
+    assert found[f"{launch}.load"] == pytest.approx(phases.load, rel=0.05)
     assert found[f"{launch}.execute"] == pytest.approx(phases.execute, rel=0.05)
 
 
