@@ -67,7 +67,10 @@ def parse(text: str, file: Path, *, lines: bool = True) -> Node:
     except yaml.MarkedYAMLError as error:
         where = error.problem_mark or error.context_mark
         line = where.line + 1 if where and lines else None
-        raise ConfigError(f"not valid YAML: {error.problem or error.context}", file=file, line=line) from None
+        problem = error.problem or error.context
+        too_deep = "nesting depth" in str(problem)  # LibYAML's own bound, which may be met before ours
+        message = f"nested deeper than {DEEPEST} levels" if too_deep else f"not valid YAML: {problem}"
+        raise ConfigError(message, file=file, line=line) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", file=file) from None
 
