@@ -6,6 +6,8 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | kind        | contract (a Protocol here)                                       | chosen by                       |
 |-------------|------------------------------------------------------------------|---------------------------------|
 | `lowering`  | `Lowering`: a block of operators on an engine, as a `Plan`       | the `kind` of an engine         |
+| `dispatch`  | `Dispatch`: which of several engines runs each step of a block   | `dispatch:` of a deployment     |
+| `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
 | `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
@@ -16,8 +18,21 @@ from __future__ import annotations
 from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
 from simulator.core.residency import Policy
+from simulator.mapping.dispatch import Policy as Dispatch
+from simulator.mapping.experts import Split
 from simulator.mapping.lowering import Lowering
 from simulator.registry import register
 from simulator.report.figures import Figures
 
-__all__ = ["Activity", "Figures", "Kind", "Lowering", "Plan", "Policy", "Resource", "register"]
+__all__ = [
+    "Activity",
+    "Dispatch",
+    "Figures",
+    "Kind",
+    "Lowering",
+    "Plan",
+    "Policy",
+    "Resource",
+    "Split",
+    "register",
+]

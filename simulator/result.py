@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from simulator.provenance import Provenance
 
 
+WIDE = 13  # columns of a table in a terminal, at most
+
+
 class Result(ABC):
     """A result holds pandas frames in SI units (`latency_s`, `energy_j`) and what it was made from."""
 
@@ -35,8 +38,8 @@ class Result(ABC):
         from rich.table import Table
 
         shown = []
-        for name, frame in self.frames().items():
-            table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+        for title, frame in ((n, part) for name, whole in self.frames().items() for n, part in _parts(name, whole)):
+            table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
             kinds = [dtype.kind for dtype in frame.dtypes]
             for column, kind in zip(frame.columns, kinds, strict=True):
                 table.add_column(str(column), justify="right" if kind in "fi" else "left")
@@ -51,6 +54,17 @@ class Result(ABC):
 
     def _repr_html_(self) -> str:
         return "".join(f"<h4>{name}</h4>{frame.to_html(index=False)}" for name, frame in self.frames().items())
+
+
+def _parts(name: str, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """A table as it is; one too wide to read in parts, each with the columns that tell its rows apart."""
+    if len(frame.columns) <= WIDE:
+        return [(name, frame)]
+    keys = next((i for i, dtype in enumerate(frame.dtypes) if dtype.kind == "f"), 0)
+    each = max(WIDE - keys, 1)
+    places = [list(range(start, min(start + each, frame.shape[1]))) for start in range(keys, frame.shape[1], each)]
+    titles = [name, *(f"{name}, further columns" for _ in places[1:])]
+    return [(t, frame.iloc[:, [*range(keys), *place]]) for t, place in zip(titles, places, strict=True)]
 
 
 def runs(rows: Sequence[Sequence[int | str]]) -> list[tuple[int, int, int | None]]:

@@ -170,8 +170,10 @@ Rate = Annotated[float, Unit("FLOP/s"), Gt(0)]
 Seconds = Annotated[float, Unit("s"), Ge(0)]
 Hertz = Annotated[float, Unit("Hz"), Gt(0)]
 Watts = Annotated[float, Unit("W"), Ge(0)]
+Joules = Annotated[float, Unit("J"), Gt(0)]
 EnergyPerByte = Annotated[float, Unit("J/B"), Gt(0)]
 EnergyPerFlop = Annotated[float, Unit("J/FLOP"), Gt(0)]
+SquareMetres = Annotated[float, Unit("m^2"), Gt(0)]
 Fraction = Annotated[float, Unit("1"), Gt(0), Le(1)]
 
 

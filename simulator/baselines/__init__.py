@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe, decode, fusion
+from simulator.baselines import coe, decode, fusion, pim, serving, skew
 
-__all__ = ["coe", "decode", "fusion"]  # the kinds of experiments, which register when they are imported
+# The kinds of experiments, which register when they are imported.
+__all__ = ["coe", "decode", "fusion", "pim", "serving", "skew"]

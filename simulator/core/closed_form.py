@@ -30,7 +30,7 @@ def closed_form(plan: Plan) -> Timing:
     it, the larger of its longest path and of each resource's busy seconds. Capacities, demands, efficiencies and
     latencies may be arrays of one length n, one element a design point; the time then has the shape (n,).
     """
-    contended = {id(inner) for inner in _plans(plan) if not _is_ordered(inner)}
+    contended = _contended(plan)
     points = _points(plan)
     if points is None:
         return Timing(float(_bound(plan, contended, slice(None), {})), not contended)
@@ -39,6 +39,16 @@ def closed_form(plan: Plan) -> Timing:
         cut = slice(start, start + CHUNK)
         time[cut] = _bound(plan, contended, cut, {})
     return Timing(time, not contended)
+
+
+def is_exact(plan: Plan) -> bool:
+    """Whether the closed form of a plan is its longest path and no more: steps that may run at once share nothing."""
+    return not _contended(plan)
+
+
+def _contended(plan: Plan) -> set[int]:
+    """The plan, and smaller plans in it, in which steps that may run at once meet on a resource."""
+    return {id(inner) for inner in _plans(plan) if not _is_ordered(inner)}
 
 
 def _points(plan: Plan) -> int | None:

@@ -5,18 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from simulator.core import Curve
+from simulator.hardware.part import Count, Part
+from simulator.hardware.stack import Pim, Stack
 from simulator.units import Bandwidth, Bytes, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
-
-Count = Annotated[int, Field(ge=1)]
-
-
-class Part(BaseModel):
-    """What every part of a machine has in common: no unknown keys, and no change once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Efficiency(Part):
@@ -48,12 +42,17 @@ class Efficiency(Part):
 
 
 class Tier(Part):
-    """One memory. Writes share the bus with reads unless `full_duplex`, and are as fast without `write_bandwidth`."""
+    """One memory. Writes share the bus with reads unless `full_duplex`, and are as fast without `write_bandwidth`.
+
+    Capacity and bandwidth may be left out where they follow from `stacks` of DRAM (`derive.py`).
+    """
 
     kind: Literal["sram", "hbm", "ddr", "flash", "host", "cxl"]
-    capacity: Bytes
+    stacks: Count = 1
+    stack: Stack | None = None  # what one is like
+    capacity: Bytes = 0.0  # left out: derived
     reserved: Annotated[float, Unit("B"), Field(ge=0)] = 0.0  # kept by the runtime, not for weights and KV
-    bandwidth: Bandwidth
+    bandwidth: Bandwidth = 0.0  # left out: derived
     write_bandwidth: Bandwidth | None = None
     full_duplex: bool = False
     latency: Seconds = 0.0
@@ -63,10 +62,14 @@ class Tier(Part):
 
 
 class Port(Part):
-    """How an engine reads a tier: at its own bandwidth (that of the tier if absent) and achieved fraction."""
+    """How an engine reads a tier: at its own bandwidth (that of the tier if absent) and achieved fraction.
+
+    The bytes of an engine in the memory do not cross the tier's bus: what they cost is the `energy` of the port.
+    """
 
     bandwidth: Bandwidth | None = None
     efficiency: Fraction | Efficiency = 1.0
+    energy: EnergyPerByte | None = None
 
 
 class Phases(Part):
@@ -106,16 +109,28 @@ class Fabric(Part):
 
 
 class Engine(Part):
-    """What computes. `peak` is the dense rate per dtype; `reads` the tiers that it reads, fastest first."""
+    """What computes. `peak` is the dense rate per dtype; `reads` the tiers that it reads, fastest first.
+
+    An engine with `pim` sits in the stacks of its tiers; its peak may be left out (`derive.py`).
+    """
 
     kind: str  # gpu, dataflow, pim, cpu, or what a plugin registers a lowering for
-    peak: Annotated[dict[str, Rate], Field(min_length=1)]
+    peak: Annotated[dict[str, Rate], Field(min_length=1)] = Field(default_factory=dict)
     reads: Annotated[dict[str, Port], Field(min_length=1)]
     efficiency: Fraction = 1.0
     launch_overhead: Seconds = 0.0
+    command: Seconds = 0.0  # of a kernel of an engine in the memory: what the host takes to issue it
+    mode_switch: Seconds = 0.0  # from plain reads to those of an engine in the memory, or back
     slots: Count = 1
     energy_per_flop: EnergyPerFlop | None = None  # at the dtype named first; others draw the same power at full rate
+    fusion: Literal["unfused", "conventional"] | None = None  # None: as its kind has it
     fabric: Fabric | None = None  # of a dataflow engine
+    pim: Pim | None = None  # of an engine in the memory
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it reads the cells by ways of its own, and not over the bus of their tier."""
+        return self.pim is not None
 
 
 class Link(Part):
@@ -126,7 +141,7 @@ class Link(Part):
     parallel: Count = 1
     algorithm: Literal["ring", "tree", "direct"] = "direct"  # of collectives over it (mapping/collective.py)
     efficiency: Fraction | Efficiency = 1.0
-    energy: EnergyPerByte | None = None
+    energy: Annotated[float, Unit("J/B"), Field(ge=0)] | None = None  # 0: none is charged for it
 
 
 def ends(link: str) -> tuple[str, str]:
@@ -157,8 +172,8 @@ class Device(Part):
     count: Count = 1
     static_power: Watts | None = None
     tiers: Annotated[dict[str, Tier], Field(min_length=1)]
-    engines: dict[str, Engine] = {}
-    links: dict[LinkName, Link] = {}
+    engines: dict[str, Engine] = Field(default_factory=dict)
+    links: dict[LinkName, Link] = Field(default_factory=dict)
 
 
 class Machine(Part):
@@ -173,5 +188,5 @@ class Machine(Part):
     nodes: Count = 1
     static_power: Watts | None = None
     devices: Annotated[dict[str, Device], Field(min_length=1)]
-    tiers: dict[str, Tier] = {}
-    links: dict[LinkName, Link] = {}
+    tiers: dict[str, Tier] = Field(default_factory=dict)
+    links: dict[LinkName, Link] = Field(default_factory=dict)

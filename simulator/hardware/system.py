@@ -14,14 +14,17 @@ from pydantic import BaseModel
 from simulator.config import Config, load, longest_key, validate
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest, one_of
+from simulator.hardware.derive import derived
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
 from simulator.hardware.references import check_references
+from simulator.hardware.stack import activation_energy
 from simulator.units import Unit
 
 if TYPE_CHECKING:
     import networkx as nx
 
-RATES = {"B/s", "FLOP/s", "s", "W", "J/B", "J/FLOP", "1"}  # units of what a sweep may vary without a new lowering
+# Units of what a sweep may vary without a new lowering.
+RATES = {"B/s", "FLOP/s", "s", "Hz", "W", "J", "J/B", "J/FLOP", "1"}
 
 
 def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
@@ -31,7 +34,7 @@ def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(name, "hwconfigs", overrides)
-    machine = validate(config, Machine)
+    machine = derived(validate(config, Machine), config)
     check_references(machine, config)
     return System(machine, config)
 
@@ -146,10 +149,14 @@ class System:
         for name, tier in self.tiers.items():
             common: dict[str, Any] = {"efficiency": _fraction(tier.efficiency), "count": self.count(name)}
             key = self._inside(name, "tiers")
-            yield Resource(name, tier.bandwidth, energy=tier.energy, **common), key
+            energy = _with_rows(tier.energy, tier)
+            yield Resource(name, tier.bandwidth, energy=energy, **common), key
             if tier.full_duplex:
                 write = tier.bandwidth if tier.write_bandwidth is None else tier.write_bandwidth
-                yield Resource(f"{name}.write", write, energy=tier.energy, **common), key
+                yield Resource(f"{name}.write", write, energy=energy, **common), key
+            bundles = tier.stack.bundles if tier.stack else 1
+            for place in range(1, bundles + 1) if bundles > 1 else ():  # each serves one reader at a time
+                yield Resource(f"{name}.bundle{place}", 1.0, "s", energy=0.0, count=self.count(name)), (*key, "stack")
         for name, engine in self.engines.items():
             power = (
                 None if engine.energy_per_flop is None else engine.energy_per_flop * next(iter(engine.peak.values()))
@@ -159,12 +166,12 @@ class System:
             yield Resource(name, 1.0, "s", fraction, energy=power, count=count, slots=engine.slots), key
             for tier_name, port in engine.reads.items():
                 source = f"{name.partition('.')[0]}.{tier_name}"
-                bandwidth = self.tiers[source].bandwidth if port.bandwidth is None else port.bandwidth
+                tier = self.tiers[source]
                 through = Resource(
                     f"{source}->{name}",
-                    bandwidth,
+                    tier.bandwidth if port.bandwidth is None else port.bandwidth,
                     efficiency=_fraction(port.efficiency),
-                    energy=0.0,  # what its bytes cost is the tier's
+                    energy=_with_rows(port.energy, tier) if engine.in_memory else 0.0,  # else it is the tier's
                     count=count,
                 )
                 yield through, (*key, "reads", tier_name)
@@ -228,7 +235,8 @@ class System:
         Only rates, latencies, energies and efficiencies may vary so; a count or a capacity changes the plan itself.
 
         Raises:
-            ConfigError: an unknown path, a figure that is no rate, or arrays of different lengths or out of range.
+            ConfigError: an unknown path; a figure that is no rate, or contradicts the stacks of its tier; arrays of
+                different lengths or out of range.
         """
         machine = self.machine
         lengths = {len(np.atleast_1d(values)) for values in points.values()}
@@ -236,11 +244,12 @@ class System:
             raise ConfigError("design points", found=f"arrays of lengths {sorted(lengths)}", expected="one length")
         for path, values in points.items():
             machine = _replaced(machine, path.split("."), np.asarray(values, dtype=float), path)
+        machine = derived(machine, self.config)
         return replace(self, machine=machine, points=lengths.pop() if lengths else None)
 
 
-def _replaced(part: Any, keys: list[str], values: Any, path: str) -> Any:
-    """A copy of a part with one figure, found by its keys, replaced by an array."""
+def _replaced(part: Any, keys: list[str], values: Any, path: str, unit: str | None = None) -> Any:
+    """A copy of a part with one figure, found by its keys, replaced by an array; `unit`: of the figures of a table."""
     names: Any = part if isinstance(part, dict) else type(part).model_fields
     key = longest_key(keys, names)
     if key is None:
@@ -249,14 +258,15 @@ def _replaced(part: Any, keys: list[str], values: Any, path: str) -> Any:
         )
     rest = keys[key.count(".") + 1 :]
     inner = part[key] if isinstance(part, dict) else getattr(part, key)
+    unit = unit if isinstance(part, dict) else _unit(part, key)
     if isinstance(inner, dict | BaseModel):
         if not rest:
             raise ConfigError("no figure", path=path, found="a section", expected="one of its figures")
-        new = _replaced(inner, rest, values, path)
+        new = _replaced(inner, rest, values, path, unit)
     elif rest:
         raise ConfigError("no such figure", path=path, found=".".join(keys), expected=f"'{key}' to be the last key")
     else:
-        new = _checked(values, _unit(part, key), path)
+        new = _checked(values, unit, path)
     return {**part, key: new} if isinstance(part, dict) else part.model_copy(update={key: new})
 
 
@@ -271,9 +281,7 @@ def _checked(values: Any, unit: str | None, path: str) -> Any:
 
 
 def _unit(part: Any, key: str) -> str | None:
-    """The SI unit of a part's field; None if it is no figure."""
-    if isinstance(part, dict):
-        return "FLOP/s"  # the only figures that stand in a table are peak rates
+    """The SI unit of a part's field, or of the figures in it where it is a table; None if it has none."""
     field = type(part).model_fields[key]
     pending: list[Any] = [*field.metadata, field.annotation]
     while pending:
@@ -282,6 +290,11 @@ def _unit(part: Any, key: str) -> str | None:
             return part.text
         pending += [*getattr(part, "__metadata__", ()), *getattr(part, "__args__", ())]
     return None
+
+
+def _with_rows(energy: Quantity | None, tier: Tier) -> Quantity | None:
+    """J a byte: on its way, and for the rows that are opened for it; None where the first is not known."""
+    return energy if energy is None or tier.stack is None else energy + activation_energy(tier.stack)
 
 
 def _fraction(efficiency: Any) -> Any:

@@ -86,7 +86,7 @@ def arriving(block: Block, names: Sequence[str], shares: dict[str, Operator]) ->
     largest: dict[str | None, Quantity] = {}
     for name in names:
         read, whole = shares[name].bytes["input"], block.graph.nodes[name]["operator"].bytes["input"]
-        part = read / whole if np.any(whole) else 1.0  # of what arrives, this device's
+        part = _ratio(read, whole)  # of what arrives, this device's
         edges: dict[str | None, Quantity] = {
             p: block.graph.edges[p, name]["bytes"] for p in block.graph.predecessors(name) if p not in inside
         }
@@ -100,6 +100,13 @@ def arriving(block: Block, names: Sequence[str], shares: dict[str, Operator]) ->
         made, source = (shares[producer].bytes["output"], producer) if producer in shares else (0.0, None)
         found[source] = found.get(source, 0.0) + np.minimum(total[producer], np.maximum(made, most))
     return found
+
+
+def _ratio(part: Quantity, whole: Quantity) -> Quantity:
+    """`part / whole`, and 1 where there is nothing."""
+    if isinstance(whole, np.ndarray):
+        return np.divide(part, whole, out=np.ones(whole.shape), where=whole > 0)
+    return part / whole if whole else 1.0
 
 
 def _label(block: Block, names: Sequence[str]) -> str:

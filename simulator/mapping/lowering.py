@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import simulator.mapping.dataflow  # noqa: F401  # registers its lowering
 from simulator.core import Activity, Plan, Quantity, Resource
+from simulator.hardware import Engine
+from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.kernels import Kernel, kernels
 from simulator.mapping.target import Target, engine_seconds
@@ -13,8 +16,8 @@ from simulator.mapping.transfer import written
 from simulator.registry import register, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
 
-FUSION = {"gpu": "conventional", "cpu": "conventional", "pim": "unfused"}
-"""How each kind of engine fuses operators into kernels (`mapping/fusion.py`); others none."""
+FUSION = {"gpu": "conventional", "cpu": "conventional"}
+"""How each kind of engine fuses operators into kernels (`mapping/fusion.py`) unless its YAML says; others none."""
 
 
 class Lowering(Protocol):
@@ -64,7 +67,7 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
     What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator.
     """
     once = Plan(block.name)
-    for kernel in kernels(block, FUSION[target.description.kind], target.ways):
+    for kernel in kernels(block, fusion(target.description), target.ways):
         once.add(kernel_activity(target, kernel))
         for size in kernel.reduces:
             for phase in all_reduce(target.system, target.device, size):
@@ -74,21 +77,31 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
     return plan
 
 
-def kernel_activity(target: Target, kernel: Kernel) -> Activity:
+def fusion(engine: Engine) -> str:
+    """How an engine fuses operators into kernels: as its YAML says, else as its kind does."""
+    return engine.fusion or FUSION.get(engine.kind, "unfused")
+
+
+def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) -> Activity:
     """A kernel demands time of its engine, and bytes of main memory and of on-chip memory, each with its port.
 
-    Engine: `sum_op flops / peak[dtype]` engine-seconds. Main memory: what the kernel reads and writes. On-chip memory:
-    as much; what operators hand to one another stays in registers. Latency: the launch overhead, and that of main
-    memory.
+    Engine: `sum_op flops / peak[dtype]` engine-seconds. Main memory: what the kernel reads and writes; over the port
+    alone where the engine sits in the memory, so that nothing crosses the bus. On-chip memory: as much; what operators
+    hand to one another stays in registers. Latency: the launch overhead, and that of main memory. With `spaces`, it
+    keeps these bank bundles of main memory busy (`hardware/bundles.py`).
     """
     system, device, name = target.system, target.device, target.name
     demand: dict[Resource, Quantity] = {system[name]: engine_seconds(target, kernel.operators)}
     for tier in target.description.reads:
-        if tier == target.memory:
+        if tier == target.memory and target.description.in_memory:
+            demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
+        elif tier == target.memory:
             demand[system[f"{device}.{tier}"]] = kernel.read
             resource, units = written(system, f"{device}.{tier}", kernel.written)
             demand[resource] = demand.get(resource, 0.0) + units
             demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
         elif system.tiers[f"{device}.{tier}"].kind == "sram":
             demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
+    if spaces:
+        demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)
     return Activity(kernel.name, demand, target.latency)

@@ -97,7 +97,7 @@ def _needed(
         return [_of_stage(stage, model, each, context) for stage in replica.stages]
     tier, free = _free(target)
     models = [model, draft] if draft else [model]
-    weights = sum(weight_bytes(m) + _copied_weights(m, target.ways) for m in models)
+    weights = sum(weight_bytes(m) + copied_weights(m, target.ways) for m in models)
     return [Placement(tier, free, weights, sum(_kv(m, target.ways, batch, context) for m in models))]
 
 
@@ -146,7 +146,7 @@ def _block_kv(model: Model, context: int) -> list[float]:
 
 
 @lru_cache(maxsize=64)
-def _copied_weights(model: Model, ways: int) -> float:
+def copied_weights(model: Model, ways: int) -> float:
     """Bytes of the further copies of weights that each of `ways` devices keeps whole."""
     copies = 0.0
     for operator, repeat in operator_graph(model, decode(1, 1)).operators():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from simulator.core import Quantity, Resource
@@ -40,8 +40,9 @@ class Target:
 
     @cached_property
     def latency(self) -> Quantity:
-        """What each kernel waits for: its launch, and the main memory."""
-        return self.description.launch_overhead + self.system.tiers[f"{self.device}.{self.memory}"].latency
+        """What each kernel waits for: its launch (of a PIM also command and mode), and the main memory."""
+        engine, memory = self.description, self.system.tiers[f"{self.device}.{self.memory}"]
+        return engine.launch_overhead + engine.command + engine.mode_switch + memory.latency
 
     @property
     def ways(self) -> int:
@@ -86,6 +87,27 @@ def target(system: System, device: str | None = None, engine: str | None = None,
             f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"
         )
     return Target(system, device, engine, memory)
+
+
+def at_peak(target: Target) -> Target:
+    """The same engine, if it achieved all of the bandwidth of its port and its memory."""
+    device = target.system.machine.devices[target.device]
+    engine = target.description
+    port = engine.reads[target.memory].model_copy(update={"efficiency": 1.0})
+    tier = device.tiers[target.memory].model_copy(update={"efficiency": 1.0})
+    changed = device.model_copy(
+        update={
+            "tiers": {**device.tiers, target.memory: tier},
+            "engines": {
+                **device.engines,
+                target.engine: engine.model_copy(update={"reads": {**engine.reads, target.memory: port}}),
+            },
+        }
+    )
+    machine = target.system.machine
+    devices = {**machine.devices, target.device: changed}
+    system = replace(target.system, machine=machine.model_copy(update={"devices": devices}))
+    return replace(target, system=system)
 
 
 def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:

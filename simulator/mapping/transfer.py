@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
+
+import numpy as np
 
 from simulator.core import Activity, Quantity, Resource
 from simulator.errors import ConfigError
@@ -11,7 +12,7 @@ from simulator.hardware import System
 
 
 def transfer(
-    system: System, size: float, source: str, target: str, links: int | None = None, name: str = "copy"
+    system: System, size: Quantity, source: str, target: str, links: int | None = None, name: str = "copy"
 ) -> Activity:
     """Copy `size` bytes, in all, from one tier to another by the shortest route.
 
@@ -54,10 +55,11 @@ def written(system: System, tier: str, size: Quantity) -> tuple[Resource, Quanti
     return system[tier], size * slower
 
 
-def _grains(system: System, tier: str, size: float) -> float:
+def _grains(system: System, tier: str, size: Quantity) -> Quantity:
     """Bytes that a tier moves for `size` bytes, over all its copies."""
-    grain = system.tiers[tier].granularity * system.count(tier)
-    return math.ceil(size / grain) * grain if grain > 1 else size
+    granularity = system.tiers[tier].granularity
+    grain = granularity * system.count(tier)
+    return np.ceil(size / grain) * grain if granularity > 1 else size
 
 
 def _limit(system: System, hop: str, links: int) -> Resource:

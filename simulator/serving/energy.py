@@ -46,7 +46,7 @@ def energy(system: System, run: Generation, replicas: int = 1) -> tuple[EnergyPa
     for resource, amount in served.values():
         if amount > 0 and resource.energy != 0:
             key = system.key(resource.name)
-            figure = ".".join((*key, "energy_per_flop" if "engines" in key else "energy"))
+            figure = ".".join((*key, "energy_per_flop" if key[-2] == "engines" else "energy"))
             each = None if resource.energy is None else float(resource.energy)
             parts.append(EnergyPart(resource.name, figure, resource.count * replicas, amount, each))
     machine = system.machine

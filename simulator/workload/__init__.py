@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.workload.batch import Batch, Sequences, decode, prefill
-from simulator.workload.graph import Block, OperatorGraph, Totals, operator_graph
+from simulator.workload.batch import Batch, Ragged, Sequences, decode, prefill
+from simulator.workload.graph import Block, OperatorGraph, Totals, expert_block, operator_graph
 from simulator.workload.huggingface import from_huggingface
 from simulator.workload.load import load_model
 from simulator.workload.model import Model
@@ -28,11 +28,13 @@ __all__ = [
     "Operator",
     "OperatorGraph",
     "Parameters",
+    "Ragged",
     "Routing",
     "Sequences",
     "Totals",
     "Trace",
     "decode",
+    "expert_block",
     "from_huggingface",
     "kv_bytes",
     "kv_bytes_per_layer",

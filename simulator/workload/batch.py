@@ -74,7 +74,57 @@ class Sequences:
         return self.count * (seen if window is None else np.minimum(seen, window + self.new - 1))
 
 
-Batch: TypeAlias = tuple[Sequences, ...]
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Sequences of one phase whose lengths differ, as sums over them; each sum may be an array, and 0.
+
+    Attributes:
+        phase: `prefill` or `decode`.
+        count: sequences; each gets the logits of its last token.
+        tokens: new tokens, of all of them.
+        seen: pairs of a new token and a key that it sees.
+        cached: keys that any new token of its sequence sees: what is read of the cache.
+
+    Raises:
+        ConfigError: a sum that is negative or not finite; a sliding window, which cuts each length for itself.
+    """
+
+    phase: PhaseName
+    count: Quantity
+    tokens: Quantity
+    seen: Quantity
+    cached: Quantity
+
+    def __post_init__(self) -> None:
+        for name in ("count", "tokens", "seen", "cached"):
+            number = np.asarray(getattr(self, name), dtype=np.float64)
+            if not np.all((number >= 0) & np.isfinite(number)):
+                raise ConfigError(path=name, found=getattr(self, name), expected="0 or more")
+
+    @property
+    def logits(self) -> Quantity:
+        """Tokens that pass through the head."""
+        return self.count
+
+    def pairs(self, window: int | None = None) -> Quantity:
+        """As `Sequences.pairs`."""
+        self._whole(window)
+        return self.seen
+
+    def keys(self, window: int | None = None) -> Quantity:
+        """As `Sequences.keys`."""
+        self._whole(window)
+        return self.cached
+
+    @staticmethod
+    def _whole(window: int | None) -> None:
+        if window is not None:
+            raise ConfigError(
+                "sequences of different lengths", found=f"a sliding window of {window}", expected="a model without one"
+            )
+
+
+Batch: TypeAlias = tuple[Sequences | Ragged, ...]
 """The sequences of one forward pass; a mixed batch is `prefill(...) + decode(...)`."""
 
 

@@ -9,6 +9,11 @@ from simulator.workload.operators import FLOPS_PER_ELEMENT, Split
 from simulator.workload.routing import Routing, uniform
 from simulator.workload.tape import Tape, Tensor
 
+DISPATCH = "moe.dispatch"
+"""The operator that gathers, for the experts, the rows of the tokens that chose them."""
+EXPERTS = "moe.experts"
+"""What the names of the routed experts' operators begin with."""
+
 
 def feedforward(tape: Tape, name: str, x: Tensor, rows: Quantity, ffn: Ffn, distinct: Quantity | None = None) -> Tensor:
     """An FFN over `rows` vectors: up (and gate) by columns, activation, down by rows.
@@ -47,9 +52,9 @@ def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing 
         "moe.route", "route", logits, flops=tokens * moe.experts * FLOPS_PER_ELEMENT["route"],
         output=rows * (tape.bytes + INDEX_BYTES),
     )  # fmt: skip
-    sent = tape.record("moe.dispatch", "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes)
+    sent = tape.record(DISPATCH, "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes)
     distinct = (routing or uniform(moe.experts, moe.top_k))(tokens)
-    done = feedforward(tape, "moe.experts", sent, rows, moe.expert, distinct)
+    done = feedforward(tape, EXPERTS, sent, rows, moe.expert, distinct)
     out = tape.record(
         "moe.combine", "combine", done, chosen, flops=rows * hidden * FLOPS_PER_ELEMENT["combine"],
         output=tokens * hidden * tape.bytes,

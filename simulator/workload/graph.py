@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from simulator.core.resource import Quantity
 from simulator.workload.batch import Batch
+from simulator.workload.feedforward import EXPERTS, feedforward
 from simulator.workload.layers import decoder_layer, embedding, head, loss
 from simulator.workload.model import Layer, Model
 from simulator.workload.operators import Operand, Operator
@@ -136,6 +137,19 @@ def operator_graph(
             block("head", 1, lambda tape, x: loss(tape, x, tokens) if training else head(tape, x, tokens, last)),
         ),
     )
+
+
+def expert_block(model: Model, rows: Quantity) -> Block:
+    """One routed expert over the `rows` tokens that chose it, as a block of its own.
+
+    Raises:
+        ValueError: the model has no experts.
+    """
+    if model.moe is None:
+        raise ValueError(f"{model.name} has no experts")
+    expert = model.moe.expert
+    tape = Tape(model, density=model.weight_density)
+    return _block(tape, "expert", 1, rows, lambda tape, x: feedforward(tape, EXPERTS, x, rows, expert, distinct=1.0))
 
 
 def unrolled(block: Block, times: int) -> Block:

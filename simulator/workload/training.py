@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
+import numpy as np
+
 from simulator.core.resource import Quantity
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.workload.backward import Recompute, backward, with_backward
-from simulator.workload.batch import Batch
+from simulator.workload.batch import Batch, Ragged
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.graph import Block, OperatorGraph, operator_graph
 from simulator.workload.model import Model
@@ -66,8 +68,8 @@ def training_graph(
     _check("optimizer", optimizer, OPTIMIZERS)
     mode = _recompute(recompute)
     for group in batch:
-        if group.phase == "decode" or (group.past != 0.0 if isinstance(group.past, float) else group.past.any()):
-            found = f"{group.new} tokens after {group.past}"
+        if isinstance(group, Ragged) or group.phase == "decode" or np.any(group.past != 0.0):
+            found = "sums over sequences" if isinstance(group, Ragged) else f"{group.new} tokens after {group.past}"
             raise ConfigError("training", found=found, expected="whole sequences of 2 tokens or more, and no past")
     embedding, *decoder, head = operator_graph(model, batch, routing, training=True).blocks
     there = [(block, *backward(model, block, mode)) for block in decoder]

@@ -7,11 +7,12 @@ from simulator.core.events import events
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.collective import all_reduce
-from simulator.mapping.lowering import model_plan
+from simulator.mapping.kernels import kernels
+from simulator.mapping.lowering import fusion, kernel_activity, model_plan
 from simulator.mapping.placement import max_batch, max_context, nodes_needed, place
 from simulator.mapping.target import peak, target
 from simulator.mapping.transfer import transfer
-from simulator.workload import decode, load_model, operator_graph, prefill
+from simulator.workload import decode, expert_block, load_model, operator_graph, prefill
 
 MACHINES = ["dgx-a100", "dgx-h100", "sn40l-node", "sn40l-rack16", "sn40l"]
 
@@ -193,6 +194,49 @@ def test_a_pim_engine_runs_operator_by_operator_and_what_it_cannot_hold_goes_to_
     assert place(target(socket, memory="ddr"), load_model("llama-3-70b"), 1, 1000).tier == "socket.ddr"
     with pytest.raises(ConfigError, match="found 'dddr', expected one of sram, hbm, ddr"):
         target(socket, memory="dddr")
+
+
+def test_an_engine_in_the_memory_leaves_its_bus_alone() -> None:
+    system = load_system("duplex-node")
+    for name, bus in (("xpu", True), ("pim", False)):
+        runner = target(system, "xpu", name)
+        for kernel in kernels(expert_block(load_model("mixtral-8x7b"), 16.0), fusion(runner.description)):
+            demand = {r.name: d for r, d in kernel_activity(runner, kernel).demand.items()}
+            assert demand[f"xpu.hbm->xpu.{name}"] == kernel.traffic
+            assert demand.get("xpu.hbm") == (kernel.traffic if bus else None)
+            assert set(demand) == {f"xpu.{name}", f"xpu.hbm->xpu.{name}", *(["xpu.hbm"] if bus else [])}
+
+
+def test_a_kernel_in_the_memory_keeps_its_bundles_busy_and_takes_as_long() -> None:
+    runner = target(load_system("duplex-node"), "xpu", "pim")
+    (kernel, *_) = kernels(expert_block(load_model("mixtral-8x7b"), 4.0), "conventional")
+    alone, placed = kernel_activity(runner, kernel), kernel_activity(runner, kernel, spaces=(1, 3))
+    assert placed.alone == pytest.approx(alone.alone, rel=1e-12)
+    busy = {r.name: float(d) for r, d in placed.demand.items() if "bundle" in r.name}
+    assert busy == {f"xpu.hbm.bundle{place}": pytest.approx(alone.alone / 2) for place in (2, 4)}
+
+
+def test_a_kernel_of_a_pim_waits_for_its_command_and_the_change_of_mode() -> None:
+    model, batch = load_model("llama-2-7b"), decode(1, 10)
+    slow = ["devices.xpu.engines.pim.command=2 us", "devices.xpu.engines.pim.mode_switch=3 us"]
+    system = load_system("duplex-node", slow)
+    runner, plain = (target(each, "xpu", "pim") for each in (system, load_system("duplex-node")))
+    assert float(runner.latency) == pytest.approx(5e-6)
+    launched = sum(times for a, times in model_plan(runner, model, batch).activities() if a.name != "all_reduce")
+    more = closed_form(model_plan(runner, model, batch)).time - closed_form(model_plan(plain, model, batch)).time
+    assert more == pytest.approx(launched * 5e-6)
+
+
+def test_how_an_engine_fuses_is_its_kind_unless_its_file_says() -> None:
+    def of(machine: str, engine: str, *overrides: str) -> str:
+        return fusion(load_system(machine, overrides).engines[engine])
+
+    assert of("dgx-a100", "gpu.gpu") == "conventional"
+    assert of("dgx-a100", "gpu.gpu", "devices.gpu.engines.gpu.kind=pim") == "unfused"
+    assert of("dgx-a100", "gpu.gpu", "devices.gpu.engines.gpu.fusion=unfused") == "unfused"
+    assert (of("duplex-node", "xpu.xpu"), of("duplex-node", "xpu.pim")) == ("unfused", "conventional")
+    with pytest.raises(ConfigError, match=r"engines\.pim\.fusion: found 'whole'"):
+        of("duplex-node", "xpu.pim", "devices.xpu.engines.pim.fusion=whole")
 
 
 def test_what_every_device_keeps_whole_takes_room_on_each() -> None:

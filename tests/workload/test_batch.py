@@ -1,6 +1,9 @@
-"""What a batch sees: pairs and keys in closed form against a plain loop."""
+"""What a batch sees: pairs and keys in closed form against a plain loop; and sums over sequences of all lengths."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.workload import Sequences, decode, prefill
+from simulator.workload import Batch, Model, Ragged, Sequences, decode, operator_graph, prefill
 
 windows = st.none() | st.integers(1, 40)
 
@@ -55,3 +58,67 @@ def test_phases() -> None:
 def test_impossible_sequences_are_refused(count: float, new: float, past: float, key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key}.*or more"):
         Sequences(count, new, past)
+
+
+# --- sequences of different lengths
+
+
+def summed(batch: Batch) -> Batch:
+    """The same sequences as one sum a phase."""
+    found = []
+    for phase in ("prefill", "decode"):
+        groups = [group for group in batch if group.phase == phase]
+        if groups:
+            sums = (sum(of(g) for g in groups) for of in (lambda g: g.logits, lambda g: g.tokens, pairs, keys))
+            found.append(Ragged(phase, *sums))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def pairs(group: Sequences) -> Any:
+    return group.pairs()
+
+
+def keys(group: Sequences) -> Any:
+    return group.keys()
+
+
+prompts = st.lists(st.builds(Sequences, st.integers(1, 3), st.integers(2, 50), st.integers(0, 40)), max_size=3)
+answers = st.lists(st.builds(Sequences, st.integers(1, 3), st.just(1), st.integers(0, 90)), max_size=3)
+
+
+@settings(deadline=None, max_examples=10)
+@given(prompts, answers)
+def test_their_sums_demand_what_they_demand_one_by_one(
+    variant: Model, prompts: list[Sequences], answers: list[Sequences]
+) -> None:
+    batch = (*prompts, *answers)
+    if variant.attention.window is not None or not batch:
+        return
+    one_by_one, together = (operator_graph(variant, each).totals() for each in (batch, summed(batch)))
+    assert together.flops == pytest.approx(one_by_one.flops, rel=1e-12)
+    assert together.bytes == pytest.approx(one_by_one.bytes, rel=1e-12)
+
+
+def test_sums_may_be_arrays_and_nothing(small: Callable[..., Model]) -> None:
+    tokens, context = np.array([0.0, 3.0, 8.0]), np.array([0.0, 30.0, 800.0])
+    mixed = Ragged("prefill", 2.0, 24.0, 156.0, 24.0)
+    many = operator_graph(small(), (mixed, Ragged("decode", tokens, tokens, context, context))).totals()
+    for i in range(3):
+        alone = (mixed, Ragged("decode", tokens[i], tokens[i], context[i], context[i]))
+        one = operator_graph(small(), alone if i else alone[:1]).totals()  # none that decodes: as without them
+        assert np.asarray(many.flops)[i] == pytest.approx(one.flops, rel=1e-14)
+        for operand, size in many.bytes.items():
+            assert np.broadcast_to(size, 3)[i] == pytest.approx(one.bytes[operand], rel=1e-14)
+
+
+def test_a_sum_has_no_window(small: Callable[..., Model]) -> None:
+    with pytest.raises(ConfigError, match="different lengths: found a sliding window of 16, expected a model without"):
+        operator_graph(small(attention={"window": 16}), (Ragged("decode", 1.0, 1.0, 9.0, 9.0),))
+
+
+@pytest.mark.parametrize("key", ["count", "tokens", "seen", "cached"])
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf"), np.array([1.0, -1.0])], ids=str)
+def test_impossible_sums_are_refused(key: str, wrong: Any) -> None:
+    sums: dict[str, Any] = {"count": 1.0, "tokens": 1.0, "seen": 9.0, "cached": 9.0, key: wrong}
+    with pytest.raises(ConfigError, match=f"^{key}: found .*expected 0 or more"):
+        Ragged("decode", **sums)

@@ -11,9 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.workload import Batch, Model, OperatorGraph, Totals, decode, operator_graph, parameters, prefill
+from simulator.workload import (
+    Batch,
+    Model,
+    OperatorGraph,
+    Totals,
+    decode,
+    expert_block,
+    operator_graph,
+    parameters,
+    prefill,
+)
 from simulator.workload.graph import folded
 from simulator.workload.model import Layer
+from simulator.workload.routing import counted
 
 BATCHES: list[Batch] = [prefill(2, 32), decode(3, 40), prefill(1, 20, past=7) + decode(5, 33)]
 
@@ -240,3 +251,58 @@ def test_only_the_last_token_of_a_sequence_makes_logits(small: Callable[..., Mod
     head = operator_graph(small(), prefill(3, 17)).blocks[-1].operators[-1]
     assert head.flops == 2 * 3 * 64 * 100
     assert head.bytes["output"] == 3 * 100 * 2
+
+
+# --- one expert
+
+MOE = ["mixtral-8x7b", "glam-143b", "qwen2-57b-a14b", "deepseek-v3"]
+
+
+def sums(graph: OperatorGraph, part: str = "") -> Totals:
+    """Over the operators of one layer whose name has a part in it."""
+    flops, size = 0.0, dict[Any, Any]()
+    for operator, _ in graph.operators():
+        if part in operator.name:
+            flops = flops + operator.flops
+            for operand, amount in operator.bytes.items():
+                size[operand] = size.get(operand, 0.0) + amount
+    return Totals(flops, size)
+
+
+@pytest.mark.parametrize("model", MOE)
+def test_an_expert_has_its_share_of_the_parameters(shipped: Any, model: str) -> None:
+    found = shipped(model)
+    layers, experts = sum(layer.moe for layer in found.decoder), found.moe.experts
+    of_one = parameters(found).experts / layers / experts
+    total = OperatorGraph(found, (expert_block(found, 16.0),)).totals()
+    size = {"fp8": 1, "bf16": 2}[found.dtypes.weights]
+    assert total.bytes["expert"] == of_one * size
+    assert total.flops == pytest.approx(2 * of_one * 16, rel=1e-2)  # and the activation
+
+
+@pytest.mark.parametrize("model", MOE)
+def test_experts_with_equal_rows_cost_as_much_one_by_one(shipped: Any, model: str) -> None:
+    """The grouped products of a layer are as many single ones, where each expert has the same rows."""
+    found = shipped(model)
+    experts, rows = found.moe.experts, 3 * found.moe.top_k
+    tokens = 3 * experts  # each chose top_k, each expert was chosen by `rows`
+    grouped = operator_graph(found, prefill(1, tokens), counted(np.full(experts, rows)))
+    once = OperatorGraph(found, tuple(block for block in grouped.blocks if "moe" in block.name))
+    together = sums(once, "moe.experts.")
+    one = sums(OperatorGraph(found, (expert_block(found, float(rows)),)))
+    assert together.flops == pytest.approx(experts * one.flops, rel=1e-12)
+    assert together.bytes == pytest.approx({operand: experts * amount for operand, amount in one.bytes.items()})
+
+
+def test_rows_of_an_expert_may_be_an_array(shipped: Any) -> None:
+    model, rows = shipped("mixtral-8x7b"), np.array([1.0, 5.0, 700.0])
+    many = OperatorGraph(model, (expert_block(model, rows),)).totals()
+    each = [OperatorGraph(model, (expert_block(model, row),)).totals() for row in rows]
+    np.testing.assert_allclose(many.flops, [one.flops for one in each], rtol=1e-15)
+    for operand, amount in many.bytes.items():
+        np.testing.assert_allclose(amount * np.ones(3), [one.bytes[operand] for one in each], rtol=1e-15)
+
+
+def test_a_dense_model_has_no_expert(small: Callable[..., Model]) -> None:
+    with pytest.raises(ValueError, match="small has no experts"):
+        expert_block(small(), 1.0)

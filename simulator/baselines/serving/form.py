@@ -1,0 +1,117 @@
+"""The form of a `serving` experiment's YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from simulator.baselines.experiment import Experiment, Part
+from simulator.errors import nearest, one_of
+
+Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Length: TypeAlias = tuple[Count, Count]
+NODE = 8  # devices that share a host, at most
+
+
+class SystemForm(Part):
+    """A machine, and how it serves (`mapping/deployment.py`).
+
+    `scale` times the devices that a model is given (`ModelForm`), up to 8 in a node, then more nodes; 0: the machine as
+    its YAML has it. With `answers`, those engines decode, and `engines` compute prompts (`serving/split.py`). `set`
+    holds overrides of this machine alone.
+    """
+
+    hardware: str
+    engines: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    dispatch: str = "xpu_only"
+    together: bool = False
+    split: str = "none"
+    experts: Literal["whole", "tensor"] = "whole"
+    expert_reduces: Literal[1, 2] = 1
+    split_by: Literal["achieved", "peak"] = "achieved"
+    scale: Annotated[int, Field(ge=0)] = 1
+    set: tuple[str, ...] = ()
+
+
+class ModelForm(Part):
+    """How many devices serve a model."""
+
+    nodes: Count = 1
+    devices: Count
+
+
+class LengthsForm(Part):
+    """How lengths are spread about their means (`serving/lengths.py`)."""
+
+    spread: Annotated[float, Field(ge=0)] = 0.0
+    scale: Count = 256
+
+
+class Loops(Part):
+    """Closed loops: each system with each of the models at each of its lengths and of the batch sizes."""
+
+    systems: Annotated[list[str], Field(min_length=1)]
+    lengths: Annotated[dict[str, list[Length]], Field(min_length=1)]  # by model: tokens in and out
+    batches: Annotated[list[Count], Field(min_length=1)]
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        for model, lengths in self.lengths.items():
+            for input, output in lengths:
+                for batch in self.batches:
+                    for system in self.systems:
+                        yield {"system": system, "model": model, "input": input, "output": output, "batch": batch}
+
+
+class Arrivals(Part):
+    """Open loops: requests that arrive at each of the rates, by each process; at most `batch` in a stage."""
+
+    systems: Annotated[list[str], Field(min_length=1)]
+    model: str
+    length: Length
+    batch: Count
+    rates: Annotated[list[Positive], Field(min_length=1)]  # requests a second, rising
+    processes: Annotated[list[Literal["poisson", "even"]], Field(min_length=1)]
+    requests: Count
+
+
+class ServingExperiment(Experiment):
+    """The YAML of a `serving` experiment. `set` holds overrides of its machines, as `--set` takes them.
+
+    `rounds`: how often each place of a closed loop is taken anew, on average. `router`: who picks the experts, by name.
+    `only`: the loops to run, where not all are.
+    """
+
+    kind: Literal["serving"]
+    systems: Annotated[dict[str, SystemForm], Field(min_length=1)]
+    models: Annotated[dict[str, ModelForm], Field(min_length=1)]
+    lengths: LengthsForm = LengthsForm()
+    router: str = "uniform"
+    rounds: Positive = 20.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    set: tuple[str, ...] = ()
+    loops: dict[str, Loops] = Field(default_factory=dict)
+    arrivals: dict[str, Arrivals] = Field(default_factory=dict)
+    only: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_there(self) -> Self:
+        asked = [(f"loops.{n}", "systems", s) for n, loop in self.loops.items() for s in loop.systems]
+        asked += [(f"loops.{n}", "models", m) for n, loop in self.loops.items() for m in loop.lengths]
+        asked += [(f"arrivals.{n}", "systems", s) for n, each in self.arrivals.items() for s in each.systems]
+        asked += [(f"arrivals.{n}", "models", each.model) for n, each in self.arrivals.items()]
+        asked += [("only", "loops", name) for name in self.only if name not in self.arrivals]
+        for where, what, name in asked:
+            known = getattr(self, what)
+            if name not in known:
+                close = nearest(name, known)
+                hint = f"; did you mean '{close}'?" if close else ""
+                raise ValueError(f"{where}: no such name in {what}: found '{name}', expected {one_of(known)}{hint}")
+        return self
+
+    def runs(self, name: str) -> bool:
+        """Whether a loop, or arrivals, of this name are to be run."""
+        return not self.only or name in self.only

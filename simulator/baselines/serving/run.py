@@ -1,0 +1,225 @@
+"""How a `serving` experiment runs: all systems of a model, a length and a batch size on the same load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from math import nan
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from simulator.baselines.experiment import Progress
+from simulator.baselines.serving.form import NODE, Arrivals, ServingExperiment, SystemForm
+from simulator.baselines.serving.outcome import ServingOutcome
+from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.hardware import System, load_system
+from simulator.mapping.deployment import Deployment, deployment
+from simulator.mapping.room import most_sequences
+from simulator.registry import register
+from simulator.serving import closed_loop
+from simulator.serving.arrivals import requests
+from simulator.serving.lengths import Lengths
+from simulator.serving.open_loop import StageTimes, chosen, serve
+from simulator.serving.served import Served, percentile
+from simulator.serving.split import serve_split
+from simulator.serving.stage_energy import spent, total
+from simulator.serving.stages import Stages
+from simulator.workload import load_model
+from simulator.workload.routers import ROUTERS, Router
+
+Row: TypeAlias = dict[str, Any]
+
+
+@register("experiment", "serving")
+class ServingKind:
+    """Times each point; points that share a load run one after another, different loads on all cores."""
+
+    form = ServingExperiment
+
+    @staticmethod
+    def run(experiment: ServingExperiment, progress: Progress) -> ServingOutcome:
+        from joblib import Parallel, delayed
+
+        _router(experiment, next(iter(experiment.models)))
+        points = [p for n, loop in experiment.loops.items() if experiment.runs(n) for p in loop.points()]
+        unique = list({tuple(p.items()): p for p in points}.values())
+        loads = [list(g) for _, g in groupby(sorted(unique, key=_load_of), key=_load_of)]
+        opened = [
+            (each, system, process)
+            for name, each in experiment.arrivals.items()
+            if experiment.runs(name)
+            for system in each.systems
+            for process in each.processes
+        ]
+        tasks = [delayed(_arrivals)(experiment, *task) for task in opened]
+        tasks += [delayed(_loops)(experiment, load) for load in loads]
+        found: list[Row] = []
+        open_rows: list[Row] = []
+        # Processes are worth starting for more than a few loads; results come in the order of the tasks.
+        for place, rows in enumerate(Parallel(n_jobs=-1 if len(tasks) > 4 else 1, return_as="generator")(tasks)):
+            (open_rows if place < len(opened) else found).extend(rows)
+            progress(place + 1, len(tasks))
+        by_point = {tuple(row[key] for key in ("system", "model", "input", "output", "batch")): row for row in found}
+        used = [experiment.systems[p["system"]] for p in points]
+        machines = {form.hardware: _machine(form.hardware, (*experiment.set, *form.set)) for form in used}
+        inputs = {
+            "systems": {name: machines[name].config.data for name in sorted(machines)},
+            "models": {name: load_model(name).model_dump() for name in experiment.models},
+        }
+        ordered = [by_point[tuple(p.values())] for p in unique]
+        return ServingOutcome(experiment, ordered, open_rows, inputs)
+
+
+def _load_of(point: Row) -> tuple[Any, ...]:
+    return point["model"], point["input"], point["output"], point["batch"]
+
+
+def _loops(experiment: ServingExperiment, points: Sequence[Row]) -> list[Row]:
+    """Closed loops of one length and batch size; what a system admits of the batch decides which load it gets."""
+    loads: dict[int, closed_loop.Load] = {}
+    return [{**point, **_loop(experiment, point, loads)} for point in points]
+
+
+def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loop.Load]) -> Row:
+    """What the requests of one point see; NaN where not one has room, and why."""
+    lengths = Lengths(point["input"], point["output"], experiment.lengths.spread, experiment.lengths.scale)
+    form, model = experiment.systems[point["system"]], point["model"]
+    router = _router(experiment, model)
+    stages = _stages(experiment, point["system"], model)
+    longest = lengths.input + min(lengths.scale, lengths.input, lengths.output) * bool(lengths.spread)
+    try:
+        admitted = most_sequences(stages[-1].deployment, lengths.total, 0 if form.answers else longest, point["batch"])
+    except CapacityError as error:
+        return {"admitted": 0, **dict.fromkeys(ServingOutcome.VALUES, nan), "refused": str(error)}
+    if form.answers:
+        number = int(experiment.rounds * admitted)
+        served = serve_split(stages[0], stages[1], lengths, admitted, number, router, experiment.seed)
+        mixed, joules, parts = 0.0, None, {}
+    else:
+        if admitted not in loads:
+            layout = closed_loop.layout(lengths, admitted, experiment.rounds, experiment.seed)
+            loads[admitted] = closed_loop.load(layout, router, stages[0].layers, experiment.seed)
+        load = loads[admitted]
+        timed = closed_loop.timed(stages[0], load)
+        served, mixed = timed.served, float(load.layout.mixed.mean())
+        terms = spent(stages[0], load)
+        joules = total(terms)
+        parts = _parts(stages[0], timed)
+        of_memory = sum(t.joules or 0.0 for t in terms if t.kind in ("experts", "attention"))
+        parts["energy_share_experts_attention"] = of_memory / joules if joules else nan
+    energy = nan if joules is None else joules / served.tokens
+    return {
+        "admitted": admitted,
+        **_seen(served),
+        "energy_j_per_token": energy,
+        "mixed_share": mixed,
+        **parts,
+        "refused": "",
+    }
+
+
+def _parts(stages: Stages, timed: closed_loop.Timed) -> dict[str, float]:
+    """Of the time of decoding-only and of mixed stages, what experts and attention take."""
+    found, layout = {}, timed.layout
+    x = layout.features(stages.deployment.nodes)
+    for name, mixed in (("decoding", False), ("mixed", True)):
+        at = np.flatnonzero(layout.mixed == mixed)[:256]
+        whole = float(timed.seconds[at].sum())
+        attention = float(stages.parts(x[at], mixed).get("attention", np.zeros(1)).sum()) if at.size else nan
+        found[f"{name}_share_experts"] = float(timed.experts[at].sum()) / whole if at.size else nan
+        found[f"{name}_share_attention"] = attention / whole if at.size else nan
+    return found
+
+
+def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, process: str) -> list[Row]:
+    """Open loops of one system at each rate, on the same draws."""
+    lengths = Lengths(*form.length, experiment.lengths.spread, experiment.lengths.scale)
+    (stages,) = _stages(experiment, system, form.model)
+    router = _router(experiment, form.model)
+    cap = most_sequences(stages.deployment, lengths.total, lengths.input + lengths.scale, form.batch)
+    first = requests(lengths, form.requests, 1.0, "even", experiment.seed)
+    times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))
+    rows = []
+    for rate in form.rates:
+        asked = requests(lengths, form.requests, rate, process, experiment.seed)  # type: ignore[arg-type]
+        served = serve(times, asked, cap)
+        point = {"system": system, "model": form.model, "process": process, "rate": rate}
+        rows.append(
+            {**point, **_seen(served), "queue_p50_s": percentile(served.queued, 50), "keeps_up": keeps_up(served)}
+        )
+    return rows
+
+
+def keeps_up(served: Served) -> bool:
+    """Whether the last fifth of the requests queues no longer than the first, plus two standard errors.
+
+    Means over requests in the order of their arrival; `2 sqrt(var_first / n + var_last / n)`.
+    """
+    n = max(len(served.queued) // 5, 1)
+    first, last = served.queued[:n], served.queued[-n:]
+    return bool(last.mean() <= first.mean() + 2 * np.sqrt(first.var() / n + last.var() / n))
+
+
+def _seen(served: Served) -> Row:
+    percents = (50, 90, 99)
+    return {
+        "throughput": served.throughput,
+        **{f"ttft_p{p}_s": percentile(served.ttft, p) for p in percents},
+        **{f"tbt_p{p}_s": served.tbt(p) for p in percents},
+        **{f"e2e_p{p}_s": percentile(served.e2e, p) for p in percents},
+    }
+
+
+def _router(experiment: ServingExperiment, model: str) -> Router | None:
+    name, moe = experiment.router, load_model(model).moe
+    if name not in ROUTERS:
+        raise ConfigError(
+            path="router", found=f"'{name}'", expected=one_of(sorted(ROUTERS)), nearest=nearest(name, ROUTERS)
+        )
+    return None if moe is None else ROUTERS[name](moe.experts, moe.top_k)
+
+
+def _stages(experiment: ServingExperiment, system: str, model: str) -> tuple[Stages, ...]:
+    form, size = experiment.systems[system], experiment.models[model]
+    return _made(form, model, size.nodes, size.devices, tuple(experiment.set))
+
+
+@lru_cache(maxsize=8)
+def _made(form: SystemForm, model: str, nodes: int, devices: int, overrides: tuple[str, ...]) -> tuple[Stages, ...]:
+    overrides = (*overrides, *form.set)
+    found = _machine(form.hardware, overrides)
+    if form.scale:
+        nodes, devices = sized(nodes, devices, form.scale)
+        device, _ = found.device()
+        found = _machine(form.hardware, (*overrides, f"nodes={nodes}", f"devices.{device}.count={devices}"))
+    of_prompts = _deployment(found, form, form.engines, model)
+    return (Stages(of_prompts), Stages(_deployment(found, form, form.answers, model))) if form.answers else (
+        Stages(of_prompts),
+    )  # fmt: skip
+
+
+def _deployment(system: System, form: SystemForm, engines: tuple[str, ...], model: str) -> Deployment:
+    return deployment(
+        system,
+        load_model(model),
+        engines,
+        form.dispatch,
+        form.together,
+        form.split,
+        form.experts,
+        form.expert_reduces,
+        form.split_by,
+    )
+
+
+def sized(nodes: int, devices: int, scale: int) -> tuple[int, int]:
+    """Nodes, and devices in each, of `scale` times a machine: first a node is filled up to 8, then there are more."""
+    inside = min(devices * scale, max(NODE, devices))
+    return nodes * devices * scale // inside, inside
+
+
+@lru_cache(maxsize=64)
+def _machine(name: str, overrides: tuple[str, ...]) -> System:
+    return load_system(name, overrides)

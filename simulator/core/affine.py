@@ -1,0 +1,133 @@
+"""A plan whose demands are affine in a few features: lowered once, then timed for any number of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core.activity import Activity
+from simulator.core.closed_form import closed_form, is_exact
+from simulator.core.plan import Plan
+from simulator.core.resource import Curve, Quantity, Resource
+
+Array = NDArray[np.float64]
+AGREES = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A plan of `features` numbers a point: each demand and latency is `c_0 + sum_f c_f x_f`.
+
+    `coefficients` are those of each activity of `plan` in order, its demands first and its latency last, each of shape
+    (1 + features,).
+    """
+
+    plan: Plan
+    coefficients: dict[int, tuple[dict[Resource, Array], Array]]
+
+    def at(self, x: Array) -> Plan:
+        """The plan at points x, of shape (points, features), with arrays as demands."""
+        ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
+        return self._filled(self.plan, lambda c: _plain(c, ones))
+
+    def time(self, x: Array) -> Array:
+        """Seconds of each point: the closed form of the plan there."""
+        if self._rows is None:
+            return np.broadcast_to(np.asarray(closed_form(self.at(x)).time, dtype=np.float64), len(x))
+        rows, starts = self._rows
+        ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
+        each = np.maximum.reduceat(rows[1] @ ones.T, starts, axis=0) + rows[0] @ ones.T
+        return _longest(self.plan, iter(each))
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[Array, Array], list[int]] | None:
+        """Seconds of latency of each activity, and of each of its demands, as rows of coefficients.
+
+        None where a plan is no longest path (branches meet on a resource), or a rate depends on the demand.
+        """
+        found = [self.coefficients[id(activity)] for activity, _ in self.plan.activities()]
+        fixed = all(
+            not isinstance(r.efficiency, Curve) and np.ndim(r.rate(1.0)) == 0 for demand, _ in found for r in demand
+        )
+        if not (found and fixed and is_exact(self.plan)):
+            return None
+        none = np.zeros(len(found[0][1]))
+        busy = [[c / float(r.rate(1.0)) for r, c in demand.items()] or [none] for demand, _ in found]
+        starts = [0, *accumulate(len(each) for each in busy[:-1])]
+        return (np.array([latency for _, latency in found]), np.array([row for each in busy for row in each])), starts
+
+    def total(self, x: Array) -> Plan:
+        """The plan with the demands and latencies of all points together; its time is that of none of them."""
+        ones = np.concatenate([[float(len(x))], np.sum(x, axis=0)])
+        return self._filled(self.plan, lambda c: float(c @ ones))
+
+    def demand(self, x: Array) -> dict[Resource, Quantity]:
+        """Total demand of all points together on each resource."""
+        return self.total(x).demand()
+
+    def _filled(self, plan: Plan, value: Callable[[Array], Quantity]) -> Plan:
+        filled = Plan(plan.name)
+        for work, after, repeat in plan.steps:
+            if isinstance(work, Plan):
+                filled.add(self._filled(work, value), after, repeat)
+            else:
+                demand, latency = self.coefficients[id(work)]
+                done = Activity(work.name, {r: value(c) for r, c in demand.items()}, value(latency), weight=work.weight)
+                filled.add(done, after, repeat)
+        return filled
+
+
+def _longest(plan: Plan, each: Iterator[Array]) -> Array:
+    """The longest path, where `each` gives the seconds of the activities in order."""
+    ends: list[Array] = []
+    for work, after, repeat in plan.steps:
+        once = _longest(work, each) if isinstance(work, Plan) else next(each)
+        took = once * repeat if repeat > 1 else once
+        ends.append(took + reduce(np.maximum, [ends[i] for i in after]) if after else took)
+    return reduce(np.maximum, ends) if ends else np.zeros(1)
+
+
+def probes(scale: Sequence[float]) -> Array:
+    """The points at which a plan must be known to find its coefficients, shape (features + 3, features).
+
+    The origin, `scale[f]` of each feature alone, and two points more, where what was found must hold.
+    """
+    return np.concatenate([np.zeros((1, len(scale))), np.diag(scale), [np.array(scale) * f for f in (0.37, 2.9)]])
+
+
+def affine(plan: Plan, at: Array) -> Affine:
+    """The coefficients of a plan whose demands and latencies are known at `probes`, as arrays or constants.
+
+    Raises:
+        ValueError: a demand that is not affine in the features.
+    """
+    found = {
+        id(activity): (
+            {r: _coefficients(activity.name, d, at) for r, d in activity.demand.items()},
+            _coefficients(activity.name, activity.latency, at),
+        )
+        for activity, _ in plan.activities()
+    }
+    return Affine(plan, found)
+
+
+def _coefficients(name: str, quantity: Quantity, at: Array) -> Array:
+    """Of a quantity known at the probes `at`."""
+    known = np.broadcast_to(np.asarray(quantity, dtype=np.float64), len(at))
+    features = at.shape[1]
+    slopes = (known[1 : features + 1] - known[0]) / np.diag(at[1 : features + 1])
+    c: Array = np.concatenate([known[:1], slopes])
+    if not np.allclose(c[0] + at @ c[1:], known, rtol=AGREES, atol=AGREES * float(np.max(known, initial=0.0))):
+        raise ValueError(f"activity {name}: demands are not affine in the features")
+    return c
+
+
+def _plain(c: Array, ones: Array) -> Any:
+    """A constant stays a number, which the closed form need not broadcast."""
+    return ones @ c if np.any(c[1:]) else float(c[0])

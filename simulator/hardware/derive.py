@@ -1,0 +1,167 @@
+"""Figures of a machine that follow from its stacks of DRAM: filled in where its YAML has none, checked where it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from simulator.config import Config, KeyPath, Mark
+from simulator.core import Quantity
+from simulator.errors import ConfigError
+from simulator.hardware.machine import Device, Engine, Machine, Port, Tier
+from simulator.hardware.part import Part
+from simulator.hardware.stack import (
+    Stack,
+    Timing,
+    bank_bandwidth,
+    bank_fraction,
+    bundle_banks,
+    bus_bandwidth,
+    bus_fraction,
+    pim_peak,
+)
+from simulator.units import Unit, show
+
+P = TypeVar("P", bound=Part)
+
+APART = 0.01
+"""How far a figure of the YAML may lie from what follows from the rest of it."""
+
+PIM_DTYPES = ("fp16", "bf16")
+
+
+def derived(machine: Machine, config: Config) -> Machine:
+    """The machine with the bandwidths, peaks and achieved fractions that follow from its stacks.
+
+    Of a tier with a `stack`: `bandwidth` (`bus_bandwidth`) and `capacity`, times `stacks`. Of an engine that reads it:
+    the `efficiency` of the port (`bus_fraction`). Of an engine with `pim`: `peak` (`pim_peak`), and of its ports
+    `bandwidth` and `efficiency` (`bank_bandwidth`, `bank_fraction`). A figure that stands in the YAML holds; all but an
+    efficiency must be within 1 % of the derived one. What is filled in does not enter `model_fields_set`: it follows
+    when the machine is derived again.
+
+    Raises:
+        ConfigError: a contradiction; a figure that neither stands in the YAML nor follows from it; an engine in the
+            memory without a stack, or one that reads more banks than there are.
+    """
+    devices = {name: _device(device, ("devices", name), config) for name, device in machine.devices.items()}
+    tiers = {name: _tier(tier, ("tiers", name), config) for name, tier in machine.tiers.items()}
+    return _filled(machine, {"devices": devices, "tiers": tiers})
+
+
+def _device(device: Device, path: KeyPath, config: Config) -> Device:
+    tiers = {name: _tier(tier, (*path, "tiers", name), config) for name, tier in device.tiers.items()}
+    engines = {
+        name: _engine(engine, tiers, (*path, "engines", name), config) for name, engine in device.engines.items()
+    }
+    return _filled(device, {"tiers": tiers, "engines": engines})
+
+
+def _tier(tier: Tier, path: KeyPath, config: Config) -> Tier:
+    stack = tier.stack
+    if stack is None and "stacks" in tier.model_fields_set:
+        raise _error(config, (*path, "stacks"), found=tier.stacks, expected="'stack' beside it: what one is like")
+    if stack is not None:
+        _check_refresh(stack.timing, (*path, "stack", "timing", "tREFI"), config)
+    capacity = stack and stack.capacity and tier.stacks * stack.capacity
+    bandwidth = stack and tier.stacks * bus_bandwidth(stack)
+    figures = {"capacity": (capacity, "B"), "bandwidth": (bandwidth, "B/s")}
+    filled = {key: _figure(tier, key, figure, unit, (*path, key), config) for key, (figure, unit) in figures.items()}
+    return _filled(tier, filled)
+
+
+def _check_refresh(timing: Timing, path: KeyPath, config: Config) -> None:
+    interval, took = (np.atleast_1d(each) for each in np.broadcast_arrays(timing.tREFI, timing.tRFC))
+    worst = int(np.argmin(interval / np.maximum(took, np.finfo(float).tiny)))
+    if interval[worst] <= took[worst]:
+        expected = f"more than tRFC ({show(float(took[worst]), 's')})"
+        raise _error(config, path, found=show(float(interval[worst]), "s"), expected=expected)
+
+
+def _engine(engine: Engine, tiers: Mapping[str, Tier], path: KeyPath, config: Config) -> Engine:
+    if engine.pim and engine.kind != "pim":
+        raise _error(
+            config, (*path, "kind"), found=f"'{engine.kind}'", expected="'pim', which the engine has figures of"
+        )
+    stacks = 0
+    ports: dict[str, Port] = {}
+    for name, port in engine.reads.items():
+        at = (*path, "reads", name)
+        stack = tiers[name].stack if name in tiers else None
+        if engine.pim and name in tiers and stack is None:
+            raise _error(config, at, "engines with pim read stacks of DRAM", expected=f"'stack' in the tier {name}")
+        if port.energy is not None and engine.pim is None:
+            expected = f"'energy' of the tier {name}, whose bus its bytes cross"
+            raise _error(config, (*at, "energy"), "a port of an engine outside the memory", expected=expected)
+        if stack is not None:
+            stacks += tiers[name].stacks
+            port = _port(engine, port, stack, tiers[name].stacks, (at, path), config)
+        ports[name] = port
+    filled: dict[str, Any] = {"reads": ports}
+    if "peak" in engine.model_fields_set or engine.pim is None:
+        rates = dict.fromkeys(PIM_DTYPES, stacks * pim_peak(engine.pim)) if engine.pim else {}
+        for dtype in rates.keys() & engine.peak.keys():
+            _agree(engine.peak[dtype], rates[dtype], "FLOP/s", (*path, "peak", dtype), config)
+        if not engine.peak:
+            raise _error(config, (*path, "peak"), "missing key")
+    else:
+        filled["peak"] = dict.fromkeys(PIM_DTYPES, stacks * pim_peak(engine.pim))
+    return _filled(engine, filled)
+
+
+def _port(
+    engine: Engine, port: Port, stack: Stack, stacks: int, paths: tuple[KeyPath, KeyPath], config: Config
+) -> Port:
+    at, path = paths
+    if engine.pim is None:
+        figures: dict[str, Any] = {"efficiency": bus_fraction(stack)}
+    else:
+        banks, there = engine.pim.banks, bundle_banks(stack)
+        if banks > there:
+            expected = f"at most the {there} banks of a bundle of a pseudo channel"
+            raise _error(config, (*path, "pim", "banks"), found=banks, expected=expected)
+        bandwidth = stacks * bank_bandwidth(stack, banks)
+        figures = {
+            "bandwidth": _figure(port, "bandwidth", bandwidth, "B/s", (*at, "bandwidth"), config),
+            "efficiency": bank_fraction(stack, banks),
+        }
+    if "efficiency" in port.model_fields_set:
+        figures["efficiency"] = port.efficiency
+    return _filled(port, figures)
+
+
+def _figure(part: Part, key: str, figure: Any, unit: str, path: KeyPath, config: Config) -> Any:
+    """What the YAML says, if that agrees with the derived figure; else the derived one; one of them there must be."""
+    if key in part.model_fields_set:
+        said = getattr(part, key)
+        if figure is not None:
+            _agree(said, figure, unit, path, config)
+        return said
+    if figure is None:
+        raise _error(config, path, "missing key", expected=Unit(unit).expected)
+    return figure
+
+
+def _agree(said: Quantity, figure: Quantity, unit: str, path: KeyPath, config: Config) -> None:
+    said, figure = (np.atleast_1d(each) for each in np.broadcast_arrays(said, figure))
+    off = np.abs(said / figure - 1)
+    if np.any(off > APART):
+        worst = int(np.argmax(off))
+        expected = f"{show(float(figure[worst]), unit)} within 1 %: what its stacks give; or no such key"
+        raise _error(config, path, found=show(float(said[worst]), unit), expected=expected)
+
+
+def _filled(part: P, figures: dict[str, Any]) -> P:
+    """A copy with these figures; `model_fields_set` stays what the YAML has."""
+    filled = part.model_copy(update=figures)
+    filled.model_fields_set.difference_update(figures.keys() - part.model_fields_set)
+    return filled
+
+
+def _error(
+    config: Config, path: KeyPath, message: str = "", found: object = None, expected: str | None = None
+) -> ConfigError:
+    """At the line of the key, or of what should hold it."""
+    mark: Mark = next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
+    return ConfigError(message, file=mark.file, line=mark.line, path=path, found=found, expected=expected)

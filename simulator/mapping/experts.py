@@ -1,0 +1,179 @@
+"""Routed experts, one by one: what each costs on an engine by its tokens, and how two engines share them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Plan, Resource, closed_form
+from simulator.mapping.kernels import kernels
+from simulator.mapping.lowering import fusion, kernel_activity
+from simulator.mapping.target import Target
+from simulator.registry import register, registered
+from simulator.workload import Model, expert_block
+
+Counts: TypeAlias = NDArray[np.integer]
+Array: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What one expert costs on one device, by how many tokens chose it: arrays over 0, 1, ... tokens.
+
+    An expert with no token costs nothing: its weights are not read.
+    """
+
+    seconds: Array
+    demand: Mapping[Resource, Array]
+
+    def total(self, counts: Counts, here: NDArray[np.bool_] | bool = True) -> dict[Resource, float]:
+        """Demand of all experts that are `here`, of all layers and steps together."""
+        often = np.bincount(counts[np.broadcast_to(here, counts.shape)].ravel(), minlength=len(self.seconds))
+        return {resource: float(often @ units) for resource, units in self.demand.items()}
+
+
+def table(target: Target, model: Model, most: int, ways: int) -> Table:
+    """Times of one expert over 1 to `most` tokens, cut over `ways` devices by tensor parallelism, in closed form.
+
+    Its kernels run one after another, each as on any engine of this kind: `max(FLOPs / peak, bytes / bandwidth)`.
+    """
+    rows = np.arange(1, max(most, 2) + 1, dtype=np.float64)
+    plan = Plan("expert")
+    for kernel in kernels(expert_block(model, rows), fusion(target.description), ways):
+        plan.add(kernel_activity(target, kernel))
+    seconds = np.broadcast_to(closed_form(plan).time, rows.shape)
+    demand = {r: _from_none(np.broadcast_to(units, rows.shape)) for r, units in plan.demand().items()}
+    return Table(_from_none(seconds), demand)
+
+
+def shared_plan(
+    engines: tuple[Target, Target], model: Model, tokens: Sequence[int], on_other: Sequence[bool], ways: int = 1
+) -> Plan:
+    """The experts of a device as kernels, for the event engine: each engine runs its own, and both run at once.
+
+    Expert e lies in bank bundle e mod `bundles` of their memory, which a read keeps busy: where engines meet in a
+    bundle they slow each other down, and the closed form is a lower bound.
+    """
+    memory = engines[0].system.tiers[f"{engines[0].device}.{engines[0].memory}"]
+    bundles = memory.stack.bundles if memory.stack else 1
+    plan = Plan("experts")
+    for place, engine in enumerate(engines):
+        chain = Plan(engine.engine)
+        for expert, (rows, other) in enumerate(zip(tokens, on_other, strict=True)):
+            if rows and bool(other) == bool(place):
+                spaces = (expert % bundles,) if bundles > 1 else ()
+                for kernel in kernels(expert_block(model, float(rows)), fusion(engine.description), ways):
+                    chain.add(kernel_activity(engine, kernel, spaces))
+        plan.add(chain, ())
+    return plan
+
+
+def _from_none(values: NDArray[np.float64]) -> Array:
+    return np.concatenate([[0.0], values])
+
+
+Split: TypeAlias = Callable[[Counts, Array, Array], NDArray[np.bool_]]
+"""Shares the experts of a device between two engines. Registered under `split`.
+
+Given the tokens of each expert and its time on the one and on the other engine, all of shape (..., experts), it says
+which experts go to the other. Both engines then run at once, each its experts one after another.
+"""
+
+
+def split(name: str) -> Split:
+    """A registered way to share experts, by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    found: Split = registered("split", name)
+    return found
+
+
+@register("split", "greedy")
+def greedy(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
+    """The best of moving the experts with the fewest tokens, one after another, from the one engine to the other.
+
+    Starts with all on the one, and keeps the number of moves with the smallest larger sum (Duplex, arXiv 2409.01141,
+    section V-B). That is the optimum where all experts take equally long on the one engine, as when it is bound by
+    memory.
+    """
+    order = np.argsort(counts, axis=-1, kind="stable")
+    ahead = _prefix(np.take_along_axis(other, order, axis=-1))
+    behind = _prefix(np.take_along_axis(one, order, axis=-1))
+    moves = np.argmin(np.maximum(behind[..., -1:] - behind, ahead), axis=-1)
+    moved = np.arange(counts.shape[-1]) < moves[..., np.newaxis]
+    chosen = np.empty(counts.shape, dtype=bool)
+    np.put_along_axis(chosen, order, moved, axis=-1)
+    return chosen
+
+
+def _prefix(values: Array) -> Array:
+    """Sums of the first 0, 1, ... of the last axis."""
+    zero = np.zeros((*values.shape[:-1], 1))
+    return np.concatenate([zero, np.cumsum(values, axis=-1)], axis=-1)
+
+
+@register("split", "spaces")
+def spaces(counts: Counts, one: Array, other: Array, number: int = 4) -> NDArray[np.bool_]:
+    """As `greedy`, but whole memory spaces move: experts lie round-robin in 4 of them (Duplex, section V-C).
+
+    While both engines work, a space belongs to one of them, so that they never meet in a bank.
+    """
+    experts = counts.shape[-1]
+    number = min(number, experts)
+    home = np.arange(experts) % number
+    sums = [np.stack([v[..., home == s].sum(axis=-1) for s in range(number)], axis=-1) for v in (counts, one, other)]
+    return greedy(*sums)[..., home]
+
+
+@register("split", "fastest")
+def fastest(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
+    """Each expert where it takes less time, whatever the others do."""
+    return other < one
+
+
+@register("split", "exact")
+def exact(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
+    """The split with the smallest larger sum: a dynamic programme over the Pareto front of the two loads.
+
+    Each expert is added to either load; of loads that are no better in either, one is kept. Exact, and slow beside
+    `greedy`: the front may grow with every expert.
+    """
+    found = np.empty(counts.shape, dtype=bool)
+    for place in np.ndindex(counts.shape[:-1]):
+        found[place] = _optimum(one[place], other[place])
+    return found
+
+
+def _optimum(one: Array, other: Array) -> list[bool]:
+    order = sorted(range(len(one)), key=lambda e: -max(one[e], other[e]))  # large ones first prune most
+    bound = float("inf")
+    greedy_bound = _list_schedule(one, other, order)
+    front: list[tuple[float, float, int]] = [(0.0, 0.0, 0)]  # loads, and bit e: expert e is on the other
+    for e in order:
+        a, b = float(one[e]), float(other[e])
+        longer = [(x + a, y, mask) for x, y, mask in front] + [(x, y + b, mask | 1 << e) for x, y, mask in front]
+        longer.sort(key=lambda state: state[:2])
+        front, best = [], bound
+        for state in longer:
+            if state[1] < best and max(state[0], state[1]) <= greedy_bound:
+                best = state[1]
+                front.append(state)
+    mask = min(front, key=lambda state: max(state[0], state[1]))[2]
+    return [bool(mask >> e & 1) for e in range(len(one))]
+
+
+def _list_schedule(one: Array, other: Array, order: list[int]) -> float:
+    """A bound from above: each expert, the largest first, where the load then is smaller."""
+    x = y = 0.0
+    for e in order:
+        if x + one[e] <= y + other[e]:
+            x += float(one[e])
+        else:
+            y += float(other[e])
+    return max(x, y) * (1 + 1e-12)

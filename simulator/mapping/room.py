@@ -1,0 +1,106 @@
+"""How many sequences a deployment has room for: weights, KV caches and activations in the memory of its devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from simulator.errors import CapacityError
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.placement import copied_weights
+from simulator.mapping.target import Target
+from simulator.mapping.tensor_parallel import kv_ways
+from simulator.workload import kv_bytes, parameters
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes on each device of low Op/B, where experts and KV caches lie.
+
+    Attributes:
+        capacity: what is free for the model.
+        experts: routed experts.
+        others: all other weights, where they are on the same device; else 0.
+        activations: what a stage keeps of its tokens.
+        spaces: memory spaces (bank bundles) of the device; 1 where engines do not work at once.
+    """
+
+    capacity: float
+    experts: float
+    others: float
+    activations: float
+    spaces: int
+
+    @property
+    def kv(self) -> float:
+        """Bytes left for KV caches.
+
+        With several spaces the experts lie evenly in all, KV caches in all but the last, which has what is read by the
+        other engine alone: other weights and activations. What of these the last cannot hold takes room from the KV
+        caches; room that it has left is none for them.
+        """
+        beside = self.others + self.activations
+        if self.spaces == 1:
+            return self.capacity - self.experts - beside
+        each = (self.capacity - self.experts) / self.spaces
+        return (self.spaces - 1) * each - max(beside - each, 0.0)
+
+
+def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
+    """What the devices of a deployment hold, where a node has up to `decoding` sequences and a prompt in a stage.
+
+    Every node has all weights but the experts, which are spread over all nodes. The embedding and the head are divided
+    over devices by the vocabulary, norms and routers are copied. Activations: what goes into a layer and what comes
+    out of it, `2 tokens hidden` elements on every device. A memory space is kept for prompts only where there are some.
+
+    Raises:
+        CapacityError: the weights that are not experts do not fit on devices of their own.
+    """
+    model, low, high = deployment.model, deployment.low, deployment.high
+    element = BYTES_PER_ELEMENT[model.dtypes.weights]
+    counted = parameters(model)
+    experts = counted.experts * element / (deployment.nodes * low.ways)
+    others = ((counted.total - counted.experts) * element + copied_weights(model, high.ways)) / high.ways
+    activations = 2.0 * (decoding + prompt) * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
+    capacity = _free(low)
+    if high.device != low.device:
+        if others + activations > _free(high):
+            remedy = "more devices, or a smaller dtype"
+            what = f"{model.name} without its experts on a {high.device}"
+            raise CapacityError(what, needed=others + activations, there=_free(high), remedy=remedy)
+        others = 0.0
+    stack = low.system.tiers[f"{low.device}.{low.memory}"].stack
+    apart = prompt > 0 and deployment.together and deployment.shares_memory
+    spaces = stack.bundles if stack and apart else 1
+    return Room(capacity, experts, others, activations, spaces)
+
+
+def most_sequences(deployment: Deployment, context: int, prompt: int, asked: int) -> int:
+    """How many of `asked` sequences of `context` tokens in the end fit, each admitted with room for all of them.
+
+    `prompt` tokens may be computed beside those that decode (0 where prompts are computed elsewhere). The sequences of
+    a node share what its devices have left.
+
+    Raises:
+        CapacityError: there is no room for one.
+    """
+    low = deployment.low
+    heads = 1 if deployment.model.attention.mla else deployment.model.attention.kv_heads
+    each = float(kv_bytes(deployment.model, float(context))) / kv_ways(heads, low.ways)
+    nodes = deployment.nodes
+    free = room(deployment, ceil(asked / nodes), prompt)
+    fits = nodes * int(max(free.kv, 0.0) // each)
+    if fits < 1:
+        raise CapacityError(
+            f"one sequence of {context:,} tokens beside {deployment.model.name} on a {low.device}",
+            needed=free.capacity - free.kv + each,
+            there=free.capacity,
+            remedy="a shorter sequence, more devices, or a smaller dtype",
+        )
+    return min(asked, fits)
+
+
+def _free(target: Target) -> float:
+    tier = target.system.tiers[f"{target.device}.{target.memory}"]
+    return tier.capacity - tier.reserved

@@ -1,0 +1,94 @@
+"""One stage of a serving run as plans: a forward pass of the sequences that a node has, without its routed experts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Activity, Plan, Quantity
+from simulator.mapping.collective import Level, all_reduce, over
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.dispatch import Route, policy
+from simulator.mapping.target import Target
+from simulator.workload import Batch, Ragged, operator_graph
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+
+FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context")
+"""A stage, as a node sees it: prompts, their tokens and causal pairs, sequences that decode and the tokens cached."""
+TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0)
+
+
+class Part(NamedTuple):
+    """A block of the model in a stage, and how often it occurs.
+
+    `fixed`: its dispatch does not look at the size of the batch, so that its demands are affine in the features.
+    """
+
+    repeat: int
+    plan: Plan
+    fixed: bool
+
+
+def batch(x: NDArray[np.float64], mixed: bool) -> Batch:
+    """The sequences of stages, shape (..., features); without prompts where the stages are not mixed."""
+    prompts, tokens, pairs, decoding, context = np.moveaxis(x, -1, 0)
+    keys = context + decoding  # a sequence sees what is cached and its new token
+    decode = Ragged("decode", decoding, decoding, keys, keys)
+    return (Ragged("prefill", prompts, tokens, pairs, tokens), decode) if mixed else (decode,)
+
+
+def stage(deployment: Deployment, x: NDArray[np.float64], mixed: bool) -> Iterator[Part]:
+    """The blocks of stages with features `x`, shape (stages, features), on one node; routed experts take no time here.
+
+    What an MoE layer sends is here: `exchange`.
+    """
+    choose = policy(deployment.dispatch)
+    tokens = x[:, 1] + x[:, 3] if mixed else x[:, 3]
+    for block in operator_graph(deployment.model, batch(x, mixed)).blocks:
+        route = Route(deployment.engines, block, deployment.together, own_experts=True)
+        choices = choose(route)
+        plan = route.plan(choices)
+        for step in route.steps:
+            if step[0].routed:
+                for activity in exchange(deployment, tokens):
+                    plan.add(activity)
+        yield Part(block.repeat, plan, not any(isinstance(choice, np.ndarray) for choice in choices))
+
+
+def expert_engine(deployment: Deployment, mixed: bool) -> Target:
+    """The engine that the policy gives the routed experts of a stage, for a batch of typical size."""
+    choose = policy(deployment.dispatch)
+    for block in operator_graph(deployment.model, batch(np.array(TYPICAL), mixed)).blocks:
+        route = Route(deployment.engines, block, deployment.together)  # the experts' times count here
+        for step, choice in zip(route.steps, choose(route), strict=True):
+            if step[0].routed:
+                return deployment.engines[route.options(step)[int(choice)][0]]
+    return deployment.high
+
+
+def exchange(deployment: Deployment, tokens: Quantity) -> Iterator[Activity]:
+    """What an MoE layer sends beside the all-reduce of its result, for the `tokens` of a node.
+
+    Inside a node the tokens are on every device when its attention has been reduced, and the results of the experts
+    are partial sums; nothing else is sent, but for a second all-reduce where `expert_reduces` says so. Between nodes
+    each row goes to the node of its expert and its result comes back (two all-to-alls of `tokens top_k hidden`
+    elements a node); the devices that an expert is cut over gather the rows, and reduce and scatter the results.
+    """
+    model, system = deployment.model, deployment.low.system  # of one node, as all that the node does
+    assert model.moe
+    element = BYTES_PER_ELEMENT[model.dtypes.activations]
+    device = deployment.low.device
+    if deployment.nodes > 1:
+        rows = tokens * model.moe.top_k * model.hidden * element
+        send = [Level("node", deployment.nodes, rows)]
+        yield from over(send, system, "all_to_all")
+        arrived = rows * (deployment.nodes - 1) / deployment.nodes / (deployment.low.ways / deployment.expert_ways)
+        cut = [Level(device, deployment.expert_ways, arrived)]
+        yield from over(cut, system, "all_gather")
+        yield from over(cut, system, "reduce_scatter")
+        yield from over(send, system, "all_to_all")
+    if deployment.experts == "tensor" and deployment.expert_reduces > 1:
+        yield from all_reduce(system, device, tokens * model.hidden * element)

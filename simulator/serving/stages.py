@@ -1,0 +1,174 @@
+"""How long the stages of a serving run take, many at a time: one forward pass each, of decoding or mixed sequences."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Activity, Plan, Resource, closed_form, paced
+from simulator.core.affine import Affine, affine, probes
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.experts import Counts, Table, split, table
+from simulator.mapping.stage import TYPICAL, expert_engine, stage
+from simulator.mapping.target import Target, at_peak
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+
+Array = NDArray[np.float64]
+
+
+def kind_of(activity: str) -> str:
+    """What an activity of a stage does: `attention` over the cache, `links` between devices, or `other` layers."""
+    if activity.startswith(("all_", "reduce_", "move")):
+        return "links"
+    seen = (".scores.", ".softmax.", ".values.")
+    return "attention" if any(part in activity for part in seen) else "other"
+
+
+class Stages:
+    """The stages of a deployment: seconds and demands, by features and by the tokens of each expert.
+
+    All of a stage but its routed experts is alike in each layer and, unless the policy looks at the size of the batch,
+    affine in the features of a node: then it is lowered once for decoding and once for mixed stages
+    (`core/affine.py`). Nodes wait for one another at the experts, so that the slowest counts.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment, self.model = deployment, deployment.model
+        self.layers = sum(layer.moe for layer in self.model.decoder)
+        self._lowered: dict[bool, list[tuple[int, Affine]] | None] = {}
+        self._tables: dict[tuple[str, int, bool], Table] = {}
+        self._engines: dict[bool, Target] = {}
+
+    def shared(self, x: Array, mixed: bool) -> Array:
+        """Seconds of stages without their routed experts; `x` has the shape (stages, nodes, features)."""
+        flat = x.reshape(-1, x.shape[-1])
+        lowered, seconds = self._affine(mixed), np.zeros(len(flat))
+        if lowered is None:
+            for part in stage(self.deployment, flat, mixed):
+                seconds += part.repeat * np.asarray(closed_form(part.plan).time)
+        else:
+            for repeat, each in lowered:
+                seconds += repeat * each.time(flat)
+        slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
+        return slowest
+
+    def parts(self, x: Array, mixed: bool) -> dict[str, Array]:
+        """Seconds of stages by what is done (`kind_of`), each activity for itself; of the first node."""
+        spent: dict[str, Array] = {}
+        for part in stage(self.deployment, x[:, 0], mixed):
+            for activity, times in part.plan.activities(part.repeat):
+                busy = [resource.seconds(units) for resource, units in activity.demand.items()]
+                longest = reduce(np.maximum, busy, np.zeros(len(x)))
+                kind = kind_of(activity.name)
+                spent[kind] = spent.get(kind, np.zeros(len(x))) + times * (longest + activity.latency)
+        return spent
+
+    def shared_demand(self, x: Array, mixed: bool) -> dict[tuple[str, Resource], float]:
+        """Demands of these stages without their experts, by what is done (`kind_of`) and resource.
+
+        Of all stages and nodes together, as of one device of each node.
+        """
+        flat = x.reshape(-1, x.shape[-1])
+        total: dict[tuple[str, Resource], float] = {}
+        if not len(flat):
+            return total
+        lowered = self._affine(mixed)
+        if lowered is None:
+            plans = [(part.repeat, part.plan) for part in stage(self.deployment, flat, mixed)]
+        else:
+            plans = [(repeat, each.total(flat)) for repeat, each in lowered]
+        for repeat, plan in plans:
+            for activity, times in plan.activities(repeat):
+                for resource, units in activity.demand.items():
+                    whole = np.sum(np.broadcast_to(units, len(flat))) if lowered is None else units
+                    key = kind_of(activity.name), resource
+                    total[key] = total.get(key, 0.0) + times * float(whole)
+        return total
+
+    def experts(self, counts: Counts, mixed: bool) -> Array:
+        """Seconds of the routed experts of stages, all layers together; `counts`: (stages, layers, experts).
+
+        In each layer the slowest group of devices counts. On one engine the experts run one after another; where two
+        share them, both engines at once or in turn; then the high engine adds up what the stacks of an engine in the
+        memory have each made.
+        """
+        if not counts.size:
+            return np.zeros(len(counts))
+        grouped, on_low = self._shared_out(counts, mixed)
+        high, low = self._both(int(counts.max()))
+        loads = [np.where(here, of.seconds[grouped], 0.0).sum(axis=-1) for of, here in ((high, ~on_low), (low, on_low))]
+        plan = Plan("experts")
+        if self.deployment.together:
+            for name, load in zip(("high", "low"), loads, strict=True):
+                plan.add(paced(name, load.max(axis=-1).ravel()), ())
+        else:
+            plan.add(paced("experts", (loads[0] + loads[1]).max(axis=-1).ravel()))
+        rows = np.where(on_low, grouped, 0).sum(axis=-1).max(axis=-1).ravel()
+        plan.add(self._stack_sum(rows), range(len(plan.steps)))
+        of_layers: Array = np.asarray(closed_form(plan).time).reshape(counts.shape[:2])
+        total: Array = of_layers.sum(axis=-1)
+        return total
+
+    def expert_demand(self, counts: Counts, mixed: bool) -> dict[Resource, float]:
+        """Demands of the routed experts of these stages, of all stages, layers and devices together."""
+        total: dict[Resource, float] = {}
+        if not counts.size:
+            return total
+        grouped, on_low = self._shared_out(counts, mixed)
+        high, low = self._both(int(counts.max()))
+        rows = float(np.where(on_low, grouped, 0).sum())
+        for demand in (high.total(grouped, ~on_low), low.total(grouped, on_low), self._stack_sum(rows).demand):
+            for resource, units in demand.items():
+                total[resource] = total.get(resource, 0.0) + self.deployment.expert_ways * float(units)
+        return total
+
+    def _affine(self, mixed: bool) -> list[tuple[int, Affine]] | None:
+        """The blocks of a stage, affine in the features; None where dispatch looks at the size of the batch."""
+        if mixed not in self._lowered:
+            at = probes(TYPICAL)
+            parts = list(stage(self.deployment, at, mixed))
+            self._lowered[mixed] = None
+            if all(part.fixed for part in parts):
+                with suppress(ValueError):  # not affine: whole grains of a tier, say
+                    self._lowered[mixed] = [(part.repeat, affine(part.plan, at)) for part in parts]
+        return self._lowered[mixed]
+
+    def _shared_out(self, counts: Counts, mixed: bool) -> tuple[Counts, NDArray[np.bool_]]:
+        """The tokens of each expert by the group of devices that holds it, and which experts the low engine has."""
+        d = self.deployment
+        grouped = counts.reshape(*counts.shape[:-1], d.groups, -1)
+        if d.split == "none":
+            if mixed not in self._engines:
+                self._engines[mixed] = expert_engine(d, mixed)
+            return grouped, np.full(grouped.shape, self._engines[mixed] is d.low)
+        high, low = self._both(int(counts.max()), d.split_by == "peak")
+        return grouped, split(d.split)(grouped, high.seconds[grouped], low.seconds[grouped])
+
+    def _both(self, most: int, peak: bool = False) -> tuple[Table, Table]:
+        return self._table(self.deployment.high, most, peak), self._table(self.deployment.low, most, peak)
+
+    def _table(self, engine: Target, most: int, peak: bool) -> Table:
+        """The costs of an expert by its tokens, up to a power of two that holds `most`."""
+        key = engine.name, max(256, 1 << (most - 1).bit_length()), peak
+        if key not in self._tables:
+            runs_on = at_peak(engine) if peak else engine
+            self._tables[key] = table(runs_on, self.model, key[1], self.deployment.expert_ways)
+        return self._tables[key]
+
+    def _stack_sum(self, rows: Array | float) -> Activity:
+        """Partial results of `rows` tokens, one of each stack, read over the bus and added by the high engine.
+
+        An expert of an engine in the memory is cut over all stacks of a device, and each stack's results stay in it
+        (arXiv 2409.01141, section V-A): `(stacks + 1) rows hidden` elements.
+        """
+        high, low = self.deployment.high, self.deployment.low
+        tier = f"{low.device}.{low.memory}"
+        stacks = low.system.tiers[tier].stacks
+        if not low.description.in_memory or stacks == 1 or not self.deployment.shares_memory:
+            return Activity("sum over stacks")
+        size = (stacks + 1) * rows * self.model.hidden * BYTES_PER_ELEMENT[self.model.dtypes.activations]
+        port = high.system[f"{tier}->{high.name}"]
+        return Activity("sum over stacks", {high.system[tier]: size, port: size}, high.latency * np.sign(rows))

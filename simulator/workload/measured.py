@@ -1,0 +1,64 @@
+"""How often the experts of a model were picked in a recording: a file of counts, in `workloads/routing`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from simulator.config import load, validate
+from simulator.errors import ConfigError, one_of
+from simulator.workload.model import Count, Part, Width
+from simulator.workload.routers import Popular, measured
+
+FOLDER = "workloads/routing"
+
+
+class MeasuredLayer(Part):
+    """One layer: `tokens` were recorded, and `counts[e]` of them picked expert e."""
+
+    layer: Width
+    tokens: Count
+    counts: Annotated[tuple[Width, ...], Field(min_length=1)]
+
+
+class MeasuredRouting(Part):
+    """The experts of a model, and the layers in which they were counted. What tokens picked together is not in it."""
+
+    name: str
+    experts: Count
+    top_k: Count
+    layers: Annotated[tuple[MeasuredLayer, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> Self:
+        for layer in self.layers:
+            if len(layer.counts) != self.experts:
+                raise ValueError(f"layer {layer.layer} has counts of {len(layer.counts)} experts, not {self.experts}")
+            if sum(layer.counts) != self.top_k * layer.tokens:
+                raise ValueError(f"the counts of layer {layer.layer} do not add up to top_k tokens")
+            if max(layer.counts) >= layer.tokens:
+                raise ValueError(f"an expert of layer {layer.layer} was picked by every token")
+        return self
+
+    def router(self, layer: int) -> Popular:
+        """Tokens that pick independently, each expert as often as it was picked in that layer.
+
+        Raises:
+            ConfigError: the layer was not counted.
+        """
+        there = {counted.layer: counted for counted in self.layers}
+        if layer not in there:
+            raise ConfigError(f"{self.name}: layer", found=layer, expected=one_of(map(str, there)))
+        return measured(np.array(there[layer].counts) / there[layer].tokens)
+
+
+def load_measured(name_or_path: str | Path) -> MeasuredRouting:
+    """The counts of a shipped name, or of a YAML.
+
+    Raises:
+        ConfigError: with file, line and key path.
+    """
+    return validate(load(name_or_path, FOLDER), MeasuredRouting)

@@ -1,0 +1,126 @@
+"""The law by which a token picks its experts: one after another, each by popularity among those not yet picked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+SETS = 4096
+"""Up to so many sets of `top_k` experts, each set's probability is computed and the sets are drawn as such."""
+ROUNDS = 16
+"""How often a pick that hit an expert of the same token is drawn again before the rest are drawn among the others."""
+BYTES = 64 << 20
+"""About the largest array that is made at once."""
+
+
+def counts(random: np.random.Generator, tokens: Ints, popularity: Floats, top_k: int) -> Ints:
+    """Tokens of each expert, shape (steps, experts), where `tokens[i]` tokens pick in step i, each on its own.
+
+    Exact, and the tokens themselves are drawn only where nothing shorter is: for equal popularity, expert after expert
+    (`_even`); for few sets of `top_k` experts, a multinomial over the sets.
+    """
+    if _equal(popularity):
+        return _even(random, tokens, popularity.size, top_k)
+    if comb(popularity.size, top_k) <= SETS:
+        return _by_sets(random, tokens, *sets(popularity, top_k))
+    drawn = np.zeros((tokens.size, popularity.size), dtype=np.int64)
+    most = max(1, BYTES // (8 * top_k))
+    for step, left in enumerate(tokens.tolist()):
+        for first in range(0, left, most):
+            picks = choices(random, min(most, left - first), popularity, top_k)
+            drawn[step] += np.bincount(picks.ravel(), minlength=popularity.size)
+    return drawn
+
+
+def choices(random: np.random.Generator, tokens: int, popularity: Floats, top_k: int) -> Ints:
+    """The experts that each of `tokens` tokens picks, in the order of picking, shape (tokens, top_k).
+
+    Pick j is drawn from all experts and drawn again while it hits one of picks 0..j-1: the conditional law. After
+    `ROUNDS` rounds, what is left (one expert has nearly all the popularity) is drawn among the others as the smallest
+    of exponential times with the popularities as rates.
+    """
+    experts = popularity.size
+    cumulative = np.cumsum(popularity)
+    even = _equal(popularity)
+    picks = np.empty((tokens, top_k), dtype=np.int64)
+    for j in range(top_k):
+        pending = np.arange(tokens)
+        for _ in range(ROUNDS):
+            if even:
+                drawn = random.integers(experts, size=pending.size)
+            else:
+                at = random.random(pending.size) * cumulative[-1]
+                drawn = np.minimum(np.searchsorted(cumulative, at, side="right"), experts - 1)
+            picks[pending, j] = drawn
+            pending = pending[(picks[pending, :j] == drawn[:, np.newaxis]).any(axis=1)]
+            if not pending.size:
+                break
+        most = max(1, BYTES // (8 * experts))
+        for first in range(0, pending.size, most):
+            rows = pending[first : first + most]
+            times = random.standard_exponential((rows.size, experts)) / popularity
+            np.put_along_axis(times, picks[rows, :j], np.inf, axis=1)
+            picks[rows, j] = times.argmin(axis=1)
+    return picks
+
+
+def sets(popularity: Floats, top_k: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """The probability of each set of `top_k` experts, and which experts are in it (sets x experts).
+
+    `P({}) = 1`; from a set S of fewer than `top_k`, expert e comes next with `p_e / sum_(i not in S) p_i`: P of a set
+    is the sum over the orders in which it can fill.
+    """
+    p = popularity.tolist()
+    reached: dict[tuple[int, ...], float] = {(): 1.0}
+    for _ in range(top_k):
+        larger: defaultdict[tuple[int, ...], float] = defaultdict(float)
+        for there, probability in reached.items():
+            others = [e for e in range(len(p)) if e not in there]
+            rest = sum(p[e] for e in others)
+            for e in others:
+                larger[tuple(sorted((*there, e)))] += probability * p[e] / rest
+        reached = larger
+    members = np.zeros((len(reached), len(p)), dtype=np.bool_)
+    for row, there in enumerate(reached):
+        members[row, list(there)] = True
+    chance = np.array(list(reached.values()))
+    return chance / chance.sum(), members
+
+
+def _even(random: np.random.Generator, tokens: Ints, experts: int, top_k: int) -> Ints:
+    """All experts equally likely, expert after expert: `experts top_k` binomials a step, however many tokens.
+
+    A token that still lacks j picks with r experts to come picks the next one with probability j / r; `lack[j]` counts
+    such tokens. An expert's count is then Binomial(tokens, top_k / experts), and the counts depend as they must.
+    """
+    lack = np.zeros((top_k + 1, tokens.size), dtype=np.int64)
+    lack[top_k] = tokens
+    drawn = np.zeros((tokens.size, experts), dtype=np.int64)
+    for e in range(experts):
+        for j in range(1, top_k + 1):
+            picked = random.binomial(lack[j], min(1.0, j / (experts - e)))
+            lack[j] -= picked
+            lack[j - 1] += picked
+            drawn[:, e] += picked
+    return drawn
+
+
+def _by_sets(random: np.random.Generator, tokens: Ints, probability: Floats, members: NDArray[np.bool_]) -> Ints:
+    """A multinomial over the sets, then the sum over the sets that an expert is in."""
+    drawn = np.empty((tokens.size, members.shape[1]), dtype=np.int64)
+    inside = members.astype(np.float64)  # as floats, which are exact here and multiply fast
+    rows = max(1, BYTES // (8 * probability.size))
+    for first in range(0, tokens.size, rows):
+        part = slice(first, first + rows)
+        drawn[part] = random.multinomial(tokens[part], probability).astype(np.float64) @ inside
+    return drawn
+
+
+def _equal(popularity: Floats) -> bool:
+    return bool(np.all(popularity == popularity[0]))
