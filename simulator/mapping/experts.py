@@ -126,7 +126,30 @@ def spaces(counts: Counts, one: Array, other: Array, number: int = 4) -> NDArray
     """
     experts = counts.shape[-1]
     number = min(number, experts)
-    home = np.arange(experts) % number
+    return _moved(np.arange(experts) % number, number, counts, one, other)
+
+
+@register("split", "spaces_by_popularity")
+def spaces_by_popularity(counts: Counts, one: Array, other: Array, number: int = 4) -> NDArray[np.bool_]:
+    """As `spaces`, but experts of like popularity lie in the same space, so that whole spaces are busy or idle.
+
+    Popularity is that of the counts themselves, over all that they hold: of each device's experts, in all layers alike.
+    """
+    experts = counts.shape[-1]
+    number = min(number, experts)
+    groups = counts.shape[-2] if counts.ndim > 1 else 1
+    shape = (-1, groups, experts)
+    tokens, high, low = counts.reshape(shape), one.reshape(shape), other.reshape(shape)
+    found = np.empty(tokens.shape, dtype=bool)
+    for group, popularity in enumerate(tokens.sum(axis=0)):
+        home = np.empty(experts, dtype=np.int64)
+        home[np.argsort(popularity, kind="stable")] = np.arange(experts) * number // experts
+        found[:, group] = _moved(home, number, tokens[:, group], high[:, group], low[:, group])
+    return found.reshape(counts.shape)
+
+
+def _moved(home: NDArray[np.int64], number: int, counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
+    """Which experts move, where those of a `home` do so together."""
     sums = [np.stack([v[..., home == s].sum(axis=-1) for s in range(number)], axis=-1) for v in (counts, one, other)]
     return greedy(*sums)[..., home]
 

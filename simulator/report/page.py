@@ -13,6 +13,7 @@ import simulator.report.coe  # these register their figures
 import simulator.report.decode
 import simulator.report.fusion
 import simulator.report.pim
+import simulator.report.serving
 import simulator.report.skew  # noqa: F401
 from simulator import registry
 from simulator.baselines.reproduction import Reproduction

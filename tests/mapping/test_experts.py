@@ -273,3 +273,22 @@ def test_without_bundles_only_the_engines_count() -> None:
     shared = plan([100, 0, 0, 0, 10], [False, False, False, False, True], None, one)
     assert not any("bundle" in resource.name for resource in shared.demand())
     assert events(shared).time == pytest.approx(max(xpu.seconds[100], pim.seconds[10]), rel=1e-9)
+
+
+def test_spaces_of_like_experts_pay_where_some_are_popular() -> None:
+    """A whole space goes over where it is idle; filled in turn, each has a busy expert in it."""
+    shares = zipf(64, 2, 1.2).popularity(0)[0]
+    shares = shares / shares.sum()
+    number = np.random.default_rng(0).poisson(512 * shares, size=(200, 1, 1, 64))
+    one, other = (
+        np.where(number, np.maximum(1.0, number / 300), 0),
+        np.where(number, np.maximum(1.0, number / 8) / 3, 0),
+    )
+
+    def worst(name: str) -> float:
+        moved = split(name)(number, one, other)
+        loads = np.where(moved, 0, one).sum(axis=-1), np.where(moved, other, 0).sum(axis=-1)
+        return float(np.maximum(*loads).mean())
+
+    assert worst("spaces_by_popularity") < 0.9 * worst("spaces")
+    assert worst("greedy") <= worst("spaces_by_popularity")

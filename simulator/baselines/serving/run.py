@@ -13,7 +13,7 @@ import numpy as np
 from simulator.baselines.experiment import Progress
 from simulator.baselines.serving.form import NODE, Arrivals, ServingExperiment, SystemForm
 from simulator.baselines.serving.outcome import ServingOutcome
-from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError, TiersimError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import Deployment, deployment
 from simulator.mapping.room import most_sequences
@@ -61,6 +61,8 @@ class ServingKind:
         for place, rows in enumerate(Parallel(n_jobs=-1 if len(tasks) > 4 else 1, return_as="generator")(tasks)):
             (open_rows if place < len(opened) else found).extend(rows)
             progress(place + 1, len(tasks))
+        if found and not open_rows and not any(row["admitted"] for row in found):
+            raise TiersimError(found[0]["refused"])
         by_point = {tuple(row[key] for key in ("system", "model", "input", "output", "batch")): row for row in found}
         used = [experiment.systems[p["system"]] for p in points]
         machines = {form.hardware: _machine(form.hardware, (*experiment.set, *form.set)) for form in used}

@@ -42,8 +42,8 @@ def any_choices(data: st.DataObject, route: Route) -> list[int]:
 def crossing(route: Route, choices: Sequence[int]) -> list[float]:
     """Bytes from the memory of each engine to the other, over one device each, straight from the block's edges.
 
-    A unit reads a tensor once, however many of its operators do: at most what was made. To the keys and values of another
-    memory go those that are new.
+    A unit reads a tensor once, however many of its operators do: at most what was made. Of keys and values,
+    the new ones go to those of another memory.
     """
     engine = {
         name: route.options(step)[choice][place]

@@ -1,0 +1,34 @@
+"""Lengths of requests: their sum, their bounds, their mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.errors import ConfigError
+from simulator.serving.lengths import Lengths
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.floats(0, 2), st.integers(1, 600))
+def test_all_requests_keep_as_many_tokens_in_the_end(input: int, output: int, spread: float, scale: int) -> None:
+    lengths = Lengths(input, output, spread, scale)
+    inputs, outputs = lengths.draw(50, np.random.default_rng(0))
+    assert (inputs + outputs == lengths.total).all()
+    assert inputs.min() >= 1
+    assert outputs.min() >= 1
+    assert np.abs(inputs - input).max() <= max(min(scale, input, output) - 1, 0)
+
+
+def test_the_means_are_as_asked() -> None:
+    inputs, outputs = Lengths(512, 256, 0.4).draw(20000, np.random.default_rng(0))
+    assert inputs.mean() == pytest.approx(512, rel=0.01)
+    assert outputs.std() == pytest.approx(0.4 * 255, rel=0.1)
+
+
+@pytest.mark.parametrize("wrong", [{"input": 0}, {"output": 0}, {"spread": -0.1}, {"scale": 0}])
+def test_lengths_are_checked(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=f"{name}: found"):
+        Lengths(**({"input": 8, "output": 8} | wrong))  # type: ignore[arg-type]
