@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+import simulator.mapping.experts  # noqa: F401  # registers its splits
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.dispatch import policy
 from simulator.mapping.dispatch.policy import ridge
-from simulator.mapping.experts import split as find_split
 from simulator.mapping.target import Target, target
+from simulator.registry import registered
 from simulator.workload import Model
 
 Experts = Literal["whole", "tensor"]
@@ -38,6 +38,8 @@ class Deployment:
         expert_reduces: all-reduces of an MoE layer where experts are `tensor`: over the experts' devices, and (2) over
             those of the attention once more.
         split_by: the times that decide how experts are split: as achieved, or at the peak bandwidths.
+        migrate: whether keys and values of prompts are copied, once their attention is done, from the memory space of
+            prompts to those of the caches.
     """
 
     system: System
@@ -49,6 +51,7 @@ class Deployment:
     experts: Experts = "whole"
     expert_reduces: int = 1
     split_by: SplitBy = "achieved"
+    migrate: bool = False
 
     @property
     def nodes(self) -> int:
@@ -91,6 +94,7 @@ def deployment(
     experts: Experts = "whole",
     expert_reduces: int = 1,
     split_by: SplitBy = "achieved",
+    migrate: bool = False,
 ) -> Deployment:
     """A deployment on the `engines` named (`device.engine`; all of the machine if none is).
 
@@ -98,16 +102,17 @@ def deployment(
         ConfigError: no such engine, dispatch or split; experts that do not divide evenly; a split without two engines
             over one memory.
     """
-    policy(dispatch)  # is there
-    if split != "none":
-        find_split(split)
+    for kind, name in (("dispatch", dispatch), ("split", split)):
+        _check_registered(kind, name)
     names = engines or tuple(system.engines)
     node = replace(system, machine=system.machine.model_copy(update={"nodes": 1}))
     targets = []
     for name in names:
         device, dot, engine = name.partition(".")
         targets.append(target(node, device, engine if dot else None))
-    found = Deployment(system, model, tuple(targets), dispatch, together, split, experts, expert_reduces, split_by)
+    found = Deployment(
+        system, model, tuple(targets), dispatch, together, split, experts, expert_reduces, split_by, migrate
+    )
     if split != "none" and not (len(targets) == 2 and found.shares_memory):
         expected = "two engines over one memory, which share the experts"
         raise ConfigError(path="split", found=f"'{split}' with {', '.join(names)}", expected=expected)
@@ -117,3 +122,13 @@ def deployment(
             expected = f"a number that divides the {number} experts of {model.name}, or that they divide"
             raise ConfigError(path="experts", found=f"{found.groups} groups of {devices} devices", expected=expected)
     return found
+
+
+def _check_registered(kind: str, name: str) -> None:
+    """Nothing, where there is an implementation of this name; `none` is a split of its own."""
+    if (kind, name) != ("split", "none"):
+        try:
+            registered(kind, name)
+        except ConfigError as error:
+            error.path = kind
+            raise

@@ -13,7 +13,8 @@ from simulator.mapping.collective import Level, all_reduce, over
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.target import Target
-from simulator.workload import Batch, Ragged, operator_graph
+from simulator.mapping.tensor_parallel import kv_ways
+from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context")
@@ -55,6 +56,8 @@ def stage(deployment: Deployment, x: NDArray[np.float64], mixed: bool) -> Iterat
             if step[0].routed:
                 for activity in exchange(deployment, tokens):
                     plan.add(activity)
+            if deployment.migrate and any(unit.phase == "prefill" for unit in step):
+                plan.add(migration(deployment, x[:, 1]))
         yield Part(block.repeat, plan, not any(isinstance(choice, np.ndarray) for choice in choices))
 
 
@@ -67,6 +70,20 @@ def expert_engine(deployment: Deployment, mixed: bool) -> Target:
             if step[0].routed:
                 return deployment.engines[route.options(step)[int(choice)][0]]
     return deployment.high
+
+
+def migration(deployment: Deployment, tokens: Quantity) -> Activity:
+    """The copy of one layer's keys and values of so many tokens of prompts between memory spaces, over the bus.
+
+    The high engine reads and writes what each device holds of them, `2 tokens kv_bytes_per_layer / kv_ways` bytes
+    (arXiv 2409.01141, section V-C, which neglects it).
+    """
+    high, model = deployment.high, deployment.model
+    heads = 1 if model.attention.mla else model.attention.kv_heads
+    size = 2 * tokens * kv_bytes_per_layer(model) / kv_ways(heads, high.ways)
+    tier = f"{high.device}.{high.memory}"
+    bus, port = high.system[tier], high.system[f"{tier}->{high.name}"]
+    return Activity("keys and values to their spaces", {bus: size, port: size}, high.latency)
 
 
 def exchange(deployment: Deployment, tokens: Quantity) -> Iterator[Activity]:

@@ -209,3 +209,13 @@ def test_a_stage_has_the_exchange_of_each_moe_layer_in_it(model: str, layers: in
     moved = sum(float(np.sum(units)) for r, units in plan.demand().items() if r.name == "node->node")
     rows = (310 if mixed else 10) * (of.model.moe.top_k if of.model.moe else 0)
     assert moved == pytest.approx(layers * 2 * rows * of.model.hidden * 2 / 2)
+
+
+def test_keys_and_values_of_prompts_go_to_their_spaces_once_a_layer() -> None:
+    x = np.array([features([512, 300], [700] * 5)])
+    plain, moving = (deployed(dispatch="static_by_layer", together=True, migrate=migrate) for migrate in (False, True))
+    more = seconds(moving, x, True) - seconds(plain, x, True)
+    size = 2 * 812 * 2 * 8 * 128 * 2.0 / 4  # read and written, keys and values of 8 heads over 4 devices
+    bus = plain.high.system["xpu.hbm->xpu.xpu"]
+    assert more == pytest.approx(32 * size / bus.rate(size), rel=1e-9)
+    assert seconds(moving, x, False) == pytest.approx(seconds(plain, x, False))

@@ -33,6 +33,7 @@ class SystemForm(Part):
     experts: Literal["whole", "tensor"] = "whole"
     expert_reduces: Literal[1, 2] = 1
     split_by: Literal["achieved", "peak"] = "achieved"
+    migrate: bool = False
     scale: Annotated[int, Field(ge=0)] = 1
     set: tuple[str, ...] = ()
 

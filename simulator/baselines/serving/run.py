@@ -213,6 +213,7 @@ def _deployment(system: System, form: SystemForm, engines: tuple[str, ...], mode
         form.experts,
         form.expert_reduces,
         form.split_by,
+        form.migrate,
     )
 
 
