@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 
@@ -59,6 +60,9 @@ class CapacityError(TiersimError):
         self.there = there
         self.remedy = remedy
         super().__init__(f"{what}: needs {_bytes(needed)}, there are {_bytes(there)}; {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(CapacityError, needed=self.needed, there=self.there, remedy=self.remedy), (self.what,)
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

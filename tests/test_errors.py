@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 from simulator.errors import CapacityError, ConfigError, TiersimError, described, dotted, nearest, one_of
@@ -52,3 +53,9 @@ def test_a_choice_of_names_reads_well_for_any_number_of_them() -> None:
     assert one_of(["a", "b"]) == "one of a, b"
     assert one_of(["a"]) == "'a'"
     assert one_of([]) == "none: there are no names"
+
+
+def test_a_capacity_error_comes_back_whole_from_another_process() -> None:
+    error = CapacityError("a model", needed=3e9, there=2e9, remedy="more devices")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.needed, again.there) == (str(error), 3e9, 2e9)

@@ -194,6 +194,8 @@ def _problem(place: _Place, error: Mapping[str, Any]) -> ConfigError:
         return ConfigError(path=path, found=found, expected=expected, nearest=nearest(found.strip("'"), names))
     if kind == "unit":
         return ConfigError(path=path, **context)
+    if kind == "name":  # found by a validator that sees more than one key: `at` leads on from where it stands
+        return ConfigError(path=[*path, *context["at"]], **{k: v for k, v in context.items() if k != "at"})
     if kind in _PLAIN:
         return ConfigError(path=path, found=found, expected=_PLAIN[kind])
     if kind in _BOUNDS:

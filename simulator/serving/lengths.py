@@ -11,6 +11,7 @@ from simulator.errors import ConfigError
 
 Ints = NDArray[np.int64]
 FURTHEST = 0.95
+WIDEST = 10.0  # beyond, hardly a draw is near enough
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Lengths:
     z normal of standard deviation `spread`, drawn again beyond +-0.95; `spread` 0 makes all alike.
 
     Raises:
-        ConfigError: lengths below 1, a negative spread, a scale below 1.
+        ConfigError: lengths below 1, a spread below 0 or above 10, a scale below 1.
     """
 
     input: int
@@ -33,6 +34,13 @@ class Lengths:
         for name, least in (("input", 1), ("output", 1), ("spread", 0), ("scale", 1)):
             if not getattr(self, name) >= least:
                 raise ConfigError(path=name, found=getattr(self, name), expected=f"{least} or more")
+        if self.spread > WIDEST:
+            raise ConfigError(path="spread", found=self.spread, expected=f"at most {WIDEST:g}")
+
+    @property
+    def longest_input(self) -> int:
+        """Tokens that no prompt has more of."""
+        return self.input + (min(self.scale, self.input, self.output) if self.spread else 0)
 
     @property
     def total(self) -> int:

@@ -156,6 +156,23 @@ def run(
     gaps: list[Array] = []
     often: list[Array] = []
     over = False
+
+    def leave() -> None:
+        """Sequences that have all their tokens before stage number `stage` are done."""
+        nonlocal decoding, context, over
+        while leaving and leaving[0][0] <= stage:
+            request = heappop(leaving)[1]
+            done[request] = now
+            decoding -= 1
+            context -= float(requests.input[request] + requests.output[request] - 1)
+            following = next_arrival(request, now)
+            if following is not None:
+                new = next(fresh, None)
+                over = over or new is None
+                if new is not None:
+                    arrival[new] = following
+                    heappush(waiting, (following, new))
+
     while (waiting or decoding) and not over:
         joining: list[int] = []
         while waiting and waiting[0][0] <= now and decoding + len(joining) < cap:
@@ -171,6 +188,9 @@ def run(
             decoding += len(joining)
             context += float(requests.input[joining].sum())
             joining = []
+            leave()  # those whose first token is their last
+            if over or not decoding:
+                continue
             ends, took = _jump(now, stage, decoding, context, leaving, waiting if decoding < cap else [], steps)
             context += decoding * len(took)
         else:
@@ -185,18 +205,7 @@ def run(
             _enter(leaving, request, stage, requests, 1)
         decoding += len(joining)
         context += float(requests.input[joining].sum())
-        while leaving and leaving[0][0] <= stage:
-            request = heappop(leaving)[1]
-            done[request] = now
-            decoding -= 1
-            context -= float(requests.input[request] + requests.output[request] - 1)
-            following = next_arrival(request, now)
-            if following is not None:
-                new = next(fresh, None)
-                over = over or new is None
-                if new is not None:
-                    arrival[new] = following
-                    heappush(waiting, (following, new))
+        leave()
     if mixed is None:
         first = arrival
     ended = ~np.isnan(done)
@@ -230,7 +239,7 @@ def _jump(
     steps: Callable[[int, Array, int], Array],
 ) -> tuple[Array, Array]:
     """When each of the decoding-only stages up to the next arrival or end is over, and what it takes."""
-    left = max(leaving[0][0] - stage, 1)
+    left = leaving[0][0] - stage
     first = min(left, 64) if waiting else left  # an arrival mostly cuts the jump: look ahead in growing pieces
     took = np.empty(0)
     while True:

@@ -36,8 +36,8 @@ class Served:
 
     @property
     def throughput(self) -> float:
-        """Tokens a second."""
-        return self.tokens / self.seconds
+        """Tokens a second; NaN of a run of no requests."""
+        return self.tokens / self.seconds if self.seconds else float("nan")
 
     def tbt(self, percent: float) -> float:
         """A percentile of the time between tokens, over all tokens of all requests."""

@@ -20,7 +20,7 @@ from simulator.mapping.deployment import deployment
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 
-pytestmark = pytest.mark.slow  # a minute on two cores, once
+slow = pytest.mark.slow  # they share one run of all loops, a minute and a half on two cores
 
 FULL, TWICE = "duplex-pe-et", "2xgpu"
 MOE = ("mixtral-8x7b", "glam-143b", "grok-1")
@@ -43,6 +43,7 @@ def speedups(outcome: ServingOutcome, system: str, over: str = "gpu", **only: An
     return outcome.ratios("throughput", "fig11", system, over, **only)
 
 
+@slow
 def test_o1_experts_and_attention_take_most_of_the_time_of_a_gpu(points: Any) -> None:
     fig4 = points.loc["gpu"].query("input == 2048 and model in ('mixtral-8x7b', 'glam-143b')")
     assert (fig4["decoding_share_experts"] + fig4["decoding_share_attention"] > 0.5).all()
@@ -54,10 +55,12 @@ def test_o1_experts_and_attention_take_most_of_the_time_of_a_gpu(points: Any) ->
         assert (np.diff(table.to_numpy(), axis=1) > 0).all(), "more at once"
 
 
+@slow
 def test_o2_most_stages_decode_only(points: Any) -> None:
     assert (points["mixed_share"] < 0.5).all()
 
 
+@slow
 def test_o3_apart_typical_tokens_come_sooner_and_late_ones_much_later(outcome: ServingOutcome) -> None:
     def ratio(column: str) -> dict[Any, float]:
         return outcome.ratios(column, "fig5", "hetero", "gpu", batch=32)
@@ -73,18 +76,21 @@ def test_o3_apart_typical_tokens_come_sooner_and_late_ones_much_later(outcome: S
     assert max(first.values()) > 6
 
 
+@slow
 def test_o4_apart_capacity_costs_throughput(points: Any) -> None:
     own, unlimited = (points.loc[s].query("batch == 128 and output == 4096") for s in ("hetero", "hetero-unlimited"))
     assert (own["admitted"] < 128).all()
     assert (own["throughput"] < unlimited["throughput"]).all()
 
 
+@slow
 def test_o5_faster_than_gpus_everywhere_and_than_twice_as_many_mostly(outcome: ServingOutcome) -> None:
     assert min(speedups(outcome, FULL).values()) > 1
     over = list(speedups(outcome, FULL, TWICE).values())
     assert 0.5 < sum(ratio >= 1 for ratio in over) / len(over) < 1
 
 
+@slow
 def test_o6_each_step_helps_mostly(outcome: ServingOutcome) -> None:
     assert min(speedups(outcome, "duplex-pe", "duplex").values()) > 0.99
     best = [
@@ -96,11 +102,13 @@ def test_o6_each_step_helps_mostly(outcome: ServingOutcome) -> None:
     assert max(plain, key=plain.__getitem__) == ("mixtral-8x7b", 4096, 4096, 32)
 
 
+@slow
 def test_o7_two_nodes_gain_less(outcome: ServingOutcome) -> None:
     mixtral, glam, grok = (np.mean(list(speedups(outcome, FULL, model=m).values())) for m in MOE)
     assert grok < min(mixtral, glam)
 
 
+@slow
 def test_o8_plain_duplex_then_twice_as_many_then_gpus_in_median_tbt(points: Any) -> None:
     duplex, twice, gpu = (points.loc[(s, "glam-143b")]["tbt_p50_s"] for s in ("duplex", TWICE, "gpu"))
     same = twice.index
@@ -108,6 +116,7 @@ def test_o8_plain_duplex_then_twice_as_many_then_gpus_in_median_tbt(points: Any)
     assert (twice < gpu[same]).all()
 
 
+@slow
 def test_o9_prompts_of_512_are_answered_sooner_than_by_twice_as_many(outcome: ServingOutcome) -> None:
     for column in ("tbt_p99_s", "ttft_p50_s"):
         found = outcome.ratios(column, "fig11", FULL, TWICE, model="glam-143b", batch=64)
@@ -116,6 +125,7 @@ def test_o9_prompts_of_512_are_answered_sooner_than_by_twice_as_many(outcome: Se
         assert 0.85 < long < 1.3, "level"
 
 
+@slow
 def test_o10_under_arrivals(outcome: ServingOutcome) -> None:
     at = {(row["system"], row["rate"]): row for row in outcome.arrivals}
     rates = sorted({rate for _, rate in at})
@@ -126,12 +136,14 @@ def test_o10_under_arrivals(outcome: ServingOutcome) -> None:
     assert at[FULL, 16]["ttft_p50_s"] > 50 * at[FULL, 12]["ttft_p50_s"]
 
 
+@slow
 def test_o11_bank_pim_and_experts(outcome: ServingOutcome) -> None:
     assert min(outcome.ratios("throughput", "fig14", FULL, "bank-pim", model="mixtral-8x7b").values()) > 1
     gains = outcome.ratios("throughput", "fig14", "bank-pim", "gpu", model="mixtral-8x7b")
     assert all(gains["mixtral-8x7b", n, n, 64] < gains["mixtral-8x7b", n, n, 32] for n in (256, 1024, 4096))
 
 
+@slow
 def test_o12_bank_pim_and_dense_models(outcome: ServingOutcome) -> None:
     assert min(outcome.ratios("throughput", "fig14", FULL, "bank-pim", model="llama-3-70b").values()) > 1
     assert max(outcome.ratios("throughput", "fig14", FULL, "bank-pim", model="opt-66b").values()) < 1
@@ -140,6 +152,7 @@ def test_o12_bank_pim_and_dense_models(outcome: ServingOutcome) -> None:
             assert min(outcome.ratios("throughput", "fig14", system, "gpu", model=model).values()) > 1
 
 
+@slow
 def test_o13_energy(outcome: ServingOutcome, points: Any) -> None:
     ratio = outcome.ratios("energy_j_per_token", "fig11", FULL, "gpu")
     assert max(ratio.values()) < 1
@@ -159,10 +172,20 @@ def test_o13_energy(outcome: ServingOutcome, points: Any) -> None:
     assert lost("glam-143b") < min(lost("mixtral-8x7b"), lost("grok-1"))
 
 
+@slow
 def test_o14_stages_apart(outcome: ServingOutcome) -> None:
     assert max(outcome.ratios("tbt_p99_s", "fig16", "split", FULL).values()) < 1
     assert max(outcome.ratios("throughput", "fig16", "split", FULL).values()) < 1
     assert max(outcome.ratios("ttft_p99_s", "fig16", "split", FULL).values()) > 2
+
+
+def test_a_few_loops_run_and_keep_their_order() -> None:
+    only = ["only=[fig16]", "rounds=1", "loops.fig16.lengths={mixtral-8x7b: [[256, 256]]}"]
+    found = simulate("duplex", only).outcome
+    assert isinstance(found, ServingOutcome)
+    at = found.frames()["points"].set_index("system")["throughput"]
+    assert at["gpu"] < at["split"] < at[FULL]
+    assert found.measure("speedup", {"system": FULL, "over": "gpu", "of": "fig11", "statistic": "mean"}) is None
 
 
 def test_o15_uneven_experts_gain_more_from_sharing() -> None:
@@ -183,6 +206,7 @@ BOUNDS = {  # relative, of each published statistic; of latencies absolute, as r
 }
 
 
+@slow
 def test_published_figures_within_the_bounds(outcome: ServingOutcome) -> None:
     checked = 0
     for row in read_published(find("duplex", "experiments").parent / "published.csv"):
@@ -211,6 +235,7 @@ def test_published_figures_within_the_bounds(outcome: ServingOutcome) -> None:
 @pytest.mark.xfail(
     strict=True, reason="times as achieved give the xPU a quarter of the experts: experiments/duplex/README.md"
 )
+@slow
 def test_the_largest_saving_of_glam(outcome: ServingOutcome) -> None:
     condition = {"system": FULL, "over": "gpu", "of": "fig11", "model": "glam-143b", "statistic": "min"}
     assert 1 - (outcome.measure("energy", condition) or 1.0) == pytest.approx(0.4203, rel=0.15)

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.baselines.serving.run import keeps_up, sized
 from simulator.baselines.simulate import simulate
-from simulator.errors import ConfigError, TiersimError
+from simulator.errors import CapacityError, ConfigError, TiersimError
 from simulator.serving.served import Served
 
 SMALL = """\
@@ -71,6 +71,32 @@ def test_what_has_no_room_is_a_point_with_its_reason(small: Path) -> None:
     assert refused["both"].str.contains("one sequence of 160 tokens beside mixtral-8x7b on a xpu: needs").all()
 
 
+def test_a_statistic_over_a_point_that_has_no_room_has_no_value(small: Path) -> None:
+    outcome = simulate(
+        small, ["systems.gpu.scale=0", "models.mixtral-8x7b.devices=1", "systems.both.split=none"]
+    ).outcome
+    for statistic in ("min", "mean", "max"):
+        whole = {"system": "both", "over": "gpu", "of": "chat", "statistic": statistic}
+        assert outcome.measure("throughput", whole) is None
+
+
+def test_machines_that_only_arrivals_use_are_told_too(small: Path) -> None:
+    assert set(simulate(small, ["only=[open]"]).outcome.inputs["systems"]) == {"duplex-h100"}
+
+
+def test_no_room_for_arrivals_is_told_by_many_processes_as_by_one(small: Path) -> None:
+    """More tasks than one process takes: the refusal comes back from another."""
+    many = "rates: [1], processes: [even, poisson, even, poisson, even]"
+    text = small.read_text().replace("rates: [1, 500], processes: [even]", many)
+    small.write_text(
+        text.replace("model: mixtral-8x7b", "model: grok-1").replace("models:\n", "models:\n  grok-1: {devices: 4}\n")
+    )
+    for only in ("only=[open]", "only=[]"):
+        with pytest.raises(CapacityError, match="one sequence of 160 tokens beside grok-1 on a xpu: needs") as caught:
+            simulate(small, [only])
+        assert caught.value.needed > caught.value.there
+
+
 def test_an_experiment_in_which_nothing_has_room_is_refused(small: Path) -> None:
     few = ["models.mixtral-8x7b.devices=1", "systems.both.split=none", "only=[chat]"]
     with pytest.raises(TiersimError, match="one sequence of 160 tokens beside mixtral-8x7b on a xpu: needs"):
@@ -80,16 +106,36 @@ def test_an_experiment_in_which_nothing_has_room_is_refused(small: Path) -> None
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("systems.both.dispatch=static_by_layr", "no such dispatch: found static_by_layr"),
+        (
+            "systems.both.dispatch=static_by_layr",
+            "systems.both.dispatch: found 'static_by_layr', expected one of by_op",
+        ),
         ("systems.both.dispatch=static_by_layr", "did you mean 'static_by_layer'?"),
+        ("systems.both.split=greed", "systems.both.split: found 'greed', expected one of none,"),
         ("systems.both.split=greed", "did you mean 'greedy'?"),
-        ("systems.gpu.split=greedy", "split: found 'greedy' with xpu.xpu, expected two engines over one memory"),
-        ("loops.chat.systems=[gpu, bot]", "found 'bot', expected one of gpu, both; did you mean 'both'?"),
+        (
+            "systems.gpu.split=greedy",
+            "systems.gpu.split: found 'greedy' with xpu.xpu, expected two engines over one memory",
+        ),
+        (
+            "loops.chat.systems=[gpu, bot]",
+            "loops.chat.systems.1: found 'bot', expected one of gpu, both; did you mean 'both'?",
+        ),
+        ("loops.chat.lengths.mixtral-8x7=[[8, 8]]", "loops.chat.lengths.mixtral-8x7: found 'mixtral-8x7', expected"),
+        ("arrivals.open.model=mixtral", "arrivals.open.model: found 'mixtral', expected 'mixtral-8x7b'"),
+        (
+            "arrivals.open.systems=[gup]",
+            "arrivals.open.systems.0: found 'gup', expected one of gpu, both; did you mean",
+        ),
+        ("systems.gpu.answers=[xpu.xpu]", "systems.0: found 'gpu', which has answers, expected a system without"),
+        ("systems.gpu.hardware=duplex-h10", "systems.gpu: nothing in hwconfigs has this name: found 'duplex-h10'"),
+        ("systems.gpu.set=[devices.xpu.cuont=3]", "set of systems.gpu: devices.xpu.cuont: unknown key"),
+        ("lengths={spread: 1e9}", "lengths.spread: found 1000000000.0, expected at most 10"),
         ("only=[chats]", "did you mean 'chat'?"),
         ("router=unifrom", "did you mean 'uniform'?"),
         ("systems.both.engines=[xpu.xpu, xpu.pin]", "found no engine pin, expected one of xpu, pim"),
-        ("models.mixtral-8x7b.devices=3", "experts"),
-        ("rounds=-1", "rounds"),
+        ("models.mixtral-8x7b.devices=3", "systems.gpu.experts: found 3 groups of 3 devices, expected a number that"),
+        ("rounds=-1", "rounds: found -1, expected more than 0"),
     ],
 )
 def test_mistakes_are_named(small: Path, override: str, says: str) -> None:
@@ -108,6 +154,14 @@ def test_mistakes_are_named(small: Path, override: str, says: str) -> None:
         ("throughput", {"system": "gpu", "of": "caht"}, "did you mean 'chat'?"),
         ("throughput", {"system": "both", "over": "gpu", "of": "chat", "statistic": "median"}, "expected statistic="),
         ("saturation", {"system": "both", "of": "open"}, "no arrivals meet this"),
+        ("throughput", {"over": "gpu", "of": "chat", "statistic": "max"}, "expected statistic="),
+        ("throughput", {"system": "both", "over": "gpu", "of": "open", "statistic": "max"}, "no such closed loops"),
+        (
+            "throughput",
+            {"system": "gpu", "over": "gpu", "of": "chat", "batch": 9, "statistic": "max"},
+            "no such point in",
+        ),
+        ("throughput", {"system": "gpu", "over": "gpu", "of": "chat", "bach": 8, "statistic": "max"}, "mean 'batch'?"),
     ],
 )
 def test_metrics_that_there_are_not(small: Path, metric: str, condition: dict[str, Any], says: str) -> None:

@@ -52,3 +52,34 @@ def test_a_run_that_fails_leaves_what_was_there(run, tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text("kept")
     assert run(*COMMAND, "--output", tmp_path, "--set", "policy=none_such").code == 2
     assert [file.read_text() for file in tmp_path.iterdir()] == ["kept"]
+
+
+SERVING = """\
+schema: 1
+kind: serving
+title: small
+systems:
+  gpu: {hardware: duplex-h100}
+models:
+  MODEL: {devices: 4}
+loops:
+  chat: {systems: [NAME], lengths: {MODEL: [[128, 32]]}, batches: [8]}
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "simulate"])
+def test_a_name_that_is_nowhere_is_told_by_its_line(run, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(SERVING.replace("MODEL", "mixtral-8x7b").replace("NAME", "gup"))
+    told = run(command, file)
+    assert told.code == 2
+    assert "experiment.yaml:9: loops.chat.systems.0: found 'gup', expected 'gpu'; did you mean 'gpu'?" in told.err
+
+
+def test_a_model_that_no_memory_holds_is_a_mistake_of_the_user(run, tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(SERVING.replace("MODEL", "grok-1").replace("NAME", "gpu"))
+    told = run("simulate", file)
+    assert told.code == 2
+    assert "one sequence of 160 tokens beside grok-1 on a xpu: needs" in told.err
+    assert "more devices" in told.err

@@ -32,3 +32,22 @@ def test_lengths_are_checked(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(ConfigError, match=f"{name}: found"):
         Lengths(**({"input": 8, "output": 8} | wrong))  # type: ignore[arg-type]
+
+
+def test_without_a_spread_all_are_alike() -> None:
+    inputs, outputs = Lengths(512, 256).draw(9, np.random.default_rng(0))
+    assert set(inputs) == {512}
+    assert set(outputs) == {256}
+    assert Lengths(512, 256).longest_input == 512
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.floats(0, 10), st.integers(1, 600))
+def test_no_prompt_is_longer_than_the_longest(input: int, output: int, spread: float, scale: int) -> None:
+    lengths = Lengths(input, output, spread, scale)
+    assert lengths.draw(50, np.random.default_rng(0))[0].max() <= lengths.longest_input
+
+
+@pytest.mark.parametrize("spread", [1e9, float("inf"), float("nan")])
+def test_a_spread_that_no_draw_would_meet_is_refused(spread: float) -> None:
+    with pytest.raises(ConfigError, match="spread: found"):
+        Lengths(8, 8, spread)

@@ -136,3 +136,60 @@ def test_arrivals_come_at_their_rate() -> None:
     assert found[-1] / 4000 == pytest.approx(1 / 5.0, rel=0.1)
     assert np.diff(found).std() == pytest.approx(1 / 5.0, rel=0.1), "of an exponential law, as large as its mean"
     assert np.diff(requests(Lengths(8, 8), 40, 5.0, "even").arrival) == pytest.approx(0.2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrivals, st.integers(1, 5))
+def test_never_more_than_the_cap_and_all_in_flight_as_littles_law_has_it(
+    each: list[tuple[float, int, int]], cap: int
+) -> None:
+    """As integrals: the requests that decode, over time, are the sum of what each spends between its tokens."""
+    gap, input, output = (np.array(part) for part in zip(*each, strict=True))
+    asked = Requests(np.cumsum(gap), input, output)
+    most = []
+
+    def joint(joining: list[int], decoding: int, context: float, stage: int) -> float:
+        most.append(decoding + len(joining))
+        return mixed(asked, joining, decoding, context, stage)
+
+    found = run(asked, cap, steps, joint)
+    assert max(most) <= cap
+    assert found.often.max(initial=0) <= cap
+    assert len(found.done) == len(asked) and np.isfinite(found.done).all(), "all end"
+    assert (found.gaps * found.often).sum() == pytest.approx((found.e2e - found.ttft).sum(), abs=1e-9)
+
+
+@given(arrivals, st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_with_prompts_computed_elsewhere_each_still_gets_its_tokens_and_no_more(
+    each: list[tuple[float, int, int]], cap: int
+) -> None:
+    gap, input, output = (np.array(part) for part in zip(*each, strict=True))
+    seen = []
+
+    def watched(decoding: int, context: np.ndarray, stage: int) -> np.ndarray:
+        seen.extend(zip([decoding] * len(context), context, strict=True))
+        return steps(decoding, context, stage)
+
+    found = run(Requests(np.cumsum(gap), input, output), cap, watched, None)
+    assert found.often.sum() == output.sum() - len(output)
+    assert found.tokens == output.sum()
+    assert all(input.min() * decoding <= context for decoding, context in seen)
+    for place in np.flatnonzero(output == 1):
+        assert found.e2e[place] == pytest.approx(found.queued[place]), "its first token is its last"
+
+
+def test_no_requests_take_no_time() -> None:
+    none = np.empty(0)
+    found = run(Requests(none, none.astype(int), none.astype(int)), 4, steps, lambda *_: 1.0)
+    assert (found.tokens, found.seconds, len(found.done)) == (0, 0, 0)
+    assert np.isnan([found.throughput, found.tbt(50)]).all()
+
+
+def test_what_was_kept_of_one_rate_changes_no_other() -> None:
+    again = StageTimes(times().stages, times().drawn)
+    fresh = serve(again, requests(Lengths(512, 64), 150, 40.0), 16)
+    at(200.0)
+    kept = at(40.0)
+    assert (fresh.e2e == kept.e2e).all()
+    assert (fresh.gaps == kept.gaps).all()

@@ -68,6 +68,23 @@ def test_engines_at_once_are_never_slower_than_in_turn(x: np.ndarray, mixed: boo
     assert (at_once.shared(x[:, None], mixed) <= in_turn.shared(x[:, None], mixed) * (1 + 1e-12)).all()
 
 
+FASTER = (
+    "devices.xpu.tiers.hbm.stack.timing.tCCD_S=1.2 ns",
+    "devices.xpu.engines.xpu.reads.hbm.efficiency=0.95",
+    "devices.xpu.engines.pim.reads.hbm.efficiency=0.9",
+    "links.xpu<->xpu.bandwidth=900 GB/s",
+    "links.xpu<->xpu.latency=1 us",
+)
+
+
+@pytest.mark.parametrize("more", FASTER)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_more_of_anything_is_never_slower(more: str, mixed: bool) -> None:
+    x = np.array([[[p, p * 512, p * 512 * 513 / 2, d, d * 700]] for p in (0, 1, 4) for d in (1, 32, 128)], dtype=float)
+    base, better = (on("duplex-node", "mixtral-8x7b", *changed, **PLAIN) for changed in ((), (more,)))
+    assert (better.shared(x, mixed) <= base.shared(x, mixed) * (1 + 1e-12)).all()
+
+
 def test_the_slowest_node_counts() -> None:
     of = on("duplex-node", "mixtral-8x7b", "nodes=2", **PLAIN)
     light, heavy = ([0, 0, 0, 8.0, 8e3], [0, 0, 0, 8.0, 8e5])
@@ -127,6 +144,23 @@ def test_energy_is_demand_times_energy_a_unit() -> None:
     assert sum(term.amount for term in read) == pytest.approx(kv + queries, rel=1e-9)
     assert read[0].each == pytest.approx(8 * (1.81e-12 + 0.909e-9 / 8192), rel=1e-3)
     assert total(terms) == pytest.approx(sum(term.amount * (term.each or 0.0) for term in terms))
+
+
+def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
+    """Other weights once a stage and node, whatever is decoded; the experts once for all."""
+    work = loaded("llama-2-7b")
+
+    def read(nodes: int) -> float:
+        terms = spent(on("duplex-node", "llama-2-7b", f"nodes={nodes}", dispatch="xpu_only"), work)
+        return sum(t.amount for t in terms if t.resource == "xpu.hbm->xpu.xpu")
+
+    weights = 2 * (32 * (4 * 4096**2 + 3 * 4096 * 11008) + 32000 * 4096)  # and the head
+    assert read(2) - read(1) == pytest.approx(work.layout.stages * weights, rel=0.01)
+    one, two = (on("duplex-node", "mixtral-8x7b", f"nodes={n}", dispatch="xpu_only") for n in (1, 2))
+    of_one, of_two = (
+        {r.name: units for r, units in of.expert_demand(drawn(32), False).items() if units} for of in (one, two)
+    )
+    assert of_one == pytest.approx(of_two)
 
 
 def test_experts_on_logic_pim_cost_less_than_over_the_bus() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from simulator.baselines.experiment import Experiment, Part
-from simulator.errors import nearest, one_of
+from simulator.errors import described, nearest, one_of
+from simulator.registry import names
+from simulator.serving.lengths import WIDEST
+from simulator.workload.routers import ROUTERS
 
 Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
@@ -37,6 +41,16 @@ class SystemForm(Part):
     scale: Annotated[int, Field(ge=0)] = 1
     set: tuple[str, ...] = ()
 
+    @field_validator("dispatch")
+    @classmethod
+    def _dispatch_there(cls, name: str) -> str:
+        return _one_of(name, names("dispatch"))
+
+    @field_validator("split")
+    @classmethod
+    def _split_there(cls, name: str) -> str:
+        return _one_of(name, ["none", *names("split")])
+
 
 class ModelForm(Part):
     """How many devices serve a model."""
@@ -48,7 +62,7 @@ class ModelForm(Part):
 class LengthsForm(Part):
     """How lengths are spread about their means (`serving/lengths.py`)."""
 
-    spread: Annotated[float, Field(ge=0)] = 0.0
+    spread: Annotated[float, Field(ge=0, le=WIDEST)] = 0.0
     scale: Count = 256
 
 
@@ -98,21 +112,40 @@ class ServingExperiment(Experiment):
     arrivals: dict[str, Arrivals] = Field(default_factory=dict)
     only: tuple[str, ...] = ()
 
+    @field_validator("router")
+    @classmethod
+    def _router_there(cls, name: str) -> str:
+        return _one_of(name, ROUTERS)
+
     @model_validator(mode="after")
     def _names_there(self) -> Self:
-        asked = [(f"loops.{n}", "systems", s) for n, loop in self.loops.items() for s in loop.systems]
-        asked += [(f"loops.{n}", "models", m) for n, loop in self.loops.items() for m in loop.lengths]
-        asked += [(f"arrivals.{n}", "systems", s) for n, each in self.arrivals.items() for s in each.systems]
-        asked += [(f"arrivals.{n}", "models", each.model) for n, each in self.arrivals.items()]
-        asked += [("only", "loops", name) for name in self.only if name not in self.arrivals]
-        for where, what, name in asked:
-            known = getattr(self, what)
-            if name not in known:
-                close = nearest(name, known)
-                hint = f"; did you mean '{close}'?" if close else ""
-                raise ValueError(f"{where}: no such name in {what}: found '{name}', expected {one_of(known)}{hint}")
+        runs = {**self.loops, **self.arrivals}
+        for name, loop in self.loops.items():
+            for place, system in enumerate(loop.systems):
+                _one_of(system, self.systems, "loops", name, "systems", place)
+            for model in loop.lengths:
+                _one_of(model, self.models, "loops", name, "lengths", model)
+        for name, each in self.arrivals.items():
+            for place, system in enumerate(each.systems):
+                at = "arrivals", name, "systems", place
+                if self.systems[_one_of(system, self.systems, *at)].answers:
+                    told = {"at": at, "found": f"'{system}', which has answers", "expected": "a system without"}
+                    raise PydanticCustomError("name", "no such name", told)
+            _one_of(each.model, self.models, "arrivals", name, "model")
+        for place, name in enumerate(self.only):
+            _one_of(name, runs, "only", place)
         return self
 
     def runs(self, name: str) -> bool:
         """Whether a loop, or arrivals, of this name are to be run."""
         return not self.only or name in self.only
+
+
+def _one_of(name: str, known: Iterable[str], *at: str | int) -> str:
+    """The name, if it is known; told as of the key `at`."""
+    there = list(known)
+    if name not in there:
+        close = nearest(name, there)
+        told = {"at": at, "found": described(name), "expected": one_of(there), "nearest": close}
+        raise PydanticCustomError("name", "no such name", told)
+    return name

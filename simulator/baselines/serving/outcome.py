@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
 from statistics import fmean
@@ -77,6 +77,9 @@ class ServingOutcome:
 
     def ratios(self, column: str, of: str, system: str, over: str, **only: Any) -> dict[tuple[Any, ...], float]:
         """New over old at each point of some loops: by model, input, output and batch."""
+        if of not in self.experiment.loops:
+            known = self.experiment.loops
+            raise ConfigError("no such closed loops", found=of, expected=one_of(known), nearest=nearest(of, known))
         loop = self.experiment.loops[of]
         asked = [p for p in loop.points() if p["system"] == system and only.items() <= p.items()]
         return {
@@ -91,17 +94,18 @@ class ServingOutcome:
             value = self._value(column, condition)
             found = value / self._value(column, {**condition, "system": over}) if over else value
             return None if isnan(found) else found
-        if statistic not in STATISTICS or of is None or over is None:
-            expected = f"statistic={one_of(STATISTICS)} of=<loops> over=<system>"
-            raise ConfigError("a statistic", found=f"{statistic} of {of} over {over}", expected=expected)
-        system = condition.pop("system")
-        values = list(self.ratios(column, of, system, over, **condition).values())
-        return float(STATISTICS[statistic](values))
+        system = condition.pop("system", None)
+        if statistic not in STATISTICS or None in (of, over, system):
+            expected = f"statistic={one_of(STATISTICS)} of=<loops> system=<system> over=<system>"
+            raise ConfigError("a statistic", found=f"{statistic} of {of}, {system} over {over}", expected=expected)
+        _check_keys(condition)
+        values = list(self.ratios(column, str(of), system, over, **condition).values())
+        if not values:
+            raise ConfigError(f"no such point in {of}", found={"system": system, **condition})
+        return None if any(map(isnan, values)) else float(STATISTICS[statistic](values))
 
     def _value(self, column: str, condition: Mapping[str, Any]) -> float:
-        for key in condition:
-            if key not in POINT:
-                raise ConfigError("no such condition", found=key, expected=one_of(POINT), nearest=nearest(key, POINT))
+        _check_keys(condition)
         found = [row for row in self.points if condition.items() <= row.items()]
         if len(found) != 1:
             raise ConfigError(
@@ -122,3 +126,9 @@ class ServingOutcome:
                 break
             kept = rate
         return kept
+
+
+def _check_keys(condition: Iterable[str]) -> None:
+    for key in condition:
+        if key not in POINT:
+            raise ConfigError("no such condition", found=key, expected=one_of(POINT), nearest=nearest(key, POINT))

@@ -13,7 +13,7 @@ import numpy as np
 from simulator.baselines.experiment import Progress
 from simulator.baselines.serving.form import NODE, Arrivals, ServingExperiment, SystemForm
 from simulator.baselines.serving.outcome import ServingOutcome
-from simulator.errors import CapacityError, ConfigError, TiersimError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError, TiersimError, dotted
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import Deployment, deployment
 from simulator.mapping.room import most_sequences
@@ -42,7 +42,6 @@ class ServingKind:
     def run(experiment: ServingExperiment, progress: Progress) -> ServingOutcome:
         from joblib import Parallel, delayed
 
-        _router(experiment, next(iter(experiment.models)))
         points = [p for n, loop in experiment.loops.items() if experiment.runs(n) for p in loop.points()]
         unique = list({tuple(p.items()): p for p in points}.values())
         loads = [list(g) for _, g in groupby(sorted(unique, key=_load_of), key=_load_of)]
@@ -64,7 +63,8 @@ class ServingKind:
         if found and not open_rows and not any(row["admitted"] for row in found):
             raise TiersimError(found[0]["refused"])
         by_point = {tuple(row[key] for key in ("system", "model", "input", "output", "batch")): row for row in found}
-        used = [experiment.systems[p["system"]] for p in points]
+        asked = dict.fromkeys([*(point["system"] for point in points), *(system for _, system, _ in opened)])
+        used = [experiment.systems[name] for name in asked]
         machines = {form.hardware: _machine(form.hardware, (*experiment.set, *form.set)) for form in used}
         inputs = {
             "systems": {name: machines[name].config.data for name in sorted(machines)},
@@ -90,9 +90,9 @@ def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loo
     form, model = experiment.systems[point["system"]], point["model"]
     router = _router(experiment, model)
     stages = _stages(experiment, point["system"], model)
-    longest = lengths.input + min(lengths.scale, lengths.input, lengths.output) * bool(lengths.spread)
+    prompt = 0 if form.answers else lengths.longest_input
     try:
-        admitted = most_sequences(stages[-1].deployment, lengths.total, 0 if form.answers else longest, point["batch"])
+        admitted = most_sequences(stages[-1].deployment, lengths.total, prompt, point["batch"])
     except CapacityError as error:
         return {"admitted": 0, **dict.fromkeys(ServingOutcome.VALUES, nan), "refused": str(error)}
     if form.answers:
@@ -140,7 +140,7 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
     lengths = Lengths(*form.length, experiment.lengths.spread, experiment.lengths.scale)
     (stages,) = _stages(experiment, system, form.model)
     router = _router(experiment, form.model)
-    cap = most_sequences(stages.deployment, lengths.total, lengths.input + lengths.scale, form.batch)
+    cap = most_sequences(stages.deployment, lengths.total, lengths.longest_input, form.batch)
     first = requests(lengths, form.requests, 1.0, "even", experiment.seed)
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))
     rows = []
@@ -175,17 +175,21 @@ def _seen(served: Served) -> Row:
 
 
 def _router(experiment: ServingExperiment, model: str) -> Router | None:
-    name, moe = experiment.router, load_model(model).moe
-    if name not in ROUTERS:
-        raise ConfigError(
-            path="router", found=f"'{name}'", expected=one_of(sorted(ROUTERS)), nearest=nearest(name, ROUTERS)
-        )
-    return None if moe is None else ROUTERS[name](moe.experts, moe.top_k)
+    moe = load_model(model).moe
+    return None if moe is None else ROUTERS[experiment.router](moe.experts, moe.top_k)
 
 
 def _stages(experiment: ServingExperiment, system: str, model: str) -> tuple[Stages, ...]:
     form, size = experiment.systems[system], experiment.models[model]
-    return _made(form, model, size.nodes, size.devices, tuple(experiment.set))
+    try:
+        return _made(form, model, size.nodes, size.devices, tuple(experiment.set))
+    except ConfigError as error:
+        if str(error.file) == "--set":
+            error.file = f"set of systems.{system}"
+        elif error.file is None:  # nothing in the machine's own file
+            path = error.path if isinstance(error.path, str) else dotted(error.path or ())
+            error.path = ".".join(filter(None, ("systems", system, path)))
+        raise
 
 
 @lru_cache(maxsize=8)

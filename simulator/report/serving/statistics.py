@@ -6,7 +6,7 @@ from simulator.baselines.published import Published
 from simulator.baselines.reproduction import Reproduction
 from simulator.report import names, style
 from simulator.report.figures import Drawn
-from simulator.report.serving.systems import called
+from simulator.report.serving.systems import called, model
 
 WORDS = {
     "speedup": "throughput", "energy": "energy", "tbt_p50": "TBT p50", "tbt_p99": "TBT p99", "ttft_p50": "TTFT p50",
@@ -52,7 +52,7 @@ def _label(row: Published) -> str:
     """`Fig. 12: E2E p50, Duplex + PE + ET over GPU, mean, GLaM-143B`."""
     c = row.condition
     told = [str(c["statistic"])] if "statistic" in c else []
-    told += [names.model(c["model"])] if "model" in c else []
+    told += [model(c["model"])] if "model" in c else []
     told += [f"{c['input']:,}"] if "input" in c else []
     told += [f"batch {c['batch']}"] if "batch" in c else []
     what = f"{WORDS.get(row.metric, row.metric)}, {called(c['system'])} over {called(c['over'])}"
