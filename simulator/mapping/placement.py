@@ -8,7 +8,7 @@ from functools import lru_cache
 from simulator.errors import CapacityError
 from simulator.mapping.pipeline_parallel import Replica, Stage
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import kv_ways
+from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, parameters, weight_bytes
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.graph import folded
@@ -109,8 +109,7 @@ def _free(target: Target) -> tuple[str, float]:
 
 
 def _kv(model: Model, ways: int, batch: int, context: int) -> float:
-    heads = 1 if model.attention.mla else model.attention.kv_heads
-    return float(batch * kv_bytes(model, float(context)) * (ways / kv_ways(heads, ways)))
+    return float(batch * kv_bytes(model, float(context)) * (ways / cache_ways(model, ways)))
 
 
 def _of_stage(stage: Stage, model: Model, batch: int, context: int) -> Placement:

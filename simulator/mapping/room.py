@@ -7,9 +7,9 @@ from math import ceil
 
 from simulator.errors import CapacityError
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.memory_plan import space
 from simulator.mapping.placement import copied_weights
-from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import kv_ways
+from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import kv_bytes, parameters
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
@@ -63,12 +63,13 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
     experts = counted.experts * element / (deployment.nodes * low.ways)
     others = ((counted.total - counted.experts) * element + copied_weights(model, high.ways)) / high.ways
     activations = 2.0 * (decoding + prompt) * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
-    capacity = _free(low)
+    capacity = space(low, low.memory).capacity
     if high.device != low.device:
-        if others + activations > _free(high):
+        there = space(high, high.memory).capacity
+        if others + activations > there:
             remedy = "more devices, or a smaller dtype"
             what = f"{model.name} without its experts on a {high.device}"
-            raise CapacityError(what, needed=others + activations, there=_free(high), remedy=remedy)
+            raise CapacityError(what, needed=others + activations, there=there, remedy=remedy)
         others = 0.0
     stack = low.system.tiers[f"{low.device}.{low.memory}"].stack
     apart = prompt > 0 and deployment.together and deployment.shares_memory
@@ -86,8 +87,7 @@ def most_sequences(deployment: Deployment, context: int, prompt: int, asked: int
         CapacityError: there is no room for one.
     """
     low = deployment.low
-    heads = 1 if deployment.model.attention.mla else deployment.model.attention.kv_heads
-    each = float(kv_bytes(deployment.model, float(context))) / kv_ways(heads, low.ways)
+    each = float(kv_bytes(deployment.model, float(context))) / cache_ways(deployment.model, low.ways)
     nodes = deployment.nodes
     free = room(deployment, ceil(asked / nodes), prompt)
     fits = nodes * int(max(free.kv, 0.0) // each)
@@ -99,8 +99,3 @@ def most_sequences(deployment: Deployment, context: int, prompt: int, asked: int
             remedy="a shorter sequence, more devices, or a smaller dtype",
         )
     return min(asked, fits)
-
-
-def _free(target: Target) -> float:
-    tier = target.system.tiers[f"{target.device}.{target.memory}"]
-    return tier.capacity - tier.reserved

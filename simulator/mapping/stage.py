@@ -13,7 +13,7 @@ from simulator.mapping.collective import Level, all_reduce, over
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import kv_ways
+from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
@@ -75,12 +75,11 @@ def expert_engine(deployment: Deployment, mixed: bool) -> Target:
 def migration(deployment: Deployment, tokens: Quantity) -> Activity:
     """The copy of one layer's keys and values of so many tokens of prompts between memory spaces, over the bus.
 
-    The high engine reads and writes what each device holds of them, `2 tokens kv_bytes_per_layer / kv_ways` bytes
+    The high engine reads and writes what each device holds of them, `2 tokens kv_bytes_per_layer / cache_ways` bytes
     (arXiv 2409.01141, section V-C, which neglects it).
     """
     high, model = deployment.high, deployment.model
-    heads = 1 if model.attention.mla else model.attention.kv_heads
-    size = 2 * tokens * kv_bytes_per_layer(model) / kv_ways(heads, high.ways)
+    size = 2 * tokens * kv_bytes_per_layer(model) / cache_ways(model, high.ways)
     tier = f"{high.device}.{high.memory}"
     bus, port = high.system[tier], high.system[f"{tier}->{high.name}"]
     return Activity("keys and values to their spaces", {bus: size, port: size}, high.latency)

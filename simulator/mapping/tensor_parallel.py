@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from simulator.core import Quantity
-from simulator.workload import Operator
+from simulator.workload import Model, Operator
 from simulator.workload.operators import Operand
 
 WHOLE_INPUT = {"columns", "vocab"}  # every device reads the whole input
@@ -32,6 +32,11 @@ def shard(operator: Operator, ways: int) -> Operator:
         divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
     return replace(operator, flops=operator.flops / others, bytes=share)
+
+
+def cache_ways(model: Model, ways: int) -> float:
+    """Into how many parts the KV cache of a model is divided over so many devices: MLA's latent into one."""
+    return kv_ways(1 if model.attention.mla else model.attention.kv_heads, ways)
 
 
 def kv_ways(heads: int, ways: int) -> float:

@@ -16,10 +16,8 @@ from simulator.mapping.stage import FEATURES
 from simulator.serving.lengths import Ints, Lengths
 from simulator.serving.served import Served
 from simulator.serving.stages import Array, Stages
-from simulator.workload.draws import Pool, counts, pool
+from simulator.workload.draws import counts, pool
 from simulator.workload.routers import Router
-
-POOL = 2048  # draws of a decoding-only stage, used in turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +112,8 @@ def load(found: Layout, router: Router | None, layers: int, seed: int = 0) -> Lo
         return Load(found, None, None)
     whole = found.features(1)[found.mixed, 0]
     tokens = (whole[:, 1] + whole[:, 3]).astype(np.int64)
-    decoding = decoding_pool(router, found.slots, layers, seed).counts(found.slots)
+    decoding = pool(router, found.slots, layers, seed=seed).counts(found.slots)
     return Load(found, decoding, counts(router, tokens, layers, seed))
-
-
-def decoding_pool(router: Router, most: int, layers: int, seed: int = 0) -> Pool:
-    """The draws that decoding-only stages of up to `most` tokens take in turn."""
-    return pool(router, most, layers, POOL, seed)
 
 
 @dataclass(frozen=True, eq=False)

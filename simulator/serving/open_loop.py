@@ -10,6 +10,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.mapping.stage import FEATURES
 from simulator.serving.arrivals import Requests
 from simulator.serving.lengths import Ints
 from simulator.serving.served import Array, Served
@@ -17,7 +18,6 @@ from simulator.serving.stages import Stages
 from simulator.workload.draws import Pool, counts, pool
 from simulator.workload.routers import Router
 
-POOL = 2048
 AGREES = 1e-12
 Choices = NDArray[np.int32]
 
@@ -50,7 +50,7 @@ def chosen(requests: Requests, router: Router | None, layers: int, most: int, se
     """Draw the experts of a run in which at most `most` sequences decode at once."""
     if router is None or not layers:
         return Chosen(None, None)
-    return Chosen(counts(router, requests.input, layers, seed), pool(router, most, layers, POOL, seed))
+    return Chosen(counts(router, requests.input, layers, seed), pool(router, most, layers, seed=seed))
 
 
 class StageTimes:
@@ -105,7 +105,7 @@ def spread(nodes: int, prompts: float, tokens: float, pairs: float, decoding: fl
 
     Decoding sequences are spread evenly, a part of one counting as a part; prompts are on the first node.
     """
-    x = np.zeros((np.size(context), nodes, 5))
+    x = np.zeros((np.size(context), nodes, len(FEATURES)))
     x[:, 0, :3] = prompts, tokens, pairs
     x[..., 3] = decoding / nodes
     x[..., 4] = np.reshape(context, (-1, 1)) / nodes
@@ -157,6 +157,14 @@ def run(
     often: list[Array] = []
     over = False
 
+    def enter(requested: list[int]) -> None:
+        """Sequences that have their first token before stage number `stage` decode from it on."""
+        nonlocal decoding, context
+        for request in requested:
+            heappush(leaving, (stage + int(requests.output[request]) - 1, request))
+        decoding += len(requested)
+        context += float(requests.input[requested].sum())
+
     def leave() -> None:
         """Sequences that have all their tokens before stage number `stage` are done."""
         nonlocal decoding, context, over
@@ -183,10 +191,7 @@ def run(
             ends = now + took
             context += decoding
         elif decoding or joining:
-            for request in joining:  # their first token is there
-                _enter(leaving, request, stage, requests, 1)
-            decoding += len(joining)
-            context += float(requests.input[joining].sum())
+            enter(joining)  # their first token is there
             joining = []
             leave()  # those whose first token is their last
             if over or not decoding:
@@ -201,10 +206,7 @@ def run(
             often.append(np.full(len(took), float(decoding)))
         now, stage = float(ends[-1]), stage + len(took)
         first[joining] = now
-        for request in joining:
-            _enter(leaving, request, stage, requests, 1)
-        decoding += len(joining)
-        context += float(requests.input[joining].sum())
+        enter(joining)
         leave()
     if mixed is None:
         first = arrival
@@ -222,11 +224,6 @@ def run(
         tokens=float(weights.sum() + ended.sum()),
         seconds=now - start,
     )
-
-
-def _enter(leaving: list[tuple[int, int]], request: int, stage: int, requests: Requests, got: int) -> None:
-    """A sequence that has `got` tokens before stage number `stage`."""
-    heappush(leaving, (stage + int(requests.output[request]) - got, request))
 
 
 def _jump(

@@ -47,8 +47,8 @@ class Stages:
         flat = x.reshape(-1, x.shape[-1])
         lowered, seconds = self._affine(mixed), np.zeros(len(flat))
         if lowered is None:
-            for part in stage(self.deployment, flat, mixed):
-                seconds += part.repeat * np.asarray(closed_form(part.plan).time)
+            for repeat, plan in self._plans(flat, mixed):
+                seconds += repeat * np.asarray(closed_form(plan).time)
         else:
             for repeat, each in lowered:
                 seconds += repeat * each.time(flat)
@@ -58,8 +58,8 @@ class Stages:
     def parts(self, x: Array, mixed: bool) -> dict[str, Array]:
         """Seconds of stages by what is done (`kind_of`), each activity for itself; of the first node."""
         spent: dict[str, Array] = {}
-        for part in stage(self.deployment, x[:, 0], mixed):
-            for activity, times in part.plan.activities(part.repeat):
+        for repeat, plan in self._plans(x[:, 0], mixed):
+            for activity, times in plan.activities(repeat):
                 busy = [resource.seconds(units) for resource, units in activity.demand.items()]
                 longest = reduce(np.maximum, busy, np.zeros(len(x)))
                 kind = kind_of(activity.name)
@@ -76,10 +76,7 @@ class Stages:
         if not len(flat):
             return total
         lowered = self._affine(mixed)
-        if lowered is None:
-            plans = [(part.repeat, part.plan) for part in stage(self.deployment, flat, mixed)]
-        else:
-            plans = [(repeat, each.total(flat)) for repeat, each in lowered]
+        plans = [(repeat, each.total(flat)) for repeat, each in lowered] if lowered else self._plans(flat, mixed)
         for repeat, plan in plans:
             for activity, times in plan.activities(repeat):
                 for resource, units in activity.demand.items():
@@ -124,6 +121,13 @@ class Stages:
             for resource, units in demand.items():
                 total[resource] = total.get(resource, 0.0) + self.deployment.expert_ways * float(units)
         return total
+
+    def _plans(self, flat: Array, mixed: bool) -> list[tuple[int, Plan]]:
+        """The blocks of stages, each with its repeats; `flat` has the shape (stages, features)."""
+        lowered = self._affine(mixed)
+        if lowered is None:
+            return [(part.repeat, part.plan) for part in stage(self.deployment, flat, mixed)]
+        return [(repeat, each.at(flat)) for repeat, each in lowered]
 
     def _affine(self, mixed: bool) -> list[tuple[int, Affine]] | None:
         """The blocks of a stage, affine in the features; None where dispatch looks at the size of the batch."""

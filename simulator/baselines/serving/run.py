@@ -19,7 +19,7 @@ from simulator.mapping.deployment import Deployment, deployment
 from simulator.mapping.room import most_sequences
 from simulator.registry import register
 from simulator.serving import closed_loop
-from simulator.serving.arrivals import requests
+from simulator.serving.arrivals import Process, requests
 from simulator.serving.lengths import Lengths
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.served import Served, percentile
@@ -135,7 +135,7 @@ def _parts(stages: Stages, timed: closed_loop.Timed) -> dict[str, float]:
     return found
 
 
-def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, process: str) -> list[Row]:
+def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, process: Process) -> list[Row]:
     """Open loops of one system at each rate, on the same draws."""
     lengths = Lengths(*form.length, experiment.lengths.spread, experiment.lengths.scale)
     (stages,) = _stages(experiment, system, form.model)
@@ -145,7 +145,7 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))
     rows = []
     for rate in form.rates:
-        asked = requests(lengths, form.requests, rate, process, experiment.seed)  # type: ignore[arg-type]
+        asked = requests(lengths, form.requests, rate, process, experiment.seed)
         served = serve(times, asked, cap)
         point = {"system": system, "model": form.model, "process": process, "rate": rate}
         rows.append(
