@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+import numpy as np
 
 from simulator.core.activity import Activity
 from simulator.core.resource import Quantity, Resource
@@ -58,3 +60,26 @@ class Plan:
             for resource, units in activity.demand.items():
                 total[resource] = total.get(resource, 0.0) + units * times
         return total
+
+
+def point(plan: Plan, index: int) -> Plan:
+    """The plan of one point, where demands, latencies and private limits are arrays of points: what events can run."""
+    found: dict[Resource, Resource] = {}
+
+    def at(quantity: Quantity) -> float:
+        return float(quantity[index] if isinstance(quantity, np.ndarray) and quantity.ndim else quantity)
+
+    def scalar(resource: Resource) -> Resource:
+        if resource not in found:
+            arrays = np.ndim(resource.capacity)
+            found[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
+        return found[resource]
+
+    one = Plan(plan.name)
+    for work, after, repeat in plan.steps:
+        if isinstance(work, Plan):
+            one.add(point(work, index), after, repeat)
+        else:
+            demand = {scalar(resource): at(units) for resource, units in work.demand.items()}
+            one.add(Activity(work.name, demand, at(work.latency), work.weight), after, repeat)
+    return one

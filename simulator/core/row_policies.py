@@ -1,0 +1,216 @@
+"""Which rows leave a buffer when a step needs others: a window over the last tokens, and caches as its rivals."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from simulator.core.rows import Ints, RowBuffer
+from simulator.registry import register, registered
+
+NONE: Ints = np.empty(0, dtype=np.int32)
+
+
+class Step(NamedTuple):
+    """The rows that one step needs together, rising; and those of each of its tokens that count as used, in order.
+
+    A decode step is one token, which counts. A speculative one has several, of which the last may not count.
+    """
+
+    active: Ints
+    used: tuple[Ints, ...]
+
+
+class RowPolicy(Protocol):
+    """Decides what leaves a buffer. Made for one layer; called once for each step, in order.
+
+    A policy that keeps nothing from step to step may say so with `transient = True`: one buffer then serves all layers.
+    """
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        """The rows, out of those in the buffer, that leave before what the step lacks comes in.
+
+        They must make room for it if that can be done without a row that the step needs. Must not change the buffer.
+        """
+
+
+class Makes(Protocol):
+    """What is registered (`rows`): makes the policy of one layer.
+
+    `rows` of the layer; `window`: tokens that are to be held; `future()`: the steps to come, which only a bound reads.
+    """
+
+    def __call__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> RowPolicy: ...
+
+
+def row_policy(name: str) -> Makes:
+    """A registered policy by name.
+
+    Raises:
+        ConfigError: there is none; names those that are there.
+    """
+    found: Makes = registered("rows", name)
+    return found
+
+
+@register("rows", "none")
+class Nothing:
+    """All that is there leaves: each step reads all that it needs. Layers may then share one buffer."""
+
+    transient = True
+
+    def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
+        pass
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        return buffer.row[: buffer.used].copy()
+
+
+@register("rows", "window")
+class Window:
+    """The rows of the last `window` tokens stay, that of the step included (arXiv 2312.11514, section 3.1)."""
+
+    def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
+        self.window = window
+        self._tokens: deque[Ints] = deque()  # of the window, the oldest first
+        self._now = 0  # tokens so far
+        self._last = np.full(rows, -1, dtype=np.int32)  # token that used each row last
+        self._unused: Ints = NONE  # rows that came for tokens which did not count
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        for rows in step.used:
+            self._last[rows] = self._now
+            self._tokens.append(rows)
+            self._now += 1
+        gone = [self._unused] if len(self._unused) else []
+        while len(self._tokens) > self.window:
+            gone.append(self._oldest())
+        return self._less(step, np.concatenate(gone) if len(gone) > 1 else gone[0] if gone else NONE)
+
+    def _oldest(self) -> Ints:
+        """Drops the oldest token of the window, and gives the rows that no later one used."""
+        rows = self._tokens.popleft()
+        left: Ints = rows[self._last[rows] == self._now - len(self._tokens) - 1]
+        return left
+
+    def _less(self, step: Step, gone: Ints) -> Ints:
+        """Without those that a token needs which does not count: they go later, with what else came for it."""
+        if len(step.used) == 1 and step.used[0] is step.active:
+            return gone
+        held = self._now - len(self._tokens)  # the first token of the window
+        needed = np.zeros(len(self._last), dtype=bool)
+        needed[step.active] = True
+        self._unused = step.active[self._last[step.active] < held]
+        return np.unique(gone[~needed[gone] & (self._last[gone] < held)])
+
+
+@register("rows", "dynamic_window")
+class DynamicWindow(Window):
+    """A window of at most `window` tokens that gives up its oldest ones while the buffer is too small."""
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        gone = [super().leaving(step, buffer)]
+        spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + len(gone[0])
+        while spare < 0 and len(self._tokens) > 1:
+            rows = self._oldest()
+            rows = rows[buffer.slot[rows] >= 0]
+            gone.append(rows)
+            spare += len(rows)
+        return np.concatenate(gone) if len(gone) > 1 else gone[0]
+
+
+class _Cache:
+    """Rows stay until there is no room; those with the lowest score leave, of those that the step does not need."""
+
+    def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
+        self._clock = 0
+        self._stamp = np.zeros(rows, dtype=np.int64)
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        slots = buffer.slot[step.active]
+        there = slots >= 0
+        self._seen(step.active[there], step.active[~there])
+        hits = int(np.count_nonzero(there))
+        excess = buffer.used + len(slots) - hits - buffer.capacity
+        excess = min(excess, buffer.used - hits)
+        if excess <= 0:
+            return NONE
+        resident = buffer.row[: buffer.used]
+        scores = self._scores(resident)
+        scores[slots[there]] = np.iinfo(np.int64).max
+        return resident[np.argpartition(scores, excess - 1)[:excess]]
+
+    def _seen(self, hits: Ints, misses: Ints) -> None:
+        raise NotImplementedError
+
+    def _scores(self, rows: Ints) -> Ints:
+        raise NotImplementedError
+
+    def _mark(self, rows: Ints) -> None:
+        """Stamps rows, one after another."""
+        self._stamp[rows] = np.arange(self._clock, self._clock + len(rows))
+        self._clock += len(rows)
+
+
+@register("rows", "lru")
+class LeastRecent(_Cache):
+    """Least recently used leaves first."""
+
+    def _seen(self, hits: Ints, misses: Ints) -> None:
+        self._mark(hits)
+        self._mark(misses)
+
+    def _scores(self, rows: Ints) -> Ints:
+        return self._stamp[rows]
+
+
+@register("rows", "lfu")
+class LeastFrequent(_Cache):
+    """Least often used leaves first, of equals the one that entered first; counts go on after a row has left."""
+
+    def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
+        super().__init__(rows, window, future)
+        self._count = np.zeros(rows, dtype=np.int64)
+
+    def _seen(self, hits: Ints, misses: Ints) -> None:
+        self._count[hits] += 1
+        self._count[misses] += 1
+        self._mark(misses)
+
+    def _scores(self, rows: Ints) -> Ints:
+        return (self._count[rows] << 40) + self._stamp[rows]
+
+
+@register("rows", "belady")
+class FarthestNext(_Cache):
+    """What is needed again last leaves first: a bound on all that hold as much, and no design (Belady 1966)."""
+
+    def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
+        super().__init__(rows, window, future)
+        steps = [step.active for step in future()]
+        self._next: Sequence[Ints] = _next_uses(rows, steps)
+        self._step = 0
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        self._stamp[step.active] = -self._next[self._step]
+        self._step += 1
+        return super().leaving(step, buffer)
+
+    def _seen(self, hits: Ints, misses: Ints) -> None:
+        pass
+
+    def _scores(self, rows: Ints) -> Ints:
+        return self._stamp[rows]
+
+
+def _next_uses(rows: int, steps: Sequence[Ints]) -> list[Ints]:
+    """For each row of each step, the next step that needs it; the number of steps where none does."""
+    following = np.full(rows, len(steps), dtype=np.int64)
+    found: list[Ints] = []
+    for step in range(len(steps) - 1, -1, -1):
+        found.append(following[steps[step]])
+        following[steps[step]] = step
+    return found[::-1]
