@@ -1,4 +1,7 @@
-"""Figures of a machine that follow from its stacks of DRAM: filled in where its YAML has none, checked where it has."""
+"""Figures of a machine that follow from its stacks of DRAM or its channels of flash.
+
+They are filled in where its YAML has none, and checked where it has.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from simulator.config import Config, KeyPath, Mark
 from simulator.core import Quantity
 from simulator.errors import ConfigError
+from simulator.hardware.flash import Nand, array_bandwidth, channel_bandwidth
 from simulator.hardware.machine import Device, Engine, Machine, Port, Tier
 from simulator.hardware.part import Part
 from simulator.hardware.stack import (
@@ -33,17 +37,18 @@ PIM_DTYPES = ("fp16", "bf16")
 
 
 def derived(machine: Machine, config: Config) -> Machine:
-    """The machine with the bandwidths, peaks and achieved fractions that follow from its stacks.
+    """The machine with the bandwidths, peaks and achieved fractions that follow from its stacks, or its flash.
 
     Of a tier with a `stack`: `bandwidth` (`bus_bandwidth`) and `capacity`, times `stacks`. Of an engine that reads it:
     the `efficiency` of the port (`bus_fraction`). Of an engine with `pim`: `peak` (`pim_peak`), and of its ports
     `bandwidth` and `efficiency` (`bank_bandwidth`, `bank_fraction`). A figure that stands in the YAML holds; all but an
-    efficiency must be within 1 % of the derived one. What is filled in does not enter `model_fields_set`: it follows
-    when the machine is derived again.
+    efficiency must be within 1 % of the derived one. Of a tier with channels of `flash`: `bandwidth`, the lesser of
+    what its cells and its channels give; what stands in the YAML may be lower (a link, a controller). What is filled in
+    does not enter `model_fields_set`: it follows when the machine is derived again.
 
     Raises:
-        ConfigError: a contradiction; a figure that neither stands in the YAML nor follows from it; an engine in the
-            memory without a stack, or one that reads more banks than there are.
+        ConfigError: a contradiction; `flash` in a tier of another kind; a figure that neither stands in the YAML nor
+            follows from it; an engine in the memory without a stack, or one that reads more banks than there are.
     """
     devices = {name: _device(device, ("devices", name), config) for name, device in machine.devices.items()}
     tiers = {name: _tier(tier, ("tiers", name), config) for name, tier in machine.tiers.items()}
@@ -65,10 +70,30 @@ def _tier(tier: Tier, path: KeyPath, config: Config) -> Tier:
     if stack is not None:
         _check_refresh(stack.timing, (*path, "stack", "timing", "tREFI"), config)
     capacity = stack and stack.capacity and tier.stacks * stack.capacity
-    bandwidth = stack and tier.stacks * bus_bandwidth(stack)
+    bandwidth = tier.stacks * bus_bandwidth(stack) if stack else _from_flash(tier, path, config)
     figures = {"capacity": (capacity, "B"), "bandwidth": (bandwidth, "B/s")}
     filled = {key: _figure(tier, key, figure, unit, (*path, key), config) for key, (figure, unit) in figures.items()}
     return _filled(tier, filled)
+
+
+def _from_flash(tier: Tier, path: KeyPath, config: Config) -> Quantity | None:
+    """The bandwidth that follows from channels of flash; none where the YAML has one, which must not be above it."""
+    if tier.flash is None:
+        return None
+    if tier.kind != "flash":
+        raise _error(config, (*path, "flash"), found=f"in a tier of kind '{tier.kind}'", expected="kind 'flash'")
+    nand = tier.flash.reads
+    if not isinstance(nand, Nand):
+        return None
+    most = np.minimum(array_bandwidth(nand), channel_bandwidth(nand))
+    if "bandwidth" not in tier.model_fields_set:
+        return most if most.ndim else float(most)
+    said, most = (np.atleast_1d(each) for each in np.broadcast_arrays(tier.bandwidth, most))
+    worst = int(np.argmax(said / most))
+    if said[worst] > most[worst] * (1 + APART):
+        expected = f"at most {show(float(most[worst]), 'B/s')}: what its cells and channels give"
+        raise _error(config, (*path, "bandwidth"), found=show(float(said[worst]), "B/s"), expected=expected)
+    return None
 
 
 def _check_refresh(timing: Timing, path: KeyPath, config: Config) -> None:

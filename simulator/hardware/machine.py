@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from simulator.core import Curve
+from simulator.hardware.flash import Flash
 from simulator.hardware.part import Count, Part
 from simulator.hardware.stack import Pim, Stack
 from simulator.units import Bandwidth, Bytes, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
@@ -44,12 +45,14 @@ class Efficiency(Part):
 class Tier(Part):
     """One memory. Writes share the bus with reads unless `full_duplex`, and are as fast without `write_bandwidth`.
 
-    Capacity and bandwidth may be left out where they follow from `stacks` of DRAM (`derive.py`).
+    Capacity and bandwidth may be left out where they follow from `stacks` of DRAM, bandwidth from channels of flash
+    (`derive.py`).
     """
 
     kind: Literal["sram", "hbm", "ddr", "flash", "host", "cxl"]
     stacks: Count = 1
     stack: Stack | None = None  # what one is like
+    flash: Flash | None = None  # how one of kind flash is read
     capacity: Bytes = 0.0  # left out: derived
     reserved: Annotated[float, Unit("B"), Field(ge=0)] = 0.0  # kept by the runtime, not for weights and KV
     bandwidth: Bandwidth = 0.0  # left out: derived
@@ -69,6 +72,7 @@ class Port(Part):
 
     bandwidth: Bandwidth | None = None
     efficiency: Fraction | Efficiency = 1.0
+    copy_bandwidth: Bandwidth | None = None  # that the engine copies within the tier: rows, each read and written
     energy: EnergyPerByte | None = None
 
 
@@ -119,6 +123,7 @@ class Engine(Part):
     reads: Annotated[dict[str, Port], Field(min_length=1)]
     efficiency: Fraction = 1.0
     launch_overhead: Seconds = 0.0
+    shape_overhead: Seconds = 0.0  # of a kernel whose shape is new: what preparing it takes
     command: Seconds = 0.0  # of a kernel of an engine in the memory: what the host takes to issue it
     mode_switch: Seconds = 0.0  # from plain reads to those of an engine in the memory, or back
     slots: Count = 1

@@ -15,6 +15,7 @@ from simulator.config import Config, load, longest_key, validate
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware.derive import derived
+from simulator.hardware.flash import capacities
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
 from simulator.hardware.references import check_references
 from simulator.hardware.stack import activation_energy
@@ -157,6 +158,8 @@ class System:
             bundles = tier.stack.bundles if tier.stack else 1
             for place in range(1, bundles + 1) if bundles > 1 else ():  # each serves one reader at a time
                 yield Resource(f"{name}.bundle{place}", 1.0, "s", energy=0.0, count=self.count(name)), (*key, "stack")
+            for limit, (capacity, unit) in capacities(tier.flash).items() if tier.flash else ():
+                yield Resource(f"{name}.{limit}", capacity, unit, energy=0.0, count=self.count(name)), (*key, "flash")
         for name, engine in self.engines.items():
             power = (
                 None if engine.energy_per_flop is None else engine.energy_per_flop * next(iter(engine.peak.values()))

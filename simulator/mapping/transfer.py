@@ -25,6 +25,13 @@ def transfer(
     Raises:
         ConfigError: an unknown tier, no route, or more links than the machine has.
     """
+    return Activity(name, *carried(system, size, source, target, links, whole=False))
+
+
+def carried(
+    system: System, size: Quantity, source: str, target: str, links: int | None = None, whole: bool = True
+) -> tuple[dict[Resource, Quantity], Quantity]:
+    """What a `transfer` demands, and its latency; `whole`: `size` is of whole grains already."""
     route = system.route(source, target)
     if len(route) < 2:
         raise ConfigError(f"{system.name}: a copy from {source}", found=f"to {target}", expected="another tier")
@@ -38,12 +45,12 @@ def transfer(
         hop = f"{here}->{there}"
         link = system.links[hop]
         latency = latency + link.latency
-        add(system[here], _grains(system, here, size))
+        add(system[here], size if whole else _grains(system, here, size))
         add(system[hop], size)
-        add(*written(system, there, _grains(system, there, size)))
+        add(*written(system, there, size if whole else _grains(system, there, size)))
         if links is not None and link.parallel > 1:
             add(_limit(system, hop, links), size)
-    return Activity(name, demand, latency)
+    return demand, latency
 
 
 def written(system: System, tier: str, size: Quantity) -> tuple[Resource, Quantity]:

@@ -1,0 +1,119 @@
+"""Flash as a tier: what one read takes by itself, and what bounds many of them.
+
+By itself a read takes a fixed time and one that grows with its bytes. That many are in flight at once is what makes
+flash fast, up to its bandwidth: by Little's law, `in flight / time of one` reads a second. Two forms give the time of
+one: two constants, for a device that is known by measurements only, or channels, dies and pages, as SSD simulators have
+them (MQSim, FAST 2018; SimpleSSD, CAL 2018).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from simulator.core import Quantity
+from simulator.hardware.part import Count, Part
+from simulator.hardware.stack import Interval
+from simulator.units import Bandwidth, Bytes, Hertz, Seconds
+
+
+class TwoConstant(Part):
+    """One read of c bytes takes `fixed + c / stream` by itself."""
+
+    kind: Literal["two_constant"]
+    fixed: Seconds
+    stream: Bandwidth
+
+
+class Nand(Part):
+    """Channels, each a bus to its dies, each of planes that read one page at a time.
+
+    A read of c bytes starts at a page. Its `ceil(c / page)` pages lie in successive channels, then dies, then planes.
+    """
+
+    kind: Literal["nand"]
+    channels: Count
+    dies: Count  # of a channel
+    planes: Count  # of a die
+    page: Bytes
+    read_time: Interval  # tR: from the cells to the register of a plane
+    bus: Bandwidth  # of a channel
+
+
+class Flash(Part):
+    """How a tier of flash is read: chunks, so many in flight at once."""
+
+    queue_depth: Count
+    reads: Annotated[TwoConstant | Nand, Field(discriminator="kind")]
+    host_cost: Seconds = 0.0  # of a read, in the thread that waits for it: system call, interrupt, copy out
+    operations: Hertz | None = None  # reads a second, that controller or host can take at most
+    page_cache: bool = False  # reads go through that of the operating system: mapping says what it holds
+
+
+def array_bandwidth(nand: Nand) -> Quantity:
+    """Bytes/s from the cells of all planes: `channels dies planes page / tR`."""
+    return nand.channels * nand.dies * nand.planes * nand.page / nand.read_time
+
+
+def channel_bandwidth(nand: Nand) -> Quantity:
+    """Bytes/s over all channels: `channels bus`."""
+    return nand.channels * nand.bus
+
+
+def grains(size: Quantity, granularity: float, packed: bool = False) -> Quantity:
+    """Bytes that a read of `size` whole bytes moves, in grains of g bytes.
+
+    A chunk of c bytes that starts at a grain moves `ceil(c / g) g`. Of chunks that lie end to end, one starts at any
+    multiple of `gcd(c, g)` in a grain, all equally often, and moves `((c - gcd(c, g)) / g + 1) g` on average: 7,680 B
+    move 8 KiB in grains of 4 KiB, and 11 KiB where they are packed.
+    """
+    if not packed:
+        return np.ceil(size / granularity) * granularity
+    step = np.gcd(np.asarray(size, dtype=np.int64), int(granularity))
+    return size - step + granularity
+
+
+def read_seconds(flash: Flash, size: Quantity) -> Quantity:
+    """Seconds that one read of `size` bytes takes by itself, `host_cost` included.
+
+    Two constants: `fixed + size / stream`. Channels and dies, with `pages = ceil(size / page)`, cells first and then
+    buses (one read does not overlap them, many do):
+        ceil(pages / (channels dies planes)) tR + ceil(pages / channels) min(size, page) / bus
+    """
+    reads = flash.reads
+    if isinstance(reads, TwoConstant):
+        return flash.host_cost + reads.fixed + size / reads.stream
+    pages = np.ceil(size / reads.page)
+    cells = np.ceil(pages / _planes(reads)) * reads.read_time
+    return flash.host_cost + cells + np.ceil(pages / reads.channels) * np.minimum(size, reads.page) / reads.bus
+
+
+def capacities(flash: Flash) -> dict[str, tuple[Quantity, str]]:
+    """What bounds reads beside the bandwidth of the tier: units a second, and the unit.
+
+    inflight: read-seconds; operations: reads; array: plane-seconds; channels: bytes.
+    """
+    found: dict[str, tuple[Quantity, str]] = {"inflight": (float(flash.queue_depth), "s")}
+    if flash.operations is not None:
+        found["operations"] = flash.operations, "op"
+    if isinstance(flash.reads, Nand):
+        found["array"] = float(_planes(flash.reads)), "s"
+        found["channels"] = channel_bandwidth(flash.reads), "B"
+    return found
+
+
+def demands(flash: Flash, size: Quantity) -> dict[str, Quantity]:
+    """What one read of `size` bytes takes of each of the `capacities`."""
+    found: dict[str, Quantity] = {"inflight": read_seconds(flash, size)}
+    if flash.operations is not None:
+        found["operations"] = 1.0
+    if isinstance(flash.reads, Nand):
+        found["array"] = np.ceil(size / flash.reads.page) * flash.reads.read_time
+        found["channels"] = size
+    return found
+
+
+def _planes(nand: Nand) -> int:
+    return nand.channels * nand.dies * nand.planes
