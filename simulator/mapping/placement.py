@@ -10,7 +10,6 @@ from simulator.mapping.pipeline_parallel import Replica, Stage
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, parameters, weight_bytes
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.graph import folded
 
 MOST_DEVICES = 4096  # looked at for a remedy
@@ -118,7 +117,7 @@ def _of_stage(stage: Stage, model: Model, batch: int, context: int) -> Placement
     ways = stage.target.ways
     weights = sum(n * w for n, w in zip(stage.repeats, _block_weights(model, ways), strict=True))
     if model.tied_embeddings and stage.repeats[0] and stage.repeats[-1]:
-        weights -= model.vocab * model.hidden * BYTES_PER_ELEMENT[model.dtypes.weights]
+        weights -= model.vocab * model.hidden * model.weight_bytes
     share = sum(n * k for n, k in zip(stage.repeats, _block_kv(model, context), strict=True))
     return Placement(tier, free, weights, _kv(model, ways, batch, context) * share)
 
@@ -133,7 +132,7 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
         operators = [operator for operator in block.operators if operator.kind != "embedding"]
         kept = sum(float(o.bytes.get("weight", 0.0) + o.bytes.get("expert", 0.0)) for o in operators)
         found.append(kept + sum(_copies(operator, ways) for operator in operators))
-    tables = parameters(model).embedding * BYTES_PER_ELEMENT[model.dtypes.weights]
+    tables = parameters(model).embedding * model.weight_bytes
     return (found[0] + tables, *found[1:])
 
 

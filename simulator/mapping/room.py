@@ -58,7 +58,7 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
         CapacityError: the weights that are not experts do not fit on devices of their own.
     """
     model, low, high = deployment.model, deployment.low, deployment.high
-    element = BYTES_PER_ELEMENT[model.dtypes.weights]
+    element = model.weight_bytes
     counted = parameters(model)
     experts = counted.experts * element / (deployment.nodes * low.ways)
     others = ((counted.total - counted.experts) * element + copied_weights(model, high.ways)) / high.ways

@@ -16,7 +16,6 @@ from simulator.errors import ConfigError
 from simulator.mapping.kernels import Kernel, arriving
 from simulator.mapping.memory_plan import MemoryPlan, Symbol
 from simulator.workload import Block, Model, Operator, OperatorGraph, decode, operator_graph
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.operators import WRITES, Operand
 
 Use: TypeAlias = tuple[str, Operand]
@@ -156,7 +155,7 @@ def _stored(model: Model | None, block: Block, b: int, share: Operator) -> float
     if model is None or share.kind != "embedding":
         return size
     rows = model.positions.rows if share.name == "position_embedding" else model.vocab
-    table = rows * model.hidden * BYTES_PER_ELEMENT[model.dtypes.weights]
+    table = rows * model.hidden * model.weight_bytes
     return table * size / _largest(whole.bytes["weight"])
 
 

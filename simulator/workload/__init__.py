@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from simulator.workload.batch import Batch, Ragged, Sequences, decode, prefill
-from simulator.workload.graph import Block, OperatorGraph, Totals, expert_block, operator_graph
+from simulator.workload.graph import (
+    Block,
+    OperatorGraph,
+    Totals,
+    expert_block,
+    ffn_block,
+    operator_graph,
+    predictor_block,
+)
 from simulator.workload.huggingface import from_huggingface
 from simulator.workload.load import load_model
 from simulator.workload.model import Model
@@ -35,6 +43,7 @@ __all__ = [
     "Trace",
     "decode",
     "expert_block",
+    "ffn_block",
     "from_huggingface",
     "kv_bytes",
     "kv_bytes_per_layer",
@@ -43,6 +52,7 @@ __all__ = [
     "load_trace",
     "operator_graph",
     "parameters",
+    "predictor_block",
     "prefill",
     "training_graph",
     "weight_bytes",

@@ -152,6 +152,38 @@ def expert_block(model: Model, rows: Quantity) -> Block:
     return _block(tape, "expert", 1, rows, lambda tape, x: feedforward(tape, EXPERTS, x, rows, expert, distinct=1.0))
 
 
+def ffn_block(model: Model, tokens: Quantity, neurons: Quantity) -> Block:
+    """The FFN of a layer with so many of its neurons: their rows of up and gate, their columns of down.
+
+    Raises:
+        ValueError: the model has no dense FFN.
+    """
+    if model.ffn is None:
+        raise ValueError(f"{model.name} has no dense FFN")
+    ffn = model.ffn.model_copy(update={"intermediate": neurons})
+    return _block(Tape(model), "ffn", 1, tokens, lambda tape, x: feedforward(tape, "ffn", x, tokens, ffn))
+
+
+def predictor_block(model: Model, tokens: Quantity, rank: Quantity) -> Block:
+    """What says which neurons of a layer a token needs: two products of rank r, `r (hidden + intermediate)` weights.
+
+    arXiv 2312.11514, section 3.1; a sigmoid follows, counted as the FFN's activation would be.
+
+    Raises:
+        ValueError: the model has no dense FFN.
+    """
+    if model.ffn is None:
+        raise ValueError(f"{model.name} has no dense FFN")
+    neurons = model.ffn.intermediate
+
+    def predict(tape: Tape, x: Tensor) -> Tensor:
+        y = tape.linear("predictor.down_proj", x, rows=tokens, n_in=model.hidden, n_out=rank)
+        y = tape.linear("predictor.up_proj", y, rows=tokens, n_in=rank, n_out=neurons, split="rows")
+        return tape.elementwise("predictor.sigmoid", "activation", "silu", y, split="elements")
+
+    return _block(Tape(model), "predictor", 1, tokens, predict)
+
+
 def unrolled(block: Block, times: int) -> Block:
     """So many repeats of a block as one block, which occurs as many times less; operators as `<i>.<operator>`."""
     import networkx as nx

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulator.workload.dtypes import Dtype
+from simulator.units import Unit
+from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Width = Annotated[int, Field(ge=0, strict=True)]
@@ -200,6 +201,7 @@ class Model(Part):
     """A decoder-only transformer. `parallel` layers feed attention and FFN from the same input (Falcon, Phi).
 
     `weight_density` is the part of the elements of the decoder layers' matrices that is not zero, of a sparse model.
+    `weight_scales` are bytes that a block format keeps beside each weight (4 B for 32 weights: 0.125).
     """
 
     name: str
@@ -217,6 +219,7 @@ class Model(Part):
     tied_embeddings: Flag = False
     lm_head_bias: Flag = False
     weight_density: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
+    weight_scales: Annotated[float, Unit("B"), Field(ge=0)] = 0.0
     dtypes: Dtypes = Dtypes()
     published: Published | None = None
     source: str = ""
@@ -233,6 +236,11 @@ class Model(Part):
         if self.parallel and self.norm.per_layer == 4:
             raise ValueError("a parallel layer has 1 or 2 norms, not 4")
         return self
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of one weight, its share of scales with it."""
+        return BYTES_PER_ELEMENT[self.dtypes.weights] + self.weight_scales
 
     @cached_property
     def decoder(self) -> tuple[Layer, ...]:

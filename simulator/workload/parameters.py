@@ -73,7 +73,7 @@ def parameters(model: Model) -> Parameters:
 
 def weight_bytes(model: Model) -> float:
     """Bytes of all weights, in the model's format for weights."""
-    return parameters(model).total * BYTES_PER_ELEMENT[model.dtypes.weights]
+    return parameters(model).total * model.weight_bytes
 
 
 def kv_bytes_per_layer(model: Model) -> float:

@@ -42,7 +42,7 @@ class Tape:
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.entries: dict[str, Quantity] = {}
         self.prefix = ""
-        self.weight_bytes = BYTES_PER_ELEMENT[model.dtypes.weights]
+        self.weight_bytes = model.weight_bytes
         self.kv_bytes = BYTES_PER_ELEMENT[model.dtypes.kv]
         self.bytes = BYTES_PER_ELEMENT[model.dtypes.activations]
 
@@ -86,8 +86,8 @@ class Tape:
         name: str,
         *inputs: Tensor,
         rows: Quantity,
-        n_in: int,
-        n_out: int,
+        n_in: Quantity,
+        n_out: Quantity,
         bias: bool = False,
         matrices: Quantity = 1,
         operands: Mapping[Operand, Quantity] | None = None,
