@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe, decode, fusion, pim, serving, skew
+from simulator.baselines import coe, decode, flash, fusion, pim, serving, skew
 
 # The kinds of experiments, which register when they are imported.
-__all__ = ["coe", "decode", "fusion", "pim", "serving", "skew"]
+__all__ = ["coe", "decode", "flash", "fusion", "pim", "serving", "skew"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,6 @@ from simulator.mapping.neurons.friends import friends
 from simulator.mapping.neurons.friends import reads as friend_reads
 from simulator.mapping.neurons.steps import token_steps
 from simulator.workload.neurons import NeuronTrace
-
-PROFILED = 256  # tokens from which friends, and the neurons to pin, are taken
 
 Steps = Callable[[NeuronTrace, int], Iterator[Step]]
 
@@ -34,6 +33,7 @@ class Keeping:
         together: `neuron`: a read brings rows of one neuron; `friends`: those of its most co-active one too.
         cached: neurons of a layer that the operating system's page cache holds behind the buffer; 0: it is off.
         gathered: the FFN runs over active neurons alone, wherever they lie; else over all rows of the buffer.
+        profiled: first tokens, from which friends and the neurons to pin are taken; what is measured comes after them.
     """
 
     policy: str = "window"
@@ -43,6 +43,7 @@ class Keeping:
     together: str = "neuron"
     cached: int = 0
     gathered: bool = False
+    profiled: int = 256
 
     @property
     def transient(self) -> bool:
@@ -98,7 +99,7 @@ def settled(traffic: NeuronTraffic, warm_up: int) -> NeuronTraffic:
 
 
 def _layer(trace: NeuronTrace, layer: int, keeping: Keeping, room: int, steps: Steps) -> dict[str, Ints]:
-    pins = _most_active(trace, layer, keeping.pinned)
+    pins = _most_active(trace, layer, keeping)
     pinned: list[int] = []  # active ones, step by step
 
     def run() -> Iterator[Step]:
@@ -120,25 +121,25 @@ def _layer(trace: NeuronTrace, layer: int, keeping: Keeping, room: int, steps: S
 def _reads(trace: NeuronTrace, layer: int, keeping: Keeping) -> Callable[[Ints], int]:
     """How many reads bring what is missing."""
     if keeping.together == "friends":
-        friend = friends(_first(trace, layer), trace.neurons)
+        friend = friends(_first(trace, layer, keeping.profiled), trace.neurons)
         return lambda missing: len(friend_reads(missing, friend))
     return _PageCache(trace.neurons, keeping.cached).reads if keeping.cached else len
 
 
-def _most_active(trace: NeuronTrace, layer: int, count: int) -> NDArray[np.bool_] | None:
-    """Those that are active most often in the tokens that are profiled; of equals, the first."""
-    if not count:
+def _most_active(trace: NeuronTrace, layer: int, keeping: Keeping) -> NDArray[np.bool_] | None:
+    """Those to pin: active most often in the tokens that are profiled; of equals, the first."""
+    if not keeping.pinned:
         return None
     often = np.zeros(trace.neurons, dtype=np.int64)
-    for active in _first(trace, layer):
+    for active in _first(trace, layer, keeping.profiled):
         often[active] += 1
     pins = np.zeros(trace.neurons, dtype=bool)
-    pins[np.argsort(-often, kind="stable")[:count]] = True
+    pins[np.argsort(-often, kind="stable")[: keeping.pinned]] = True
     return pins
 
 
-def _first(trace: NeuronTrace, layer: int) -> Iterator[Ints]:
-    return (active for _, active in zip(range(PROFILED), trace.layer(layer), strict=False))
+def _first(trace: NeuronTrace, layer: int, tokens: int) -> Iterator[Ints]:
+    return islice(trace.layer(layer), tokens)
 
 
 def _without(step: Step, pins: NDArray[np.bool_]) -> Step:

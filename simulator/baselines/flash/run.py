@@ -1,0 +1,291 @@
+"""How a `flash` experiment runs: each method on each model and machine, over a trace of active neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from simulator.baselines.experiment import Progress
+from simulator.baselines.flash.form import Dense, FlashExperiment, Law, Machine, Method, Sparse, SparseModel
+from simulator.baselines.flash.form import Recorded as RecordedFile
+from simulator.baselines.flash.outcome import FlashOutcome
+from simulator.core.rows import Ints
+from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.hardware import System, load_system
+from simulator.mapping.flash_read import throughput
+from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
+from simulator.mapping.neurons.steps import advances, speculative_steps, token_steps
+from simulator.mapping.neurons.stored import Stored, stored
+from simulator.mapping.neurons.token_plan import Memory
+from simulator.mapping.target import target
+from simulator.registry import register
+from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
+from simulator.workload import Model, load_model, weight_bytes
+from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.hot_cold import HotCold, fit_hot_cold, hot_cold
+from simulator.workload.model import Dtypes
+from simulator.workload.neuron_files import load_neurons
+from simulator.workload.neurons import NeuronTrace, share
+from simulator.workload.window_law import WindowLaw, renewal
+
+PER_TOKEN = ("io_s", "memory_s", "compute_s", "total_s", "dram_bytes", "asked_bytes", "read_bytes")
+RATIOS = ("io_share", "tokens_per_s", "dram_share", "held_share", "missed_share", "predictor_share")
+
+
+@register("experiment", "flash")
+class FlashKind:
+    """Decodes with each method, on each model and machine; and what lies behind: read rates, shares of neurons."""
+
+    form = FlashExperiment
+
+    @staticmethod
+    def run(experiment: FlashExperiment, progress: Progress) -> FlashOutcome:
+        lab = _Lab(experiment)
+        asked = list(dict.fromkeys(point for run in experiment.runs.values() for point in run.points()))
+        swept = [
+            (name, sweep, {"window": window}) for name, sweep in experiment.sweeps.items() for window in sweep.windows
+        ] + [(name, sweep, {"budget": budget}) for name, sweep in experiment.sweeps.items() for budget in sweep.budgets]
+        points: list[dict[str, Any]] = []
+        energy: list[dict[str, Any]] = []
+        sweeps: list[dict[str, Any]] = []
+        total = len(asked) + sum(len(sweep.methods) for _, sweep, _ in swept)
+        for system, model, name in asked:
+            key = {"system": system, "model": model, "method": name}
+            row, spent = lab.point(system, model, lab.method(name))
+            points.append(key | row)
+            energy += [key | each for each in spent]
+            progress(len(points), total)
+        for name, sweep, setting in swept:
+            for each in sweep.methods:
+                key = {"sweep": name, "system": sweep.system, "model": sweep.model, "method": each}
+                method = lab.method(each).model_copy(update=setting)
+                row, _ = lab.point(sweep.system, sweep.model, method)
+                sweeps.append({**key, "window": nan, "budget": nan, **setting, **row})
+                progress(len(points) + len(sweeps), total)
+        return FlashOutcome(points, energy, lab.throughput(), lab.usage(), sweeps, lab.inputs())
+
+
+@dataclass(frozen=True)
+class _Lab:
+    """The machines, models and traces of an experiment, each made once."""
+
+    experiment: FlashExperiment
+    _traffic: dict[tuple[Any, ...], tuple[NeuronTraffic, Ints | None]] = field(default_factory=dict)
+
+    @cached_property
+    def systems(self) -> dict[str, System]:
+        """Those that are asked of."""
+        experiment = self.experiment
+        used = {name for run in experiment.runs.values() for name in run.systems}
+        used |= {sweep.system for sweep in experiment.sweeps.values()}
+        used |= set(experiment.chunks.systems if experiment.chunks else ())
+        for name in sorted(used):
+            _named(experiment.systems, name, "systems")
+        machines = {name: machine for name, machine in experiment.systems.items() if name in used}
+        return {name: load_system(m.hardware, [*m.set, *experiment.settings(name)]) for name, m in machines.items()}
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        return {sparse.model: load_model(sparse.model) for sparse in self.experiment.models.values()}
+
+    def method(self, name: str) -> Method:
+        found: Method = _named(self.experiment.methods, name, "methods")
+        return found
+
+    def point(self, system: str, model: str, method: Method) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Means of a token; NaN where it does not fit, and why. And its bytes and joules, tier by tier."""
+        machine = _named(self.experiment.systems, system, "systems")
+        sparse = _named(self.experiment.models, model, "models")
+        try:
+            done, tokens = self._decoded(system, machine, model, sparse, method)
+        except CapacityError as error:
+            return {**dict.fromkeys((*PER_TOKEN, *RATIOS), nan), "refused": str(error)}, []
+        kept, steps = self._stored(machine.dtype, sparse), len(done.io)
+        row = {key: float(getattr(done, key.rpartition("_")[0]).mean()) / tokens for key in PER_TOKEN}
+        row["dram_bytes"], whole = float(done.dram.mean()), weight_bytes(kept.model)
+        ratios = (
+            row["io_s"] / row["total_s"],
+            1 / row["total_s"],
+            row["dram_bytes"] / whole,
+            float(done.held.mean()),
+            float(done.missed.mean()) / tokens,
+            kept.predictor_bytes / whole,
+        )
+        row |= dict(zip(RATIOS, ratios, strict=True))
+        return {**row, "refused": ""}, self._energy(self.systems[system], done, steps * tokens)
+
+    def _decoded(
+        self, system: str, machine: Machine, name: str, sparse: SparseModel, method: Method
+    ) -> tuple[Decoded, float]:
+        """A run, and the tokens that a step of it gives on average."""
+        run = self._memory(system, machine)
+        kept = self._stored(machine.dtype, sparse)
+        prompt, tokens = self.experiment.prompt, self.experiment.tokens
+        if isinstance(method, Dense):
+            file = self._stored(machine.dense_dtype or machine.dtype, sparse)
+            return decode_dense(run, kept, file, prompt + np.arange(tokens, dtype=float), method.resident), 1.0
+        kept = self._stored(machine.dtype, sparse, method)
+        kept = replace(kept, together=2 if method.together == "friends" else 1)
+        traffic, advance, transient = self._held(name, sparse, method, kept)
+        steps = traffic.held.shape[1]
+        each = np.ones(steps) if advance is None else advance[-steps:].astype(float)
+        context = prompt + np.cumsum(each) - each
+        done = decode_sparse(run, kept, traffic, context, method.overlap, method.drafted, transient)
+        return done, float(each.mean())
+
+    def _held(
+        self, name: str, sparse: SparseModel, method: Sparse, kept: Stored
+    ) -> tuple[NeuronTraffic, Ints | None, bool]:
+        """The traffic of a method, how far each step goes (None: a token), and whether layers share a buffer."""
+        neurons, window = kept.neurons, sparse.window if method.window is None else method.window
+        keeping = Keeping(
+            policy=method.policy,
+            window=window,
+            capacity=_capacity(method, kept),
+            pinned=int(method.pinned * neurons),
+            together=method.together,
+            cached=int(method.page_cache * neurons),
+            gathered=method.gathered,
+            profiled=self.experiment.warm_up,
+        )
+        key = (name, keeping, method.drafted, method.acceptance)
+        if key not in self._traffic:
+            trace = self._trace(name)
+            warm_up = self.experiment.warm_up
+            if method.drafted:
+                advance = advances(trace.tokens, method.drafted, method.acceptance, self.experiment.seed)
+
+                def several(trace: NeuronTrace, layer: int) -> Any:
+                    return speculative_steps(trace, layer, method.drafted, method.acceptance, advance.tolist())
+
+                cut = int(np.searchsorted(np.cumsum(advance), warm_up))
+                self._traffic[key] = settled(held(trace, keeping, several), cut), advance
+            else:
+                self._traffic[key] = settled(held(trace, keeping, token_steps), warm_up), None
+        return (*self._traffic[key], keeping.transient)
+
+    def _memory(self, name: str, machine: Machine) -> Memory:
+        system = self.systems[name]
+        for key in ("flash", "dram"):
+            tier = getattr(machine, key)
+            if tier not in system.tiers:
+                close, expected = nearest(tier, system.tiers), one_of(system.tiers)
+                raise ConfigError(path=("systems", name, key), found=f"'{tier}'", expected=expected, nearest=close)
+        run = target(system, machine.device, machine.engine)
+        return Memory(run, machine.flash, machine.dram, machine.manager, machine.threads, machine.packed)
+
+    def _stored(self, dtype: Dtype, sparse: SparseModel, method: Sparse | None = None) -> Stored:
+        bundle, split = (sparse.bundle if method.bundled else 1, method.split) if method else (sparse.bundle, None)
+        return stored(_in(self.models[sparse.model], dtype, sparse.scales), bundle, sparse.ranks, split)
+
+    def _trace(self, name: str, tokens: int | None = None) -> NeuronTrace:
+        experiment = self.experiment
+        sparse = _named(experiment.models, name, "models")
+        length = experiment.warm_up + experiment.tokens if tokens is None else tokens
+        kept = self._stored("fp16", sparse)
+        activity, layers, seed = sparse.activity, kept.model.layers, experiment.seed
+        by_layer = None
+        if sparse.share_by_layer:
+            known = sparse.share_by_layer
+            by_layer = np.interp(np.linspace(0, 1, layers), np.linspace(0, 1, len(known)), known).tolist()
+        if isinstance(activity, Law):
+            return renewal(_law(activity), layers, kept.neurons, length, seed, by_layer)
+        if isinstance(activity, RecordedFile):
+            return load_neurons(activity.file, kept.neurons, layers)
+        two = HotCold(activity.hot, activity.hot_rate, activity.cold_rate)
+        return hot_cold(two, layers, kept.neurons, length, seed, by_layer)
+
+    def _energy(self, system: System, done: Decoded, tokens: float) -> list[dict[str, Any]]:
+        """Bytes that each tier moves for a token, and the joules: as the machine has it, or as sources disagree."""
+        rows = []
+        for resource, units in done.demand.items():
+            if resource.name in system.tiers and units:
+                each = units * resource.count / tokens
+                known = self.experiment.energy.get(system.tiers[resource.name].kind)
+                own = nan if resource.energy is None else float(np.mean(resource.energy))
+                low, high = (known.low, known.high) if known else (own, own)
+                rows.append({"tier": resource.name, "bytes": each, "low_j": each * low, "high_j": each * high})
+        return rows
+
+    def throughput(self) -> list[dict[str, Any]]:
+        chunks, rows = self.experiment.chunks, []
+        for name in chunks.systems if chunks else ():
+            machine = _named(self.experiment.systems, name, "systems")
+            for threads in chunks.threads if chunks else ():
+                for size in chunks.sizes if chunks else ():
+                    rate = throughput(self.systems[name], machine.flash, machine.dram, size, threads)
+                    rows.append({"system": name, "chunk": round(size), "threads": threads, "bandwidth": rate})
+        return rows
+
+    def usage(self) -> list[dict[str, Any]]:
+        """The share of neurons that k tokens use, and what one more adds: as the law has it, and as traces do."""
+        usage, rows = self.experiment.usage, []
+        for name in usage.models if usage else ():
+            assert usage
+            activity = _named(self.experiment.models, name, "models").activity
+            if not isinstance(activity, Law):
+                raise ConfigError(path=("usage", "models"), found=f"'{name}'", expected="a model with a window law")
+            law, windows = _law(activity), usage.windows
+            two = fit_hot_cold(law, max(windows))
+            steps = [k + add for k in windows for add in (0, 1)]
+            traced = share(self._trace(name, usage.tokens), steps)
+            for i, k in enumerate(windows):
+                rows.append(
+                    {
+                        "model": name,
+                        "window": k,
+                        "law": float(law.at(k)),
+                        "trace": traced[2 * i],
+                        "hot_cold": float(two.at(k)),
+                        "law_increment": float(law.increment(k)),
+                        "trace_increment": traced[2 * i + 1] - traced[2 * i],
+                        "hot_cold_increment": float(two.at(k + 1) - two.at(k)),
+                    }
+                )
+        return rows
+
+    def inputs(self) -> dict[str, Any]:
+        return {
+            "systems": {name: system.config.data for name, system in self.systems.items()},
+            "models": {name: model.model_dump() for name, model in self.models.items()},
+        }
+
+
+def _capacity(method: Sparse, kept: Stored) -> int | None:
+    """Neurons of a layer that there is room for.
+
+    Raises:
+        CapacityError: what is no neuron takes all of the budget.
+    """
+    if method.budget is None and method.memory is None:
+        return None if method.room is None else int(method.room * kept.neurons)
+    whole = weight_bytes(kept.model)
+    there = method.memory if method.budget is None else method.budget * whole
+    assert there is not None
+    capacity = int((there - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
+    if capacity < 1:
+        what = f"{kept.model.name}: the weights that are no neuron's, and the predictors,"
+        raise CapacityError(what, needed=kept.fixed_bytes, there=there, remedy="a larger budget")
+    return capacity
+
+
+def _law(activity: Law) -> WindowLaw:
+    return WindowLaw.fitted(activity.window, activity.share, activity.increment)
+
+
+def _in(model: Model, dtype: Dtype, scales: float) -> Model:
+    """A model with weights of a format; activations and cache as wide as they, but 16 bits at least."""
+    wide: Dtype = dtype if BYTES_PER_ELEMENT[dtype] >= 2 else "fp16"
+    dtypes = Dtypes(weights=dtype, activations=wide, kv=wide)
+    return model.model_copy(update={"dtypes": dtypes, "weight_scales": scales})
+
+
+def _named(known: dict[str, Any], name: str, path: str) -> Any:
+    if name not in known:
+        close = nearest(name, known)
+        raise ConfigError(path=path, found=f"'{name}'", expected=one_of(known), nearest=close)
+    return known[name]
