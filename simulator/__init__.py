@@ -18,19 +18,35 @@ if TYPE_CHECKING:
     from simulator.report.reproduce import reproduce
     from simulator.serving.estimate import estimate
     from simulator.workload.load import load_model
+    from simulator.workload.neuron_files import load_neurons
+    from simulator.workload.record import record_model as record
     from simulator.workload.trace import load_trace
 
 __version__ = "0.1.0"
 
-__all__ = ["estimate", "fit", "kernels", "load_model", "load_system", "load_trace", "reproduce", "roofline", "simulate"]
+__all__ = [
+    "estimate",
+    "fit",
+    "kernels",
+    "load_model",
+    "load_neurons",
+    "load_system",
+    "load_trace",
+    "record",
+    "reproduce",
+    "roofline",
+    "simulate",
+]
 
 _HOME = {
     "estimate": "simulator.serving.estimate",
     "fit": "simulator.baselines.fit",
     "kernels": "simulator.explore.kernels",
     "load_model": "simulator.workload.load",
+    "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
+    "record": "simulator.workload.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.explore.roofline",
     "simulate": "simulator.baselines.simulate",
@@ -40,7 +56,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'simulator' has no attribute '{name}'")
-    return getattr(import_module(_HOME[name]), name)
+    module, _, there = _HOME[name].partition(":")
+    return getattr(import_module(module), there or name)
 
 
 def __dir__() -> list[str]:

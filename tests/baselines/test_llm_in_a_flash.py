@@ -39,7 +39,8 @@ def published() -> list[Published]:
 def outcome(published: list[Published]) -> FlashOutcome:
     """All that is published, over fewer tokens; the window law apart."""
     conditions = [row.condition for row in published]
-    return simulated(form("tokens=64").only([*conditions, {"method": "overlapped"}, {"method": "prefetched"}]))
+    few = form("tokens=64").only([*conditions, {"method": "overlapped"}, {"method": "prefetched"}])
+    return simulated(few.model_copy(update={"usage": None}))
 
 
 def off(outcome: FlashOutcome, published: list[Published], figure: str, metric: str) -> dict[str, float]:
@@ -160,14 +161,13 @@ def test_roles_are_as_the_readme_says(published: list[Published]) -> None:
     assert sum(role == "prediction" for role in roles.values()) > 35
 
 
-@pytest.mark.slow
-def test_the_flash_is_fitted_to_the_two_small_chunks() -> None:
-    from simulator.baselines.fit import fit
-
-    path = "metal.devices.soc.tiers.flash.flash.reads"
-    found = fit(NAME, {f"{path}.fixed": 150e-6, f"{path}.stream": 5e8}, overrides=["tokens=8", "warm_up=8"])
-    assert found[f"{path}.fixed"] == pytest.approx(186.4e-6, rel=0.02)
-    assert found[f"{path}.stream"] == pytest.approx(351.6e6, rel=0.1)
+def test_a_fit_runs_no_more_than_the_calibrations(published: list[Published]) -> None:
+    few = form().only([row.condition for row in published if row.metric == "memory" and row.role == "calibration"])
+    assert few.sweeps == {}
+    assert few.chunks is few.usage is None
+    methods = {method for run in few.runs.values() for method in run.methods}
+    assert methods == {"all"}
+    assert form().only([{"window": 5, "model": "opt-6.7b"}]).usage == form().usage
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

@@ -200,7 +200,8 @@ class FlashExperiment(Experiment):
                 lists = {f"{key}s": list(dict.fromkeys(point[key] for point in named)) for key in named[0]}
                 runs[name] = Run(**lists)
         chunks = self.chunks if any("chunk" in condition for condition in conditions) else None
-        return self.model_copy(update={"runs": runs, "chunks": chunks, "usage": None, "sweeps": {}})
+        usage = self.usage if any("window" in condition for condition in conditions) else None
+        return self.model_copy(update={"runs": runs, "chunks": chunks, "usage": usage, "sweeps": {}})
 
     def settings(self, system: str) -> list[str]:
         """The overrides of one machine.
