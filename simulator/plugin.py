@@ -9,6 +9,7 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `dispatch`  | `Dispatch`: which of several engines runs each step of a block   | `dispatch:` of a deployment     |
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
+| `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
 | `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
 | `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
 from simulator.core.residency import Policy
+from simulator.core.row_policies import Makes, RowPolicy, Step
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
 from simulator.mapping.lowering import Lowering
@@ -30,9 +32,12 @@ __all__ = [
     "Figures",
     "Kind",
     "Lowering",
+    "Makes",
     "Plan",
     "Policy",
     "Resource",
+    "RowPolicy",
     "Split",
+    "Step",
     "register",
 ]

@@ -220,3 +220,20 @@ def test_what_cannot_be_read_is_refused() -> None:
         flash_read(system, 1, 4096, "soc.flash", "soc.dram", threads=0)
     with pytest.raises(ConfigError, match="another tier"):
         flash_read(system, 1, 4096, "soc.flash", "soc.flash")
+
+
+@pytest.mark.parametrize(("depth", "measured"), [(4, 20500), (8, 37900), (32, 37000), (256, 36000)])
+def test_a_measured_drive_follows_from_one_read_and_its_ceiling(depth: int, measured: float) -> None:
+    """Apple SM256E, 4 KiB at random, fio: 4,965 reads/s one at a time, and 37,400 at a depth of 512.
+
+    Source: apratajr/AdvancedComputerSystems, Project 3 (GitHub), depth sweep; the depths between are predictions.
+    """
+    reads = "devices.soc.tiers.flash.flash.reads"
+    one = 1 / 4965 - 4 * KIB / 351.5625e6
+    system = load_system(
+        "m1-max",
+        [f"{reads}.fixed={one!r} s", "devices.soc.tiers.flash.flash.operations=37400 Hz",
+         "devices.soc.tiers.flash.flash.queue_depth=512"],
+    )  # fmt: skip
+    found = throughput(system, *ends(system), 4 * KIB, depth) / (4 * KIB)
+    assert found == pytest.approx(measured, rel=0.05)

@@ -93,8 +93,8 @@ class Sparse(Part):
 
     `window`: tokens; that of the model unless given. `room`: for so large a share of the neurons; `budget`: or for
     what is left of so large a share of the model; `memory`: or of so many bytes. `pinned`: a share of all neurons that
-    never leave. `page_cache`: a share of the neurons that the operating system holds behind the buffer. `split`: in how
-    many reads a neuron comes, whatever lies together. `gathered`: the FFN runs over active neurons alone.
+    never leave. `split`: in how many reads a neuron comes, whatever lies together. `gathered`: the FFN runs over active
+    neurons alone.
     """
 
     kind: Literal["sparse"]
@@ -104,7 +104,6 @@ class Sparse(Part):
     budget: Fraction | None = None
     memory: Bytes | None = None
     pinned: Portion = 0.0
-    page_cache: Portion = 0.0
     bundled: bool = True
     split: Count | None = None
     gathered: bool = False

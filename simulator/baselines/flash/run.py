@@ -130,7 +130,8 @@ class _Lab:
             return decode_dense(run, kept, file, prompt + np.arange(tokens, dtype=float), method.resident), 1.0
         kept = self._stored(machine.dtype, sparse, method)
         kept = replace(kept, together=2 if method.together == "friends" else 1)
-        traffic, advance, transient = self._held(name, sparse, method, kept)
+        cached = _cached(run, method, kept)
+        traffic, advance, transient = self._held(name, sparse, method, kept, cached)
         steps = traffic.held.shape[1]
         each = np.ones(steps) if advance is None else advance[-steps:].astype(float)
         context = prompt + np.cumsum(each) - each
@@ -138,7 +139,7 @@ class _Lab:
         return done, float(each.mean())
 
     def _held(
-        self, name: str, sparse: SparseModel, method: Sparse, kept: Stored
+        self, name: str, sparse: SparseModel, method: Sparse, kept: Stored, cached: int
     ) -> tuple[NeuronTraffic, Ints | None, bool]:
         """The traffic of a method, how far each step goes (None: a token), and whether layers share a buffer."""
         neurons, window = kept.neurons, sparse.window if method.window is None else method.window
@@ -148,7 +149,7 @@ class _Lab:
             capacity=_capacity(method, kept),
             pinned=int(method.pinned * neurons),
             together=method.together,
-            cached=int(method.page_cache * neurons),
+            cached=cached,
             gathered=method.gathered,
             profiled=self.experiment.warm_up,
         )
@@ -271,6 +272,18 @@ def _capacity(method: Sparse, kept: Stored) -> int | None:
         what = f"{kept.model.name}: the weights that are no neuron's, and the predictors,"
         raise CapacityError(what, needed=kept.fixed_bytes, there=there, remedy="a larger budget")
     return capacity
+
+
+def _cached(run: Memory, method: Sparse, kept: Stored) -> int:
+    """Neurons of a layer in the operating system's page cache: all the DRAM that weights and buffers leave."""
+    tier = run.system.tiers[run.flash]
+    if not (tier.flash and tier.flash.page_cache):
+        return 0
+    room = _capacity(method, kept)
+    of_layers = kept.model.layers * kept.neuron_bytes
+    used = kept.fixed_bytes + (kept.neurons if room is None else room) * of_layers
+    there = run.system.capacity(run.dram) - run.system.tiers[run.dram].reserved
+    return int(min(max(there - used, 0.0) // of_layers, kept.neurons))
 
 
 def _law(activity: Law) -> WindowLaw:
