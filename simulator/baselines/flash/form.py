@@ -45,9 +45,17 @@ class Recorded(Part):
 Activity: TypeAlias = Annotated[Law | TwoPopulations | Recorded, Field(discriminator="kind")]
 
 
+class Errors(Part):
+    """How often a predictor misses an active neuron, and names an inactive one."""
+
+    false_negatives: Portion = 0.0
+    false_positives: Portion = 0.0
+
+
 class SparseModel(Part):
     """A model, which of its neurons are active, and how they are kept.
 
+    `activity` is what a predictor names; with its `errors`, what is truly active, of which it names what it does.
     `share_by_layer` weighs the share of active neurons of each layer, spread over the layers from the first to the
     last. `ranks`: pairs of a predictor's rank and how many layers have it. `bundle`: rows that lie together where a
     method bundles; all of a neuron unless given. `scales`: bytes that the format keeps beside each weight.
@@ -57,6 +65,7 @@ class SparseModel(Part):
     activity: Activity
     share_by_layer: Annotated[list[Fraction], Field(min_length=1)] | None = None
     window: Annotated[int, Field(ge=0)] = 0
+    errors: Errors | None = None
     ranks: tuple[tuple[Annotated[int, Field(ge=0)], Count], ...] = ()
     bundle: Count | None = None
     scales: Annotated[float, Unit("B"), Field(ge=0)] = 0.0

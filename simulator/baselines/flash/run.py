@@ -30,6 +30,7 @@ from simulator.workload.hot_cold import HotCold, fit_hot_cold, hot_cold
 from simulator.workload.model import Dtypes
 from simulator.workload.neuron_files import load_neurons
 from simulator.workload.neurons import NeuronTrace, share
+from simulator.workload.predicted import predicted
 from simulator.workload.window_law import WindowLaw, renewal
 
 PER_TOKEN = ("io_s", "memory_s", "compute_s", "total_s", "dram_bytes", "asked_bytes", "read_bytes")
@@ -194,11 +195,14 @@ class _Lab:
             known = sparse.share_by_layer
             by_layer = np.interp(np.linspace(0, 1, layers), np.linspace(0, 1, len(known)), known).tolist()
         if isinstance(activity, Law):
-            return renewal(_law(activity), layers, kept.neurons, length, seed, by_layer)
-        if isinstance(activity, RecordedFile):
-            return load_neurons(activity.file, kept.neurons, layers)
-        two = HotCold(activity.hot, activity.hot_rate, activity.cold_rate)
-        return hot_cold(two, layers, kept.neurons, length, seed, by_layer)
+            trace = renewal(_law(activity), layers, kept.neurons, length, seed, by_layer)
+        elif isinstance(activity, RecordedFile):
+            trace = load_neurons(activity.file, kept.neurons, layers)
+        else:
+            two = HotCold(activity.hot, activity.hot_rate, activity.cold_rate)
+            trace = hot_cold(two, layers, kept.neurons, length, seed, by_layer)
+        errors = sparse.errors
+        return predicted(trace, errors.false_negatives, errors.false_positives, seed) if errors else trace
 
     def _energy(self, system: System, done: Decoded, tokens: float) -> list[dict[str, Any]]:
         """Bytes that each tier moves for a token, and the joules: as the machine has it, or as sources disagree."""
