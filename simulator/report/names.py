@@ -14,8 +14,9 @@ def machine(name: str) -> str:
 
 
 def model(name: str) -> str:
-    """`llama-3.1-8b` is Llama-3.1-8B."""
-    return "-".join(word.upper() if word[0].isdigit() else word.capitalize() for word in name.split("-"))
+    """`llama-3.1-8b` is Llama-3.1-8B, `mixtral-8x7b` Mixtral-8x7B, `opt-6.7b` OPT-6.7B."""
+    words = (word.upper() if word[0].isdigit() or word == "opt" else word.capitalize() for word in name.split("-"))
+    return re.sub(r"(?<=\d)X(?=\d)", "x", "-".join(words))
 
 
 def kernel(name: str, most: int = 56) -> str:

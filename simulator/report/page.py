@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import simulator.report.coe  # these register their figures
 import simulator.report.decode
+import simulator.report.flash
 import simulator.report.fusion
 import simulator.report.pim
 import simulator.report.serving

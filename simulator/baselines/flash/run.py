@@ -105,7 +105,8 @@ class _Lab:
             done, tokens = self._decoded(system, machine, model, sparse, method)
         except CapacityError as error:
             return {**dict.fromkeys((*PER_TOKEN, *RATIOS), nan), "refused": str(error)}, []
-        kept, steps = self._stored(machine.dtype, sparse), len(done.io)
+        lies_as = machine.dense_dtype if isinstance(method, Dense) else None
+        kept, steps = self._stored(lies_as or machine.dtype, sparse), len(done.io)
         row = {key: float(getattr(done, key.rpartition("_")[0]).mean()) / tokens for key in PER_TOKEN}
         row["dram_bytes"], whole = float(done.dram.mean()), weight_bytes(kept.model)
         ratios = (
