@@ -69,7 +69,7 @@ def _plans(plan: Plan) -> Iterator[Plan]:
             yield from _plans(step.work)
 
 
-def _bound(plan: Plan, contended: set[int], cut: slice, rates: dict[Resource, Any]) -> Any:
+def _bound(plan: Plan, contended: set[int], cut: slice, rates: dict[int, Any]) -> Any:
     """The longest path; in a plan whose branches meet, at least the busy seconds of each resource."""
     ends: list[Any] = []
     for work, after, repeat in plan.steps:
@@ -80,22 +80,51 @@ def _bound(plan: Plan, contended: set[int], cut: slice, rates: dict[Resource, An
     return _largest([*ends, *busy])
 
 
-def _alone(activity: Activity, cut: slice, rates: dict[Resource, Any]) -> Any:
-    """`latency + max_r(demand_r / rate_r)`; scalars are gathered before any array is touched."""
-    busy = [_seconds(resource, demand, cut, rates) for resource, demand in activity.demand.items()]
+def _alone(activity: Activity, cut: slice, rates: dict[int, Any]) -> Any:
+    """`latency + max_r(demand_r / rate_r)`; scalars are gathered before any array is touched.
+
+    Of resources that have one array of capacities (a tier and its port, say), the busiest alone is computed.
+    """
+    busy: list[Any] = []
+    shared: dict[int, tuple[float, Resource]] = {}
+    for resource, demand in activity.demand.items():
+        factor = _factor(resource, demand)
+        if factor is None:
+            busy.append(_seconds(resource, demand, cut, rates))
+        elif factor > shared.get(id(resource.capacity), (0.0,))[0]:
+            shared[id(resource.capacity)] = factor, resource
+    busy += [factor * _inverse(resource, cut, rates) for factor, resource in shared.values()]
     return _largest(busy) + _cut(activity.latency, cut)
 
 
-def _seconds(resource: Resource, demand: Quantity, cut: slice, rates: dict[Resource, Any]) -> Any:
-    if isinstance(resource.efficiency, Curve):
-        demand = _cut(demand, cut)
-        return demand / (resource.efficiency.at(demand) * _cut(resource.capacity, cut))
-    if resource not in rates:
-        rates[resource] = 1.0 / (_cut(resource.efficiency, cut) * _cut(resource.capacity, cut))
-    return _cut(demand, cut) * rates[resource]
+def _factor(resource: Resource, demand: Quantity) -> float | None:
+    """`demand / efficiency`, where both are numbers and the capacity is an array of design points; else None."""
+    if isinstance(demand, np.ndarray) or not isinstance(resource.capacity, np.ndarray):
+        return None
+    efficiency = resource.efficiency
+    fraction = efficiency.at(demand) if isinstance(efficiency, Curve) else efficiency
+    return None if isinstance(fraction, np.ndarray) else float(demand / fraction)
 
 
-def _busy(plan: Plan, cut: slice, rates: dict[Resource, Any]) -> dict[Resource, Any]:
+def _seconds(resource: Resource, demand: Quantity, cut: slice, rates: dict[int, Any]) -> Any:
+    factor = _factor(resource, demand)
+    if factor is not None:
+        return factor * _inverse(resource, cut, rates)
+    demand = _cut(demand, cut)
+    efficiency = resource.efficiency
+    fraction = efficiency.at(demand) if isinstance(efficiency, Curve) else _cut(efficiency, cut)
+    return demand / fraction * _inverse(resource, cut, rates)
+
+
+def _inverse(resource: Resource, cut: slice, rates: dict[int, Any]) -> Any:
+    """`1 / capacity`, once for all that share an array of capacities."""
+    key = id(resource.capacity)
+    if key not in rates:
+        rates[key] = 1.0 / _cut(resource.capacity, cut)
+    return rates[key]
+
+
+def _busy(plan: Plan, cut: slice, rates: dict[int, Any]) -> dict[Resource, Any]:
     busy: dict[Resource, Any] = {}
     for activity, times in plan.activities():
         for resource, demand in activity.demand.items():

@@ -251,6 +251,26 @@ class System:
         return replace(self, machine=machine, points=lengths.pop() if lengths else None)
 
 
+def varies(system: System, path: str) -> bool:
+    """Whether a figure may be an array of design points (`System.at`): a rate, latency, energy or efficiency."""
+    try:
+        system.at({path: np.atleast_1d(_figure(system.machine, path.split(".")))})
+    except (ConfigError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _figure(part: Any, keys: list[str]) -> Any:
+    """The figure that these keys name."""
+    names: Any = part if isinstance(part, dict) else type(part).model_fields
+    key = longest_key(keys, names)
+    if key is None:
+        raise ConfigError("no such figure", found=keys[0], expected=one_of(sorted(names)))
+    rest = keys[key.count(".") + 1 :]
+    inner = part[key] if isinstance(part, dict) else getattr(part, key)
+    return _figure(inner, rest) if rest else inner
+
+
 def _replaced(part: Any, keys: list[str], values: Any, path: str, unit: str | None = None) -> Any:
     """A copy of a part with one figure, found by its keys, replaced by an array; `unit`: of the figures of a table."""
     names: Any = part if isinstance(part, dict) else type(part).model_fields

@@ -39,14 +39,23 @@ def loaded(
             if str(error.file) == "--set" and not isinstance(error.path, str):
                 error.path = ("model", *(error.path or ()))
             raise
-    if devices is not None:
-        device, _ = system.device()
-        there = system.count(device)
-        if devices > there:
-            expected = f"at most {there}; a larger machine is --set devices.{device}.count={devices}"
-            raise ConfigError(f"{system.name} has {there} {device}", path="devices", found=devices, expected=expected)
-        system = system.with_devices(devices)
-    return system, in_dtype(model, dtype)
+    return with_only(system, devices), in_dtype(model, dtype)
+
+
+def with_only(system: System, devices: int | None) -> System:
+    """The machine with so many of its devices, or all of them (None).
+
+    Raises:
+        ConfigError: more than it has.
+    """
+    if devices is None:
+        return system
+    device, _ = system.device()
+    there = system.count(device)
+    if devices > there:
+        expected = f"at most {there}; a larger machine is --set devices.{device}.count={devices}"
+        raise ConfigError(f"{system.name} has {there} {device}", path="devices", found=devices, expected=expected)
+    return system.with_devices(devices)
 
 
 def in_dtype(model: Model, dtype: str | None) -> Model:

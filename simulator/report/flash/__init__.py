@@ -18,5 +18,5 @@ class FlashFigures:
 
     @staticmethod
     def draw(reproduction: Reproduction) -> Iterator[Drawn]:
-        parts = (latency, throughput, usage, budget, window, energy, rates)
+        parts = (rates, latency, throughput, usage, budget, window, energy)
         return filter(None, (part.draw(reproduction) for part in parts))

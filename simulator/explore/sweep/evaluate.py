@@ -1,0 +1,300 @@
+"""Metrics of many designs at once: points that differ in rates alone are lowered once and timed in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Plan, closed_form
+from simulator.errors import ConfigError, TiersimError, nearest, one_of
+from simulator.explore.sweep.binding import bound_by
+from simulator.explore.sweep.columns import Columns
+from simulator.hardware import System, load_system
+from simulator.hardware.system import varies
+from simulator.mapping.dispatch import Route, policy
+from simulator.mapping.lowering import graph_plan
+from simulator.mapping.placement import copied_weights
+from simulator.mapping.target import Target, target
+from simulator.mapping.tensor_parallel import cache_ways
+from simulator.serving.loaded import in_dtype, with_only
+from simulator.workload import Batch, Model, decode, kv_bytes, load_model, operator_graph, prefill, weight_bytes
+
+KEYS = {
+    "workload": ("phase", "batch", "input", "output"),
+    "mapping": ("devices", "device", "engine", "memory", "dtype", "fusion", "dispatch", "together"),
+}
+"""What a point may say beside `hardware`, `model` and the keys of these two."""
+DEFAULTS: dict[str, Any] = {
+    "workload.phase": "decode", "workload.batch": 1, "workload.input": 512, "workload.output": 128,
+}  # fmt: skip
+LENGTHS = ("workload.batch", "workload.input", "workload.output")
+METRICS = {
+    "ttft_s": "s", "tbt_s": "s", "e2e_s": "s", "tokens_per_s": "1/s", "energy_per_token_j": "J", "power_w": "W",
+    "needed_bytes": "B", "capacity_bytes": "B", "bound_by": "", "error": "",
+}  # fmt: skip
+"""Each metric, and its unit."""
+FULL = "weights and KV caches do not fit"
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Gives the metrics of points; picklable, and the same wherever it runs.
+
+    `ttft_s` is the prefill, `tbt_s` a decode step at the mean context `input + (output - 2) / 2`, each a closed form;
+    `e2e_s = ttft_s + (output - 1) tbt_s`. The phase `decode` has the second alone, `prefill` the first, `request` all.
+    `tokens_per_s`: of all sequences. Energy a token as `serving/energy.py` has it, NaN where the machine lacks a
+    figure; `power_w` is that over time. `bound_by`: the resource that binds longest, of the step (of the prefill where
+    there is none).
+
+    Points are grouped by what changes the plan. In a group, rates of the machine, batch and lengths are arrays, and one
+    lowering serves all; but for engines and dispatches whose plan hangs on a time, each point is a group of its own.
+
+    Attributes:
+        base: what a point does not say: `hardware`, `model`, `workload.batch`, `mapping.dtype`, ...
+        overrides: of the machine, as `--set` takes them.
+        binds: whether `bound_by` is wanted, which takes twice the time.
+    """
+
+    base: Mapping[str, Any]
+    overrides: tuple[str, ...] = ()
+    binds: bool = True
+
+    def __call__(self, columns: Columns) -> Columns:
+        points = len(next(iter(columns.values())))
+        found = _empty(points)
+        for rows, said, varied in self._groups(columns, points):
+            self._fill(found, rows, said, varied)
+        if not self.binds:
+            del found["bound_by"]
+        return found
+
+    def _fill(self, found: dict[str, Any], rows: NDArray[np.int64], said: dict[str, Any], varied: Columns) -> None:
+        """The metrics of a group; where it fails, of its halves, so that what is wrong stays with its own points."""
+        try:
+            part = self._group(said, varied, len(rows))
+        except TiersimError as error:
+            if len(rows) == 1:
+                found["error"][rows] = str(error)
+                return
+            for half in np.array_split(np.arange(len(rows)), 2):
+                self._fill(found, rows[half], said, {path: values[half] for path, values in varied.items()})
+            return
+        for name, values in part.items():
+            found[name][rows] = values
+
+    def _groups(self, columns: Columns, points: int) -> Iterator[tuple[NDArray[np.int64], dict[str, Any], Columns]]:
+        """Rows of a group, what its points say alike, and the columns that vary in it."""
+        fixed = [path for path in columns if not _may_vary(path)]
+        for rows, said in _alike(columns, fixed, np.arange(points)):
+            free = [path for path in columns if path not in fixed]
+            alike = {**DEFAULTS, **self.base, **said}
+            structural = free if _hangs_on_times(alike, self.overrides) else [p for p in free if not _rate(alike, p)]
+            for some, more in _alike(columns, structural, rows):
+                yield some, alike | more, {path: columns[path][some] for path in free if path not in structural}
+
+    def _group(self, said: Mapping[str, Any], varied: Columns, points: int) -> dict[str, Any]:
+        lengths = {key: np.asarray(varied.get(key, said[key]), dtype=float) for key in LENGTHS}
+        for key, values in lengths.items():
+            if not np.all(values >= 1):
+                raise ConfigError(path=key, found=float(values.min()), expected="1 or more")
+        system, model = _machine(_structure(said, self.overrides)), _model(_key(said, "model"))
+        rates = {path.removeprefix("hardware."): values for path, values in varied.items() if path not in LENGTHS}
+        if rates:
+            system = system.at(rates)
+        model = in_dtype(model, said.get("mapping.dtype"))
+        runner = target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
+        batch, input, output = (lengths[key] for key in LENGTHS)
+        longest = float((input + output).max())
+        if longest > model.max_context:
+            expected = f"at most the {model.max_context} that {model.name} was made for"
+            raise ConfigError("input + output", found=f"{longest:g} tokens", expected=expected)
+        phase = said["workload.phase"]
+        if phase not in ("prefill", "decode", "request"):
+            raise ConfigError(path="workload.phase", found=f"'{phase}'", expected="prefill, decode or request")
+        plans = _plans(runner, model, said, phase, batch, input, output)
+        found = _times(plans, phase, batch, output, points)
+        found |= _energies(system, plans, found, phase, batch, output, points)
+        kept = batch * kv_bytes(model, input + output) * (runner.ways / cache_ways(model, runner.ways))
+        found["needed_bytes"] = weight_bytes(model) + copied_weights(model, runner.ways) + kept
+        found["capacity_bytes"] = _room(runner)
+        full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
+        if self.binds:
+            found["bound_by"] = bound_by(plans.get("decode") or plans["prefill"], points)
+        for name, values in found.items():
+            if np.any(full) and name not in ("needed_bytes", "capacity_bytes"):
+                found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)
+        found["error"] = np.where(full, FULL, "").astype(object)
+        return found
+
+
+def _plans(
+    runner: Target, model: Model, said: Mapping[str, Any], phase: str, batch: Any, input: Any, output: Any
+) -> dict[str, Plan]:
+    found = {}
+    if phase != "decode":
+        found["prefill"] = _plan(runner, model, said, prefill(_plain(batch), _plain(input)))
+    if phase != "prefill":
+        context = input + np.maximum(output - 2, 0) / 2
+        found["decode"] = _plan(runner, model, said, decode(_plain(batch), _plain(context)))
+    return found
+
+
+def _plan(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
+    """A pass on one engine, or dispatched over all engines of its device."""
+    graph, dispatch = operator_graph(model, batch), said.get("mapping.dispatch")
+    if dispatch is None:
+        return graph_plan(runner, graph, model.name)
+    names = runner.system.machine.devices[runner.device].engines
+    engines = tuple(target(runner.system, runner.device, name) for name in names)
+    plan, choose = Plan(model.name), policy(dispatch)
+    for block in graph.blocks:
+        route = Route(engines, block, bool(said.get("mapping.together", False)))
+        plan.add(route.plan(choose(route)), repeat=block.repeat)
+    return plan
+
+
+def _times(plans: Mapping[str, Plan], phase: str, batch: Any, output: Any, points: int) -> dict[str, Any]:
+    unknown = np.full(points, np.nan)
+    ttft, tbt = (
+        np.broadcast_to(closed_form(plans[name]).time, points) if name in plans else unknown
+        for name in ("prefill", "decode")
+    )
+    found = {"ttft_s": ttft, "tbt_s": tbt, "e2e_s": unknown}
+    if phase == "decode":
+        return found | {"tokens_per_s": batch / tbt}
+    if phase == "prefill":
+        return found | {"tokens_per_s": batch / ttft}
+    whole = ttft + np.where(output > 1, (output - 1) * tbt, 0.0)
+    return found | {"e2e_s": whole, "tokens_per_s": batch * output / whole}
+
+
+def _energies(
+    system: System,
+    plans: Mapping[str, Plan],
+    times: Mapping[str, Any],
+    phase: str,
+    batch: Any,
+    output: Any,
+    points: int,
+) -> dict[str, Any]:
+    """Joules a token, and watts: of the step, of the prefill, or of the whole request."""
+    of_pass = {"prefill": 1.0, "decode": 1.0} if phase != "request" else {"prefill": 1.0, "decode": output - 1}
+    seconds = times["e2e_s"] if phase == "request" else times["tbt_s"] if phase == "decode" else times["ttft_s"]
+    powers = [(system.machine.static_power, system.machine.nodes)]
+    powers += [(device.static_power, system.count(name)) for name, device in system.machine.devices.items()]
+    joules: Any = np.zeros(points)
+    for watts, count in powers:
+        joules = joules + (np.nan if watts is None else watts * count) * seconds
+    for name, plan in plans.items():
+        for resource, units in plan.demand().items():
+            each: Any = np.nan if resource.energy is None else resource.energy
+            if np.any(units) and np.any(each != 0):
+                joules = joules + of_pass[name] * units * resource.count * each
+    tokens = batch * (output if phase == "request" else 1.0)
+    return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
+
+
+def _room(runner: Target) -> float:
+    tier = runner.system.tiers[f"{runner.device}.{runner.memory}"]
+    return (tier.capacity - tier.reserved) * runner.ways
+
+
+def _alike(
+    columns: Columns, paths: Sequence[str], rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
+    """Rows that agree in these columns, and what they say there; in the order of their first."""
+    if not paths:
+        yield rows, {}
+        return
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    lists = [columns[path][rows].tolist() for path in paths]
+    for row, said in zip(rows.tolist(), zip(*lists, strict=True), strict=True):
+        kinds.setdefault(said, []).append(row)
+    for said, members in kinds.items():
+        yield np.array(members, dtype=np.int64), dict(zip(paths, said, strict=True))
+
+
+def _may_vary(path: str) -> bool:
+    return path in LENGTHS or path.startswith("hardware.")
+
+
+def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool:
+    """Whether the plan depends on rates: partitions of a dataflow engine, and dispatch over engines."""
+    try:
+        system = _machine(_structure(said, overrides))
+        runner = target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
+    except TiersimError:
+        return True  # told with the point
+    return said.get("mapping.dispatch") is not None or runner.description.kind == "dataflow"
+
+
+def _rate(said: Mapping[str, Any], path: str) -> bool:
+    """Whether a path may be an array in one lowering."""
+    return path in LENGTHS or varies(_machine(_structure(said, ())), path.removeprefix("hardware."))
+
+
+def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
+    """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
+    own = (f"{path.removeprefix('hardware.')}={_text(v)}" for path, v in said.items() if path.startswith("hardware."))
+    machine = (str(_required(said, "hardware")), *overrides, *own)
+    where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
+    return machine, said.get("mapping.devices"), where
+
+
+@lru_cache(maxsize=4096)
+def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
+    (name, *overrides), devices, (device, engine, fusion) = structure
+    if fusion is not None:
+        system = load_system(name, overrides)
+        runner = target(system, device, engine)
+        key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
+        overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
+    return with_only(load_system(name, overrides), None if devices is None else int(devices))
+
+
+def _key(said: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    own = (f"{path.removeprefix(f'{what}.')}={_text(v)}" for path, v in said.items() if path.startswith(f"{what}."))
+    return str(_required(said, what)), *own
+
+
+@lru_cache(maxsize=256)
+def _model(key: tuple[str, ...]) -> Model:
+    return load_model(key[0], key[1:])
+
+
+def _required(said: Mapping[str, Any], key: str) -> Any:
+    if said.get(key) is None:
+        raise ConfigError(path=("base", key), found="nothing", expected=f"the name of a {key}, or an axis of them")
+    return said[key]
+
+
+def _text(value: Any) -> str:
+    return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
+
+
+def _plain(quantity: Any) -> Any:
+    return float(quantity) if np.ndim(quantity) == 0 else quantity
+
+
+def _empty(points: int) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.full(points, "", dtype=object) if not unit else np.full(points, np.nan)
+        for name, unit in METRICS.items()
+    }
+
+
+def check_key(path: str) -> None:
+    """Nothing where a point may say this beside paths of the machine and of the model.
+
+    Raises:
+        ConfigError: it may not; names the nearest key.
+    """
+    known = ["hardware", "model", *(f"{section}.{key}" for section, keys in KEYS.items() for key in keys)]
+    if path not in known and not path.startswith(("hardware.", "model.")):
+        expected = f"{one_of(known)}, or a path behind hardware. or model."
+        raise ConfigError(path=path, found="no such key", expected=expected, nearest=nearest(path, known))

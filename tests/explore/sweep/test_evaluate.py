@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.errors import ConfigError
+from simulator.explore.sweep.columns import Columns
+from simulator.explore.sweep.evaluate import FULL, METRICS, Evaluator, check_key
+from simulator.hardware import load_system
+from simulator.registry import names
+from simulator.serving.estimate import estimate
+
+H100 = {"hardware": "dgx-h100", "model": "llama-3.1-8b", "mapping.devices": 2, "workload.input": 1024}
+HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
+
+
+def columns(**values: Any) -> Columns:
+    return {path: np.array(each, dtype=object if isinstance(each[0], str) else None) for path, each in values.items()}
+
+
+def same_as_one_at_a_time(evaluate: Evaluator, points: Columns) -> Columns:
+    together = evaluate(points)
+    for row in range(len(next(iter(points.values())))):
+        alone = evaluate({path: values[row : row + 1] for path, values in points.items()})
+        assert alone.keys() == together.keys()
+        for name, values in together.items():
+            if METRICS[name]:
+                assert values[row] == pytest.approx(alone[name][0], rel=1e-12, nan_ok=True), name
+            else:
+                assert values[row] == alone[name][0], name
+    return together
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.floats(1e12, 8e12), st.floats(0, 2e-5), st.integers(1, 300)), min_size=2, max_size=6))
+@pytest.mark.parametrize("phase", ["decode", "prefill", "request"])
+def test_a_vectorised_sweep_is_its_points_one_at_a_time(phase: str, drawn: list[tuple[float, float, int]]) -> None:
+    bandwidth, latency, batch = zip(*drawn, strict=True)
+    points = columns(**{HBM: bandwidth, "hardware.links.gpu<->gpu.latency": latency, "workload.batch": batch})
+    same_as_one_at_a_time(Evaluator({**H100, "workload.phase": phase}), points)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "model", "varied"),
+    [
+        ("dgx-a100", "mixtral-8x7b", "hardware.devices.gpu.engines.gpu.peak.bf16"),
+        ("sn40l-node", "llama-3.1-8b", "hardware.devices.socket.tiers.hbm.bandwidth"),
+        ("duplex-node", "mixtral-8x7b", "hardware.devices.xpu.engines.xpu.launch_overhead"),
+        ("m1-max", "phi-2", "hardware.devices.soc.tiers.dram.bandwidth"),
+    ],
+)
+def test_of_every_kind_of_engine(hardware: str, model: str, varied: str) -> None:
+    start = {"hardware": hardware, "model": model, "workload.input": 256, "mapping.dtype": "fp16"}
+    values = {"bandwidth": [1e11, 2e12], "bf16": [1e14, 4e14], "launch_overhead": [0.0, 5e-6]}[
+        varied.rpartition(".")[2]
+    ]
+    found = same_as_one_at_a_time(Evaluator(start), columns(**{varied: values, "workload.batch": [1, 4]}))
+    assert set(found["error"]) == {""}
+
+
+@pytest.mark.parametrize("fusion", ["unfused", "conventional"])
+@pytest.mark.parametrize("dispatch", [None, *names("dispatch")])
+def test_for_every_policy_and_fusion(dispatch: str | None, fusion: str) -> None:
+    start = {"hardware": "duplex-node", "model": "mixtral-8x7b", "mapping.dispatch": dispatch, "mapping.fusion": fusion}
+    points = columns(
+        **{"hardware.devices.xpu.engines.xpu.launch_overhead": [0.0, 2e-6, 9e-6], "workload.batch": [1, 64, 16]}
+    )
+    found = same_as_one_at_a_time(Evaluator({**start, "mapping.engine": "xpu"}), points)
+    assert set(found["error"]) == {""}
+
+
+def test_it_agrees_with_an_estimate() -> None:
+    asked = {"workload.phase": "request", "workload.batch": 4, "workload.output": 64}
+    found = Evaluator({**H100, **asked})(columns(**{HBM: [3.35e12, 2e12]}))
+    for row, bandwidth in enumerate([3.35e12, 2e12]):
+        one = estimate("dgx-h100", "llama-3.1-8b", 4, 1024, 64, devices=2,
+                       overrides=[f"devices.gpu.tiers.hbm.bandwidth={bandwidth} B/s"])  # fmt: skip
+        assert found["ttft_s"][row] == pytest.approx(one.ttft_s, rel=1e-12)
+        assert found["tbt_s"][row] == pytest.approx(one.tbt_s, rel=1e-12)
+        assert found["e2e_s"][row] == pytest.approx(one.e2e_s, rel=1e-4), "steps at the mean context"
+        assert found["tokens_per_s"][row] == pytest.approx(one.tokens_per_s, rel=1e-4)
+        assert found["energy_per_token_j"][row] == pytest.approx((one.energy_j or 0.0) / 256, rel=1e-4)
+        assert found["bound_by"][row] == one.bound_by["tbt"]
+        assert found["needed_bytes"][row] == pytest.approx(one.placement.used)
+
+
+def test_what_does_not_fit_is_a_row_with_its_bytes() -> None:
+    found = Evaluator(H100)(columns(**{"workload.batch": [1, 4000]}))
+    assert found["error"].tolist() == ["", FULL]
+    assert found["needed_bytes"][1] > found["capacity_bytes"][1]
+    assert np.isnan(found["tbt_s"][1])
+    assert found["tbt_s"][0] > 0
+
+
+def test_a_point_that_fails_is_a_row_with_its_error() -> None:
+    found = Evaluator(H100)(columns(model=["llama-3.1-8b", "lama-3.1-8b"]))
+    assert found["error"][0] == ""
+    assert "did you mean 'llama-3-8b'" in found["error"][1]
+    assert np.isnan(found["tbt_s"][1])
+    found = Evaluator(H100)(columns(**{"workload.phase": ["decode", "decoding"], "workload.batch": [1, 1]}))
+    assert [bool(error) for error in found["error"]] == [False, True]
+    found = Evaluator(H100)(columns(**{"workload.batch": [1, 0, 2, 3, -1], HBM: [1e12, 1e12, 1e12, 0.0, 1e12]}))
+    assert [bool(error) for error in found["error"]] == [False, True, False, True, True], "of one group, by themselves"
+    assert "1 or more" in found["error"][1]
+    found = Evaluator(H100)(columns(**{"hardware.devices.gpu.count": [1, 0]}))
+    assert [bool(error) for error in found["error"]] == [True, True], "two devices are asked for"
+
+
+def test_structural_axes_and_overrides() -> None:
+    start = {**H100, "mapping.devices": None}
+    found = Evaluator(start)(columns(**{"hardware.devices.gpu.count": [1, 2, 8], "model.layers": [32, 32, 16]}))
+    assert np.all(np.diff(found["tokens_per_s"]) > 0)
+    less = Evaluator(start, ("devices.gpu.tiers.hbm.bandwidth=1 TB/s",))(columns(**{"workload.batch": [1]}))
+    assert less["tbt_s"][0] > found["tbt_s"][2]
+
+
+def test_a_machine_without_figures_of_energy_gives_none() -> None:
+    tier = "devices.gpu.tiers.hbm.bandwidth"
+    assert load_system("dgx-h100").machine.static_power is not None
+    found = Evaluator(H100, (f"{tier}=2 TB/s",))(columns(**{"workload.batch": [1]}))
+    assert found["energy_per_token_j"][0] > 0
+    assert found["power_w"][0] == pytest.approx(found["energy_per_token_j"][0] / found["tbt_s"][0])
+
+
+def test_keys_are_checked() -> None:
+    for path in ("workload.batch", "hardware", "hardware.devices.gpu.count", "model.layers"):
+        check_key(path)
+    with pytest.raises(ConfigError, match=r"workload\.bach: .*did you mean 'workload\.batch'"):
+        check_key("workload.bach")
