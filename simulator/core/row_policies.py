@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.core.rows import Ints, RowBuffer
 from simulator.registry import register, registered
@@ -31,9 +32,9 @@ class RowPolicy(Protocol):
     """
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        """The rows, out of those in the buffer, that leave before what the step lacks comes in.
+        """The rows, out of those in the buffer, that leave before what the step lacks comes in; none that it needs.
 
-        They must make room for it if that can be done without a row that the step needs. Must not change the buffer.
+        What then finds no room passes through. Must not change the buffer.
         """
 
 
@@ -71,7 +72,10 @@ class Nothing:
 
 @register("rows", "window")
 class Window:
-    """The rows of the last `window` tokens stay, that of the step included (arXiv 2312.11514, section 3.1)."""
+    """The rows of the last `window` tokens stay, those of the step included (arXiv 2312.11514, section 3.1).
+
+    It takes the room that it needs: what a smaller buffer cannot hold passes through.
+    """
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         self.window = window
@@ -81,14 +85,18 @@ class Window:
         self._unused: Ints = NONE  # rows that came for tokens which did not count
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        return self._less(step, self._moved_on(step))
+
+    def _moved_on(self, step: Step) -> list[Ints]:
+        """Takes the tokens of a step into the window, and gives the rows that fall out of it."""
         for rows in step.used:
             self._last[rows] = self._now
             self._tokens.append(rows)
             self._now += 1
-        gone = [self._unused] if len(self._unused) else []
+        gone = [self._unused]
         while len(self._tokens) > self.window:
             gone.append(self._oldest())
-        return self._less(step, np.concatenate(gone) if len(gone) > 1 else gone[0] if gone else NONE)
+        return gone
 
     def _oldest(self) -> Ints:
         """Drops the oldest token of the window, and gives the rows that no later one used."""
@@ -96,15 +104,15 @@ class Window:
         left: Ints = rows[self._last[rows] == self._now - len(self._tokens) - 1]
         return left
 
-    def _less(self, step: Step, gone: Ints) -> Ints:
+    def _less(self, step: Step, gone: list[Ints]) -> Ints:
         """Without those that a token needs which does not count: they go later, with what else came for it."""
-        if len(step.used) == 1 and step.used[0] is step.active:
-            return gone
+        leaving = np.concatenate(gone) if len(gone) > 1 else gone[0]
+        if _alone(step):
+            self._unused = NONE
+            return leaving
         held = self._now - len(self._tokens)  # the first token of the window
-        needed = np.zeros(len(self._last), dtype=bool)
-        needed[step.active] = True
         self._unused = step.active[self._last[step.active] < held]
-        return np.unique(gone[~needed[gone] & (self._last[gone] < held)])
+        return np.unique(leaving[~_mask(step, len(self._last))[leaving] & (self._last[leaving] < held)])
 
 
 @register("rows", "dynamic_window")
@@ -112,14 +120,30 @@ class DynamicWindow(Window):
     """A window of at most `window` tokens that gives up its oldest ones while the buffer is too small."""
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        gone = [super().leaving(step, buffer)]
-        spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + len(gone[0])
+        gone = self._moved_on(step)
+        needed = None if _alone(step) else _mask(step, len(self._last))
+
+        def room(rows: Ints) -> int:
+            there = buffer.slot[rows] >= 0
+            return int(np.count_nonzero(there if needed is None else there & ~needed[rows]))
+
+        spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + sum(map(room, gone))
         while spare < 0 and len(self._tokens) > 1:
-            rows = self._oldest()
-            rows = rows[buffer.slot[rows] >= 0]
-            gone.append(rows)
-            spare += len(rows)
-        return np.concatenate(gone) if len(gone) > 1 else gone[0]
+            gone.append(self._oldest())
+            spare += room(gone[-1])
+        return self._less(step, gone)
+
+
+def _alone(step: Step) -> bool:
+    """Whether it is one token, which counts."""
+    return len(step.used) == 1 and step.used[0] is step.active
+
+
+def _mask(step: Step, rows: int) -> NDArray[np.bool_]:
+    """Which rows a step needs."""
+    needed = np.zeros(rows, dtype=bool)
+    needed[step.active] = True
+    return needed
 
 
 class _Cache:

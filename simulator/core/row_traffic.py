@@ -21,8 +21,8 @@ class RowTraffic(NamedTuple):
         missed: rows that it needs and that were not in the buffer.
         left: rows that left.
         moved: rows copied into holes, so that those in use stay a dense prefix.
-        held: rows in the buffer once all is in. Where a step needs more than the buffer has room for, the rest passes
-            through it: read, used, and not kept.
+        held: rows in the buffer once all is in.
+        passed: rows that found no room: read, used, and not kept.
     """
 
     active: NDArray[np.int64]
@@ -31,6 +31,7 @@ class RowTraffic(NamedTuple):
     left: NDArray[np.int64]
     moved: NDArray[np.int64]
     held: NDArray[np.int64]
+    passed: NDArray[np.int64]
 
 
 def row_traffic(
@@ -46,6 +47,8 @@ def row_traffic(
         gone = gone[buffer.slot[gone] >= 0]
         moved = buffer.delete(gone)
         missing = buffer.missing(step.active)
-        buffer.insert(missing[: buffer.capacity - buffer.used])
-        counts.append((len(step.active), reads(missing), len(missing), len(gone), moved, buffer.used))
+        room = buffer.capacity - buffer.used
+        buffer.insert(missing[:room])
+        passed = max(len(missing) - room, 0)
+        counts.append((len(step.active), reads(missing), len(missing), len(gone), moved, buffer.used, passed))
     return RowTraffic(*np.array(counts, dtype=np.int64).reshape(-1, len(RowTraffic._fields)).T)

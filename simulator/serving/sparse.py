@@ -25,7 +25,7 @@ from simulator.mapping.neurons.token_plan import (
     overlapped,
     serial,
 )
-from simulator.workload import Sequences, weight_bytes
+from simulator.workload import Sequences, kv_bytes, weight_bytes
 
 Floats = NDArray[np.float64]
 Overlap: TypeAlias = Literal["none", "layer", "prefetch"]
@@ -62,12 +62,16 @@ def decode_dense(memory: Memory, stored: Stored, file: Stored, context: Floats, 
     """With no sparsity: a share `resident` of the weights stays in DRAM, the rest is read for each token, in order.
 
     `file` is the model as it lies in flash, where that is in another format than the engine computes in.
+
+    Raises:
+        CapacityError: DRAM cannot hold the resident weights and the KV cache.
     """
     layers, batch = stored.model.layers, (Sequences(1, 1, context),)
     size = (1 - resident) * file.token_bytes
-    work = layer_work(memory, stored, batch, Traffic(stored.neurons, sequential=size / layers))
+    work = layer_work(memory, stored, batch, Traffic(stored.neurons, sequential=size / layers), sparse=False)
     asked = np.full(len(context), size)
     dram = np.full(len(context), resident * weight_bytes(file.model))
+    _check_room(memory, stored, dram if resident else np.zeros(1), context)
     return replace(_decoded(memory, stored, [work] * layers, batch, "none"), asked=asked, read=asked, dram=dram)
 
 
@@ -88,17 +92,13 @@ def decode_sparse(
     over the neurons that are there; `prefetch`, beside the layer before too. What drafts the tokens is not counted.
 
     Raises:
-        CapacityError: weights and buffer are more than DRAM holds.
+        CapacityError: weights, buffers and the KV cache are more than DRAM holds, or the memory of the engine.
     """
     system, model = memory.system, stored.model
     buffered = traffic.held - traffic.pinned
     rows = (buffered.max(axis=0) if shared else buffered.sum(axis=0)) + traffic.pinned * model.layers
     dram = stored.fixed_bytes + rows * stored.neuron_bytes
-    tier = system.tiers[memory.dram]
-    if (most := float(dram.max())) > (there := system.capacity(memory.dram) - tier.reserved):
-        raise CapacityError(
-            f"{stored.model.name} in {memory.dram}", needed=most, there=there, remedy="a shorter window"
-        )
+    _check_room(memory, stored, dram, context)
     batch = (Sequences(1, 1 + drafted, context, scored=drafted > 0),)
 
     def of_layer(layer: int) -> LayerWork:
@@ -121,6 +121,19 @@ def decode_sparse(
         held=rows / (stored.neurons * model.layers),
         missed=traffic.missed.mean(axis=0) / stored.neurons,
     )
+
+
+def _check_room(memory: Memory, stored: Stored, weights: Floats, context: Floats) -> None:
+    """Weights are in DRAM, and where the engine computes from a memory of its own there too, with the KV cache."""
+    system, target = memory.system, memory.target
+    own = f"{target.device}.{target.memory}"
+    cache = float(np.max(kv_bytes(stored.model, context)))
+    for tier in dict.fromkeys((memory.dram, own)):
+        there = system.capacity(tier) - system.tiers[tier].reserved
+        needed = float(weights.max()) + (cache if tier == own else 0.0)
+        if needed > there:
+            remedy = "a shorter window, less room for neurons, or a smaller dtype"
+            raise CapacityError(f"{stored.model.name} in {tier}", needed=needed, there=there, remedy=remedy)
 
 
 def _decoded(

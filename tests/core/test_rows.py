@@ -113,12 +113,22 @@ def test_a_window_lies_between_belady_and_reading_all(trace: list[set[int]], win
     assert traffic.missed.sum() <= run("none", steps)[0].missed.sum() == sum(map(len, trace))
 
 
+@given(tokens, st.integers(1, 6))
+def test_lru_with_the_room_of_a_window_reads_no_more_than_it(trace: list[set[int]], window: int) -> None:
+    """It holds the last rows that were used, as many as fit: those of the window, and more."""
+    steps = plain(trace)
+    traffic, _ = run("window", steps, window=window)
+    peak = max(int(traffic.held.max()), 1)
+    assert run("lru", steps, peak)[0].missed.sum() <= traffic.missed.sum()
+
+
 @given(tokens, st.integers(1, ROWS))
 def test_books_balance(trace: list[set[int]], room: int) -> None:
     for name in names("rows"):
         traffic, buffer = run(name, plain(trace), ROWS if name == "window" else room)
         kept = np.diff(traffic.held, prepend=0) + traffic.left
-        assert np.all((kept >= 0) & (kept <= traffic.missed))
+        assert np.array_equal(kept + traffic.passed, traffic.missed)
+        assert np.all(traffic.passed >= 0)
         assert np.all(traffic.moved <= traffic.left)
         assert buffer.used == traffic.held[-1]
 
@@ -184,6 +194,28 @@ def test_tokens_that_do_not_count_leave_with_the_next_step(
         past = (past + step[:counts])[-window:]
         assert holds(buffer) == set[int]().union(*past) | union
         at += counts
+
+
+@given(tokens, st.integers(2, 5), st.integers(5, ROWS))
+def test_a_dynamic_window_keeps_no_orphans_of_tokens_that_did_not_count(
+    trace: list[set[int]], drafted: int, room: int
+) -> None:
+    """After a step: its own rows, and those of a run of the last tokens that counted; nothing else."""
+    buffer = RowBuffer(ROWS, room)
+    keep = row_policy("dynamic_window")(ROWS, 6, list)
+    past: list[set[int]] = []
+    for at in range(0, len(trace), drafted):
+        step = trace[at : at + drafted]
+        union = set[int]().union(*step)
+        if len(union) > room:
+            continue
+        arrays = [s.active for s in plain(step)]
+        row_traffic([Step(np.array(sorted(union), dtype=np.int32), tuple(arrays[:1]))], buffer, keep)
+        past.append(step[0])
+        there = holds(buffer)
+        assert union <= there
+        runs = [set[int]().union(*past[-length:]) for length in range(1, 7)]
+        assert there - union in [each - union for each in runs]
 
 
 def test_an_unknown_policy_names_those_that_there_are() -> None:

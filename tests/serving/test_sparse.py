@@ -101,6 +101,9 @@ def test_overlap_never_takes_longer_nor_less_than_its_longest_part(memory: Memor
     assert np.all(layer.total <= none.total * (1 + 1e-9))
     assert np.all(ahead.total <= layer.total * (1 + 1e-9))
     assert np.all(ahead.total >= np.maximum(ahead.io, ahead.compute) * (1 - 1e-3))
+    if memory.manager == memory.target.name:
+        prepared = kept.model.layers * memory.target.description.shape_overhead  # by the host: the engine is free
+        assert np.all(ahead.total >= (ahead.memory + ahead.compute - prepared) * (1 - 1e-3)), "one engine does both"
     assert np.all(ahead.total < none.total)
     assert ahead.demand.keys() >= {r for r in none.demand if r.name in memory.system.tiers}
 
@@ -126,6 +129,27 @@ def test_a_buffer_that_dram_cannot_hold_is_refused() -> None:
     kept = opt()
     with pytest.raises(CapacityError, match=r"opt-6.7b in soc\.dram"):
         decode_sparse(m1("gpu", "devices.soc.tiers.dram.capacity=1 GB"), kept, traffic(kept), CONTEXT)
+
+
+def test_the_memory_of_the_engine_must_hold_the_weights_and_the_cache() -> None:
+    kept = opt("bf16")
+    with pytest.raises(CapacityError, match=r"opt-6.7b in gpu\.vram"):
+        decode_sparse(pc("devices.gpu.tiers.vram.capacity=1 GB"), kept, traffic(kept), CONTEXT)
+    with pytest.raises(CapacityError, match=r"opt-6.7b in soc\.dram"):
+        decode_dense(m1("gpu", "devices.soc.tiers.dram.capacity=1 GB"), kept, kept, CONTEXT, 1.0)
+
+
+def test_shapes_are_prepared_once_a_sparse_layer_with_a_predictor_or_without() -> None:
+    kept = opt()
+    bare = replace(kept, ranks=np.zeros(kept.model.layers))
+    overhead = load_system("m1-max").engines["soc.gpu"].shape_overhead
+    none = "devices.soc.engines.gpu.shape_overhead=0 s"
+    for each in (kept, bare):
+        found = traffic(each)
+        with_, without = (decode_sparse(m1("gpu", *setting), each, found, CONTEXT) for setting in ((), (none,)))
+        assert with_.compute - without.compute == pytest.approx(np.full(8, each.model.layers * overhead))
+    dense = decode_dense(m1(), kept, kept, CONTEXT, 1.0)
+    assert np.all(dense.compute < kept.model.layers * overhead)
 
 
 def test_dense_decoding_reads_all_at_the_sequential_rate() -> None:

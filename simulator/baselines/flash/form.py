@@ -173,7 +173,7 @@ class FlashExperiment(Experiment):
     """The YAML of a `flash` experiment: `tokens` are generated after a prompt of `prompt`, and `warm_up` before both.
 
     `set` holds overrides of its machines, each behind the name that a machine has here: `cpu.devices...=...`. `energy`
-    is by kind of tier.
+    is by machine (`any`: those that are not named) and kind of tier.
     """
 
     kind: Literal["flash"]
@@ -188,7 +188,7 @@ class FlashExperiment(Experiment):
     chunks: Chunks | None = None
     usage: Usage | None = None
     sweeps: Annotated[dict[str, Sweep], Field(default_factory=dict)]
-    energy: Annotated[dict[str, Range], Field(default_factory=dict)]
+    energy: Annotated[dict[str, dict[str, Range]], Field(default_factory=dict)]
     set: tuple[str, ...] = ()
 
     def only(self, conditions: Sequence[Mapping[str, Any]]) -> FlashExperiment:

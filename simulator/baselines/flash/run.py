@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from math import nan
 from typing import Any
 
@@ -132,8 +133,9 @@ class _Lab:
             return decode_dense(run, kept, file, prompt + np.arange(tokens, dtype=float), method.resident), 1.0
         kept = self._stored(machine.dtype, sparse, method)
         kept = replace(kept, together=2 if method.together == "friends" else 1)
-        cached = _cached(run, method, kept)
-        traffic, advance, transient = self._held(name, sparse, method, kept, cached)
+        traffic, advance, transient = self._held(name, sparse, method, kept)
+        if cached := _cached(run, kept, traffic, transient):
+            traffic, advance, transient = self._held(name, sparse, method, kept, cached)
         steps = traffic.held.shape[1]
         each = np.ones(steps) if advance is None else advance[-steps:].astype(float)
         context = prompt + np.cumsum(each) - each
@@ -141,7 +143,7 @@ class _Lab:
         return done, float(each.mean())
 
     def _held(
-        self, name: str, sparse: SparseModel, method: Sparse, kept: Stored, cached: int
+        self, name: str, sparse: SparseModel, method: Sparse, kept: Stored, cached: int = 0
     ) -> tuple[NeuronTraffic, Ints | None, bool]:
         """The traffic of a method, how far each step goes (None: a token), and whether layers share a buffer."""
         neurons, window = kept.neurons, sparse.window if method.window is None else method.window
@@ -166,6 +168,7 @@ class _Lab:
                     return speculative_steps(trace, layer, method.drafted, method.acceptance, advance.tolist())
 
                 cut = int(np.searchsorted(np.cumsum(advance), warm_up))
+                _check_steps(len(advance) - cut, warm_up, trace.tokens)
                 self._traffic[key] = settled(held(trace, keeping, several), cut), advance
             else:
                 self._traffic[key] = settled(held(trace, keeping, token_steps), warm_up), None
@@ -179,6 +182,8 @@ class _Lab:
                 close, expected = nearest(tier, system.tiers), one_of(system.tiers)
                 raise ConfigError(path=("systems", name, key), found=f"'{tier}'", expected=expected, nearest=close)
         run = target(system, machine.device, machine.engine)
+        if machine.dram == machine.flash:
+            raise ConfigError(path=("systems", name, "dram"), found=f"'{machine.dram}'", expected="another than flash")
         return Memory(run, machine.flash, machine.dram, machine.manager, machine.threads, machine.packed)
 
     def _stored(self, dtype: Dtype, sparse: SparseModel, method: Sparse | None = None) -> Stored:
@@ -195,10 +200,13 @@ class _Lab:
         if sparse.share_by_layer:
             known = sparse.share_by_layer
             by_layer = np.interp(np.linspace(0, 1, layers), np.linspace(0, 1, len(known)), known).tolist()
-        if isinstance(activity, Law):
+        if isinstance(activity, RecordedFile):
+            trace = _cut(load_neurons(activity.file, kept.neurons, layers), length, activity.file)
+            if by_layer:
+                path = ("models", name, "share_by_layer")
+                raise ConfigError(path=path, found="a share of each layer", expected="none: the recording has them")
+        elif isinstance(activity, Law):
             trace = renewal(_law(activity), layers, kept.neurons, length, seed, by_layer)
-        elif isinstance(activity, RecordedFile):
-            trace = load_neurons(activity.file, kept.neurons, layers)
         else:
             two = HotCold(activity.hot, activity.hot_rate, activity.cold_rate)
             trace = hot_cold(two, layers, kept.neurons, length, seed, by_layer)
@@ -207,11 +215,13 @@ class _Lab:
 
     def _energy(self, system: System, done: Decoded, tokens: float) -> list[dict[str, Any]]:
         """Bytes that each tier moves for a token, and the joules: as the machine has it, or as sources disagree."""
+        ranges = self.experiment.energy
         rows = []
         for resource, units in done.demand.items():
             if resource.name in system.tiers and units:
                 each = units * resource.count / tokens
-                known = self.experiment.energy.get(system.tiers[resource.name].kind)
+                kind = system.tiers[resource.name].kind
+                known = ranges.get(system.name, {}).get(kind) or ranges.get("any", {}).get(kind)
                 own = nan if resource.energy is None else float(np.mean(resource.energy))
                 low, high = (known.low, known.high) if known else (own, own)
                 rows.append({"tier": resource.name, "bytes": each, "low_j": each * low, "high_j": each * high})
@@ -268,7 +278,7 @@ def _capacity(method: Sparse, kept: Stored) -> int | None:
         CapacityError: what is no neuron takes all of the budget.
     """
     if method.budget is None and method.memory is None:
-        return None if method.room is None else int(method.room * kept.neurons)
+        return None if method.room is None else max(int(method.room * kept.neurons), 1)
     whole = weight_bytes(kept.model)
     there = method.memory if method.budget is None else method.budget * whole
     assert there is not None
@@ -279,16 +289,29 @@ def _capacity(method: Sparse, kept: Stored) -> int | None:
     return capacity
 
 
-def _cached(run: Memory, method: Sparse, kept: Stored) -> int:
+def _cached(run: Memory, kept: Stored, traffic: NeuronTraffic, shared: bool) -> int:
     """Neurons of a layer in the operating system's page cache: all the DRAM that weights and buffers leave."""
-    tier = run.system.tiers[run.flash]
+    tier, dram = run.system.tiers[run.flash], run.system.tiers[run.dram]
     if not (tier.flash and tier.flash.page_cache):
         return 0
-    room = _capacity(method, kept)
-    of_layers = kept.model.layers * kept.neuron_bytes
-    used = kept.fixed_bytes + (kept.neurons if room is None else room) * of_layers
-    there = run.system.capacity(run.dram) - run.system.tiers[run.dram].reserved
-    return int(min(max(there - used, 0.0) // of_layers, kept.neurons))
+    rows = float((traffic.held.max(axis=0) if shared else traffic.held.sum(axis=0)).max())
+    there = run.system.capacity(run.dram) - dram.reserved - kept.fixed_bytes - rows * kept.neuron_bytes
+    return int(min(max(there, 0.0) // (kept.model.layers * kept.neuron_bytes), kept.neurons))
+
+
+def _cut(trace: NeuronTrace, tokens: int, file: str) -> NeuronTrace:
+    """The first tokens of a recording."""
+    if trace.tokens < tokens:
+        expected = f"{tokens} or more, for the warm-up and what is measured"
+        raise ConfigError("recorded tokens", file=file, found=trace.tokens, expected=expected)
+    return replace(trace, tokens=tokens, draw=lambda layer: islice(trace.draw(layer), tokens))
+
+
+def _check_steps(left: int, warm_up: int, tokens: int) -> None:
+    """Raises `ConfigError` where no step is left to measure."""
+    if left < 1:
+        found = f"{tokens} tokens, {warm_up} of them to warm up"
+        raise ConfigError("no step is left", path="tokens", found=found, expected="more")
 
 
 def _law(activity: Law) -> WindowLaw:

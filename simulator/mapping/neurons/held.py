@@ -28,7 +28,7 @@ class Keeping:
     Attributes:
         policy: what leaves the buffer (`rows` of the registry).
         window: tokens that it holds, where the policy has a window.
-        capacity: neurons of a layer that there is room for, pinned ones and all; None: all.
+        capacity: neurons of a layer that DRAM has room for, pinned ones and buffer together; None: all.
         pinned: neurons of a layer that never leave, the most active ones; they are no part of the buffer.
         together: `neuron`: a read brings rows of one neuron; `friends`: those of its most co-active one too.
         cached: neurons of a layer that the operating system's page cache holds behind the buffer; 0: it is off.
@@ -112,7 +112,7 @@ def _layer(trace: NeuronTrace, layer: int, keeping: Keeping, room: int, steps: S
     policy = row_policy(keeping.policy)(trace.neurons, keeping.window, run)
     buffer = RowBuffer(trace.neurons, room - keeping.pinned)
     found = row_traffic(run(), buffer, policy, _reads(trace, layer, keeping))
-    there = np.maximum(found.held, found.active) + keeping.pinned
+    there = found.held + found.passed + keeping.pinned
     computed = found.active + np.array(pinned) if keeping.gathered else there
     counts = {"missed": found.missed, "reads": found.reads, "moved": found.moved}
     return {"held": found.held + keeping.pinned, "computed": computed, **counts}

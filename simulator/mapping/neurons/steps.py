@@ -44,12 +44,14 @@ def speculative_steps(
     """Each step needs the neurons of `drafted + 1` tokens at once, and goes on by what `advance` says.
 
     The first `acceptance (drafted + 1)` of them, rounded and 1 at least, count as used: the window ends there (arXiv
-    2312.11514, section 4.4). Tokens that are drafted and refused are taken to need what the trace has at their place.
+    2312.11514, section 4.4), each once. Tokens that are drafted and refused are taken to need what the trace has at
+    their place.
     """
     counts = max(1, round(acceptance * (drafted + 1)))
     tokens = trace.layer(layer)
     ahead: list[Ints] = []
+    counted = 0  # of those ahead, by the step before
     for step in advance:
         ahead += islice(tokens, drafted + 1 - len(ahead))
-        yield Step(np.unique(np.concatenate(ahead)), tuple(ahead[:counts]))
-        ahead = ahead[step:]
+        yield Step(np.unique(np.concatenate(ahead)), tuple(ahead[counted:counts]))
+        ahead, counted = ahead[step:], max(max(counts, counted) - step, 0)

@@ -23,9 +23,6 @@ from simulator.mapping.target import Target
 from simulator.mapping.transfer import transfer
 from simulator.workload import Batch, Block, ffn_block, operator_graph, predictor_block
 
-SEQUENTIAL = 2.0**20
-"""Bytes of one read where whole matrices are read: large enough that the sequential rate binds."""
-
 
 @dataclass(frozen=True, eq=False)
 class Memory:
@@ -60,7 +57,6 @@ class Traffic:
         fresh: of them, those that were not in DRAM before.
         reads: of `Stored.read_bytes` from flash.
         moved: neurons copied within the buffer.
-        cached: neurons that the page cache gave.
         sequential: bytes that are read as whole matrices.
     """
 
@@ -68,7 +64,6 @@ class Traffic:
     fresh: Quantity = 0.0
     reads: Quantity = 0.0
     moved: Quantity = 0.0
-    cached: Quantity = 0.0
     sequential: Quantity = 0.0
 
 
@@ -85,9 +80,17 @@ class LayerWork:
 
 
 def layer_work(
-    memory: Memory, stored: Stored, batch: Batch, traffic: Traffic, rank: Quantity = 0.0, split: bool = False
+    memory: Memory,
+    stored: Stored,
+    batch: Batch,
+    traffic: Traffic,
+    rank: Quantity = 0.0,
+    sparse: bool = True,
+    split: bool = False,
 ) -> LayerWork:
     """The work of one decoder layer; with `split`, the FFN runs over resident neurons first, and then over fresh ones.
+
+    Where it is `sparse`, its shape is new at each token.
 
     Raises:
         ConfigError: an engine that does not run kernel by kernel, or whose port gives no `copy_bandwidth`.
@@ -101,14 +104,14 @@ def layer_work(
         raise ConfigError("neurons from flash", path="model", found=f"'{model.name}'", expected="layers that are alike")
     tokens = graph.blocks[1].tokens
     fresh = traffic.fresh if split else 0.0
-    sparse = rank if np.ndim(rank) else float(rank)
+    rank = rank if np.ndim(rank) else float(rank)
     return LayerWork(
         attention=_rest(target, graph.blocks[1]),
-        predict=_kernels(target, predictor_block(model, tokens, sparse)) if np.any(rank) else [],
+        predict=_kernels(target, predictor_block(model, tokens, rank)) if np.any(rank) else [],
         read=_reads(memory, stored, traffic),
         manage=_manage(memory, stored, traffic),
-        resident=_ffn(target, ffn_block(model, tokens, traffic.computed - fresh), first=bool(np.any(rank))),
-        fresh=_ffn(target, ffn_block(model, tokens, fresh), first=False) if split else [],
+        resident=_ffn(target, ffn_block(model, tokens, traffic.computed - fresh), prepared=sparse),
+        fresh=_ffn(target, ffn_block(model, tokens, fresh), prepared=False) if split else [],
     )
 
 
@@ -134,18 +137,20 @@ def overlapped(works: Sequence[LayerWork], ends: Sequence[Activity] = (), prefet
     """Flash reads run beside the FFN over resident neurons; with `prefetch`, beside the layer before as well.
 
     `prefetch` takes the active neurons of a layer to be named by the predictor of the layer before: as good a
-    prediction from an earlier input is an assumption. The first layer waits for its own.
+    prediction from an earlier input is an assumption. The first layer waits for its own. Reads follow one another, and
+    so do the copies that put them into the buffer, which an engine makes when it does nothing else.
     """
     plan = Plan("token")
     computed: tuple[int, ...] = ()
     managed: tuple[int, ...] = ()
     named: tuple[int, ...] = ()  # the end of the last predictor
+    read: tuple[int, ...] = ()
     for index, work in enumerate(works):
         attended = _chain(plan, work.attention, computed)
         predicted = _chain(plan, work.predict, attended)
         ahead = prefetch and index > 0
-        read = _chain(plan, work.read, tuple({*managed, *(named if ahead else predicted)}))
-        managed = _chain(plan, work.manage, read)
+        read = _chain(plan, work.read, tuple({*read, *(named if ahead else predicted)}))
+        managed = _chain(plan, work.manage, tuple({*managed, *read}))
         named = predicted
         resident = _chain(plan, work.resident, predicted)
         computed = _chain(plan, work.fresh, tuple({*resident, *managed}))
@@ -161,12 +166,12 @@ def _chain(plan: Plan, activities: Sequence[Activity], after: tuple[int, ...]) -
 
 
 def _reads(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
-    """Whole matrices stream to the engine's memory; neurons are read to DRAM, where they are put into the buffer."""
+    """Whole matrices stream to the engine's memory, at the rate of sequential reads; neurons are read to DRAM."""
     system, target, flash, threads = memory.system, memory.target, memory.flash, memory.threads
     found = []
     if np.any(traffic.sequential):
-        reads, end = traffic.sequential / SEQUENTIAL, f"{target.device}.{target.memory}"
-        found.append(flash_read(system, reads, SEQUENTIAL, flash, end, threads, name="read matrices"))
+        end = f"{target.device}.{target.memory}"
+        found.append(transfer(system, traffic.sequential, flash, end, name="read matrices"))
     if np.any(traffic.reads):
         reads, size = traffic.reads, stored.read_bytes
         found.append(flash_read(system, reads, size, flash, memory.dram, threads, memory.packed, "read neurons"))
@@ -192,7 +197,9 @@ def _manage(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
 
 
 def _copy(memory: Memory, size: Quantity) -> Activity:
-    """`size` bytes, each read and written in DRAM, at no more than the manager's `copy_bandwidth`.
+    """`size` bytes, each read and written in DRAM, at no more than the `copy_bandwidth` of the manager.
+
+    It does nothing else meanwhile.
 
     Raises:
         ConfigError: the manager does not read DRAM, or its port has no such figure.
@@ -206,8 +213,11 @@ def _copy(memory: Memory, size: Quantity) -> Activity:
     if port.copy_bandwidth is None:
         key = ".".join((*system.key(f"{memory.dram}->{memory.manager}"), "copy_bandwidth"))
         raise ConfigError(f"{system.name} does not say how fast rows are moved", path=key, expected="a bandwidth")
-    limit = Resource(f"{memory.manager} (copies)", port.copy_bandwidth, energy=0.0)
-    return Activity("move neurons", {system[memory.dram]: 2 * size, limit: size})
+    assert engine
+    seconds = size / port.copy_bandwidth
+    limit = Resource(f"{memory.manager} (copies)", 1.0, "s", energy=0.0)
+    demand = {system[memory.dram]: 2 * size, limit: seconds, system[memory.manager]: seconds * engine.efficiency}
+    return Activity("move neurons", demand)
 
 
 def _rest(target: Target, block: Block) -> list[Activity]:
@@ -226,8 +236,8 @@ def _kernels(target: Target, block: Block) -> list[Activity]:
     return [kernel_activity(target, k) for k in kernels(block, fusion(target.description), target.ways)]
 
 
-def _ffn(target: Target, block: Block, first: bool) -> list[Activity]:
-    """The FFN; its shape is new at each token where it is sparse, which costs `shape_overhead` once a layer."""
+def _ffn(target: Target, block: Block, prepared: bool) -> list[Activity]:
+    """The FFN; where its shape is `prepared`, that costs `shape_overhead`."""
     found = _kernels(target, block)
     overhead = target.description.shape_overhead
-    return [Activity("prepare shapes", latency=overhead), *found] if first and np.any(overhead) else found
+    return [Activity("prepare shapes", latency=overhead), *found] if prepared and np.any(overhead) else found

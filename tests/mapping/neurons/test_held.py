@@ -115,7 +115,7 @@ def test_a_speculative_step_needs_all_its_tokens_at_once() -> None:
     trace = trace_of([{t % NEURONS} for t in range(12)])
     steps = list(speculative_steps(trace, 0, 2, 0.67, [1, 3, 2]))
     assert [step.active.tolist() for step in steps] == [[0, 1, 2], [1, 2, 3], [4, 5, 6]]
-    assert [[u.tolist() for u in step.used] for step in steps] == [[[0], [1]], [[1], [2]], [[4], [5]]]
+    assert [[u.tolist() for u in step.used] for step in steps] == [[[0], [1]], [[2]], [[4], [5]]]
 
 
 def test_speculation_loads_less_for_a_token_than_a_token_alone() -> None:
