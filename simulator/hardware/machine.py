@@ -175,6 +175,7 @@ class Device(Part):
     """A socket or package; `count` of them work in lockstep. The names of `links` are `a->b` or `a<->b`."""
 
     count: Count = 1
+    process: str | None = None  # of its die: a node that the cost tables know (cost.py)
     static_power: Watts | None = None
     tiers: Annotated[dict[str, Tier], Field(min_length=1)]
     engines: dict[str, Engine] = Field(default_factory=dict)
