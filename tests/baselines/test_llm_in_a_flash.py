@@ -61,8 +61,9 @@ def test_times_of_table_2_are_within_6_percent(outcome: FlashOutcome, published:
 
 
 def test_dram_of_table_2_is_within_3_percent(outcome: FlashOutcome, published: list[Published]) -> None:
+    """But for the row that is disputed: what it prints is neither GB nor GiB of its own shares."""
     found = off(outcome, published, "Table 2", "dram")
-    assert len(found) == 4
+    assert len(found) == 3
     assert max(map(abs, found.values())) < 0.03
 
 
