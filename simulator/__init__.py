@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from simulator.baselines.simulate import simulate
     from simulator.explore.kernels import kernels
     from simulator.explore.roofline import roofline
+    from simulator.explore.sweep.query import query
+    from simulator.explore.sweep.swept import sweep
     from simulator.hardware.system import load_system
     from simulator.report.reproduce import reproduce
     from simulator.serving.estimate import estimate
@@ -32,10 +34,12 @@ __all__ = [
     "load_neurons",
     "load_system",
     "load_trace",
+    "query",
     "record",
     "reproduce",
     "roofline",
     "simulate",
+    "sweep",
 ]
 
 _HOME = {
@@ -46,10 +50,12 @@ _HOME = {
     "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
+    "query": "simulator.explore.sweep.query",
     "record": "simulator.workload.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.explore.roofline",
     "simulate": "simulator.baselines.simulate",
+    "sweep": "simulator.explore.sweep.swept",
 }
 
 

@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt, Le
 from simulator.errors import UnitError, described, nearest
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
 _DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
@@ -153,6 +153,12 @@ class Unit:
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A number, or a text such as the example: what an editor knows of such a field."""
+        example = self.expected.partition("'")[2].removesuffix("'")
+        text: dict[str, Any] = {"type": "string", "pattern": r"^\s*[+-]?[.\d]"}
+        return {"anyOf": [handler(schema), text | ({"examples": [example]} if example else {})]}
 
     def _read(self, value: Any) -> float:
         from pydantic_core import PydanticCustomError

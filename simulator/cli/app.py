@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from simulator import __version__
-from simulator.cli import check, estimate, fit, kernels, record, reproduce, roofline, show, simulate
+from simulator.cli import check, estimate, fit, kernels, query, record, reproduce, roofline, show, simulate, sweep
 from simulator.cli import list as list_
 from simulator.cli.output import print_error
 from simulator.errors import TiersimError
@@ -51,6 +51,8 @@ app.command("kernels")(kernels.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("fit")(fit.command)
+app.command("sweep")(sweep.command)
+app.command("query")(query.command)
 app.command("record")(record.command)
 
 

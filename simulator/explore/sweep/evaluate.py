@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,18 @@ from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError, TiersimError, nearest, one_of
 from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
-from simulator.hardware import System, load_system
+from simulator.explore.sweep.designs import alike, machine
+from simulator.explore.sweep.designs import model as model_of
+from simulator.hardware import System
+from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
 from simulator.hardware.system import varies
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import graph_plan
 from simulator.mapping.placement import copied_weights
 from simulator.mapping.target import Target, target
 from simulator.mapping.tensor_parallel import cache_ways
-from simulator.serving.loaded import in_dtype, with_only
-from simulator.workload import Batch, Model, decode, kv_bytes, load_model, operator_graph, prefill, weight_bytes
+from simulator.registry import register
+from simulator.workload import Batch, Model, decode, kv_bytes, operator_graph, prefill, weight_bytes
 
 KEYS = {
     "workload": ("phase", "batch", "input", "output"),
@@ -35,21 +38,26 @@ DEFAULTS: dict[str, Any] = {
 LENGTHS = ("workload.batch", "workload.input", "workload.output")
 METRICS = {
     "ttft_s": "s", "tbt_s": "s", "e2e_s": "s", "tokens_per_s": "1/s", "energy_per_token_j": "J", "power_w": "W",
-    "needed_bytes": "B", "capacity_bytes": "B", "bound_by": "", "error": "",
+    "needed_bytes": "B", "capacity_bytes": "B", "area_m2": "m^2", "price_usd": "USD", "peak_power_w": "W",
+    "bound_by": "", "error": "",
 }  # fmt: skip
 """Each metric, and its unit."""
+STANDS = ("needed_bytes", "capacity_bytes", "area_m2", "price_usd", "peak_power_w")
+"""What a design has that its model does not fit into."""
 FULL = "weights and KV caches do not fit"
 
 
+@register("evaluator", "pass")
 @dataclass(frozen=True)
-class Evaluator:
-    """Gives the metrics of points; picklable, and the same wherever it runs.
+class Passes:
+    """Passes of a model in closed form: a prefill, a decode step, or a whole request.
 
     `ttft_s` is the prefill, `tbt_s` a decode step at the mean context `input + (output - 2) / 2`, each a closed form;
     `e2e_s = ttft_s + (output - 1) tbt_s`. The phase `decode` has the second alone, `prefill` the first, `request` all.
     `tokens_per_s`: of all sequences. Energy a token as `serving/energy.py` has it, NaN where the machine lacks a
     figure; `power_w` is that over time. `bound_by`: the resource that binds longest, of the step (of the prefill where
-    there is none).
+    there is none). With `costs` in the base, `area_m2` of the die of one device, and `price_usd` and `peak_power_w` of
+    the whole machine (`hardware/cost.py`).
 
     Points are grouped by what changes the plan. In a group, rates of the machine, batch and lengths are arrays, and one
     lowering serves all; but for engines and dispatches whose plan hangs on a time, each point is a group of its own.
@@ -63,6 +71,8 @@ class Evaluator:
     base: Mapping[str, Any]
     overrides: tuple[str, ...] = ()
     binds: bool = True
+
+    metrics: ClassVar[Mapping[str, str]] = METRICS
 
     def __call__(self, columns: Columns) -> Columns:
         points = len(next(iter(columns.values())))
@@ -90,23 +100,23 @@ class Evaluator:
     def _groups(self, columns: Columns, points: int) -> Iterator[tuple[NDArray[np.int64], dict[str, Any], Columns]]:
         """Rows of a group, what its points say alike, and the columns that vary in it."""
         fixed = [path for path in columns if not _may_vary(path)]
-        for rows, said in _alike(columns, fixed, np.arange(points)):
-            free = [path for path in columns if path not in fixed]
-            alike = {**DEFAULTS, **self.base, **said}
-            structural = free if _hangs_on_times(alike, self.overrides) else [p for p in free if not _rate(alike, p)]
-            for some, more in _alike(columns, structural, rows):
-                yield some, alike | more, {path: columns[path][some] for path in free if path not in structural}
+        for rows, said in alike(columns, fixed, np.arange(points)):
+            known = {**DEFAULTS, **self.base, **said}
+            for some, free in _said(columns, [path for path in columns if path not in fixed], rows):
+                hangs = _hangs_on_times(known, self.overrides)
+                structural = free if hangs else [path for path in free if not _rate(known, path)]
+                for each, more in alike(columns, structural, some):
+                    yield each, known | more, {path: columns[path][each] for path in free if path not in structural}
 
     def _group(self, said: Mapping[str, Any], varied: Columns, points: int) -> dict[str, Any]:
         lengths = {key: np.asarray(varied.get(key, said[key]), dtype=float) for key in LENGTHS}
         for key, values in lengths.items():
             if not np.all(values >= 1):
                 raise ConfigError(path=key, found=float(values.min()), expected="1 or more")
-        system, model = _machine(_structure(said, self.overrides)), _model(_key(said, "model"))
+        system, model = machine(said, self.overrides), model_of(said)
         rates = {path.removeprefix("hardware."): values for path, values in varied.items() if path not in LENGTHS}
         if rates:
             system = system.at(rates)
-        model = in_dtype(model, said.get("mapping.dtype"))
         runner = target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
         batch, input, output = (lengths[key] for key in LENGTHS)
         longest = float((input + output).max())
@@ -120,13 +130,14 @@ class Evaluator:
         found = _times(plans, phase, batch, output, points)
         found |= _energies(system, plans, found, phase, batch, output, points)
         kept = batch * kv_bytes(model, input + output) * (runner.ways / cache_ways(model, runner.ways))
+        found |= _costs(system, said.get("costs"), points)
         found["needed_bytes"] = weight_bytes(model) + copied_weights(model, runner.ways) + kept
         found["capacity_bytes"] = _room(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
         if self.binds:
             found["bound_by"] = bound_by(plans.get("decode") or plans["prefill"], points)
         for name, values in found.items():
-            if np.any(full) and name not in ("needed_bytes", "capacity_bytes"):
+            if np.any(full) and name not in STANDS:
                 found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)
         found["error"] = np.where(full, FULL, "").astype(object)
         return found
@@ -199,24 +210,35 @@ def _energies(
     return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
 
 
+def _costs(system: System, table: str | None, points: int) -> dict[str, Any]:
+    if table is None:
+        return dict.fromkeys(("area_m2", "price_usd", "peak_power_w"), np.full(points, np.nan))
+    costs = _cost_table(table)
+    watts: Any = 0.0
+    for name in system.machine.devices:
+        one = peak_power(system, name).total
+        watts = watts + (np.nan if one is None else one * system.count(name))
+    return {"area_m2": area(system, costs).total, "price_usd": price(system, costs).total, "peak_power_w": watts}
+
+
+@lru_cache(maxsize=16)
+def _cost_table(name: str) -> Costs:
+    return load_costs(name)
+
+
 def _room(runner: Target) -> float:
     tier = runner.system.tiers[f"{runner.device}.{runner.memory}"]
     return (tier.capacity - tier.reserved) * runner.ways
 
 
-def _alike(
+def _said(
     columns: Columns, paths: Sequence[str], rows: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
-    """Rows that agree in these columns, and what they say there; in the order of their first."""
-    if not paths:
-        yield rows, {}
-        return
-    kinds: dict[tuple[Any, ...], list[int]] = {}
-    lists = [columns[path][rows].tolist() for path in paths]
-    for row, said in zip(rows.tolist(), zip(*lists, strict=True), strict=True):
-        kinds.setdefault(said, []).append(row)
-    for said, members in kinds.items():
-        yield np.array(members, dtype=np.int64), dict(zip(paths, said, strict=True))
+) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+    """Rows that leave out the same of these columns, and the columns that they have."""
+    silent = {path: columns[path][rows] != columns[path][rows] for path in paths if columns[path].dtype.kind == "f"}
+    silent = {path: mask for path, mask in silent.items() if mask.any()}
+    for some, left_out in alike(silent, list(silent), np.arange(len(rows))):
+        yield rows[some], [path for path in paths if not left_out.get(path, False)]
 
 
 def _may_vary(path: str) -> bool:
@@ -226,7 +248,7 @@ def _may_vary(path: str) -> bool:
 def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool:
     """Whether the plan depends on rates: partitions of a dataflow engine, and dispatch over engines."""
     try:
-        system = _machine(_structure(said, overrides))
+        system = machine(said, overrides)
         runner = target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
     except TiersimError:
         return True  # told with the point
@@ -235,46 +257,7 @@ def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool
 
 def _rate(said: Mapping[str, Any], path: str) -> bool:
     """Whether a path may be an array in one lowering."""
-    return path in LENGTHS or varies(_machine(_structure(said, ())), path.removeprefix("hardware."))
-
-
-def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
-    """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
-    own = (f"{path.removeprefix('hardware.')}={_text(v)}" for path, v in said.items() if path.startswith("hardware."))
-    machine = (str(_required(said, "hardware")), *overrides, *own)
-    where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
-    return machine, said.get("mapping.devices"), where
-
-
-@lru_cache(maxsize=4096)
-def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
-    (name, *overrides), devices, (device, engine, fusion) = structure
-    if fusion is not None:
-        system = load_system(name, overrides)
-        runner = target(system, device, engine)
-        key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
-        overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
-    return with_only(load_system(name, overrides), None if devices is None else int(devices))
-
-
-def _key(said: Mapping[str, Any], what: str) -> tuple[str, ...]:
-    own = (f"{path.removeprefix(f'{what}.')}={_text(v)}" for path, v in said.items() if path.startswith(f"{what}."))
-    return str(_required(said, what)), *own
-
-
-@lru_cache(maxsize=256)
-def _model(key: tuple[str, ...]) -> Model:
-    return load_model(key[0], key[1:])
-
-
-def _required(said: Mapping[str, Any], key: str) -> Any:
-    if said.get(key) is None:
-        raise ConfigError(path=("base", key), found="nothing", expected=f"the name of a {key}, or an axis of them")
-    return said[key]
-
-
-def _text(value: Any) -> str:
-    return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
+    return path in LENGTHS or varies(machine(said), path.removeprefix("hardware."))
 
 
 def _plain(quantity: Any) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.evaluate import FULL, METRICS, Evaluator, check_key
+from simulator.explore.sweep.evaluate import FULL, METRICS, Passes, check_key
 from simulator.hardware import load_system
 from simulator.registry import names
 from simulator.serving.estimate import estimate
@@ -22,7 +22,7 @@ def columns(**values: Any) -> Columns:
     return {path: np.array(each, dtype=object if isinstance(each[0], str) else None) for path, each in values.items()}
 
 
-def same_as_one_at_a_time(evaluate: Evaluator, points: Columns) -> Columns:
+def same_as_one_at_a_time(evaluate: Passes, points: Columns) -> Columns:
     together = evaluate(points)
     for row in range(len(next(iter(points.values())))):
         alone = evaluate({path: values[row : row + 1] for path, values in points.items()})
@@ -41,7 +41,7 @@ def same_as_one_at_a_time(evaluate: Evaluator, points: Columns) -> Columns:
 def test_a_vectorised_sweep_is_its_points_one_at_a_time(phase: str, drawn: list[tuple[float, float, int]]) -> None:
     bandwidth, latency, batch = zip(*drawn, strict=True)
     points = columns(**{HBM: bandwidth, "hardware.links.gpu<->gpu.latency": latency, "workload.batch": batch})
-    same_as_one_at_a_time(Evaluator({**H100, "workload.phase": phase}), points)
+    same_as_one_at_a_time(Passes({**H100, "workload.phase": phase}), points)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_of_every_kind_of_engine(hardware: str, model: str, varied: str) -> None
     values = {"bandwidth": [1e11, 2e12], "bf16": [1e14, 4e14], "launch_overhead": [0.0, 5e-6]}[
         varied.rpartition(".")[2]
     ]
-    found = same_as_one_at_a_time(Evaluator(start), columns(**{varied: values, "workload.batch": [1, 4]}))
+    found = same_as_one_at_a_time(Passes(start), columns(**{varied: values, "workload.batch": [1, 4]}))
     assert set(found["error"]) == {""}
 
 
@@ -69,13 +69,13 @@ def test_for_every_policy_and_fusion(dispatch: str | None, fusion: str) -> None:
     points = columns(
         **{"hardware.devices.xpu.engines.xpu.launch_overhead": [0.0, 2e-6, 9e-6], "workload.batch": [1, 64, 16]}
     )
-    found = same_as_one_at_a_time(Evaluator({**start, "mapping.engine": "xpu"}), points)
+    found = same_as_one_at_a_time(Passes({**start, "mapping.engine": "xpu"}), points)
     assert set(found["error"]) == {""}
 
 
 def test_it_agrees_with_an_estimate() -> None:
     asked = {"workload.phase": "request", "workload.batch": 4, "workload.output": 64}
-    found = Evaluator({**H100, **asked})(columns(**{HBM: [3.35e12, 2e12]}))
+    found = Passes({**H100, **asked})(columns(**{HBM: [3.35e12, 2e12]}))
     for row, bandwidth in enumerate([3.35e12, 2e12]):
         one = estimate("dgx-h100", "llama-3.1-8b", 4, 1024, 64, devices=2,
                        overrides=[f"devices.gpu.tiers.hbm.bandwidth={bandwidth} B/s"])  # fmt: skip
@@ -89,7 +89,7 @@ def test_it_agrees_with_an_estimate() -> None:
 
 
 def test_what_does_not_fit_is_a_row_with_its_bytes() -> None:
-    found = Evaluator(H100)(columns(**{"workload.batch": [1, 4000]}))
+    found = Passes(H100)(columns(**{"workload.batch": [1, 4000]}))
     assert found["error"].tolist() == ["", FULL]
     assert found["needed_bytes"][1] > found["capacity_bytes"][1]
     assert np.isnan(found["tbt_s"][1])
@@ -97,31 +97,31 @@ def test_what_does_not_fit_is_a_row_with_its_bytes() -> None:
 
 
 def test_a_point_that_fails_is_a_row_with_its_error() -> None:
-    found = Evaluator(H100)(columns(model=["llama-3.1-8b", "lama-3.1-8b"]))
+    found = Passes(H100)(columns(model=["llama-3.1-8b", "lama-3.1-8b"]))
     assert found["error"][0] == ""
     assert "did you mean 'llama-3-8b'" in found["error"][1]
     assert np.isnan(found["tbt_s"][1])
-    found = Evaluator(H100)(columns(**{"workload.phase": ["decode", "decoding"], "workload.batch": [1, 1]}))
+    found = Passes(H100)(columns(**{"workload.phase": ["decode", "decoding"], "workload.batch": [1, 1]}))
     assert [bool(error) for error in found["error"]] == [False, True]
-    found = Evaluator(H100)(columns(**{"workload.batch": [1, 0, 2, 3, -1], HBM: [1e12, 1e12, 1e12, 0.0, 1e12]}))
+    found = Passes(H100)(columns(**{"workload.batch": [1, 0, 2, 3, -1], HBM: [1e12, 1e12, 1e12, 0.0, 1e12]}))
     assert [bool(error) for error in found["error"]] == [False, True, False, True, True], "of one group, by themselves"
     assert "1 or more" in found["error"][1]
-    found = Evaluator(H100)(columns(**{"hardware.devices.gpu.count": [1, 0]}))
+    found = Passes(H100)(columns(**{"hardware.devices.gpu.count": [1, 0]}))
     assert [bool(error) for error in found["error"]] == [True, True], "two devices are asked for"
 
 
 def test_structural_axes_and_overrides() -> None:
     start = {**H100, "mapping.devices": None}
-    found = Evaluator(start)(columns(**{"hardware.devices.gpu.count": [1, 2, 8], "model.layers": [32, 32, 16]}))
+    found = Passes(start)(columns(**{"hardware.devices.gpu.count": [1, 2, 8], "model.layers": [32, 32, 16]}))
     assert np.all(np.diff(found["tokens_per_s"]) > 0)
-    less = Evaluator(start, ("devices.gpu.tiers.hbm.bandwidth=1 TB/s",))(columns(**{"workload.batch": [1]}))
+    less = Passes(start, ("devices.gpu.tiers.hbm.bandwidth=1 TB/s",))(columns(**{"workload.batch": [1]}))
     assert less["tbt_s"][0] > found["tbt_s"][2]
 
 
 def test_a_machine_without_figures_of_energy_gives_none() -> None:
     tier = "devices.gpu.tiers.hbm.bandwidth"
     assert load_system("dgx-h100").machine.static_power is not None
-    found = Evaluator(H100, (f"{tier}=2 TB/s",))(columns(**{"workload.batch": [1]}))
+    found = Passes(H100, (f"{tier}=2 TB/s",))(columns(**{"workload.batch": [1]}))
     assert found["energy_per_token_j"][0] > 0
     assert found["power_w"][0] == pytest.approx(found["energy_per_token_j"][0] / found["tbt_s"][0])
 

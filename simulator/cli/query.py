@@ -1,0 +1,31 @@
+"""`tiersim query`: SQL over the points of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.options import Json
+from simulator.cli.output import console, print_json, table_of
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep.", show_default=False)],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the table 'points'.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Ask the points of a sweep: 'select model, max(tokens_per_s) from points group by model'."""
+    import simulator
+
+    frame = simulator.query(folder, sql)
+    if json:
+        print_json(frame.to_dict("records"))
+        return
+    columns = [str(name) for name in frame]
+    numbers = [name for name, dtype in zip(columns, frame.dtypes, strict=True) if dtype.kind in "fi"]
+    table = table_of(columns, numbers)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row))
+    console().print(table)

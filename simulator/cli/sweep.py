@@ -1,0 +1,49 @@
+"""`tiersim sweep`: every point of a space of designs, into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.options import Json, Overrides, at_least_one
+from simulator.cli.output import console, print_json, progress, shown_path
+
+SHOWN = 20  # points of the front that are printed
+
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", callback=at_least_one, help="Processes, or workers of the cluster; as many as cores."),
+]
+Yaml = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's YAML, by name or path.", show_default=False)]
+
+
+def command(
+    yaml: Yaml,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="The folder of the points; goes on where it ended.")
+    ],
+    overrides: Overrides = None,
+    workers: Workers = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="A Dask scheduler (tcp://host:8786), local, or slurm.")
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first point that fails.")] = False,
+    json: Json = False,
+) -> None:
+    """Compute every point of a sweep, and print the best."""
+    from simulator.explore.sweep.swept import no_feasible, sweep
+
+    with progress() as advance:
+        swept = sweep(
+            yaml, output, overrides or (), workers=workers, cluster=cluster, fail_fast=fail_fast,
+            progress=lambda done, total: advance(yaml, done, total),
+        )  # fmt: skip
+    if json:
+        print_json(swept.as_json())
+    else:
+        console().print(f"{shown_path(swept.folder)}: {swept.counts}, {swept.feasible:,} feasible")
+        console().print(swept.shown(SHOWN))
+    if not swept.feasible:
+        raise no_feasible(swept)

@@ -1,0 +1,89 @@
+"""What a point of a sweep says of its machine and its model, and points that say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import ConfigError
+from simulator.explore.sweep.columns import Columns
+from simulator.hardware import System, load_system
+from simulator.mapping.target import target
+from simulator.serving.loaded import in_dtype, with_only
+from simulator.workload import Model, load_model
+
+
+def machine(said: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> System:
+    """The machine of a point: its file, what is set in all points and in this one, its devices, how kernels are fused.
+
+    Raises:
+        ConfigError: no such machine, figure or fusion; none is said.
+    """
+    return _machine(_structure(said, overrides))
+
+
+def model(said: Mapping[str, Any]) -> Model:
+    """The model of a point, in its number format.
+
+    Raises:
+        ConfigError: no such model, figure or format; none is said.
+    """
+    own = (f"{path.removeprefix('model.')}={_text(v)}" for path, v in said.items() if path.startswith("model."))
+    return in_dtype(_model((str(_required(said, "model")), *own)), said.get("mapping.dtype"))
+
+
+def alike(
+    columns: Columns, paths: Sequence[str], rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
+    """Rows that agree in these columns, and what they say there; in the order of their first.
+
+    NaN and None say nothing: what the base has there holds.
+    """
+    if not paths:
+        yield rows, {}
+        return
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    lists = [[None if each != each else each for each in columns[path][rows].tolist()] for path in paths]
+    for row, said in zip(rows.tolist(), zip(*lists, strict=True), strict=True):
+        kinds.setdefault(said, []).append(row)
+    for said, members in kinds.items():
+        there = {path: value for path, value in zip(paths, said, strict=True) if value is not None}
+        yield np.array(members, dtype=np.int64), there
+
+
+def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
+    """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
+    own = (f"{path.removeprefix('hardware.')}={_text(v)}" for path, v in said.items() if path.startswith("hardware."))
+    named = (str(_required(said, "hardware")), *overrides, *own)
+    where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
+    return named, said.get("mapping.devices"), where
+
+
+@lru_cache(maxsize=4096)
+def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
+    (name, *overrides), devices, (device, engine, fusion) = structure
+    if fusion is not None:
+        system = load_system(name, overrides)
+        runner = target(system, device, engine)
+        key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
+        overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
+    return with_only(load_system(name, overrides), None if devices is None else int(devices))
+
+
+@lru_cache(maxsize=256)
+def _model(key: tuple[str, ...]) -> Model:
+    return load_model(key[0], key[1:])
+
+
+def _required(said: Mapping[str, Any], key: str) -> Any:
+    if said.get(key) is None:
+        raise ConfigError(path=("base", key), found="nothing", expected=f"the name of a {key}, or an axis of them")
+    return said[key]
+
+
+def _text(value: Any) -> str:
+    return repr(float(value)) if isinstance(value, float | np.floating) else str(value)

@@ -1,0 +1,97 @@
+"""Designs that serve a Composition of Experts: how long a batch of prompts takes, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from simulator.core import Activity
+from simulator.errors import TiersimError
+from simulator.explore.sweep.columns import Columns
+from simulator.explore.sweep.designs import alike, machine, model
+from simulator.mapping.target import target
+from simulator.mapping.transfer import transfer
+from simulator.registry import register
+from simulator.serving.coe import Service, serve
+from simulator.serving.generation import generate
+from simulator.workload import kv_bytes, weight_bytes
+from simulator.workload.trace import uniform
+
+DEFAULTS: dict[str, Any] = {
+    "workload.batch": 1, "workload.input": 512, "workload.output": 32, "workload.experts": 100,
+    "mapping.links": None, "mapping.policy": "lru",
+}  # fmt: skip
+METRICS = {
+    "latency_s": "s", "switch_s": "s", "execute_s": "s", "misses": "1", "resident_experts": "1", "tokens_per_s": "1/s",
+    "error": "",
+}  # fmt: skip
+ROUNDS = 4  # as many prompts as experts a round: the first two warm up
+
+
+@register("evaluator", "experts")
+@dataclass(frozen=True)
+class Experts:
+    """Gives the metrics of points; picklable. Each point is a run of its own: residency is no formula.
+
+    Prompts ask for one of `workload.experts` fine-tuned copies of the model, all equally likely, in batches. A router
+    as large as the model reads each batch; experts live in the tier `mapping.home` and are copied to `mapping.cache`,
+    which keeps the router and the KV caches of a batch too. Means over the batches of the last two rounds: `latency_s`
+    of a batch, `switch_s` and `execute_s` of it, `misses` a batch.
+    """
+
+    base: Mapping[str, Any]
+    overrides: tuple[str, ...] = ()
+
+    metrics: ClassVar[Mapping[str, str]] = METRICS
+
+    def __call__(self, columns: Columns) -> Columns:
+        points = len(next(iter(columns.values())))
+        found: dict[str, Any] = {
+            name: np.full(points, np.nan) if unit else np.full(points, "", dtype=object)
+            for name, unit in METRICS.items()
+        }
+        for rows, said in alike(columns, list(columns), np.arange(points)):
+            try:
+                done = self._point({**DEFAULTS, **self.base, **said})
+            except TiersimError as error:
+                found["error"][rows] = str(error)
+                continue
+            for name, value in done.items():
+                found[name][rows] = value
+        return found
+
+    def _point(self, said: Mapping[str, Any]) -> dict[str, float]:
+        system, expert = machine(said, self.overrides), model(said)
+        batch, input, output = (int(said[f"workload.{key}"]) for key in ("batch", "input", "output"))
+        experts, size = int(said["workload.experts"]), weight_bytes(expert)
+        home, cache = said["mapping.home"], said["mapping.cache"]
+        kept = size + batch * float(kv_bytes(expert, float(input + output)))
+        runner = target(system)
+        service = Service(
+            router=_run(runner, expert, "router", input, 1),
+            expert=_run(runner, expert, "expert", input, output),
+            switch=transfer(system, size, home, cache, said["mapping.links"], "switch"),
+            expert_bytes=int(size),
+            cache_bytes=int(system.capacity(cache) - kept),
+            home_bytes=int(system.capacity(home)),
+            policy=said["mapping.policy"],
+        )
+        prompts = -(-ROUNDS * experts // batch) * batch
+        batches = serve(service, experts, uniform(experts, prompts).choices.tolist(), batch)
+        steady = slice(len(batches.latency) // 2, None)
+        latency = float(np.mean(batches.latency[steady]))
+        return {
+            "latency_s": latency,
+            "switch_s": float(np.mean(batches.switch[steady])),
+            "execute_s": float(np.mean(batches.router[steady] + batches.expert[steady])),
+            "misses": float(np.mean(batches.misses[steady])),
+            "resident_experts": float(min(service.cache_bytes // service.expert_bytes, experts)),
+            "tokens_per_s": batch * output / latency,
+        }
+
+
+def _run(runner: Any, expert: Any, name: str, input: int, output: int) -> Activity:
+    return generate(runner, expert, 1, input, output).activity(name)

@@ -1,0 +1,122 @@
+"""The form of a sweep's YAML: what stays, what varies, what follows from it, what must hold and what is wanted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from simulator.units import Bytes, Fraction
+from simulator.workload.dtypes import Dtype
+
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+Scalar: TypeAlias = bool | int | float | str | None
+End: TypeAlias = int | float | str
+"""An end of a range: a number, or a text with a unit."""
+
+
+class Part(BaseModel):
+    """A section of a sweep's YAML: unknown keys are errors, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Workload(Part):
+    """`batch` sequences of `input` tokens that each get `output`: all of it, or one of its phases.
+
+    Of the kind `experts`, so many `experts`; of `neurons`, the `share` of active ones and the `exponent` of its growth.
+    """
+
+    phase: Literal["prefill", "decode", "request"] = "decode"
+    batch: Count = 1
+    input: Count = 512
+    output: Count = 128
+    experts: Count | None = None
+    share: Fraction | None = None
+    exponent: Fraction | None = None
+
+
+class Mapping(Part):
+    """Who computes, from where and in which order; null: as `tiersim estimate` has it without the option.
+
+    `device` and `engine` run the model; with a `dispatch`, all engines of the device do, `together` where it says so.
+    Of the kind `experts`: the tiers where experts have their `home` and are copied to (`cache`), over so many `links`,
+    and the `policy` that decides what leaves. Of `neurons`: the tiers `flash` and `dram`, the `manager` of rows,
+    `threads` that read, `memory_bytes` of DRAM for the model, and `policy` and `overlap` (`serving/sparse.py`).
+    """
+
+    devices: Count | None = None
+    device: str | None = None
+    engine: str | None = None
+    dispatch: str | None = None
+    together: bool = False
+    dtype: Dtype | None = None
+    memory: str | None = None
+    fusion: Literal["unfused", "conventional", "streaming"] | None = None
+    home: str | None = None
+    cache: str | None = None
+    links: Count | None = None
+    flash: str | None = None
+    dram: str | None = None
+    manager: str | None = None
+    threads: Count | None = None
+    policy: str | None = None
+    overlap: Literal["none", "layer", "prefetch"] | None = None
+    memory_bytes: Bytes | None = None
+
+
+class Base(Part):
+    """What is not varied. `set` holds overrides of the machine, as `--set` takes them.
+
+    `kind` is what evaluates points, a registered `evaluator`; `costs` a table of costs, by name.
+    """
+
+    kind: str = "pass"
+    costs: str | None = None
+    hardware: str | None = None
+    model: str | None = None
+    workload: Workload = Workload()
+    mapping: Mapping = Mapping()
+    set: tuple[str, ...] = ()
+
+    def by_path(self) -> dict[str, Any]:
+        """Hardware, model, workload and mapping, by the paths that axes would have."""
+        sections = {"workload": self.workload, "mapping": self.mapping}
+        inner = {f"{name}.{key}": value for name, section in sections.items() for key, value in section}
+        return {"hardware": self.hardware, "model": self.model, **inner}
+
+
+class Steps(Part):
+    """The values of an axis, in one of four `WAYS`; `range` is start, stop (which is not one of them) and step.
+
+    `linspace` and `geomspace` are first, last and how many. `name` is for expressions; under `when`, an expression of
+    the axes before this one, it varies: elsewhere it is as in `base`.
+    """
+
+    values: Annotated[list[Scalar], Field(min_length=1)] | None = None
+    range: tuple[End, End] | tuple[End, End, End] | None = None
+    linspace: tuple[End, End, Count] | None = None
+    geomspace: tuple[End, End, Count] | None = None
+    name: str | None = None
+    when: str | None = None
+
+
+WAYS = ("values", "range", "linspace", "geomspace")
+
+Varied: TypeAlias = Annotated[list[Scalar], Field(min_length=1)] | Steps
+
+
+class Form(Part):
+    """The YAML of a sweep: points are all combinations of the `axes`, by dotted path, of which the last varies fastest.
+
+    The axes of each mapping of `zip` move together; such groups vary before the others. `derived` values follow one
+    from another, `constraints` must hold, and `objectives` name axes, derived values or metrics.
+    """
+
+    title: str = ""
+    base: Base = Base()
+    axes: Annotated[dict[str, Varied], Field(default_factory=dict)]
+    zip: Annotated[list[Annotated[dict[str, Varied], Field(min_length=1)]], Field(default_factory=list)]
+    derived: Annotated[dict[str, str | float], Field(default_factory=dict)]
+    constraints: tuple[str, ...] = ()
+    objectives: Annotated[dict[str, Literal["max", "min"]], Field(default_factory=dict)]

@@ -1,0 +1,232 @@
+"""A sweep, read from its YAML and checked: every path, value, name and expression of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any, Literal
+
+from simulator.config import Config, KeyPath, load, validate
+from simulator.data import folder
+from simulator.errors import ConfigError, described
+from simulator.explore.sweep.axis import Axis
+from simulator.explore.sweep.expression import Expression, check, parse
+from simulator.explore.sweep.figure import Figure
+from simulator.explore.sweep.form import Base, Form, Steps, Varied
+from simulator.explore.sweep.roots import Roots
+from simulator.explore.sweep.space import Space
+from simulator.explore.sweep.steps import values
+from simulator.hardware import load_system
+from simulator.workload import load_model
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a sweep's YAML asks for: the points of `space` over `base`, and what is wanted of them.
+
+    `axes` are by path; `derived` are in the order in which one may use another.
+    """
+
+    title: str
+    base: Base
+    axes: Mapping[str, Axis]
+    space: Space
+    derived: Mapping[str, Expression]
+    constraints: Sequence[Expression]
+    objectives: Mapping[str, Literal["max", "min"]]
+
+
+def load_sweep(
+    name_or_path: str | Path, overrides: Sequence[str] = (), metrics: Collection[str] | None = None
+) -> tuple[Sweep, Config]:
+    """Read a sweep by name or path; `overrides` are `path.to.key=value`.
+
+    `metrics` are the names that expressions and objectives may use beside those of axes and derived values; None: any.
+
+    Raises:
+        ConfigError: what is wrong with the file, with its line and key path.
+    """
+    config = load(found(name_or_path), "experiments", overrides)
+    form = validate(config, Form)
+    groups = _groups(form, config, metrics or ())
+    axes = {axis.path: axis for group in groups for axis in group}
+    with _located(config, ("axes",)):
+        space = Space(groups)
+    known = {axis.name for axis in axes.values()} | set(metrics or ())
+    derived: dict[str, Expression] = {}
+    for name, text in form.derived.items():
+        with _located(config, ("derived", name)):
+            _check_identifier(name)
+            if name in known:
+                raise ConfigError("a name that is taken", found=f"'{name}'", expected="another")
+            derived[name] = _expression(str(text), known if metrics is not None else None)
+        known.add(name)
+    constraints = []
+    for position, text in enumerate(form.constraints):
+        with _located(config, ("constraints", position)):
+            constraints.append(_expression(text, known if metrics is not None else None))
+    for name in form.objectives if metrics is not None else ():
+        with _located(config, ("objectives", name)):
+            check([name], known)
+    return Sweep(form.title, form.base, axes, space, derived, tuple(constraints), form.objectives), config
+
+
+def found(name_or_path: str | Path) -> str | Path:
+    """The sweep of a study by the study's name; any other name or path as it is."""
+    file = folder("experiments") / str(name_or_path) / "sweep.yaml"
+    return file if file.is_file() else name_or_path
+
+
+def _expression(text: str, known: Collection[str] | None) -> Expression:
+    expression = parse(text)
+    if known is not None:
+        expression.check(known)
+    return expression
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An axis as the YAML has it: `at` which key, the path of its figure, and its steps."""
+
+    at: KeyPath
+    path: str
+    steps: Varied
+
+    @property
+    def name(self) -> str | None:
+        return self.steps.name if isinstance(self.steps, Steps) else None
+
+    @property
+    def when(self) -> str | None:
+        return self.steps.when if isinstance(self.steps, Steps) else None
+
+    def listed(self) -> Iterator[tuple[KeyPath, Any]]:
+        """The values of a list, each with its key."""
+        of, at = (self.steps, self.at) if isinstance(self.steps, list) else (self.steps.values, (*self.at, "values"))
+        yield from (((*at, position), value) for position, value in enumerate(of or ()))
+
+
+def _groups(form: Form, config: Config, metrics: Collection[str]) -> list[list[Axis]]:
+    """The axes that move together, those of `zip` first."""
+    given = [
+        [_Given(("zip", position, path), path, steps) for path, steps in group.items()]
+        for position, group in enumerate(form.zip)
+    ]
+    given += [[_Given(("axes", path), path, steps)] for path, steps in form.axes.items()]
+    every = {each.path: each for group in given for each in group}
+    if not every:
+        raise _error(config, ("axes",), "nothing varies", expected="a path and its values")
+    for group in given:
+        for each in group:
+            if every[each.path] is not each:
+                raise _error(config, every[each.path].at, "an axis that is there already", expected="one of a path")
+    names = _names(list(every.values()), config, metrics)
+    roots = _roots(form.base, every, config)
+    groups: list[list[Axis]] = []
+    for group in given:
+        before = [axis.name for earlier in groups for axis in earlier]
+        groups.append([_axis(each, names, before, roots, config) for each in group])
+        lengths = [len(axis) for axis in groups[-1]]
+        if len(set(lengths)) > 1:
+            found = f"{', '.join(map(str, lengths))} values"
+            raise _error(config, group[0].at[:-1], "axes that move together", found, "as many for each")
+    return groups
+
+
+def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots: Roots, config: Config) -> Axis:
+    with _located(config, given.at):
+        figure = roots.figure(given.path, everywhere=given.when is None)
+        steps = values(given.steps, figure)
+    if given.when is None:
+        return Axis(given.path, names[given.path], steps, figure.unit)
+    with _located(config, (*given.at, "when")):
+        if given.at[0] == "zip":
+            raise ConfigError("axes that move together have no condition", found=described(given.when))
+        when = parse(given.when)
+        later = sorted(when.names & set(names.values()) - set(before))
+        if later:
+            raise ConfigError("in a condition", found=f"'{later[0]}'", expected="an axis before this one")
+        when.check(before)
+    return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
+
+
+def _roots(base: Base, every: Mapping[str, _Given], config: Config) -> Roots:
+    """The machines and models of the base and of the axes, read."""
+
+    def read(root: str, load_one: Callable[[str], Any]) -> list[Any]:
+        axis, name = every.get(root), getattr(base, root)
+        places = list(axis.listed()) if axis else []
+        if axis is None or axis.when is not None:
+            places.append((("base", root), name))
+        found = []
+        for at, each in places:
+            if each is None and at[0] == "base":
+                raise _error(config, at, "missing key", expected="a name or a path")
+            with _located(config, at):
+                found.append(load_one(Figure(None, str).read(each)))
+        if axis and not places:
+            raise _error(config, axis.at, "names", expected="a list")
+        return found
+
+    return Roots(base, read("hardware", lambda name: load_system(name, base.set).machine), read("model", load_model))
+
+
+def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) -> dict[str, str]:
+    """What expressions call each path: its `name`, else its last key where no other is so called, else all of it."""
+    names = {each.path: each.name for each in every if each.name is not None}
+    lasts = Counter(each.path.rpartition(".")[2] for each in every if each.name is None)
+    for each in every:
+        if each.name is not None:
+            with _located(config, (*each.at, "name")):
+                _check_identifier(each.name)
+            continue
+        last = each.path.rpartition(".")[2]
+        unique = lasts[last] == 1 and last.isidentifier() and not iskeyword(last)
+        taken = last in metrics or last in names.values()
+        names[each.path] = last if unique and not taken else re.sub(r"\W+", "_", each.path)
+    seen: dict[str, str] = {}
+    for each in every:
+        name = names[each.path]
+        if name in seen or name in metrics:
+            at = (*each.at, "name") if each.name else each.at
+            raise _error(config, at, f"the name of {seen.get(name, 'a metric')} too", f"'{name}'", "another")
+        seen[name] = each.path
+    return names
+
+
+def _check_identifier(name: str) -> None:
+    if not name.isidentifier() or iskeyword(name):
+        raise ConfigError("no name", found=described(name), expected="letters, digits and underscores, such as 'hbm'")
+
+
+@contextmanager
+def _located(config: Config, at: KeyPath) -> Iterator[None]:
+    """Give an error the file, the line and the key path of what is read; its own path leads on from there."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.file is not None:
+            raise
+        on = () if error.path is None else (error.path,) if isinstance(error.path, str) else tuple(error.path)
+        path = (*at, *on)
+        raise _error(config, path, error.message, error.found, error.expected, error.nearest) from None
+
+
+def _error(
+    config: Config,
+    path: KeyPath,
+    message: str = "",
+    found: object = None,
+    expected: str | None = None,
+    nearest: str | None = None,
+) -> ConfigError:
+    """At the line of the key, or of what should hold it."""
+    mark = next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
+    return ConfigError(
+        message, file=mark.file, line=mark.line, path=path, found=found, expected=expected, nearest=nearest
+    )

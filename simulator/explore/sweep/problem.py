@@ -1,0 +1,124 @@
+"""A sweep that can be computed: the metrics of its points, what is derived from them, and what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import simulator.explore.sweep.evaluate
+import simulator.explore.sweep.experts
+import simulator.explore.sweep.neurons  # noqa: F401  # these register what evaluates points
+from simulator.config import load
+from simulator.explore.sweep.columns import Columns, Evaluate
+from simulator.explore.sweep.load import Sweep, found, load_sweep
+from simulator.provenance import Provenance
+from simulator.registry import registered
+
+FEASIBLE = "feasible"
+"""The column that says whether a point did not fail and all constraints hold."""
+
+
+class Evaluator(Protocol):
+    """What is registered (`evaluator`): made with what the points of a sweep do not say, and overrides of the machine.
+
+    It can be pickled, and gives a column for each of its `metrics` (with their units; none of a text), whatever the
+    points say. What is wrong with a point is its `error`, and never raised.
+    """
+
+    metrics: ClassVar[Mapping[str, str]]
+
+    def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
+
+    def __call__(self, columns: Columns) -> Columns: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A sweep and what evaluates it: a `Job` for `execute`, and an `Evaluate` by itself."""
+
+    sweep: Sweep
+    evaluator: Evaluate
+    metrics: Mapping[str, str]
+    provenance: Provenance
+
+    @property
+    def points(self) -> int:
+        return len(self.sweep.space)
+
+    @property
+    def objectives(self) -> Mapping[str, Literal["max", "min"]]:
+        return self.sweep.objectives
+
+    @cached_property
+    def units(self) -> Mapping[str, str]:
+        """Of axes, by path, and of metrics; what is derived has none that is known."""
+        axes = {path: axis.unit for path, axis in self.sweep.axes.items() if axis.unit}
+        return {**axes, **{name: unit for name, unit in self.metrics.items() if unit}}
+
+    @property
+    def evaluate(self) -> Evaluate:
+        return self
+
+    def columns(self, start: int, stop: int) -> Columns:
+        return self.sweep.space.columns(start, stop)
+
+    def __call__(self, columns: Columns) -> Columns:
+        """Metrics, derived values and `feasible` of points."""
+        found = dict(self.evaluator(columns))
+        points = len(found["error"])
+        known = self._named(columns, found)
+        for name, expression in self.sweep.derived.items():
+            value = np.broadcast_to(expression.at(known), points)
+            known[name] = found[name] = value if value.dtype == object else value.astype(float)
+        holds = found["error"] == ""
+        for mask in self.constraints(columns, found).values():
+            holds = holds & mask
+        return {**found, FEASIBLE: np.asarray(holds, dtype=bool)}
+
+    def constraints(self, columns: Columns, found: Columns) -> dict[str, NDArray[np.bool_]]:
+        """Where each constraint holds, by its text; a point without a number for it does not meet it."""
+        known, points = self._named(columns, found), len(found["error"])
+        return {
+            each.text: np.broadcast_to(np.asarray(each.at(known) != 0, dtype=bool), points)
+            for each in self.sweep.constraints
+        }
+
+    def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
+        """The objectives of points, shape (points, objectives)."""
+        known = self._named(columns, found)
+        return np.stack([np.asarray(known[name], dtype=float) for name in self.objectives], axis=1)
+
+    def _named(self, columns: Columns, found: Columns) -> dict[str, Any]:
+        """Columns by the names that expressions use."""
+        names = self.sweep.space.aliases
+        return {**{names[path]: values for path, values in columns.items() if path in names}, **found}
+
+
+def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
+    """The sweep of a YAML, ready to be computed; `overrides` are `path.to.key=value` of it.
+
+    Raises:
+        ConfigError: what is wrong with the file, with its line and key path.
+    """
+    base = load(found(name_or_path), "experiments", overrides).data.get("base")
+    kind = base.get("kind", "pass") if isinstance(base, dict) else "pass"
+    make: type[Evaluator] = registered("evaluator", kind)
+    metrics = {**make.metrics, FEASIBLE: ""}
+    sweep, config = load_sweep(name_or_path, overrides, metrics)
+    evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
+    return Problem(sweep, evaluator, metrics, Provenance({"sweep": config.data}))
+
+
+def _flat(base: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections as dotted keys; what is not said is left out."""
+    found: dict[str, Any] = {}
+    for key, value in base.items():
+        inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+        found |= {path: each for path, each in inner.items() if each is not None}
+    return found

@@ -1,0 +1,89 @@
+"""SQL over the points of a sweep."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import ConfigError, nearest
+from simulator.explore.sweep.store import PARTS, load_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEMORY = "50%"  # of the machine's; what does not fit goes to a temporary folder
+
+
+def query(folder: Path, sql: str) -> pd.DataFrame:
+    """What a SELECT over the table `points` gives: a row a point that is there, with its axes, metrics and `error`.
+
+    A metric of a failed point is null, and `error` is empty where a point did not fail. Units are those of
+    `sweep.json`. The query can read no other file, and write none.
+
+    Raises:
+        ConfigError: there is no store, or it is empty; DuckDB is not installed; the SQL is wrong.
+    """
+    store = load_store(folder)
+    columns = [column.name for column in store.manifest.columns]
+    if not any(store.folder.glob(PARTS)):
+        raise ConfigError("no point of the sweep is here yet", file=folder)
+    duckdb = _duckdb()
+    with TemporaryDirectory() as spill, duckdb.connect(":memory:") as connection:
+        pattern = _escaped(store.folder)
+        try:
+            connection.read_parquet(f"{pattern}/{PARTS}").create_view("points")
+        except duckdb.Error as error:
+            raise ConfigError(f"a file of the store is damaged: {_first(error)}", file=folder) from None
+        for setting in (
+            f"memory_limit = {_quoted(MEMORY)}",
+            f"temp_directory = {_quoted(spill)}",
+            "python_enable_replacements = false",
+            f"allowed_directories = [{_quoted(str(store.folder))}, {_quoted(pattern)}]",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            connection.execute(f"SET {setting}")
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise ConfigError("not a query", path="sql", found=repr(sql), expected="one SELECT over 'points'")
+            frame: pd.DataFrame = connection.execute(statements[0]).df()
+        except duckdb.Error as error:
+            raise _wrong(_first(error), columns) from None
+    return frame
+
+
+def _wrong(message: str, columns: list[str]) -> ConfigError:
+    """The error of a query in our words: an unknown column by name, and what there is."""
+    expected = f"SQL over the table 'points' of {', '.join(columns)}"
+    if unknown := re.search(r'column "([^"]+)" not found|does not have a column named "([^"]+)"', message):
+        name = unknown[1] or unknown[2]
+        return ConfigError(
+            "no such column", path="sql", found=repr(name), expected=expected, nearest=nearest(name, columns)
+        )
+    return ConfigError(message, path="sql", expected=expected)
+
+
+def _first(error: Exception) -> str:
+    """What DuckDB says before it goes into detail."""
+    return str(error).split("\n")[0]
+
+
+def _escaped(folder: Path) -> str:
+    """The path as a pattern that matches it alone."""
+    return re.sub(r"([*?\[])", r"[\1]", str(folder))
+
+
+def _quoted(text: str) -> str:
+    """The text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _duckdb() -> Any:
+    try:
+        return import_module("duckdb")
+    except ImportError:
+        raise ConfigError("a query needs duckdb", expected="pip install 'tiersim[explore]'") from None

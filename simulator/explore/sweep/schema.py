@@ -1,0 +1,89 @@
+"""JSON Schemas of the YAML that this program reads, so that an editor completes its keys and marks what is wrong.
+
+They describe a file as it is written: a figure may carry its source, a mapping speak for all inside it, and a file that
+extends another may leave any key out, or take it away with null. So no key is required; the loader tells what lacks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from simulator.config import ROLES
+from simulator.config.resolve import SCHEMA
+from simulator.errors import ConfigError, nearest, one_of
+from simulator.explore.sweep.form import Form
+from simulator.hardware.machine import Machine
+from simulator.registry import names, registered
+from simulator.workload import Model
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+FORMS: dict[str, type[BaseModel]] = {"sweep": Form, "hardware": Machine, "model": Model}
+
+_ABOUT: dict[str, Any] = {"source": {"type": "string"}, "role": {"enum": list(ROLES)}, "note": {"type": "string"}}
+_SAID = {key: {"$ref": f"#/$defs/{key}"} for key in _ABOUT}
+_BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
+def kinds() -> list[str]:
+    """What there is a schema of: a sweep, a machine, a model, and each registered kind of experiment."""
+    return [*FORMS, *names("experiment")]
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """The schema of a kind of YAML, as plain data.
+
+    Raises:
+        ConfigError: no such kind.
+    """
+    if kind not in kinds():
+        raise ConfigError("no such kind of YAML", found=kind, expected=one_of(kinds()), nearest=nearest(kind, kinds()))
+    form: type[BaseModel] = FORMS[kind] if kind in FORMS else registered("experiment", kind).form
+    schema = _written(form.model_json_schema())
+    own = {"schema": {"type": "integer", "minimum": 1, "maximum": SCHEMA}, "extends": {"type": "string"}}
+    return {
+        "$schema": DIALECT,
+        "title": f"tiersim {kind}",
+        **schema,
+        "properties": own | schema["properties"],
+        "$defs": _ABOUT | schema.get("$defs", {}),
+    }
+
+
+def _written(schema: dict[str, Any]) -> dict[str, Any]:
+    """Pydantic's schema of checked data as that of a file."""
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "$defs":
+            found[key] = {name: _written(inner) for name, inner in value.items()}
+        elif key == "properties":
+            found[key] = {name: _figure(_written(inner)) for name, inner in value.items()} | _SAID
+        elif key == "additionalProperties" and isinstance(value, dict):
+            found[key] = _figure(_written(value))
+            found["properties"] = found.get("properties", {}) | _SAID
+        elif key == "propertyNames":
+            found[key] = {"anyOf": [_written(value), {"enum": list(_ABOUT)}]}
+        elif key in ("anyOf", "oneOf", "prefixItems"):
+            found["anyOf" if key == "oneOf" else key] = [_written(inner) for inner in value]
+        elif key == "items" and isinstance(value, dict):
+            found[key] = _written(value)
+        elif key not in ("title", "required", "discriminator"):
+            found[_BOUNDS.get(key, key)] = value
+    return found
+
+
+def _figure(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a key may hold: the value, null, and a figure: the value with its source, unless it is a section."""
+    default = {"default": schema.pop("default")} if schema.get("default") is not None else {}
+    schema.pop("default", None)
+    choices = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
+    if all("$ref" in each or each.get("type") == "object" for each in choices):
+        return {"anyOf": [*choices, {"type": "null"}], **default}
+    value = choices[0] if len(choices) == 1 else {"anyOf": choices}
+    sourced = {"type": "object", "required": ["value"], "additionalProperties": False}
+    return {
+        "anyOf": [*choices, {"type": "null"}, {**sourced, "properties": {"value": value, **_SAID}}],
+        **default,
+    }

@@ -1,0 +1,161 @@
+"""Run a sweep: compute what its folder lacks, and draw the answers from what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.explore.sweep.execute import Counts, execute
+from simulator.explore.sweep.pareto import front, merge
+from simulator.explore.sweep.problem import FEASIBLE, Problem, problem
+from simulator.explore.sweep.store import Manifest, Store, load_store, open_store
+from simulator.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simulator.provenance import Provenance
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Swept(Result):
+    """A sweep and what came of it.
+
+    Attributes:
+        folder: the store: `sweep.json` and a Parquet file a chunk.
+        counts: what this run computed.
+        feasible: points that did not fail and meet all constraints.
+        best: the points on the Pareto front of the objectives, by their first one; all columns. Empty without any.
+        ruled_out: by constraint, how many points of those that did not fail it rules out.
+        failures: the messages of points that failed, and how many have each, the most frequent first.
+    """
+
+    problem: Problem
+    folder: Path
+    counts: Counts
+    feasible: int
+    best: pd.DataFrame
+    ruled_out: Mapping[str, int]
+    failures: Mapping[str, int]
+    provenance: Provenance
+
+    def points(self, limit: int | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The points, or the first `limit` of them."""
+        return load_store(self.folder).frame(limit, columns)
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        import pandas as pd
+
+        total = {
+            "points": self.problem.points,
+            "computed": self.counts.computed,
+            "feasible": self.feasible,
+            "failed": sum(self.failures.values()),
+            "seconds": self.counts.seconds,
+        }
+        found = {"sweep": pd.DataFrame([total])}
+        for name, counted in (("ruled out", self.ruled_out), ("failures", self.failures)):
+            if counted:
+                rows = [{"reason": text, "points": count} for text, count in counted.items()]
+                found[name] = pd.DataFrame(rows)
+        if len(self.best):
+            found["best"] = self.best
+        return found
+
+    def shown(self, most: int) -> Result:
+        """What a terminal shows: the best without columns that are the same in all, by the short names of axes."""
+        return _Shown(self, most)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Shown(Result):
+    swept: Swept
+    most: int
+
+    @property
+    def provenance(self) -> Provenance:  # type: ignore[override]
+        return self.swept.provenance
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        found = {name: frame for name, frame in self.swept.frames().items() if name not in ("sweep", "best")}
+        best = self.swept.best
+        if len(best):
+            axes = self.swept.problem.sweep.space.aliases
+            drop = {"error", FEASIBLE, "point"}
+            kept = [n for n in best if n in axes or (n not in drop and best[n].notna().any())]
+            title = f"best ({len(best):,}" + (f", the first {self.most})" if len(best) > self.most else ")")
+            found[title] = best[kept].head(self.most).rename(columns=axes)
+        return found
+
+
+def sweep(
+    name_or_path: str | Path,
+    output: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    cluster: str | None = None,
+    fail_fast: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Swept:
+    """Compute all points of a sweep into the folder `output`, or those that it lacks; then find the best.
+
+    `workers`: processes, as many as cores unless given; `cluster`: a Dask scheduler's address, `local` or `slurm`.
+    With `fail_fast` the first point that fails ends the run; else it is a row with its error.
+
+    Raises:
+        ConfigError: what is wrong with the YAML; a folder that holds another sweep; no feasible point is none: it is
+            told with what rules them out.
+    """
+    asked, folder = problem(name_or_path, overrides), Path(output)
+    with open_store(folder, Manifest.of(asked.provenance, asked.points)) as store:
+        counts = execute(asked, store, workers, cluster, fail_fast, progress)
+    return summed_up(asked, load_store(folder), counts)
+
+
+def summed_up(asked: Problem, store: Store, counts: Counts) -> Swept:
+    """The answers that one pass over a store gives, a batch at a time."""
+    import pandas as pd
+
+    senses = list(asked.objectives.values())
+    best, costs = pd.DataFrame(), np.empty((0, len(senses)))
+    feasible, failures = 0, dict[str, int]()
+    ruled_out = dict.fromkeys((each.text for each in asked.sweep.constraints), 0)
+    for batch in store.read():
+        frame: pd.DataFrame = batch.to_pandas()
+        columns: dict[str, Any] = {str(name): frame[name].to_numpy() for name in frame}
+        columns["error"] = frame["error"].astype(object).to_numpy()
+        fine = columns["error"] == ""
+        for text, count in frame["error"][~fine].value_counts().items():
+            if count:
+                failures[str(text)] = failures.get(str(text), 0) + int(count)
+        for text, holds in asked.constraints(columns, columns).items():
+            ruled_out[text] += int(np.count_nonzero(fine & ~holds))
+        good = columns[FEASIBLE].astype(bool)
+        feasible += int(np.count_nonzero(good))
+        if senses and good.any():
+            wanted = asked.wanted(columns, columns)[good]
+            some = front(wanted, senses)
+            kept, new = merge(costs, wanted[some], senses)
+            best = (
+                pd.concat([best[kept], frame[good][some][new]], ignore_index=True) if len(best) else frame[good][some]
+            )
+            costs = np.concatenate([costs[kept], wanted[some][new]])
+    if len(best):
+        first = -costs[:, 0] if senses[0] == "max" else costs[:, 0]
+        best = best.reset_index(drop=True).iloc[np.argsort(first, kind="stable")]
+    failures = dict(sorted(failures.items(), key=lambda item: -item[1]))
+    return Swept(asked, store.folder, counts, feasible, best, ruled_out, failures, asked.provenance)
+
+
+def no_feasible(swept: Swept) -> ConfigError:
+    """What to tell where no point is feasible: how many points each constraint rules out."""
+    reasons = [f"'{text}' rules out {count:,}" for text, count in swept.ruled_out.items() if count]
+    reasons += [f"{count:,} failed: {text}" for text, count in swept.failures.items()]
+    points = f"none of {swept.problem.points:,} points"
+    return ConfigError("no feasible point", found=f"{points}; {'; '.join(reasons[:5])}", expected="weaker constraints")
