@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe, decode, flash, fusion, pim, serving, skew
+from simulator.baselines import coe, decode, flash, fusion, pim, serving, skew, study
 
 # The kinds of experiments, which register when they are imported.
-__all__ = ["coe", "decode", "flash", "fusion", "pim", "serving", "skew"]
+__all__ = ["coe", "decode", "flash", "fusion", "pim", "serving", "skew", "study"]

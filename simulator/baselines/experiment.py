@@ -65,7 +65,10 @@ class Outcome(Protocol):
 
 
 class Kind(Protocol):
-    """A kind of experiment, registered under its name: the form of its YAML, and how it runs."""
+    """A kind of experiment, registered under its name: the form of its YAML, and how it runs.
+
+    A kind of which nothing is published says so with `published = False`.
+    """
 
     form: type[Experiment]
 

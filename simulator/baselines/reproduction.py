@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.baselines.experiment import Experiment, Simulation, load_experiment
 from simulator.baselines.published import Published, read_published, written
 from simulator.baselines.simulate import simulate
+from simulator.registry import registered
 from simulator.result import Result
 
 if TYPE_CHECKING:
@@ -88,12 +89,17 @@ class Reproduction(Result):
         """`rows`, with a column of simulated values a variant, and the tables of the base run."""
         import pandas as pd
 
-        rows = pd.DataFrame(self.as_json()).drop(columns="paper")
+        rows = pd.DataFrame(self.as_json(), columns=None if self.rows else _COLUMNS).drop(columns="paper")
         rows["condition"] = [written(row.published.condition) for row in self.rows]
         rows["agrees"] = [row.agrees for row in self.rows]
         for name, simulation in self.variants.items():
             rows[f"simulated_{name}"] = [_compare(row.published, simulation).simulated for row in self.rows]
         return {"rows": rows, **self.base.frames()}
+
+
+_COLUMNS = [
+    "paper", "figure", "metric", "condition", "role", "published", "simulated", "ratio", "tolerance", "unit", "source",
+]  # fmt: skip
 
 
 def compare_with_published(
@@ -105,7 +111,8 @@ def compare_with_published(
         ConfigError: what is wrong with the experiment, its published values, or a file that it names.
     """
     form, config = load_experiment(experiment, overrides)
-    published = read_published(config.file.parent / "published.csv")
+    kind = registered("experiment", form.kind)
+    published = read_published(config.file.parent / "published.csv") if getattr(kind, "published", True) else []
 
     def run(title: str, settings: Sequence[str]) -> Simulation:
         return simulate(experiment, settings, progress and (lambda done, total: progress(title, done, total)))

@@ -15,7 +15,8 @@ import simulator.report.flash
 import simulator.report.fusion
 import simulator.report.pim
 import simulator.report.serving
-import simulator.report.skew  # noqa: F401
+import simulator.report.skew
+import simulator.report.study  # noqa: F401
 from simulator import registry
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError

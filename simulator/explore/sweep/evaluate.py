@@ -130,7 +130,7 @@ class Passes:
         found = _times(plans, phase, batch, output, points)
         found |= _energies(system, plans, found, phase, batch, output, points)
         kept = batch * kv_bytes(model, input + output) * (runner.ways / cache_ways(model, runner.ways))
-        found |= _costs(system, said.get("costs"), points)
+        found |= _costs(system, said.get("costs"), said.get("mapping.dtype"), points)
         found["needed_bytes"] = weight_bytes(model) + copied_weights(model, runner.ways) + kept
         found["capacity_bytes"] = _room(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
@@ -210,7 +210,8 @@ def _energies(
     return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
 
 
-def _costs(system: System, table: str | None, points: int) -> dict[str, Any]:
+def _costs(system: System, table: str | None, dtype: str | None, points: int) -> dict[str, Any]:
+    """Engines are as large as `dtype` makes them, where the base or the point says one; else as the largest of all."""
     if table is None:
         return dict.fromkeys(("area_m2", "price_usd", "peak_power_w"), np.full(points, np.nan))
     costs = _cost_table(table)
@@ -218,7 +219,11 @@ def _costs(system: System, table: str | None, points: int) -> dict[str, Any]:
     for name in system.machine.devices:
         one = peak_power(system, name).total
         watts = watts + (np.nan if one is None else one * system.count(name))
-    return {"area_m2": area(system, costs).total, "price_usd": price(system, costs).total, "peak_power_w": watts}
+    return {
+        "area_m2": area(system, costs, dtype=dtype).total,
+        "price_usd": price(system, costs, dtype).total,
+        "peak_power_w": watts,
+    }
 
 
 @lru_cache(maxsize=16)

@@ -210,9 +210,7 @@ def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
         except BrokenProcessPool:
             raise TiersimError("a process was ended (too little memory?); run the sweep again to go on") from None
         finally:
-            with warnings.catch_warnings(
-                action="ignore"
-            ):  # of tasks cut short; their chunks are missing, and that is all
+            with warnings.catch_warnings(action="ignore"):  # that tasks were cut short: their chunks are just missing
                 results.close()
 
 

@@ -77,7 +77,10 @@ def hypervolume(values: ArrayLike, senses: Sequence[Sense], reference: ArrayLike
     """
     costs, corner = _costs(values, senses), _costs(np.atleast_2d(reference), senses)[0]
     inside = costs[np.all(costs < corner, axis=1)]
-    return float(extra("moocore").hypervolume(inside, ref=corner)) if len(inside) else 0.0
+    reach = corner - inside
+    if len(inside) == 0 or len(corner) == 1 or np.isinf(reach).any():
+        return float(np.max(reach, initial=0.0))
+    return float(extra("moocore").hypervolume(inside, ref=corner))
 
 
 def contributions(costs: Array, corner: Array) -> Array:

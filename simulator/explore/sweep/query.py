@@ -14,7 +14,7 @@ from simulator.explore.sweep.store import PARTS, load_store
 if TYPE_CHECKING:
     import pandas as pd
 
-MEMORY = "50%"  # of the machine's; what does not fit goes to a temporary folder
+MEMORY = "4GiB"  # for a query; what does not fit goes to a temporary folder
 
 
 def query(folder: Path, sql: str) -> pd.DataFrame:

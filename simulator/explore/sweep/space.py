@@ -29,6 +29,7 @@ class Space:
 
     Attributes:
         names: the paths of the axes, in order.
+        leading: the path of the first axis of each group.
         aliases: what expressions call them, by path.
         sizes: the steps of each axis, by path.
     """
@@ -37,6 +38,7 @@ class Space:
         """Raise ConfigError for too many points or conditions, and for a condition on what is no axis before it."""
         axes = [axis for group in groups for axis in group]
         self.names = tuple(axis.path for axis in axes)
+        self.leading = tuple(group[0].path for group in groups)
         self.aliases = {axis.path: axis.name for axis in axes}
         self.sizes = {axis.path: len(axis) for axis in axes}
         self._axes = {axis.path: axis for axis in axes}

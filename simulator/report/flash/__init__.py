@@ -12,7 +12,7 @@ from simulator.report.flash import budget, energy, latency, rates, throughput, u
 
 @register("figures", "flash")
 class FlashFigures:
-    """The time of a token, and where it comes from: reads, neurons used, budgets, windows; energy; rates."""
+    """Rates; the time of a token, and where it comes from: reads, neurons used, budgets, windows; energy."""
 
     headline = ("io", "total", "tokens_per_s")
 

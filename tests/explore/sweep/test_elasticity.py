@@ -43,7 +43,7 @@ def activities(draw: st.DrawFn, least: int = 0) -> Activity:
     used = draw(st.lists(st.sampled_from(RESOURCES), min_size=least, max_size=3, unique=True))
     seconds = {resource: draw(st.floats(0.3, 1.0)) for resource in used}
     demand = {r: s * float(r.rate(1e9)) for r, s in seconds.items()}
-    return Activity("a", demand, draw(st.sampled_from([0.0, 0.1]) | st.floats(0.0, 0.5)))
+    return Activity("a", demand, draw(st.sampled_from([0.0, 0.1]) | st.floats(1e-3, 0.5)))
 
 
 @st.composite

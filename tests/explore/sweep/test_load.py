@@ -171,7 +171,10 @@ BW, LAT = f"{HBM}.bandwidth", f"{HBM}.latency"
         (AXIS + f"{HBM}.bandwith: [1 TB/s]", "did you mean 'bandwidth'?"),
         (AXIS + f"{HBM}: [1 TB/s]", "found a section, expected a figure of it: one of bandwidth"),
         (AXIS + f"{HBM}.bandwidth.fast: [1 TB/s]", "no such figure: found 'fast', expected no further key"),
-        (AXIS + "workload.bacth: [1]", "no such figure: found 'bacth', expected one of batch, experts, exponent, input"),
+        (
+            AXIS + "workload.bacth: [1]",
+            "no such figure: found 'bacth', expected one of batch, experts, exponent, input",
+        ),
         (AXIS + "workload: [1]", "found a section"),
         (AXIS + "model.layer: [1]", "no such figure: found 'layer'"),
         (AXIS + "mapping.fussion: [unfused]", "did you mean 'fusion'?"),

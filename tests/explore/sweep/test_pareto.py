@@ -94,6 +94,10 @@ def test_what_is_no_better_than_the_reference_adds_nothing() -> None:
     assert hypervolume(np.empty((0, 2)), ["min", "min"], [2, 3]) == 0
 
 
+def test_what_is_endlessly_good_covers_everything() -> None:
+    assert hypervolume([[-np.inf, 1, 1], [0, 0, 0]], ["min"] * 3, [2, 2, 2]) == np.inf
+
+
 def test_normalised_runs_from_the_best_to_the_worst() -> None:
     values = [[10, 1, 7], [30, 2, 7], [20, 5, 7], [np.nan, 9, 7]]
     scaled = normalised(values, ["max", "min", "min"])

@@ -26,6 +26,8 @@ TYPES = {
 
 def fits(schema, value, root):
     """Whether a value is as the schema says: the part of JSON Schema that ours are written in."""
+    if isinstance(schema, bool):
+        return schema
     if "$ref" in schema:
         return fits(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], value, root)
     if "anyOf" in schema and not any(fits(each, value, root) for each in schema["anyOf"]):

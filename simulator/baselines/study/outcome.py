@@ -1,0 +1,50 @@
+"""What a study gave: its points, the searches of them, and one value where a test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from simulator.errors import ConfigError, nearest, one_of
+from simulator.explore.sweep.problem import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class StudyOutcome:
+    """Every point (with `front`, whether it is on the front), and searches, where there are some.
+
+    Attributes:
+        points: axes by path, metrics, derived values, `feasible`, `front`.
+        searches: `method`, `seed`, `evaluations`, and the share of the `hypervolume` of all points.
+    """
+
+    points: pd.DataFrame
+    searches: pd.DataFrame | None
+    problem: Problem
+    keep: Literal["all", "front"]
+    inputs: dict[str, Any]
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        kept = self.points[self.points["front"]] if self.keep == "front" else self.points
+        named = kept.dropna(axis=1, how="all")
+        return {"points": named} | ({} if self.searches is None else {"searches": self.searches})
+
+    def named(self) -> pd.DataFrame:
+        """All points, with axes by their names."""
+        return self.points.rename(columns=dict(self.problem.sweep.space.aliases))
+
+    def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
+        """A metric of the only point that a condition, by the names of axes, leaves."""
+        frame = self.named()
+        names = list(map(str, frame))
+        if metric not in names:
+            raise ConfigError("no such metric", found=metric, expected=one_of(names), nearest=nearest(metric, names))
+        for name, value in condition.items():
+            frame = frame[frame[name] == value]
+        if len(frame) != 1:
+            raise ConfigError("no such point", found=dict(condition), expected=f"one that is alone, not {len(frame)}")
+        return float(frame[metric].iloc[0])
