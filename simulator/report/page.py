@@ -94,7 +94,8 @@ def _page(
 ) -> Iterator[str]:
     rows = frames["rows"].to_dict("records")
     yield f"# {reproduction.experiment.title}"
-    yield f"{paper(reproduction.experiment.paper)} against tiersim, experiment `{reproduction.name}`."
+    published = reproduction.experiment.paper
+    yield (f"{paper(published)} against tiersim, experiment" if published else "Study") + f" `{reproduction.name}`."
     first, *more = verdict(rows)
     yield " ".join([f"**{first}**", *more])
     if reproduction.overrides:
@@ -102,11 +103,13 @@ def _page(
     for each in drawn:
         yield f"![{each.name}]({each.name}.svg)"
         yield f"*{each.caption}*"
-    yield "## Published and simulated"
-    yield (
-        "Only rows with the role `prediction` count: the model was given what is `input` or `calibration`. `read to` "
-        "is how exactly a value could be read from the paper. A run of rows that differ in one number alone is folded."
-    )
+    if rows:
+        yield "## Published and simulated"
+        yield (
+            "Only rows with the role `prediction` count: the model was given what is `input` or `calibration`. "
+            "`read to` is how exactly a value could be read from the paper. A run of rows that differ in one number "
+            "alone is folded."
+        )
     for figure in sorted({row.published.figure for row in reproduction.rows}, key=names.order):
         yield f"### {names.figure(figure)}"
         yield table.compared([row for row in reproduction.rows if row.published.figure == figure])

@@ -131,7 +131,7 @@ def _shrink(png: Path) -> None:
     from PIL import Image
 
     with Image.open(png) as image:
-        small = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         small.save(png, format="png", dpi=image.info["dpi"], optimize=True)
 
 

@@ -18,7 +18,7 @@ NAMED = 5  # rows, at most, in a sentence
 def verdict(rows: Sequence[Row]) -> list[str]:
     """First how many predictions came true; then which did not, the furthest of the others, and what is not counted."""
     if not rows:
-        return ["A study: nothing is published to compare with."]
+        return ["Nothing is published to compare with."]
     predictions = [row for row in rows if row["role"] == "prediction"]
     if not predictions:
         return ["None of the published values is a prediction.", *_uncounted(rows)]

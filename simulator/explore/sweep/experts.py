@@ -28,7 +28,7 @@ METRICS = {
     "latency_s": "s", "switch_s": "s", "execute_s": "s", "misses": "1", "resident_experts": "1", "tokens_per_s": "1/s",
     "error": "",
 }  # fmt: skip
-ROUNDS = 4  # as many prompts as experts a round: the first two warm up
+ROUNDS, WARM_UP = 6, 2  # as many prompts as experts a round; the first asks for each in turn: no miss is a first one
 
 
 @register("evaluator", "experts")
@@ -38,8 +38,8 @@ class Experts:
 
     Prompts ask for one of `workload.experts` fine-tuned copies of the model, all equally likely, in batches. A router
     as large as the model reads each batch; experts live in the tier `mapping.home` and are copied to `mapping.cache`,
-    which keeps the router and the KV caches of a batch too. Means over the batches of the last two rounds: `latency_s`
-    of a batch, `switch_s` and `execute_s` of it, `misses` a batch.
+    which keeps the router and the KV caches of a batch too. Means over batches once caches are full: `latency_s` of
+    one, `switch_s` and `execute_s` of it, `misses` a batch.
     """
 
     base: Mapping[str, Any]
@@ -79,9 +79,10 @@ class Experts:
             home_bytes=int(system.capacity(home)),
             policy=said["mapping.policy"],
         )
-        prompts = -(-ROUNDS * experts // batch) * batch
-        batches = serve(service, experts, uniform(experts, prompts).choices.tolist(), batch)
-        steady = slice(len(batches.latency) // 2, None)
+        asked = [*range(experts), *uniform(experts, (ROUNDS - 1) * experts).choices.tolist()]
+        asked = asked[: -(len(asked) % batch) or None]
+        batches = serve(service, experts, asked, batch)
+        steady = slice(-(-WARM_UP * experts // batch), None)
         latency = float(np.mean(batches.latency[steady]))
         return {
             "latency_s": latency,

@@ -100,13 +100,17 @@ def shorts(columns: Iterable[str]) -> dict[str, str]:
 def scale(column: str, values: ArrayLike = (), units: Units | None = None, name: str | None = None) -> Scale:
     """The scale that prints these values of a column in at most four digits before the point, and few behind it."""
     name = name or short(column)
-    unit = (units or {}).get(column) or _unit_of(column)[1]
+    unit = (units or {}).get(column, "")
+    unit = _unit_of(column)[1] if unit in _COUNTS else unit
     numbers = np.abs(np.asarray(values, dtype=np.float64))
     numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
     if not unit or unit not in _SI:
         return Scale(name, _printed(unit))
     if not numbers.size:
         numbers = np.ones(1)
+    binary = next((b for b in _BINARY if unit == "B" and not np.any(numbers % parse(f"1 {b}", "B"))), None)
+    if binary:
+        return Scale(name, binary, parse(f"1 {binary}", "B"))
     shown, worth = "", 1.0
     for value in (np.quantile(numbers, 0.05, method="lower"), np.median(numbers), numbers.max()):
         shown = show(float(value), unit).partition(" ")[2]
@@ -193,6 +197,8 @@ def _word(word: str) -> str:
 # --- units
 
 _SI = {unit for unit, _ in TABLE.values()} - {"1"}
+_COUNTS = ("", "1", "1/s")  # which say nothing of what is counted
+_BINARY = ("TiB", "GiB", "MiB")
 
 
 def _unit_of(column: str) -> tuple[str, str]:
