@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulator.baselines.fit import fit
     from simulator.baselines.simulate import simulate
+    from simulator.explore.cost import cost
     from simulator.explore.kernels import kernels
     from simulator.explore.roofline import roofline
+    from simulator.explore.sweep.answers.crossed import crossover
+    from simulator.explore.sweep.answers.optimised import optimise
+    from simulator.explore.sweep.answers.searched import search
+    from simulator.explore.sweep.answers.sensed import sensitivity
     from simulator.explore.sweep.query import query
     from simulator.explore.sweep.swept import sweep
     from simulator.hardware.system import load_system
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "cost",
+    "crossover",
     "estimate",
     "fit",
     "kernels",
@@ -34,15 +41,20 @@ __all__ = [
     "load_neurons",
     "load_system",
     "load_trace",
+    "optimise",
     "query",
     "record",
     "reproduce",
     "roofline",
+    "search",
+    "sensitivity",
     "simulate",
     "sweep",
 ]
 
 _HOME = {
+    "cost": "simulator.explore.cost",
+    "crossover": "simulator.explore.sweep.answers.crossed",
     "estimate": "simulator.serving.estimate",
     "fit": "simulator.baselines.fit",
     "kernels": "simulator.explore.kernels",
@@ -50,10 +62,13 @@ _HOME = {
     "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
+    "optimise": "simulator.explore.sweep.answers.optimised",
     "query": "simulator.explore.sweep.query",
     "record": "simulator.workload.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.explore.roofline",
+    "search": "simulator.explore.sweep.answers.searched",
+    "sensitivity": "simulator.explore.sweep.answers.sensed",
     "simulate": "simulator.baselines.simulate",
     "sweep": "simulator.explore.sweep.swept",
 }

@@ -10,6 +10,8 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
+| `evaluator` | `Evaluator`: the metrics of the points of a sweep               | `kind:` of a sweep's base       |
+| `search`    | `Method`: which points of a space to look at next                | `--method`, `methods:` of a study |
 | `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
 | `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
 """
@@ -20,6 +22,8 @@ from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
 from simulator.core.residency import Policy
 from simulator.core.row_policies import Makes, RowPolicy, Step
+from simulator.explore.sweep.problem import Evaluator
+from simulator.explore.sweep.search import Method, Seen
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
 from simulator.mapping.lowering import Lowering
@@ -29,14 +33,17 @@ from simulator.report.figures import Figures
 __all__ = [
     "Activity",
     "Dispatch",
+    "Evaluator",
     "Figures",
     "Kind",
     "Lowering",
     "Makes",
+    "Method",
     "Plan",
     "Policy",
     "Resource",
     "RowPolicy",
+    "Seen",
     "Split",
     "Step",
     "register",

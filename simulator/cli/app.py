@@ -9,8 +9,26 @@ import typer
 from typer.core import TyperGroup
 
 from simulator import __version__
-from simulator.cli import check, estimate, fit, kernels, query, record, reproduce, roofline, show, simulate, sweep
+from simulator.cli import (
+    check,
+    cost,
+    crossover,
+    estimate,
+    fit,
+    kernels,
+    optimise,
+    query,
+    record,
+    reproduce,
+    roofline,
+    search,
+    sensitivity,
+    show,
+    simulate,
+    sweep,
+)
 from simulator.cli import list as list_
+from simulator.cli import schema as schema_
 from simulator.cli.output import print_error
 from simulator.errors import TiersimError
 
@@ -45,6 +63,8 @@ app = typer.Typer(
 app.command("list")(list_.command)
 app.command("show")(show.command)
 app.command("check")(check.command)
+app.command("schema")(schema_.command)
+app.command("cost")(cost.command)
 app.command("estimate")(estimate.command)
 app.command("roofline")(roofline.command)
 app.command("kernels")(kernels.command)
@@ -52,6 +72,10 @@ app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("fit")(fit.command)
 app.command("sweep")(sweep.command)
+app.command("search")(search.command)
+app.command("optimise")(optimise.command)
+app.command("sensitivity")(sensitivity.command)
+app.command("crossover")(crossover.command)
 app.command("query")(query.command)
 app.command("record")(record.command)
 

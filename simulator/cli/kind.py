@@ -1,4 +1,4 @@
-"""What a name or a file is: a machine, a model, an experiment, a trace, or published values."""
+"""What a name or a file is: a machine, a model, an experiment, a sweep, a cost table, a trace, or published values."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ from typing import Literal, TypeAlias
 from simulator import data
 from simulator.errors import ConfigError, described, nearest
 
-Kind: TypeAlias = Literal["machine", "model", "experiment", "trace", "published values"]
+Kind: TypeAlias = Literal[
+    "machine", "model", "experiment", "sweep", "cost table", "routing", "eager", "trace", "published values"
+]
 
-FOLDERS: dict[Kind, str] = {"machine": "hwconfigs", "model": "workloads/models", "experiment": "experiments"}
-"""Where those that have names lie."""
+FOLDERS: dict[Kind, str] = {
+    "machine": "hwconfigs",
+    "model": "workloads/models",
+    "experiment": "experiments",
+    "cost table": "hwconfigs/costs",
+}
+"""Where those that have names lie; a sweep has that of its study, and lies beside its experiment."""
+
+SWEEP = "sweep.yaml"
 
 _ANYWHERE = {"schema", "extends", "name", "description", "source", "role", "note"}
 
 
 def kind_of(name: str) -> Kind:
-    """What a file is, by its suffix and its keys, or what a name of ours names.
+    """What a file is, by its name and its keys, or what a name of ours names.
 
     Raises:
         ConfigError: no such file or name, or a file that is none of these.
@@ -29,11 +38,16 @@ def kind_of(name: str) -> Kind:
         return _kind_of_file(path)
     named = _named(name)
     if named is None:
-        expected = "a file, or the name of a machine, a model or an experiment (tiersim list)"
+        expected = "a file, or the name of a machine, a model, an experiment or a cost table (tiersim list)"
         raise ConfigError(
             "no such file or name", found=f"'{name}'", expected=expected, nearest=nearest(path.stem, _names())
         )
     return named
+
+
+def sweeps() -> dict[str, Path]:
+    """The sweeps that are there, by the names of their studies."""
+    return {file.parent.name: file for file in sorted(data.folder("experiments").glob(f"*/{SWEEP}"))}
 
 
 def _kind_of_file(file: Path) -> Kind:
@@ -41,32 +55,50 @@ def _kind_of_file(file: Path) -> Kind:
         return "published values" if file.name == "published.csv" else "trace"
     if file.suffix == ".json":
         return "model"
-    return "experiment" if file.name == data.EXPERIMENT else _kind_of_yaml(file)
+    by_name: dict[str, Kind] = {data.EXPERIMENT: "experiment", SWEEP: "sweep"}
+    return by_name.get(file.name) or _kind_of_yaml(file)
 
 
 def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
-    """The kind that has the most of a file's keys; that of what it extends where it has none of its own."""
-    from simulator.baselines.experiment import Experiment
+    """The kind that has the most of a file's keys; that of what it extends where several have, or none has any."""
     from simulator.config.read import read
-    from simulator.hardware import Machine
-    from simulator.workload import Model
 
-    forms: dict[Kind, set[str]] = {
-        "machine": set(Machine.model_fields),
-        "model": set(Model.model_fields),
-        "experiment": set(Experiment.model_fields),
-    }
     tree = read(file).value
     mapping = tree if isinstance(tree, dict) else {}
-    fitting = {kind: len((forms[kind] - _ANYWHERE) & mapping.keys()) for kind in forms}
-    kind = max(fitting, key=lambda kind: fitting[kind])
-    if fitting[kind]:
-        return kind
+    fitting = {kind: len((keys - _ANYWHERE) & mapping.keys()) for kind, keys in _keys().items()}
+    most = max(fitting.values())
+    kinds = [kind for kind, count in fitting.items() if count == most]
+    if most and (len(kinds) == 1 or "extends" not in mapping):
+        return kinds[0]
     if "extends" in mapping:
         return _kind_of_base(str(mapping["extends"].value), (*above, file))
     found = ", ".join(mapping) or described(tree)
-    expected = "a machine (devices, ...), a model (layers, attention, ...) or an experiment (kind, title, ...)"
+    expected = (
+        "a machine (devices, ...), a model (layers, attention, ...), an experiment (kind, title, ...), "
+        "a sweep (base, axes, ...) or a cost table (wafer, processes, ...)"
+    )
     raise ConfigError("this is nothing that tiersim knows", file=file, found=found, expected=expected)
+
+
+def _keys() -> dict[Kind, set[str]]:
+    """The keys of each kind of YAML."""
+    from simulator.baselines.experiment import Experiment
+    from simulator.explore.sweep.form import Form
+    from simulator.hardware import Machine
+    from simulator.hardware.cost_form import CostTable
+    from simulator.workload import Model
+    from simulator.workload.eager import Family
+    from simulator.workload.measured import MeasuredRouting
+
+    return {
+        "machine": set(Machine.model_fields),
+        "model": set(Model.model_fields),
+        "experiment": set(Experiment.model_fields),
+        "sweep": set(Form.model_fields),
+        "cost table": set(CostTable.model_fields),
+        "routing": set(MeasuredRouting.model_fields),
+        "eager": set(Family.model_fields),
+    }
 
 
 def _kind_of_base(base: str, files: tuple[Path, ...]) -> Kind:
@@ -80,8 +112,9 @@ def _kind_of_base(base: str, files: tuple[Path, ...]) -> Kind:
 
 
 def _names() -> list[str]:
-    return [name for folder in FOLDERS.values() for name in data.names(folder)]
+    return [*(name for folder in FOLDERS.values() for name in data.names(folder)), *sweeps()]
 
 
 def _named(name: str) -> Kind | None:
-    return next((kind for kind, folder in FOLDERS.items() if name in data.names(folder)), None)
+    named = next((kind for kind, folder in FOLDERS.items() if name in data.names(folder)), None)
+    return named or ("sweep" if name in sweeps() else None)

@@ -1,8 +1,10 @@
-"""`tiersim list`: the machines, models and experiments that are there."""
+"""`tiersim list`: the machines, models, experiments, sweeps and cost tables that are there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,15 +22,20 @@ class Listed(StrEnum):
     HARDWARE = "hardware"
     MODELS = "models"
     EXPERIMENTS = "experiments"
+    SWEEPS = "sweeps"
+    COSTS = "costs"
 
 
 def command(what: Annotated[Listed, typer.Argument(help="What to list.")], json: Json = False) -> None:
-    """List machines, models or experiments."""
-    rows, table = {
-        Listed.HARDWARE: (_machines, _described),
+    """List machines, models, experiments, sweeps or cost tables."""
+    listings: dict[Listed, tuple[Callable[[], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], Table]]] = {
+        Listed.HARDWARE: (partial(_files, "hwconfigs"), _described),
         Listed.MODELS: (_models, _model_table),
         Listed.EXPERIMENTS: (_experiments, _described),
-    }[what]
+        Listed.SWEEPS: (_sweeps, _described),
+        Listed.COSTS: (partial(_files, "hwconfigs/costs"), _described),
+    }
+    rows, table = listings[what]
     found = rows()
     if json:
         print_json(found)
@@ -36,11 +43,12 @@ def command(what: Annotated[Listed, typer.Argument(help="What to list.")], json:
         console().print(table(found))
 
 
-def _machines() -> list[dict[str, Any]]:
+def _files(folder: str) -> list[dict[str, Any]]:
+    """What a folder has, as each describes itself."""
     from simulator import data
     from simulator.config import load
 
-    configs = {name: load(name, "hwconfigs") for name in data.names("hwconfigs")}
+    configs = {name: load(name, folder) for name in data.names(folder)}
     return [
         {"name": name, "description": config.data.get("description", ""), "file": str(config.file)}
         for name, config in configs.items()
@@ -60,6 +68,17 @@ def _experiments() -> list[dict[str, Any]]:
             "file": str(config.file),
         }
         for name, config in configs.items()
+    ]
+
+
+def _sweeps() -> list[dict[str, Any]]:
+    from simulator.cli.kind import sweeps
+    from simulator.explore.sweep.load import load_sweep
+
+    loaded = {name: load_sweep(file)[0] for name, file in sweeps().items()}
+    return [
+        {"name": name, "title": sweep.title, "points": len(sweep.space), "file": str(sweeps()[name])}
+        for name, sweep in loaded.items()
     ]
 
 
@@ -93,10 +112,11 @@ def _models() -> list[dict[str, Any]]:
 
 
 def _described(rows: list[dict[str, Any]]) -> Table:
-    shown = [column for column in ("name", "description", "paper") if column in rows[0]] if rows else ["name"]
-    table = table_of(shown)
+    wanted = ("name", "description", "paper", "title", "points")
+    shown = [column for column in wanted if column in rows[0]] if rows else ["name"]
+    table = table_of(shown, numbers=["points"])
     for row in rows:
-        table.add_row(*(str(row[column]) for column in shown))
+        table.add_row(*(f"{row[column]:,}" if column == "points" else str(row[column]) for column in shown))
     return table
 
 

@@ -1,13 +1,14 @@
-"""`tiersim show`: one machine, model or experiment, with its figures and where each comes from."""
+"""`tiersim show`: one machine, model, experiment, sweep or cost table: its figures, and where each comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.cli.kind import SWEEP, kind_of
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import abbreviations, console, count_of, print_json, role_text, shown_path, table_of
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from simulator.config import Config
+
+
+SHOWN = 4  # numbers of an axis; of more, the first and the last
 
 
 @dataclass(frozen=True)
@@ -32,22 +36,33 @@ class Figure:
 
 def command(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A machine, model or experiment, by name or path.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A machine, model, experiment, sweep or cost table.",
+            show_default=False,
+        ),
     ],
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Show a machine, model or experiment.
+    """Show a machine, model, experiment, sweep or cost table.
 
     Its figures, where each comes from, and what they add up to.
     """
-    from simulator.cli.kind import FOLDERS, kind_of
     from simulator.errors import ConfigError, one_of
 
     kind = kind_of(name)
-    if kind not in FOLDERS:
-        raise ConfigError("there is nothing to show", found=f"{kind} in {name}", expected=one_of(FOLDERS))
-    document, shown = {"machine": _machine, "model": _model, "experiment": _experiment}[kind](name, overrides or [])
+    known = {
+        "machine": _machine,
+        "model": _model,
+        "experiment": _experiment,
+        "sweep": _sweep,
+        "cost table": _costs,
+    }
+    if kind not in known:
+        raise ConfigError("there is nothing to show", found=f"{kind} in {name}", expected=one_of(known))
+    document, shown = known[kind](name, overrides or [])
     if json:
         print_json({"kind": kind, **document})
     else:
@@ -83,19 +98,19 @@ def _machine(name: str, overrides: list[str]) -> tuple[dict[str, Any], Renderabl
         }
         for link, description in system.links.items()
     }
-    figures = _figures(system.config, system.machine.model_dump())
+    found = figures(system.config, system.machine.model_dump())
     totals = {"tiers": tiers, "engines": engines, "links": links}
     document = {
         "name": system.name,
         "description": system.machine.description,
         "file": str(system.config.file),
         "totals": totals,
-        "figures": _documents(figures),
+        "figures": documents(found),
     }
     return document, _stacked(
         f"{system.name}: {system.machine.description} ({shown_path(system.config.file)})",
         _totals(totals),
-        _figure_table(figures),
+        figure_table(found),
         abbreviations(system.config),
     )
 
@@ -174,19 +189,76 @@ def _experiment(name: str, overrides: list[str]) -> tuple[dict[str, Any], Render
     from simulator.baselines.experiment import load_experiment
 
     form, config = load_experiment(name, overrides)
-    figures = _figures(config, form.model_dump(mode="json"))
+    found = figures(config, form.model_dump(mode="json"))
     document = {
         "name": config.file.parent.name,
         "description": form.title,
         "paper": form.paper,
         "file": str(config.file),
-        "figures": _documents(figures),
+        "figures": documents(found),
     }
     title = f"{document['name']}: {form.title} ({form.paper or 'no paper'}; {shown_path(config.file)})"
-    return document, _stacked(title, _figure_table(figures), abbreviations(config))
+    return document, _stacked(title, figure_table(found), abbreviations(config))
 
 
-def _figures(config: Config, checked: dict[str, Any]) -> list[Figure]:
+def _sweep(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.explore.sweep.load import load_sweep
+
+    sweep, config = load_sweep(name, overrides)
+    axes = [
+        {
+            "name": axis.name,
+            "path": axis.path,
+            "unit": axis.unit,
+            "values": axis.values.tolist(),
+            "when": axis.when.text if axis.when else None,
+        }
+        for axis in sweep.axes.values()
+    ]
+    rest = {key: value for key, value in config.data.items() if key not in ("title", "axes", "zip")}
+    found = figures(replace(config, data=rest), {"base": sweep.base.model_dump(mode="json"), **rest})
+    document = {
+        "name": config.file.parent.name if config.file.name == SWEEP else config.file.stem,
+        "title": sweep.title,
+        "file": str(config.file),
+        "points": len(sweep.space),
+        "axes": axes,
+        "figures": documents(found),
+    }
+    title = f"{document['name']}: {sweep.title} ({document['points']:,} points; {shown_path(config.file)})"
+    return document, _stacked(title, _axes(axes), figure_table(found))
+
+
+def _axes(axes: list[dict[str, Any]]) -> Table:
+    """An axis a row, in the order in which they vary: the last fastest."""
+    from simulator.units import show
+
+    table = table_of(["axis", "number", "values", "path", "when"], numbers=["number"])
+    for axis in axes:
+        values, unit = axis["values"], axis["unit"] or "1"
+        said = [show(value, unit) if isinstance(value, float) else str(value) for value in values]
+        ends = len(said) > SHOWN and not isinstance(values[0], str)
+        text = f"{said[0]} .. {said[-1]}" if ends else ", ".join(said)
+        table.add_row(axis["name"], f"{len(said):,}", text, axis["path"], axis["when"] or "")
+    return table
+
+
+def _costs(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.hardware.cost import load_costs
+
+    costs = load_costs(name, overrides)
+    found = figures(costs.config, costs.table.model_dump())
+    document = {
+        "name": costs.table.name or costs.config.file.stem,
+        "description": costs.table.description,
+        "file": str(costs.config.file),
+        "figures": documents(found),
+    }
+    title = f"{document['name']}: {costs.table.description} ({shown_path(costs.config.file)})"
+    return document, _stacked(title, figure_table(found), abbreviations(costs.config))
+
+
+def figures(config: Config, checked: dict[str, Any]) -> list[Figure]:
     """Each value of a config, and in SI units as `checked` has it."""
 
     def walk(written: Any, value: Any, path: tuple[str, ...]) -> Iterator[Figure]:
@@ -201,14 +273,14 @@ def _figures(config: Config, checked: dict[str, Any]) -> list[Figure]:
     return list(walk(config.data, checked, ()))
 
 
-def _documents(figures: list[Figure]) -> list[dict[str, Any]]:
+def documents(figures: list[Figure]) -> list[dict[str, Any]]:
     """Figures as plain data, with the path that `--set` takes."""
     from simulator.errors import dotted
 
     return [{**asdict(figure), "path": dotted(figure.path)} for figure in figures]
 
 
-def _figure_table(figures: list[Figure]) -> Table:
+def figure_table(figures: list[Figure]) -> Table:
     """The figures as a tree: each key under the one that holds it."""
     table = table_of(["figure", "value", "role", "source"])
     above: tuple[str, ...] = ()

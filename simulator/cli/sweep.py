@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from simulator.cli.design import front_table
 from simulator.cli.options import Json, Overrides, at_least_one
 from simulator.cli.output import console, print_json, progress, shown_path
 
@@ -43,7 +44,13 @@ def command(
     if json:
         print_json(swept.as_json())
     else:
-        console().print(f"{shown_path(swept.folder)}: {swept.counts}, {swept.feasible:,} feasible")
-        console().print(swept.shown(SHOWN))
+        out = console()
+        out.print(f"{shown_path(swept.folder)}: {swept.counts}, {swept.feasible:,} feasible")
+        for title, counted in (("ruled out by", swept.ruled_out), ("failed", swept.failures)):
+            for reason, points in counted.items():
+                if points:
+                    out.print(f"{points:,} {title} {reason}")
+        if len(swept.best):
+            out.print(front_table(swept.problem, swept.best, SHOWN))
     if not swept.feasible:
         raise no_feasible(swept)

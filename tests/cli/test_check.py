@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from simulator import data
+from simulator.cli.kind import sweeps
 
 TRACE = "prompt,expert\na,0\nb,4\n"
 
 
 def test_all_that_we_ship_is_right(run) -> None:
-    files = [data.find(name, folder) for folder in ("hwconfigs", "experiments") for name in data.names(folder)]
+    folders = ("hwconfigs", "hwconfigs/costs", "experiments", "workloads/routing", "workloads/eager")
+    files = [data.find(name, folder) for folder in folders for name in data.names(folder)]
+    files += sweeps().values()
     files += list(data.folder("experiments").glob("*/published.csv"))
     files += [data.find(name, "workloads/models") for name in ("llama-2-7b", "deepseek-v3", "mixtral-8x7b")]
     told = run("check", *files)
@@ -56,3 +61,57 @@ def test_the_document_tells_the_problems_too(run, chip, write) -> None:
     bad, good, gone = json.loads(told.out)
     assert (bad["kind"], bad["ok"], good["ok"], gone["kind"]) == ("machine", False, True, None)
     assert "devices.chip.tiers.hbm.capacity" in bad["problems"][0]
+
+
+SWEEP = """\
+title: batches
+base: {hardware: dgx-h100, model: llama-3-8b}
+zip: [{workload.input: [512, 1024], workload.output: [128, 256]}]
+axes: {workload.batch: {range: [1, 5], name: batch}}
+derived: {both: batch * 2}
+constraints: [both <= 6]
+objectives: {tokens_per_s: max, batch: min}
+"""
+
+
+def test_a_sweep_says_what_it_asks_for(run, write) -> None:
+    (found,) = run("check", write("batches.yaml", SWEEP), "--json").json
+    assert (found["kind"], found["ok"]) == ("sweep", True)
+    assert found["summary"] == (
+        "sweep of 8 points over input and output (2), batch (4); constraints both <= 6; "
+        "objectives tokens_per_s max, batch min"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("workload.batch", "workload.bacth", 'batches.yaml:4: axes."workload.bacth": no such figure'),
+        ("tokens_per_s", "tokens_per_sec", "batches.yaml:7: objectives.tokens_per_sec: unknown name"),
+        ("base: {", "base: {kind: passes, ", "no such evaluator: found passes"),
+        ("[1, 5]", "[5, 5]", 'batches.yaml:4: axes."workload.batch".range: an empty axis'),
+        ("both <= 6", "bound_by <= 6", "batches.yaml: in 'bound_by <= 6': found "),
+        ("{hardware", "{mapping: {devices: 1}, set: [devices.gpu.tiers.hbm.capacity=9 GB], hardware", "do not fit"),
+        ("{hardware", "{mapping: {engine: gpo}, hardware", "batches.yaml: no point of those tried (8 of 8)"),
+        ("{hardware", "{costs: silicone, hardware", "did you mean 'silicon'?"),
+    ],
+)
+def test_a_sweep_that_cannot_be_computed_is_refused(run, write, old: str, new: str, mistake: str) -> None:
+    told = run("check", write("batches.yaml", SWEEP.replace(old, new, 1)))
+    assert (told.code, told.out) == (2, "")
+    assert mistake in told.err
+
+
+def test_a_study_is_checked_with_its_sweep(run) -> None:
+    (found,) = run("check", "memory-wall", "--json").json
+    assert found["kind"] == "experiment"
+    assert "of kind study" in found["summary"] and "sweep of 180 points over ddr and link (6)" in found["summary"]
+
+
+def test_a_cost_table_by_name_and_by_file(run, write) -> None:
+    good = write("mine.yaml", "extends: silicon\nname: mine\ntiers: {hbm: hbm2e}\n")
+    told = run("check", "silicon", good)
+    assert told.out.splitlines()[1] == f"{good}: ok, cost table mine: 6 processes, 12 memories and links"
+    bad = run("check", write("bad.yaml", "extends: silicon\nname: bad\ntiers: {hbm: hbm2f}\n"))
+    assert bad.code == 2
+    assert "bad.yaml:3: tiers.hbm: found 'hbm2f'" in bad.err

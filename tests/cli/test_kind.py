@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from simulator import data
-from simulator.cli.kind import FOLDERS, kind_of
+from simulator.cli.kind import FOLDERS, kind_of, sweeps
 from simulator.errors import ConfigError
 
 
@@ -12,6 +12,18 @@ def test_what_we_ship_is_known_by_name_and_by_path(kind) -> None:
     for name in data.names(FOLDERS[kind]):
         assert kind_of(name) == kind
         assert kind_of(str(data.find(name, FOLDERS[kind]))) == kind
+
+
+def test_a_sweep_lies_beside_its_experiment() -> None:
+    assert "memory-wall" in sweeps()
+    assert all(kind_of(str(file)) == "sweep" for file in sweeps().values())
+    assert kind_of("memory-wall") == "experiment"
+
+
+def test_a_sweep_without_an_experiment_is_known_by_name(monkeypatch, write) -> None:
+    file = write("experiments/alone/sweep.yaml", "axes: {}")
+    monkeypatch.setattr(data, "folder", lambda name: file.parents[1])
+    assert kind_of("alone") == "sweep"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +37,15 @@ def test_what_we_ship_is_known_by_name_and_by_path(kind) -> None:
         ("mine.yaml", "extends: sn40", "machine"),
         ("mine.yaml", "extends: llama-2-7b\nname: mine", "model"),
         ("mine/experiment.yaml", "", "experiment"),
+        ("mine/sweep.yaml", "", "sweep"),
+        ("mine.yaml", "title: mine\nbase: {}\naxes: {}", "sweep"),
+        ("mine.yaml", "wafer: {}\ntiers: {}", "cost table"),
+        ("mine.yaml", "extends: silicon\nname: mine", "cost table"),
+        ("mine.yaml", "extends: silicon\ntiers: {hbm: hbm2e}", "cost table"),
+        ("mine.yaml", "extends: sn40l\ntiers: {host: {}}", "machine"),
+        ("silicon.yaml", "extends: silicon\ntiers: {hbm: hbm2e}", "cost table"),
+        ("mine.yaml", "experts: 2\ntop_k: 1\nlayers: []", "routing"),
+        ("mine.yaml", "family: mine\noperators: {}", "eager"),
         ("config.json", "{", "model"),
         ("mine.csv", "", "trace"),
         ("published.csv", "", "published values"),

@@ -3,9 +3,15 @@ from __future__ import annotations
 import pytest
 
 from simulator import data, load_model
+from simulator.cli.kind import sweeps
 from simulator.workload import parameters
 
-FOLDERS = {"hardware": "hwconfigs", "models": "workloads/models", "experiments": "experiments"}
+FOLDERS = {
+    "hardware": "hwconfigs",
+    "models": "workloads/models",
+    "experiments": "experiments",
+    "costs": "hwconfigs/costs",
+}
 
 
 @pytest.mark.parametrize(("what", "folder"), FOLDERS.items())
@@ -21,6 +27,14 @@ def test_a_machine_says_what_it_is(run) -> None:
     rows = {row["name"]: row for row in run("list", "hardware", "--json").json}
     assert rows["sn40l-node"]["description"] == "SambaNova SN40L node, 8 sockets"
     assert "SambaNova SN40L node, 8 sockets" in run("list", "hardware").out
+
+
+def test_a_sweep_says_how_many_points_it_has(run) -> None:
+    rows = run("list", "sweeps", "--json").json
+    assert [row["name"] for row in rows] == list(sweeps())
+    row = next(row for row in rows if row["name"] == "logic-pim-pays")
+    assert (row["title"], row["points"]) == ("Duplex: TSV bandwidth, PIM compute, batch and model", 3 * 3 * 7 * 4 * 4)
+    assert "1,008" in run("list", "sweeps").out
 
 
 def test_a_model_says_how_large_it_is(run) -> None:

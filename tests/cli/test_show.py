@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator import load_model, load_system
+from simulator import data, load_model, load_system
 from simulator.workload import kv_bytes_per_token, parameters, weight_bytes
 
 
@@ -80,3 +80,34 @@ def test_a_trace_is_nothing_to_show(run, write) -> None:
     told = run("show", write("trace.csv", "prompt,expert\na,0\n"))
     assert (told.code, told.out) == (2, "")
     assert "found trace in trace.csv" in told.err
+
+
+def test_a_sweep_with_its_axes(run) -> None:
+    file = data.folder("experiments") / "memory-wall" / "sweep.yaml"
+    document = run("show", file, "--json").json
+    axes = {axis["name"]: axis for axis in document["axes"]}
+    assert (document["kind"], document["name"], document["points"]) == ("sweep", "memory-wall", 180)
+    assert axes["ddr"]["unit"] == "B/s"
+    assert axes["ddr"]["values"][0] == 25e9
+    assert axes["experts"]["path"] == "workload.experts"
+    figures = {figure["path"]: figure["value"] for figure in document["figures"]}
+    assert (figures["base.kind"], figures["objectives.ddr"]) == ("experts", "min")
+    shown = run("show", file, "--set", "axes.workload.experts.values=[8]").out
+    assert "36 points" in shown
+    assert "25 GB/s .. 800 GB/s" in shown
+
+
+def test_a_condition_of_an_axis_is_shown(run) -> None:
+    file = data.folder("experiments") / "three-families" / "sweep.yaml"
+    told = run("show", file)
+    assert "family == 'family-gpu'" in told.out
+    assert "family-gpu, family-dataflow, family-logic-pim" in told.out
+
+
+def test_a_cost_table_with_its_sources(run) -> None:
+    document = run("show", "silicon", "--json").json
+    figures = {figure["path"]: figure for figure in document["figures"]}
+    price = figures["technologies.hbm3.price"]
+    assert document["kind"] == "cost table"
+    assert (price["written"], price["value"]) == ("15 USD/GB", 15e-9)
+    assert "Z 15" in price["source"] and "Z 15" in run("show", "silicon").out

@@ -73,6 +73,7 @@ class Passes:
     binds: bool = True
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
+    alone: ClassVar[bool] = False
 
     def __call__(self, columns: Columns) -> Columns:
         points = len(next(iter(columns.values())))
@@ -82,6 +83,24 @@ class Passes:
         if not self.binds:
             del found["bound_by"]
         return found
+
+    def plan(self, said: Mapping[str, Any]) -> Plan:
+        """What one point times, from what it says beside the base: a prefill, a decode step, or a whole request.
+
+        Raises:
+            TiersimError: the point does not work.
+        """
+        known = {**DEFAULTS, **self.base, **said}
+        batch, input, output = (float(known[key]) for key in LENGTHS)
+        runner, model = _runner(machine(known, self.overrides), known), model_of(known)
+        plans = _plans(runner, model, known, known["workload.phase"], batch, input, output)
+        if len(plans) == 1:
+            return next(iter(plans.values()))
+        whole = Plan(model.name)
+        whole.add(plans["prefill"])
+        if output > 1:
+            whole.add(plans["decode"], repeat=int(output) - 1)
+        return whole
 
     def _fill(self, found: dict[str, Any], rows: NDArray[np.int64], said: dict[str, Any], varied: Columns) -> None:
         """The metrics of a group; where it fails, of its halves, so that what is wrong stays with its own points."""
@@ -117,7 +136,7 @@ class Passes:
         rates = {path.removeprefix("hardware."): values for path, values in varied.items() if path not in LENGTHS}
         if rates:
             system = system.at(rates)
-        runner = target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
+        runner = _runner(system, said)
         batch, input, output = (lengths[key] for key in LENGTHS)
         longest = float((input + output).max())
         if longest > model.max_context:
@@ -141,6 +160,10 @@ class Passes:
                 found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)
         found["error"] = np.where(full, FULL, "").astype(object)
         return found
+
+
+def _runner(system: System, said: Mapping[str, Any]) -> Target:
+    return target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
 
 
 def _plans(
@@ -215,7 +238,8 @@ def _costs(system: System, table: str | None, dtype: str | None, points: int) ->
     if table is None:
         return dict.fromkeys(("area_m2", "price_usd", "peak_power_w"), np.full(points, np.nan))
     costs = _cost_table(table)
-    watts: Any = 0.0
+    idle = system.machine.static_power
+    watts: Any = np.nan if idle is None else idle * system.machine.nodes
     for name in system.machine.devices:
         one = peak_power(system, name).total
         watts = watts + (np.nan if one is None else one * system.count(name))
@@ -253,8 +277,7 @@ def _may_vary(path: str) -> bool:
 def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool:
     """Whether the plan depends on rates: partitions of a dataflow engine, and dispatch over engines."""
     try:
-        system = machine(said, overrides)
-        runner = target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
+        runner = _runner(machine(said, overrides), said)
     except TiersimError:
         return True  # told with the point
     return said.get("mapping.dispatch") is not None or runner.description.kind == "dataflow"

@@ -20,6 +20,14 @@ class Lattice:
         self.paths = [path for path in space.leading if space.sizes[path] > 1]
         self.sizes = tuple(space.sizes[path] for path in self.paths)
 
+    def __len__(self) -> int:
+        return len(self.space)
+
+    def levels(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The levels of points by their numbers, of shape (points, axes); of an axis that does not vary there, 0."""
+        steps = self.space.steps(points)
+        return np.stack([steps[path] for path in self.paths], axis=1) if self.paths else np.empty((len(points), 0), int)
+
     def points(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """The number of each point, of shape (points,), from its levels, of shape (points, axes)."""
         steps = dict.fromkeys(self.space.leading, np.zeros(len(indices), dtype=np.int64))

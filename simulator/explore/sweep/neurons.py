@@ -47,6 +47,7 @@ class Neurons:
     overrides: tuple[str, ...] = ()
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
+    alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:
         points = len(next(iter(columns.values())))

@@ -17,11 +17,13 @@ import simulator.explore.sweep.neurons  # noqa: F401  # these register what eval
 from simulator.config import load
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.load import Sweep, found, load_sweep
+from simulator.explore.sweep.store import CHUNK
 from simulator.provenance import Provenance
 from simulator.registry import registered
 
 FEASIBLE = "feasible"
 """The column that says whether a point did not fail and all constraints hold."""
+FILES = 1000  # of a sweep whose points are slow
 
 
 class Evaluator(Protocol):
@@ -32,6 +34,8 @@ class Evaluator(Protocol):
     """
 
     metrics: ClassVar[Mapping[str, str]]
+    alone: ClassVar[bool]
+    """Whether each point is a run of its own, so that a task is few of them."""
 
     def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
 
@@ -50,6 +54,11 @@ class Problem:
     @property
     def points(self) -> int:
         return len(self.sweep.space)
+
+    @property
+    def chunk(self) -> int:
+        """Points a file, and the least that is computed again: of slow ones a thousandth of all."""
+        return max(1, self.points // FILES) if getattr(self.evaluator, "alone", False) else CHUNK
 
     @property
     def objectives(self) -> Mapping[str, Literal["max", "min"]]:
@@ -72,7 +81,7 @@ class Problem:
         """Metrics, derived values and `feasible` of points."""
         found = dict(self.evaluator(columns))
         points = len(found["error"])
-        known = self._named(columns, found)
+        known = self.named(columns, found)
         for name, expression in self.sweep.derived.items():
             value = np.broadcast_to(expression.at(known), points)
             known[name] = found[name] = value if value.dtype == object else value.astype(float)
@@ -81,9 +90,14 @@ class Problem:
             holds = holds & mask
         return {**found, FEASIBLE: np.asarray(holds, dtype=bool)}
 
+    def named(self, columns: Columns, found: Columns) -> dict[str, Any]:
+        """Axes and metrics of points by the names that expressions use."""
+        names = self.sweep.space.aliases
+        return {**{names[path]: values for path, values in columns.items() if path in names}, **found}
+
     def constraints(self, columns: Columns, found: Columns) -> dict[str, NDArray[np.bool_]]:
         """Where each constraint holds, by its text; a point without a number for it does not meet it."""
-        known, points = self._named(columns, found), len(found["error"])
+        known, points = self.named(columns, found), len(found["error"])
         return {
             each.text: np.broadcast_to(np.asarray(each.at(known) != 0, dtype=bool), points)
             for each in self.sweep.constraints
@@ -91,13 +105,8 @@ class Problem:
 
     def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
-        known = self._named(columns, found)
+        known = self.named(columns, found)
         return np.stack([np.asarray(known[name], dtype=float) for name in self.objectives], axis=1)
-
-    def _named(self, columns: Columns, found: Columns) -> dict[str, Any]:
-        """Columns by the names that expressions use."""
-        names = self.sweep.space.aliases
-        return {**{names[path]: values for path, values in columns.items() if path in names}, **found}
 
 
 def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:

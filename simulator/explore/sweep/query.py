@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,21 +21,24 @@ MEMORY = "4GiB"  # for a query; what does not fit goes to a temporary folder
 def query(folder: Path, sql: str) -> pd.DataFrame:
     """What a SELECT over the table `points` gives: a row a point that is there, with its axes, metrics and `error`.
 
-    A metric of a failed point is null, and `error` is empty where a point did not fail. Units are those of
-    `sweep.json`. The query can read no other file, and write none.
+    An axis is called as its `name` in the YAML says, or by its path where that says none. A metric of a failed point is
+    null, and `error` is empty where a point did not fail. Units are those of `sweep.json`. The query can read no other
+    file, and write none.
 
     Raises:
         ConfigError: there is no store, or it is empty; DuckDB is not installed; the SQL is wrong.
     """
     store = load_store(folder)
-    columns = [column.name for column in store.manifest.columns]
+    names = axis_names(store.manifest.config)
+    columns = {column.name: names.get(column.name, column.name) for column in store.manifest.columns}
     if not any(store.folder.glob(PARTS)):
         raise ConfigError("no point of the sweep is here yet", file=folder)
     duckdb = _duckdb()
     with TemporaryDirectory() as spill, duckdb.connect(":memory:") as connection:
         pattern = _escaped(store.folder)
         try:
-            connection.read_parquet(f"{pattern}/{PARTS}").create_view("points")
+            called = ", ".join(f"{_called(path)} AS {_called(name)}" for path, name in columns.items())
+            connection.read_parquet(f"{pattern}/{PARTS}").project(called).create_view("points")
         except duckdb.Error as error:
             raise ConfigError(f"a file of the store is damaged: {_first(error)}", file=folder) from None
         for setting in (
@@ -52,8 +56,20 @@ def query(folder: Path, sql: str) -> pd.DataFrame:
                 raise ConfigError("not a query", path="sql", found=repr(sql), expected="one SELECT over 'points'")
             frame: pd.DataFrame = connection.execute(statements[0]).df()
         except duckdb.Error as error:
-            raise _wrong(_first(error), columns) from None
+            raise _wrong(_first(error), list(columns.values())) from None
     return frame
+
+
+def axis_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """The names that the YAML of a sweep gives to axes, by path."""
+    sweep = config.get("sweep", {})
+    groups = [sweep.get("axes") or {}, *(sweep.get("zip") or [])]
+    return {
+        path: each["name"]
+        for group in groups
+        for path, each in group.items()
+        if isinstance(each, dict) and each.get("name")
+    }
 
 
 def _wrong(message: str, columns: list[str]) -> ConfigError:
@@ -75,6 +91,11 @@ def _first(error: Exception) -> str:
 def _escaped(folder: Path) -> str:
     """The path as a pattern that matches it alone."""
     return re.sub(r"([*?\[])", r"[\1]", str(folder))
+
+
+def _called(name: str) -> str:
+    """The name of a column as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(text: str) -> str:

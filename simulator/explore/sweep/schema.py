@@ -14,13 +14,23 @@ from simulator.config import ROLES
 from simulator.config.resolve import SCHEMA
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.explore.sweep.form import Form
+from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
 from simulator.registry import names, registered
 from simulator.workload import Model
+from simulator.workload.eager import Family
+from simulator.workload.measured import MeasuredRouting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-FORMS: dict[str, type[BaseModel]] = {"sweep": Form, "hardware": Machine, "model": Model}
+FORMS: dict[str, type[BaseModel]] = {
+    "sweep": Form,
+    "hardware": Machine,
+    "costs": CostTable,
+    "model": Model,
+    "routing": MeasuredRouting,
+    "eager": Family,
+}
 
 _ABOUT: dict[str, Any] = {"source": {"type": "string"}, "role": {"enum": list(ROLES)}, "note": {"type": "string"}}
 _SAID = {key: {"$ref": f"#/$defs/{key}"} for key in _ABOUT}
@@ -28,7 +38,7 @@ _BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", 
 
 
 def kinds() -> list[str]:
-    """What there is a schema of: a sweep, a machine, a model, and each registered kind of experiment."""
+    """What there is a schema of: `FORMS`, and each registered kind of experiment."""
     return [*FORMS, *names("experiment")]
 
 

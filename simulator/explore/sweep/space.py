@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ class Space:
     its steps. So the order is that of `itertools.product` less the points that were there before.
 
     Attributes:
+        groups: the axes, in order.
         names: the paths of the axes, in order.
         leading: the path of the first axis of each group.
         aliases: what expressions call them, by path.
@@ -37,6 +38,7 @@ class Space:
     def __init__(self, groups: Sequence[Sequence[Axis]]) -> None:
         """Raise ConfigError for too many points or conditions, and for a condition on what is no axis before it."""
         axes = [axis for group in groups for axis in group]
+        self.groups = tuple(tuple(group) for group in groups)
         self.names = tuple(axis.path for axis in axes)
         self.leading = tuple(group[0].path for group in groups)
         self.aliases = {axis.path: axis.name for axis in axes}
@@ -88,8 +90,20 @@ class Space:
                 index = index + level.before[state] - level.before[first]
         return np.atleast_1d(index)
 
+    def steps(self, indices: Any) -> dict[str, Indices]:
+        """The step of each group at the points of these indices, by the path of its first axis; 0 where it has one."""
+        index = np.atleast_1d(np.asarray(indices, dtype=np.int64))
+        return {level.axes[0].path: np.broadcast_to(step, len(index)) for level, step, _ in self._walk(index)}
+
     def _decoded(self, index: Indices) -> dict[str, NDArray[Any]]:
         columns: dict[str, NDArray[Any]] = {}
+        for level, step, held in self._walk(index):
+            for axis, table in zip(level.axes, level.tables, strict=True):
+                columns[axis.path] = table[step if held is None else np.where(held, step, len(axis))]
+        return columns
+
+    def _walk(self, index: Indices) -> Iterator[tuple[_Level, Indices, Any]]:
+        """Each level, its step at the points of these indices, and where its condition holds; None: it has none."""
         state = np.zeros(1, dtype=np.int64)  # which combination of the axes that conditions name
         rest = index
         for level in self._levels:
@@ -104,9 +118,7 @@ class Space:
                 state = np.searchsorted(level.before, start, side="right") - 1
                 rest = start - level.before[state]
                 step = state - first
-            for axis, table in zip(level.axes, level.tables, strict=True):
-                columns[axis.path] = table[step if held is None else np.where(held, step, len(axis))]
-        return columns
+            yield level, step, held
 
 
 @dataclass

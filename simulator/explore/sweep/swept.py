@@ -14,6 +14,7 @@ from simulator.explore.sweep.execute import Counts, execute
 from simulator.explore.sweep.pareto import front, merge
 from simulator.explore.sweep.problem import FEASIBLE, Problem, problem
 from simulator.explore.sweep.store import Manifest, Store, load_store, open_store
+from simulator.explore.sweep.tally import Tally, none_feasible
 from simulator.result import Result
 
 if TYPE_CHECKING:
@@ -67,31 +68,6 @@ class Swept(Result):
             found["best"] = self.best
         return found
 
-    def shown(self, most: int) -> Result:
-        """What a terminal shows: the best without columns that are the same in all, by the short names of axes."""
-        return _Shown(self, most)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _Shown(Result):
-    swept: Swept
-    most: int
-
-    @property
-    def provenance(self) -> Provenance:  # type: ignore[override]
-        return self.swept.provenance
-
-    def frames(self) -> dict[str, pd.DataFrame]:
-        found = {name: frame for name, frame in self.swept.frames().items() if name not in ("sweep", "best")}
-        best = self.swept.best
-        if len(best):
-            axes = self.swept.problem.sweep.space.aliases
-            drop = {"error", FEASIBLE, "point"}
-            kept = [n for n in best if n in axes or (n not in drop and best[n].notna().any())]
-            title = f"best ({len(best):,}" + (f", the first {self.most})" if len(best) > self.most else ")")
-            found[title] = best[kept].head(self.most).rename(columns=axes)
-        return found
-
 
 def sweep(
     name_or_path: str | Path,
@@ -113,7 +89,7 @@ def sweep(
             told with what rules them out.
     """
     asked, folder = problem(name_or_path, overrides), Path(output)
-    with open_store(folder, Manifest.of(asked.provenance, asked.points)) as store:
+    with open_store(folder, Manifest.of(asked.provenance, asked.points, asked.chunk)) as store:
         counts = execute(asked, store, workers, cluster, fail_fast, progress)
     return summed_up(asked, load_store(folder), counts)
 
@@ -124,20 +100,12 @@ def summed_up(asked: Problem, store: Store, counts: Counts) -> Swept:
 
     senses = list(asked.objectives.values())
     best, costs = pd.DataFrame(), np.empty((0, len(senses)))
-    feasible, failures = 0, dict[str, int]()
-    ruled_out = dict.fromkeys((each.text for each in asked.sweep.constraints), 0)
+    tally = Tally(asked)
     for batch in store.read():
         frame: pd.DataFrame = batch.to_pandas()
-        columns: dict[str, Any] = {str(name): frame[name].to_numpy() for name in frame}
-        columns["error"] = frame["error"].astype(object).to_numpy()
-        fine = columns["error"] == ""
-        for text, count in frame["error"][~fine].value_counts().items():
-            if count:
-                failures[str(text)] = failures.get(str(text), 0) + int(count)
-        for text, holds in asked.constraints(columns, columns).items():
-            ruled_out[text] += int(np.count_nonzero(fine & ~holds))
+        columns = columns_of(frame)
+        tally.add(columns, columns)
         good = columns[FEASIBLE].astype(bool)
-        feasible += int(np.count_nonzero(good))
         if senses and good.any():
             wanted = asked.wanted(columns, columns)[good]
             some = front(wanted, senses)
@@ -149,13 +117,16 @@ def summed_up(asked: Problem, store: Store, counts: Counts) -> Swept:
     if len(best):
         first = -costs[:, 0] if senses[0] == "max" else costs[:, 0]
         best = best.reset_index(drop=True).iloc[np.argsort(first, kind="stable")]
-    failures = dict(sorted(failures.items(), key=lambda item: -item[1]))
-    return Swept(asked, store.folder, counts, feasible, best, ruled_out, failures, asked.provenance)
+    counted = (tally.feasible, best, tally.ruled_out, tally.failures)
+    return Swept(asked, store.folder, counts, *counted, asked.provenance)
+
+
+def columns_of(frame: pd.DataFrame) -> dict[str, Any]:
+    """Points that a store gave, as columns."""
+    columns: dict[str, Any] = {str(name): frame[name].to_numpy() for name in frame}
+    return {**columns, "error": frame["error"].astype(object).to_numpy()}
 
 
 def no_feasible(swept: Swept) -> ConfigError:
     """What to tell where no point is feasible: how many points each constraint rules out."""
-    reasons = [f"'{text}' rules out {count:,}" for text, count in swept.ruled_out.items() if count]
-    reasons += [f"{count:,} failed: {text}" for text, count in swept.failures.items()]
-    points = f"none of {swept.problem.points:,} points"
-    return ConfigError("no feasible point", found=f"{points}; {'; '.join(reasons[:5])}", expected="weaker constraints")
+    return none_feasible(swept.problem.points, swept.ruled_out, swept.failures)

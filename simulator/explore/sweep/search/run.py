@@ -15,7 +15,7 @@ from simulator.errors import ConfigError, nearest, one_of
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.pareto import Sense, front, hypervolume, normalised
 from simulator.explore.sweep.search.log import Log
-from simulator.explore.sweep.search.seen import Indices, Method, Seen, Space
+from simulator.explore.sweep.search.seen import Indices, Method, Numbered, Seen, Space
 from simulator.registry import registered
 
 Feasible: TypeAlias = Callable[[Columns], NDArray[np.bool_]]
@@ -104,7 +104,8 @@ def search(
         raise ConfigError(path="objectives", found="none", expected="one or more")
     ask: Method = registered("search", method)
     log = None if storage is None else Log(storage, space.sizes, identity)
-    seen, rng = Seen(space.sizes, len(objectives)), np.random.default_rng([seed, 2])
+    numbered = space if isinstance(space, Numbered) else None
+    seen, rng = Seen(space.sizes, len(objectives), numbered), np.random.default_rng([seed, 2])
     evaluations = min(evaluations, seen.left)
     asks, parts = ask(seen, evaluations, batch, seed), []
     while len(seen) < evaluations:

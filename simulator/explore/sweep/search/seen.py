@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ Indices: TypeAlias = NDArray[np.int64]
 """Points of a space: the level of each axis, of shape (points, axes)."""
 
 ENUMERABLE = 1 << 20  # points of a space that are listed where draws at random find too few new ones
+
+AT_ONCE = 4096  # points that are looked at together
 
 
 class Space(Protocol):
@@ -27,14 +29,28 @@ class Space(Protocol):
         """The values of the axes at points, one row each."""
 
 
+@runtime_checkable
+class Numbered(Protocol):
+    """A space in which several levels may be one point: it numbers them."""
+
+    def __len__(self) -> int: ...
+
+    def points(self, indices: Indices) -> Indices:
+        """The number of each point."""
+
+    def levels(self, points: Indices) -> Indices:
+        """The levels that stand for points, by their numbers."""
+
+
 class Seen:
     """Every point evaluated, in order: its levels, its costs (less is better in all), and whether it is usable.
 
-    Usable is a point that is feasible and has every objective.
+    Usable is a point that is feasible and has every objective. Levels that are one point are seen together.
     """
 
-    def __init__(self, sizes: tuple[int, ...], objectives: int) -> None:
+    def __init__(self, sizes: tuple[int, ...], objectives: int, numbered: Numbered | None = None) -> None:
         self.sizes = sizes
+        self._numbered = numbered
         self._place: dict[tuple[int, ...], int] = {}
         self._indices: list[Indices] = [np.empty((0, len(sizes)), dtype=np.int64)]
         self._costs: list[NDArray[np.float64]] = [np.empty((0, objectives))]
@@ -46,7 +62,11 @@ class Seen:
     @property
     def left(self) -> int:
         """How many points of the space are not seen."""
-        return prod(self.sizes) - len(self)
+        return self._total - len(self)
+
+    @property
+    def _total(self) -> int:
+        return prod(self.sizes) if self._numbered is None else len(self._numbered)
 
     @property
     def indices(self) -> Indices:
@@ -74,23 +94,35 @@ class Seen:
 
     def place(self, point: tuple[int, ...]) -> int | None:
         """Which of the points seen this is; None: it is new."""
-        return self._place.get(point)
+        if self._numbered is None or point in self._place:
+            return self._place.get(point)
+        (same,) = self._same(np.array([point], dtype=np.int64)).tolist()
+        return self._place.get(tuple(same))
+
+    def _same(self, indices: Indices) -> Indices:
+        """The levels that stand for these."""
+        return indices if self._numbered is None else self._numbered.levels(self._numbered.points(indices))
 
     def fresh(self, indices: Indices, most: int) -> Indices:
         """The first `most` different points among these that are not seen."""
         found: dict[tuple[int, ...], None] = {}
-        for point in map(tuple, indices.tolist()):
+        for start in range(0, len(indices), AT_ONCE):
             if len(found) == most:
                 break
-            if point not in self._place:
-                found[point] = None
+            for point in map(tuple, self._same(indices[start : start + AT_ONCE]).tolist()):
+                if len(found) == most:
+                    break
+                if point not in self._place:
+                    found[point] = None
         return np.array(list(found), dtype=np.int64).reshape(-1, len(self.sizes))
 
     def drawn(self, rng: np.random.Generator, most: int) -> Indices:
         """Up to `most` points at random, none seen before; fewer where no more are left."""
         found = self.fresh(rng.integers(0, self.sizes, (2 * most + 16, len(self.sizes))), most)
-        if len(found) < most and prod(self.sizes) <= ENUMERABLE:
-            order = rng.permutation(prod(self.sizes))
+        if len(found) < most and self._total <= ENUMERABLE:
+            order = rng.permutation(self._total)
+            if self._numbered is not None:
+                return self.fresh(self._numbered.levels(order), most)
             return self.fresh(np.stack(np.unravel_index(order, self.sizes), axis=1), most)
         return found
 

@@ -1,0 +1,36 @@
+"""`tiersim schema`: what an editor needs to know of the YAML that this program reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.output import print_json, shown_path
+
+
+def command(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="A kind of YAML.", show_default=False)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Write KIND.json, or those of all kinds, into this folder."),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of a kind of YAML; without a kind, list the kinds."""
+    import simulator.baselines  # noqa: F401  # registers the kinds of experiments
+    from simulator.explore.sweep.schema import json_schema, kinds
+    from simulator.files import whole
+
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        for each in [kind] if kind else kinds():
+            text = json.dumps(json_schema(each), indent=2) + "\n"
+            with whole(output / f"{each}.json") as file:
+                file.write_text(text, encoding="utf-8")
+            typer.echo(shown_path(output / f"{each}.json"))
+    elif kind is not None:
+        print_json(json_schema(kind))
+    else:
+        typer.echo("\n".join(kinds()))

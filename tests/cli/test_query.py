@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+for library in ("pyarrow", "duckdb"):
+    pytest.importorskip(library)
+
+SWEEP = """\
+schema: 1
+base: {hardware: dgx-h100, model: llama-3-8b, workload: {input: 256}}
+axes:
+  workload.batch: [1, 8]
+"""
+
+
+@pytest.fixture
+def folder(run, write) -> str:
+    assert run("sweep", write("sweep.yaml", SWEEP), "--output", "out", "--workers", 1).code == 0
+    return "out"
+
+
+def test_rows_as_a_table_and_as_a_document(run, folder: str) -> None:
+    sql = 'select "workload.batch" as batch, tbt_s from points order by point'
+    rows = run("query", folder, sql, "--json").json
+    assert [row["batch"] for row in rows] == [1, 8]
+    told = run("query", folder, sql)
+    assert told.out.split()[:2] == ["batch", "tbt_s"]
+    assert f"{rows[1]['tbt_s']:.6g}" in told.out
+
+
+def test_mistakes(run, folder: str) -> None:
+    told = run("query", folder, "select tbt from points")
+    assert (told.code, told.out) == (2, "")
+    assert "sql: no such column: found 'tbt'" in told.err
+    assert "did you mean 'tbt_s'?" in told.err
+    assert "one SELECT over 'points'" in run("query", folder, "drop table points").err
+    assert "no results of a sweep are here" in run("query", "elsewhere", "select 1").err

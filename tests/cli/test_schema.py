@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import simulator.baselines  # noqa: F401  # registers the kinds of experiments
+from simulator.explore.sweep.schema import json_schema, kinds
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
+
+
+def test_without_a_kind_it_lists_them(run) -> None:
+    assert run("schema").out.split() == kinds()
+
+
+def test_a_kind_is_printed_as_json(run) -> None:
+    assert run("schema", "costs").json == json_schema("costs")
+
+
+def test_all_are_written_into_a_folder(run, tmp_path) -> None:
+    told = run("schema", "--output", tmp_path / "new")
+    assert [Path(line).name for line in told.out.split()] == [f"{kind}.json" for kind in kinds()]
+    assert json.loads((tmp_path / "new" / "sweep.json").read_text()) == json_schema("sweep")
+    assert run("schema", "sweep").out == (tmp_path / "new" / "sweep.json").read_text()
+
+
+def test_one_is_written_into_a_folder(run, tmp_path) -> None:
+    run("schema", "model", "--output", tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_a_kind_that_there_is_not_is_told(run) -> None:
+    told = run("schema", "sweeps")
+    assert (told.code, told.out) == (2, "")
+    assert "did you mean 'sweep'?" in told.err
+
+
+def test_those_that_are_published_are_all_that_there_are() -> None:
+    assert sorted(file.stem for file in PUBLISHED.iterdir()) == sorted(kinds())
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_those_that_are_published_are_those_of_this_code(kind) -> None:
+    again = "tiersim schema --output docs/schemas"
+    assert json.loads((PUBLISHED / f"{kind}.json").read_text(encoding="utf-8")) == json_schema(kind), again
