@@ -58,7 +58,7 @@ def described(asked: Problem, row: dict[str, Any]) -> Table:
 
 
 def front_table(asked: Problem, best: pd.DataFrame, most: int) -> Table:
-    """The first `most` of the best designs: axes, in one cell if many; objectives, what constraints name, what binds."""
+    """The first `most` of the best designs: axes, in a cell if many; objectives, what constraints name, what binds."""
     axes = asked.sweep.space.aliases
     frame = best.rename(columns=axes)
     there = [str(name) for name in frame if frame[name].notna().any()]
