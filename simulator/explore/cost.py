@@ -49,7 +49,7 @@ class Cost(Result):
 
     def as_json(self) -> dict[str, Any]:
         said = {"hardware": self.system.name, "costs": self.costs.table.name, "missing": list(self.missing)}
-        return said | super().as_json() | {"provenance": self.provenance.as_dict()}
+        return {**said, **super().as_json(), "provenance": self.provenance.as_dict()}
 
     def sections(self) -> set[KeyPath]:
         """The sections of the cost table that it is made from."""

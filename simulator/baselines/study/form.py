@@ -41,8 +41,8 @@ class Crossing(Part):
     x: str
     value: str
     between: str
-    first: str
-    second: str
+    first: Any
+    second: Any
     where: Annotated[dict[str, Any], Field(default_factory=dict)]
     title: str = ""
 

@@ -28,7 +28,7 @@ METRICS = {
     "latency_s": "s", "switch_s": "s", "execute_s": "s", "misses": "1", "resident_experts": "1", "tokens_per_s": "1/s",
     "error": "",
 }  # fmt: skip
-ROUNDS, WARM_UP = 6, 2  # as many prompts as experts a round; the first asks for each in turn: no miss is a first one
+ROUNDS, WARM_UP = 32, 2  # as many prompts as experts a round; the first asks for each in turn: no miss is a first one
 
 
 @register("evaluator", "experts")

@@ -42,11 +42,12 @@ class Sweep:
 
 
 def load_sweep(
-    name_or_path: str | Path, overrides: Sequence[str] = (), metrics: Collection[str] | None = None
+    name_or_path: str | Path, overrides: Sequence[str] = (), metrics: Mapping[str, str] | None = None
 ) -> tuple[Sweep, Config]:
     """Read a sweep by name or path; `overrides` are `path.to.key=value`.
 
-    `metrics` are the names that expressions and objectives may use beside those of axes and derived values; None: any.
+    `metrics` are the names that expressions and objectives may use beside those of axes and derived values, with their
+    units, none of a text; None: any.
 
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
@@ -70,9 +71,13 @@ def load_sweep(
     for position, text in enumerate(form.constraints):
         with _located(config, ("constraints", position)):
             constraints.append(_expression(text, known if metrics is not None else None))
-    for name in form.objectives if metrics is not None else ():
+    for name in () if metrics is None else form.objectives:
         with _located(config, ("objectives", name)):
             check([name], known)
+            if (metrics or {}).get(name) == "" or any(
+                a.name == name and a.values.dtype == object for a in axes.values()
+            ):
+                raise ConfigError(found="a text", expected="a number to be large or small")
     return Sweep(form.title, form.base, axes, space, derived, tuple(constraints), form.objectives), config
 
 

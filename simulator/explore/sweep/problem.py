@@ -121,7 +121,8 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
     metrics = {**make.metrics, FEASIBLE: ""}
     sweep, config = load_sweep(name_or_path, overrides, metrics)
     evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
-    return Problem(sweep, evaluator, metrics, Provenance({"sweep": config.data}))
+    made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})
+    return Problem(sweep, evaluator, metrics, made_from)
 
 
 def _flat(base: Mapping[str, Any]) -> dict[str, Any]:

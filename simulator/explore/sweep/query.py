@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,15 +20,15 @@ MEMORY = "4GiB"  # for a query; what does not fit goes to a temporary folder
 def query(folder: Path, sql: str) -> pd.DataFrame:
     """What a SELECT over the table `points` gives: a row a point that is there, with its axes, metrics and `error`.
 
-    An axis is called as its `name` in the YAML says, or by its path where that says none. A metric of a failed point is
-    null, and `error` is empty where a point did not fail. Units are those of `sweep.json`. The query can read no other
+    An axis is called as in expressions: by its `name`, or the last key of its path. A metric of a failed point is null,
+    and `error` is empty where a point did not fail. Units are those of `sweep.json`. The query can read no other
     file, and write none.
 
     Raises:
         ConfigError: there is no store, or it is empty; DuckDB is not installed; the SQL is wrong.
     """
     store = load_store(folder)
-    names = axis_names(store.manifest.config)
+    names = store.manifest.config.get("names", {})
     columns = {column.name: names.get(column.name, column.name) for column in store.manifest.columns}
     if not any(store.folder.glob(PARTS)):
         raise ConfigError("no point of the sweep is here yet", file=folder)
@@ -58,18 +57,6 @@ def query(folder: Path, sql: str) -> pd.DataFrame:
         except duckdb.Error as error:
             raise _wrong(_first(error), list(columns.values())) from None
     return frame
-
-
-def axis_names(config: Mapping[str, Any]) -> dict[str, str]:
-    """The names that the YAML of a sweep gives to axes, by path."""
-    sweep = config.get("sweep", {})
-    groups = [sweep.get("axes") or {}, *(sweep.get("zip") or [])]
-    return {
-        path: each["name"]
-        for group in groups
-        for path, each in group.items()
-        if isinstance(each, dict) and each.get("name")
-    }
 
 
 def _wrong(message: str, columns: list[str]) -> ConfigError:

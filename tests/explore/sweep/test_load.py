@@ -6,7 +6,7 @@ import pytest
 from simulator.errors import ConfigError
 from simulator.explore.sweep.load import load_sweep
 
-METRICS = {"area_mm2", "tbt_s", "tokens_per_s"}
+METRICS = {"area_mm2": "mm^2", "tbt_s": "s", "tokens_per_s": "1/s"}
 HBM = "hardware.devices.gpu.tiers.hbm"
 WHOLE = f"""
     schema: 1

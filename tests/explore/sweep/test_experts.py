@@ -1,0 +1,62 @@
+"""Designs for a Composition of Experts: what must hold of any, and a closed form for uniform requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.explore.sweep.experts import METRICS, Experts
+
+SN40L = {
+    "hardware": "sn40l-node", "model": "llama-2-7b", "workload.batch": 8, "workload.input": 512, "workload.output": 4,
+    "mapping.home": "socket.ddr", "mapping.cache": "socket.hbm",
+}  # fmt: skip
+HBM, DDR = "hardware.devices.socket.tiers.hbm.capacity", "hardware.devices.socket.links.ddr<->hbm.bandwidth"
+
+
+def run(**columns: list[Any]) -> dict[str, Any]:
+    found = Experts(SN40L)({path: np.array(values) for path, values in columns.items()})
+    assert found.keys() == METRICS.keys()
+    return found
+
+
+def test_experts_that_all_fit_are_never_copied_again() -> None:
+    found = run(**{"workload.experts": [5, 20, 39]})
+    assert found["misses"].tolist() == [0, 0, 0]
+    assert found["switch_s"].tolist() == [0, 0, 0]
+    assert found["latency_s"] == pytest.approx(found["execute_s"])
+
+
+@pytest.mark.parametrize("experts", [60, 150])
+def test_uniform_requests_miss_as_often_as_experts_do_not_fit(experts: int) -> None:
+    """What LRU keeps of n equally likely experts is any m of them: a prompt misses with `1 - m / n`."""
+    found = run(**{"workload.experts": [experts]})
+    expected = 8 * (1 - found["resident_experts"][0] / experts)
+    assert found["misses"][0] == pytest.approx(expected, rel=0.03)
+
+
+def test_more_memory_and_faster_copies_are_never_slower() -> None:
+    sizes = np.array([16, 32, 64, 128, 192]) * 2.0**30
+    by_size = run(**{HBM: sizes.tolist(), "workload.experts": [100] * 5})
+    assert (np.diff(by_size["misses"]) <= 0).all()
+    assert (np.diff(by_size["latency_s"]) <= 0).all()
+    by_rate = run(**{DDR: [5e10, 1e11, 2e11], "workload.experts": [100] * 3})
+    assert len(set(by_rate["misses"])) == 1
+    assert (np.diff(by_rate["latency_s"]) < 0).all()
+    assert by_rate["switch_s"][:-1] == pytest.approx(2 * by_rate["switch_s"][1:])
+
+
+def test_a_batch_is_its_switches_and_its_work() -> None:
+    found = run(**{"workload.experts": [25, 100]})
+    assert found["latency_s"] == pytest.approx(found["switch_s"] + found["execute_s"])
+    assert found["tokens_per_s"] == pytest.approx(8 * 4 / found["latency_s"])
+
+
+def test_a_point_that_does_not_fit_says_so_and_the_others_go_on() -> None:
+    found = run(**{HBM: [2.0**30, 2.0**36], "workload.experts": [50, 50]})
+    assert found["error"][0]
+    assert np.isnan(found["latency_s"][0])
+    assert found["error"][1] == ""
+    assert found["latency_s"][1] > 0

@@ -1,0 +1,63 @@
+"""What is derived from metrics, what must hold, and which points are feasible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.errors import ConfigError
+from simulator.explore.sweep.problem import FEASIBLE, problem
+
+Yaml = Callable[[str], Path]
+BASE = """\
+base: {hardware: dgx-h100, model: llama-3-8b, workload: {phase: decode, input: 1024, output: 128}}
+axes:
+  workload.batch: {values: [1, 16, 100000], name: batch}
+"""
+
+
+def test_a_derived_value_may_read_axes_metrics_and_those_before_it(yaml: Yaml) -> None:
+    text = "derived: {each_s: tbt_s / batch, doubled: 2 * each_s, large: batch > 8}\n"
+    asked = problem(yaml(BASE + text))
+    found = asked(asked.columns(0, 3))
+    assert found["each_s"][:2] == pytest.approx(found["tbt_s"][:2] / [1, 16])
+    assert found["doubled"][:2] == pytest.approx(2 * found["each_s"][:2])
+    assert found["large"].tolist() == [0, 1, 1]
+
+
+def test_feasible_is_what_works_and_meets_every_constraint(yaml: Yaml) -> None:
+    asked = problem(yaml(BASE + 'constraints: ["tokens_per_s >= 1000", "batch < 64"]\n'))
+    columns = asked.columns(0, 3)
+    found = asked(columns)
+    masks = asked.constraints(columns, found)
+    assert found["error"][2]
+    assert found[FEASIBLE].tolist() == (np.all([*masks.values()], axis=0) & (found["error"] == "")).tolist()
+    assert found[FEASIBLE].tolist() == [False, True, False]
+
+
+def test_a_constraint_on_a_number_that_is_missing_does_not_hold(yaml: Yaml) -> None:
+    """Prefill is not timed in a decode sweep."""
+    asked = problem(yaml(BASE + 'constraints: ["ttft_s <= 1"]\n'))
+    found = asked(asked.columns(0, 3))
+    assert not found[FEASIBLE].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("derived: {twice: 2 * tbt}\n", r"derived\.twice: .*tbt.*did you mean 'tbt_s'"),
+        ("derived: {a: b, b: a}\n", r"derived\.a"),
+        ("derived: {tbt_s: 2 * batch}\n", "tbt_s"),
+        ('constraints: ["tbt_s <"]\n', "constraints"),
+        ("constraints: [\"__import__('os')\"]\n", "constraints"),
+        ("objectives: {tokens_per_sec: max}\n", "did you mean 'tokens_per_s'"),
+        ("objectives: {bound_by: max}\n", "bound_by"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(yaml: Yaml, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as error:
+        problem(yaml(BASE + text))
+    assert "sweep.yaml:" in str(error.value)
