@@ -20,7 +20,7 @@ def folder(run, write) -> str:
 
 
 def test_rows_as_a_table_and_as_a_document(run, folder: str) -> None:
-    sql = 'select batch, tbt_s from points order by point'
+    sql = "select batch, tbt_s from points order by point"
     rows = run("query", folder, sql, "--json").json
     assert [row["batch"] for row in rows] == [1, 8]
     told = run("query", folder, sql)

@@ -1,0 +1,32 @@
+"""The study of three families: a space large enough to search, and what a search of it must find."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.baselines.reproduction import compare_with_published
+from simulator.baselines.study import StudyExperiment, StudyOutcome
+
+
+@pytest.mark.slow
+def test_local_search_finds_nearly_all_within_a_twentieth_of_the_points_and_random_search_less() -> None:
+    reproduction = compare_with_published("three-families", ["search.methods=[random, local]"])
+    form, outcome = reproduction.experiment, reproduction.base.outcome
+    assert isinstance(form, StudyExperiment)
+    assert isinstance(outcome, StudyOutcome)
+    assert outcome.searches is not None
+    feasible = int(outcome.points["feasible"].sum())
+    assert feasible >= 20_000
+    assert set(outcome.problem.objectives) == {"tokens_per_s", "dies_mm2", "energy_per_token_j"}
+    assert outcome.searches["evaluations"].max() <= 0.05 * feasible
+    reached = outcome.searches.groupby(["method", "seed"])["hypervolume"].max().unstack()
+    assert reached.shape == (2, 5)
+    assert reached.loc["local"].median() >= 0.95
+    assert reached.loc["local"].median() > reached.loc["random"].median()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["three-families", "three-families-mixtral"])
+def test_every_family_has_designs_that_no_other_beats(name: str) -> None:
+    points = compare_with_published(name, ["search=null", "keep=front"]).frames()["points"]
+    assert set(points["hardware"]) == {"family-gpu", "family-dataflow", "family-logic-pim"}
