@@ -46,7 +46,7 @@ def command(
             against=None if alone else "random", progress=lambda done, total: advance(yaml, done, total),
         )  # fmt: skip
     tally = searched.tally
-    if output is not None and tally.feasible:
+    if output is not None and len(searched.best):
         _drawn(searched, output)
     if json:
         print_json(searched.as_json())
@@ -61,6 +61,10 @@ def command(
             out.print(f"written: {shown_path(output)}")
     if not tally.feasible:
         raise tally.none_feasible()
+    if not len(searched.best):
+        from simulator.explore.sweep.tally import none_has
+
+        raise none_has(tally.lacking, tally.feasible)
 
 
 def _hypervolumes(searched: Searched) -> Table:

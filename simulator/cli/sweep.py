@@ -35,6 +35,7 @@ def command(
 ) -> None:
     """Compute every point of a sweep, and print the best."""
     from simulator.explore.sweep.swept import no_feasible, sweep
+    from simulator.explore.sweep.tally import none_has
 
     with progress() as advance:
         swept = sweep(
@@ -46,7 +47,7 @@ def command(
     else:
         out = console()
         out.print(f"{shown_path(swept.folder)}: {swept.counts}, {swept.feasible:,} feasible")
-        for title, counted in (("ruled out by", swept.ruled_out), ("failed", swept.failures)):
+        for title, counted in (("ruled out by", swept.ruled_out), ("lack", swept.lacking), ("failed:", swept.failures)):
             for reason, points in counted.items():
                 if points:
                     out.print(f"{points:,} {title} {reason}")
@@ -54,3 +55,5 @@ def command(
             out.print(front_table(swept.problem, swept.best, SHOWN))
     if not swept.feasible:
         raise no_feasible(swept)
+    if swept.problem.objectives and not len(swept.best):
+        raise none_has(swept.lacking, swept.feasible)

@@ -185,6 +185,9 @@ def _problem(place: _Place, error: Mapping[str, Any]) -> ConfigError:
         key = context["discriminator"].strip("'")
         names = [tag for member in _members(place.types)[0] for tag in _tags(member, key)]
         return ConfigError("missing key", path=[*path, key], expected=one_of(names))
+    if kind == "too_short":
+        items = f"{context['actual_length']} items" if context["actual_length"] else "none"
+        return ConfigError(path=path, found=items, expected=f"{context['min_length']} or more")
     if kind in ("literal_error", "enum", "union_tag_invalid"):
         if kind == "union_tag_invalid":
             key = context["discriminator"].strip("'")

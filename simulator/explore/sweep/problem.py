@@ -106,7 +106,8 @@ class Problem:
     def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
         known = self.named(columns, found)
-        return np.stack([np.asarray(known[name], dtype=float) for name in self.objectives], axis=1)
+        values = [np.asarray(known[name], dtype=float) for name in self.objectives]
+        return np.stack(values, axis=1) if values else np.empty((len(found["error"]), 0))
 
 
 def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:

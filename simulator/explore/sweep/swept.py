@@ -33,6 +33,7 @@ class Swept(Result):
         feasible: points that did not fail and meet all constraints.
         best: the points on the Pareto front of the objectives, by their first one; all columns. Empty without any.
         ruled_out: by constraint, how many points of those that did not fail it rules out.
+        lacking: by objective, how many feasible points have no number for it, and so are on no front.
         failures: the messages of points that failed, and how many have each, the most frequent first.
     """
 
@@ -42,6 +43,7 @@ class Swept(Result):
     feasible: int
     best: pd.DataFrame
     ruled_out: Mapping[str, int]
+    lacking: Mapping[str, int]
     failures: Mapping[str, int]
     provenance: Provenance
 
@@ -60,7 +62,8 @@ class Swept(Result):
             "seconds": self.counts.seconds,
         }
         found = {"sweep": pd.DataFrame([total])}
-        for name, counted in (("ruled out", self.ruled_out), ("failures", self.failures)):
+        reasons = {"ruled out": self.ruled_out, "lacking": self.lacking, "failures": self.failures}
+        for name, counted in reasons.items():
             if counted:
                 rows = [{"reason": text, "points": count} for text, count in counted.items()]
                 found[name] = pd.DataFrame(rows)
@@ -117,7 +120,7 @@ def summed_up(asked: Problem, store: Store, counts: Counts) -> Swept:
     if len(best):
         first = -costs[:, 0] if senses[0] == "max" else costs[:, 0]
         best = best.reset_index(drop=True).iloc[np.argsort(first, kind="stable")]
-    counted = (tally.feasible, best, tally.ruled_out, tally.failures)
+    counted = (tally.feasible, best, tally.ruled_out, tally.lacking, tally.failures)
     return Swept(asked, store.folder, counts, *counted, asked.provenance)
 
 

@@ -21,13 +21,16 @@ class Tally:
         self.points = self.feasible = 0
         self._failures: Counter[str] = Counter()
         texts = [each.text for each in asked.sweep.constraints]
+        self._lacking = dict.fromkeys(asked.objectives, 0)
         self._rules_out, self._alone = (dict.fromkeys(texts, 0) for _ in range(2))
 
     def add(self, columns: Columns, found: Columns) -> None:
         """Points with these axes and metrics."""
-        fine = found["error"] == ""
+        fine, feasible = found["error"] == "", found[FEASIBLE].astype(bool)
         self.points += len(fine)
-        self.feasible += int(np.count_nonzero(found[FEASIBLE].astype(bool)))
+        self.feasible += int(np.count_nonzero(feasible))
+        for name, values in zip(self._lacking, self.asked.wanted(columns, found).T, strict=True):
+            self._lacking[name] += int(np.count_nonzero(np.isnan(values[feasible])))
         self._failures.update(found["error"][~fine].tolist())
         if masks := {text: holds[fine] for text, holds in self.asked.constraints(columns, found).items()}:
             rows = infeasibility(masks)
@@ -50,6 +53,11 @@ class Tally:
         """By constraint, how many points would be feasible without it."""
         return self._alone
 
+    @property
+    def lacking(self) -> dict[str, int]:
+        """By objective, how many feasible points have no number for it: those are on no front."""
+        return {name: points for name, points in self._lacking.items() if points}
+
     def none_feasible(self) -> ConfigError:
         """What to tell where no point is feasible: how many points each constraint rules out."""
         return none_feasible(self.points, self.ruled_out, self.failures)
@@ -61,3 +69,10 @@ def none_feasible(points: int, ruled_out: Mapping[str, int], failures: Mapping[s
     reasons += [f"{count:,} failed: {text}" for text, count in failures.items()]
     found = f"none of {points:,} points; {'; '.join(reasons[:5])}"
     return ConfigError("no feasible point", found=found, expected="weaker constraints")
+
+
+def none_has(lacking: Mapping[str, int], feasible: int) -> ConfigError:
+    """What to tell where feasible points are there, and none has every objective."""
+    found = "; ".join(f"{points:,} of {feasible:,} feasible points lack '{name}'" for name, points in lacking.items())
+    expected = "metrics that the phase and the machine give"
+    return ConfigError("no point has every objective", path="objectives", found=found, expected=expected)
