@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from simulator.baselines.serving.run import keeps_up, sized
+from simulator.baselines.serving.run import sized
 from simulator.baselines.simulate import simulate
 from simulator.errors import CapacityError, ConfigError, TiersimError
-from simulator.serving.served import Served
+from simulator.serving.served import Served, keeps_up
 
 SMALL = """\
 schema: 1

@@ -22,7 +22,7 @@ from simulator.serving import closed_loop
 from simulator.serving.arrivals import Process, requests
 from simulator.serving.lengths import Lengths
 from simulator.serving.open_loop import StageTimes, chosen, serve
-from simulator.serving.served import Served, percentile
+from simulator.serving.served import Served, keeps_up, percentile
 from simulator.serving.split import serve_split
 from simulator.serving.stage_energy import spent, total
 from simulator.serving.stages import Stages
@@ -152,16 +152,6 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
             {**point, **_seen(served), "queue_p50_s": percentile(served.queued, 50), "keeps_up": keeps_up(served)}
         )
     return rows
-
-
-def keeps_up(served: Served) -> bool:
-    """Whether the last fifth of the requests queues no longer than the first, plus two standard errors.
-
-    Means over requests in the order of their arrival; `2 sqrt(var_first / n + var_last / n)`.
-    """
-    n = max(len(served.queued) // 5, 1)
-    first, last = served.queued[:n], served.queued[-n:]
-    return bool(last.mean() <= first.mean() + 2 * np.sqrt(first.var() / n + last.var() / n))
 
 
 def _seen(served: Served) -> Row:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,10 +13,10 @@ from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError, TiersimError, nearest, one_of
 from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
+from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import alike, machine
 from simulator.explore.sweep.designs import model as model_of
 from simulator.hardware import System
-from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
 from simulator.hardware.system import varies
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import graph_plan
@@ -149,7 +148,7 @@ class Passes:
         found = _times(plans, phase, batch, output, points)
         found |= _energies(system, plans, found, phase, batch, output, points)
         kept = batch * kv_bytes(model, input + output) * (runner.ways / cache_ways(model, runner.ways))
-        found |= _costs(system, said.get("costs"), said.get("mapping.dtype"), points)
+        found |= taken(system, said, points)
         found["needed_bytes"] = weight_bytes(model) + copied_weights(model, runner.ways) + kept
         found["capacity_bytes"] = _room(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
@@ -231,28 +230,6 @@ def _energies(
                 joules = joules + of_pass[name] * units * resource.count * each
     tokens = batch * (output if phase == "request" else 1.0)
     return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
-
-
-def _costs(system: System, table: str | None, dtype: str | None, points: int) -> dict[str, Any]:
-    """Engines are as large as `dtype` makes them, where the base or the point says one; else as the largest of all."""
-    if table is None:
-        return dict.fromkeys(("area_m2", "price_usd", "peak_power_w"), np.full(points, np.nan))
-    costs = _cost_table(table)
-    idle = system.machine.static_power
-    watts: Any = np.nan if idle is None else idle * system.machine.nodes
-    for name in system.machine.devices:
-        one = peak_power(system, name).total
-        watts = watts + (np.nan if one is None else one * system.count(name))
-    return {
-        "area_m2": area(system, costs, dtype=dtype).total,
-        "price_usd": price(system, costs, dtype).total,
-        "peak_power_w": watts,
-    }
-
-
-@lru_cache(maxsize=16)
-def _cost_table(name: str) -> Costs:
-    return load_costs(name)
 
 
 def _room(runner: Target) -> float:

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from simulator.core import Activity
-from simulator.errors import TiersimError
+from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.designs import alike, machine, model
+from simulator.explore.sweep.cost import METRICS as COSTS
+from simulator.explore.sweep.cost import taken
+from simulator.explore.sweep.designs import machine, model
 from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
@@ -26,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 METRICS = {
     "latency_s": "s", "switch_s": "s", "execute_s": "s", "misses": "1", "resident_experts": "1", "tokens_per_s": "1/s",
-    "error": "",
+    **COSTS, "error": "",
 }  # fmt: skip
 ROUNDS, WARM_UP = 32, 2  # as many prompts as experts a round; the first asks for each in turn: no miss is a first one
 
@@ -49,20 +51,7 @@ class Experts:
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:
-        points = len(next(iter(columns.values())))
-        found: dict[str, Any] = {
-            name: np.full(points, np.nan) if unit else np.full(points, "", dtype=object)
-            for name, unit in METRICS.items()
-        }
-        for rows, said in alike(columns, list(columns), np.arange(points)):
-            try:
-                done = self._point({**DEFAULTS, **self.base, **said})
-            except TiersimError as error:
-                found["error"][rows] = str(error)
-                continue
-            for name, value in done.items():
-                found[name][rows] = value
-        return found
+        return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
 
     def _point(self, said: Mapping[str, Any]) -> dict[str, float]:
         system, expert = machine(said, self.overrides), model(said)
@@ -92,6 +81,7 @@ class Experts:
             "misses": float(np.mean(batches.misses[steady])),
             "resident_experts": float(min(service.cache_bytes // service.expert_bytes, experts)),
             "tokens_per_s": batch * output / latency,
+            **taken(system, said),
         }
 
 

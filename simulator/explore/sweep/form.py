@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
+from annotated_types import Gt
 from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.units import Bytes, Fraction
@@ -25,6 +26,8 @@ class Workload(Part):
     """`batch` sequences of `input` tokens that each get `output`: all of it, or one of its phases.
 
     Of the kind `experts`, so many `experts`; of `neurons`, the `share` of active ones and the `exponent` of its growth.
+    Of `requests`: so many of them, at a `rate` a second, by a `process`, with lengths that `spread` about these
+    (`serving/lengths.py`), whose tokens a `router` sends to experts, and at most a `batch` of them at once.
     """
 
     phase: Literal["prefill", "decode", "request"] = "decode"
@@ -34,6 +37,11 @@ class Workload(Part):
     experts: Count | None = None
     share: Fraction | None = None
     exponent: Fraction | None = None
+    requests: Count | None = None
+    rate: Annotated[float, Gt(0)] | None = None
+    process: Literal["poisson", "even"] | None = None
+    spread: Fraction | None = None
+    router: str | None = None
 
 
 class Mapping(Part):

@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from simulator.errors import CapacityError, TiersimError
+from simulator.errors import CapacityError
+from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.designs import alike, machine, model
+from simulator.explore.sweep.cost import METRICS as COSTS
+from simulator.explore.sweep.cost import taken
+from simulator.explore.sweep.designs import machine, model
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
@@ -26,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 METRICS = {
     "total_s": "s", "io_s": "s", "memory_s": "s", "compute_s": "s", "tokens_per_s": "1/s", "dram_bytes": "B",
-    "read_bytes": "B", "held_share": "1", "error": "",
+    "read_bytes": "B", "held_share": "1", **COSTS, "error": "",
 }  # fmt: skip
 TRACED, WARM_UP, TOKENS = 1, 192, 24
 """Layers that are traced (the law is the same in all), tokens in which caches fill, and tokens that are timed."""
@@ -50,20 +53,7 @@ class Neurons:
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:
-        points = len(next(iter(columns.values())))
-        found: dict[str, Any] = {
-            name: np.full(points, np.nan) if unit else np.full(points, "", dtype=object)
-            for name, unit in METRICS.items()
-        }
-        for rows, said in alike(columns, list(columns), np.arange(points)):
-            try:
-                done = self._point({**DEFAULTS, **self.base, **said})
-            except TiersimError as error:
-                found["error"][rows] = str(error)
-                continue
-            for name, value in done.items():
-                found[name][rows] = value
-        return found
+        return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
 
     def _point(self, said: Mapping[str, Any]) -> dict[str, float]:
         system, kept = machine(said, self.overrides), stored(model(said))
@@ -91,6 +81,7 @@ class Neurons:
             "dram_bytes": means["dram"],
             "read_bytes": means["read"],
             "held_share": float(done.held.mean()),
+            **taken(system, said),
         }
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 import simulator.explore.sweep.evaluate
 import simulator.explore.sweep.experts
-import simulator.explore.sweep.neurons  # noqa: F401  # these register what evaluates points
+import simulator.explore.sweep.neurons
+import simulator.explore.sweep.requests  # noqa: F401  # these register what evaluates points
 from simulator.config import load
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.load import Sweep, found, load_sweep

@@ -1,0 +1,95 @@
+"""Designs that serve requests as they come, by continuous batching: how long these wait, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from simulator.errors import ConfigError, nearest, one_of
+from simulator.explore.sweep.alone import one_by_one
+from simulator.explore.sweep.columns import Columns
+from simulator.explore.sweep.cost import METRICS as COSTS
+from simulator.explore.sweep.cost import taken
+from simulator.explore.sweep.designs import machine, model
+from simulator.mapping.deployment import deployment
+from simulator.mapping.room import most_sequences
+from simulator.mapping.target import target
+from simulator.registry import register
+from simulator.serving.arrivals import requests
+from simulator.serving.lengths import Lengths
+from simulator.serving.open_loop import StageTimes, chosen, serve
+from simulator.serving.served import keeps_up, percentile
+from simulator.serving.stages import Stages
+from simulator.workload.routers import ROUTERS
+
+DEFAULTS: dict[str, Any] = {
+    "workload.batch": 64, "workload.input": 512, "workload.output": 128, "workload.requests": 500, "workload.rate": 1.0,
+    "workload.process": "poisson", "workload.spread": 0.0, "workload.router": "uniform",
+}  # fmt: skip
+PERCENTS = (50, 99)
+METRICS = {
+    **{f"{what}_p{percent}_s": "s" for what in ("ttft", "tbt", "e2e", "queue") for percent in PERCENTS},
+    "tokens_per_s": "1/s", "admitted": "1", "keeps_up": "1", **COSTS, "error": "",
+}  # fmt: skip
+
+
+@register("evaluator", "requests")
+@dataclass(frozen=True)
+class Requests:
+    """Gives the metrics of points; picklable. Each point is a run of its own: queues are no formula.
+
+    `workload.requests` come at `workload.rate` a second; those that wait join before a stage, while at most
+    `workload.batch` are served, or as many as there is room for (`admitted`). Percentiles are over requests, of `tbt`
+    over tokens; `keeps_up` is 1 where the queue does not grow (`serving/served.py`), else 0: then waits are those of a
+    run that ended. Prompts are computed whole, in a stage with all that decode. Draws are the same at every rate.
+    """
+
+    base: Mapping[str, Any]
+    overrides: tuple[str, ...] = ()
+
+    metrics: ClassVar[Mapping[str, str]] = METRICS
+    alone: ClassVar[bool] = True
+
+    def __call__(self, columns: Columns) -> Columns:
+        return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
+
+    def _point(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        free = ("workload.rate", "workload.process")
+        times, lengths, cap = _times(tuple((k, v) for k, v in said.items() if k not in free), self.overrides)
+        rate, process = (said[key] for key in free)
+        served = serve(times, requests(lengths, int(said["workload.requests"]), float(rate), process), cap)
+        waits = {"ttft": served.ttft, "e2e": served.e2e, "queue": served.queued}
+        return {
+            **{f"{what}_p{p}_s": percentile(each, p) for what, each in waits.items() for p in PERCENTS},
+            **{f"tbt_p{p}_s": served.tbt(p) for p in PERCENTS},
+            "tokens_per_s": served.throughput,
+            "admitted": float(cap),
+            "keeps_up": float(keeps_up(served)),
+            **taken(machine(said, self.overrides), said),
+        }
+
+
+@lru_cache(maxsize=8)
+def _times(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> tuple[StageTimes, Lengths, int]:
+    """The stages of a machine and a load, lengths, and the requests that it serves at once: the same at every rate."""
+    said = dict(key)
+    system, served = machine(said, overrides), model(said)
+    runner = target(system, said.get("mapping.device"), said.get("mapping.engine"))
+    dispatch = said.get("mapping.dispatch")
+    engines = [runner.engine] if dispatch is None else system.machine.devices[runner.device].engines
+    names = tuple(f"{runner.device}.{engine}" for engine in engines)
+    deployed = deployment(system, served, names, dispatch or "xpu_only", bool(said.get("mapping.together", False)))
+    input, output, batch, number = (int(said[f"workload.{name}"]) for name in ("input", "output", "batch", "requests"))
+    lengths = Lengths(input, output, float(said["workload.spread"]))
+    cap = most_sequences(deployed, lengths.total, lengths.longest_input, batch)
+    stages = Stages(deployed)
+    router = None
+    if served.moe:
+        name = said["workload.router"]
+        if name not in ROUTERS:
+            near = nearest(name, ROUTERS)
+            raise ConfigError(path="workload.router", found=f"'{name}'", expected=one_of(ROUTERS), nearest=near)
+        router = ROUTERS[name](served.moe.experts, served.moe.top_k)
+    return StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap)), lengths, cap

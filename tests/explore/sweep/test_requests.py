@@ -1,0 +1,93 @@
+"""Designs that serve requests as they come: what must hold of any, and what a serving experiment says of the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.baselines.simulate import simulate
+from simulator.explore.sweep.requests import METRICS, Requests
+
+GPU = {
+    "hardware": "dgx-h100", "model": "llama-3-8b", "workload.batch": 16, "workload.input": 256, "workload.output": 32,
+    "workload.requests": 120,
+}  # fmt: skip
+HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
+
+
+def run(base: dict[str, Any] | None = None, **columns: list[Any]) -> dict[str, Any]:
+    points = {path: np.array(v, object if isinstance(v[0], str) else None) for path, v in columns.items()}
+    found = Requests({**GPU, **(base or {})})(points)
+    assert found.keys() == METRICS.keys()
+    assert found["error"].tolist() == [""] * len(found["error"]), found["error"]
+    return found
+
+
+def test_the_same_requests_faster_wait_no_less() -> None:
+    found = run(**{"workload.rate": [1.0, 20.0, 100.0, 1000.0]})
+    for name in ("ttft_p50_s", "ttft_p99_s", "queue_p99_s", "e2e_p99_s"):
+        assert (np.diff(found[name]) >= 0).all(), name
+    assert (np.diff(found["tokens_per_s"]) >= 0).all()
+    assert found["keeps_up"][[0, -1]].tolist() == [1, 0]
+
+
+def test_a_few_requests_an_hour_see_an_empty_machine() -> None:
+    found = run({"workload.process": "even"}, **{"workload.rate": [1e-3]})
+    assert found["queue_p99_s"] == pytest.approx(0)
+    assert found["ttft_p50_s"] == pytest.approx(found["ttft_p99_s"])
+    gaps = found["e2e_p50_s"] - found["ttft_p50_s"]
+    assert gaps == pytest.approx(31 * found["tbt_p50_s"], rel=0.02)
+    assert found["tokens_per_s"] == pytest.approx(1e-3 * 32, rel=0.02)
+
+
+def test_a_faster_memory_is_never_slower() -> None:
+    found = run({"workload.rate": 50.0}, **{HBM: [1e12, 2e12, 4e12]})
+    assert (np.diff(found["tbt_p50_s"]) < 0).all()
+    assert (np.diff(found["e2e_p99_s"]) < 0).all()
+
+
+def test_as_many_are_served_at_once_as_there_is_room_for() -> None:
+    found = run({"workload.requests": 5}, **{"workload.batch": [4, 100_000]})
+    assert found["admitted"][0] == 4
+    assert 4 < found["admitted"][1] < 100_000
+
+
+def test_it_is_what_a_serving_experiment_says(tmp_path: Any) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text("""\
+schema: 1
+kind: serving
+title: the same
+systems: {both: {hardware: duplex-node, dispatch: static_by_layer}}
+models: {mixtral-8x7b: {devices: 4}}
+lengths: {spread: 0.0}
+arrivals:
+  open:
+    systems: [both]
+    model: mixtral-8x7b
+    length: [128, 32]
+    batch: 8
+    rates: [5, 50]
+    processes: [poisson]
+    requests: 60
+""")
+    rows = simulate(file).frames()["arrivals"]
+    duplex = {
+        "hardware": "duplex-node", "model": "mixtral-8x7b", "mapping.device": "xpu", "mapping.engine": "xpu",
+        "mapping.dispatch": "static_by_layer", "workload.batch": 8, "workload.input": 128, "workload.output": 32,
+        "workload.requests": 60,
+    }  # fmt: skip
+    found = run(duplex, **{"workload.rate": [5.0, 50.0]})
+    for name in ("ttft_p50_s", "ttft_p99_s", "tbt_p50_s", "tbt_p99_s", "e2e_p50_s", "queue_p50_s"):
+        assert found[name] == pytest.approx(rows[name].to_numpy()), name
+
+
+def test_what_is_wrong_with_a_point_is_its_error_and_the_others_go_on() -> None:
+    points = {"model": np.array(["mixtral-8x7b", "llama-3-8b", "llama-3.1-405b"], dtype=object)}
+    found = Requests({**GPU, "workload.router": "unifrom"})(points)
+    assert "did you mean 'uniform'" in found["error"][0]
+    assert found["error"][1] == ""
+    assert found["tokens_per_s"][1] > 0
+    assert found["error"][2]
