@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.expression import Expression, parse
-from simulator.explore.sweep.optimise import excess
+from simulator.explore.sweep.infeasible import excess
 
 
 class Margin(NamedTuple):
@@ -27,7 +27,7 @@ class Margin(NamedTuple):
         return value, limit, (limit - value) if self.upper else (value - limit)
 
     def excess(self, known: Columns) -> NDArray[np.float64]:
-        """How far the value lies beyond the limit, as a fraction of it (`optimise.excess`)."""
+        """How far the value lies beyond the limit, as a fraction of it (`infeasible.excess`)."""
         value, limit = self.value.at(known), self.limit.at(known)
         return excess(value, limit) if self.upper else excess(-value, -limit)
 

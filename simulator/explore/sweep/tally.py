@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.optimise import infeasibility
+from simulator.explore.sweep.infeasible import infeasibility
 from simulator.explore.sweep.problem import FEASIBLE, Problem
 
 

@@ -19,9 +19,9 @@ from simulator.explore.sweep.answers.searched import counted, feasible
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.execute import execute
 from simulator.explore.sweep.expression import parse
+from simulator.explore.sweep.infeasible import nearest_miss
 from simulator.explore.sweep.lattice import Lattice
 from simulator.explore.sweep.margin import margins
-from simulator.explore.sweep.optimise import nearest_miss
 from simulator.explore.sweep.problem import FEASIBLE, Problem, problem
 from simulator.explore.sweep.search import search
 from simulator.explore.sweep.store import Manifest, load_store, open_store

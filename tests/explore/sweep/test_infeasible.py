@@ -8,24 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.explore.sweep.optimise import cheapest, excess, infeasibility, nearest_miss
-
-COLUMNS = {"price": np.array([5, 3, 4, 1])}
-METRICS = {"cost": np.array([9.0, np.nan, 7.0, 7.0]), "tbt_s": np.array([0.1, 0.2, 0.3, 0.4])}
-
-
-def test_the_cheapest_feasible_point() -> None:
-    assert cheapest(COLUMNS, METRICS, "cost", np.array([True, True, True, True])) == 2
-    assert cheapest(COLUMNS, METRICS, "cost", np.array([True, True, False, True])) == 3
-    assert cheapest(COLUMNS, METRICS, "cost", np.array([True, True, False, False])) == 0
-    assert cheapest(COLUMNS, METRICS, "price", np.array([True, True, False, False])) == 1
-
-
-def test_no_cheapest_point() -> None:
-    with pytest.raises(ConfigError, match="no design is feasible: found none of 4 points"):
-        cheapest(COLUMNS, METRICS, "cost", np.array([False, True, False, False]))
-    with pytest.raises(ConfigError, match=r"cost: no such metric: found 'prise', .*did you mean 'price'"):
-        cheapest(COLUMNS, METRICS, "prise", np.array([True] * 4))
+from simulator.explore.sweep.infeasible import excess, infeasibility, nearest_miss
 
 
 def test_which_constraint_rules_out_how_many() -> None:

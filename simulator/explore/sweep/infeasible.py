@@ -1,4 +1,4 @@
-"""The cheapest design that holds every constraint; and where there is none, which constraints stand in the way."""
+"""Where no design holds every constraint: which of them stand in the way, and by how much."""
 
 from __future__ import annotations
 
@@ -8,27 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
-from simulator.explore.sweep.columns import Columns
+from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def cheapest(columns: Columns, metrics: Columns, cost: str, feasible: NDArray[np.bool_]) -> int:
-    """The row of the feasible point whose `cost`, a metric or an axis, is least; of equals the first.
-
-    Raises:
-        ConfigError: no such metric or axis, or no feasible point that has it (`infeasibility` says why).
-    """
-    known = {**columns, **metrics}
-    if cost not in known:
-        near = nearest(cost, known)
-        raise ConfigError("no such metric", path="cost", found=f"'{cost}'", expected=one_of(known), nearest=near)
-    values = np.where(feasible, np.asarray(known[cost], dtype=np.float64), np.nan)
-    if np.isnan(values).all():
-        raise ConfigError("no design is feasible", found=f"none of {len(values):,} points", expected="one or more")
-    return int(np.nanargmin(values))
 
 
 def infeasibility(masks: Mapping[str, NDArray[np.bool_]]) -> pd.DataFrame:
