@@ -1,4 +1,4 @@
-"""The cheapest feasible design, and why there is none."""
+"""Why no design is feasible, and which one misses least."""
 
 from __future__ import annotations
 
