@@ -6,6 +6,7 @@ which files, is the same wherever it is done: here only who does it is decided.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import threading
@@ -15,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -31,6 +32,7 @@ from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.store import ERROR, MANIFEST, Chunk, Column, Manifest, Store
 
 TASK_SECONDS = 0.5  # the least a task should take: handing one out costs milliseconds
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 LOOKED_AT = 16  # points, at most, to find one that does not fail
 
 
@@ -277,6 +279,7 @@ def _lost() -> TiersimError:
 
 
 def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Done:
+    _keep_memory()
     task = _unpacked(packed)
     try:
         there = (task.folder / MANIFEST).read_text(encoding="utf-8")
@@ -288,6 +291,18 @@ def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Done:
             expected="a folder that all workers share under this path",
         )  # fmt: skip
     return _run(task, chunks)
+
+
+@lru_cache(maxsize=1)
+def _keep_memory() -> None:
+    """Let malloc reuse what arrays free, as glibc does unless told otherwise.
+
+    Dask tells it to give all back at once, and to fetch it anew takes as long as what cheap points compute.
+    """
+    with suppress(AttributeError, OSError):  # another C library has no such thing
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, size in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, 64 << 20)):
+            mallopt(option, size)
 
 
 def _client(stack: ExitStack, distributed: Any, cluster: str, workers: int | None) -> Any:
