@@ -63,7 +63,8 @@ def front_table(asked: Problem, best: pd.DataFrame, most: int) -> Table:
     frame = best.rename(columns=axes)
     there = [str(name) for name in frame if frame[name].notna().any()]
     named = {*asked.objectives, "bound_by"}.union(*(each.names for each in asked.sweep.constraints))
-    chosen = [name for name in there if name in axes.values() and frame[name].nunique(dropna=False) > 1]
+    varied = {axes[path] for path, steps in asked.sweep.space.sizes.items() if steps > 1}
+    chosen = [name for name in there if name in varied]
     told = [name for name in there if name in named and name not in chosen]
     more = f", the first {most}" if len(frame) > most else ""
     columns = [*chosen, *told] if len(chosen) <= COLUMNS else [*told, "design"]

@@ -27,6 +27,8 @@ def test_the_best_are_printed_and_the_folder_named(run, write) -> None:
     assert (told.code, told.err) == (0, "")
     assert told.out.startswith("out: 4 points computed, 4 feasible\n")
     assert "best (2)" in told.out
+    header = next(line for line in told.out.splitlines() if "tokens_per_s" in line)
+    assert header.split()[:2] == ["batch", "hbm"]  # although all of the best have the same batch
     again = swept(run, write)
     assert "all 4 points were there: nothing to compute" in again.out
 
