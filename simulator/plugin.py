@@ -10,8 +10,8 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
-| `evaluator` | `Evaluator`: the metrics of the points of a sweep               | `kind:` of a sweep's base       |
-| `search`    | `Method`: which points of a space to look at next                | `--method`, `methods:` of a study |
+| `evaluator` | `Evaluator`: the metrics of the points of a sweep                | `kind:` of a sweep's base       |
+| `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
 | `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
 | `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MEMORY = "4GiB"  # for a query; what does not fit goes to a temporary folder
 
 
-def query(folder: Path, sql: str) -> pd.DataFrame:
+def query(folder: str | Path, sql: str) -> pd.DataFrame:
     """What a SELECT over the table `points` gives: a row a point that is there, with its axes, metrics and `error`.
 
     An axis is called as in expressions: by its `name`, or the last key of its path. A metric of a failed point is null,
@@ -27,7 +27,7 @@ def query(folder: Path, sql: str) -> pd.DataFrame:
     Raises:
         ConfigError: there is no store, or it is empty; DuckDB is not installed; the SQL is wrong.
     """
-    store = load_store(folder)
+    store = load_store(Path(folder))
     names = store.manifest.config.get("names", {})
     columns = {column.name: names.get(column.name, column.name) for column in store.manifest.columns}
     if not any(store.folder.glob(PARTS)):

@@ -1,0 +1,81 @@
+"""What the documentation shows runs, and prints what it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from simulator.cli.app import app
+
+DOCS = Path(__file__).parent.parent / "docs"
+SLOW = {"A published system", "Figures of designs"}
+
+
+def sections(page: str) -> dict[str, str]:
+    """The text under each heading of a page."""
+    parts = re.split(r"^##+ (.+)$", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """The blocks of code in a text, each with its language."""
+    yield from re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+SECTIONS = [
+    pytest.param(text, id=title, marks=[pytest.mark.slow] if title in SLOW else [])
+    for page in ("tutorial.md", "python.md")
+    for title, text in sections(page).items()
+    if {"console", "python"} & {language for language, _ in blocks(text)}
+]
+
+
+@pytest.mark.parametrize("text", SECTIONS)
+def test_a_section_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for language, code in blocks(text):
+        if language == "yaml":
+            file = Path(code.splitlines()[0].removeprefix("# "))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(code, encoding="utf-8")
+        elif language == "python":
+            exec(compile(code, "docs", "exec"), {})
+        else:
+            for command, shown in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", code, flags=re.MULTILINE):
+                told = CliRunner().invoke(app, shlex.split(command.replace("\\\n", " "))[1:], env={"COLUMNS": "200"})
+                assert told.exit_code == 0, f"{command}: {told.stderr}"
+                assert words(shown) in words(told.stdout), command
+
+
+def words(text: str) -> str:
+    """A text without its lines and widths."""
+    return " ".join(text.replace("─", " ").split())
+
+
+FIRST, *OTHERS = (
+    code
+    for title, text in sections("yaml.md").items()
+    if title.startswith(("Sweeps", "`base`", "`axes`", "`zip`", "`derived`"))
+    for _, code in blocks(text)
+)
+
+
+@pytest.mark.parametrize("code", [FIRST, *OTHERS])
+def test_the_keys_of_a_sweep_are_as_described(code: str, tmp_path: Path) -> None:
+    """Each example in place of what the first one has there."""
+    whole = yaml.safe_load(FIRST)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump({"base": whole["base"], "axes": whole["axes"], **yaml.safe_load(code)}))
+    told = CliRunner().invoke(app, ["check", str(file)])
+    assert told.exit_code == 0, told.stderr
+
+
+def test_every_schema_is_linked() -> None:
+    linked = re.findall(r"\(schemas/(\w+)\.json\)", (DOCS / "yaml.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == sorted(file.stem for file in (DOCS / "schemas").iterdir())
