@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.baselines.reproduction import Reproduction, compare_with_published
+from simulator.baselines.study import StudyOutcome
 from simulator.errors import ConfigError
 from simulator.report.figures import Drawn
 from simulator.report.study import StudyFigures
@@ -79,6 +80,19 @@ def test_searches_approach_the_whole_and_never_pass_it(study: Path) -> None:
         assert 0 <= run["hypervolume"].min() <= run["hypervolume"].max() <= 1 + 1e-12
 
 
+def test_points_without_every_objective_are_nothing_to_search_for(study: Path) -> None:
+    """Of batch 1 `lacked` is no number, and of batch 4 it is infinite: the whole is that of the others."""
+    sweep = study.parent / "sweep.yaml"
+    lacked = "derived: {lacked: area_m2 / (batch - 4) ** 2 + 0 * sqrt(batch - 2)}\nconstraints"
+    sweep.write_text(SWEEP.replace("constraints", lacked).replace("area_m2: min", "lacked: min"), encoding="utf-8")
+    searches = of(study).frames()["searches"]
+    assert searches["hypervolume"].between(0, 1 + 1e-12).all()
+    assert searches["hypervolume"].max() > 0
+    sweep.write_text(SWEEP.replace("area_m2: min", "ttft_s: min"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="nothing to search for: found none, expected feasible points that have"):
+        of(study)
+
+
 def test_every_figure_that_the_yaml_asks_for_is_drawn(study: Path) -> None:
     drawn: list[Drawn] = list(StudyFigures.draw(of(study)))
     assert [each.name for each in drawn] == ["trade", "map", "turn", "searches"]
@@ -91,6 +105,49 @@ def test_nothing_is_published_of_a_study(study: Path) -> None:
     assert "Nothing is published" in " ".join(verdict(reproduction.frames()["rows"].to_dict("records")))
 
 
-def test_a_name_that_no_figure_has(study: Path) -> None:
-    with pytest.raises(ConfigError, match=r"where: found 'bach'.*did you mean 'batch'"):
-        list(StudyFigures.draw(of(study, "heats.map.where={bach: 16}")))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("heats.map.where={bach: 16}", r"no such column: found 'bach'.*did you mean 'batch'"),
+        ("heats.map.where={batch: [16, 17]}", r"where\.batch: no point has it: found 17, expected one of 1, 4, 16, 64"),
+        (
+            "heats.map.where={peak: 100 TFLOP/s}",
+            r"where\.peak: no point has it: found '100 TFLOP/s'",
+        ),
+        ("crossings.turn.x=bandwidth", "no such column: found 'bandwidth'"),
+        ("crossings.turn.first=3", r"where\.batch: no point has it: found 3"),
+        ("crossings.turn.where={feasible: true}", "found several points of batch 1 at one hbm, expected one"),
+    ],
+)
+def test_what_no_figure_can_show(study: Path, change: str, message: str) -> None:
+    file = study.read_text(encoding="utf-8")
+    if "feasible" in change:
+        study.write_text(file.replace("where: {peak: 100000000000000.0}", "where: {feasible: true}"), encoding="utf-8")
+        change = "keep=all"
+    with pytest.raises(ConfigError, match=message):
+        list(StudyFigures.draw(of(study, change)))
+
+
+def test_designs_that_do_not_work_win_nothing(study: Path) -> None:
+    """No crossing is drawn where one of both breaks a constraint everywhere."""
+    sweep = study.parent / "sweep.yaml"
+    sweep.write_text(SWEEP.replace("tbt_s <= 0.005", "batch < 64"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="no place where both have a value"):
+        list(StudyFigures.draw(of(study)))
+
+
+def test_one_value_is_that_of_one_point(study: Path) -> None:
+    outcome = of(study).base.outcome
+    assert isinstance(outcome, StudyOutcome)
+    one = {"batch": 1, "hbm": 1e12, "peak": 1e14}
+    fast = outcome.measure("tokens_per_s", {**one, "batch": 64})
+    assert fast is not None
+    assert fast * (outcome.measure("tbt_s", {**one, "batch": 64}) or 0) == pytest.approx(64)
+    for metric, condition, message in (
+        ("tbt_s", {"batch": 1}, "expected one that is alone, not 36"),
+        ("tbt_s", {"bach": 1}, "no such column: found 'bach'"),
+        ("tbt", one, "did you mean 'tbt_s'"),
+        ("bound_by", one, "expected a number"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            outcome.measure(metric, condition)

@@ -90,7 +90,7 @@ def test_a_sweep_says_what_it_asks_for(run, write) -> None:
         ("tokens_per_s", "tokens_per_sec", "batches.yaml:7: objectives.tokens_per_sec: unknown name"),
         ("base: {", "base: {kind: passes, ", "no such evaluator: found passes"),
         ("[1, 5]", "[5, 5]", 'batches.yaml:4: axes."workload.batch".range: an empty axis'),
-        ("both <= 6", "bound_by <= 6", "batches.yaml: in 'bound_by <= 6': found "),
+        ("both <= 6", "bound_by <= 6", "batches.yaml:6: constraints.0: in 'bound_by <= 6': found 'bound_by'"),
         ("{hardware", "{mapping: {devices: 1}, set: [devices.gpu.tiers.hbm.capacity=9 GB], hardware", "do not fit"),
         ("{hardware", "{mapping: {engine: gpo}, hardware", "batches.yaml: no point of those tried (8 of 8)"),
         ("{hardware", "{costs: silicone, hardware", "did you mean 'silicon'?"),

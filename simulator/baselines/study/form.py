@@ -48,7 +48,9 @@ class Crossing(Part):
 
 
 class Searches(Part):
-    """Searches of the same space, each with so many seeds and up to a `share` of its points, beside the whole."""
+    """Searches of the same space beside the whole: each with so many seeds, and as many evaluations as a `share` of
+    the feasible points that have all objectives.
+    """
 
     methods: Annotated[list[str], Field(min_length=1)]
     share: Fraction = 0.05

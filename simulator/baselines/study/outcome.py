@@ -40,11 +40,20 @@ class StudyOutcome:
     def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
         """A metric of the only point that a condition, by the names of axes, leaves."""
         frame = self.named()
-        names = list(map(str, frame))
-        if metric not in names:
-            raise ConfigError("no such metric", found=metric, expected=one_of(names), nearest=nearest(metric, names))
+        for name in (metric, *condition):
+            check_column(frame, name)
         for name, value in condition.items():
             frame = frame[frame[name] == value]
         if len(frame) != 1:
             raise ConfigError("no such point", found=dict(condition), expected=f"one that is alone, not {len(frame)}")
-        return float(frame[metric].iloc[0])
+        value = frame[metric].iloc[0]
+        if isinstance(value, str):
+            raise ConfigError(path=metric, found=f"the text '{value}'", expected="a number")
+        return float(value)
+
+
+def check_column(frame: pd.DataFrame, name: str) -> None:
+    """Nothing where points have a column of this name; else a ConfigError, with the nearest."""
+    if name not in frame:
+        there = list(map(str, frame))
+        raise ConfigError("no such column", found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there))

@@ -63,12 +63,13 @@ def _searches(asked: Problem, frame: pd.DataFrame, wanted: Searches, names: dict
     import pandas as pd
 
     lattice = Lattice(asked.sweep.space)
-    metrics = {str(name): frame[name].to_numpy() for name in frame if name not in names}
     by_name = frame.rename(columns=names)
     values = by_name[list(asked.objectives)].to_numpy(dtype=float)
-    good = frame[FEASIBLE].to_numpy(dtype=bool)
+    good = frame[FEASIBLE].to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
     if not good.any():
-        raise ConfigError("nothing to search for", path="search", found="no feasible point", expected="some")
+        expected = "feasible points that have every objective"
+        raise ConfigError("nothing to search for", path="search", found="none", expected=expected)
+    metrics = {str(name): frame[name].to_numpy() for name in frame if name not in names} | {FEASIBLE: good}
     senses = np.array([-1.0 if sense == "max" else 1.0 for sense in asked.objectives.values()])
     costs = values[good] * senses
     best, worst = costs.min(axis=0) * senses, costs.max(axis=0) * senses
@@ -88,7 +89,7 @@ def _searches(asked: Problem, frame: pd.DataFrame, wanted: Searches, names: dict
 
     rows: list[dict[str, Any]] = []
     whole = _volume(costs, senses, best, worst, asked)
-    most = int(wanted.share * int(good.sum()))
+    most = max(1, int(wanted.share * int(good.sum())))
     for method in wanted.methods:
         for seed in range(wanted.seeds):
             found = search(

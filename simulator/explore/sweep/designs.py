@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError
+from simulator.config.resolve import OPTION
+from simulator.errors import ConfigError, nearest, one_of
 from simulator.explore.sweep.columns import Columns
 from simulator.hardware import System, load_system
 from simulator.mapping.target import target
 from simulator.serving.loaded import in_dtype, with_only
 from simulator.workload import Model, load_model
+
+RUNNER = ("mapping.devices", "mapping.device", "mapping.engine", "mapping.dtype", "mapping.fusion")
+"""What `machine` and `model` read of the mapping, and what runs the model."""
 
 
 def machine(said: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> System:
@@ -23,7 +28,8 @@ def machine(said: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> System:
     Raises:
         ConfigError: no such machine, figure or fusion; none is said.
     """
-    return _machine(_structure(said, overrides))
+    with _of_point("hardware"):
+        return _machine(_structure(said, overrides))
 
 
 def model(said: Mapping[str, Any]) -> Model:
@@ -33,7 +39,38 @@ def model(said: Mapping[str, Any]) -> Model:
         ConfigError: no such model, figure or format; none is said.
     """
     own = (f"{path.removeprefix('model.')}={_text(v)}" for path, v in said.items() if path.startswith("model."))
-    return in_dtype(_model((str(_required(said, "model")), *own)), said.get("mapping.dtype"))
+    with _of_point("model"):
+        return in_dtype(_model((str(required(said, "model")), *own)), said.get("mapping.dtype"))
+
+
+def required(said: Mapping[str, Any], key: str) -> Any:
+    """What a point says there.
+
+    Raises:
+        ConfigError: nothing.
+    """
+    if said.get(key) is None:
+        raise ConfigError(path=f"base.{key}", found="nothing", expected="a name, or an axis of names")
+    return said[key]
+
+
+def part(said: Mapping[str, Any], key: str, there: Collection[str]) -> str:
+    """The full name that a point says there, of one of the parts of its machine.
+
+    Raises:
+        ConfigError: it says nothing, or a name that no part has.
+    """
+    name = str(required(said, key))
+    if name not in there:
+        raise ConfigError(path=key, found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there))
+    return name
+
+
+def check_context(model: Model, tokens: float, what: str = "input + output") -> None:
+    """Nothing where a model reads as many tokens; else a ConfigError."""
+    if tokens > model.max_context:
+        expected = f"at most the {model.max_context} that {model.name} was made for"
+        raise ConfigError(what, found=f"{tokens:g} tokens", expected=expected)
 
 
 def alike(
@@ -58,7 +95,7 @@ def alike(
 def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
     """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
     own = (f"{path.removeprefix('hardware.')}={_text(v)}" for path, v in said.items() if path.startswith("hardware."))
-    named = (str(_required(said, "hardware")), *overrides, *own)
+    named = (str(required(said, "hardware")), *overrides, *own)
     where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
     return named, said.get("mapping.devices"), where
 
@@ -79,11 +116,20 @@ def _model(key: tuple[str, ...]) -> Model:
     return load_model(key[0], key[1:])
 
 
-def _required(said: Mapping[str, Any], key: str) -> Any:
-    if said.get(key) is None:
-        raise ConfigError(path=("base", key), found="nothing", expected=f"the name of a {key}, or an axis of them")
-    return said[key]
-
-
 def _text(value: Any) -> str:
-    return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
+    """As an override has it. A count is a double where its column has none elsewhere."""
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+
+
+@contextmanager
+def _of_point(root: str) -> Iterator[None]:
+    """Name what a point says of its machine or model by the path of its axis, where that is wrong."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.file == OPTION and error.path is not None and not isinstance(error.path, str):
+            error.file, error.path = None, (root, *error.path)
+        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Plan, closed_form
-from simulator.errors import ConfigError, TiersimError, nearest, one_of
+from simulator.errors import ConfigError, TiersimError
 from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import alike, machine
+from simulator.explore.sweep.designs import RUNNER, alike, check_context, machine
 from simulator.explore.sweep.designs import model as model_of
 from simulator.hardware import System
 from simulator.hardware.system import varies
@@ -26,14 +26,10 @@ from simulator.mapping.tensor_parallel import cache_ways
 from simulator.registry import register
 from simulator.workload import Batch, Model, decode, kv_bytes, operator_graph, prefill, weight_bytes
 
-KEYS = {
-    "workload": ("phase", "batch", "input", "output"),
-    "mapping": ("devices", "device", "engine", "memory", "dtype", "fusion", "dispatch", "together"),
-}
-"""What a point may say beside `hardware`, `model` and the keys of these two."""
 DEFAULTS: dict[str, Any] = {
     "workload.phase": "decode", "workload.batch": 1, "workload.input": 512, "workload.output": 128,
 }  # fmt: skip
+READS = (*DEFAULTS, *RUNNER, "mapping.memory", "mapping.dispatch", "mapping.together")
 LENGTHS = ("workload.batch", "workload.input", "workload.output")
 METRICS = {
     "ttft_s": "s", "tbt_s": "s", "e2e_s": "s", "tokens_per_s": "1/s", "energy_per_token_j": "J", "power_w": "W",
@@ -72,6 +68,7 @@ class Passes:
     binds: bool = True
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
+    reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = False
 
     def __call__(self, columns: Columns) -> Columns:
@@ -122,7 +119,7 @@ class Passes:
             known = {**DEFAULTS, **self.base, **said}
             for some, free in _said(columns, [path for path in columns if path not in fixed], rows):
                 hangs = _hangs_on_times(known, self.overrides)
-                structural = free if hangs else [path for path in free if not _rate(known, path)]
+                structural = free if hangs else [path for path in free if not _rate(known, path, self.overrides)]
                 for each, more in alike(columns, structural, some):
                     yield each, known | more, {path: columns[path][each] for path in free if path not in structural}
 
@@ -137,10 +134,7 @@ class Passes:
             system = system.at(rates)
         runner = _runner(system, said)
         batch, input, output = (lengths[key] for key in LENGTHS)
-        longest = float((input + output).max())
-        if longest > model.max_context:
-            expected = f"at most the {model.max_context} that {model.name} was made for"
-            raise ConfigError("input + output", found=f"{longest:g} tokens", expected=expected)
+        check_context(model, float((input + output).max()))
         phase = said["workload.phase"]
         if phase not in ("prefill", "decode", "request"):
             raise ConfigError(path="workload.phase", found=f"'{phase}'", expected="prefill, decode or request")
@@ -260,9 +254,9 @@ def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool
     return said.get("mapping.dispatch") is not None or runner.description.kind == "dataflow"
 
 
-def _rate(said: Mapping[str, Any], path: str) -> bool:
+def _rate(said: Mapping[str, Any], path: str, overrides: tuple[str, ...]) -> bool:
     """Whether a path may be an array in one lowering."""
-    return path in LENGTHS or varies(machine(said), path.removeprefix("hardware."))
+    return path in LENGTHS or varies(machine(said, overrides), path.removeprefix("hardware."))
 
 
 def _plain(quantity: Any) -> Any:
@@ -274,15 +268,3 @@ def _empty(points: int) -> dict[str, NDArray[Any]]:
         name: np.full(points, "", dtype=object) if not unit else np.full(points, np.nan)
         for name, unit in METRICS.items()
     }
-
-
-def check_key(path: str) -> None:
-    """Nothing where a point may say this beside paths of the machine and of the model.
-
-    Raises:
-        ConfigError: it may not; names the nearest key.
-    """
-    known = ["hardware", "model", *(f"{section}.{key}" for section, keys in KEYS.items() for key in keys)]
-    if path not in known and not path.startswith(("hardware.", "model.")):
-        expected = f"{one_of(known)}, or a path behind hardware. or model."
-        raise ConfigError(path=path, found="no such key", expected=expected, nearest=nearest(path, known))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import machine, model
+from simulator.explore.sweep.designs import RUNNER, check_context, machine, model, part
 from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
@@ -26,11 +26,16 @@ DEFAULTS: dict[str, Any] = {
     "workload.batch": 1, "workload.input": 512, "workload.output": 32, "workload.experts": 100,
     "mapping.links": None, "mapping.policy": "lru",
 }  # fmt: skip
+READS = (*DEFAULTS, *RUNNER, "mapping.memory", "mapping.home", "mapping.cache")
 METRICS = {
     "latency_s": "s", "switch_s": "s", "execute_s": "s", "misses": "1", "resident_experts": "1", "tokens_per_s": "1/s",
     **COSTS, "error": "",
 }  # fmt: skip
-ROUNDS, WARM_UP = 32, 2  # as many prompts as experts a round; the first asks for each in turn: no miss is a first one
+ROUNDS, WARM_UP = 32, 2
+"""As many prompts as experts a round, and at least one batch after the warm-up.
+
+The first round asks for each expert in turn: no miss is a first one.
+"""
 
 
 @register("evaluator", "experts")
@@ -48,6 +53,7 @@ class Experts:
     overrides: tuple[str, ...] = ()
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
+    reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:
@@ -57,9 +63,10 @@ class Experts:
         system, expert = machine(said, self.overrides), model(said)
         batch, input, output = (int(said[f"workload.{key}"]) for key in ("batch", "input", "output"))
         experts, size = int(said["workload.experts"]), weight_bytes(expert)
-        home, cache = said["mapping.home"], said["mapping.cache"]
+        home, cache = (part(said, f"mapping.{key}", system.tiers) for key in ("home", "cache"))
+        check_context(expert, input + output)
         kept = size + batch * float(kv_bytes(expert, float(input + output)))
-        runner = target(system)
+        runner = target(system, *(said.get(f"mapping.{key}") for key in ("device", "engine", "memory")))
         service = Service(
             router=_run(runner, expert, "router", input, 1),
             expert=_run(runner, expert, "expert", input, output),
@@ -69,10 +76,11 @@ class Experts:
             home_bytes=int(system.capacity(home)),
             policy=said["mapping.policy"],
         )
-        asked = [*range(experts), *uniform(experts, (ROUNDS - 1) * experts).choices.tolist()]
-        asked = asked[: -(len(asked) % batch) or None]
+        warm_up = -(-WARM_UP * experts // batch)
+        prompts = max(ROUNDS * experts // batch, warm_up + 1) * batch
+        asked = [*range(experts), *uniform(experts, prompts - experts).choices.tolist()]
         batches = serve(service, experts, asked, batch)
-        steady = slice(-(-WARM_UP * experts // batch), None)
+        steady = slice(warm_up, None)
         latency = float(np.mean(batches.latency[steady]))
         return {
             "latency_s": latency,

@@ -71,6 +71,18 @@ class Expression:
             raise _inside(self.text, error) from None
         return value.astype(float) if value.dtype.kind in "iu" else value
 
+    def holds(self, columns: Columns) -> NDArray[np.bool_]:
+        """Where it is true, as `at` has it: not where its value is missing.
+
+        Raises:
+            ConfigError: as `at`; a text.
+        """
+        value = self.at(columns)
+        try:
+            return _truth(value)
+        except ConfigError as error:
+            raise _inside(self.text, error) from None
+
     def check(self, known: Collection[str]) -> None:
         """Nothing, where all its names are known; else a ConfigError, with the nearest."""
         try:
@@ -100,7 +112,7 @@ def parse(text: str) -> Expression:
             tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else "it cannot be read"
-        raise ConfigError(f"no expression: {reason}", found=_quoted(text)) from None
+        raise ConfigError(f"no expression: {reason}", found=_quoted(text), expected=_SUCH) from None
     reader = _Reader(text)
     try:
         meaning = reader.value(tree, 0)
@@ -133,6 +145,7 @@ _ORDER: Mapping[type[ast.cmpop], Callable[..., Any]] = {
     ast.Gt: np.greater,
     ast.GtE: np.greater_equal,
 }
+_SUCH = "one such as 'tbt_s <= 0.05', in SI units"
 _ALLOWED = "numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and calls of functions"
 
 
@@ -264,9 +277,13 @@ def _number(value: Any) -> NDArray[Any]:
     return array.astype(float, copy=False)
 
 
-def _truth(value: Any) -> NDArray[Any]:
+def _truth(value: Any) -> NDArray[np.bool_]:
+    """Where it is neither 0 nor missing."""
     array = np.asarray(value)
-    return array if array.dtype == bool else np.asarray(_number(array) != 0)
+    if array.dtype == bool:
+        return array
+    number = _number(array)
+    return np.asarray((number != 0) & ~np.isnan(number))
 
 
 def _equal(a: Any, b: Any) -> NDArray[Any]:

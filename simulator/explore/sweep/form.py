@@ -102,7 +102,7 @@ class Steps(Part):
     """
 
     values: Annotated[list[Scalar], Field(min_length=1)] | None = None
-    range: tuple[End, End] | tuple[End, End, End] | None = None
+    range: Annotated[tuple[End, ...], Field(min_length=2, max_length=3)] | None = None
     linspace: tuple[End, End, Count] | None = None
     geomspace: tuple[End, End, Count] | None = None
     name: str | None = None

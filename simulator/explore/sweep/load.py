@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import normalize
+
+import numpy as np
 
 from simulator.config import Config, KeyPath, load, validate
 from simulator.data import folder
@@ -23,6 +27,9 @@ from simulator.explore.sweep.space import Space
 from simulator.explore.sweep.steps import values
 from simulator.hardware import load_system
 from simulator.workload import load_model
+
+OURS = ("point", "feasible", "front")
+"""Columns of results beside axes, metrics and what is derived from them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,42 +49,49 @@ class Sweep:
 
 
 def load_sweep(
-    name_or_path: str | Path, overrides: Sequence[str] = (), metrics: Mapping[str, str] | None = None
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    metrics: Mapping[str, str] | None = None,
+    reads: Collection[str] | None = None,
 ) -> tuple[Sweep, Config]:
     """Read a sweep by name or path; `overrides` are `path.to.key=value`.
 
     `metrics` are the names that expressions and objectives may use beside those of axes and derived values, with their
-    units, none of a text; None: any.
+    units, none of a text; None: any. `reads` are the paths of the workload and the mapping that axes may have.
 
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(found(name_or_path), "experiments", overrides)
     form = validate(config, Form)
-    groups = _groups(form, config, metrics or ())
+    groups = _groups(form, config, metrics or (), reads)
     axes = {axis.path: axis for group in groups for axis in group}
-    with _located(config, ("axes",)):
+    with located(config, ("axes",)):
         space = Space(groups)
-    known = {axis.name for axis in axes.values()} | set(metrics or ())
+    known = None if metrics is None else _of_their_kinds(axes.values(), metrics)
+    taken = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
     derived: dict[str, Expression] = {}
     for name, text in form.derived.items():
-        with _located(config, ("derived", name)):
+        with located(config, ("derived", name)):
             _check_identifier(name)
-            if name in known:
-                raise ConfigError("a name that is taken", found=f"'{name}'", expected="another")
-            derived[name] = _expression(str(text), known if metrics is not None else None)
-        known.add(name)
+            if name.casefold() in taken:
+                raise ConfigError("a name that is taken", found=f"'{name}'", expected="another, whatever its case")
+            derived[name] = parse(str(text))
+            if known is not None:
+                known[name] = derived[name].at(known)
+        taken.add(name.casefold())
     constraints = []
     for position, text in enumerate(form.constraints):
-        with _located(config, ("constraints", position)):
-            constraints.append(_expression(text, known if metrics is not None else None))
-    for name in () if metrics is None else form.objectives:
-        with _located(config, ("objectives", name)):
-            check([name], known)
-            if (metrics or {}).get(name) == "" or any(
-                a.name == name and a.values.dtype == object for a in axes.values()
-            ):
-                raise ConfigError(found="a text", expected="a number to be large or small")
+        with located(config, ("constraints", position)):
+            constraints.append(parse(text))
+            if known is not None:
+                constraints[-1].holds(known)
+    if known is not None:
+        for name in form.objectives:
+            with located(config, ("objectives", name)):
+                check([name], known)
+                if any(isinstance(value, str) for value in np.ravel(known[name])):
+                    raise ConfigError(found="a text", expected="a number to be large or small")
     return Sweep(form.title, form.base, axes, space, derived, tuple(constraints), form.objectives), config
 
 
@@ -87,11 +101,13 @@ def found(name_or_path: str | Path) -> str | Path:
     return file if file.is_file() else name_or_path
 
 
-def _expression(text: str, known: Collection[str] | None) -> Expression:
-    expression = parse(text)
-    if known is not None:
-        expression.check(known)
-    return expression
+def _of_their_kinds(axes: Iterable[Axis], metrics: Mapping[str, str]) -> dict[str, Any]:
+    """A text or a number for each name, on which an expression shows whether it takes one for the other."""
+    found: dict[str, Any] = {name: math.nan if unit else name for name, unit in metrics.items()}
+    for axis in axes:
+        texts = (value for value in axis.values if isinstance(value, str)) if axis.values.dtype == object else ()
+        found[axis.name] = next(iter(texts), math.nan)
+    return found
 
 
 @dataclass(frozen=True)
@@ -116,7 +132,7 @@ class _Given:
         yield from (((*at, position), value) for position, value in enumerate(of or ()))
 
 
-def _groups(form: Form, config: Config, metrics: Collection[str]) -> list[list[Axis]]:
+def _groups(form: Form, config: Config, metrics: Collection[str], reads: Collection[str] | None) -> list[list[Axis]]:
     """The axes that move together, those of `zip` first."""
     given = [
         [_Given(("zip", position, path), path, steps) for path, steps in group.items()]
@@ -131,7 +147,7 @@ def _groups(form: Form, config: Config, metrics: Collection[str]) -> list[list[A
             if every[each.path] is not each:
                 raise _error(config, every[each.path].at, "an axis that is there already", expected="one of a path")
     names = _names(list(every.values()), config, metrics)
-    roots = _roots(form.base, every, config)
+    roots = _roots(form.base, every, config, reads)
     groups: list[list[Axis]] = []
     for group in given:
         before = [axis.name for earlier in groups for axis in earlier]
@@ -144,12 +160,12 @@ def _groups(form: Form, config: Config, metrics: Collection[str]) -> list[list[A
 
 
 def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots: Roots, config: Config) -> Axis:
-    with _located(config, given.at):
+    with located(config, given.at):
         figure = roots.figure(given.path, everywhere=given.when is None)
         steps = values(given.steps, figure)
     if given.when is None:
         return Axis(given.path, names[given.path], steps, figure.unit)
-    with _located(config, (*given.at, "when")):
+    with located(config, (*given.at, "when")):
         if given.at[0] == "zip":
             raise ConfigError("axes that move together have no condition", found=described(given.when))
         when = parse(given.when)
@@ -160,7 +176,7 @@ def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots:
     return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
 
 
-def _roots(base: Base, every: Mapping[str, _Given], config: Config) -> Roots:
+def _roots(base: Base, every: Mapping[str, _Given], config: Config, reads: Collection[str] | None) -> Roots:
     """The machines and models of the base and of the axes, read."""
 
     def read(root: str, load_one: Callable[[str], Any]) -> list[Any]:
@@ -172,13 +188,14 @@ def _roots(base: Base, every: Mapping[str, _Given], config: Config) -> Roots:
         for at, each in places:
             if each is None and at[0] == "base":
                 raise _error(config, at, "missing key", expected="a name or a path")
-            with _located(config, at):
+            with located(config, at):
                 found.append(load_one(Figure(None, str).read(each)))
         if axis and not places:
             raise _error(config, axis.at, "names", expected="a list")
         return found
 
-    return Roots(base, read("hardware", lambda name: load_system(name, base.set).machine), read("model", load_model))
+    machines = read("hardware", lambda name: load_system(name, base.set).machine)
+    return Roots(base, machines, read("model", load_model), reads)
 
 
 def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) -> dict[str, str]:
@@ -187,30 +204,31 @@ def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) ->
     lasts = Counter(each.path.rpartition(".")[2] for each in every if each.name is None)
     for each in every:
         if each.name is not None:
-            with _located(config, (*each.at, "name")):
+            with located(config, (*each.at, "name")):
                 _check_identifier(each.name)
             continue
         last = each.path.rpartition(".")[2]
         unique = lasts[last] == 1 and last.isidentifier() and not iskeyword(last)
-        taken = last in metrics or last in names.values()
+        taken = last in (*metrics, *OURS, *names.values())
         names[each.path] = last if unique and not taken else re.sub(r"\W+", "_", each.path)
-    seen: dict[str, str] = {}
+    ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
+    seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
     for each in every:
         name = names[each.path]
-        if name in seen or name in metrics:
+        if other := seen.get(name.casefold()):
             at = (*each.at, "name") if each.name else each.at
-            raise _error(config, at, f"the name of {seen.get(name, 'a metric')} too", f"'{name}'", "another")
-        seen[name] = each.path
+            raise _error(config, at, f"the name of {other} too", f"'{name}'", "another, whatever its case")
+        seen[name.casefold()] = each.path
     return names
 
 
 def _check_identifier(name: str) -> None:
-    if not name.isidentifier() or iskeyword(name):
+    if not name.isidentifier() or iskeyword(name) or normalize("NFKC", name) != name:
         raise ConfigError("no name", found=described(name), expected="letters, digits and underscores, such as 'hbm'")
 
 
 @contextmanager
-def _located(config: Config, at: KeyPath) -> Iterator[None]:
+def located(config: Config, at: KeyPath) -> Iterator[None]:
     """Give an error the file, the line and the key path of what is read; its own path leads on from there."""
     try:
         yield

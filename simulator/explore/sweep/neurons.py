@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import machine, model
+from simulator.explore.sweep.designs import RUNNER, check_context, machine, model, part
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "workload.input": 512, "workload.share": 0.1, "workload.exponent": 0.5228, "mapping.policy": "lru",
     "mapping.threads": None, "mapping.overlap": "none", "mapping.memory_bytes": None,
 }  # fmt: skip
+READS = (*DEFAULTS, *RUNNER, "mapping.flash", "mapping.dram", "mapping.manager")
 METRICS = {
     "total_s": "s", "io_s": "s", "memory_s": "s", "compute_s": "s", "tokens_per_s": "1/s", "dram_bytes": "B",
     "read_bytes": "B", "held_share": "1", **COSTS, "error": "",
@@ -50,6 +51,7 @@ class Neurons:
     overrides: tuple[str, ...] = ()
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
+    reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:
@@ -57,7 +59,9 @@ class Neurons:
 
     def _point(self, said: Mapping[str, Any]) -> dict[str, float]:
         system, kept = machine(said, self.overrides), stored(model(said))
-        dram = said["mapping.dram"]
+        flash, dram = (part(said, f"mapping.{key}", system.tiers) for key in ("flash", "dram"))
+        manager = part(said, "mapping.manager", system.engines)
+        check_context(kept.model, float(said["workload.input"]), "input")
         tier = system.tiers[dram]
         there = said["mapping.memory_bytes"] or system.capacity(dram) - tier.reserved
         rows = int((there - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
@@ -70,7 +74,7 @@ class Neurons:
         counts = {name: np.repeat(each, layers, axis=0) for name, each in vars(one).items() if name != "pinned"}
         run = Memory(
             target(system, said.get("mapping.device"), said.get("mapping.engine")),
-            said["mapping.flash"], dram, said["mapping.manager"], said["mapping.threads"],
+            flash, dram, manager, said["mapping.threads"],
         )  # fmt: skip
         context = np.full(TOKENS, float(said["workload.input"]))
         done = decode_sparse(run, kept, NeuronTraffic(**counts, pinned=0), context, said["mapping.overlap"])

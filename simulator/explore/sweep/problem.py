@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,12 @@ import simulator.explore.sweep.evaluate
 import simulator.explore.sweep.experts
 import simulator.explore.sweep.neurons
 import simulator.explore.sweep.requests  # noqa: F401  # these register what evaluates points
-from simulator.config import load
+from simulator.config import load, validate
 from simulator.explore.sweep.columns import Columns, Evaluate
-from simulator.explore.sweep.load import Sweep, found, load_sweep
+from simulator.explore.sweep.form import Form
+from simulator.explore.sweep.load import Sweep, found, load_sweep, located
 from simulator.explore.sweep.store import CHUNK
+from simulator.hardware.cost import load_costs
 from simulator.provenance import Provenance
 from simulator.registry import registered
 
@@ -35,6 +37,8 @@ class Evaluator(Protocol):
     """
 
     metrics: ClassVar[Mapping[str, str]]
+    reads: ClassVar[Collection[str]]
+    """Paths of the workload and the mapping that change what a point gives: others can be no axis."""
     alone: ClassVar[bool]
     """Whether each point is a run of its own, so that a task is few of them."""
 
@@ -59,7 +63,7 @@ class Problem:
     @property
     def chunk(self) -> int:
         """Points a file, and the least that is computed again: of slow ones a thousandth of all."""
-        return max(1, self.points // FILES) if getattr(self.evaluator, "alone", False) else CHUNK
+        return min(max(1, self.points // FILES), CHUNK) if getattr(self.evaluator, "alone", False) else CHUNK
 
     @property
     def objectives(self) -> Mapping[str, Literal["max", "min"]]:
@@ -99,10 +103,7 @@ class Problem:
     def constraints(self, columns: Columns, found: Columns) -> dict[str, NDArray[np.bool_]]:
         """Where each constraint holds, by its text; a point without a number for it does not meet it."""
         known, points = self.named(columns, found), len(found["error"])
-        return {
-            each.text: np.broadcast_to(np.asarray(each.at(known) != 0, dtype=bool), points)
-            for each in self.sweep.constraints
-        }
+        return {each.text: np.broadcast_to(each.holds(known), points) for each in self.sweep.constraints}
 
     def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
@@ -117,11 +118,15 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
-    base = load(found(name_or_path), "experiments", overrides).data.get("base")
-    kind = base.get("kind", "pass") if isinstance(base, dict) else "pass"
-    make: type[Evaluator] = registered("evaluator", kind)
+    config = load(found(name_or_path), "experiments", overrides)
+    base = validate(config, Form).base
+    with located(config, ("base", "kind")):
+        make: type[Evaluator] = registered("evaluator", base.kind)
+    if base.costs is not None:
+        with located(config, ("base", "costs")):
+            load_costs(base.costs)
+    sweep, config = load_sweep(name_or_path, overrides, make.metrics, make.reads)
     metrics = {**make.metrics, FEASIBLE: ""}
-    sweep, config = load_sweep(name_or_path, overrides, metrics)
     evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
     made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})
     return Problem(sweep, evaluator, metrics, made_from)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import machine, model
+from simulator.explore.sweep.designs import RUNNER, check_context, machine, model
 from simulator.mapping.deployment import deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.target import target
@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "workload.batch": 64, "workload.input": 512, "workload.output": 128, "workload.requests": 500, "workload.rate": 1.0,
     "workload.process": "poisson", "workload.spread": 0.0, "workload.router": "uniform",
 }  # fmt: skip
+READS = (*DEFAULTS, *RUNNER, "mapping.dispatch", "mapping.together")
 PERCENTS = (50, 99)
 METRICS = {
     **{f"{what}_p{percent}_s": "s" for what in ("ttft", "tbt", "e2e", "queue") for percent in PERCENTS},
@@ -50,6 +51,7 @@ class Requests:
     overrides: tuple[str, ...] = ()
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
+    reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:
@@ -82,6 +84,7 @@ def _times(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> tupl
     names = tuple(f"{runner.device}.{engine}" for engine in engines)
     deployed = deployment(system, served, names, dispatch or "xpu_only", bool(said.get("mapping.together", False)))
     input, output, batch, number = (int(said[f"workload.{name}"]) for name in ("input", "output", "batch", "requests"))
+    check_context(served, input + output)
     lengths = Lengths(input, output, float(said["workload.spread"]))
     cap = most_sequences(deployed, lengths.total, lengths.longest_input, batch)
     stages = Stages(deployed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -23,6 +23,8 @@ class Roots:
     base: Base
     machines: Sequence[Machine]
     models: Sequence[Model]
+    reads: Collection[str] | None = None
+    """Paths of the workload and the mapping that change what a point gives; None: any."""
 
     def figure(self, path: str, everywhere: bool = True) -> Figure:
         """The figure at a dotted path; of several machines or models, where `everywhere`, each must have it.
@@ -38,6 +40,11 @@ class Roots:
             raise ConfigError("unknown path", found=f"'{root}'", expected=expected, nearest=nearest(root, ROOTS))
         if not keys and root in ("hardware", "model"):
             return Figure(getattr(self.base, root), str)
+        if not (self.reads is None or root in ("hardware", "model") or path in self.reads):
+            figure(getattr(self.base, root), keys)
+            raise ConfigError(
+                f"of a sweep of the kind '{self.base.kind}', no point reads it", expected=one_of(self.reads)
+            )
         found, errors = [], []
         for part in self._parts(root):
             try:

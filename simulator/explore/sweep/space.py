@@ -170,11 +170,11 @@ def _holds(group: Sequence[Axis], seen: Mapping[str, NDArray[Any]], states: int)
     if condition is None:
         return None
     try:
-        held = condition.at(seen)
+        held = condition.holds(seen)
     except ConfigError as error:
         error.path = (group[0].path, "when")
         raise
-    return np.broadcast_to(np.asarray(held != 0, dtype=bool), states)
+    return np.broadcast_to(held, states)
 
 
 def _table(axis: Axis) -> NDArray[Any]:

@@ -50,6 +50,9 @@ def _listed(given: list[Any], figure: Figure, at: tuple[str, ...]) -> NDArray[An
     for position, value in enumerate(given):
         try:
             read = figure.read(value)
+            if read is None and figure.value is not None:
+                expected = "a value; or none in the base, which null leaves as it is"
+                raise ConfigError(found=f"null, where the base has {described(figure.value)}", expected=expected)
             if read in found:
                 raise ConfigError("a value that is there already", found=described(value))
         except ConfigError as error:

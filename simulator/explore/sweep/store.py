@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of the folder; a change of what follows that an older reader cannot read raises it
 CHUNK = 65_536  # points a file, unless the sweep says otherwise
+MOST_CHUNKS = 1_000_000  # a file each
 MANIFEST, LOCK, PARTS = "sweep.json", ".lock", "part-*.parquet"
 
 Chunk: TypeAlias = tuple[int, int]
@@ -64,9 +65,16 @@ class Manifest:
 
     @classmethod
     def of(cls, provenance: Provenance, points: int, chunk: int = CHUNK) -> Manifest:
-        """The manifest of a sweep; small chunks suit points that are slow, for a chunk is the least that is redone."""
+        """The manifest of a sweep; small chunks suit points that are slow, for a chunk is the least that is redone.
+
+        Raises:
+            ConfigError: points for more than a million chunks.
+        """
         if points < 0 or chunk < 1:
             raise ValueError(f"{points} points in chunks of {chunk}")
+        if points > MOST_CHUNKS * chunk:
+            expected = f"at most {MOST_CHUNKS * chunk:,}; a search or an optimum needs few of them"
+            raise ConfigError("too many points to compute each of them", found=f"{points:,}", expected=expected)
         said = provenance.as_dict()
         return cls(provenance.config, said["config_hash"], said["version"], said["seed"], points, chunk)
 

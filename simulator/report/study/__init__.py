@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.baselines.reproduction import Reproduction
 from simulator.baselines.study import StudyExperiment, StudyOutcome
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.baselines.study.form import Crossing
+from simulator.baselines.study.outcome import check_column
+from simulator.errors import ConfigError, described, one_of
+from simulator.explore.sweep.problem import FEASIBLE
 from simulator.registry import register
 from simulator.report import style
 from simulator.report.explore.convergence import convergence
@@ -18,6 +21,9 @@ from simulator.report.figures import Drawn
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MOST_NAMED = 20  # values that a message names
 
 
 @register("figures", "study")
@@ -41,24 +47,42 @@ class StudyFigures:
             shown = heat(_where(frame, each.where), each.x, each.y, each.value, each.best, units, style.PAGE * 0.7)
             yield Drawn(name, each.title or f"{each.value} over {each.x} and {each.y}", shown)
         for name, cross in form.crossings.items():
-            rows = _where(frame, cross.where).sort_values(cross.x)
-            one, other = (_where(rows, {cross.between: value}) for value in (cross.first, cross.second))
-            figure = crossing(
-                one[cross.x], one[cross.value], other[cross.value], (cross.first, cross.second), cross.x, cross.value,
-                units=units, width=style.PAGE * 0.6,
-            )  # fmt: skip
+            x, one, other = _lines(_where(frame, cross.where), cross)
+            names = (cross.first, cross.second)
+            figure = crossing(x, one, other, names, cross.x, cross.value, units=units, width=style.PAGE * 0.6)
             yield Drawn(name, cross.title or f"{cross.value} over {cross.x}", figure)
         if outcome.searches is not None:
             text = "Share of the hypervolume of all points that searches reach: medians over seeds, bands of all."
             yield Drawn("searches", text, convergence(outcome.searches, best=1.0, width=style.PAGE * 0.7))
 
 
+def _lines(frame: pd.DataFrame, cross: Crossing) -> tuple[Any, Any, Any]:
+    """Values of the axis, and at each the value of both designs, NaN where one is not feasible or not there."""
+    import pandas as pd
+
+    lines = []
+    for name in (cross.x, cross.value):
+        check_column(frame, name)
+    for value in (cross.first, cross.second):
+        rows = _where(frame, {cross.between: value})
+        if rows[cross.x].duplicated().any():
+            found = f"several points of {cross.between} {value} at one {cross.x}"
+            raise ConfigError("two designs over an axis", found=found, expected="one, by `where`")
+        lines.append(rows[cross.value].where(rows[FEASIBLE]).set_axis(rows[cross.x]))
+    both = pd.concat(lines, axis=1).sort_index()
+    return both.index, both.iloc[:, 0], both.iloc[:, 1]
+
+
 def _where(frame: pd.DataFrame, condition: Mapping[str, Any]) -> pd.DataFrame:
     for name, value in condition.items():
-        if name not in frame:
-            there = list(map(str, frame))
-            raise ConfigError(path="where", found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there))
-        frame = frame[frame[name].isin(value if isinstance(value, list) else [value])]
+        check_column(frame, name)
+        wanted = value if isinstance(value, list) else [value]
+        there = list(frame[name].unique())
+        lost = next((each for each in wanted if each not in there), None)
+        if lost is not None:
+            found, expected = described(lost), one_of(map(str, there[:MOST_NAMED]))
+            raise ConfigError("no point has it", path=("where", name), found=found, expected=expected)
+        frame = frame[frame[name].isin(wanted)]
     return frame
 
 

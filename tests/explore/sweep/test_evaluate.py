@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.errors import ConfigError
+import simulator
+from simulator.explore.sweep.axis import column
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.evaluate import FULL, METRICS, Passes, check_key
+from simulator.explore.sweep.evaluate import FULL, METRICS, Passes
 from simulator.hardware import load_system
 from simulator.registry import names
 from simulator.serving.estimate import estimate
@@ -73,6 +74,77 @@ def test_for_every_policy_and_fusion(dispatch: str | None, fusion: str) -> None:
     assert set(found["error"]) == {""}
 
 
+GPU, DUPLEX = "dgx-h100", "duplex-node"
+MIXED: dict[str, st.SearchStrategy[Any]] = {
+    "hardware": st.sampled_from([GPU, DUPLEX]),
+    "model": st.sampled_from(["llama-3.1-8b", "mixtral-8x7b", "lama-3.1-8b"]),
+    "mapping.dtype": st.sampled_from([None, "bf16", "fp8"]),
+    "mapping.devices": st.sampled_from([1, 2, 4, 9]),
+    "mapping.fusion": st.sampled_from(["unfused", "conventional"]),
+    "mapping.dispatch": st.sampled_from([None, "static_by_layer", "oracle", "nobody"]),
+    "workload.batch": st.sampled_from([0, 1, 16, 5000]),
+    "workload.input": st.sampled_from([128, 4096, 200_000]),
+    HBM: st.sampled_from([0.0, 1e12, 3.35e12]),
+    "hardware.devices.xpu.engines.xpu.launch_overhead": st.sampled_from([0.0, 5e-6]),
+}
+"""What points say, much of which some of them cannot have."""
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.fixed_dictionaries(MIXED), min_size=2, max_size=8), st.sampled_from(["decode", "request"]))
+def test_points_of_any_kind_together_are_each_of_them_alone(rows: list[dict[str, Any]], phase: str) -> None:
+    for row in rows:
+        row["hardware.devices.xpu.engines.xpu.launch_overhead" if row["hardware"] == GPU else HBM] = None
+    points = {path: column([row[path] for row in rows]) for path in MIXED}
+    same_as_one_at_a_time(Passes({"workload.phase": phase, "workload.output": 32, "costs": "silicon"}), points)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "model", "options", "fusion"),
+    [
+        ("dgx-a100", "mixtral-8x7b", {"devices": 4, "dtype": "fp16"}, None),
+        ("dgx-h100", "llama-3.1-8b", {"devices": 1, "dtype": "fp8"}, "gpu.engines.gpu.fusion=unfused"),
+        ("sn40l-node", "llama-2-7b", {}, "socket.engines.rdu.fabric.fusion=conventional"),
+        ("m1-max", "phi-2", {}, None),
+    ],
+)
+def test_one_design_is_what_an_estimate_says(
+    hardware: str, model: str, options: dict[str, Any], fusion: str | None
+) -> None:
+    one = simulator.estimate(hardware, model, 2, 256, 16, **options, overrides=[f"devices.{fusion}"] if fusion else [])
+    said: dict[str, Any] = {f"mapping.{key}": value for key, value in options.items()}
+    said["mapping.fusion"] = fusion and fusion.partition("=")[2]
+    start = {"hardware": hardware, "model": model, "workload.phase": "request", "workload.input": 256}
+    found = Passes({**start, **said, "workload.output": 16})(columns(**{"workload.batch": [2]}))
+    assert found["error"].tolist() == [""]
+    assert found["ttft_s"][0] == pytest.approx(one.ttft_s, rel=1e-12)
+    assert found["tbt_s"][0] == pytest.approx(one.tbt_s, rel=1e-12)
+    assert found["e2e_s"][0] == pytest.approx(one.e2e_s, rel=1e-4), "steps at the mean context"
+    energy = np.nan if one.energy_j is None else one.energy_j / (2 * 16)
+    assert found["energy_per_token_j"][0] == pytest.approx(energy, rel=1e-4, nan_ok=True)
+
+
+def test_what_is_set_of_all_machines_is_known_where_points_are_grouped() -> None:
+    """Sixteen devices are there by an override alone."""
+    evaluate = Passes({**H100, "mapping.devices": 16}, ("devices.gpu.count=16",))
+    found = same_as_one_at_a_time(evaluate, columns(**{HBM: [1e12, 2e12]}))
+    assert found["error"].tolist() == ["", ""]
+    assert found["tbt_s"][1] < found["tbt_s"][0]
+
+
+def test_a_count_may_be_left_out_by_some() -> None:
+    """Where a column has no number for some points, its counts are doubles."""
+    mixtral = columns(**{"model": ["mixtral-8x7b"] * 2 + ["llama-3.1-8b"], "model.moe.top_k": [1.0, 2.0, np.nan]})
+    found = same_as_one_at_a_time(Passes({"hardware": "dgx-h100"}), mixtral)
+    assert set(found["error"]) == {""}
+    assert found["tbt_s"][0] < found["tbt_s"][1]
+
+
+def test_what_a_machine_lacks_is_told_by_the_path_of_its_axis() -> None:
+    found = Passes({"hardware": "m1-max", "model": "phi-2"})(columns(**{HBM: [1e12]}))
+    assert found["error"][0] == "hardware.devices.gpu: unknown key: expected 'soc'"
+
+
 def test_it_agrees_with_an_estimate() -> None:
     asked = {"workload.phase": "request", "workload.batch": 4, "workload.output": 64}
     found = Passes({**H100, **asked})(columns(**{HBM: [3.35e12, 2e12]}))
@@ -124,10 +196,3 @@ def test_a_machine_without_figures_of_energy_gives_none() -> None:
     found = Passes(H100, (f"{tier}=2 TB/s",))(columns(**{"workload.batch": [1]}))
     assert found["energy_per_token_j"][0] > 0
     assert found["power_w"][0] == pytest.approx(found["energy_per_token_j"][0] / found["tbt_s"][0])
-
-
-def test_keys_are_checked() -> None:
-    for path in ("workload.batch", "hardware", "hardware.devices.gpu.count", "model.layers"):
-        check_key(path)
-    with pytest.raises(ConfigError, match=r"workload\.bach: .*did you mean 'workload\.batch'"):
-        check_key("workload.bach")

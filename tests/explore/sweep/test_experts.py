@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from simulator import simulate
 from simulator.explore.sweep.experts import METRICS, Experts
 
 SN40L = {
@@ -60,3 +63,55 @@ def test_a_point_that_does_not_fit_says_so_and_the_others_go_on() -> None:
     assert np.isnan(found["latency_s"][0])
     assert found["error"][1] == ""
     assert found["latency_s"][1] > 0
+
+
+def test_a_batch_larger_than_all_rounds_is_served(recwarn: pytest.WarningsRecorder) -> None:
+    found = run(**{"workload.batch": [1, 100], "workload.experts": [2, 2]})
+    assert found["error"].tolist() == ["", ""]
+    assert found["latency_s"][1] > found["latency_s"][0]
+    assert not recwarn.list
+
+
+def test_it_agrees_with_the_experiment_of_the_same_service(tmp_path: Path) -> None:
+    """An experiment of the kind `coe` asks in another order, after a longer warm-up: the means are the same."""
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(
+        """\
+schema: 1
+kind: coe
+title: the same service
+model: llama-2-7b
+prompt: {tokens: 512, router_tokens: 1}
+trace: {kind: uniform, warm_up: 15, rounds: 30}
+experts: [20, 60, 150]
+batches: [8]
+tokens: [4]
+nodes_for: [1]
+bookkeeping: {kv_tokens: 516, router_in_cache: true}
+systems: {node: {hardware: sn40l-node, home: socket.ddr, cache: socket.hbm, footprint: home}}
+calibration: none
+""",
+        encoding="utf-8",
+    )
+    measured = simulate(experiment).frames()["points"]
+    found = run(**{"workload.experts": measured["experts"].tolist()})
+    assert found["execute_s"] == pytest.approx(measured["router_s"] + measured["expert_s"], rel=1e-9)
+    assert found["misses"] == pytest.approx(measured["misses"].to_numpy(), abs=0.3), "three standard deviations"
+    missed = found["misses"] > 0
+    assert missed.tolist() == [False, True, True]
+    one_copy = (measured["switch_s"] / measured["misses"])[missed]
+    assert (found["switch_s"][missed] / found["misses"][missed]) == pytest.approx(one_copy.to_numpy(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"mapping.home": None}, r"base\.mapping\.home: found nothing"),
+        ({"mapping.cache": "hbm"}, r"mapping\.cache: found 'hbm', expected one of"),
+        ({"mapping.engine": "gpu"}, "no engine gpu, expected 'rdu'"),
+        ({"workload.input": 5000}, "found 5004 tokens, expected at most the 4096"),
+    ],
+)
+def test_what_cannot_be_served_is_the_error_of_its_point(said: dict[str, Any], message: str) -> None:
+    found = Experts({**SN40L, **said})({"workload.experts": np.array([5])})
+    assert re.search(message, found["error"][0])

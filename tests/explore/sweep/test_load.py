@@ -212,6 +212,12 @@ BW, LAT = f"{HBM}.bandwidth", f"{HBM}.latency"
             BASE + "axes: {workload.batch: [1, 8]}\nzip: [{workload.batch: [1, 8], workload.input: [1, 8]}]",
             '2: axes."workload.batch": an axis that is there already',
         ),
+        (
+            BASE.replace("}", ", mapping: {devices: 2}}") + "axes: {mapping.devices: [4, null]}",
+            '2: axes."mapping.devices".1: found null, where the base has 2, expected a value; or none in the base',
+        ),
+        (AXIS + f"{HBM}.energy: [null, 4 pJ/bit]", "found null, where the base has"),
+        (AXIS + "workload.batch: {range: [1]}", "found 1 items, expected 2 or more"),
         (BASE, "axes: nothing varies: expected a path and its values"),
         ("axes: {workload.batch: [1]}", "base.hardware: missing key: expected a name or a path"),
         ("base: {hardware: dgx-h100}\naxes: {workload.batch: [1]}", "1: base.model: missing key"),
@@ -274,6 +280,21 @@ def test_a_wrong_axis_is_told_with_its_place(message, text, said):
             "3: derived.batch: a name that is taken: found 'batch', expected another",
         ),
         ("axes: {workload.batch: [1]}\nderived: {a b: 3}", "3: derived.a b: no name"),
+        ("axes: {workload.batch: [1]}\nderived: {tbt_\N{MICRO SIGN}s: 3}", "no name"),  # Python reads a Greek letter
+        (
+            "axes: {workload.batch: {values: [1], name: A}, workload.input: {values: [5], name: a}}",
+            "the name of workload.batch too: found 'a', expected another, whatever its case",
+        ),
+        (
+            "axes: {workload.input: {values: [1], name: point}}",
+            "the name of a column of the results too: found 'point', expected another",
+        ),
+        ("axes: {workload.batch: [1]}\nderived: {front: 3}", "3: derived.front: a name that is taken"),
+        ("axes: {workload.batch: [1]}\nderived: {Tbt_s: 3}", "3: derived.Tbt_s: a name that is taken"),
+        (
+            "axes: {model: {values: [llama-3.1-8b], name: m}}\nderived: {model: 3}",
+            "3: derived.model: a name that is taken",
+        ),
         (
             "axes: {workload.batch: [1]}\nderived: {a: b + 1, b: 2}",
             "3: derived.a: in 'b + 1': unknown name: found 'b'",

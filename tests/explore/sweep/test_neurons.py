@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from simulator.explore.sweep.neurons import METRICS, Neurons
+from simulator.hardware import load_system
+from simulator.mapping.neurons.held import Keeping, held, settled
+from simulator.mapping.neurons.stored import stored
+from simulator.mapping.neurons.token_plan import Memory
+from simulator.mapping.target import target
+from simulator.serving.loaded import in_dtype
+from simulator.serving.sparse import decode_sparse
+from simulator.workload import load_model
+from simulator.workload.window_law import WindowLaw, renewal
 
 PHONE = {
     "hardware": "phone-ufs4", "model": "opt-6.7b", "workload.input": 64, "mapping.dtype": "int4",
@@ -60,3 +70,34 @@ def test_too_little_memory_is_a_row_with_its_error() -> None:
     assert "more DRAM" in found["error"][0]
     assert np.isnan(found["tokens_per_s"][0])
     assert found["error"][1] == ""
+
+
+def test_it_agrees_with_a_decode_whose_layers_are_all_traced() -> None:
+    """A sweep traces one layer, and takes the others to do as much."""
+    said = {**PHONE, "mapping.memory_bytes": 2 * GB, "workload.share": 0.1, "workload.exponent": 0.5228}
+    found = Neurons({**said, "mapping.overlap": "layer"})({"workload.input": np.array([64])})
+    kept = stored(in_dtype(load_model("opt-6.7b"), "int4"))
+    rows = int((2 * GB - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
+    trace = renewal(WindowLaw(0.1, 0.5228), kept.model.layers, kept.neurons, 192 + 24, seed=1)
+    traffic = settled(held(trace, Keeping("lru", capacity=rows, gathered=True)), 192)
+    memory = Memory(target(load_system("phone-ufs4"), None, "npu"), "soc.flash", "soc.dram", "soc.cpu", None)
+    whole = decode_sparse(memory, kept, traffic, np.full(24, 64.0), "layer")
+    for name, values in {"total_s": whole.total, "io_s": whole.io, "read_bytes": whole.read}.items():
+        assert found[name][0] == pytest.approx(values.mean(), rel=0.05), name
+    assert found["compute_s"][0] == pytest.approx(whole.compute.mean(), rel=0.01)
+    assert found["dram_bytes"][0] == pytest.approx(whole.dram.mean(), rel=0.01)
+    assert found["held_share"][0] == pytest.approx(whole.held.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"mapping.dram": None}, r"base\.mapping\.dram: found nothing"),
+        ({"mapping.flash": "flash"}, r"mapping\.flash: found 'flash', expected one of soc\.dram, soc\.flash"),
+        ({"mapping.manager": "soc.dram"}, r"mapping\.manager: found 'soc\.dram', expected one of soc\.cpu, soc\.npu"),
+        ({"workload.input": 5000}, "input: found 5000 tokens, expected at most the 2048"),
+    ],
+)
+def test_what_cannot_run_is_the_error_of_its_point(said: dict[str, Any], message: str) -> None:
+    found = Neurons({**PHONE, **said})({"workload.share": np.array([0.1])})
+    assert re.search(message, found["error"][0])

@@ -28,6 +28,13 @@ def test_a_derived_value_may_read_axes_metrics_and_those_before_it(yaml: Yaml) -
     assert found["large"].tolist() == [0, 1, 1]
 
 
+def test_what_is_derived_may_be_a_text(yaml: Yaml) -> None:
+    asked = problem(yaml(BASE + "derived: {waits: bound_by if batch > 8 else error}\nconstraints: [\"waits != ''\"]\n"))
+    found = asked(asked.columns(0, 2))
+    assert found["waits"].tolist() == ["", found["bound_by"][1]]
+    assert found[FEASIBLE].tolist() == [False, True]
+
+
 def test_feasible_is_what_works_and_meets_every_constraint(yaml: Yaml) -> None:
     asked = problem(yaml(BASE + 'constraints: ["tokens_per_s >= 1000", "batch < 64"]\n'))
     columns = asked.columns(0, 3)
@@ -38,9 +45,10 @@ def test_feasible_is_what_works_and_meets_every_constraint(yaml: Yaml) -> None:
     assert found[FEASIBLE].tolist() == [False, True, False]
 
 
-def test_a_constraint_on_a_number_that_is_missing_does_not_hold(yaml: Yaml) -> None:
+@pytest.mark.parametrize("text", ["ttft_s <= 1", "ttft_s", "ttft_s and batch", "0 * ttft_s"])
+def test_a_constraint_on_a_number_that_is_missing_does_not_hold(yaml: Yaml, text: str) -> None:
     """Prefill is not timed in a decode sweep."""
-    asked = problem(yaml(BASE + 'constraints: ["ttft_s <= 1"]\n'))
+    asked = problem(yaml(BASE + f'constraints: ["{text}"]\n'))
     found = asked(asked.columns(0, 3))
     assert not found[FEASIBLE].any()
 
@@ -55,9 +63,39 @@ def test_a_constraint_on_a_number_that_is_missing_does_not_hold(yaml: Yaml) -> N
         ("constraints: [\"__import__('os')\"]\n", "constraints"),
         ("objectives: {tokens_per_sec: max}\n", "did you mean 'tokens_per_s'"),
         ("objectives: {bound_by: max}\n", "bound_by"),
+        ("derived: {which: bound_by}\nobjectives: {which: max}\n", r"objectives\.which: found a text"),
+        ("derived: {a: bound_by + 1}\n", r"derived\.a: in 'bound_by \+ 1': found 'bound_by', expected a number"),
+        ('constraints: ["bound_by > 3"]\n', r"constraints\.0: .*expected a number"),
+        ('constraints: ["bound_by"]\n', r"constraints\.0: .*expected a number"),
+        ("derived: {a: feasible * 2}\n", r"derived\.a: .*unknown name: found 'feasible'"),
+        ('constraints: ["tbt_s < 50 ms"]\n', r"constraints\.0: no expression: .* expected one such as .* in SI units"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(yaml: Yaml, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
         problem(yaml(BASE + text))
     assert "sweep.yaml:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ("kind: passs", r"base\.kind: no such evaluator: found passs, .* did you mean 'pass'"),
+        ("kind: null", r"base\.kind: found nothing, expected text"),
+        ("kind: [pass]", r"base\.kind: found a list, expected text"),
+        ("costs: silicn", r"base\.costs: .* did you mean 'silicon'"),
+    ],
+)
+def test_a_base_that_nothing_evaluates_is_told_with_its_line(yaml: Yaml, base: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"sweep\.yaml:2: {says}"):
+        problem(yaml(BASE.replace("base: {", f"base: {{{base}, ")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "axis"), [("pass", "workload.experts"), ("experts", "workload.share"), ("neurons", "workload.batch")]
+)
+def test_an_axis_that_changes_nothing_is_refused(yaml: Yaml, kind: str, axis: str) -> None:
+    text = BASE.replace("base: {", f"base: {{kind: {kind}, ").replace("workload.batch: ", f"{axis}: ")
+    text = text.replace("100000", "32") if axis != "workload.share" else text.replace("1, 16, 100000", "0.1, 0.2")
+    with pytest.raises(ConfigError, match=rf"{axis}.*of a sweep of the kind '{kind}', no point reads it"):
+        problem(yaml(text))

@@ -243,3 +243,9 @@ def test_without_pyarrow_it_says_what_to_install(store: Store, monkeypatch: pyte
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"tiersim\[explore\]"):
         fill(store)
+
+
+def test_a_folder_has_no_more_than_a_million_files() -> None:
+    assert len(list(Manifest.of(Provenance({}), 10**6, 1).chunks())) == 10**6
+    with pytest.raises(ConfigError, match="too many points to compute each of them: found 1,000,001"):
+        Manifest.of(Provenance({}), 10**6 + 1, 1)
