@@ -12,9 +12,8 @@ from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.infeasible import infeasibility
 from simulator.explore.sweep.problem import FEASIBLE, Problem
 
-
 REASONS, OTHERS = 1000, "of other reasons"
-"""Messages of failures that are told apart, so that they are no more memory than that; and what the others are called."""
+"""How many messages of failures are told apart, which bounds their memory; and what all others are called."""
 
 
 class Tally:

@@ -55,13 +55,19 @@ class Log:
             metrics = evaluate(space.at(np.array(new, dtype=np.int64)))
             columns = {name: np.asarray(column).tolist() for name, column in metrics.items()}
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(_line([list(point), row, _sum(point, row)]) for point, row in zip(new, rows, strict=True))
-                file.flush()
-                os.fsync(file.fileno())
+            self._append("".join(_line([list(p), row, _sum(p, row)]) for p, row in zip(new, rows, strict=True)))
             self.rows.update(zip(new, rows, strict=True))
         together = [self.rows[point] for point in points]
         return {name: _column([row[name] for row in together]) for name in together[0]}
+
+    def _append(self, text: str) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ConfigError(f"cannot write it: {error.strerror or error}", file=self.path) from None
 
 
 def _check(path: Path, first: bytes, head: dict[str, Any]) -> None:
