@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from simulator.cli.output import console, count_of, print_error, print_json
 from simulator.errors import ConfigError, TiersimError
 
 if TYPE_CHECKING:
+    from simulator.explore.sweep.columns import Columns
     from simulator.explore.sweep.problem import Problem
 
 TRIED = 16  # points of a sweep, at most, to find one that can be computed
@@ -115,13 +116,15 @@ def _sweep(file: str, overrides: Sequence[str] = ()) -> str:
 
     asked = problem(file, overrides)
     try:
-        errors = list(_errors(asked))
+        tried = list(_tried(asked))
+        errors = [columns["error"][0] for columns in tried]
+        if all(errors):
+            number = f"{len(errors)} of {asked.points:,}"
+            raise ConfigError(f"no point of those tried ({number}) can be computed, the first for: {errors[0]}")
+        _check_known(asked, [columns for columns in tried if not columns["error"][0]])
     except ConfigError as error:
         error.file = error.file or file
         raise
-    if all(errors):
-        tried = f"{len(errors)} of {asked.points:,}"
-        raise ConfigError(f"no point of those tried ({tried}) can be computed, the first for: {errors[0]}", file=file)
     sweep = asked.sweep
     axes = (f"{' and '.join(axis.name for axis in group)} ({len(group[0])})" for group in sweep.space.groups)
     said = [f"sweep of {asked.points:,} points over {', '.join(axes)}"]
@@ -132,15 +135,39 @@ def _sweep(file: str, overrides: Sequence[str] = ()) -> str:
     return "; ".join(said)
 
 
-def _errors(asked: Problem) -> Iterator[str]:
-    """Of points from the first to the last, up to one that has none."""
+def _tried(asked: Problem) -> Iterator[Columns]:
+    """Axes and metrics of points from the first to the last, up to one that has all that the sweep asks for."""
     import numpy as np
 
     for index in np.unique(np.linspace(0, asked.points - 1, min(TRIED, asked.points)).astype(np.int64)):
-        error = asked(asked.sweep.space.at(index))["error"][0]
-        yield error
-        if not error:
+        columns = asked.sweep.space.at(index)
+        known = asked.named(columns, asked(columns))
+        yield known
+        if not known["error"][0] and not any(_lost(known, names) for names in _wanted(asked).values()):
             return
+
+
+def _check_known(asked: Problem, points: Sequence[Columns]) -> None:
+    """ConfigError for an objective or a constraint of which no such point has all numbers."""
+    for path, names in _wanted(asked).items():
+        lost = [_lost(known, names) for known in points]
+        if all(lost):
+            name = "it" if path == f"objectives.{lost[0]}" else f"'{lost[0]}'"
+            expected = "what the base gives: by its phase, its costs, and the figures of its machine"
+            raise ConfigError(f"no point of those tried has {name}", path=path, expected=expected)
+
+
+def _wanted(asked: Problem) -> dict[str, Collection[str]]:
+    """The metrics and derived values of each objective and constraint, by its path."""
+    space = set(asked.sweep.space.aliases.values())
+    wanted: dict[str, Collection[str]] = {f"objectives.{name}": {name} - space for name in asked.objectives}
+    constraints = enumerate(asked.sweep.constraints)
+    return wanted | {f"constraints.{place}": each.names - space for place, each in constraints}
+
+
+def _lost(known: Columns, names: Collection[str]) -> str | None:
+    """The first of these that is no number at a point."""
+    return next((name for name in sorted(names) if known[name][0] != known[name][0]), None)
 
 
 def _costs(file: str) -> str:

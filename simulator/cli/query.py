@@ -18,8 +18,12 @@ def command(
 ) -> None:
     """Ask the points of a sweep: 'select model, max(tokens_per_s) from points group by model'."""
     import simulator
+    from simulator.explore.sweep.store import load_store
 
     frame = simulator.query(folder, sql)
+    store = load_store(folder)
+    if (there := sum(stop - start for start, stop in store.there())) < store.manifest.points:
+        typer.echo(f"note: of {there:,} points; {store.manifest.points - there:,} are not computed yet", err=True)
     if json:
         print_json(frame.to_dict("records"))
         return

@@ -11,7 +11,7 @@ from simulator.cli.design import front_table
 from simulator.cli.options import Json, Overrides, at_least_one
 from simulator.cli.output import console, print_json, progress, shown_path
 
-SHOWN = 20  # points of the front that are printed
+SHOWN = 20  # points of the front, and reasons of failures, that are printed
 
 Workers = Annotated[
     int | None,
@@ -48,9 +48,11 @@ def command(
         out = console()
         out.print(f"{shown_path(swept.folder)}: {swept.counts}, {swept.feasible:,} feasible")
         for title, counted in (("ruled out by", swept.ruled_out), ("lack", swept.lacking), ("failed:", swept.failures)):
-            for reason, points in counted.items():
-                if points:
-                    out.print(f"{points:,} {title} {reason}")
+            told = [(reason, points) for reason, points in counted.items() if points]
+            for reason, points in told[:SHOWN]:
+                out.print(f"{points:,} {title} {reason}")
+            if rest := sum(points for _, points in told[SHOWN:]):
+                out.print(f"{rest:,} {title} {len(told) - SHOWN:,} more reasons")
         if len(swept.best):
             out.print(front_table(swept.problem, swept.best, SHOWN))
     if not swept.feasible:

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+
+from simulator.explore.sweep.store import Manifest, laid_out, open_store
+from simulator.explore.sweep.store import write as write_part
+from simulator.provenance import Provenance
 
 for library in ("pyarrow", "duckdb"):
     pytest.importorskip(library)
@@ -26,6 +33,17 @@ def test_rows_as_a_table_and_as_a_document(run, folder: str) -> None:
     told = run("query", folder, sql)
     assert told.out.split()[:2] == ["batch", "tbt_s"]
     assert f"{rows[1]['tbt_s']:.6g}" in told.out
+
+
+def test_points_that_are_not_there_are_told(run, folder: str) -> None:
+    assert run("query", folder, "select 1").err == ""
+    with open_store(Path("half"), Manifest.of(Provenance({}), 3, 2)) as store:
+        axes, metrics = {"x": np.zeros(2)}, {"y": np.ones(2), "error": np.array(["", ""], object)}
+        store.fix(laid_out(axes, metrics, {}))
+        write_part(store.folder, store.manifest, (0, 2), axes, metrics)
+    told = run("query", "half", "select count(*) as points from points", "--json")
+    assert told.json == [{"points": 2}]
+    assert told.err == "note: of 2 points; 1 are not computed yet\n"
 
 
 def test_mistakes(run, folder: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from simulator.baselines.experiment import Experiment, Part
-from simulator.errors import described, nearest, one_of
-from simulator.registry import names
+from simulator.config.choose import choose, one_among, registered_as
 from simulator.serving.lengths import WIDEST
 from simulator.workload.routers import ROUTERS
 
@@ -31,25 +30,15 @@ class SystemForm(Part):
     hardware: str
     engines: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
-    dispatch: str = "xpu_only"
+    dispatch: Annotated[str, registered_as("dispatch")] = "xpu_only"
     together: bool = False
-    split: str = "none"
+    split: Annotated[str, registered_as("split", "none")] = "none"
     experts: Literal["whole", "tensor"] = "whole"
     expert_reduces: Literal[1, 2] = 1
     split_by: Literal["achieved", "peak"] = "achieved"
     migrate: bool = False
     scale: Annotated[int, Field(ge=0)] = 1
     set: tuple[str, ...] = ()
-
-    @field_validator("dispatch")
-    @classmethod
-    def _dispatch_there(cls, name: str) -> str:
-        return _one_of(name, names("dispatch"))
-
-    @field_validator("split")
-    @classmethod
-    def _split_there(cls, name: str) -> str:
-        return _one_of(name, ["none", *names("split")])
 
 
 class ModelForm(Part):
@@ -104,7 +93,7 @@ class ServingExperiment(Experiment):
     systems: Annotated[dict[str, SystemForm], Field(min_length=1)]
     models: Annotated[dict[str, ModelForm], Field(min_length=1)]
     lengths: LengthsForm = LengthsForm()
-    router: str = "uniform"
+    router: Annotated[str, one_among(lambda: ROUTERS)] = "uniform"
     rounds: Positive = 20.0
     seed: Annotated[int, Field(ge=0)] = 0
     set: tuple[str, ...] = ()
@@ -112,40 +101,25 @@ class ServingExperiment(Experiment):
     arrivals: dict[str, Arrivals] = Field(default_factory=dict)
     only: tuple[str, ...] = ()
 
-    @field_validator("router")
-    @classmethod
-    def _router_there(cls, name: str) -> str:
-        return _one_of(name, ROUTERS)
-
     @model_validator(mode="after")
     def _names_there(self) -> Self:
         runs = {**self.loops, **self.arrivals}
         for name, loop in self.loops.items():
             for place, system in enumerate(loop.systems):
-                _one_of(system, self.systems, "loops", name, "systems", place)
+                choose(system, self.systems, "loops", name, "systems", place)
             for model in loop.lengths:
-                _one_of(model, self.models, "loops", name, "lengths", model)
+                choose(model, self.models, "loops", name, "lengths", model)
         for name, each in self.arrivals.items():
             for place, system in enumerate(each.systems):
                 at = "arrivals", name, "systems", place
-                if self.systems[_one_of(system, self.systems, *at)].answers:
+                if self.systems[choose(system, self.systems, *at)].answers:
                     told = {"at": at, "found": f"'{system}', which has answers", "expected": "a system without"}
                     raise PydanticCustomError("name", "no such name", told)
-            _one_of(each.model, self.models, "arrivals", name, "model")
+            choose(each.model, self.models, "arrivals", name, "model")
         for place, name in enumerate(self.only):
-            _one_of(name, runs, "only", place)
+            choose(name, runs, "only", place)
         return self
 
     def runs(self, name: str) -> bool:
         """Whether a loop, or arrivals, of this name are to be run."""
         return not self.only or name in self.only
-
-
-def _one_of(name: str, known: Iterable[str], *at: str | int) -> str:
-    """The name, if it is known; told as of the key `at`."""
-    there = list(known)
-    if name not in there:
-        close = nearest(name, there)
-        told = {"at": at, "found": described(name), "expected": one_of(there), "nearest": close}
-        raise PydanticCustomError("name", "no such name", told)
-    return name

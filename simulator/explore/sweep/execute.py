@@ -97,9 +97,9 @@ def execute(
     counts = Counts(found=sweep.points - sum(stop - start for start, stop in missing))
     tell = progress or (lambda done, points: None)
     tell(counts.found, sweep.points)
+    if sweep.points and not store.manifest.columns:
+        store.fix(columns_of(sweep))
     if missing:
-        if not store.manifest.columns:
-            store.fix(columns_of(sweep))
         task = _Task(sweep.columns, sweep.evaluate, store.folder, store.manifest, fail_fast)
         queue = _Queue(missing)
         results = _on_cluster(task, queue, cluster, workers) if cluster else _here(task, queue, workers)

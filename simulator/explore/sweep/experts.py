@@ -54,6 +54,7 @@ class Experts:
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
     reads: ClassVar[Collection[str]] = READS
+    kinds: ClassVar[Mapping[str, str]] = {"mapping.policy": "residency"}
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:

@@ -41,10 +41,10 @@ class Figure:
             return self._adapter.validate_python(value)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-        problem = next((each for each in problems if each["type"] == "unit"), problems[0])
+        problem = next((each for each in problems if each["type"] in ("unit", "name")), problems[0])
         context, text = problem.get("ctx", {}), problem["msg"]
-        if problem["type"] == "unit":
-            raise ConfigError(**context)
+        if problem["type"] in ("unit", "name"):
+            raise ConfigError(**{key: each for key, each in context.items() if key != "at"})
         kind = _KINDS.get(problem["type"].partition("_")[0])
         if kind is None and not text.startswith("Input should be "):
             raise ConfigError(text.removeprefix("Value error, "), found=described(value))

@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from annotated_types import Gt
 from pydantic import BaseModel, ConfigDict, Field
 
+import simulator.mapping.dispatch  # noqa: F401  # this registers those that have names
+from simulator.config.choose import one_among, registered_as
 from simulator.units import Bytes, Fraction
 from simulator.workload.dtypes import Dtype
+from simulator.workload.routers import ROUTERS
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Scalar: TypeAlias = bool | int | float | str | None
@@ -41,7 +44,7 @@ class Workload(Part):
     rate: Annotated[float, Gt(0)] | None = None
     process: Literal["poisson", "even"] | None = None
     spread: Fraction | None = None
-    router: str | None = None
+    router: Annotated[str, one_among(lambda: ROUTERS)] | None = None
 
 
 class Mapping(Part):
@@ -56,7 +59,7 @@ class Mapping(Part):
     devices: Count | None = None
     device: str | None = None
     engine: str | None = None
-    dispatch: str | None = None
+    dispatch: Annotated[str, registered_as("dispatch")] | None = None
     together: bool = False
     dtype: Dtype | None = None
     memory: str | None = None
@@ -92,6 +95,16 @@ class Base(Part):
         sections = {"workload": self.workload, "mapping": self.mapping}
         inner = {f"{name}.{key}": value for name, section in sections.items() for key, value in section}
         return {"hardware": self.hardware, "model": self.model, **inner}
+
+    def given(self) -> list[str]:
+        """The paths of the workload and the mapping that the YAML says something of."""
+        sections = {"workload": self.workload, "mapping": self.mapping}
+        return [
+            f"{name}.{key}"
+            for name, section in sections.items()
+            for key in type(section).model_fields
+            if key in section.model_fields_set and getattr(section, key) is not None
+        ]
 
 
 class Steps(Part):

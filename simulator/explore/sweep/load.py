@@ -53,18 +53,20 @@ def load_sweep(
     overrides: Sequence[str] = (),
     metrics: Mapping[str, str] | None = None,
     reads: Collection[str] | None = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> tuple[Sweep, Config]:
     """Read a sweep by name or path; `overrides` are `path.to.key=value`.
 
     `metrics` are the names that expressions and objectives may use beside those of axes and derived values, with their
-    units, none of a text; None: any. `reads` are the paths of the workload and the mapping that axes may have.
+    units, none of a text; None: any. `reads` are the paths of the workload and the mapping that axes may have, `kinds`
+    those among them that are names registered for a kind.
 
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(found(name_or_path), "experiments", overrides)
     form = validate(config, Form)
-    groups = _groups(form, config, metrics or (), reads)
+    groups = _groups(form, config, metrics or (), reads, kinds or {})
     axes = {axis.path: axis for group in groups for axis in group}
     with located(config, ("axes",)):
         space = Space(groups)
@@ -132,7 +134,9 @@ class _Given:
         yield from (((*at, position), value) for position, value in enumerate(of or ()))
 
 
-def _groups(form: Form, config: Config, metrics: Collection[str], reads: Collection[str] | None) -> list[list[Axis]]:
+def _groups(
+    form: Form, config: Config, metrics: Collection[str], reads: Collection[str] | None, kinds: Mapping[str, str]
+) -> list[list[Axis]]:
     """The axes that move together, those of `zip` first."""
     given = [
         [_Given(("zip", position, path), path, steps) for path, steps in group.items()]
@@ -147,7 +151,7 @@ def _groups(form: Form, config: Config, metrics: Collection[str], reads: Collect
             if every[each.path] is not each:
                 raise _error(config, every[each.path].at, "an axis that is there already", expected="one of a path")
     names = _names(list(every.values()), config, metrics)
-    roots = _roots(form.base, every, config, reads)
+    roots = _roots(form.base, every, config, reads, kinds)
     groups: list[list[Axis]] = []
     for group in given:
         before = [axis.name for earlier in groups for axis in earlier]
@@ -156,7 +160,18 @@ def _groups(form: Form, config: Config, metrics: Collection[str], reads: Collect
         if len(set(lengths)) > 1:
             found = f"{', '.join(map(str, lengths))} values"
             raise _error(config, group[0].at[:-1], "axes that move together", found, "as many for each")
+    _check_base(form.base, roots, config)
     return groups
+
+
+def _check_base(base: Base, roots: Roots, config: Config) -> None:
+    """Nothing where points read all that the base says, and its names are known; else a ConfigError."""
+    for path in base.given():
+        with located(config, ("base", *path.split("."))):
+            roots.check_read(path)
+    for path, figure in roots.named():
+        with located(config, ("base", *path.split("."))):
+            figure.read(figure.value)
 
 
 def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots: Roots, config: Config) -> Axis:
@@ -176,7 +191,9 @@ def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots:
     return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
 
 
-def _roots(base: Base, every: Mapping[str, _Given], config: Config, reads: Collection[str] | None) -> Roots:
+def _roots(
+    base: Base, every: Mapping[str, _Given], config: Config, reads: Collection[str] | None, kinds: Mapping[str, str]
+) -> Roots:
     """The machines and models of the base and of the axes, read."""
 
     def read(root: str, load_one: Callable[[str], Any]) -> list[Any]:
@@ -194,8 +211,8 @@ def _roots(base: Base, every: Mapping[str, _Given], config: Config, reads: Colle
             raise _error(config, axis.at, "names", expected="a list")
         return found
 
-    machines = read("hardware", lambda name: load_system(name, base.set).machine)
-    return Roots(base, machines, read("model", load_model), reads)
+    systems = read("hardware", lambda name: load_system(name, base.set))
+    return Roots(base, systems, read("model", load_model), reads, kinds)
 
 
 def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) -> dict[str, str]:

@@ -52,6 +52,7 @@ class Neurons:
 
     metrics: ClassVar[Mapping[str, str]] = METRICS
     reads: ClassVar[Collection[str]] = READS
+    kinds: ClassVar[Mapping[str, str]] = {"mapping.policy": "rows"}
     alone: ClassVar[bool] = True
 
     def __call__(self, columns: Columns) -> Columns:

@@ -15,8 +15,10 @@ import simulator.explore.sweep.evaluate
 import simulator.explore.sweep.experts
 import simulator.explore.sweep.neurons
 import simulator.explore.sweep.requests  # noqa: F401  # these register what evaluates points
-from simulator.config import load, validate
+from simulator.config import Config, KeyPath, load, validate
+from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns, Evaluate
+from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.form import Form
 from simulator.explore.sweep.load import Sweep, found, load_sweep, located
 from simulator.explore.sweep.store import CHUNK
@@ -41,6 +43,8 @@ class Evaluator(Protocol):
     """Paths of the workload and the mapping that change what a point gives: others can be no axis."""
     alone: ClassVar[bool]
     """Whether each point is a run of its own, so that a task is few of them."""
+    kinds: ClassVar[Mapping[str, str]]
+    """Paths among `reads` whose values are names, and the kind for which these are registered; may be left out."""
 
     def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
 
@@ -125,11 +129,23 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
     if base.costs is not None:
         with located(config, ("base", "costs")):
             load_costs(base.costs)
-    sweep, config = load_sweep(name_or_path, overrides, make.metrics, make.reads)
+    sweep, config = load_sweep(name_or_path, overrides, make.metrics, make.reads, getattr(make, "kinds", {}))
+    _check_costs(sweep, config)
     metrics = {**make.metrics, FEASIBLE: ""}
     evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
     made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})
     return Problem(sweep, evaluator, metrics, made_from)
+
+
+def _check_costs(sweep: Sweep, config: Config) -> None:
+    """Nothing where there is a table of costs, or nothing asks for one; else a ConfigError."""
+    texts: dict[KeyPath, Collection[str]] = {("objectives", name): {name} for name in sweep.objectives}
+    texts |= {("derived", name): each.names for name, each in sweep.derived.items()}
+    texts |= {("constraints", place): each.names for place, each in enumerate(sweep.constraints)}
+    for at, names in texts.items():
+        if sweep.base.costs is None and (lost := sorted(COSTS.keys() & names)):
+            with located(config, at):
+                raise ConfigError(found=f"'{lost[0]}', and no costs in the base", expected="base.costs: a table's name")
 
 
 def _flat(base: Mapping[str, Any]) -> dict[str, Any]:

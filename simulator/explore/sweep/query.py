@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError, nearest
-from simulator.explore.sweep.store import PARTS, load_store
+from simulator.explore.sweep.store import load_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,26 +25,27 @@ def query(folder: str | Path, sql: str) -> pd.DataFrame:
     file, and write none.
 
     Raises:
-        ConfigError: there is no store, or it is empty; DuckDB is not installed; the SQL is wrong.
+        ConfigError: there is no store, or it is empty or damaged; DuckDB is not installed; the SQL is wrong.
     """
     store = load_store(Path(folder))
     names = store.manifest.config.get("names", {})
     columns = {column.name: names.get(column.name, column.name) for column in store.manifest.columns}
-    if not any(store.folder.glob(PARTS)):
-        raise ConfigError("no point of the sweep is here yet", file=folder)
     duckdb = _duckdb()
+    parts = store.parts()
+    if not parts or not columns:
+        raise ConfigError("no point of the sweep is here yet", file=folder)
     with TemporaryDirectory() as spill, duckdb.connect(":memory:") as connection:
-        pattern = _escaped(store.folder)
+        called = ", ".join(f"{_called(path)} AS {_called(name)}" for path, name in columns.items())
+        patterns = [_escaped(part) for part in parts]
         try:
-            called = ", ".join(f"{_called(path)} AS {_called(name)}" for path, name in columns.items())
-            connection.read_parquet(f"{pattern}/{PARTS}").project(called).create_view("points")
+            connection.read_parquet(patterns).project(called).create_view("points")
         except duckdb.Error as error:
-            raise ConfigError(f"a file of the store is damaged: {_first(error)}", file=folder) from None
+            raise ConfigError(f"cannot read the parts of the store: {_first(error)}", file=folder) from None
         for setting in (
             f"memory_limit = {_quoted(MEMORY)}",
             f"temp_directory = {_quoted(spill)}",
             "python_enable_replacements = false",
-            f"allowed_directories = [{_quoted(str(store.folder))}, {_quoted(pattern)}]",
+            f"allowed_directories = [{_quoted(str(store.folder))}, {_quoted(_escaped(store.folder))}]",
             "enable_external_access = false",
             "lock_configuration = true",
         ):
@@ -75,9 +76,9 @@ def _first(error: Exception) -> str:
     return str(error).split("\n")[0]
 
 
-def _escaped(folder: Path) -> str:
+def _escaped(path: Path) -> str:
     """The path as a pattern that matches it alone."""
-    return re.sub(r"([*?\[])", r"[\1]", str(folder))
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _called(name: str) -> str:

@@ -12,6 +12,9 @@ from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.infeasible import infeasibility
 from simulator.explore.sweep.problem import FEASIBLE, Problem
 
+REASONS, OTHERS = 1000, "of other reasons"
+"""How many messages of failures are told apart, which bounds their memory; and what all others are called."""
+
 
 class Tally:
     """Of the points so far: how many there are, are feasible and failed, and what each constraint rules out."""
@@ -31,7 +34,9 @@ class Tally:
         self.feasible += int(np.count_nonzero(feasible))
         for name, values in zip(self._lacking, self.asked.wanted(columns, found).T, strict=True):
             self._lacking[name] += int(np.count_nonzero(np.isnan(values[feasible])))
-        self._failures.update(found["error"][~fine].tolist())
+        for text, points in Counter(found["error"][~fine].tolist()).items():
+            known = text in self._failures or len(self._failures) < REASONS
+            self._failures[text if known else OTHERS] += points
         if masks := {text: holds[fine] for text, holds in self.asked.constraints(columns, found).items()}:
             rows = infeasibility(masks)
             for text, out, alone in zip(*(rows[name].tolist() for name in rows), strict=True):

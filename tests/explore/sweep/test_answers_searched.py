@@ -77,12 +77,13 @@ def test_a_search_that_was_cut_off_goes_on(designs: Path, tmp_path: Path, monkey
 
 
 def test_the_points_are_a_store(designs: Path, tmp_path: Path) -> None:
-    found = simulator.search(designs, tmp_path, **SMALL)
-    frame = load_store(tmp_path).frame()
+    folder = tmp_path / "searched"
+    found = simulator.search(designs, folder, **SMALL)
+    frame = load_store(folder).frame()
     assert len(frame) == 60
     assert frame["feasible"].sum() == found.tally.feasible
-    more = simulator.search(designs, tmp_path, evaluations=70, batch=8, seed=1)
-    assert len(load_store(tmp_path).frame()) == more.tally.points == 70
+    more = simulator.search(designs, folder, evaluations=70, batch=8, seed=1)
+    assert len(load_store(folder).frame()) == more.tally.points == 70
 
 
 def test_a_folder_of_something_else(designs: Path, families: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def opened(folder: Path, points: int = POINTS) -> Store:
 
 def files(folder: Path) -> dict[str, bytes]:
     """What is in a store, by file; not the lock, and nothing half written."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".tiersim.lock"}
 
 
 def parts(folder: Path) -> dict[str, bytes]:

@@ -6,10 +6,11 @@ import json
 from itertools import product
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import registry
@@ -141,16 +142,36 @@ def test_one_log_serves_several_searches(tmp_path: Path) -> None:
     assert 0 < sum(machines.calls) < 500
 
 
+@settings(max_examples=50, deadline=None)
+@given(share=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255))
+def test_a_damaged_log_changes_no_answer(share: float, mask: int) -> None:
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "log.jsonl"
+        whole = found("random", storage=log, evaluations=40)
+        data = bytearray(log.read_bytes())
+        data[int(share * len(data))] ^= mask
+        log.write_bytes(data)
+        machines = Machines()
+        try:
+            again = found("random", machines, storage=log, evaluations=40)
+        except ConfigError as error:
+            assert str(log) in str(error) and log.read_bytes() == data
+        else:
+            assert sum(machines.calls) <= 2
+            assert np.array_equal(again.indices, whole.indices)
+            for name, column in whole.metrics.items():
+                assert np.array_equal(again.metrics[name], column, equal_nan=column.dtype != object)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"search":1,"sizes":"6 x 7","identity":""}\n', "sizes: not of this search: found '6 x 7', expected '6 x 6 x"),
-        ('{"search":2}\n', "1: search: not of this search: found 2, expected 1, or a new file"),
+        ('{"search":2,"sizes":"6 x 7","identity":""}\n', "sizes: not of this search: found '6 x 7', expected '6 x 6 x"),
+        ('{"search":3}\n', "1: search: not of this search: found 3, expected 2, or a new file"),
         ("[1]\n", "not of this search"),
         ("other text without an end of line", "1: no log of a search: expected a line of JSON"),
         ("no json\n", "1: no log of a search: expected a line of JSON"),
-        ('{"search":1,"sizes":"6 x 6 x 4 x 6 x 4 x 2","identity":"else"}\n', "identity: not of this search"),
-        ('{"search":1,"sizes":"6 x 6 x 4 x 6 x 4 x 2","identity":""}\n[1,2]\nx\n', "2: no log of a search"),
+        ('{"search":2,"sizes":"6 x 6 x 4 x 6 x 4 x 2","identity":"else"}\n', "identity: not of this search"),
     ],
 )
 def test_a_file_of_something_else_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -290,5 +311,5 @@ def test_an_objective_that_the_points_lack() -> None:
 def test_the_log_is_a_line_a_point(tmp_path: Path) -> None:
     one = found("random", evaluations=20, storage=tmp_path / "log.jsonl", identity="abc")
     head, *lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    assert json.loads(head) == {"search": 1, "sizes": "6 x 6 x 4 x 6 x 4 x 2", "identity": "abc"}
+    assert json.loads(head) == {"search": 2, "sizes": "6 x 6 x 4 x 6 x 4 x 2", "identity": "abc"}
     assert [json.loads(line)[0] for line in lines] == one.indices.tolist()

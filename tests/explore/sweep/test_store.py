@@ -56,7 +56,7 @@ def test_a_row_a_point_in_a_file_a_chunk(store: Store) -> None:
     fill(store)
     assert store.missing() == []
     assert sorted(path.name for path in store.folder.glob("*")) == [
-        ".lock", "part-000000000000-000000000004.parquet", "part-000000000004-000000000008.parquet",
+        ".tiersim.lock", "part-000000000000-000000000004.parquet", "part-000000000004-000000000008.parquet",
         "part-000000000008-000000000010.parquet", "sweep.json",
     ]  # fmt: skip
     frame = store.frame()
@@ -82,7 +82,7 @@ def test_units_and_origin_are_in_every_file(store: Store) -> None:
         assert {name: unit for name, unit in units.items() if unit} == UNITS
         origin = json.loads(schema.metadata[b"tiersim"])
         here = store.manifest
-        assert origin == {"config_hash": here.config_hash, "version": "1.0", "seed": 1, "format": 1}
+        assert origin == {"config_hash": here.config_hash, "version": "1.0", "seed": 1, "format": 2}
     said = json.loads((store.folder / "sweep.json").read_text())
     assert said["config"] == {"axes": {"batch": [0, 1, 2]}, "base": "a"}
     assert said["columns"][1] == {"name": "bandwidth", "dtype": "float64", "unit": "B/s", "role": "axis"}
@@ -131,7 +131,7 @@ def test_a_file_of_another_chunk_or_another_sweep_is_missing(store: Store, tmp_p
 def test_the_same_sweep_goes_on(store: Store) -> None:
     fill(store)
     store.close()
-    left = store.folder / ".part-000000000000-000000000004.parquet.1.tmp"
+    left = store.folder / f".tiersim-{32 * 'a'}.tmp"
     left.write_bytes(b"half")
     with open_store(store.folder, replace(manifest(), columns=())) as again:
         assert again.missing() == []
@@ -160,8 +160,8 @@ def test_another_sweep_is_refused(store: Store, other: Manifest, says: str) -> N
 def test_a_newer_store_is_refused(store: Store) -> None:
     store.close()
     file = store.folder / "sweep.json"
-    file.write_text(file.read_text().replace('"format": 1', '"format": 2').replace('"1.0"', '"9.0"'))
-    with pytest.raises(ConfigError, match=r"written by tiersim 9\.0, which is newer.*found 2, expected 1 or less"):
+    file.write_text(file.read_text().replace('"format": 2', '"format": 3').replace('"1.0"', '"9.0"'))
+    with pytest.raises(ConfigError, match=r"written by tiersim 9\.0, which is newer.*found 3, expected 2"):
         open_store(store.folder, manifest())
     with pytest.raises(ConfigError, match="newer"):
         load_store(store.folder)
@@ -199,9 +199,9 @@ def test_a_write_that_fails_leaves_nothing(store: Store, monkeypatch: pytest.Mon
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(ConfigError, match="cannot write it: no space"):
         write(store.folder, store.manifest, (0, 4), axes(0, 4), metrics(axes(0, 4)))
-    assert sorted(path.name for path in store.folder.iterdir()) == [".lock", "sweep.json"]
+    assert sorted(path.name for path in store.folder.iterdir()) == [".tiersim.lock", "sweep.json"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from simulator.explore.sweep.lattice import Lattice
 from simulator.explore.sweep.problem import FEASIBLE, Problem, problem
 from simulator.explore.sweep.search import Found
 from simulator.explore.sweep.search import search as search_lattice
-from simulator.explore.sweep.store import MANIFEST, PARTS, Manifest, laid_out, open_store, write
+from simulator.explore.sweep.store import MANIFEST, Manifest, laid_out, open_store, refuse_foreign, remove_store, write
 from simulator.explore.sweep.tally import Tally
 from simulator.provenance import Provenance
 from simulator.result import Result
@@ -91,6 +91,8 @@ def search(
     folder = None if output is None else Path(output)
     if folder is not None and (folder / MANIFEST).exists() and not (folder / LOG).exists():
         raise ConfigError("the folder holds the results of a sweep", file=folder, expected="another folder")
+    if folder is not None and not (folder / LOG).exists():
+        refuse_foreign(folder)
     methods = [method] if against in (None, method) else [method, str(against)]
     storage, identity = None if folder is None else folder / LOG, asked.provenance.hash
     total = len(methods) * min(evaluations, len(space))
@@ -167,10 +169,9 @@ def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
 
 def _store(folder: Path, asked: Problem, found: Found, made_from: Provenance) -> None:
     """The points as one chunk of a store, in place of an earlier one."""
-    for file in (folder / MANIFEST, *folder.glob(PARTS)):
-        file.unlink(missing_ok=True)
+    remove_store(folder)
     points = len(found.feasible)
     metrics = {name: v for name, v in found.metrics.items() if name not in asked.sweep.space.aliases.values()}
-    with open_store(folder, Manifest.of(made_from, points, points)) as store:
+    with open_store(folder, Manifest.of(made_from, points, points), own=True) as store:
         store.fix(laid_out(found.columns, metrics, asked.units))
         write(store.folder, store.manifest, (0, points), found.columns, metrics)

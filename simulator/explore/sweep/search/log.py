@@ -1,9 +1,14 @@
-"""A file of what a search has evaluated: killed at any moment, it goes on where it was."""
+"""A file of what a search has evaluated: killed at any moment, it goes on where it was.
+
+A line has a checksum (CRC-32) of its point and metrics; a point whose line is damaged is evaluated again.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,7 @@ from simulator.errors import ConfigError, described
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.search.seen import Indices, Space
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Log:
@@ -24,7 +29,7 @@ class Log:
     of (a hash of all that `evaluate` depends on).
 
     Raises:
-        ConfigError: the file is no such log, or is of another space.
+        ConfigError: the file is no such log, or is of another space; it cannot be written.
     """
 
     def __init__(self, path: Path, sizes: tuple[int, ...], identity: str) -> None:
@@ -36,17 +41,11 @@ class Log:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_line(head), encoding="utf-8")
             return
-        first, *rest = data.decode(errors="replace").splitlines(keepends=True)
+        first, *lines = data.split(b"\n")
         _check(path, first, head)
-        cut_off = b"" if data.endswith(b"\n") else data[data.rindex(b"\n") + 1 :]
-        for number, line in enumerate(rest[: len(rest) - bool(cut_off)], 2):
-            match _read(path, number, line):
-                case [[*point], dict(metrics)]:
-                    self.rows[tuple(point)] = metrics
-                case _:
-                    raise ConfigError("no log of a search", file=path, line=number, expected="a point and its metrics")
-        if cut_off:
-            os.truncate(path, len(data) - len(cut_off))
+        self.rows = {tuple(point): metrics for point, metrics in filter(None, map(_row, lines))}
+        if lines and lines[-1]:  # cut off
+            os.truncate(path, len(data) - len(lines[-1]))
 
     def evaluated(self, space: Space, evaluate: Evaluate, indices: Indices) -> Columns:
         """The metrics of points: from the file where they are in it, else evaluated and written there."""
@@ -56,17 +55,26 @@ class Log:
             metrics = evaluate(space.at(np.array(new, dtype=np.int64)))
             columns = {name: np.asarray(column).tolist() for name, column in metrics.items()}
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(_line([list(point), row]) for point, row in zip(new, rows, strict=True))
-                file.flush()
-                os.fsync(file.fileno())
+            self._append("".join(_line([list(p), row, _sum(p, row)]) for p, row in zip(new, rows, strict=True)))
             self.rows.update(zip(new, rows, strict=True))
         together = [self.rows[point] for point in points]
         return {name: _column([row[name] for row in together]) for name in together[0]}
 
+    def _append(self, text: str) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ConfigError(f"cannot write it: {error.strerror or error}", file=self.path) from None
 
-def _check(path: Path, first: str, head: dict[str, Any]) -> None:
-    there = _read(path, 1, first)
+
+def _check(path: Path, first: bytes, head: dict[str, Any]) -> None:
+    try:
+        there = json.loads(first)
+    except ValueError:
+        raise ConfigError("no log of a search", file=path, line=1, expected="a line of JSON") from None
     for key, expected in head.items():
         if not isinstance(there, dict) or there.get(key) != expected:
             found = described(there.get(key) if isinstance(there, dict) else there)
@@ -74,11 +82,18 @@ def _check(path: Path, first: str, head: dict[str, Any]) -> None:
             raise ConfigError("not of this search", file=path, line=1, path=key, found=found, expected=expected)
 
 
-def _read(path: Path, number: int, line: str) -> Any:
+def _row(line: bytes) -> tuple[list[int], dict[str, Any]] | None:
+    """The point of a line and its metrics; None where it is damaged."""
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        raise ConfigError("no log of a search", file=path, line=number, expected="a line of JSON") from None
+        point, metrics, crc = json.loads(line)
+        whole = crc == _sum(point, metrics)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return (point, metrics) if whole else None
+
+
+def _sum(point: Sequence[int], metrics: dict[str, Any]) -> int:
+    return zlib.crc32(_line([list(point), metrics]).encode())
 
 
 def _line(value: Any) -> str:
