@@ -55,6 +55,7 @@ class Experts:
     metrics: ClassVar[Mapping[str, str]] = METRICS
     reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = True
+    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
