@@ -52,7 +52,7 @@ def described(asked: Problem, row: dict[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name in [*(name for name in row if name in axes), *(name for name in row if name not in axes)]:
-        if row[name] is not None and row[name] == row[name]:
+        if row[name] not in (None, "") and row[name] == row[name]:
             table.add_row(name, said(asked, name, row[name]))
     return table
 

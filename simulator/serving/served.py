@@ -44,16 +44,6 @@ class Served:
         return weighted_percentile(self.gaps, self.often, percent)
 
 
-def keeps_up(served: Served) -> bool:
-    """Whether the last fifth of the requests queues no longer than the first, plus two standard errors.
-
-    Means over requests in the order of their arrival; `2 sqrt(var_first / n + var_last / n)`.
-    """
-    n = max(len(served.queued) // 5, 1)
-    first, last = served.queued[:n], served.queued[-n:]
-    return bool(last.mean() <= first.mean() + 2 * np.sqrt(first.var() / n + last.var() / n))
-
-
 def percentile(values: Array, percent: float) -> float:
     """A percentile of values, linear between ranks; NaN of none."""
     return float(np.percentile(values, percent)) if values.size else float("nan")

@@ -10,7 +10,6 @@ import pytest
 from simulator.baselines.serving.run import sized
 from simulator.baselines.simulate import simulate
 from simulator.errors import CapacityError, ConfigError, TiersimError
-from simulator.serving.served import Served, keeps_up
 
 SMALL = """\
 schema: 1
@@ -25,7 +24,8 @@ loops:
   chat: {systems: [gpu, both], lengths: {mixtral-8x7b: [[128, 32]]}, batches: [8, 16]}
 arrivals:
   open:
-    {systems: [gpu], model: mixtral-8x7b, length: [128, 32], batch: 8, rates: [1, 500], processes: [even], requests: 60}
+    {systems: [gpu], model: mixtral-8x7b, length: [128, 32], batch: 8, rates: [1, 500], processes: [even],
+     requests: 100}
 rounds: 2
 """
 
@@ -49,6 +49,8 @@ def test_points_and_metrics(small: Path) -> None:
     least, mean, most = (outcome.measure("throughput", whole | {"statistic": s}) for s in ("min", "mean", "max"))
     assert least < mean < most  # type: ignore[operator]
     assert outcome.measure("saturation", {"system": "gpu", "of": "open", "process": "even"}) == 1
+    few = simulate(small, ["arrivals.open.requests=20"]).outcome
+    assert few.measure("saturation", {"system": "gpu", "of": "open", "process": "even"}) is None
 
 
 def test_equal_runs_give_equal_tables(small: Path) -> None:
@@ -179,14 +181,3 @@ def test_a_node_is_filled_before_there_are_more(
     nodes: int, devices: int, scale: int, expected: tuple[int, int]
 ) -> None:
     assert sized(nodes, devices, scale) == expected
-
-
-def test_a_queue_that_grows_does_not_keep_up() -> None:
-    import numpy as np
-
-    def seen(queued: Any) -> Served:
-        none = np.empty(0)
-        return Served(none, np.asarray(queued, dtype=float), none, none, none, none, 0.0, 1.0)
-
-    assert keeps_up(seen(np.ones(100)))
-    assert not keeps_up(seen(np.arange(100)))

@@ -54,7 +54,8 @@ class ServingOutcome:
 
         `system`, `model`, `input`, `output`, `batch` name a point; `over` another system, to give the ratio of the two;
         `of` loops, and `statistic` (`max`, `min`, `mean`) what of all their points that meet the condition.
-        `saturation`: the highest rate at which `system` keeps up with arrivals of a `process`, of the loops `of`.
+        `saturation`: the highest rate at which `system` keeps up with arrivals of a `process`, of the loops `of`, below
+        the first at which it does not, or its run does not tell; None where the first does not tell.
 
         Raises:
             ConfigError: no such metric, condition, loops or point.
@@ -116,15 +117,14 @@ class ServingOutcome:
         return float(found[0][column])
 
     def _saturation(self, condition: Mapping[str, Any]) -> float | None:
-        rows = [row for row in self.arrivals if condition.items() <= row.items()]
+        rows = sorted((r for r in self.arrivals if condition.items() <= r.items()), key=lambda row: row["rate"])
         if not rows:
             raise ConfigError("no arrivals meet this", found=dict(condition), expected="a system and a process")
-        up = [row["rate"] for row in sorted(rows, key=lambda row: row["rate"])]
-        kept = 0.0
-        for rate, row in zip(up, sorted(rows, key=lambda row: row["rate"]), strict=True):
+        kept = None if rows[0]["undecided"] else 0.0
+        for row in rows:
             if not row["keeps_up"]:
                 break
-            kept = rate
+            kept = row["rate"]
         return kept
 
 

@@ -22,7 +22,8 @@ from simulator.serving import closed_loop
 from simulator.serving.arrivals import Process, requests
 from simulator.serving.lengths import Lengths
 from simulator.serving.open_loop import StageTimes, chosen, serve
-from simulator.serving.served import Served, keeps_up, percentile
+from simulator.serving.saturation import saturation, sustained
+from simulator.serving.served import Served, percentile
 from simulator.serving.split import serve_split
 from simulator.serving.stage_energy import spent, total
 from simulator.serving.stages import Stages
@@ -143,14 +144,14 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
     cap = most_sequences(stages.deployment, lengths.total, lengths.longest_input, form.batch)
     first = requests(lengths, form.requests, 1.0, "even", experiment.seed)
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))
+    most = sustained(stages, lengths, cap, router, experiment.seed)
     rows = []
     for rate in form.rates:
         asked = requests(lengths, form.requests, rate, process, experiment.seed)
         served = serve(times, asked, cap)
         point = {"system": system, "model": form.model, "process": process, "rate": rate}
-        rows.append(
-            {**point, **_seen(served), "queue_p50_s": percentile(served.queued, 50), "keeps_up": keeps_up(served)}
-        )
+        seen = vars(saturation(served, rate, most))
+        rows.append({**point, **_seen(served), "queue_p50_s": percentile(served.queued, 50), **seen})
     return rows
 
 

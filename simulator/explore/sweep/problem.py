@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -19,6 +19,7 @@ from simulator.config import Config, KeyPath, load, validate
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.cost import METRICS as COSTS
+from simulator.explore.sweep.expression import Expression, parse
 from simulator.explore.sweep.form import Form
 from simulator.explore.sweep.load import Sweep, found, load_sweep, located
 from simulator.explore.sweep.store import CHUNK
@@ -45,6 +46,9 @@ class Evaluator(Protocol):
     """Whether each point is a run of its own, so that a task is few of them."""
     kinds: ClassVar[Mapping[str, str]]
     """Paths among `reads` whose values are names, and the kind for which these are registered; may be left out."""
+    requires: ClassVar[Mapping[str, str]]
+    """Constraints of every design that is compared or offered, unless a sweep's own read the same metric; and of each
+    the metric, a text, that says why a point does not tell whether it holds."""
 
     def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
 
@@ -59,6 +63,8 @@ class Problem:
     evaluator: Evaluate
     metrics: Mapping[str, str]
     provenance: Provenance
+    requires: Mapping[Expression, str] = field(default_factory=dict)
+    """The constraints that the evaluator requires, and the metrics that say why one is not known to hold."""
 
     @property
     def points(self) -> int:
@@ -109,6 +115,17 @@ class Problem:
         known, points = self.named(columns, found), len(found["error"])
         return {each.text: np.broadcast_to(each.holds(known), points) for each in self.sweep.constraints}
 
+    def unfit(self, found: Columns) -> NDArray[np.object_]:
+        """Why each point is not to be compared with others: its error, or what its evaluator requires and it lacks."""
+        why = np.array(found["error"], dtype=object)
+        for each, column in self.requires.items():
+            lacks = (why == "") & ~each.holds(found)
+            told = np.where(found[column] == "", "", np.asarray(found[column], dtype=object))
+            why[lacks] = [
+                f"'{each.text}' {f'is not known: {text}' if text else 'does not hold'}" for text in told[lacks]
+            ]
+        return why
+
     def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
         known = self.named(columns, found)
@@ -131,10 +148,13 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
             load_costs(base.costs)
     sweep, config = load_sweep(name_or_path, overrides, make.metrics, make.reads, getattr(make, "kinds", {}))
     _check_costs(sweep, config)
+    judged = {name for each in sweep.constraints for name in each.names}
+    requires = {each: why for each, why in ((parse(t), w) for t, w in make.requires.items()) if not each.names & judged}
+    sweep = replace(sweep, constraints=(*sweep.constraints, *requires))
     metrics = {**make.metrics, FEASIBLE: ""}
     evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
     made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})
-    return Problem(sweep, evaluator, metrics, made_from)
+    return Problem(sweep, evaluator, metrics, made_from, requires)
 
 
 def _check_costs(sweep: Sweep, config: Config) -> None:

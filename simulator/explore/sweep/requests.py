@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import nan
 from typing import Any, ClassVar
 
 from simulator.errors import ConfigError, nearest, one_of
@@ -20,7 +21,8 @@ from simulator.registry import register
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths
 from simulator.serving.open_loop import StageTimes, chosen, serve
-from simulator.serving.served import keeps_up, percentile
+from simulator.serving.saturation import saturation, sustained
+from simulator.serving.served import percentile
 from simulator.serving.stages import Stages
 from simulator.workload.routers import ROUTERS
 
@@ -32,7 +34,7 @@ READS = (*DEFAULTS, *RUNNER, "mapping.dispatch", "mapping.together")
 PERCENTS = (50, 99)
 METRICS = {
     **{f"{what}_p{percent}_s": "s" for what in ("ttft", "tbt", "e2e", "queue") for percent in PERCENTS},
-    "tokens_per_s": "1/s", "admitted": "1", "keeps_up": "1", **COSTS, "error": "",
+    "tokens_per_s": "1/s", "admitted": "1", "utilisation": "1", "keeps_up": "1", "undecided": "", **COSTS, "error": "",
 }  # fmt: skip
 
 
@@ -43,8 +45,10 @@ class Requests:
 
     `workload.requests` come at `workload.rate` a second; those that wait join before a stage, while at most
     `workload.batch` are served, or as many as there is room for (`admitted`). Percentiles are over requests, of `tbt`
-    over tokens; `keeps_up` is 1 where the queue does not grow (`serving/served.py`), else 0: then waits are those of a
-    run that ended. Prompts are computed whole, in a stage with all that decode. Draws are the same at every rate.
+    over tokens. `utilisation` is the rate over that which the machine sustains; `keeps_up` is 1 where the queue does
+    not grow, 0 where it does (then waits are those of a run that ended), and missing where the run does not tell
+    (`undecided`: why); see `serving/saturation.py`. Prompts are computed whole, in a stage with all that decode. Draws
+    are the same at every rate.
     """
 
     base: Mapping[str, Any]
@@ -53,29 +57,50 @@ class Requests:
     metrics: ClassVar[Mapping[str, str]] = METRICS
     reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = True
+    requires: ClassVar[Mapping[str, str]] = {"keeps_up == 1": "undecided"}
 
     def __call__(self, columns: Columns) -> Columns:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
 
     def _point(self, said: Mapping[str, Any]) -> dict[str, Any]:
         free = ("workload.rate", "workload.process")
-        times, lengths, cap = _times(tuple((k, v) for k, v in said.items() if k not in free), self.overrides)
+        load = _load(tuple((k, v) for k, v in said.items() if k not in free), self.overrides)
         rate, process = (said[key] for key in free)
-        served = serve(times, requests(lengths, int(said["workload.requests"]), float(rate), process), cap)
+        served = serve(
+            load.times, requests(load.lengths, int(said["workload.requests"]), float(rate), process), load.cap
+        )
+        seen = saturation(served, float(rate), load.sustained)
         waits = {"ttft": served.ttft, "e2e": served.e2e, "queue": served.queued}
         return {
             **{f"{what}_p{p}_s": percentile(each, p) for what, each in waits.items() for p in PERCENTS},
             **{f"tbt_p{p}_s": served.tbt(p) for p in PERCENTS},
             "tokens_per_s": served.throughput,
-            "admitted": float(cap),
-            "keeps_up": float(keeps_up(served)),
+            "admitted": float(load.cap),
+            "utilisation": seen.utilisation,
+            "keeps_up": nan if seen.keeps_up is None else float(seen.keeps_up),
+            "undecided": seen.undecided,
             **taken(machine(said, self.overrides), said),
         }
 
 
+@dataclass(frozen=True, eq=False)
+class _Load:
+    """What a machine and its requests have in common at every rate.
+
+    Attributes:
+        times: the stages, and what they take.
+        cap: requests that are served at once.
+        sustained: requests a second that the machine can serve.
+    """
+
+    times: StageTimes
+    lengths: Lengths
+    cap: int
+    sustained: float
+
+
 @lru_cache(maxsize=8)
-def _times(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> tuple[StageTimes, Lengths, int]:
-    """The stages of a machine and a load, lengths, and the requests that it serves at once: the same at every rate."""
+def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load:
     said = dict(key)
     system, served = machine(said, overrides), model(said)
     runner = target(system, said.get("mapping.device"), said.get("mapping.engine"))
@@ -95,4 +120,5 @@ def _times(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> tupl
             near = nearest(name, ROUTERS)
             raise ConfigError(path="workload.router", found=f"'{name}'", expected=one_of(ROUTERS), nearest=near)
         router = ROUTERS[name](served.moe.experts, served.moe.top_k)
-    return StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap)), lengths, cap
+    times = StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap))
+    return _Load(times, lengths, cap, sustained(stages, lengths, cap, router))

@@ -22,7 +22,7 @@ class Tally:
     def __init__(self, asked: Problem) -> None:
         self.asked = asked
         self.points = self.feasible = 0
-        self._failures: Counter[str] = Counter()
+        self._failures, self._undecided = Counter[str](), Counter[str]()
         texts = [each.text for each in asked.sweep.constraints]
         self._lacking = dict.fromkeys(asked.objectives, 0)
         self._rules_out, self._alone = (dict.fromkeys(texts, 0) for _ in range(2))
@@ -42,6 +42,7 @@ class Tally:
             for text, out, alone in zip(*(rows[name].tolist() for name in rows), strict=True):
                 self._rules_out[text] += out
                 self._alone[text] += alone
+        self._undecided.update(text for column in self.asked.requires.values() for text in found[column][fine] if text)
 
     @property
     def failures(self) -> dict[str, int]:
@@ -50,8 +51,8 @@ class Tally:
 
     @property
     def ruled_out(self) -> dict[str, int]:
-        """By constraint, how many points of those that did not fail it rules out."""
-        return self._rules_out
+        """By constraint, how many points of those that did not fail it rules out; by why one is not known to hold."""
+        return {**self._rules_out, **{f"not known: {text}": points for text, points in self._undecided.items()}}
 
     @property
     def alone(self) -> dict[str, int]:

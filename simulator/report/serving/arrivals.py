@@ -64,7 +64,8 @@ def draw(reproduction: Reproduction, loop: str, name: str = "arrivals") -> Drawn
     caption = (
         f"{model(form.model)}, {form.length[0]:,} tokens in and {form.length[1]:,} out, at most {form.batch} requests "
         "in a stage, against the rate at which they arrive: solid and dashed lines simulated. A system follows a rate "
-        "where the last fifth of the requests queues no longer than the first."
+        "where its queue has no trend upwards (at a level of 1 %) and less comes than it sustains with requests always "
+        "waiting."
     )
     if followed:
         where = names.figures(row.published.figure for row in followed)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulator import crossover, optimise, search, sensitivity, sweep
 from simulator.baselines.simulate import simulate
+from simulator.errors import ConfigError
 from simulator.explore.sweep.requests import METRICS, Requests
 
 GPU = {
@@ -30,7 +32,20 @@ def test_the_same_requests_faster_wait_no_less() -> None:
     for name in ("ttft_p50_s", "ttft_p99_s", "queue_p99_s", "e2e_p99_s"):
         assert (np.diff(found[name]) >= 0).all(), name
     assert (np.diff(found["tokens_per_s"]) >= 0).all()
-    assert found["keeps_up"][[0, -1]].tolist() == [1, 0]
+    assert (np.diff(found["utilisation"]) > 0).all()
+    assert found["utilisation"] == pytest.approx(found["utilisation"][0] * np.array([1.0, 20.0, 100.0, 1000.0]))
+
+
+def test_a_queue_that_grows_is_told_from_one_that_does_not() -> None:
+    """Of 60 requests nothing is told; where more come than are served, a run says so or is too short to show it."""
+    rates = [10.0, 60.0, 150.0, 1000.0]
+    of = {n: run({"workload.requests": n}, **{"workload.rate": rates}) for n in (60, 120, 400)}
+    assert np.isnan(of[60]["keeps_up"]).all() and all(of[60]["undecided"])
+    assert of[400]["keeps_up"].tolist() == [1, 1, 0, 0]
+    assert of[120]["keeps_up"][:2].tolist() == [1, 1]
+    assert all(each != 1 for each in of[120]["keeps_up"][2:])
+    for found in of.values():
+        assert (np.isnan(found["keeps_up"]) == (found["undecided"] != "")).all()
 
 
 def test_a_few_requests_an_hour_see_an_empty_machine() -> None:
@@ -91,3 +106,50 @@ def test_what_is_wrong_with_a_point_is_its_error_and_the_others_go_on() -> None:
     assert found["error"][1] == ""
     assert found["tokens_per_s"][1] > 0
     assert found["error"][2]
+
+
+SWEEP = """\
+schema: 1
+base:
+  kind: requests
+  hardware: dgx-h100
+  model: llama-3-8b
+  workload: {batch: 4, input: 64, output: 8, requests: 120}
+axes:
+  workload.rate: [10, 5000]
+  hardware.devices.gpu.tiers.hbm.bandwidth: [2 TB/s, 3 TB/s]
+objectives: {tokens_per_s: max, ttft_p50_s: min}
+"""
+
+
+def test_no_surface_offers_a_design_that_does_not_keep_up(tmp_path: Any) -> None:
+    """The overloaded machine makes the most tokens a second; what is offered keeps up, or the answer says so."""
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP)
+    best = [
+        optimise(file, "tokens_per_s").best,
+        search(file, evaluations=4, against=None).best,
+        sweep(file, tmp_path / "out", workers=1).best,
+    ]
+    for rows in best:
+        assert len(rows)
+        assert (rows["keeps_up"] == 1).all() and (rows["utilisation"] < 1).all()
+    crossed = crossover(file, "workload.rate", ("bandwidth", "2 TB/s", "3 TB/s"), "ttft_p50_s")
+    assert [bool(each) for each in crossed.curve["error"]] == [False, True]
+    assert "keeps_up" in crossed.curve["error"].iloc[-1]
+    told = sensitivity(file, "tokens_per_s", {"rate": 5000}, samples=0)
+    assert any("keeps_up" in note for note in told.notes)
+
+
+def test_a_sweep_that_judges_it_itself_may_have_designs_that_do_not_keep_up(tmp_path: Any) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP + "constraints: [keeps_up >= 0]\n")
+    best = optimise(file, "tokens_per_s").best
+    assert best["keeps_up"].iloc[0] == 0
+
+
+def test_why_nothing_is_offered_is_told(tmp_path: Any) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP.replace("requests: 120", "requests: 9"))
+    with pytest.raises(ConfigError, match=r"'keeps_up == 1' rules out 4; .*9 requests are too few"):
+        optimise(file, "tokens_per_s")

@@ -160,7 +160,8 @@ class _Two:
         """The metric of both, by how much the first leads (1, 0 or -1; NaN where one does not work), and why."""
         designs, points = self.designs(values), len(values)
         known = self.asked.named(designs, self.asked(designs))
-        metric, error = numbers(known, self.metric), known["error"]
+        error = self.asked.unfit(known)
+        metric = np.where(error == "", numbers(known, self.metric), np.nan)
         ahead = metric[:points] - metric[points:] if self.way == "max" else metric[points:] - metric[:points]
         why = np.where(error[:points] == "", error[points:], error[:points])
         return {"first": metric[:points], "second": metric[points:], "lead": np.sign(ahead), "error": why}
