@@ -29,8 +29,8 @@ class Roofline(Result):
     Attributes:
         title: what is shown.
         rows: a kernel each: `op`, `repeat`, `flops`, `bytes` (over the boundary of main memory), `op_per_byte`,
-            `bound_by` (as of `kernels`), `attainable_flops` (FLOP/s while it runs), `time_s` (once, with its launch), and `bytes_<tier>`
-            for each tier that it touches.
+            `bound_by` (as of `kernels`), `attainable_flops` (FLOP/s while it runs), `time_s` (once, with its launch),
+            and `bytes_<tier>` for each tier that it touches.
         roofs: `tier` and its `bandwidth` as achieved by large reads (B/s), fastest first; `peak` the FLOP/s of the
             engine as achieved, for the dtype that the products compute in.
         memory: the tier that `bytes` and `op_per_byte` are about.
