@@ -16,6 +16,7 @@ from simulator.cli.options import (
     MachineOverrides,
     ModelName,
     at_least_one,
+    known_order,
 )
 from simulator.cli.output import console, print_json
 
@@ -44,6 +45,14 @@ def command(
     spill: Annotated[
         bool, typer.Option("--spill", help="Put what main memory cannot hold into the next tier that the engine reads.")
     ] = False,
+    spill_order: Annotated[
+        str | None,
+        typer.Option(
+            "--spill-order",
+            callback=known_order,
+            help="weights_last or traffic_per_byte: what goes first; the faster by default.",
+        ),
+    ] = None,
     overrides: MachineOverrides = None,
     pipeline: Annotated[
         int, typer.Option("--pipeline", callback=at_least_one, help="Stages, each with some of the layers.")
@@ -75,7 +84,7 @@ def command(
     answer = simulator.estimate(
         hardware, model, batch, input, output, devices=devices, dtype=dtype, memory=memory, overrides=overrides or (),
         pipeline=pipeline, data=data, draft=draft, drafted=drafted, acceptance=acceptance,
-        accepted_length=accepted_length, spill=spill,
+        accepted_length=accepted_length, spill=spill, spill_order=spill_order,
     )  # fmt: skip
     if json:
         document = answer.as_json()
@@ -160,19 +169,19 @@ def _memory(answer: Estimate) -> Table:
     table.add_column()
     table.add_column(style="dim", overflow="fold")
     for name, tier in answer.as_json()["tiers"].items():
-        weights, kv, capacity = tier["weights_bytes"], tier["kv_bytes"], tier["capacity_bytes"]
-        share = (weights + kv) / capacity
+        weights, kv, active = (tier[f"{kind}_bytes"] for kind in ("weights", "kv", "activations"))
+        held, capacity = weights + kv + active, tier["capacity_bytes"]
+        share = held / capacity
         bar: RenderableType = ProgressBar(total=1.0, completed=share, width=20, complete_style="green")
         said = f"of {show(capacity, 'B')}"
-        if weights + kv:
+        if held:
             said = f"{share:.1%} {said}: weights {show(weights, 'B')}, keys and values {show(kv, 'B')}"
-        table.add_row(name, show(weights + kv, "B"), bar, said)
+            said += f", activations {show(active, 'B')}"
+        table.add_row(name, show(held, "B"), bar, said)
     return table
 
 
 def _largest(answer: Estimate) -> str:
-    if answer.spill and not answer.max_batch:
-        return "fits in both tiers together; in the first alone not even one sequence does"
     made_for = " (all that the model was made for)" if answer.max_context == answer.model.max_context else ""
     return (
         f"fits: batch {answer.max_batch:,} at {answer.input + answer.output:,} tokens each, "

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from simulator.core import Activity, Plan, closed_form
+from simulator.core.breakdown import LATENCY
 from simulator.errors import ConfigError, one_of
 from simulator.mapping.call import fabric
-from simulator.mapping.collective import all_reduce
+from simulator.mapping.dataflow import dataflow
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.kernels import Kernel, kernels, kernels_of
-from simulator.mapping.lowering import FUSION, kernel_activity
-from simulator.mapping.partition import partition
+from simulator.mapping.lowering import fusion, kernel_by_kernel, kernel_plan
+from simulator.mapping.partition import spanning
 from simulator.mapping.pipeline import Pipeline, pipeline_plan
 from simulator.mapping.target import Target
+from simulator.registry import registered
 from simulator.workload import Block
 
 DATAFLOW = "dataflow"
@@ -24,6 +26,7 @@ STREAMING = "streaming"
 class Run:
     """A kernel, and its plan on one device: `steps[0]` is its call, what follows reduces its partial sums.
 
+    `block` is the block, or so many repeats of it at once as the kernel spans.
     `pipeline` says how it lies on the grid of a dataflow engine; None on others, and for an ideal kernel.
     """
 
@@ -55,6 +58,18 @@ class Run:
         """Of the collectives that follow it."""
         return float(closed_form(self.plan).time) - self.seconds
 
+    @property
+    def busy(self) -> dict[str, float]:
+        """Seconds of each resource while it works, and of the latency before that, the longest first."""
+        seconds = {resource.name: float(time) for resource, time in self.work.seconds().items()}
+        seconds[LATENCY] = self.seconds - self.work.alone
+        return dict(sorted(((n, t) for n, t in seconds.items() if t > 0), key=lambda item: -item[1]))
+
+    @property
+    def bound_by(self) -> str:
+        """What is busy longest in a call: a resource, or `latency`."""
+        return next(iter(self.busy), LATENCY)
+
     def traffic(self, target: Target) -> dict[str, float]:
         """Bytes of a call through the engine's port to each tier that it touches, over all devices."""
         demand = {resource.name: float(size) * target.ways for resource, size in self.call.demand().items()}
@@ -63,18 +78,21 @@ class Run:
 
 
 def runs(target: Target, block: Block, mode: str) -> list[Run]:
-    """The kernels of a block under a fusion mode of the engine (`modes`), or under `whole`: an ideal.
+    """The kernels that the engine's lowering makes of a block under a fusion mode (`modes`), or of `whole`: an ideal.
 
     Raises:
-        ConfigError: a mode that the engine does not have.
+        ConfigError: a mode that the engine does not have; a kind of engine whose lowering shows no kernels.
     """
+    kind = target.description.kind
+    if registered("lowering", kind) not in (kernel_by_kernel, dataflow):
+        raise ConfigError("kernels", found=f"an engine of kind '{kind}'", expected="one that runs kernel by kernel")
     if mode not in (*modes(target), "whole"):
-        kind = target.description.kind
         raise ConfigError(f"a {kind} engine", path="fusion", found=mode, expected=one_of([*modes(target), "whole"]))
-    if target.description.kind == DATAFLOW and mode != "whole":
+    if kind == DATAFLOW and mode != "whole":
         fused = _with_fusion(target, mode)
-        return [_pipelined(fused, block, pipeline) for pipeline in partition(fused, block).pipelines]
-    return [_alone(target, block, kernel) for kernel in kernels(block, mode, target.ways)]
+        spanned, partition = spanning(fused, block)
+        return [_pipelined(fused, spanned, pipeline) for pipeline in partition.pipelines]
+    return [Run(block, kernel, kernel_plan(target, kernel)) for kernel in kernels(block, mode, target.ways)]
 
 
 def modes(target: Target) -> list[str]:
@@ -83,9 +101,8 @@ def modes(target: Target) -> list[str]:
 
 
 def own_mode(target: Target) -> str:
-    """The fusion mode that an engine runs under."""
-    kind = target.description.kind
-    return fabric(target).fusion if kind == DATAFLOW else FUSION.get(kind, "unfused")
+    """The fusion mode that an engine is lowered with."""
+    return fabric(target).fusion if target.description.kind == DATAFLOW else fusion(target.description)
 
 
 def known_modes() -> list[str]:
@@ -101,15 +118,6 @@ def intensity(flops: float, traffic: float) -> float:
 def _pipelined(target: Target, block: Block, pipeline: Pipeline) -> Run:
     (kernel,) = kernels_of(block, [pipeline.names], target.ways)
     return Run(block, kernel, pipeline_plan(target, block, pipeline), pipeline)
-
-
-def _alone(target: Target, block: Block, kernel: Kernel) -> Run:
-    plan = Plan(kernel.name)
-    plan.add(kernel_activity(target, kernel))
-    for size in kernel.reduces:
-        for phase in all_reduce(target.system, target.device, size):
-            plan.add(phase)
-    return Run(block, kernel, plan)
 
 
 def _with_fusion(target: Target, mode: str) -> Target:

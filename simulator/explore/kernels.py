@@ -33,9 +33,10 @@ class KernelReport(Result):
         memory: the tier that `bytes` and `op_per_byte` are about.
         rows: a kernel each: `block`, `kernel`, `operators` (how many), `repeat`, `launches` (in a pass), `flops`,
             `bytes` (over its boundary, of main memory), `op_per_byte`, `time_s` (once, with its launch),
-            `collectives_s` (after it), `bound_by`, and `bytes_<tier>` for each tier that it touches; on a dataflow
-            engine `tiles`, `pcus`, `pmus`, `arriving_pmus` and `reserved_pmus` (of them for what other kernels made;
-            beside them, for weights of the next), and `sram_bytes` of the PMUs.
+            `collectives_s` (after it), `bound_by` (what is busy longest, a resource or `latency`), and `bytes_<tier>`
+            for each tier that it touches; on a dataflow engine `tiles`, `pcus`, `pmus`, `arriving_pmus` and
+            `reserved_pmus` (of them for what other kernels made; beside them, for weights of the next), and
+            `sram_bytes` of the PMUs.
         stages: on a dataflow engine, a stage each: `row` (of its kernel), `operator`, `kind`, `after` (the stages that
             feed it), `from_memory` and `to_memory` (whether it reads activations, and writes anything, over the
             kernel's boundary),
@@ -117,7 +118,11 @@ def kernels(
         memory=runner.memory,
         rows=[_row(runner, run) for run in shown],
         stages=[stage for row, run in enumerate(shown) for stage in _stages(runner, run, row)],
-        busy=[busy for row, run in enumerate(shown) for busy in _busy(run, row)],
+        busy=[
+            {"row": row, "resource": name, "time_s": time}
+            for row, run in enumerate(shown)
+            for name, time in run.busy.items()
+        ],
         modes=[_mode(runner, mode, found) for mode, found in compared.items()],
         grid=_grid(runner),
         provenance=Provenance({"hardware": config, "model": model.model_dump(), "kernels": asked}),
@@ -141,7 +146,7 @@ def _row(runner: Target, run: Run) -> dict[str, Any]:
         "op_per_byte": intensity(flops, traffic[runner.memory]),
         "time_s": run.seconds,
         "collectives_s": run.collective_seconds,
-        "bound_by": max(_busy(run, 0), key=lambda busy: float(busy["time_s"]))["resource"],
+        "bound_by": run.bound_by,
         **_bytes(traffic),
     }
     return row | _use(runner, run.pipeline) if run.pipeline else row
@@ -182,15 +187,6 @@ def _stages(runner: Target, run: Run, row: int) -> Iterator[dict[str, Any]]:
             "pmus": int(laid.pmus[0, place]),
             "kept_pmus": int(laid.pmus[0, len(column) + place]),
         }
-
-
-def _busy(run: Run, row: int) -> Iterator[dict[str, Any]]:
-    """Seconds of each resource, and of the latency before them, the longest first."""
-    seconds = {resource.name: float(time) for resource, time in run.work.seconds().items()}
-    seconds["latency"] = run.seconds - run.work.alone
-    for name, time in sorted(seconds.items(), key=lambda item: -item[1]):
-        if time > 0:
-            yield {"row": row, "resource": name, "time_s": time}
 
 
 def _mode(runner: Target, mode: str, found: list[Run]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def one_pass(
         raise ConfigError(path="batch", found=batch, expected="1 or more")
     if not 1 <= context <= model.max_context:
         raise ConfigError(path="context", found=context, expected=f"1 to {model.max_context:,}")
-    place(runner, model, batch, context)
+    place(runner, model, batch, context, output=0)
     graph = operator_graph(model, (prefill if phase == "prefill" else decode)(batch, context))
     of = f"{model.name} on {runner.ways} x {runner.device} of {system.name}"
     return OnePass(runner, model, graph, f"{of}: {phase}, {batch} x {context} tokens")

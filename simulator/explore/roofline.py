@@ -29,8 +29,8 @@ class Roofline(Result):
     Attributes:
         title: what is shown.
         rows: a kernel each: `op`, `repeat`, `flops`, `bytes` (over the boundary of main memory), `op_per_byte`,
-            `bound_by`, `attainable_flops` (FLOP/s while it runs), `time_s` (once, with its launch), and `bytes_<tier>`
-            for each tier that it touches.
+            `bound_by` (as of `kernels`), `attainable_flops` (FLOP/s while it runs), `time_s` (once, with its launch),
+            and `bytes_<tier>` for each tier that it touches.
         roofs: `tier` and its `bandwidth` as achieved by large reads (B/s), fastest first; `peak` the FLOP/s of the
             engine as achieved, for the dtype that the products compute in.
         memory: the tier that `bytes` and `op_per_byte` are about.
@@ -84,7 +84,7 @@ def roofline(
     runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides)
     mode = fusion or own_mode(runner)
     rows = [
-        {"op": run.kernel.name, "repeat": block.repeat, **_row(runner, run)}
+        {"op": run.kernel.name, "repeat": run.block.repeat, **_row(runner, run)}
         for block in graph.blocks
         for run in runs(runner, block, mode)
     ]
@@ -101,15 +101,12 @@ def roofline(
 
 
 def _row(runner: Target, run: Run) -> dict[str, Any]:
-    busy = {resource.name: float(seconds) for resource, seconds in run.work.seconds().items()}
-    longest = max(busy, key=lambda name: busy[name])
-    flops, traffic = float(run.kernel.flops) * runner.ways, run.traffic(runner)
-    time = busy[longest]
+    flops, traffic, time = float(run.kernel.flops) * runner.ways, run.traffic(runner), run.work.alone
     return {
         "flops": flops,
         "bytes": traffic[runner.memory],
         "op_per_byte": intensity(flops, traffic[runner.memory]),
-        "bound_by": longest,
+        "bound_by": run.bound_by,
         "attainable_flops": flops / time if time else 0.0,
         "time_s": run.seconds,
         **{f"bytes_{tier}": traffic[tier] for tier in _tiers(runner)},

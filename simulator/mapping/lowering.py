@@ -68,12 +68,20 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
     """
     once = Plan(block.name)
     for kernel in kernels(block, fusion(target.description), target.ways):
-        once.add(kernel_activity(target, kernel))
-        for size in kernel.reduces:
-            for phase in all_reduce(target.system, target.device, size):
-                once.add(phase)
+        for step in kernel_plan(target, kernel).steps:
+            once.add(step.work)
     plan = Plan(block.name)
     plan.add(once, repeat=block.repeat)
+    return plan
+
+
+def kernel_plan(target: Target, kernel: Kernel) -> Plan:
+    """A kernel, and after it the reductions of its partial sums."""
+    plan = Plan(kernel.name)
+    plan.add(kernel_activity(target, kernel))
+    for size in kernel.reduces:
+        for phase in all_reduce(target.system, target.device, size):
+            plan.add(phase)
     return plan
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 from simulator.errors import CapacityError
 from simulator.mapping.target import Target
@@ -22,7 +22,6 @@ class Symbol:
         bytes: its size.
         transferred: bytes of it that are read and written over the whole program.
         first, last: the steps of the program between which it lives, both counted.
-        kind: weights are the last to spill.
     """
 
     name: str
@@ -69,18 +68,29 @@ class MemoryPlan:
         return symbol in self.slow.addresses
 
 
-def memory_plan(symbols: Sequence[Symbol], fast: Space, slow: Space) -> MemoryPlan:
-    """Everything in the fast tier, or else as few as must go to the slow one, those first that are transferred least.
+ORDERS: dict[str, Callable[[Symbol], Any]] = {
+    "weights_last": lambda symbol: (symbol.kind == "weight", symbol.transferred),
+    "traffic_per_byte": lambda symbol: (float(f"{symbol.transferred / symbol.bytes:.9g}"), symbol.transferred),
+}
+"""In which order symbols spill, the smallest key first.
 
-    Symbols are ordered by their transferred bytes, weights after all others (SN40L, arXiv 2405.07518 section V-A), and
-    of equals the later in the program first. The first k of them spill, such that the rest fits, and with the k-th it
-    would not. What spilled before the k-th stays there, even what would fit in the room that the k-th left: only so is
-    what spills out of a larger fast tier a part of what spills out of a smaller one.
+`weights_last`: the least traffic first, and weights after all others (SN40L, arXiv 2405.07518 section V-A).
+`traffic_per_byte`: the least traffic for the room that it frees, whatever it is; of equals the least traffic, so that
+layers that are alike spill the same of theirs, and read the rest from the fast tier meanwhile.
+"""
+
+
+def memory_plan(symbols: Sequence[Symbol], fast: Space, slow: Space, order_by: str = "weights_last") -> MemoryPlan:
+    """Everything in the fast tier, or else as few as must go to the slow one, by an order of `ORDERS`.
+
+    Of equals the later in the program goes first. The first k of the order spill, such that the rest fits, and with the
+    k-th it would not. What spilled before the k-th stays there, even what would fit in the room that the k-th left: only
+    so is what spills out of a larger fast tier a part of what spills out of a smaller one.
 
     Raises:
         CapacityError: what spills does not fit in the slow tier.
     """
-    order = sorted(reversed(symbols), key=lambda symbol: (symbol.kind == "weight", symbol.transferred))
+    order = sorted(reversed(symbols), key=ORDERS[order_by])
 
     def fits(spilled: int) -> bool:
         kept = order[spilled:]

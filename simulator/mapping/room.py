@@ -8,10 +8,8 @@ from math import ceil
 from simulator.errors import CapacityError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.memory_plan import space
-from simulator.mapping.placement import copied_weights
-from simulator.mapping.tensor_parallel import cache_ways
-from simulator.workload import kv_bytes, parameters
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.mapping.placement import active_bytes, cached_bytes, copied_weights, largest
+from simulator.workload import parameters
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
     """What the devices of a deployment hold, where a node has up to `decoding` sequences and a prompt in a stage.
 
     Every node has all weights but the experts, which are spread over all nodes. The embedding and the head are divided
-    over devices by the vocabulary, norms and routers are copied. Activations: what goes into a layer and what comes
-    out of it, `2 tokens hidden` elements on every device. A memory space is kept for prompts only where there are some.
+    over devices by the vocabulary, norms and routers are copied. A memory space is kept for prompts only where there are
+    some.
 
     Raises:
         CapacityError: the weights that are not experts do not fit on devices of their own.
@@ -62,7 +60,7 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
     counted = parameters(model)
     experts = counted.experts * element / (deployment.nodes * low.ways)
     others = ((counted.total - counted.experts) * element + copied_weights(model, high.ways)) / high.ways
-    activations = 2.0 * (decoding + prompt) * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
+    activations = float(active_bytes(model, decoding, prompt))
     capacity = space(low, low.memory).capacity
     if high.device != low.device:
         there = space(high, high.memory).capacity
@@ -86,15 +84,24 @@ def most_sequences(deployment: Deployment, context: int, prompt: int, asked: int
     Raises:
         CapacityError: there is no room for one.
     """
-    low = deployment.low
-    each = float(kv_bytes(deployment.model, float(context))) / cache_ways(deployment.model, low.ways)
-    nodes = deployment.nodes
-    free = room(deployment, ceil(asked / nodes), prompt)
-    fits = nodes * int(max(free.kv, 0.0) // each)
+    low, nodes = deployment.low, deployment.nodes
+
+    def kept(sequences: int) -> float:
+        """Bytes on each device of the KV caches of so many sequences of a node."""
+        return float(cached_bytes(deployment.model, low.ways, sequences, float(context))) / low.ways
+
+    def fit(sequences: int) -> bool:
+        try:
+            return kept(sequences) <= room(deployment, sequences, prompt).kv
+        except CapacityError:
+            return False
+
+    free = room(deployment, 1, prompt)
+    fits = nodes * largest(fit, ceil(asked / nodes))
     if fits < 1:
         raise CapacityError(
             f"one sequence of {context:,} tokens beside {deployment.model.name} on a {low.device}",
-            needed=free.capacity - free.kv + each,
+            needed=free.capacity - free.kv + kept(1),
             there=free.capacity,
             remedy="a shorter sequence, more devices, or a smaller dtype",
         )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from simulator.core import Plan
-from simulator.errors import ConfigError
+from simulator.errors import CapacityError, ConfigError, nearest, one_of
 from simulator.mapping.kernels import kernels_of
 from simulator.mapping.lowering import lowered
-from simulator.mapping.memory_plan import MemoryPlan, memory_plan, space
+from simulator.mapping.memory_plan import ORDERS, MemoryPlan, memory_plan, space
 from simulator.mapping.partition import partition
 from simulator.mapping.symbols import Pass, Uses, distinct, spilled_groups, symbols
 from simulator.mapping.target import Target
@@ -22,20 +22,25 @@ class Spill:
     """Where the symbols of a program lie.
 
     Attributes:
+        order: the order in which they spill (`mapping/memory_plan.py`).
         target: with the tier that takes what main memory cannot hold.
         plan: the tier and the address of each symbol, of one device.
         uses: the symbol behind each operand, by pass, block and layer.
     """
 
+    order: str
     target: Target
     plan: MemoryPlan
     uses: list[list[list[Uses]]]
 
-    def stored(self, tier: str, kind: Literal["weight", "kv"]) -> float:
-        """Bytes of a kind of symbol in a tier, on all devices together."""
-        found = [s for s in distinct(self.uses) if s.kind == kind]
-        there = [s.bytes for s in found if (self.plan.spilled(s)) == (tier == self.target.spill)]
-        return sum(there) * self.target.ways if tier in (self.target.memory, self.target.spill) else 0.0
+    def stored(self, tier: str, kind: Literal["weight", "kv", "activation"]) -> float:
+        """Bytes of a kind of symbol in a tier, on all devices together; of activations, what lies beside the others."""
+        if tier not in (self.target.memory, self.target.spill):
+            return 0.0
+        region = self.plan.slow if tier == self.target.spill else self.plan.fast
+        kept = {k: sum(s.bytes for s in region.addresses if s.kind == k) for k in ("weight", "kv")}
+        each = region.peak - sum(kept.values()) if kind == "activation" else kept[kind]
+        return each * self.target.ways
 
     def lowered(self, index: int, graph: OperatorGraph, name: str) -> Plan:
         """A pass of the program, over any context: layers that have the same operands in the other tier together."""
@@ -46,15 +51,19 @@ class Spill:
         return plan
 
 
-def spill(target: Target, program: Sequence[tuple[OperatorGraph, float]]) -> Spill:
-    """Plan the memory of a program: its passes, each with how often it is made (`mapping/memory_plan.py`).
+def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], orders: Sequence[str]) -> Iterator[Spill]:
+    """Plan the memory of a program, its passes, each with how often it is made: by each of these orders that fits.
 
-    Kernels are those of the machine with all symbols in main memory.
+    One plan is all where nothing spills. Kernels are those of the machine with all symbols in main memory.
 
     Raises:
-        ConfigError: an engine that is no dataflow engine, or that reads no further tier.
-        CapacityError: both tiers together are too small.
+        ConfigError: an engine that is no dataflow engine, or that reads no further tier; no such order.
+        CapacityError: both tiers together are too small, in any of these orders.
     """
+    for order in orders:
+        if order not in ORDERS:
+            close = nearest(order, ORDERS)
+            raise ConfigError("spill order", found=f"'{order}'", expected=one_of(ORDERS), nearest=close)
     tiers = target.system.machine.devices[target.device].tiers
     others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
     if target.description.kind != "dataflow" or not others:
@@ -75,5 +84,16 @@ def spill(target: Target, program: Sequence[tuple[OperatorGraph, float]]) -> Spi
         for graph, times in program
     ]
     uses = symbols(passes)
-    plan = memory_plan(distinct(uses), space(target, target.memory), space(target, others[0]))
-    return Spill(replace(target, spill=others[0]), plan, uses)
+    both = space(target, target.memory), space(target, others[0])
+    full: list[CapacityError] = []
+    for order in orders:
+        try:
+            plan = memory_plan(distinct(uses), *both, order)
+        except CapacityError as error:
+            full.append(error)
+            continue
+        yield Spill(order, replace(target, spill=others[0]), plan, uses)
+        if not plan.slow.addresses:
+            break
+    if len(full) == len(orders):
+        raise full[0]

@@ -12,7 +12,7 @@ from simulator.core.breakdown import Part, binding, breakdown
 from simulator.errors import ConfigError
 from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
-from simulator.mapping.placement import place
+from simulator.mapping.placement import Placement, place
 from simulator.mapping.target import Target, peak, rate_for
 from simulator.serving.energy import EnergyPart
 from simulator.serving.estimate import Estimate
@@ -177,21 +177,27 @@ def _capacity(estimate: Estimate) -> Iterator[Line]:
     each = show(tier.capacity, "B")
     if tier.reserved:
         each = f"({each} - {show(tier.reserved, 'B')} [reserved])"
+    yield _filled("needed", main, "keys and values")
+    if estimate.spill:  # over two tiers, by a memory plan
+        return
     there = f"{count} x {each} = {show(main.capacity, 'B')}"
     yield Line("capacity", "total", main.tier, there, main.capacity)
-    yield _filled("weights and KV", main.weights, main.kv, "keys and values", main.used)
-    one = main.kv / estimate.batch
-    most = (main.capacity - main.weights) / one
-    room = f"({show(main.capacity, 'B')} - {show(main.weights, 'B')}) / {show(one, 'B')} [a sequence] = {most:,.1f}"
+    tokens = estimate.batch + estimate.input
+    prompt = main.activations * estimate.input / tokens
+    one = main.kv / estimate.batch + main.activations / tokens
+    most = (main.capacity - main.weights - prompt) / one
+    free = f"{show(main.capacity, 'B')} - {show(main.weights, 'B')} - {show(prompt, 'B')} [activations of a prompt]"
+    room = f"({free}) / {show(one, 'B')} [a sequence] = {most:,.1f}"
     yield Line("capacity", "total", "largest batch", f"{room} [rounded down]", most)
-    full = place(target, model, estimate.batch, estimate.max_context)
-    kept = f"{estimate.batch:,} x {estimate.max_context:,} tokens"
-    yield _filled("largest context", full.weights, full.kv, kept, full.used)
+    if estimate.max_context:
+        full = place(target, model, estimate.batch, estimate.max_context, output=estimate.output)
+        yield _filled("largest context", full, f"{estimate.batch:,} x {estimate.max_context:,} tokens")
 
 
-def _filled(name: str, weights: float, kv: float, what: str, used: float) -> Line:
-    equation = f"{show(weights, 'B')} [weights] + {show(kv, 'B')} [{what}] = {show(used, 'B')}"
-    return Line("capacity", "total", name, equation, used)
+def _filled(name: str, placed: Placement, what: str) -> Line:
+    parts = (placed.weights, "weights"), (placed.kv, what), (placed.activations, "activations")
+    equation = " + ".join(f"{show(size, 'B')} [{kind}]" for size, kind in parts)
+    return Line("capacity", "total", name, f"{equation} = {show(placed.used, 'B')}", placed.used)
 
 
 _USED = {

@@ -25,6 +25,7 @@ COLOURS = {
     "flash": style.PURPLE,
     "host": style.SKY,
     "cxl": style.BLACK,
+    "latency": style.GREY,
 }
 LABELLED = 8  # kernels, at most
 WORTH_A_LABEL = 0.01  # share of the time

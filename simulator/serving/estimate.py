@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.core import Plan, closed_form
 from simulator.core.breakdown import binding
-from simulator.errors import ConfigError
+from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System
-from simulator.mapping.memory_plan import space
+from simulator.mapping.memory_plan import ORDERS, space
 from simulator.mapping.parallelism import Parallelism, parallelism
 from simulator.mapping.pipeline_parallel import Replica, replica
-from simulator.mapping.placement import Placement, max_batch, max_context, place
-from simulator.mapping.spill import Spill
-from simulator.mapping.spill import spill as plan_spill
+from simulator.mapping.placement import Placement, largest, max_batch, max_context, place
+from simulator.mapping.spill import Spill, spills
 from simulator.mapping.target import Target, target
 from simulator.provenance import Provenance
 from simulator.result import Result
@@ -42,8 +42,9 @@ class Estimate(Result):
         tokens_per_s: output tokens of all sequences over `e2e_s`.
         bound_by: what binds most of the time, for `ttft` and `tbt`: a resource, or `latency`.
         energy: dynamic and static energy of the whole run, term by term.
-        placement: bytes in main memory.
-        max_batch, max_context: the largest batch at this context, and context at this batch, that fit.
+        placement: bytes in main memory, and in the tier that it spills to.
+        most: finds the largest batch of prompts and answers of these lengths, and the longest context of this batch with
+            answers of this length, that fit where this one lies; 0 where there is none.
         run: the plans behind `ttft_s` and `e2e_s`.
         decode: the plan behind `tbt_s`, of one step.
         parallelism: how the devices share the model; `run` and `decode` are of one replica.
@@ -63,14 +64,23 @@ class Estimate(Result):
     bound_by: dict[str, str]
     energy: tuple[EnergyPart, ...]
     placement: Placement
-    max_batch: int
-    max_context: int
+    most: tuple[Callable[[], int], Callable[[], int]]
     run: Generation
     decode: Plan
     parallelism: Parallelism
     speculation: Speculation | None
     spill: Spill | None
     provenance: Provenance
+
+    @cached_property
+    def max_batch(self) -> int:
+        """The largest batch that fits at these lengths."""
+        return self.most[0]()
+
+    @cached_property
+    def max_context(self) -> int:
+        """The longest context, of a prompt and its answer of this length, that fits at this batch."""
+        return self.most[1]()
 
     @property
     def energy_j(self) -> float | None:
@@ -106,6 +116,7 @@ class Estimate(Result):
                 name: {
                     "weights_bytes": self._stored(name, "weight"),
                     "kv_bytes": self._stored(name, "kv"),
+                    "activations_bytes": self._stored(name, "activation"),
                     "capacity_bytes": system.capacity(name),
                 }
                 for name in system.tiers
@@ -115,12 +126,12 @@ class Estimate(Result):
             "provenance": self.provenance.as_dict(),
         }
 
-    def _stored(self, tier: str, kind: Literal["weight", "kv"]) -> float:
-        """Bytes of weights, or of keys and values, in a tier."""
+    def _stored(self, tier: str, kind: Literal["weight", "kv", "activation"]) -> float:
+        """Bytes of weights, of keys and values, or of activations in a tier."""
         if self.spill:
             return self.spill.stored(tier.removeprefix(f"{self.target.device}."), kind)
         main = self.placement
-        return (main.weights if kind == "weight" else main.kv) if tier == main.tier else 0.0
+        return {"weight": main.weights, "kv": main.kv, "activation": main.activations}[kind] * (tier == main.tier)
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
@@ -148,6 +159,7 @@ def estimate(
     acceptance: float | None = None,
     accepted_length: float | None = None,
     spill: bool = False,
+    spill_order: str | None = None,
 ) -> Estimate:
     """Closed-form times of one static batch, by default tensor parallel over all devices of the machine.
 
@@ -160,7 +172,8 @@ def estimate(
     `pipeline` stages of `tensor` devices each, in `data` replicas that share the batch, make up the devices
     (`mapping/parallelism.py`). A `draft` model drafts `drafted` tokens a step, each accepted at the rate `acceptance`,
     or so many that a step gives `accepted_length` tokens (`serving/speculative.py`). With `spill`, what main memory
-    cannot hold lies in the next tier that the engine reads (`mapping/spill.py`).
+    cannot hold lies in the next tier that the engine reads (`mapping/spill.py`); in the `spill_order` of
+    `mapping/memory_plan.py`, the one that takes the least time unless given.
 
     Raises:
         ConfigError: a batch or length below 1, or beyond what the model was made for; a wrong name or override; devices
@@ -184,15 +197,20 @@ def estimate(
     typical = input + max(output - 2, 0) / 2
     asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
     share: Replica | None = None
-    spilled = _spilled(runner, parallel, model, batch, input, output, speculation) if spill else None
-    if spilled:
+    spilled = None
+    if spill:
+        if speculation or not parallel.is_tensor:
+            found = "a draft, stages or replicas"
+            raise ConfigError(path="spill", found=found, expected="all devices tensor parallel alone")
+        orders = [spill_order] if spill_order else list(ORDERS)
+        spilled, run = _fastest(_plans(runner, model, batch, input, output, orders), model, batch, input, output)
         placement = _in_both(spilled)
-        asked |= {"spill": True}
+        asked |= {"spill": True, "spill_order": spilled.order}
     elif parallel.is_tensor:
-        placement = place(runner, model, batch, input + output, draft=helper)
+        placement = place(runner, model, batch, input + output, output=output, draft=helper)
     else:
         share = _replica(runner, parallel, model, batch, typical if output > 1 else None, input, speculation)
-        placement = place(runner, model, batch, input + output, replica=share)
+        placement = place(runner, model, batch, input + output, output=output, replica=share)
         asked |= {"parallelism": asdict(parallel)}
     if speculation:
         asked |= {"speculation": speculation.as_dict(), "draft": speculation.draft.model_dump()}
@@ -200,8 +218,9 @@ def estimate(
         passes = spilling(spilled, model, batch, input)
     else:
         passes = _passes(runner, model, batch, input, share, speculation)
-    run, step = generated(passes, input, output), passes.step(typical)
-    room: dict[str, Any] = {"replica": share, "draft": helper}
+        run = generated(passes, input, output)
+    step = passes.step(typical)
+    room: dict[str, Any] = {"output": output, "replica": share, "draft": helper}
     return Estimate(
         target=runner,
         model=model,
@@ -215,8 +234,12 @@ def estimate(
         bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(step)))},
         energy=energy(system, run, parallel.data),
         placement=placement,
-        max_batch=max_batch(runner, model, input + output, **room),
-        max_context=max_context(runner, model, batch, **room),
+        most=_most_spilled(spilled, placement, model, batch, input, output, orders)
+        if spilled
+        else (
+            partial(max_batch, runner, model, input + output, **room),
+            partial(max_context, runner, model, batch, **room),
+        ),
         run=run,
         decode=step,
         parallelism=parallel,
@@ -236,33 +259,45 @@ def _passes(
     return tensor_parallel(runner, model, batch, input)
 
 
-def _spilled(
-    runner: Target,
-    parallel: Parallelism,
-    model: Model,
-    batch: int,
-    input: int,
-    output: int,
-    speculation: Speculation | None,
-) -> Spill:
-    """The memory plan of the prefill and of the longest decode step."""
-    if speculation or not parallel.is_tensor:
-        raise ConfigError(
-            path="spill", found="a draft, stages or replicas", expected="all devices tensor parallel alone"
-        )
-    program = [(operator_graph(model, prefill(batch, input)), 1.0)]
-    if output > 1:
-        program.append((operator_graph(model, decode(batch, input + output)), float(output - 1)))
-    return plan_spill(runner, program)
+def _plans(runner: Target, model: Model, batch: int, input: int, output: int, orders: Sequence[str]) -> Iterator[Spill]:
+    """The memory plans, by order, of the prefill and of the longest decode step: the next one if `output` is 1."""
+    first, longest = (operator_graph(model, each) for each in (prefill(batch, input), decode(batch, input + output)))
+    return spills(runner, [(first, 1.0), (longest, output - 1.0)], orders)
+
+
+def _fastest(plans: Iterator[Spill], model: Model, batch: int, input: int, output: int) -> tuple[Spill, Generation]:
+    """The memory plan that takes the least time, and its run."""
+    runs = [(each, generated(spilling(each, model, batch, input), input, output)) for each in plans]
+    return min(runs, key=lambda run: run[1].seconds)
+
+
+def _most_spilled(
+    plan: Spill, placed: Placement, model: Model, batch: int, input: int, output: int, orders: Sequence[str]
+) -> tuple[Callable[[], int], Callable[[], int]]:
+    """What finds the largest batch and the longest context of which a memory plan over both tiers has room."""
+    runner, rest = plan.target, placed.used - placed.weights
+    more = (placed.capacity - placed.weights) / rest  # as many times what lies beside the weights, or nearly
+
+    def fits(batch: int, input: int) -> bool:
+        try:
+            return next(_plans(runner, model, batch, input, output, orders)) is not None
+        except CapacityError:
+            return False
+
+    return (
+        lambda: largest(lambda each: fits(each, input), near=max(int(more * batch), 1)),
+        lambda: output + largest(lambda each: fits(batch, each), model.max_context - output, max(int(more * input), 1)),
+    )
 
 
 def _in_both(spilled: Spill) -> Placement:
     """What main memory and the tier that it spills to hold together."""
     target = spilled.target
     tiers = [target.memory, target.spill or target.memory]
-    weights, kv = (sum(spilled.stored(tier, kind) for tier in tiers) for kind in ("weight", "kv"))
+    kinds: tuple[Literal["weight", "kv", "activation"], ...] = ("weight", "kv", "activation")
+    weights, kv, activations = (sum(spilled.stored(tier, kind) for tier in tiers) for kind in kinds)
     capacity = sum(space(target, tier).capacity for tier in tiers) * target.ways
-    return Placement(f"{target.device}.{target.memory}", capacity, weights, kv)
+    return Placement(f"{target.device}.{target.memory}", capacity, weights, kv, activations)
 
 
 def _replica(

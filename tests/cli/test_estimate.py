@@ -30,7 +30,7 @@ def test_a_person_reads_human_units(run) -> None:
     for text in (
         f"{answer.ttft_s * 1e3:.4g} ms",
         f"{answer.tokens_per_s:,.4g} tok/s",
-        "687.2 GB: weights 13.48 GB, keys and values 2.684 GB",
+        "687.2 GB: weights 13.48 GB, keys and values 2.684 GB, activations",
         f"bound by {answer.bound_by['tbt']}",
         f"batch {answer.max_batch:,}",
         "J a token",

@@ -54,6 +54,39 @@ def test_the_kernels_take_the_time_of_the_pass_and_fit_on_the_chip(
             assert row["operators"] == len(stages)
 
 
+FIGURES = {
+    "dgx-h100": ["gpu.engines.gpu.fusion=unfused", "gpu.engines.gpu.fusion=conventional",
+                 "gpu.engines.gpu.launch_overhead=9 us", "gpu.tiers.hbm.bandwidth=1 TB/s"],
+    "duplex-node": ["xpu.engines.xpu.fusion=unfused", "xpu.engines.xpu.launch_overhead=5 us"],
+    "m1-max": ["soc.engines.gpu.fusion=unfused", "soc.tiers.dram.latency=3 us"],
+    "sn40l-node": ["socket.engines.rdu.fabric.fusion=unfused", "socket.engines.rdu.fabric.fusion=conventional",
+                   "socket.engines.rdu.fabric.max_span=none", "socket.engines.rdu.fabric.orchestration=software",
+                   "socket.engines.rdu.fabric.prefetch=true", "socket.tiers.hbm.bandwidth=900 GB/s"],
+}  # fmt: skip
+"""Figures of machines that move the time of a pass, each by its path below `devices`."""
+
+
+@settings(max_examples=30)
+@given(st.data(), st.sampled_from(list(FIGURES)), st.sampled_from(["llama-2-7b", "phi-2", "mixtral-8x7b"]))
+def test_the_kernels_are_those_that_an_estimate_is_lowered_to(data: st.DataObject, hardware: str, model: str) -> None:
+    """Whatever figure moves the time of a pass moves the times of its kernels together by as much."""
+    figures = data.draw(st.lists(st.sampled_from(FIGURES[hardware]), unique_by=lambda f: f.partition("=")[0]))
+    batch, context = data.draw(st.sampled_from([1, 4])), data.draw(st.sampled_from([96, 1024]))
+    overrides = tuple(f"devices.{figure}" for figure in figures)
+    try:
+        whole = simulator.estimate(hardware, model, batch, context, 2, dtype="fp16", overrides=overrides)
+    except TiersimError:  # does not fit
+        assume(False)
+    for phase, seconds in (("prefill", whole.ttft_s), ("decode", whole.tbt_s)):
+        found = report(hardware, model, phase, batch, context, dtype="fp16", overrides=overrides)
+        took = sum(row["repeat"] * (row["time_s"] + row["collectives_s"]) for row in found.rows)
+        assert took == pytest.approx(seconds, rel=1e-9)
+        roofs = simulator.roofline(hardware, model, phase, batch, context, dtype="fp16", overrides=overrides)
+        for line, row in zip(roofs.rows, found.rows, strict=True):
+            assert line["time_s"] == row["time_s"]
+            assert line["bound_by"] == row["bound_by"]
+
+
 @settings(max_examples=20)
 @given(MACHINES, MODELS, PHASES, st.sampled_from([64, 2048]))
 def test_the_more_is_fused_the_less_is_moved_and_the_streamed_pass_is_the_fastest(

@@ -6,6 +6,7 @@ import pytest
 
 import simulator
 from simulator.errors import CapacityError, ConfigError
+from simulator.mapping.memory_plan import ORDERS
 
 
 def test_what_fits_is_as_without() -> None:
@@ -36,3 +37,41 @@ def test_only_an_engine_that_reads_two_tiers_spills() -> None:
         simulator.estimate("dgx-h100", "llama-2-7b", spill=True)
     with pytest.raises(ConfigError, match="tensor parallel"):
         simulator.estimate("sn40l-node", "llama-2-7b", 2, spill=True, data=2)
+
+
+def test_a_run_that_fits_says_how_much_more_fits_in_both_tiers() -> None:
+    plain, spilled = (
+        simulator.estimate("sn40l-node", "llama-2-7b", 1, 256, 16, spill=spill) for spill in (False, True)
+    )
+    assert spilled.max_batch > plain.max_batch > 1
+    assert spilled.max_context == plain.max_context == 4096
+
+
+@pytest.mark.parametrize(("model", "batch", "input"), [("llama-3.1-405b", 1, 256), ("llama-3-70b", 256, 7000)])
+def test_the_default_order_is_the_fastest_and_each_has_a_name(model: str, batch: int, input: int) -> None:
+    runs = {
+        order: simulator.estimate("sn40l-node", model, batch, input, 16, spill=True, spill_order=order)
+        for order in (None, *ORDERS)
+    }
+    seconds = {order: run.e2e_s for order, run in runs.items()}
+    assert seconds[None] == min(seconds.values()) < max(seconds.values())
+    assert {order: run.spill and run.spill.order for order, run in runs.items() if order} == {o: o for o in ORDERS}
+    assert runs[None].provenance.config["estimate"]["spill_order"] in ORDERS
+
+
+def test_weights_spill_last_or_what_is_read_least() -> None:
+    """Of a model whose tokens touch few experts, experts are read least a byte; the rule of the paper keeps them."""
+    small = ["devices.socket.tiers.hbm.capacity=11 GB"]
+    held = {
+        order: simulator.estimate(
+            "sn40l-node", "mixtral-8x7b", 2, 4000, 32, spill=True, spill_order=order, overrides=small
+        ).as_json()["tiers"]["socket.ddr"]
+        for order in ORDERS
+    }
+    assert held["weights_last"]["kv_bytes"] > 0
+    assert held["traffic_per_byte"]["kv_bytes"] == 0 < held["traffic_per_byte"]["weights_bytes"]
+
+
+def test_an_unknown_order_is_told() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'weights_last'"):
+        simulator.estimate("sn40l-node", "llama-2-7b", spill=True, spill_order="weight_last")

@@ -118,8 +118,8 @@ def test_the_capacity_leaves_room_for_the_largest_batch() -> None:
     result = answer("dgx-a100", "llama-2-7b", 8, 512, 128)
     capacity = {line.name: line.value for line in lines(result, "capacity", "total")}
     assert int(capacity["largest batch"]) == result.max_batch
-    assert capacity["weights and KV"] == result.placement.used
-    assert capacity["weights and KV"] <= capacity["largest context"] <= capacity["gpu.hbm"] == 8 * (80 * 2**30 - 8.6e9)
+    assert capacity["needed"] == result.placement.used
+    assert capacity["needed"] <= capacity["largest context"] <= capacity["gpu.hbm"] == 8 * (80 * 2**30 - 8.6e9)
 
 
 def test_each_input_has_its_source() -> None:

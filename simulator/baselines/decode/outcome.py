@@ -33,8 +33,8 @@ class DecodeOutcome:
         """A metric by name, under a condition that only one point meets.
 
         Conditions are `run`, `system`, `model`, `devices`, `batch`, `input` and `output`. `ttft` and `latency` are the
-        seconds to the first and to the last token; `tokens_per_s` the tokens that a user gets over `latency`;
-        `decode_tokens_per_s` those after the first, over the time after the first.
+        seconds to the first and to the last token; `tokens_per_s` the tokens of all sequences over
+        `latency`; `decode_tokens_per_s` those after the first of each, over the time after the first.
         """
         if metric not in METRICS:
             close = nearest(metric, METRICS)

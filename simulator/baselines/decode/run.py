@@ -40,16 +40,17 @@ class DecodeKind:
 
 
 def _times(system: System, model: Model, point: Mapping[str, Any]) -> dict[str, float | str]:
-    """What one user of a batch sees; NaN where it does not fit, and why.
+    """What a batch of b sequences gives; NaN where it does not fit, and why.
 
-    `latency_s`: from the prompt to the last of n tokens; `tokens_per_s = n / latency`;
-    `decode_tokens_per_s = (n - 1) / (latency - ttft)`, the rate once the first token is there: NaN for a single one.
+    `latency_s`: from the prompts to the last of the n tokens of each; `tokens_per_s = b n / latency`, of all sequences;
+    `decode_tokens_per_s = b (n - 1) / (latency - ttft)`, the rate after the first tokens: NaN for a single one each.
     """
-    output = point["output"]
+    batch, output = point["batch"], point["output"]
     try:
-        found = estimate(system, model, point["batch"], point["input"], output, devices=point["devices"])
+        found = estimate(system, model, batch, point["input"], output, devices=point["devices"])
     except CapacityError as error:
         return {**dict.fromkeys(VALUES, nan), "refused": str(error)}
     ttft, latency = found.ttft_s, found.e2e_s
-    values = (ttft, latency, output / latency, (output - 1) / (latency - ttft) if output > 1 else nan)
+    later = batch * (output - 1) / (latency - ttft) if output > 1 else nan
+    values = (ttft, latency, found.tokens_per_s, later)
     return {**dict(zip(VALUES, values, strict=True)), "refused": ""}

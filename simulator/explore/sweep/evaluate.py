@@ -20,11 +20,10 @@ from simulator.hardware import System
 from simulator.hardware.system import varies
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import graph_plan
-from simulator.mapping.placement import copied_weights
+from simulator.mapping.placement import free_bytes, needed_bytes
 from simulator.mapping.target import Target, target
-from simulator.mapping.tensor_parallel import cache_ways
 from simulator.registry import register
-from simulator.workload import Batch, Model, decode, kv_bytes, operator_graph, prefill, weight_bytes
+from simulator.workload import Batch, Model, decode, operator_graph, prefill
 
 DEFAULTS: dict[str, Any] = {
     "workload.phase": "decode", "workload.batch": 1, "workload.input": 512, "workload.output": 128,
@@ -142,10 +141,9 @@ class Passes:
         plans = _plans(runner, model, said, phase, batch, input, output)
         found = _times(plans, phase, batch, output, points)
         found |= _energies(system, plans, found, phase, batch, output, points)
-        kept = batch * kv_bytes(model, input + output) * (runner.ways / cache_ways(model, runner.ways))
         found |= taken(system, said, points)
-        found["needed_bytes"] = weight_bytes(model) + copied_weights(model, runner.ways) + kept
-        found["capacity_bytes"] = _room(runner)
+        found["needed_bytes"] = needed_bytes(runner, model, batch, input, output)
+        found["capacity_bytes"] = free_bytes(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
         if self.binds:
             found["bound_by"] = bound_by(plans.get("decode") or plans["prefill"], points)
@@ -225,11 +223,6 @@ def _energies(
                 joules = joules + of_pass[name] * units * resource.count * each
     tokens = batch * (output if phase == "request" else 1.0)
     return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
-
-
-def _room(runner: Target) -> float:
-    tier = runner.system.tiers[f"{runner.device}.{runner.memory}"]
-    return (tier.capacity - tier.reserved) * runner.ways
 
 
 def _said(
