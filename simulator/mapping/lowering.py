@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import simulator.mapping.dataflow  # noqa: F401  # registers its lowering
-from simulator.core import Activity, Plan, Quantity, Resource
+from simulator.core import Activity, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
@@ -87,8 +87,8 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
 
     Engine: `sum_op flops / peak[dtype]` engine-seconds. Main memory: what the kernel reads and writes; over the port
     alone where the engine sits in the memory, so that nothing crosses the bus. On-chip memory: as much; what operators
-    hand to one another stays in registers. Latency: the launch overhead, and that of main memory. With `spaces`, it
-    keeps these bank bundles of main memory busy (`hardware/bundles.py`).
+    hand to one another stays in registers. Latency: the launch overhead, and that of main memory; a kernel without
+    demand is not launched. With `spaces`, it keeps these bank bundles of main memory busy (`hardware/bundles.py`).
     """
     system, device, name = target.system, target.device, target.name
     demand: dict[Resource, Quantity] = {system[name]: engine_seconds(target, kernel.operators)}
@@ -104,4 +104,4 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
             demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
     if spaces:
         demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)
-    return Activity(kernel.name, demand, target.latency)
+    return launched(kernel.name, demand, target.latency)
