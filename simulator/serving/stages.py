@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from simulator.core import Activity, Plan, Resource, closed_form, launched, paced
 from simulator.core.affine import Affine, affine, probes
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.experts import Counts, Table, split, table
+from simulator.mapping.expert_costs import Costs, Counts, costs
+from simulator.mapping.experts import split
 from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
 from simulator.mapping.target import Target, at_peak
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
@@ -40,7 +41,7 @@ class Stages:
         self.deployment, self.model = deployment, deployment.model
         self.layers = sum(layer.moe for layer in self.model.decoder)
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
-        self._tables: dict[tuple[str, int, bool], Table] = {}
+        self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
 
     def shared(self, x: Array, mixed: bool) -> Array:
@@ -95,15 +96,15 @@ class Stages:
     def experts(self, counts: Counts, mixed: bool) -> Array:
         """Seconds of the routed experts of stages, all layers together; `counts`: (stages, layers, experts).
 
-        In each layer the slowest group of devices counts. On one engine the experts run one after another; where two
-        share them, both engines at once or in turn; then the high engine adds up what the stacks of an engine in the
-        memory have each made.
+        In each layer the slowest group of devices counts. An engine runs its experts grouped or one by one
+        (`mapping/expert_costs.py`); where two share them, both engines at once or in turn; then the high engine adds up
+        what the stacks of an engine in the memory have each made.
         """
         if not counts.size:
             return np.zeros(len(counts))
         grouped, on_low = self._shared_out(counts, mixed)
         high, low = self._both(int(counts.max()))
-        loads = [np.where(here, of.seconds[grouped], 0.0).sum(axis=-1) for of, here in ((high, ~on_low), (low, on_low))]
+        loads = [high.time(grouped, ~on_low), low.time(grouped, on_low)]
         plan = Plan("experts")
         if self.deployment.together:
             for name, load in zip(("high", "low"), loads, strict=True):
@@ -156,18 +157,21 @@ class Stages:
                 self._engines[mixed] = expert_engine(d, mixed)
             return grouped, np.full(grouped.shape, self._engines[mixed] is d.low)
         high, low = self._both(int(counts.max()), d.split_by == "peak")
-        return grouped, split(d.split)(grouped, high.seconds[grouped], low.seconds[grouped])
+        return grouped, split(d.split)(grouped, high.each[grouped], low.each[grouped])
 
-    def _both(self, most: int, peak: bool = False) -> tuple[Table, Table]:
-        return self._table(self.deployment.high, most, peak), self._table(self.deployment.low, most, peak)
+    def _both(self, most: int, peak: bool = False) -> tuple[Costs, Costs]:
+        return self._of(self.deployment.high, most, peak), self._of(self.deployment.low, most, peak)
 
-    def _table(self, engine: Target, most: int, peak: bool) -> Table:
-        """The costs of an expert by its tokens, up to a power of two that holds `most`."""
+    def _of(self, engine: Target, most: int, peak: bool) -> Costs:
+        """The costs of experts on an engine, of tokens up to a power of two that holds `most`."""
+        d = self.deployment
         key = engine.name, max(256, 1 << (most - 1).bit_length()), peak
-        if key not in self._tables:
+        if key not in self._costs:
             runs_on = at_peak(engine) if peak else engine
-            self._tables[key] = table(runs_on, self.model, key[1], self.deployment.expert_ways)
-        return self._tables[key]
+            moe = self.model.moe
+            assert moe
+            self._costs[key] = costs(runs_on, self.model, key[1], d.expert_ways, moe.experts // d.groups)
+        return self._costs[key]
 
     def _stack_sum(self, rows: Array | float) -> Activity:
         """Partial results of `rows` tokens, one of each stack, read over the bus and added by the high engine.
