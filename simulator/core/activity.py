@@ -55,8 +55,26 @@ class Activity:
 
     @cached_property
     def slotted(self) -> tuple[Resource, ...]:
-        """The resources that it needs a slot of."""
-        return tuple(resource for resource in self.demand if resource.slots is not None)
+        """The resources that it needs a slot of: none where it demands nothing."""
+        return tuple(resource for resource in self.demand if resource.slots is not None) if self.alone else ()
+
+
+def launched(name: str, demand: Mapping[Resource, Quantity], latency: Quantity) -> Activity:
+    """A kernel or a transfer, whose latency is that of its start: where it demands nothing it is not started.
+
+    At points of an array where all demands are 0, so is the latency.
+    """
+    return Activity(name, demand, where_demanded(demand, latency))
+
+
+def where_demanded(demand: Mapping[Resource, Quantity], latency: Quantity) -> Quantity:
+    """A latency at the points at which anything is demanded, and 0 at the others."""
+    some: Any = False
+    for units in demand.values():
+        some = some | (np.asarray(units) > 0)
+        if np.all(some):
+            return latency
+    return latency * some if np.any(some) else 0.0
 
 
 def paced(name: str, seconds: float, demand: Mapping[Resource, Quantity] | None = None) -> Activity:

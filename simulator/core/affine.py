@@ -17,12 +17,14 @@ from simulator.core.plan import Plan
 from simulator.core.resource import Curve, Quantity, Resource
 
 Array = NDArray[np.float64]
-AGREES = 1e-9
+AGREES, ROUNDING = 1e-9, 1e-14
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """A plan of `features` numbers a point: each demand and latency is `c_0 + sum_f c_f x_f`.
+    """A plan of `features` numbers a point, each above 0: each demand and latency is `c_0 + sum_f c_f x_f`.
+
+    What has none of a feature is another plan, without the activities that it alone demands.
 
     `coefficients` are those of each activity of `plan` in order, its demands first and its latency last, each of shape
     (1 + features,).
@@ -96,9 +98,10 @@ def _longest(plan: Plan, each: Iterator[Array]) -> Array:
 def probes(scale: Sequence[float]) -> Array:
     """The points at which a plan must be known to find its coefficients, shape (features + 3, features).
 
-    The origin, `scale[f]` of each feature alone, and two points more, where what was found must hold.
+    `scale` itself, twice `scale[f]` of each feature in turn, and two points more, where what was found must hold.
     """
-    return np.concatenate([np.zeros((1, len(scale))), np.diag(scale), [np.array(scale) * f for f in (0.37, 2.9)]])
+    base = np.array(scale, dtype=np.float64)
+    return np.concatenate([[base], base + np.diag(base), [base * f for f in (0.37, 2.9)]])
 
 
 def affine(plan: Plan, at: Array) -> Affine:
@@ -121,8 +124,9 @@ def _coefficients(name: str, quantity: Quantity, at: Array) -> Array:
     """Of a quantity known at the probes `at`."""
     known = np.broadcast_to(np.asarray(quantity, dtype=np.float64), len(at))
     features = at.shape[1]
-    slopes = (known[1 : features + 1] - known[0]) / np.diag(at[1 : features + 1])
-    c: Array = np.concatenate([known[:1], slopes])
+    slopes = (known[1 : features + 1] - known[0]) / at[0]
+    c: Array = np.concatenate([known[:1] - slopes @ at[0], slopes])
+    c[np.abs(c * [1.0, *at[0]]) <= ROUNDING * abs(known[0])] = 0.0  # what a difference leaves of equal numbers
     if not np.allclose(c[0] + at @ c[1:], known, rtol=AGREES, atol=AGREES * float(np.max(known, initial=0.0))):
         raise ValueError(f"activity {name}: demands are not affine in the features")
     return c

@@ -129,6 +129,7 @@ class Engine(Part):
     slots: Count = 1
     energy_per_flop: EnergyPerFlop | None = None  # at the dtype named first; others draw the same power at full rate
     fusion: Literal["unfused", "conventional"] | None = None  # None: as its kind has it
+    experts: Literal["grouped", "one_by_one"] | None = None  # one launch, or one an expert; None: as its kind has it
     fabric: Fabric | None = None  # of a dataflow engine
     pim: Pim | None = None  # of an engine in the memory
 

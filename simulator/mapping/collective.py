@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil, log2
 from typing import Literal, NamedTuple, TypeAlias
 
-from simulator.core import Activity, Quantity, Resource
+from simulator.core import Activity, Quantity, Resource, launched
 from simulator.errors import ConfigError
 from simulator.hardware import System
 
@@ -99,4 +99,4 @@ def _activities(levels: list[Level], system: System, kind: Kind, name: str) -> I
             else:
                 sent = rounds * (members - 1) / members * size
             phases = {"direct": 1, "ring": members - 1, "tree": ceil(log2(members))}[described.algorithm]
-            yield Activity(name, {system[link]: sent}, rounds * phases * described.latency)
+            yield launched(name, {system[link]: sent}, rounds * phases * described.latency)

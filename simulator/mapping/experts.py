@@ -1,53 +1,20 @@
-"""Routed experts, one by one: what each costs on an engine by its tokens, and how two engines share them."""
+"""How two engines share the routed experts of a device, and the plan of both at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Plan, Resource, closed_form
+from simulator.core import Plan
+from simulator.mapping.expert_costs import Array, Counts
 from simulator.mapping.kernels import kernels
-from simulator.mapping.lowering import fusion, kernel_activity
+from simulator.mapping.lowering import fusion, kernel_activity, one_by_one
 from simulator.mapping.target import Target
 from simulator.registry import register, registered
 from simulator.workload import Model, expert_block
-
-Counts: TypeAlias = NDArray[np.integer]
-Array: TypeAlias = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """What one expert costs on one device, by how many tokens chose it: arrays over 0, 1, ... tokens.
-
-    An expert with no token costs nothing: its weights are not read.
-    """
-
-    seconds: Array
-    demand: Mapping[Resource, Array]
-
-    def total(self, counts: Counts, here: NDArray[np.bool_] | bool = True) -> dict[Resource, float]:
-        """Demand of all experts that are `here`, of all layers and steps together."""
-        often = np.bincount(counts[np.broadcast_to(here, counts.shape)].ravel(), minlength=len(self.seconds))
-        return {resource: float(often @ units) for resource, units in self.demand.items()}
-
-
-def table(target: Target, model: Model, most: int, ways: int) -> Table:
-    """Times of one expert over 1 to `most` tokens, cut over `ways` devices by tensor parallelism, in closed form.
-
-    Its kernels run one after another, each as on any engine of this kind: `max(FLOPs / peak, bytes / bandwidth)`.
-    """
-    rows = np.arange(1, max(most, 2) + 1, dtype=np.float64)
-    plan = Plan("expert")
-    for kernel in kernels(expert_block(model, rows), fusion(target.description), ways):
-        plan.add(kernel_activity(target, kernel))
-    seconds = np.broadcast_to(closed_form(plan).time, rows.shape)
-    demand = {r: _from_none(np.broadcast_to(units, rows.shape)) for r, units in plan.demand().items()}
-    return Table(_from_none(seconds), demand)
 
 
 def shared_plan(
@@ -63,24 +30,21 @@ def shared_plan(
     plan = Plan("experts")
     for place, engine in enumerate(engines):
         chain = Plan(engine.engine)
-        for expert, (rows, other) in enumerate(zip(tokens, on_other, strict=True)):
-            if rows and bool(other) == bool(place):
-                spaces = (expert % bundles,) if bundles > 1 else ()
-                for kernel in kernels(expert_block(model, float(rows)), fusion(engine.description), ways):
-                    chain.add(kernel_activity(engine, kernel, spaces))
+        own = [e for e, (n, other) in enumerate(zip(tokens, on_other, strict=True)) if n and bool(other) == bool(place)]
+        for launch in [[e] for e in own] if one_by_one(engine.description) else [own] if own else []:
+            spaces = sorted({e % bundles for e in launch}) if bundles > 1 else ()
+            block = expert_block(model, float(sum(tokens[e] for e in launch)), float(len(launch)))
+            for kernel in kernels(block, fusion(engine.description), ways):
+                chain.add(kernel_activity(engine, kernel, spaces))
         plan.add(chain, ())
     return plan
-
-
-def _from_none(values: NDArray[np.float64]) -> Array:
-    return np.concatenate([[0.0], values])
 
 
 Split: TypeAlias = Callable[[Counts, Array, Array], NDArray[np.bool_]]
 """Shares the experts of a device between two engines. Registered under `split`.
 
-Given the tokens of each expert and its time on the one and on the other engine, all of shape (..., experts), it says
-which experts go to the other. Both engines then run at once, each its experts one after another.
+Given the tokens of each expert and the time that it adds on the one and on the other engine, all of shape
+(..., experts), it says which experts go to the other. Both engines then run at once, each its experts.
 """
 
 

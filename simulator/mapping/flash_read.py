@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.core import Activity, Quantity, Resource
+from simulator.core import Activity, Quantity, Resource, launched
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System, Tier
 from simulator.hardware.flash import Flash, demands, grains
@@ -56,7 +56,7 @@ def flash_read(
     at_once = np.minimum(float(threads or flash.queue_depth), np.maximum(reads / count, 1.0))
     waiting = Resource(f"{name} (threads)", at_once, "s", energy=0.0, count=count)
     demand[waiting] = demand[system[f"{source}.inflight"]]
-    return Activity(name, demand, latency)
+    return launched(name, demand, latency)
 
 
 def bytes_read(system: System, tier: str, size: float, packed: bool = False) -> float:

@@ -42,6 +42,11 @@ class Kernel:
         """Bytes over the boundary, both ways."""
         return self.read + self.written
 
+    @property
+    def groups(self) -> Quantity | None:
+        """The distinct experts that its rows belong to; None of a kernel that runs no routed expert."""
+        return next((operator.groups for operator in self.operators if operator.groups is not None), None)
+
 
 def kernels(block: Block, fusion: str, ways: int = 1) -> list[Kernel]:
     """The kernels of a block under a fusion mode, divided over `ways` devices."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 import simulator.mapping.dataflow  # noqa: F401  # registers its lowering
-from simulator.core import Activity, Plan, Quantity, Resource
+from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
@@ -18,6 +20,9 @@ from simulator.workload import Batch, Block, Model, OperatorGraph, operator_grap
 
 FUSION = {"gpu": "conventional", "cpu": "conventional"}
 """How each kind of engine fuses operators into kernels (`mapping/fusion.py`) unless its YAML says; others none."""
+
+EXPERTS = {"pim": "one_by_one"}
+"""How each kind of engine runs the experts of a layer unless its YAML says; others `grouped`, in one launch."""
 
 
 class Lowering(Protocol):
@@ -90,13 +95,21 @@ def fusion(engine: Engine) -> str:
     return engine.fusion or FUSION.get(engine.kind, "unfused")
 
 
+def one_by_one(engine: Engine) -> bool:
+    """Whether an engine runs the experts of a layer one after another: as its YAML says, else as its kind does."""
+    return (engine.experts or EXPERTS.get(engine.kind)) == "one_by_one"
+
+
 def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) -> Activity:
     """A kernel demands time of its engine, and bytes of main memory and of on-chip memory, each with its port.
 
     Engine: `sum_op flops / peak[dtype]` engine-seconds. Main memory: what the kernel reads and writes; over the port
     alone where the engine sits in the memory, so that nothing crosses the bus. On-chip memory: as much; what operators
-    hand to one another stays in registers. Latency: the launch overhead, and that of main memory. With `spaces`, it
-    keeps these bank bundles of main memory busy (`hardware/bundles.py`).
+    hand to one another stays in registers. Latency: the launch overhead, and that of main memory; a kernel without
+    demand is not launched. With `spaces`, it keeps these bank bundles of main memory busy (`hardware/bundles.py`).
+
+    Routed experts are one kernel, a grouped product: one launch, at the efficiency of all its bytes. An engine that
+    runs them one by one launches each of them, at the efficiency of the bytes of one.
     """
     system, device, name = target.system, target.device, target.name
     demand: dict[Resource, Quantity] = {system[name]: engine_seconds(target, kernel.operators)}
@@ -112,4 +125,17 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
             demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
     if spaces:
         demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)
-    return Activity(kernel.name, demand, target.latency)
+    if kernel.groups is None or not one_by_one(target.description):
+        return launched(kernel.name, demand, target.latency)
+    return launched(kernel.name, _apart(demand, kernel.groups), target.latency * kernel.groups)
+
+
+def _apart(demand: dict[Resource, Quantity], groups: Quantity) -> dict[Resource, Quantity]:
+    """The demand of a kernel an expert, and private limits where the efficiency depends on the bytes of one."""
+    limits: dict[Resource, Quantity] = {}
+    for resource, units in demand.items():
+        if isinstance(resource.efficiency, Curve):
+            each = resource.efficiency.at(units / np.maximum(groups, np.finfo(float).tiny))
+            name = f"{resource.name} (one expert at a time)"
+            limits[Resource(name, resource.capacity, resource.unit, each, 0.0, resource.count)] = units
+    return demand | limits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from simulator.core import Activity, Quantity
+from simulator.core import Activity, Quantity, launched
 from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.collective import Level, joined, over
@@ -89,7 +89,7 @@ def send(system: System, device: str, parallel: Parallelism, stage: int, of_stag
     apart = parallel.replica > per_node if last else (stage + 1) * parallel.tensor % per_node == 0
     link = joined(of_stage, "node" if apart else device, parallel.pipeline)
     sent = size * min(parallel.tensor, per_node) if apart else size
-    return Activity("send", {of_stage[link]: sent}, of_stage.links[link].latency)
+    return launched("send", {of_stage[link]: sent}, of_stage.links[link].latency)
 
 
 def gradient_all_reduce(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Quantity
+from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.dispatch import Route, policy
@@ -22,6 +22,30 @@ FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context")
 TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0)
 
 
+class Kind(NamedTuple):
+    """What a node computes in a stage: prompts, sequences that decode, both, or neither, while it waits for the others.
+
+    `mixed`: whether any node computes a prompt.
+    """
+
+    prompts: bool
+    decoding: bool
+    mixed: bool
+
+
+DECODING, MIXED = Kind(False, True, False), Kind(True, True, True)
+
+
+def kinds(x: NDArray[np.float64], mixed: bool) -> Iterator[tuple[Kind, NDArray[np.intp]]]:
+    """The kinds of nodes with features `x`, shape (nodes, features), each with the rows that are of it.
+
+    Where the stage is not mixed, prompts do not count.
+    """
+    code = 2 * mixed * (x[:, 0] > 0) + (x[:, 3] > 0)
+    for each in np.unique(code):
+        yield Kind(bool(each & 2), bool(each & 1), mixed), np.flatnonzero(code == each)
+
+
 class Part(NamedTuple):
     """A block of the model in a stage, and how often it occurs.
 
@@ -33,23 +57,25 @@ class Part(NamedTuple):
     fixed: bool
 
 
-def batch(x: NDArray[np.float64], mixed: bool) -> Batch:
-    """The sequences of stages, shape (..., features); without prompts where the stages are not mixed."""
+def batch(x: NDArray[np.float64], kind: Kind) -> Batch:
+    """The sequences of nodes of a kind, shape (..., features)."""
     prompts, tokens, pairs, decoding, context = np.moveaxis(x, -1, 0)
     keys = context + decoding  # a sequence sees what is cached and its new token
-    decode = Ragged("decode", decoding, decoding, keys, keys)
-    return (Ragged("prefill", prompts, tokens, pairs, tokens), decode) if mixed else (decode,)
+    of_prompts = (Ragged("prefill", prompts, tokens, pairs, tokens),) if kind.prompts else ()
+    return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys)) if kind.decoding else of_prompts
 
 
-def stage(deployment: Deployment, x: NDArray[np.float64], mixed: bool) -> Iterator[Part]:
+def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
     """The blocks of stages with features `x`, shape (stages, features), on one node; routed experts take no time here.
 
-    What an MoE layer sends is here: `exchange`.
+    What an MoE layer sends is here: `exchange`. A node without sequences has no work.
     """
+    if not (kind.prompts or kind.decoding):
+        return
     choose = policy(deployment.dispatch)
-    tokens = x[:, 1] + x[:, 3] if mixed else x[:, 3]
-    for block in operator_graph(deployment.model, batch(x, mixed)).blocks:
-        route = Route(deployment.engines, block, deployment.together, own_experts=True)
+    tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
+    for block in operator_graph(deployment.model, batch(x, kind)).blocks:
+        route = Route(deployment.engines, block, deployment.together, True, kind.mixed)
         choices = choose(route)
         plan = route.plan(choices)
         for step in route.steps:
@@ -64,7 +90,7 @@ def stage(deployment: Deployment, x: NDArray[np.float64], mixed: bool) -> Iterat
 def expert_engine(deployment: Deployment, mixed: bool) -> Target:
     """The engine that the policy gives the routed experts of a stage, for a batch of typical size."""
     choose = policy(deployment.dispatch)
-    for block in operator_graph(deployment.model, batch(np.array(TYPICAL), mixed)).blocks:
+    for block in operator_graph(deployment.model, batch(np.array(TYPICAL), MIXED if mixed else DECODING)).blocks:
         route = Route(deployment.engines, block, deployment.together)  # the experts' times count here
         for step, choice in zip(route.steps, choose(route), strict=True):
             if step[0].routed:
@@ -82,7 +108,7 @@ def migration(deployment: Deployment, tokens: Quantity) -> Activity:
     size = 2 * tokens * kv_bytes_per_layer(model) / cache_ways(model, high.ways)
     tier = f"{high.device}.{high.memory}"
     bus, port = high.system[tier], high.system[f"{tier}->{high.name}"]
-    return Activity("keys and values to their spaces", {bus: size, port: size}, high.latency)
+    return launched("keys and values to their spaces", {bus: size, port: size}, high.latency)
 
 
 def exchange(deployment: Deployment, tokens: Quantity) -> Iterator[Activity]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from simulator.core import Activity, Quantity, Resource
+from simulator.core import Activity, Quantity, Resource, launched
 from simulator.errors import ConfigError
 from simulator.hardware import System
 
@@ -20,12 +20,12 @@ def transfer(
     a tier in between. A tier moves whole grains (`granularity`); a write of b bytes demands
     `b * read_bandwidth / write_bandwidth` where writes share the bus with reads. What there is one a device of takes an
     equal share each. `links` limits how many of parallel links are used, by a private resource, so that other transfers
-    may use the rest. The latencies of the route add up.
+    may use the rest. The latencies of the route add up; a copy of nothing takes none.
 
     Raises:
         ConfigError: an unknown tier, no route, or more links than the machine has.
     """
-    return Activity(name, *carried(system, size, source, target, links, whole=False))
+    return launched(name, *carried(system, size, source, target, links, whole=False))
 
 
 def carried(

@@ -8,11 +8,12 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Resource, closed_form, paced
+from simulator.core import Activity, Plan, Resource, closed_form, launched, paced
 from simulator.core.affine import Affine, affine, probes
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.experts import Counts, Table, split, table
-from simulator.mapping.stage import TYPICAL, expert_engine, stage
+from simulator.mapping.expert_costs import Costs, Counts, costs
+from simulator.mapping.experts import split
+from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
 from simulator.mapping.target import Target, at_peak
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
@@ -31,39 +32,47 @@ class Stages:
     """The stages of a deployment: seconds and demands, by features and by the tokens of each expert.
 
     All of a stage but its routed experts is alike in each layer and, unless the policy looks at the size of the batch,
-    affine in the features of a node: then it is lowered once for decoding and once for mixed stages
-    (`core/affine.py`). Nodes wait for one another at the experts, so that the slowest counts.
+    affine in the features of a node: then it is lowered once for each kind of node, by whether it has prompts and
+    sequences that decode (`core/affine.py`). One that has neither does nothing. Nodes wait for one another at the
+    experts, so that the slowest counts.
     """
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment, self.model = deployment, deployment.model
         self.layers = sum(layer.moe for layer in self.model.decoder)
-        self._lowered: dict[bool, list[tuple[int, Affine]] | None] = {}
-        self._tables: dict[tuple[str, int, bool], Table] = {}
+        self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
+        self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
 
     def shared(self, x: Array, mixed: bool) -> Array:
         """Seconds of stages without their routed experts; `x` has the shape (stages, nodes, features)."""
         flat = x.reshape(-1, x.shape[-1])
-        lowered, seconds = self._affine(mixed), np.zeros(len(flat))
+        seconds = np.zeros(len(flat))
+        for kind, rows in kinds(flat, mixed):
+            seconds[rows] = self._seconds(flat[rows], kind)
+        slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
+        return slowest
+
+    def _seconds(self, flat: Array, kind: Kind) -> Array:
+        lowered, seconds = self._affine(kind), np.zeros(len(flat))
         if lowered is None:
-            for repeat, plan in self._plans(flat, mixed):
+            for repeat, plan in self._plans(flat, kind):
                 seconds += repeat * np.asarray(closed_form(plan).time)
         else:
             for repeat, each in lowered:
                 seconds += repeat * each.time(flat)
-        slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
-        return slowest
+        return seconds
 
     def parts(self, x: Array, mixed: bool) -> dict[str, Array]:
         """Seconds of stages by what is done (`kind_of`), each activity for itself; of the first node."""
         spent: dict[str, Array] = {}
-        for repeat, plan in self._plans(x[:, 0], mixed):
-            for activity, times in plan.activities(repeat):
-                busy = [resource.seconds(units) for resource, units in activity.demand.items()]
-                longest = reduce(np.maximum, busy, np.zeros(len(x)))
-                kind = kind_of(activity.name)
-                spent[kind] = spent.get(kind, np.zeros(len(x))) + times * (longest + activity.latency)
+        for kind, rows in kinds(x[:, 0], mixed):
+            for repeat, plan in self._plans(x[rows, 0], kind):
+                for activity, times in plan.activities(repeat):
+                    busy = [resource.seconds(units) for resource, units in activity.demand.items()]
+                    longest = reduce(np.maximum, busy, np.zeros(len(rows)))
+                    each = spent.setdefault(kind_of(activity.name), np.zeros(len(x)))
+                    each[rows] += times * (longest + activity.latency)
         return spent
 
     def shared_demand(self, x: Array, mixed: bool) -> dict[tuple[str, Resource], float]:
@@ -73,30 +82,29 @@ class Stages:
         """
         flat = x.reshape(-1, x.shape[-1])
         total: dict[tuple[str, Resource], float] = {}
-        if not len(flat):
-            return total
-        lowered = self._affine(mixed)
-        plans = [(repeat, each.total(flat)) for repeat, each in lowered] if lowered else self._plans(flat, mixed)
-        for repeat, plan in plans:
-            for activity, times in plan.activities(repeat):
-                for resource, units in activity.demand.items():
-                    whole = np.sum(np.broadcast_to(units, len(flat))) if lowered is None else units
-                    key = kind_of(activity.name), resource
-                    total[key] = total.get(key, 0.0) + times * float(whole)
+        for kind, rows in kinds(flat, mixed):
+            lowered = self._affine(kind)
+            plans = [(n, each.total(flat[rows])) for n, each in lowered or ()] or self._plans(flat[rows], kind)
+            for repeat, plan in plans:
+                for activity, times in plan.activities(repeat):
+                    for resource, units in activity.demand.items():
+                        whole = np.sum(np.broadcast_to(units, len(rows))) if lowered is None else units
+                        key = kind_of(activity.name), resource
+                        total[key] = total.get(key, 0.0) + times * float(whole)
         return total
 
     def experts(self, counts: Counts, mixed: bool) -> Array:
         """Seconds of the routed experts of stages, all layers together; `counts`: (stages, layers, experts).
 
-        In each layer the slowest group of devices counts. On one engine the experts run one after another; where two
-        share them, both engines at once or in turn; then the high engine adds up what the stacks of an engine in the
-        memory have each made.
+        In each layer the slowest group of devices counts. An engine runs its experts grouped or one by one
+        (`mapping/expert_costs.py`); where two share them, both engines at once or in turn; then the high engine adds up
+        what the stacks of an engine in the memory have each made.
         """
         if not counts.size:
             return np.zeros(len(counts))
         grouped, on_low = self._shared_out(counts, mixed)
         high, low = self._both(int(counts.max()))
-        loads = [np.where(here, of.seconds[grouped], 0.0).sum(axis=-1) for of, here in ((high, ~on_low), (low, on_low))]
+        loads = [high.time(grouped, ~on_low), low.time(grouped, on_low)]
         plan = Plan("experts")
         if self.deployment.together:
             for name, load in zip(("high", "low"), loads, strict=True):
@@ -122,23 +130,23 @@ class Stages:
                 total[resource] = total.get(resource, 0.0) + self.deployment.expert_ways * float(units)
         return total
 
-    def _plans(self, flat: Array, mixed: bool) -> list[tuple[int, Plan]]:
+    def _plans(self, flat: Array, kind: Kind) -> list[tuple[int, Plan]]:
         """The blocks of stages, each with its repeats; `flat` has the shape (stages, features)."""
-        lowered = self._affine(mixed)
+        lowered = self._affine(kind)
         if lowered is None:
-            return [(part.repeat, part.plan) for part in stage(self.deployment, flat, mixed)]
+            return [(part.repeat, part.plan) for part in stage(self.deployment, flat, kind)]
         return [(repeat, each.at(flat)) for repeat, each in lowered]
 
-    def _affine(self, mixed: bool) -> list[tuple[int, Affine]] | None:
+    def _affine(self, kind: Kind) -> list[tuple[int, Affine]] | None:
         """The blocks of a stage, affine in the features; None where dispatch looks at the size of the batch."""
-        if mixed not in self._lowered:
+        if kind not in self._lowered:
             at = probes(TYPICAL)
-            parts = list(stage(self.deployment, at, mixed))
-            self._lowered[mixed] = None
+            parts = list(stage(self.deployment, at, kind))
+            self._lowered[kind] = None
             if all(part.fixed for part in parts):
                 with suppress(ValueError):  # not affine: whole grains of a tier, say
-                    self._lowered[mixed] = [(part.repeat, affine(part.plan, at)) for part in parts]
-        return self._lowered[mixed]
+                    self._lowered[kind] = [(part.repeat, affine(part.plan, at)) for part in parts]
+        return self._lowered[kind]
 
     def _shared_out(self, counts: Counts, mixed: bool) -> tuple[Counts, NDArray[np.bool_]]:
         """The tokens of each expert by the group of devices that holds it, and which experts the low engine has."""
@@ -149,18 +157,21 @@ class Stages:
                 self._engines[mixed] = expert_engine(d, mixed)
             return grouped, np.full(grouped.shape, self._engines[mixed] is d.low)
         high, low = self._both(int(counts.max()), d.split_by == "peak")
-        return grouped, split(d.split)(grouped, high.seconds[grouped], low.seconds[grouped])
+        return grouped, split(d.split)(grouped, high.each[grouped], low.each[grouped])
 
-    def _both(self, most: int, peak: bool = False) -> tuple[Table, Table]:
-        return self._table(self.deployment.high, most, peak), self._table(self.deployment.low, most, peak)
+    def _both(self, most: int, peak: bool = False) -> tuple[Costs, Costs]:
+        return self._of(self.deployment.high, most, peak), self._of(self.deployment.low, most, peak)
 
-    def _table(self, engine: Target, most: int, peak: bool) -> Table:
-        """The costs of an expert by its tokens, up to a power of two that holds `most`."""
+    def _of(self, engine: Target, most: int, peak: bool) -> Costs:
+        """The costs of experts on an engine, of tokens up to a power of two that holds `most`."""
+        d = self.deployment
         key = engine.name, max(256, 1 << (most - 1).bit_length()), peak
-        if key not in self._tables:
+        if key not in self._costs:
             runs_on = at_peak(engine) if peak else engine
-            self._tables[key] = table(runs_on, self.model, key[1], self.deployment.expert_ways)
-        return self._tables[key]
+            moe = self.model.moe
+            assert moe
+            self._costs[key] = costs(runs_on, self.model, key[1], d.expert_ways, moe.experts // d.groups)
+        return self._costs[key]
 
     def _stack_sum(self, rows: Array | float) -> Activity:
         """Partial results of `rows` tokens, one of each stack, read over the bus and added by the high engine.
@@ -175,4 +186,4 @@ class Stages:
             return Activity("sum over stacks")
         size = (stacks + 1) * rows * self.model.hidden * BYTES_PER_ELEMENT[self.model.dtypes.activations]
         port = high.system[f"{tier}->{high.name}"]
-        return Activity("sum over stacks", {high.system[tier]: size, port: size}, high.latency * np.sign(rows))
+        return launched("sum over stacks", {high.system[tier]: size, port: size}, high.latency)

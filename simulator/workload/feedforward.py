@@ -9,8 +9,6 @@ from simulator.workload.operators import FLOPS_PER_ELEMENT, Split
 from simulator.workload.routing import Routing, uniform
 from simulator.workload.tape import Tape, Tensor
 
-DISPATCH = "moe.dispatch"
-"""The operator that gathers, for the experts, the rows of the tokens that chose them."""
 EXPERTS = "moe.experts"
 """What the names of the routed experts' operators begin with."""
 
@@ -27,19 +25,19 @@ def feedforward(tape: Tape, name: str, x: Tensor, rows: Quantity, ffn: Ffn, dist
         return tape.linear(
             f"{name}.{matrix}", source, rows=rows, n_in=n_in, n_out=n_out, bias=ffn.bias,
             matrices=1 if distinct is None else distinct, operand="weight" if dense else "expert",
-            split=split,
+            split=split, groups=distinct,
         )  # fmt: skip
 
     x_up = product("up_proj", x, hidden, mid, "columns")
     x_gate = product("gate_proj", x, hidden, mid, "columns") if ffn.matrices == 3 else x_up
-    y = tape.elementwise(f"{name}.activation", "activation", ffn.activation, x_gate, split="elements")
+    y = tape.elementwise(f"{name}.activation", "activation", ffn.activation, x_gate, split="elements", groups=distinct)
     if ffn.matrices == 3:
-        y = tape.elementwise(f"{name}.multiply", "multiply", "multiply", y, x_up, split="elements")
+        y = tape.elementwise(f"{name}.multiply", "multiply", "multiply", y, x_up, split="elements", groups=distinct)
     return product("down_proj", y, mid, hidden, "rows")
 
 
 def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing | None) -> Tensor:
-    """A mixture of experts: router, choice of `top_k`, experts as grouped products, weighted sum.
+    """A mixture of experts: router, choice of `top_k`, rows gathered, experts as grouped products, weighted sum.
 
     FLOPs follow `tokens top_k`; bytes of class `expert` follow the distinct experts touched, which `routing` gives
     (uniform routing if None). Shared experts are an FFN beside, for every token.
@@ -52,7 +50,7 @@ def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing 
         "moe.route", "route", logits, flops=tokens * moe.experts * FLOPS_PER_ELEMENT["route"],
         output=rows * (tape.bytes + INDEX_BYTES),
     )  # fmt: skip
-    sent = tape.record(DISPATCH, "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes)
+    sent = tape.record("moe.dispatch", "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes)
     distinct = (routing or uniform(moe.experts, moe.top_k))(tokens)
     done = feedforward(tape, EXPERTS, sent, rows, moe.expert, distinct)
     out = tape.record(

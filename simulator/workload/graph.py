@@ -139,8 +139,8 @@ def operator_graph(
     )
 
 
-def expert_block(model: Model, rows: Quantity) -> Block:
-    """One routed expert over the `rows` tokens that chose it, as a block of its own.
+def expert_block(model: Model, rows: Quantity, experts: Quantity = 1.0) -> Block:
+    """Routed experts over the `rows` tokens that chose them, as a block of its own.
 
     Raises:
         ValueError: the model has no experts.
@@ -149,7 +149,7 @@ def expert_block(model: Model, rows: Quantity) -> Block:
         raise ValueError(f"{model.name} has no experts")
     expert = model.moe.expert
     tape = Tape(model, density=model.weight_density)
-    return _block(tape, "expert", 1, rows, lambda tape, x: feedforward(tape, EXPERTS, x, rows, expert, distinct=1.0))
+    return _block(tape, "expert", 1, rows, lambda tape, x: feedforward(tape, EXPERTS, x, rows, expert, experts))
 
 
 def ffn_block(model: Model, tokens: Quantity, neurons: Quantity) -> Block:

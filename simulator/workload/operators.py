@@ -65,6 +65,7 @@ class Operator:
             It binds only the KV operands of an operator that reads the cache, and all of one that makes K or V.
         phase: `prefill` or `decode` where it serves the sequences of that phase alone, None where all share it.
         all_reduce: its output is a partial sum on each device of a tensor-parallel group, to be reduced next.
+        groups: of the routed experts, how many distinct ones the rows belong to; each group has its own matrix.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Operator:
     ways: int | None = None
     phase: PhaseName | None = None
     all_reduce: bool = False
+    groups: Quantity | None = None
 
     @property
     def total_bytes(self) -> Quantity:

@@ -58,6 +58,7 @@ class Tape:
         split: Split = "none",
         ways: int | None = None,
         phase: PhaseName | None = None,
+        groups: Quantity | None = None,
     ) -> Tensor:
         """One operator that reads `inputs` and `operands` and makes `output` bytes of activations."""
         name = self.prefix + name
@@ -71,6 +72,7 @@ class Tape:
             split=split,
             ways=ways,
             phase=phase,
+            groups=groups,
         )
         self.graph.add_node(name, operator=operator)
         for tensor in inputs:
@@ -95,6 +97,7 @@ class Tape:
         split: Split = "columns",
         ways: int | None = None,
         phase: PhaseName | None = None,
+        groups: Quantity | None = None,
     ) -> Tensor:
         """`rows` vectors times a matrix of `n_in` x `n_out`: 2 rows n_in n_out FLOPs, and one for each bias added.
 
@@ -114,6 +117,7 @@ class Tape:
             split=split,
             ways=ways,
             phase=phase,
+            groups=groups,
         )
 
     def norm(
@@ -133,12 +137,19 @@ class Tape:
         )
 
     def elementwise(
-        self, name: str, kind: Kind, function: str, *inputs: Tensor, split: Split = "none", ways: int | None = None
+        self,
+        name: str,
+        kind: Kind,
+        function: str,
+        *inputs: Tensor,
+        split: Split = "none",
+        ways: int | None = None,
+        groups: Quantity | None = None,
     ) -> Tensor:
         """A function of one element each of `inputs` (equal shapes), such as an activation or a sum."""
         output = inputs[0].bytes
         flops = output / self.bytes * FLOPS_PER_ELEMENT[function]
-        return self.record(name, kind, *inputs, flops=flops, output=output, split=split, ways=ways)
+        return self.record(name, kind, *inputs, flops=flops, output=output, split=split, ways=ways, groups=groups)
 
     def all_reduce(self, x: Tensor) -> Tensor:
         """Says that `x` is a partial sum on each device of a tensor-parallel group."""

@@ -17,7 +17,8 @@ from simulator.core.events import events
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.dispatch.policy import rates
-from simulator.mapping.experts import Table, shared_plan, split, table
+from simulator.mapping.expert_costs import Table, table
+from simulator.mapping.experts import shared_plan, split
 from simulator.mapping.target import Target, target
 from simulator.workload import Model, expert_block, load_model
 from simulator.workload.draws import counts
@@ -61,7 +62,7 @@ def drawn(model: str, skew: str, tokens: int, draws: int, devices: int = 1, seed
     assert moe
     found = counts(SKEWS[skew](moe.experts, moe.top_k), [tokens], draws, seed)[0].reshape(draws * devices, -1)
     xpu, pim = tables(model)
-    return found, xpu.seconds[found], pim.seconds[found]
+    return found, xpu.each[found], pim.each[found]
 
 
 # --- what one expert costs
@@ -70,9 +71,9 @@ def drawn(model: str, skew: str, tokens: int, draws: int, devices: int = 1, seed
 @pytest.mark.parametrize("model", MODELS)
 def test_no_token_costs_nothing_and_one_more_never_less(model: str) -> None:
     for each in tables(model):
-        assert each.seconds[0] == 0
-        assert len(each.seconds) == MOST + 1
-        assert np.all(np.diff(each.seconds) >= -1e-15)
+        assert each.each[0] == 0
+        assert len(each.each) == MOST + 1
+        assert np.all(np.diff(each.each) >= -1e-15)
         for units in each.demand.values():
             assert units[0] == 0
             assert np.all(np.diff(units) >= 0)
@@ -93,7 +94,7 @@ def test_an_expert_takes_its_roofline_kernel_by_kernel(engine: int, ways: int) -
         else:
             kernels = [(2 * up, 2 * weights + small + 2 * large), (5 * rows * mid, 3 * large), down]
         expected = sum(max(flops / peak, size / bandwidth) for flops, size in kernels)
-        assert found.seconds[rows] == pytest.approx(expected, rel=1e-9)
+        assert found.each[rows] == pytest.approx(expected, rel=1e-9)
 
 
 def test_demands_of_all_experts_are_those_of_each() -> None:
@@ -178,7 +179,7 @@ def test_no_split_beats_exact_and_all_take_any_leading_axes(
     )
     number = number.astype(int).reshape(shape)
     xpu, pim = tables("mixtral-8x7b")
-    one, other = xpu.seconds[number], pim.seconds[number]
+    one, other = xpu.each[number], pim.each[number]
     chosen, exact = split(name)(number, one, other), split("exact")(number, one, other)
     assert chosen.shape == shape and chosen.dtype == bool
     assert np.all(larger(chosen, one, other) >= larger(exact, one, other) * (1 - 1e-12))
@@ -210,7 +211,7 @@ def test_the_fastest_of_two_may_leave_one_idle() -> None:
 def test_experts_of_few_tokens_go_to_the_memory() -> None:
     number = np.array([900, 2, 1, 700, 0, 3, 1, 2])
     xpu, pim = tables("mixtral-8x7b")
-    chosen = split("greedy")(number, xpu.seconds[number], pim.seconds[number])
+    chosen = split("greedy")(number, xpu.each[number], pim.each[number])
     assert number[chosen].max() < number[~chosen].min()
     assert list(number[~chosen]) == [900, 700]
 
@@ -220,7 +221,7 @@ def test_experts_of_few_tokens_go_to_the_memory() -> None:
 
 def sums(model: str, tokens: Any, chosen: Any) -> float:
     xpu, pim = tables(model)
-    return float(larger(np.asarray(chosen), xpu.seconds[np.asarray(tokens)], pim.seconds[np.asarray(tokens)]))
+    return float(larger(np.asarray(chosen), xpu.each[np.asarray(tokens)], pim.each[np.asarray(tokens)]))
 
 
 def plan(tokens: Any, chosen: Any, model: Model | None = None, *overrides: str) -> Any:
@@ -232,7 +233,7 @@ def plan(tokens: Any, chosen: Any, model: Model | None = None, *overrides: str) 
 def test_engines_in_bundles_of_their_own_take_what_the_tables_say(tokens: list[int]) -> None:
     number = np.array(tokens)
     xpu, pim = tables("mixtral-8x7b")
-    chosen = split("spaces")(number, xpu.seconds[number], pim.seconds[number])
+    chosen = split("spaces")(number, xpu.each[number], pim.each[number])
     shared = plan(tokens, chosen)
     timing = closed_form(shared)
     assert timing.exact
@@ -250,7 +251,7 @@ def test_engines_that_meet_in_a_bundle_slow_each_other_down(data: st.DataObject)
     homes = [{expert % 4 for expert, there in enumerate(chosen) if there == engine} for engine in (False, True)]
     assert timing.exact == (not homes[0] & homes[1])
     took = events(shared).time
-    alone = [float(tables("mixtral-8x7b")[there].seconds[n]) for n, there in zip(tokens, chosen, strict=True)]
+    alone = [float(tables("mixtral-8x7b")[there].each[n]) for n, there in zip(tokens, chosen, strict=True)]
     assert timing.time * (1 - 1e-9) <= took <= sum(alone) * (1 + 1e-9)
 
 
@@ -258,7 +259,7 @@ def test_one_bundle_serves_one_reader_at_a_time() -> None:
     """Two experts in the same bundle, one on each engine: as long as one after the other; in two bundles, at once."""
     xpu, pim = tables("mixtral-8x7b")
     apart, same = ([100, 10], [False, True]), ([100, 0, 0, 0, 10], [False, False, False, False, True])
-    alone = float(xpu.seconds[100]), float(pim.seconds[10])
+    alone = float(xpu.each[100]), float(pim.each[10])
     assert events(plan(*apart)).time == pytest.approx(max(alone), rel=1e-9)
     met = events(plan(*same)).time
     assert max(alone) * 1.2 < met <= sum(alone) * (1 + 1e-9)
@@ -272,7 +273,7 @@ def test_without_bundles_only_the_engines_count() -> None:
     xpu, pim = (table(each, load_model("mixtral-8x7b"), 300, 1) for each in engines(one))
     shared = plan([100, 0, 0, 0, 10], [False, False, False, False, True], None, one)
     assert not any("bundle" in resource.name for resource in shared.demand())
-    assert events(shared).time == pytest.approx(max(xpu.seconds[100], pim.seconds[10]), rel=1e-9)
+    assert events(shared).time == pytest.approx(max(xpu.each[100], pim.each[10]), rel=1e-9)
 
 
 def test_spaces_of_like_experts_pay_where_some_are_popular() -> None:

@@ -17,7 +17,7 @@ from simulator.hardware import load_system
 from simulator.mapping.deployment import Deployment, deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import model_plan
-from simulator.mapping.stage import FEATURES, TYPICAL, batch, exchange, expert_engine, stage
+from simulator.mapping.stage import DECODING, FEATURES, MIXED, TYPICAL, batch, exchange, expert_engine, kinds, stage
 from simulator.workload import Sequences, decode, load_model, operator_graph, prefill
 
 FIXED = ["xpu_only", "pim_only", "static_by_layer", "experts_in_memory"]
@@ -35,8 +35,9 @@ def features(prompts: list[int], contexts: list[int]) -> list[float]:
 
 def seconds(of: Deployment, x: NDArray[np.float64], mixed: bool) -> NDArray[np.float64]:
     total = np.zeros(len(x))
-    for part in stage(of, x, mixed):
-        total += part.repeat * np.asarray(closed_form(part.plan).time)
+    for kind, rows in kinds(x, mixed):
+        for part in stage(of, x[rows], kind):
+            total[rows] += part.repeat * np.asarray(closed_form(part.plan).time)
     return total
 
 
@@ -49,11 +50,11 @@ def test_features_say_what_the_sequences_demand(prompts: list[int], contexts: li
     assert len(x) == len(FEATURES) == len(TYPICAL)
     each = [*(Sequences(1, n) for n in prompts), *(Sequences(1, 1, past) for past in contexts)]
     one_by_one = operator_graph(load_model("llama-2-7b"), tuple(each)).totals()
-    together = operator_graph(load_model("llama-2-7b"), batch(x, mixed=True)).totals()
+    together = operator_graph(load_model("llama-2-7b"), batch(x, MIXED)).totals()
     assert together.flops == pytest.approx(one_by_one.flops, rel=1e-12)
     assert together.bytes == pytest.approx(one_by_one.bytes, rel=1e-12)
     if not prompts:
-        assert operator_graph(load_model("llama-2-7b"), batch(x, mixed=False)).totals() == together
+        assert operator_graph(load_model("llama-2-7b"), batch(x, DECODING)).totals() == together
 
 
 def test_a_stage_of_a_dense_model_is_its_pass() -> None:
@@ -95,16 +96,17 @@ def test_a_stage_is_affine_in_its_features(
     contexts = st.lists(st.integers(0, 30_000), max_size=4)
     x = np.array([features(*data.draw(st.tuples(prompts, contexts))) for _ in range(3)])
     lowered = np.zeros(len(x))
-    for part in stage(of, probes(TYPICAL), mixed):
-        assert part.fixed
-        lowered += part.repeat * affine(part.plan, probes(TYPICAL)).time(x)
+    for kind, rows in kinds(x, mixed):
+        for part in stage(of, probes(TYPICAL), kind):
+            assert part.fixed
+            lowered[rows] += part.repeat * affine(part.plan, probes(TYPICAL)).time(x[rows])
     np.testing.assert_allclose(lowered, seconds(of, x, mixed), rtol=1e-9)
 
 
 def test_a_policy_that_looks_at_the_batch_is_not_fixed() -> None:
     for dispatch in ("by_op_per_byte", "oracle"):
         of = deployed(dispatch=dispatch)
-        assert not any(part.fixed for part in stage(of, probes(TYPICAL), mixed=True))
+        assert not any(part.fixed for part in stage(of, probes(TYPICAL), MIXED))
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -143,7 +145,7 @@ def test_the_engine_of_the_experts_is_as_the_policy_says(dispatch: str, decoding
 @pytest.mark.parametrize("order", [("xpu.xpu", "xpu.pim"), ("xpu.pim", "xpu.xpu")])
 def test_the_oracle_gives_experts_to_the_faster_engine(model: str, mixed: bool, order: tuple[str, str]) -> None:
     of = deployed("duplex-node", model, dispatch="oracle", engines=order)
-    for block in operator_graph(of.model, batch(np.array(TYPICAL), mixed)).blocks:
+    for block in operator_graph(of.model, batch(np.array(TYPICAL), MIXED if mixed else DECODING)).blocks:
         route = Route(of.engines, block)
         for step in (step for step in route.steps if step[0].routed):
             times = [float(route.seconds(step, (engine,))) for engine in range(2)]
@@ -203,7 +205,7 @@ def test_a_stage_has_the_exchange_of_each_moe_layer_in_it(model: str, layers: in
     """Two layers of GLaM are one block, with one layer of experts; a dense model sends nothing between nodes."""
     of = deployed("duplex-node", model, "nodes=2")
     plan, x = Plan(), np.array([features([200, 100] if mixed else [], [700] * 10)])
-    for part in stage(of, x, mixed):
+    for part in stage(of, x, MIXED if mixed else DECODING):
         plan.add(part.plan, repeat=part.repeat)
     assert sum(times for activity, times in plan.activities() if activity.name == "all_to_all") == 2 * layers
     moved = sum(float(np.sum(units)) for r, units in plan.demand().items() if r.name == "node->node")

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from simulator.core import closed_form
 from simulator.hardware import load_system
 from simulator.mapping.deployment import deployment
-from simulator.mapping.stage import stage
+from simulator.mapping.lowering import model_plan
+from simulator.mapping.stage import kinds, stage
 from simulator.serving.closed_loop import Load, layout, load, timed
 from simulator.serving.lengths import Lengths
 from simulator.serving.split import serve_split
 from simulator.serving.stage_energy import spent, total
 from simulator.serving.stages import Stages
-from simulator.workload import load_model
-from simulator.workload.draws import counts
+from simulator.workload import decode, load_model
+from simulator.workload.draws import counts, pool
 from simulator.workload.routers import uniform
 
 PLAIN = {"dispatch": "static_by_layer"}
@@ -49,7 +50,10 @@ features = st.lists(
 )
 def test_stages_are_the_closed_form_of_their_plans(x: np.ndarray, mixed: bool, dispatch: str) -> None:
     of = on(dispatch=dispatch, together=True)
-    direct = sum(part.repeat * np.asarray(closed_form(part.plan).time) for part in stage(of.deployment, x, mixed))
+    direct = np.zeros(len(x))
+    for kind, rows in kinds(x, mixed):
+        for part in stage(of.deployment, x[rows], kind):
+            direct[rows] += part.repeat * np.asarray(closed_form(part.plan).time)
     assert of.shared(x[:, None], mixed) == pytest.approx(direct, rel=1e-9)
 
 
@@ -194,3 +198,32 @@ def test_a_split_has_no_mixed_stage_and_waits_for_prompts() -> None:
     assert seen.tbt(99) < 1.5 * seen.tbt(50)
     assert seen.often.max() <= 16
     assert (seen.queued > 0).all(), "keys and values are on their way"
+
+
+@cache
+def one_engine(devices: int, launch: int, bandwidth: float, experts: str, model: str) -> Stages:
+    at = "devices.gpu"
+    overrides = (f"{at}.count={devices}", f"{at}.engines.gpu.launch_overhead={launch} us",
+                 f"{at}.tiers.hbm.bandwidth={bandwidth} TB/s", f"{at}.engines.gpu.experts={experts}")  # fmt: skip
+    return Stages(deployment(load_system("dgx-h100", overrides), load_model(model), experts="tensor"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.builds(
+        one_engine, st.sampled_from([1, 4]), st.sampled_from([0, 3, 20]), st.sampled_from([1.0, 3.35, 8.0]),
+        st.sampled_from(["grouped", "one_by_one"]), st.sampled_from(["mixtral-8x7b", "qwen3-30b-a3b", "glam-143b"]),
+    ),
+    st.integers(1, 64), st.integers(1, 4000),
+)  # fmt: skip
+def test_with_uniform_routing_a_stage_takes_in_the_mean_what_an_estimate_says(
+    of: Stages, sequences: int, context: int
+) -> None:
+    """Of what drawn counts take, the mean; an estimate has the mean number of experts that are touched."""
+    moe = of.model.moe
+    assert moe
+    drawn = pool(uniform(moe.experts, moe.top_k), sequences, of.layers, draws=64).counts(sequences)
+    x = np.array([[[0, 0, 0, sequences, sequences * context]]], dtype=float)
+    served = of.shared(x, False)[0] + of.experts(drawn, False).mean()
+    expected = closed_form(model_plan(of.deployment.high, of.model, decode(sequences, context))).time
+    assert served == pytest.approx(float(expected), rel=0.03)

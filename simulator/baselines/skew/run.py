@@ -14,7 +14,8 @@ from simulator.baselines.skew.form import MeasuredRouter, Sharing, SkewExperimen
 from simulator.baselines.skew.outcome import SkewOutcome
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.mapping.experts import Split, Table, split, table
+from simulator.mapping.expert_costs import Costs, costs
+from simulator.mapping.experts import Split, split
 from simulator.mapping.target import target
 from simulator.registry import register
 from simulator.workload import load_model
@@ -71,20 +72,19 @@ def _statistics(drawn: Counts, devices: int | None) -> dict[str, float]:
 class _Shared:
     """Two engines by what an expert costs on each, and how they share experts."""
 
-    one: Table
-    other: Table
+    one: Costs
+    other: Costs
     split: Split
 
     def speedup(self, drawn: Counts) -> float:
         """Mean time of all experts on the faster engine, over that of both engines at once, each with its experts.
 
-        `mean(min(sum_e a_e, sum_e b_e)) / mean(max(sum_(e here) a_e, sum_(e there) b_e))`, a and b the times of an
-        expert on the one and the other engine. The engines do not slow each other down.
+        `mean(min(a(all), b(all))) / mean(max(a(here), b(there)))`, a and b the times of a set of experts on the one and
+        the other engine. The engines do not slow each other down.
         """
-        a, b = self.one.seconds[drawn], self.other.seconds[drawn]
-        there = self.split(drawn, a, b)
-        both = np.maximum(np.where(there, 0.0, a).sum(axis=-1), np.where(there, b, 0.0).sum(axis=-1))
-        return float(np.minimum(a.sum(axis=-1), b.sum(axis=-1)).mean() / both.mean())
+        there = self.split(drawn, self.one.each[drawn], self.other.each[drawn])
+        both = np.maximum(self.one.time(drawn, ~there), self.other.time(drawn, there))
+        return float(np.minimum(self.one.time(drawn), self.other.time(drawn)).mean() / both.mean())
 
 
 def _engines(sharing: Sharing, most: int) -> _Shared:
@@ -92,7 +92,8 @@ def _engines(sharing: Sharing, most: int) -> _Shared:
     if model.moe is None:
         raise ConfigError(path="sharing.model", found=f"'{sharing.model}'", expected="a model with experts")
     high, low = (target(system, engine=engine) for engine in (sharing.high, sharing.low))
-    return _Shared(table(high, model, most, 1), table(low, model, most, 1), split(sharing.split))
+    one, other = (costs(engine, model, most, 1, model.moe.experts) for engine in (high, low))
+    return _Shared(one, other, split(sharing.split))
 
 
 def _even(picks: int, experts: int) -> Counts:

@@ -36,12 +36,14 @@ class Route:
         block: what to run.
         together: whether the units of a step run at once where they are on different engines; else one by one.
         own_experts: whether routed experts are timed elsewhere (`mapping/experts.py`): here they take no time.
+        beside_prompts: whether other nodes compute prompts in the same iteration.
     """
 
     engines: tuple[Target, ...]
     block: Block
     together: bool = False
     own_experts: bool = False
+    beside_prompts: bool = False
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -49,8 +51,8 @@ class Route:
 
     @cached_property
     def mixed(self) -> bool:
-        """Whether prompts are computed beside sequences that decode."""
-        return any(unit.phase == "prefill" for step in self.steps for unit in step)
+        """Whether the iteration computes prompts, on this node or on another."""
+        return self.beside_prompts or any(unit.phase == "prefill" for step in self.steps for unit in step)
 
     def options(self, step: Step) -> list[Option]:
         """All ways to give the units of a step to engines."""
@@ -176,8 +178,7 @@ class Route:
         """Copies, where `crosses` is 1, the `size` bytes that each device of an engine reads to all of them."""
         a, b = self.engines[source], self.engines[engine]
         whole = size * crosses * b.ways
-        copy = transfer(a.system, whole, f"{a.device}.{a.memory}", f"{b.device}.{b.memory}", name="move")
-        return Activity(copy.name, copy.demand, copy.latency * crosses)
+        return transfer(a.system, whole, f"{a.device}.{a.memory}", f"{b.device}.{b.memory}", name="move")
 
     _kernels: dict[tuple[Unit, int], list[Kernel]] = field(default_factory=dict, init=False)
     _read: dict[tuple[Unit, int], dict[str, Quantity]] = field(default_factory=dict, init=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from simulator.mapping.fusion import conventional
 from simulator.workload import Block
 from simulator.workload.batch import PhaseName
-from simulator.workload.feedforward import DISPATCH, EXPERTS
+from simulator.workload.feedforward import EXPERTS
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Unit:
     Attributes:
         groups: the operators of each such kernel, in the order of the pass.
         phase: `prefill` or `decode` where they serve the sequences of that phase alone: their attention.
-        routed: whether they are the routed experts, with the gathering of their rows.
+        routed: whether they are the routed experts; their rows are gathered with the choice of experts.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -65,7 +65,7 @@ def _units(block: Block) -> list[Unit]:
 
 def is_routed(operator: str) -> bool:
     """Whether an operator, by its name in the block, belongs to the routed experts."""
-    return f".{EXPERTS}." in f".{operator}" or f".{operator}".endswith(f".{DISPATCH}")
+    return f".{EXPERTS}." in f".{operator}"
 
 
 def _phase(block: Block, names: tuple[str, ...]) -> PhaseName | None:

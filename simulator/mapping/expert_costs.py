@@ -1,0 +1,132 @@
+"""What the routed experts of a device cost by the tokens of each: run one by one, or grouped in one launch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Plan, Resource, closed_form
+from simulator.core.affine import Affine, affine, probes
+from simulator.mapping.kernels import kernels
+from simulator.mapping.lowering import fusion, kernel_activity, one_by_one
+from simulator.mapping.target import Target
+from simulator.workload import Model, expert_block
+
+Counts: TypeAlias = NDArray[np.integer]
+Array: TypeAlias = NDArray[np.float64]
+Here: TypeAlias = NDArray[np.bool_] | bool
+
+
+class Costs(Protocol):
+    """What the experts of a device cost on one engine; an expert without a token costs nothing."""
+
+    @property
+    def each(self) -> Array:
+        """Seconds that one expert adds to those of others, by its tokens 0, 1, ...: what a split goes by."""
+
+    def time(self, counts: Counts, here: Here = True) -> Array:
+        """Seconds of all experts that are `here`, of counts (..., experts) and with the shape (...)."""
+
+    def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
+        """Demand of all experts that are `here`, of all layers and steps together."""
+
+
+def costs(target: Target, model: Model, most: int, ways: int, experts: int) -> Costs:
+    """Costs of the `experts` of a device, each of at most `most` tokens and cut over `ways` devices."""
+    if one_by_one(target.description):
+        return table(target, model, most, ways)
+    return Grouped(_plan(target, model, ways, probes(TYPICAL)), most, experts)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Experts one by one: what one costs, by how many tokens chose it; arrays over 0, 1, ... tokens."""
+
+    each: Array
+    demand: Mapping[Resource, Array]
+
+    def time(self, counts: Counts, here: Here = True) -> Array:
+        seconds: Array = np.where(here, self.each[counts], 0.0).sum(axis=-1)
+        return seconds
+
+    def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
+        often = np.bincount(counts[np.broadcast_to(here, counts.shape)].ravel(), minlength=len(self.each))
+        return {resource: float(often @ units) for resource, units in self.demand.items()}
+
+
+def table(target: Target, model: Model, most: int, ways: int) -> Table:
+    """Times of one expert over 1 to `most` tokens, cut over `ways` devices by tensor parallelism, in closed form.
+
+    Its kernels run one after another, each as on any engine of this kind: `max(FLOPs / peak, bytes / bandwidth)`.
+    """
+    rows = np.arange(1, max(most, 2) + 1, dtype=np.float64)
+    plan = _plan_at(target, model, ways, rows, 1.0)
+    seconds = np.broadcast_to(closed_form(plan).time, rows.shape)
+    demand = {r: _from_none(np.broadcast_to(units, rows.shape)) for r, units in plan.demand().items()}
+    return Table(_from_none(seconds), demand)
+
+
+TYPICAL = (256.0, 16.0)
+"""Rows, and distinct experts that they belong to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped:
+    """Experts as grouped products: one launch a matrix, the bytes of all of them read as one.
+
+    Attributes:
+        plan: affine in the rows, one a token and expert that it chose, and in the distinct experts.
+        most: tokens that an expert may have.
+        experts: of a device.
+    """
+
+    plan: Affine
+    most: int
+    experts: int
+
+    @cached_property
+    def each(self) -> Array:
+        """Of one among all experts of the device, each of as many tokens: its share of the time but for the launch."""
+        rows = np.arange(1, max(self.most, 2) + 1, dtype=np.float64)
+        all_alike = np.stack([rows * self.experts, np.full(rows.shape, float(self.experts))], axis=-1)
+        launch = sum(float(latency[0]) for _, latency in self.plan.coefficients.values())
+        return _from_none((self.plan.time(all_alike) - launch) / self.experts)
+
+    def time(self, counts: Counts, here: Here = True) -> Array:
+        rows, experts = self._features(counts, here)
+        _, first, place = np.unique(rows * (counts.shape[-1] + 1) + experts, return_index=True, return_inverse=True)
+        x = np.stack([rows[first], experts[first]], axis=-1).astype(np.float64)
+        busy, seconds = x[:, 0] > 0, np.zeros(len(x))
+        seconds[busy] = self.plan.time(x[busy])
+        return seconds[place].reshape(counts.shape[:-1])
+
+    def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
+        x = np.stack(self._features(counts, here), axis=-1).astype(np.float64)
+        return {r: float(np.sum(units)) for r, units in self.plan.demand(x[x[:, 0] > 0]).items()}
+
+    @staticmethod
+    def _features(counts: Counts, here: Here) -> tuple[Counts, Counts]:
+        """Rows, and the distinct experts that they belong to, of each set."""
+        held = counts if here is True else np.where(here, counts, 0)
+        return held.sum(axis=-1, dtype=np.int64).ravel(), np.count_nonzero(held, axis=-1).ravel()
+
+
+def _plan(target: Target, model: Model, ways: int, at: Array) -> Affine:
+    return affine(_plan_at(target, model, ways, at[:, 0], at[:, 1]), at)
+
+
+def _plan_at(target: Target, model: Model, ways: int, rows: Array, experts: Array | float) -> Plan:
+    """The kernels of experts, one after another, as the engine fuses them."""
+    plan = Plan("experts")
+    for kernel in kernels(expert_block(model, rows, experts), fusion(target.description), ways):
+        plan.add(kernel_activity(target, kernel))
+    return plan
+
+
+def _from_none(values: Array) -> Array:
+    return np.concatenate([[0.0], values])
