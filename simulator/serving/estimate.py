@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from simulator.core import Plan, closed_form
 from simulator.core.breakdown import binding
 from simulator.errors import ConfigError
@@ -21,7 +23,15 @@ from simulator.mapping.target import Target, target
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.serving.energy import EnergyPart, energy
-from simulator.serving.generation import Generation, Passes, generated, pipelined, spilling, tensor_parallel
+from simulator.serving.generation import (
+    Generation,
+    Passes,
+    generated,
+    pipelined,
+    spilling,
+    step_contexts,
+    tensor_parallel,
+)
 from simulator.serving.loaded import in_dtype, loaded
 from simulator.serving.speculative import Speculation, speculate, speculative
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
@@ -199,7 +209,7 @@ def estimate(
     if spilled:
         passes = spilling(spilled, model, batch, input)
     else:
-        passes = _passes(runner, model, batch, input, share, speculation)
+        passes = _passes(runner, model, batch, input, output, share, speculation)
     run, step = generated(passes, input, output), passes.step(typical)
     room: dict[str, Any] = {"replica": share, "draft": helper}
     return Estimate(
@@ -227,13 +237,19 @@ def estimate(
 
 
 def _passes(
-    runner: Target, model: Model, batch: int, input: int, share: Replica | None, speculation: Speculation | None
+    runner: Target,
+    model: Model,
+    batch: int,
+    input: int,
+    output: int,
+    share: Replica | None,
+    speculation: Speculation | None,
 ) -> Passes:
     if share:
-        return pipelined(share, model, batch // share.parallel.data, input)
+        return pipelined(share, model, batch // share.parallel.data, input, output)
     if speculation:
-        return speculative(runner, model, speculation, batch, input)
-    return tensor_parallel(runner, model, batch, input)
+        return speculative(runner, model, speculation, batch, input, output)
+    return tensor_parallel(runner, model, batch, input, output)
 
 
 def _spilled(
@@ -245,14 +261,15 @@ def _spilled(
     output: int,
     speculation: Speculation | None,
 ) -> Spill:
-    """The memory plan of the prefill and of the longest decode step."""
+    """The memory plan of the prefill and of the decode steps, with room for one token more than the last reads."""
     if speculation or not parallel.is_tensor:
         raise ConfigError(
             path="spill", found="a draft, stages or replicas", expected="all devices tensor parallel alone"
         )
     program = [(operator_graph(model, prefill(batch, input)), 1.0)]
     if output > 1:
-        program.append((operator_graph(model, decode(batch, input + output)), float(output - 1)))
+        contexts = np.append(step_contexts(input, output), input + output)
+        program.append((operator_graph(model, decode(batch, contexts)), float(output - 1)))
     return plan_spill(runner, program)
 
 
