@@ -64,7 +64,7 @@ def asked(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> Asked:
 
 def all_asked(sizes: Sizes, ways: int) -> Asked:
     """What every kernel asks that a block can be cut into."""
-    return _asked(sizes, lambda block: _all_demands(block, ways, sizes.largest))
+    return _asked(sizes, lambda block: _all_demands(block, ways, sizes.block))
 
 
 def _asked(sizes: Sizes, at: Callable[[Block], Demands]) -> Asked:

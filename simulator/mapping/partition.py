@@ -46,17 +46,17 @@ def partition(target: Target, block: Block | Sizes) -> Partition:
         several, expected = f"{target.system.points} design points at once", "one at a time: each has its own kernels"
         raise ConfigError(f"{target.system.name}: the fusion of a dataflow engine", found=several, expected=expected)
     spread, mode = block if isinstance(block, Sizes) else sizes(block), fabric(target).fusion
-    graph = spread.largest.graph
+    graph = spread.block.graph
     if mode != "streaming":
         return _fixed(target, spread, FUSIONS[mode](graph))
     reserves = RESERVES if fabric(target).prefetch else (0.0,)
     found = [_fastest(target, spread, share) for share in reserves]
-    if cuts(spread.largest).coarse:
+    if cuts(spread.block).coarse:
         found += [_fixed(target, spread, FUSIONS[other](graph)) for other in ("conventional", "unfused")]
     best = min(found, key=lambda each: each.seconds)
     if not np.isfinite(best.seconds):
         expected = "a fabric that has a PCU and a few PMUs that can be used"
-        raise ConfigError(f"{target.system.name}: not one operator of {spread.largest.name} fits", expected=expected)
+        raise ConfigError(f"{target.system.name}: not one operator of {spread.block.name} fits", expected=expected)
     return best
 
 
@@ -67,11 +67,11 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     one kernel, until they do not fit. Gives how many are joined, and the partition of so many.
     """
     spread = block if isinstance(block, Sizes) else sizes(block)
-    best, repeat = (1, partition(target, spread)), spread.largest.repeat
+    best, repeat = (1, partition(target, spread)), spread.block.repeat
     if fabric(target).max_span == "none" and fabric(target).fusion == "streaming":
         for times in (n for n in range(2, repeat + 1) if repeat % n == 0):
             larger = spread.unrolled(times)
-            whole = asked(larger, [list(larger.largest.graph)], target.ways)
+            whole = asked(larger, [list(larger.block.graph)], target.ways)
             fitted = fit(target, whole)
             if not np.isfinite(fitted.seconds[0]):
                 break
@@ -84,10 +84,10 @@ def _fastest(target: Target, spread: Sizes, reserved: float) -> Partition:
     """The fastest partition with a share of the PMUs reserved."""
     every = all_asked(spread, target.ways)
     fitted = fit(target, every, reserved)
-    chain = _shortest(cuts(spread.largest), fitted)
+    chain = _shortest(cuts(spread.block), fitted)
     if not chain:  # what rides with another does not fit beside it
         return Partition((), np.inf)
-    best, block = _partition(every, fitted, chain, reserved), spread.largest
+    best, block = _partition(every, fitted, chain, reserved), spread.block
     if fabric(target).looping and block.repeat > 1:
         whole = asked(spread, [list(block.graph)], target.ways)
         looped = _partition(whole, fit(target, whole, reserved, 1 / block.repeat), [0], reserved)
@@ -119,7 +119,7 @@ def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
     given = asked(spread, groups, target.ways)
     fits = np.isfinite(fit(target, given).seconds)
     if not fits.all():
-        order = list(spread.largest.graph)
+        order = list(spread.block.graph)
         groups = [
             part
             for group, ok in zip(groups, fits, strict=True)

@@ -20,33 +20,35 @@ class Sizes:
     """A block at the sizes that one program serves; at its only one, where its quantities are numbers.
 
     Attributes:
+        block: the block, of all sizes.
         largest: each quantity at its largest: what the chip must have room for.
         samples: the block at some of the sizes, and how many each stands for: what the program's time is summed over.
     """
 
+    block: Block
     largest: Block
     samples: tuple[tuple[Block, float], ...]
 
     def alone(self) -> Iterator[tuple[Sizes, float]]:
         """Each sample by itself, as a program of its own would serve it, and how many sizes it stands for."""
         for block, weight in self.samples:
-            yield Sizes(block, ((block, 1.0),)), weight
+            yield Sizes(self.block, block, ((block, 1.0),)), weight
 
     def unrolled(self, times: int) -> Sizes:
         """The same sizes of so many repeats as one block."""
         samples = tuple((unrolled(block, times), weight) for block, weight in self.samples)
-        return Sizes(unrolled(self.largest, times), samples)
+        return Sizes(unrolled(self.block, times), unrolled(self.largest, times), samples)
 
 
 def sizes(block: Block, start: int = 0, end: int | None = None) -> Sizes:
     """A block at the sizes from `start` to before `end`: the middles of up to `SAMPLES` equal runs of them."""
     number = count(block)
     if number is None:
-        return Sizes(block, ((block, 1.0),))
+        return Sizes(block, block, ((block, 1.0),))
     bounds = range(number)[start:end]
     parts = [part for part in np.array_split(np.array(bounds), SAMPLES) if part.size]
     samples = tuple((_at(block, lambda q, i=part[part.size // 2]: q[i]), float(part.size)) for part in parts)
-    return Sizes(_at(block, lambda q: np.max(q[bounds.start : bounds.stop])), samples)
+    return Sizes(block, _at(block, lambda q: np.max(q[bounds.start : bounds.stop])), samples)
 
 
 def count(block: Block) -> int | None:
