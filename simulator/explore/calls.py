@@ -12,8 +12,8 @@ from simulator.mapping.dataflow import dataflow
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.kernels import Kernel, kernels, kernels_of
 from simulator.mapping.lowering import fusion, kernel_by_kernel, kernel_plan
-from simulator.mapping.partition import spanning
 from simulator.mapping.pipeline import Pipeline, pipeline_plan
+from simulator.mapping.programs import programs
 from simulator.mapping.target import Target
 from simulator.registry import registered
 from simulator.workload import Block
@@ -90,8 +90,8 @@ def runs(target: Target, block: Block, mode: str) -> list[Run]:
         raise ConfigError(f"a {kind} engine", path="fusion", found=mode, expected=one_of([*modes(target), "whole"]))
     if kind == DATAFLOW and mode != "whole":
         fused = _with_fusion(target, mode)
-        spanned, partition = spanning(fused, block)
-        return [_pipelined(fused, spanned, pipeline) for pipeline in partition.pipelines]
+        (program,) = programs(fused, block)
+        return [_pipelined(fused, program.of(block), pipeline) for pipeline in program.partition.pipelines]
     return [Run(block, kernel, kernel_plan(target, kernel)) for kernel in kernels(block, mode, target.ways)]
 
 

@@ -108,6 +108,7 @@ class Fabric(Part):
     collectives: Literal["streamed", "after"] = "after"  # inside a kernel, or when it has ended
     prefetch: bool = False  # weights of a kernel are loaded while it is launched
     looping: bool = False  # consecutive calls of one kernel are one launch
+    programs: Count = 1  # of a block, compiled for different sizes, among which each call has the fastest
     orchestration: Literal["hardware", "software"] = "hardware"
     launch: Launch = Launch()
 

@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
-from simulator.core import Plan
-from simulator.mapping.partition import spanning
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.mapping.pipeline import pipeline_plan
-from simulator.mapping.target import Target
+from simulator.mapping.programs import Program, programs
+from simulator.mapping.target import Target, program_key
 from simulator.registry import register
 from simulator.workload import Block
 
 
 @register("lowering", "dataflow")
 def dataflow(target: Target, block: Block) -> Plan:
-    """The kernels of the block's partition (`mapping/partition.py`), launched one after another.
+    """The kernels of the block's program (`mapping/programs.py`), launched one after another.
 
-    A block whose quantities are arrays over contexts is compiled once, for the longest, as static dataflow is.
+    The programs are those that the target has for the block, else those compiled for the sizes of the block itself.
+    Where there are several, each size runs on the fastest of those that hold it; what none holds, on the last.
 
     Raises:
         ConfigError: the machine is given as arrays of design points.
     """
-    block, found = spanning(target, block)
-    once = Plan(block.name)
-    for pipeline in found.pipelines:
-        once.add(pipeline_plan(target, block, pipeline))
+    compiled: tuple[Program, ...] = target.programs.get(program_key(block)) or programs(target, block)
+    plans = [_plan(target, block, program) for program in compiled]
+    if len(plans) == 1:
+        return plans[0]
+    held = [program.holds(target, block) for program in compiled]
+    times = [np.where(fits, closed_form(plan).time, np.inf) for fits, plan in zip(held, plans, strict=True)]
+    fastest = np.where(np.any(held, axis=0), np.argmin(times, axis=0), len(plans) - 1)
+    chosen = [(plan, fastest == index) for index, plan in enumerate(plans) if np.any(fastest == index)]
+    if len(chosen) == 1:
+        return chosen[0][0]
+    together = Plan(block.name)
+    for plan, runs in chosen:
+        together.add(_only(plan, runs.astype(float)))
+    return together
+
+
+def _plan(target: Target, block: Block, program: Program) -> Plan:
+    """All repeats of a block under one of its programs."""
+    one = program.of(block)
+    once = Plan(one.name)
+    for pipeline in program.partition.pipelines:
+        once.add(pipeline_plan(target, one, pipeline))
     plan = Plan(block.name)
-    plan.add(once, repeat=block.repeat)
+    plan.add(once, repeat=one.repeat)
     return plan
+
+
+def _only(plan: Plan, runs: NDArray[np.float64]) -> Plan:
+    """The plan where `runs` is 1, and nothing where it is 0."""
+
+    def of(work: Activity | Plan) -> Activity | Plan:
+        if isinstance(work, Plan):
+            return _only(work, runs)
+        demand: dict[Resource, Quantity] = {resource: units * runs for resource, units in work.demand.items()}
+        latency: Quantity = work.latency * runs
+        return Activity(work.name, demand, latency, work.weight)
+
+    part = Plan(plan.name)
+    for work, after, repeat in plan.steps:
+        part.add(of(work), after, repeat)
+    return part

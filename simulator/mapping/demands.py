@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, reduce
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from simulator.core import Quantity
 from simulator.mapping.allocate import Numbers
 from simulator.mapping.cuts import cuts
+from simulator.mapping.sizes import Sizes, count
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
 from simulator.workload.operators import WRITES, Operand
@@ -20,7 +21,7 @@ from simulator.workload.operators import WRITES, Operand
 class Demands:
     """What kernels of one block ask of one device.
 
-    Rows are kernels, or the one kernel at many contexts; columns the block's operators.
+    Rows are kernels, or the one kernel at many sizes; columns the block's operators.
 
     Attributes:
         block: the block.
@@ -32,7 +33,7 @@ class Demands:
         kept: (1 or rows, operators) bytes of weights, keys and values that an operator reads.
         made: (1 or rows, operators) bytes of its output.
         arriving: (rows) bytes of activations that come from other kernels.
-        contexts: how many the block's quantities are arrays over.
+        sizes: how many the block's quantities are arrays over.
     """
 
     block: Block
@@ -45,20 +46,48 @@ class Demands:
     kept: Numbers
     made: Numbers
     arriving: Numbers
-    contexts: int | None
+    sizes: int | None
 
 
-@lru_cache(maxsize=32)
-def all_demands(block: Block, ways: int) -> Demands:
-    """Those of every kernel that a block can be cut into; the block's quantities must be scalars."""
-    found = cuts(block)
-    return demands(block, found.groups(range(len(found.members))), ways)
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What kernels of one block ask at the sizes that their program serves (`mapping/sizes.py`)."""
+
+    largest: Demands
+    samples: tuple[tuple[Demands, float], ...]
+
+
+def asked(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> Asked:
+    """What given kernels ask."""
+    return _asked(sizes, lambda block: demands(block, groups, ways))
+
+
+def all_asked(sizes: Sizes, ways: int) -> Asked:
+    """What every kernel asks that a block can be cut into."""
+    return _asked(sizes, lambda block: _all_demands(block, ways, sizes.block))
+
+
+def _asked(sizes: Sizes, at: Callable[[Block], Demands]) -> Asked:
+    samples = tuple((at(block), weight) for block, weight in sizes.samples)
+    return Asked(samples[0][0] if sizes.samples[0][0] is sizes.largest else at(sizes.largest), samples)
+
+
+@lru_cache(maxsize=64)
+def _all_demands(block: Block, ways: int, like: Block) -> Demands:
+    """Those of every kernel that a block can be cut into, as one with the same graph is cut; all quantities numbers."""
+    return _demands(block, cuts(like).members.astype(float), ways)
 
 
 def demands(block: Block, groups: Sequence[Sequence[str]], ways: int) -> Demands:
     """Those of given kernels; where the block's quantities are arrays, of one kernel."""
     names = list(block.graph)
-    members = np.array([[name in group for name in names] for group in map(set, groups)], dtype=float)
+    return _demands(
+        block, np.array([[name in group for name in names] for group in map(set, groups)], dtype=float), ways
+    )
+
+
+def _demands(block: Block, members: Numbers, ways: int) -> Demands:
+    names = list(block.graph)
     shares = tuple(shard(operator, ways) for operator in block.operators)
     kept = rows(sum((o.bytes[k] for k in o.bytes if _is_kept(k)), start=0.0) for o in shares)
     stored = rows(sum((o.bytes[k] for k in o.bytes if k in WRITES), start=0.0) for o in shares)
@@ -77,7 +106,7 @@ def demands(block: Block, groups: Sequence[Sequence[str]], ways: int) -> Demands
         kept=kept,
         made=made,
         arriving=arriving,
-        contexts=max((np.size(q) for q in _quantities(block) if np.ndim(q)), default=None),
+        sizes=count(block),
     )
 
 
@@ -112,22 +141,6 @@ def _leaving(block: Block, members: Numbers) -> Numbers:
     return leaving
 
 
-@lru_cache(maxsize=32)
-def largest(block: Block) -> Block:
-    """The block with each quantity at its largest: a program is compiled for the longest of all contexts."""
-    if all(np.ndim(q) == 0 for q in _quantities(block)):
-        return block
-    graph = block.graph.copy()
-    for name, data in graph.nodes(data=True):
-        o: Operator = data["operator"]
-        sizes: dict[Operand, Quantity] = {k: float(np.max(v)) for k, v in o.bytes.items()}
-        graph.nodes[name]["operator"] = replace(o, flops=float(np.max(o.flops)), bytes=sizes)
-    for a, b, data in graph.edges(data=True):
-        graph.edges[a, b]["bytes"] = float(np.max(data["bytes"]))
-    entries = {name: float(np.max(size)) for name, size in block.entries.items()}
-    return replace(block, graph=graph, entries=entries, tokens=float(np.max(block.tokens)))
-
-
 def rows(quantities: Iterable[Quantity]) -> Numbers:
     """Scalars as one row, arrays as a row an element; a column a quantity."""
     return np.atleast_2d(np.stack(np.broadcast_arrays(*map(np.asarray, quantities)), axis=-1)).astype(float)
@@ -135,9 +148,3 @@ def rows(quantities: Iterable[Quantity]) -> Numbers:
 
 def _is_kept(operand: Operand) -> bool:
     return operand not in WRITES and operand not in ("input", "output")
-
-
-def _quantities(block: Block) -> Iterator[Quantity]:
-    for operator in block.operators:
-        yield operator.flops
-        yield from operator.bytes.values()

@@ -9,6 +9,7 @@ All functions work on many kernels at once: arrays have a row a kernel (or one r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,23 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
+class Sample:
+    """What kernels ask at one of the sizes that their program serves.
+
+    Attributes:
+        demands: what they ask.
+        weight: how many sizes it stands for.
+        work: (kernels, operators) PCU-seconds.
+        pace: (kernels) seconds that each takes for all but its stages and buffers.
+    """
+
+    demands: Demands
+    weight: float
+    work: Numbers
+    pace: Numbers
+
+
+@dataclass(frozen=True, eq=False)
 class Layout:
     """How kernels lie on the grid.
 
@@ -70,30 +88,49 @@ class Layout:
         return Layout(self.tiles, self.passes[cut], self.pcus[cut], self.pmus[cut], self.fits[cut])
 
 
-def lay(asked: Demands, work: Numbers, grid: Grid, tiles: int, pace: Numbers) -> Layout:
+def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int) -> Layout:
     """Stages on PCUs so that the slowest is as fast as can be; buffers on PMUs by capacity, then by bandwidth.
 
-    `work` is (kernels, operators), in PCU-seconds. A stage gets at most as many PCUs as leave a tile `stage_latency`.
-    A buffer gets the PMUs that hold two tiles of it (of weights: all, or with one tile a PMU to stream through), and
-    more where its bandwidth would bind beyond `pace`, the seconds that the kernel takes for all else.
+    The stages are balanced for the mean work of the `samples`. A stage gets at most as many PCUs as leave a tile
+    `stage_latency` where it works the most.
+    A buffer gets the PMUs that hold two tiles of its `largest` (of weights: all, or with one tile a PMU to stream
+    through), and more where its bandwidth would bind at any sample: beyond the seconds that the kernel takes for all
+    else there.
     """
+    work = _mean(samples, [sample.work for sample in samples])
     least = np.where(work > 0, 1.0, 0.0)
+    most = np.maximum.reduce([sample.work for sample in samples])
     with np.errstate(divide="ignore", invalid="ignore"):
-        useful = np.ceil(work / (tiles * grid.stage_latency)) if grid.stage_latency else np.full(work.shape, np.inf)
+        useful = np.ceil(most / (tiles * grid.stage_latency)) if grid.stage_latency else np.full(work.shape, np.inf)
     pcus = allocate(work, grid.pcus, least, np.where(work > 0, np.maximum(useful, 1.0), 0.0))
 
-    room = np.ceil(_room(asked, tiles) / grid.pmu_bytes)
+    room = np.ceil(_room(largest, tiles) / grid.pmu_bytes)
     spare = np.maximum(grid.pmus - (room > 0).sum(axis=1), 1.0)  # what rounding up may take
     passes = np.where(room.sum(axis=1) <= grid.pmus, 1.0, np.ceil(room.sum(axis=1) / spare))
-    alone = (asked.members.sum(axis=1) == 1) & (tiles == 1)
+    alone = (largest.members.sum(axis=1) == 1) & (tiles == 1)
     room = np.where((alone & (passes > 1))[:, None], np.minimum(room, np.maximum(room // passes[:, None], 1.0)), room)
-    pace = np.maximum(pace, tiles * stages(work, tiles, pcus).max(axis=1))
-    busy = moved(asked, tiles) / grid.pmu_bandwidth
-    with np.errstate(divide="ignore", invalid="ignore"):
-        enough = np.where(busy > 0, np.ceil(busy / pace[:, None]), 0.0)
-    pmus = allocate(busy, grid.pmus, room, np.maximum(room, enough))
+    busy = [moved(sample.demands, tiles) / grid.pmu_bandwidth for sample in samples]
+    enough = room
+    for sample, seconds in zip(samples, busy, strict=True):
+        pace = np.maximum(sample.pace, tiles * stages(sample.work, tiles, pcus).max(axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            enough = np.maximum(enough, np.where(seconds > 0, np.ceil(seconds / pace[:, None]), 0.0))
+    pmus = allocate(_mean(samples, busy), grid.pmus, room, enough)
     fits = (least.sum(axis=1) <= grid.pcus) & ((room.sum(axis=1) <= grid.pmus) | alone)
     return Layout(tiles, np.where(alone, passes, 1.0), pcus, pmus, fits)
+
+
+def holds(asked: Demands, laid: Layout, grid: Grid) -> NDArray[np.bool_]:
+    """(rows) whether each buffer of a layout has room for what is asked, in the passes that it makes."""
+    room = np.ceil(_room(asked, laid.tiles) / grid.pmu_bytes)
+    held: NDArray[np.bool_] = np.all(room // laid.passes[:, None] <= laid.pmus, axis=1)
+    return held
+
+
+def _mean(samples: Sequence[Sample], quantities: Sequence[Numbers]) -> Numbers:
+    """The mean over samples, each as often as it stands for a size."""
+    total: Numbers = np.add.reduce([s.weight * q for s, q in zip(samples, quantities, strict=True)])
+    return total / sum(sample.weight for sample in samples)
 
 
 def stages(work: Numbers, tiles: int, pcus: Numbers) -> Numbers:

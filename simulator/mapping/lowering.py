@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +14,9 @@ from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.kernels import Kernel, kernels
-from simulator.mapping.target import Target, engine_seconds
+from simulator.mapping.target import Target, engine_seconds, program_key
 from simulator.mapping.transfer import written
-from simulator.registry import register, registered
+from simulator.registry import names, register, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
 
 FUSION = {"gpu": "conventional", "cpu": "conventional"}
@@ -61,6 +62,19 @@ def lowered(target: Target, block: Block) -> Plan:
     """All repeats of a block as a plan, by what is registered for the kind of the engine."""
     lower: Lowering = registered("lowering", target.description.kind)
     return lower(target, block)
+
+
+def declared(target: Target, blocks: Iterable[Block]) -> Target:
+    """The target with programs for blocks, compiled once for all sizes that their quantities are arrays over.
+
+    What is lowered to it later, whatever its size and with others or not, runs on these programs. Of an engine that
+    compiles none, the same target.
+    """
+    kind = target.description.kind
+    if kind not in names("compile"):
+        return target
+    compile = registered("compile", kind)
+    return replace(target, programs={program_key(block): compile(target, block) for block in blocks})
 
 
 @register("lowering", "gpu")

@@ -15,12 +15,12 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.mapping.call import fabric
 from simulator.mapping.cuts import Cuts, cuts
-from simulator.mapping.demands import Demands, all_demands, demands, largest
+from simulator.mapping.demands import Asked, all_asked, asked
 from simulator.mapping.fusion import FUSIONS, Kernels
 from simulator.mapping.pipeline import Fitted, Pipeline, fit
+from simulator.mapping.sizes import Sizes, sizes
 from simulator.mapping.target import Target
 from simulator.workload import Block
-from simulator.workload.graph import unrolled
 
 RESERVES = (0.0, 0.125, 0.25, 0.5)
 """Shares of the PMUs that may be kept for the weights of the next kernel, where these are prefetched."""
@@ -28,16 +28,16 @@ RESERVES = (0.0, 0.125, 0.25, 0.5)
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """The kernels of a block, in the order in which they run, and the seconds that they take together."""
+    """The kernels of a block, in the order in which they run, and the seconds of one repeat, summed over its sizes."""
 
     pipelines: tuple[Pipeline, ...]
     seconds: float
 
 
-def partition(target: Target, block: Block) -> Partition:
+def partition(target: Target, block: Block | Sizes) -> Partition:
     """The kernels of a block under the fusion of the engine's fabric: the fastest of all partitions if `streaming`.
 
-    Quantities that are arrays over contexts count at their largest.
+    One program serves all sizes: the one that takes the least time summed over them, with room for the largest.
 
     Raises:
         ConfigError: the machine's figures are arrays of design points: which partition is best differs between them.
@@ -45,49 +45,51 @@ def partition(target: Target, block: Block) -> Partition:
     if target.system.points:
         several, expected = f"{target.system.points} design points at once", "one at a time: each has its own kernels"
         raise ConfigError(f"{target.system.name}: the fusion of a dataflow engine", found=several, expected=expected)
-    block, mode = largest(block), fabric(target).fusion
+    spread, mode = block if isinstance(block, Sizes) else sizes(block), fabric(target).fusion
+    graph = spread.block.graph
     if mode != "streaming":
-        return _fixed(target, block, FUSIONS[mode](block.graph))
+        return _fixed(target, spread, FUSIONS[mode](graph))
     reserves = RESERVES if fabric(target).prefetch else (0.0,)
-    found = [_fastest(target, block, share) for share in reserves]
-    if cuts(block).coarse:
-        found += [_fixed(target, block, FUSIONS[other](block.graph)) for other in ("conventional", "unfused")]
+    found = [_fastest(target, spread, share) for share in reserves]
+    if cuts(spread.block).coarse:
+        found += [_fixed(target, spread, FUSIONS[other](graph)) for other in ("conventional", "unfused")]
     best = min(found, key=lambda each: each.seconds)
     if not np.isfinite(best.seconds):
         expected = "a fabric that has a PCU and a few PMUs that can be used"
-        raise ConfigError(f"{target.system.name}: not one operator of {block.name} fits", expected=expected)
+        raise ConfigError(f"{target.system.name}: not one operator of {spread.block.name} fits", expected=expected)
     return best
 
 
-def spanning(target: Target, block: Block) -> tuple[Block, Partition]:
+def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     """The partition of a block; where kernels may hold several layers, of as many of its repeats as go best in one.
 
     Across layers only whole ones are joined: with `max_span: none`, 2, 3, ... repeats that divide evenly are tried as
-    one kernel, until they do not fit.
+    one kernel, until they do not fit. Gives how many are joined, and the partition of so many.
     """
-    found = block, partition(target, block)
+    spread = block if isinstance(block, Sizes) else sizes(block)
+    best, repeat = (1, partition(target, spread)), spread.block.repeat
     if fabric(target).max_span == "none" and fabric(target).fusion == "streaming":
-        for times in (n for n in range(2, block.repeat + 1) if block.repeat % n == 0):
-            larger = unrolled(block, times)
-            asked = demands(largest(larger), [list(larger.graph)], target.ways)
-            fitted = fit(target, asked)
+        for times in (n for n in range(2, repeat + 1) if repeat % n == 0):
+            larger = spread.unrolled(times)
+            whole = asked(larger, [list(larger.block.graph)], target.ways)
+            fitted = fit(target, whole)
             if not np.isfinite(fitted.seconds[0]):
                 break
-            if fitted.seconds[0] * larger.repeat < found[1].seconds * found[0].repeat:
-                found = larger, _partition(asked, fitted, [0], 0.0)
-    return found
+            if fitted.seconds[0] / times < best[1].seconds / best[0]:
+                best = times, _partition(whole, fitted, [0], 0.0)
+    return best
 
 
-def _fastest(target: Target, block: Block, reserved: float) -> Partition:
+def _fastest(target: Target, spread: Sizes, reserved: float) -> Partition:
     """The fastest partition with a share of the PMUs reserved."""
-    found, asked = cuts(block), all_demands(block, target.ways)
-    fitted = fit(target, asked, reserved)
-    chain = _shortest(found, fitted)
+    every = all_asked(spread, target.ways)
+    fitted = fit(target, every, reserved)
+    chain = _shortest(cuts(spread.block), fitted)
     if not chain:  # what rides with another does not fit beside it
         return Partition((), np.inf)
-    best = _partition(asked, fitted, chain, reserved)
+    best, block = _partition(every, fitted, chain, reserved), spread.block
     if fabric(target).looping and block.repeat > 1:
-        whole = demands(block, [list(block.graph)], target.ways)
+        whole = asked(spread, [list(block.graph)], target.ways)
         looped = _partition(whole, fit(target, whole, reserved, 1 / block.repeat), [0], reserved)
         if looped.seconds < best.seconds:
             pipelines = tuple(replace(p, launches=1 / block.repeat) for p in looped.pipelines)
@@ -112,27 +114,27 @@ def _shortest(found: Cuts, fitted: Fitted) -> list[int]:
     return chain[::-1]
 
 
-def _fixed(target: Target, block: Block, groups: Kernels) -> Partition:
+def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
     """Given kernels; one that does not fit runs operator by operator."""
-    asked = demands(block, groups, target.ways)
-    fits = np.isfinite(fit(target, asked).seconds)
+    given = asked(spread, groups, target.ways)
+    fits = np.isfinite(fit(target, given).seconds)
     if not fits.all():
-        order = list(block.graph)
+        order = list(spread.block.graph)
         groups = [
             part
             for group, ok in zip(groups, fits, strict=True)
             for part in ([group] if ok else [[n] for n in sorted(group, key=order.index)])
         ]
-        asked = demands(block, groups, target.ways)
-    return _partition(asked, fit(target, asked), list(range(len(groups))), 0.0)
+        given = asked(spread, groups, target.ways)
+    return _partition(given, fit(target, given), list(range(len(groups))), 0.0)
 
 
-def _partition(asked: Demands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
-    names = list(asked.block.graph)
+def _partition(given: Asked, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
+    kernels = given.largest
+    names = list(kernels.block.graph)
     pipelines = tuple(
         Pipeline(
-            asked.block,
-            tuple(name for name, inside in zip(names, asked.members[kernel], strict=True) if inside),
+            tuple(name for name, inside in zip(names, kernels.members[kernel], strict=True) if inside),
             fitted.layouts[fitted.chosen[kernel]].row(kernel),
             reserved,
         )

@@ -1,4 +1,4 @@
-"""Kernels as pipelines on the grid: what one call asks, for many kernels at once or for one at many contexts."""
+"""Kernels as pipelines on the grid: what one call asks, for many kernels at once or for one at many sizes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from simulator.mapping import layout
 from simulator.mapping.allocate import Numbers
 from simulator.mapping.call import Call, call_plan, fabric, grid
 from simulator.mapping.collective import all_reduce
-from simulator.mapping.demands import Demands, demands, rows
+from simulator.mapping.demands import Asked, Demands, demands, rows
 from simulator.mapping.kernels import kernels_of
-from simulator.mapping.layout import Layout
+from simulator.mapping.layout import Layout, Sample
 from simulator.mapping.symbols import spilled_traffic
 from simulator.mapping.target import Target, engine_seconds
 from simulator.workload import Block
@@ -30,7 +30,7 @@ class Fitted:
     Attributes:
         layouts: one for each number of tiles that was tried.
         chosen: (kernels) which of them is the faster.
-        seconds: (kernels) of one call, with the collectives after it.
+        seconds: (kernels) of one call, with the collectives after it, summed over the sizes.
     """
 
     layouts: tuple[Layout, ...]
@@ -40,42 +40,45 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """One kernel as it lies on the grid of one device, compiled for the largest of all contexts.
+    """One kernel as it lies on the grid of one device, whatever the size.
 
     Attributes:
-        block: the block that it is of.
         names: its operators.
         layout: its one row.
         reserved: share of the PMUs kept for weights that are loaded ahead.
         launches: launches a call: less than 1 where one serves the calls of several layers.
     """
 
-    block: Block
     names: tuple[str, ...]
     layout: Layout
     reserved: float = 0.0
     launches: float = 1.0
 
 
-def fit(target: Target, asked: Demands, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
-    """Lay each kernel on the grid, as one tile and as many, and take the faster of the two."""
+def fit(target: Target, asked: Asked, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
+    """Lay each kernel on the grid, as one tile and as many, and take what is faster over all sizes together."""
     shape = grid(target, reserved)
-    work = _work(target, asked, shape)
     ahead = _ahead(target, reserved)
-    pace = np.broadcast_to(0.0 if ahead else _pace(target, asked), len(asked.members))  # weights may be there already
-    tiles = shape.tilings(float(np.max(asked.block.tokens)))
+    kernels = len(asked.largest.members)
+    samples = [
+        Sample(each, weight, _work(target, each, shape), _pace(target, each, bool(ahead)))
+        for each, weight in asked.samples
+    ]
+    allowed = _allowed(target, asked.largest)
     layouts, seconds = [], []
-    for number in tiles:
-        laid = layout.lay(asked, work, shape, number, pace)
-        plan = call_plan(target, call(target, asked, laid), ahead, launches)
-        took = np.broadcast_to(closed_form(plan).time, len(asked.members)) + _after(target, asked)
+    for number in shape.tilings(float(np.max(asked.largest.block.tokens))):
+        laid = layout.lay(asked.largest, samples, shape, number)
+        took = np.zeros(kernels)
+        for each, weight in asked.samples:
+            plan = call_plan(target, call(target, each, laid), ahead, launches)
+            took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
         layouts.append(laid)
-        seconds.append(np.where(laid.fits & _allowed(target, asked), took, INFEASIBLE))
+        seconds.append(np.where(laid.fits & allowed, took, INFEASIBLE))
     return Fitted(tuple(layouts), np.argmin(seconds, axis=0), np.min(seconds, axis=0))
 
 
 def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
-    """The plan of one call of a kernel, at each of the contexts that the block's quantities are arrays over."""
+    """The plan of one call of a kernel, at each of the sizes that the block's quantities are arrays over."""
     asked = demands(block, [pipeline.names], target.ways)
     (kernel,) = kernels_of(block, [pipeline.names], target.ways)
     one = call(target, asked, pipeline.layout, kernel.name)
@@ -101,8 +104,8 @@ def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> 
     weights = (asked.members * asked.kept).sum(axis=1)
 
     def plain(values: Numbers) -> Quantity:
-        """A number where there is one kernel, and no array of contexts."""
-        return float(values[0]) if len(values) == 1 and asked.contexts != 1 else values
+        """A number where there is one kernel, and no array of sizes."""
+        return float(values[0]) if len(values) == 1 and asked.sizes != 1 else values
 
     return Call(
         name=name,
@@ -132,15 +135,17 @@ def _ahead(target: Target, reserved: float) -> float:
     return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes
 
 
-def _pace(target: Target, asked: Demands) -> Numbers:
-    """(rows) seconds that the bytes over the boundary and on links take."""
+def _pace(target: Target, asked: Demands, ahead: bool) -> Numbers:
+    """(rows) seconds that the bytes over the boundary and on links take; none where weights may be there already."""
+    if ahead:
+        return np.zeros(len(asked.members))
     outside = Call(
         "outside", 0.0, 0.0, 0.0, 0.0, asked.read, asked.written, 0.0, 0.0, 0.0, links=_streamed(target, asked)[0]
     )
     step = call_plan(target, outside).steps[0]
     assert isinstance(step.work, Activity)
     pace: Numbers = np.max(np.broadcast_arrays(*step.work.seconds().values()), axis=0)
-    return pace
+    return np.broadcast_to(pace, len(asked.members))
 
 
 def _streamed(target: Target, asked: Demands) -> tuple[dict[Resource, Numbers], Numbers]:

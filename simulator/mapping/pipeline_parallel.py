@@ -14,10 +14,10 @@ import numpy as np
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.errors import ConfigError
-from simulator.mapping.lowering import lowered
+from simulator.mapping.lowering import declared, lowered
 from simulator.mapping.parallelism import Parallelism, group, send
-from simulator.mapping.target import Target
-from simulator.workload import Batch, Block, Model, operator_graph
+from simulator.mapping.target import Target, program_key
+from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
 from simulator.workload.dtypes import INDEX_BYTES
 
 
@@ -27,6 +27,11 @@ class Stage:
 
     target: Target
     repeats: tuple[int, ...]
+
+    def blocks(self, graph: OperatorGraph) -> list[Block]:
+        """The blocks of a pass that it runs, each as often as it does."""
+        pairs = zip(graph.blocks, self.repeats, strict=True)
+        return [replace(block, repeat=repeat) for block, repeat in pairs if repeat]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,14 @@ class Replica:
     def microbatches(self, batch: int) -> int:
         """How many microbatches a batch of one replica is divided into: the most that are equal, up to its stages."""
         return max(m for m in range(1, len(self.stages) + 1) if batch % m == 0)
+
+    def declared(self, model: Model, batch: Batch) -> Replica:
+        """The replica with programs on its stages, which are alike, for all sizes of a microbatch."""
+        graph = operator_graph(model, batch)
+        blocks = {program_key(block): block for stage in self.stages for block in stage.blocks(graph)}
+        programs = declared(self.stages[0].target, blocks.values()).programs
+        stages = (replace(stage, target=replace(stage.target, programs=programs)) for stage in self.stages)
+        return replace(self, stages=tuple(stages))
 
 
 def replica(target: Target, parallel: Parallelism, model: Model, batch: Batch) -> Replica:
@@ -126,15 +139,15 @@ def _staggered(name: str, works: Sequence[Plan], microbatches: int) -> Plan:
 
 def _works(replica: Replica, model: Model, batch: Batch, answers: bool) -> list[Plan]:
     """What each stage does with one microbatch: its layers, and the send; `answers`: the last one sends token ids."""
-    blocks = operator_graph(model, batch).blocks
+    graph = operator_graph(model, batch)
     whole, works = replica.whole, []
     for index, stage in enumerate(replica.stages):
         work = Plan(f"stage {index}")
-        mine = [(block, repeat) for block, repeat in zip(blocks, stage.repeats, strict=True) if repeat]
-        for block, repeat in mine:
-            work.add(lowered(stage.target, replace(block, repeat=repeat)))
+        mine = stage.blocks(graph)
+        for block in mine:
+            work.add(lowered(stage.target, block))
         last = index == len(replica.stages) - 1
-        size = _answer(batch) if last else _made(mine[-1][0])
+        size = _answer(batch) if last else _made(mine[-1])
         if len(replica.stages) > 1 and (answers or not last):
             work.add(send(whole.system, whole.device, replica.parallel, index, stage.target.system, size))
         works.append(work)

@@ -12,8 +12,9 @@ from simulator.mapping.kernels import kernels_of
 from simulator.mapping.lowering import lowered
 from simulator.mapping.memory_plan import ORDERS, MemoryPlan, memory_plan, space
 from simulator.mapping.partition import partition
+from simulator.mapping.programs import Program
 from simulator.mapping.symbols import Pass, Uses, distinct, spilled_groups, symbols
-from simulator.mapping.target import Target
+from simulator.mapping.target import Target, program_key
 from simulator.workload import OperatorGraph
 
 
@@ -26,12 +27,14 @@ class Spill:
         target: with the tier that takes what main memory cannot hold.
         plan: the tier and the address of each symbol, of one device.
         uses: the symbol behind each operand, by pass, block and layer.
+        programs: of each block, by pass.
     """
 
     order: str
     target: Target
     plan: MemoryPlan
     uses: list[list[list[Uses]]]
+    programs: list[list[Program]]
 
     def stored(self, tier: str, kind: Literal["weight", "kv", "activation"]) -> float:
         """Bytes of a kind of symbol in a tier, on all devices together; of activations, what lies beside the others."""
@@ -45,16 +48,19 @@ class Spill:
     def lowered(self, index: int, graph: OperatorGraph, name: str) -> Plan:
         """A pass of the program, over any context: layers that have the same operands in the other tier together."""
         plan = Plan(name)
-        for block, layers in zip(graph.blocks, self.uses[index], strict=True):
+        for block, layers, program in zip(graph.blocks, self.uses[index], self.programs[index], strict=True):
             for _, repeat, spilled in spilled_groups(block, layers, self.plan):
-                plan.add(lowered(replace(self.target, spilled=spilled), replace(block, repeat=repeat)))
+                run = replace(block, repeat=repeat)
+                own = replace(self.target, spilled=spilled, programs={program_key(run): (program,)})
+                plan.add(lowered(own, run))
         return plan
 
 
 def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], orders: Sequence[str]) -> Iterator[Spill]:
     """Plan the memory of a program, its passes, each with how often it is made: by each of these orders that fits.
 
-    One plan is all where nothing spills. Kernels are those of the machine with all symbols in main memory.
+    One plan is all where nothing spills. Kernels are those of the machine with all symbols in main memory: one program
+    a block, whatever its size, as symbols are what these kernels hand to one another.
 
     Raises:
         ConfigError: an engine that is no dataflow engine, or that reads no further tier; no such order.
@@ -72,16 +78,14 @@ def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], order
         )
         expected = "a dataflow engine that reads two tiers off the chip"
         raise ConfigError("to spill", found=found, expected=expected)
+    programs = [[Program(1, partition(target, block)) for block in graph.blocks] for graph, _ in program]
     passes = [
         Pass(
             graph,
-            [
-                kernels_of(block, [list(p.names) for p in partition(target, block).pipelines], target.ways)
-                for block in graph.blocks
-            ],
+            [kernels_of(block, each.groups, target.ways) for block, each in zip(graph.blocks, of_pass, strict=True)],
             times,
         )
-        for graph, times in program
+        for (graph, times), of_pass in zip(program, programs, strict=True)
     ]
     uses = symbols(passes)
     both = space(target, target.memory), space(target, others[0])
@@ -92,7 +96,7 @@ def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], order
         except CapacityError as error:
             full.append(error)
             continue
-        yield Spill(order, replace(target, spill=others[0]), plan, uses)
+        yield Spill(order, replace(target, spill=others[0]), plan, uses, programs)
         if not plan.slow.addresses:
             break
     if len(full) == len(orders):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeAlias
 
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
-from simulator.workload import Operator
+from simulator.workload import Block, Operator
 from simulator.workload.operators import Operand
+
+ProgramKey: TypeAlias = tuple[str, int, tuple[str, ...]]
+"""A block by its name, its repeats and its operators."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +23,7 @@ class Target:
 
     `device`, `engine` and `memory` are names as the machine's YAML has them (`gpu`, `gpu`, `hbm`); so is `spill`, the
     tier for what `memory` cannot hold, and `spilled` the operands of the block at hand that lie there, each with its
-    operator.
+    operator. `programs` are what its engine has compiled for blocks (`lowering.declared`).
     """
 
     system: System
@@ -28,6 +32,7 @@ class Target:
     memory: str
     spill: str | None = None
     spilled: frozenset[tuple[str, Operand]] = frozenset()
+    programs: Mapping[ProgramKey, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -87,6 +92,11 @@ def target(system: System, device: str | None = None, engine: str | None = None,
             f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"
         )
     return Target(system, device, engine, memory)
+
+
+def program_key(block: Block) -> ProgramKey:
+    """What a block is known by among the programs of a target, whatever its size."""
+    return block.name, block.repeat, tuple(block.graph)
 
 
 def at_peak(target: Target) -> Target:

@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from simulator.core import Plan, closed_form
 from simulator.core.breakdown import binding
 from simulator.errors import CapacityError, ConfigError
@@ -21,7 +23,15 @@ from simulator.mapping.target import Target, target
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.serving.energy import EnergyPart, energy
-from simulator.serving.generation import Generation, Passes, generated, pipelined, spilling, tensor_parallel
+from simulator.serving.generation import (
+    Generation,
+    Passes,
+    generated,
+    pipelined,
+    spilling,
+    step_contexts,
+    tensor_parallel,
+)
 from simulator.serving.loaded import in_dtype, loaded
 from simulator.serving.speculative import Speculation, speculate, speculative
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
@@ -217,7 +227,7 @@ def estimate(
     if spilled:
         passes = spilling(spilled, model, batch, input)
     else:
-        passes = _passes(runner, model, batch, input, share, speculation)
+        passes = _passes(runner, model, batch, input, output, share, speculation)
         run = generated(passes, input, output)
     step = passes.step(typical)
     room: dict[str, Any] = {"output": output, "replica": share, "draft": helper}
@@ -250,19 +260,26 @@ def estimate(
 
 
 def _passes(
-    runner: Target, model: Model, batch: int, input: int, share: Replica | None, speculation: Speculation | None
+    runner: Target,
+    model: Model,
+    batch: int,
+    input: int,
+    output: int,
+    share: Replica | None,
+    speculation: Speculation | None,
 ) -> Passes:
     if share:
-        return pipelined(share, model, batch // share.parallel.data, input)
+        return pipelined(share, model, batch // share.parallel.data, input, output)
     if speculation:
-        return speculative(runner, model, speculation, batch, input)
-    return tensor_parallel(runner, model, batch, input)
+        return speculative(runner, model, speculation, batch, input, output)
+    return tensor_parallel(runner, model, batch, input, output)
 
 
 def _plans(runner: Target, model: Model, batch: int, input: int, output: int, orders: Sequence[str]) -> Iterator[Spill]:
-    """The memory plans, by order, of the prefill and of the longest decode step: the next one if `output` is 1."""
-    first, longest = (operator_graph(model, each) for each in (prefill(batch, input), decode(batch, input + output)))
-    return spills(runner, [(first, 1.0), (longest, output - 1.0)], orders)
+    """The memory plans, by order, of the prefill and of the decode steps, with room for one token more than these."""
+    contexts = np.append(step_contexts(input, output), input + output)
+    first, later = (operator_graph(model, each) for each in (prefill(batch, input), decode(batch, contexts)))
+    return spills(runner, [(first, 1.0), (later, output - 1.0)], orders)
 
 
 def _fastest(plans: Iterator[Spill], model: Model, batch: int, input: int, output: int) -> tuple[Spill, Generation]:

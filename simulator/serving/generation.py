@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
-from simulator.mapping.lowering import model_plan
+from simulator.mapping.lowering import declared, model_plan
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan
 from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target
@@ -19,11 +19,12 @@ from simulator.workload import Model, decode, operator_graph, prefill
 
 @dataclass(frozen=True, eq=False)
 class Passes:
-    """What serves a static batch, as plans.
+    """What serves a static batch, as plans: engines compile once for all contexts of its steps (`step_contexts`).
 
     Attributes:
         first: the prefill, which gives each prompt its first token.
-        step: one decode step over so many tokens of context; may be an array, then the plan's demands are.
+        step: one decode step over so many tokens of context; may be an array, then the plan's demands are. What a
+            context takes does not depend on which others are in the array.
         tokens: what a step gives each sequence on average.
     """
 
@@ -72,14 +73,20 @@ class Generation:
 
 def generate(target: Target, model: Model, batch: int, input: int, output: int) -> Generation:
     """Lower and time a batch of `batch` prompts of `input` tokens, with `output` tokens for each, in closed form."""
-    return generated(tensor_parallel(target, model, batch, input), input, output)
+    return generated(tensor_parallel(target, model, batch, input, output), input, output)
 
 
-def tensor_parallel(target: Target, model: Model, batch: int, input: int) -> Passes:
+def step_contexts(input: int, output: int, tokens: float = 1.0) -> NDArray[np.float64]:
+    """Context of each of the `ceil((output - 1) / tokens)` steps: `input + i tokens`; of the next one where none is."""
+    return input + tokens * np.arange(max(ceil((output - 1) / tokens), 1), dtype=np.float64)
+
+
+def tensor_parallel(target: Target, model: Model, batch: int, input: int, output: int) -> Passes:
     """All devices of a target share each pass."""
+    steps = declared(target, operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
     return Passes(
         model_plan(target, model, prefill(batch, input)),
-        lambda context: model_plan(target, model, decode(batch, context)),
+        lambda context: model_plan(steps, model, decode(batch, context)),
     )
 
 
@@ -92,23 +99,24 @@ def spilling(found: Spill, model: Model, batch: int, input: int) -> Passes:
     )
 
 
-def pipelined(replica: Replica, model: Model, batch: int, input: int) -> Passes:
+def pipelined(replica: Replica, model: Model, batch: int, input: int, output: int) -> Passes:
     """The batch of one replica in microbatches that pass through its stages (`mapping/pipeline_parallel.py`)."""
     microbatches = replica.microbatches(batch)
     each = batch // microbatches
+    steps = replica.declared(model, decode(each, step_contexts(input, output)))
     return Passes(
         forward_plan(replica, model, prefill(each, input), microbatches),
-        lambda context: decode_plan(replica, model, decode(each, context), microbatches),
+        lambda context: decode_plan(steps, model, decode(each, context), microbatches),
     )
 
 
 def generated(passes: Passes, input: int, output: int) -> Generation:
-    """Time the prefill, and the `ceil((output - 1) / tokens)` steps each over its own context, in closed form."""
+    """Time the prefill, and the steps each over its own context, in closed form."""
     steps, times = None, np.empty(0)
     if output > 1:
-        count = ceil((output - 1) / passes.tokens)
-        steps = passes.step(input + passes.tokens * np.arange(count, dtype=np.float64))
-        times = np.array(np.broadcast_to(closed_form(steps).time, count))
+        contexts = step_contexts(input, output, passes.tokens)
+        steps = passes.step(contexts)
+        times = np.array(np.broadcast_to(closed_form(steps).time, contexts.shape))
     return Generation(passes.first, steps, float(closed_form(passes.first).time), times)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from simulator.core import Plan, Quantity, closed_form
 from simulator.errors import ConfigError
-from simulator.mapping.lowering import model_plan
+from simulator.mapping.lowering import declared, model_plan
 from simulator.mapping.target import Target
-from simulator.serving.generation import Passes
-from simulator.workload import Model, Sequences, decode, prefill
+from simulator.serving.generation import Passes, step_contexts
+from simulator.workload import Batch, Model, Sequences, decode, operator_graph, prefill
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def implied_length(
     return tokens_per_s * float(closed_form(step_plan(target, model, draft, drafted, batch, context)).time)
 
 
-def speculative(target: Target, model: Model, speculation: Speculation, batch: int, input: int) -> Passes:
+def speculative(target: Target, model: Model, speculation: Speculation, batch: int, input: int, output: int) -> Passes:
     """Both models read the prompts before the first token; then steps of `length` tokens on average.
 
     Sequences of a batch go on at the mean rate. All devices share both models.
@@ -120,17 +120,41 @@ def speculative(target: Target, model: Model, speculation: Speculation, batch: i
     first = Plan(model.name)
     for each in (model, draft):
         first.add(model_plan(target, each, prefill(batch, input)))
+    contexts = step_contexts(input, output, speculation.length)
+    drafter = declared(target, operator_graph(draft, _drafts(batch, drafted, contexts)).blocks)
+    verifier = declared(target, operator_graph(model, _verified(batch, drafted, contexts)).blocks)
     return Passes(
-        first, lambda context: step_plan(target, model, draft, drafted, batch, context), tokens=speculation.length
+        first,
+        lambda context: step_plan(verifier, model, draft, drafted, batch, context, drafter),
+        tokens=speculation.length,
     )
 
 
-def step_plan(target: Target, model: Model, draft: Model, drafted: int, batch: int, context: Quantity) -> Plan:
+def step_plan(
+    target: Target,
+    model: Model,
+    draft: Model,
+    drafted: int,
+    batch: int,
+    context: Quantity,
+    drafter: Target | None = None,
+) -> Plan:
     """`drafted` decode steps of the draft, each over one token more, and a pass of the model over them and one more.
 
-    The draft's steps are folded at their mean context: all that they demand is linear in it.
+    The draft's steps are folded at their mean context: all that they demand is linear in it. `drafter` runs the draft,
+    where it is not the same target.
     """
     plan = Plan(f"{model.name} with {draft.name}")
-    plan.add(model_plan(target, draft, decode(batch, context + (drafted - 1) / 2)), repeat=drafted)
-    plan.add(model_plan(target, model, (Sequences(batch, drafted + 1, context, scored=True),)))
+    plan.add(model_plan(drafter or target, draft, _drafts(batch, drafted, context)), repeat=drafted)
+    plan.add(model_plan(target, model, _verified(batch, drafted, context)))
     return plan
+
+
+def _drafts(batch: int, drafted: int, context: Quantity) -> Batch:
+    """The mean of the draft's steps."""
+    return decode(batch, context + (drafted - 1) / 2)
+
+
+def _verified(batch: int, drafted: int, context: Quantity) -> Batch:
+    """The model's pass over what was drafted, and one token more."""
+    return (Sequences(batch, drafted + 1, context, scored=True),)

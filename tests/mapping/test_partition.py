@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from simulator.core import Quantity
 from simulator.mapping.call import fabric, grid
 from simulator.mapping.dataflow import dataflow
-from simulator.mapping.demands import demands
+from simulator.mapping.demands import asked
 from simulator.mapping.partition import Partition, partition
 from simulator.mapping.pipeline import fit
+from simulator.mapping.sizes import sizes
 from simulator.mapping.target import Target
 from simulator.workload import Block, Operator, decode, load_model, operator_graph, prefill
 from simulator.workload.operators import Operand
@@ -73,7 +74,8 @@ def brute_force(target: Target, block: Block, every: Iterator[Chain]) -> float:
     order = list(block.graph)
     found = list(every)
     groups = list({group for chain in found for group in chain})
-    took = fit(target, demands(block, [sorted(group, key=order.index) for group in groups], target.ways)).seconds
+    kernels = [sorted(group, key=order.index) for group in groups]
+    took = fit(target, asked(sizes(block), kernels, target.ways)).seconds
     seconds = dict(zip(groups, np.atleast_1d(took).tolist(), strict=True))
     return min(sum(seconds[group] for group in chain) for chain in found)
 

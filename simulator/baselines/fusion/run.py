@@ -60,8 +60,8 @@ def _run(where: Target, graph: OperatorGraph) -> dict[str, Any]:
     plan = graph_plan(where, graph)
     calls, largest = 0.0, 0
     for block in graph.blocks:
-        spanned, found = spanning(where, block)
-        calls += spanned.repeat * sum(pipeline.launches for pipeline in found.pipelines)
+        repeats, found = spanning(where, block)
+        calls += block.repeat / repeats * sum(pipeline.launches for pipeline in found.pipelines)
         largest = max(largest, *(len(pipeline.names) for pipeline in found.pipelines))
     memory = where.system[f"{where.device}.{where.memory}"]
     return {

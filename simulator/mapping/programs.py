@@ -1,0 +1,96 @@
+"""The programs that a dataflow engine compiles for a block: one, or several where one would serve some sizes badly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.mapping.call import fabric, grid
+from simulator.mapping.demands import demands
+from simulator.mapping.layout import holds
+from simulator.mapping.partition import Partition, spanning
+from simulator.mapping.sizes import Sizes, count, sizes
+from simulator.mapping.target import Target
+from simulator.registry import register
+from simulator.workload import Block
+from simulator.workload.graph import unrolled
+
+PRECISION = 0.005  # of the time, that more programs must promise to save before one more is compiled
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The kernels of so many repeats of a block, as they lie on the grid."""
+
+    repeats: int
+    partition: Partition
+
+    @property
+    def groups(self) -> list[list[str]]:
+        """The operators of each kernel."""
+        return [list(pipeline.names) for pipeline in self.partition.pipelines]
+
+    def of(self, block: Block) -> Block:
+        """A block of any size, as many repeats together as the program serves."""
+        return unrolled(block, self.repeats) if self.repeats > 1 else block
+
+    def holds(self, target: Target, block: Block) -> NDArray[np.bool_]:
+        """(sizes) whether the buffers of all of its kernels have room for the block."""
+        one, ways = self.of(block), target.ways
+        fits = [
+            holds(demands(one, [p.names], ways), p.layout, grid(target, p.reserved)) for p in self.partition.pipelines
+        ]
+        held: NDArray[np.bool_] = np.logical_and.reduce(np.broadcast_arrays(*fits))
+        return held
+
+
+@register("compile", "dataflow")
+def programs(target: Target, block: Block) -> tuple[Program, ...]:
+    """The programs of a block for all sizes that its quantities are arrays over, smaller sizes first.
+
+    One program is compiled for all, and then for halves of a run of sizes instead, that one in which a program a size
+    would save the most; until all that these would save is less than `PRECISION`, or there are `programs` of the
+    engine's fabric. Neighbouring elements of the arrays share a program: they should be alike.
+
+    Raises:
+        ConfigError: the machine is given as arrays of design points.
+    """
+    whole = _Run.of(target, block, 0, count(block) or 1)
+    runs = [whole]
+    while len(runs) < fabric(target).programs:
+        if sum(run.seconds for run in runs) <= (1 + PRECISION) * sum(run.least for run in runs):
+            break
+        worst = max((run for run in runs if run.end - run.start > 1), key=lambda run: run.seconds - run.least)
+        index, middle = runs.index(worst), (worst.start + worst.end) // 2
+        runs[index : index + 1] = [
+            _Run.of(target, block, *bounds) for bounds in ((worst.start, middle), (middle, worst.end))
+        ]
+    return tuple(run.program for run in runs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Sizes from `start` to before `end`, their program, its seconds over all of them, and the least that any take."""
+
+    start: int
+    end: int
+    program: Program
+    seconds: float
+    least: float
+
+    @staticmethod
+    def of(target: Target, block: Block, start: int, end: int) -> _Run:
+        spread = sizes(block, start, end)
+        program, seconds = _compiled(target, spread)
+        if end - start == 1:
+            return _Run(start, end, program, seconds, seconds)
+        least = sum(weight * _compiled(target, one)[1] for one, weight in spread.alone())
+        return _Run(start, end, program, seconds, least)
+
+
+def _compiled(target: Target, spread: Sizes) -> tuple[Program, float]:
+    """The program for some sizes, and the seconds of a repeat, summed over them."""
+    repeats, best = spanning(target, spread)
+    return Program(repeats, best), best.seconds / repeats
