@@ -10,8 +10,9 @@ from simulator.mapping.deployment import Deployment
 from simulator.mapping.memory_plan import space
 from simulator.mapping.placement import copied_weights
 from simulator.mapping.tensor_parallel import cache_ways
-from simulator.workload import kv_bytes, parameters
+from simulator.workload import kv_bytes
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.parameters import weight_bytes_by_class
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,9 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
         CapacityError: the weights that are not experts do not fit on devices of their own.
     """
     model, low, high = deployment.model, deployment.low, deployment.high
-    element = model.weight_bytes
-    counted = parameters(model)
-    experts = counted.experts * element / (deployment.nodes * low.ways)
-    others = ((counted.total - counted.experts) * element + copied_weights(model, high.ways)) / high.ways
+    stored = weight_bytes_by_class(model)
+    experts = stored["experts"] / (deployment.nodes * low.ways)
+    others = (sum(stored.values()) - stored["experts"] + copied_weights(model, high.ways)) / high.ways
     activations = 2.0 * (decoding + prompt) * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
     capacity = space(low, low.memory).capacity
     if high.device != low.device:

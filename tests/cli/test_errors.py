@@ -93,9 +93,11 @@ ESTIMATES = {
     "unknown figure of the model": ((*DGX, "--set", "model.layerz=3"), ["layerz", "did you mean 'layers'"]),
     "no value to set": ((*DGX, "--set", "nonsense"), ["--set", "'nonsense'", "path.to.key=value"]),
     "number format that the engine lacks": (
-        (*DGX, "--dtype", "fp4"),
+        (*DGX, "--dtype", "nvfp4"),
         ["dgx-a100.yaml:", "devices.gpu.engines.gpu.peak", "'fp4'", "bf16", "int8"],
     ),
+    "format that does not say what computes": ((*DGX, "--dtype", "int4"), ["--dtype: 'int4'", "'w4a16'", "'w4a4'"]),
+    "unknown format of the KV cache": ((*DGX, "--kv", "fp9"), ["--kv", "'fp9'", "did you mean 'fp8'"]),
     "unknown number format": ((*DGX, "--dtype", "fp9"), ["--dtype", "'fp9'", "did you mean 'fp"]),
     "batch 0": ((*DGX, "--batch", 0), ["--batch: found 0, expected 1 or more"]),
     "no input": ((*DGX, "--input", 0), ["--input: found 0, expected 1 or more"]),

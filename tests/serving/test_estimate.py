@@ -63,10 +63,12 @@ def test_a_loaded_model_takes_a_dtype_and_refuses_an_override() -> None:
 
 
 def test_a_narrow_dtype_is_that_of_weights_and_their_products() -> None:
-    assert of(dtype="int8").model.dtypes.model_dump() == {
-        "weights": "int8", "activations": "bf16", "kv": "bf16", "compute": "int8"
+    formats = {"weights": "int8", "activations": "bf16", "kv": "bf16", "compute": "int8"}
+    assert of(dtype="int8").as_json()["formats"] == formats
+    assert set(of(dtype="fp16").as_json()["formats"].values()) == {"fp16"}
+    assert of(dtype="w4a16", kv="fp8").as_json()["formats"] == {
+        "weights": "w4a16", "activations": "bf16", "kv": "fp8", "compute": "bf16"
     }  # fmt: skip
-    assert set(of(dtype="fp16").model.dtypes.model_dump().values()) == {"fp16"}
 
 
 def test_more_devices_than_there_are_need_another_machine() -> None:
