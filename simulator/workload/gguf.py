@@ -56,7 +56,7 @@ def _mix(block: str, *rules: Rule) -> Format:
         *(Rule(name, "fp32") for name in ("position_embedding", *ROUTERS)),
         *(Rule(f"attention.{name}_proj", "q8_0", when=_eight_experts) for name in ("k", "v")),
     )
-    return Format(BLOCKS[block], None, (*common, *rules), "fp32", __doc__ or "")
+    return Format(BLOCKS[block], None, (*common, *rules), "fp32", "llama_tensor_get_type, ggml-org/llama.cpp")
 
 
 def _down(block: str, layers: Callable[[int], float], when: Callable[[Model], bool] = any_model) -> tuple[Rule, ...]:
