@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.cli.options import Dtype, Json, Overrides
+from simulator.cli.options import Json, Overrides, known_number
 from simulator.cli.output import abbreviations, console, print_json, table_of
 from simulator.cli.show import documents, figure_table, figures
 
@@ -22,7 +22,10 @@ def command(
         str, typer.Argument(metavar="HARDWARE", help="A machine, by name or path.", show_default=False)
     ],
     costs: Annotated[str, typer.Option("--costs", metavar="TABLE", help="A cost table, by name or path.")] = "silicon",
-    dtype: Dtype = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", callback=known_number, help="Count what computes this number format, and no other."),
+    ] = None,
     overrides: Overrides = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what of the cost table is used, and where it comes from.")

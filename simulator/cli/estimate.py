@@ -13,6 +13,7 @@ from simulator.cli.options import (
     Dtype,
     Hardware,
     Json,
+    Kv,
     MachineOverrides,
     ModelName,
     at_least_one,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from simulator.core import Plan
     from simulator.serving.estimate import Estimate
+    from simulator.workload import Model
 
 
 def command(
@@ -36,6 +38,7 @@ def command(
     output: Annotated[int, typer.Option("--output", callback=at_least_one, help="Tokens for each prompt.")] = 128,
     devices: Devices = None,
     dtype: Dtype = None,
+    kv: Kv = None,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -82,8 +85,8 @@ def command(
     import simulator
 
     answer = simulator.estimate(
-        hardware, model, batch, input, output, devices=devices, dtype=dtype, memory=memory, overrides=overrides or (),
-        pipeline=pipeline, data=data, draft=draft, drafted=drafted, acceptance=acceptance,
+        hardware, model, batch, input, output, devices=devices, dtype=dtype, kv=kv, memory=memory,
+        overrides=overrides or (), pipeline=pipeline, data=data, draft=draft, drafted=drafted, acceptance=acceptance,
         accepted_length=accepted_length, spill=spill, spill_order=spill_order,
     )  # fmt: skip
     if json:
@@ -112,9 +115,15 @@ def _title(answer: Estimate) -> str:
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
     return (
-        f"{model.name} ({model.dtypes.weights}) on {target.system.name} ({said}): "
+        f"{model.name} ({_formats(model)}) on {target.system.name} ({said}): "
         f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
     )
+
+
+def _formats(model: Model) -> str:
+    """What weights and KV cache lie in, and what products with weights compute in."""
+    dtypes = model.dtypes
+    return f"weights {dtypes.weights}, KV {dtypes.kv}, computes in {dtypes.products}"
 
 
 def _figures(answer: Estimate) -> Table:

@@ -25,7 +25,29 @@ def at_least_one(parameter: typer.CallbackParam, value: int | None) -> int | Non
     return value
 
 
-def known_dtype(parameter: typer.CallbackParam, value: str | None) -> str | None:
+def known_format(parameter: typer.CallbackParam, value: str | None) -> str | None:
+    """Check a format of weights. Raises `ConfigError` that names the option."""
+    if value is not None:
+        from simulator.workload.formats import FORMATS, UNSAID, computing
+
+        try:
+            computing(value)
+        except ValueError as error:
+            raise ConfigError(str(error), path=parameter.opts[0]) from None
+        _expect(parameter, value, [name for name in FORMATS if name not in UNSAID])
+    return value
+
+
+def known_kv(parameter: typer.CallbackParam, value: str | None) -> str | None:
+    """Check a format of KV caches. Raises `ConfigError` that names the option."""
+    if value is not None:
+        from simulator.workload.formats import KV
+
+        _expect(parameter, value, list(KV))
+    return value
+
+
+def known_number(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a number format. Raises `ConfigError` that names the option."""
     if value is not None:
         from simulator.workload.dtypes import BYTES_PER_ELEMENT
@@ -82,8 +104,19 @@ Dtype = Annotated[
     str | None,
     typer.Option(
         "--dtype",
-        callback=known_dtype,
-        help="Number format of weights and products (of all, from 16 bits on); the model's by default.",
+        metavar="FORMAT",
+        callback=known_format,
+        help="Format of weights, and what computes with them: bf16 (of all), fp8, w8a8, w4a16, awq, q4_k_m, ...; "
+        "the model's by default.",
+    ),
+]
+Kv = Annotated[
+    str | None,
+    typer.Option(
+        "--kv",
+        metavar="FORMAT",
+        callback=known_kv,
+        help="Format of the KV cache: fp8, int4, ...; the model's by default.",
     ),
 ]
 Overrides = Annotated[

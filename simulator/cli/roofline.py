@@ -15,6 +15,7 @@ from simulator.cli.options import (
     Fusion,
     Hardware,
     Json,
+    Kv,
     MachineOverrides,
     ModelName,
     Phase,
@@ -36,6 +37,7 @@ def command(
     context: Context = 2048,
     devices: Devices = None,
     dtype: Dtype = None,
+    kv: Kv = None,
     fusion: Fusion = None,
     overrides: MachineOverrides = None,
     output: Annotated[
@@ -54,6 +56,7 @@ def command(
         context,
         devices=devices,
         dtype=dtype,
+        kv=kv,
         fusion=fusion,
         overrides=overrides or (),
     )

@@ -92,6 +92,7 @@ def kernels(
     *,
     devices: int | None = None,
     dtype: str | None = None,
+    kv: str | None = None,
     fusion: str | None = None,
     overrides: Sequence[str] = (),
 ) -> KernelReport:
@@ -106,7 +107,7 @@ def kernels(
         ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
         CapacityError: weights and KV caches do not fit.
     """
-    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides)
+    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides, kv)
     fusion = fusion or own_mode(runner)
     shown = _runs(runner, graph, fusion)
     compared = {mode: shown if mode == fusion else _runs(runner, graph, mode) for mode in (*modes(runner), "whole")}

@@ -35,6 +35,7 @@ def one_pass(
     devices: int | None,
     dtype: str | None,
     overrides: Sequence[str],
+    kv: str | None = None,
 ) -> OnePass:
     """The operators of one pass: `prefill` of `context` tokens for each of `batch` sequences; `decode` of one, over it.
 
@@ -44,7 +45,7 @@ def one_pass(
     """
     if phase not in ("prefill", "decode"):
         raise ConfigError(path="phase", found=phase, expected=one_of(["prefill", "decode"]))
-    system, model = loaded(hardware, model, devices, dtype, overrides)
+    system, model = loaded(hardware, model, devices, dtype, overrides, kv)
     runner = target(system)
     if batch < 1:
         raise ConfigError(path="batch", found=batch, expected="1 or more")

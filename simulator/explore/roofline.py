@@ -68,6 +68,7 @@ def roofline(
     *,
     devices: int | None = None,
     dtype: str | None = None,
+    kv: str | None = None,
     fusion: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Roofline:
@@ -81,7 +82,7 @@ def roofline(
         ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
         CapacityError: weights and KV caches do not fit.
     """
-    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides)
+    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides, kv)
     mode = fusion or own_mode(runner)
     rows = [
         {"op": run.kernel.name, "repeat": run.block.repeat, **_row(runner, run)}

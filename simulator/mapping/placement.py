@@ -11,9 +11,11 @@ from simulator.errors import CapacityError
 from simulator.mapping.pipeline_parallel import Replica, Stage
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
-from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, parameters, weight_bytes
+from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, weight_bytes
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.graph import folded
+from simulator.workload.parameters import weight_bytes_by_class
+from simulator.workload.stored import element_bytes
 
 MOST_DEVICES = 4096  # looked at for a remedy
 
@@ -117,7 +119,7 @@ def largest(fits: Callable[[int], bool], most: int | None = None, near: int = 1)
         return most
     low, high, step = 0, most, max(near // 64, 1)
     number = near if most is None else min(near, most - 1)
-    while 0 < number and (high is None or number < high):
+    while number > 0 and (high is None or number < high):
         if fits(number):
             low, number = number, number + step
         else:
@@ -192,7 +194,7 @@ def _of_stage(stage: Stage, model: Model, batch: int, context: int, prompt: int)
     target, ways = stage.target, stage.target.ways
     weights = sum(n * w for n, w in zip(stage.repeats, _block_weights(model, ways), strict=True))
     if model.tied_embeddings and stage.repeats[0] and stage.repeats[-1]:
-        weights -= model.vocab * model.hidden * model.weight_bytes
+        weights -= model.vocab * model.hidden * element_bytes(model, "embedding")
     share = sum(n * k for n, k in zip(stage.repeats, _block_kv(model, context), strict=True))
     return Placement(
         f"{target.device}.{target.memory}",
@@ -213,8 +215,7 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
         operators = [operator for operator in block.operators if operator.kind != "embedding"]
         kept = sum(float(o.bytes.get("weight", 0.0) + o.bytes.get("expert", 0.0)) for o in operators)
         found.append(kept + sum(_copies(operator, ways) for operator in operators))
-    tables = parameters(model).embedding * model.weight_bytes
-    return (found[0] + tables, *found[1:])
+    return (found[0] + weight_bytes_by_class(model)["embedding"], *found[1:])
 
 
 def _block_kv(model: Model, context: int) -> list[float]:

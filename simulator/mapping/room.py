@@ -9,7 +9,7 @@ from simulator.errors import CapacityError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.memory_plan import space
 from simulator.mapping.placement import active_bytes, cached_bytes, copied_weights, largest
-from simulator.workload import parameters
+from simulator.workload.parameters import weight_bytes_by_class
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,9 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
         CapacityError: the weights that are not experts do not fit on devices of their own.
     """
     model, low, high = deployment.model, deployment.low, deployment.high
-    element = model.weight_bytes
-    counted = parameters(model)
-    experts = counted.experts * element / (deployment.nodes * low.ways)
-    others = ((counted.total - counted.experts) * element + copied_weights(model, high.ways)) / high.ways
+    stored = weight_bytes_by_class(model)
+    experts = stored["experts"] / (deployment.nodes * low.ways)
+    others = (sum(stored.values()) - stored["experts"] + copied_weights(model, high.ways)) / high.ways
     activations = float(active_bytes(model, decoding, prompt))
     capacity = space(low, low.memory).capacity
     if high.device != low.device:

@@ -17,6 +17,7 @@ from simulator.mapping.kernels import Kernel, arriving
 from simulator.mapping.memory_plan import MemoryPlan, Symbol
 from simulator.workload import Block, Model, Operator, OperatorGraph, decode, operator_graph
 from simulator.workload.operators import WRITES, Operand
+from simulator.workload.stored import element_bytes
 
 Use: TypeAlias = tuple[str, Operand]
 """An operator's operand; the `input` of the operator "" is what the layer gets from the one before."""
@@ -155,7 +156,7 @@ def _stored(model: Model | None, block: Block, b: int, share: Operator) -> float
     if model is None or share.kind != "embedding":
         return size
     rows = model.positions.rows if share.name == "position_embedding" else model.vocab
-    table = rows * model.hidden * model.weight_bytes
+    table = rows * model.hidden * element_bytes(model, share.name)
     return table * size / _largest(whole.bytes["weight"])
 
 

@@ -17,6 +17,7 @@ from simulator.mapping.target import Target, peak, rate_for
 from simulator.serving.energy import EnergyPart
 from simulator.serving.estimate import Estimate
 from simulator.units import show
+from simulator.workload.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
     """Each figure used, once; a default that nobody stated is not listed."""
     target, model = estimate.target, estimate.model
     config, machine = target.system.config, target.system.machine
-    engine = target.description
+    engine, weights, products = target.description, model.dtypes.weights, model.dtypes.products
     dtypes = dict.fromkeys(rate_for(engine.peak, dtype) for dtype in (model.dtypes.products, model.dtypes.activations))
     paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
@@ -230,6 +231,8 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
         if value is not None:
             yield _input(".".join(path), _written(value), source)
     yield _input(model.name, f"{show(estimate.placement.weights, 'B')} of weights", Source(model.source, "input"))
+    yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))
+    yield _input("KV cache", model.dtypes.kv, Source(model.source, "input"))
 
 
 def _fabric(target: Target) -> Iterator[tuple[str, ...]]:

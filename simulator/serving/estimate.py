@@ -32,7 +32,7 @@ from simulator.serving.generation import (
     step_contexts,
     tensor_parallel,
 )
-from simulator.serving.loaded import in_dtype, loaded
+from simulator.serving.loaded import in_formats, loaded
 from simulator.serving.speculative import Speculation, speculate, speculative
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
 
@@ -111,6 +111,12 @@ class Estimate(Result):
             "parallelism": asdict(self.parallelism),
             "engine": self.target.name,
             "model": self.model.name,
+            "formats": {
+                "weights": self.model.dtypes.weights,
+                "kv": self.model.dtypes.kv,
+                "activations": self.model.dtypes.activations,
+                "compute": self.model.dtypes.products,
+            },
             "batch": self.batch,
             "input": self.input,
             "output": self.output,
@@ -159,6 +165,7 @@ def estimate(
     *,
     devices: int | None = None,
     dtype: str | None = None,
+    kv: str | None = None,
     memory: str | None = None,
     overrides: Sequence[str] = (),
     tensor: int | None = None,
@@ -175,9 +182,9 @@ def estimate(
 
     The first token comes from the prefill; step i = 1 .. output - 1 decodes over `input + i - 1` tokens of context.
     `devices` is how many devices, of all nodes, share the model; `dtype` the format of weights and of products with
-    them, and of the rest if it is no narrower than 16 bits; `memory` the tier for weights and KV caches, the first
-    off-chip one that the engine reads unless given; `overrides` are `path.to.key=value` of the machine, or of the model
-    behind `model.`, where these are given by name.
+    them, and of the rest if it is a number of 16 bits or more; `kv` that of the KV cache; `memory` the tier for weights
+    and KV caches, the first off-chip one that the engine reads unless given; `overrides` are `path.to.key=value` of the
+    machine, or of the model behind `model.`, where these are given by name.
 
     `pipeline` stages of `tensor` devices each, in `data` replicas that share the batch, make up the devices
     (`mapping/parallelism.py`). A `draft` model drafts `drafted` tokens a step, each accepted at the rate `acceptance`,
@@ -195,8 +202,8 @@ def estimate(
             raise ConfigError(
                 path=name, found=value, expected="1 or more" if isinstance(value, int) else "a whole number"
             )
-    system, model = loaded(hardware, model, devices, dtype, overrides)
-    helper = None if draft is None else in_dtype(draft if isinstance(draft, Model) else load_model(draft), dtype)
+    system, model = loaded(hardware, model, devices, dtype, overrides, kv)
+    helper = None if draft is None else in_formats(draft if isinstance(draft, Model) else load_model(draft), dtype, kv)
     for each in [model, helper] if helper else [model]:
         if input + output > each.max_context:
             expected = f"at most the {each.max_context} that {each.name} was made for"

@@ -1,15 +1,16 @@
-"""A machine and a model as they are asked for: by name or loaded already, with overrides and another number format."""
+"""A machine and a model as they are asked for: by name or loaded already, with overrides and other formats."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.workload import Model, load_model
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
-from simulator.workload.model import Dtypes
+from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.formats import FORMATS, KV, UNSAID, computing
 
 
 def loaded(
@@ -18,8 +19,9 @@ def loaded(
     devices: int | None,
     dtype: str | None,
     overrides: Sequence[str],
+    kv: str | None = None,
 ) -> tuple[System, Model]:
-    """The machine with so many devices, and the model in a number format, each by name unless it is loaded already.
+    """The machine with so many devices, and the model in other formats, each by name unless it is loaded already.
 
     Raises:
         ConfigError: an override of a machine or a model that is loaded already, where it comes too late.
@@ -39,7 +41,7 @@ def loaded(
             if str(error.file) == "--set" and not isinstance(error.path, str):
                 error.path = ("model", *(error.path or ()))
             raise
-    return with_only(system, devices), in_dtype(model, dtype)
+    return with_only(system, devices), in_formats(model, dtype, kv)
 
 
 def with_only(system: System, devices: int | None) -> System:
@@ -58,17 +60,33 @@ def with_only(system: System, devices: int | None) -> System:
     return system.with_devices(devices)
 
 
-def in_dtype(model: Model, dtype: str | None) -> Model:
-    """A model in another number format, or as it is (None).
+def in_formats(model: Model, dtype: str | None, kv: str | None = None) -> Model:
+    """A model with weights and KV cache in other formats, or as they are (None).
+
+    A number format of 16 bits or more is that of everything. Any other format is of weights, and says what products
+    with them compute in (`workload/formats.py`); activations, and the KV cache unless `kv` says, stay as they are.
 
     Raises:
-        ConfigError: no such format.
+        ConfigError: no such format, or one that does not say what computes.
     """
-    if dtype is None:
+    changes: dict[str, Any] = {}
+    if dtype is not None:
+        try:
+            changes |= {"weights": computing(dtype), "compute": None, "group": None, "wide": None}
+        except ValueError as error:
+            raise ConfigError(str(error), path="dtype") from None
+        _check("dtype", dtype, [name for name in FORMATS if name not in UNSAID])
+        if BYTES_PER_ELEMENT.get(cast("Dtype", dtype), 0) >= 2:
+            changes |= {"activations": dtype, "kv": dtype}
+    if kv is not None:
+        _check("kv", kv, KV)
+        changes["kv"] = kv
+    if not changes:
         return model
-    if dtype not in BYTES_PER_ELEMENT:
-        close = nearest(dtype, BYTES_PER_ELEMENT)
-        raise ConfigError(path="dtype", found=f"'{dtype}'", expected=one_of(BYTES_PER_ELEMENT), nearest=close)
-    narrow = BYTES_PER_ELEMENT[dtype] < 2
-    changed = ("weights", "compute") if narrow else tuple(Dtypes.model_fields)
-    return model.model_copy(update={"dtypes": model.dtypes.model_copy(update=dict.fromkeys(changed, dtype))})
+    scales = {} if dtype is None else {"weight_scales": 0.0}
+    return model.model_copy(update={"dtypes": model.dtypes.model_copy(update=changes), **scales})
+
+
+def _check(path: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise ConfigError(path=path, found=f"'{name}'", expected=one_of(known), nearest=nearest(name, known))

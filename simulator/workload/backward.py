@@ -152,8 +152,7 @@ class _Run:
         That of looked-up rows is added to what is there.
         """
         inputs, flops = self._inputs(operator.name), operator.flops
-        weights = operator.bytes.get("weight", 0.0) + operator.bytes.get("expert", 0.0)
-        size = weights / self.tape.weight_bytes * self.tape.bytes
+        size = self.block.graph.nodes[operator.name]["weights"] * self.tape.bytes
         state: dict[Operand, Quantity] = {"state_write": size}
         if operator.kind == "embedding":
             inputs = [x for x in inputs if not self._has_gradient(operator, x)]

@@ -12,6 +12,7 @@ from simulator.config import Config, Mark, validate
 from simulator.errors import nearest
 from simulator.workload.keys import Keys
 from simulator.workload.model import Model
+from simulator.workload.quantisation import NUMBERS, quantisation
 
 Data = dict[str, Any]
 
@@ -231,7 +232,6 @@ def _moe(
 _ACTIVATIONS = {"silu": "silu", "swish": "silu", "relu": "relu", "relu2": "relu2"} | dict.fromkeys(
     ("gelu", "gelu_new", "gelu_fast", "gelu_python", "gelu_pytorch_tanh"), "gelu"
 )
-_DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
 
 def _activation(keys: Keys, default: str) -> str:
@@ -240,15 +240,8 @@ def _activation(keys: Keys, default: str) -> str:
 
 
 def _dtypes(keys: Keys) -> Data:
-    """The checkpoint's format (bf16 where none is given), and the weights' as its quantisation says."""
-    dtype = keys.choice("torch_dtype", "dtype", known=_DTYPES, default="bfloat16", what="number format")
+    """The checkpoint's format (bf16 where none is given), and what its quantisation says of others."""
+    dtype = keys.choice("torch_dtype", "dtype", known=NUMBERS, default="bfloat16", what="number format")
     dtypes = {"weights": dtype, "activations": dtype, "kv": dtype}
-    quantised = keys.mapping("quantization_config")
-    if quantised is None:
-        return dtypes
-    method, bits = quantised.get("quant_method"), quantised.get("bits")
-    if method == "fp8":
-        return dtypes | {"weights": "fp8", "compute": "fp8"}
-    if method in ("awq", "gptq") and bits in (4, 8):
-        return dtypes | {"weights": f"int{bits}"}
-    raise keys.error("quantization_config", "quantisation", "quant_method fp8, or awq or gptq of 4 or 8 bits")
+    quantised = keys.within("quantization_config")
+    return dtypes | (quantisation(keys, quantised) if quantised else {})

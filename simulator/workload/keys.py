@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.config import Config
@@ -20,6 +20,15 @@ class Keys:
     """
 
     config: Config
+    prefix: tuple[str, ...] = ()
+
+    def within(self, name: str) -> Keys | None:
+        """The keys of a mapping that is the value of a key; None where there is none, or null."""
+        section = self.mapping(name)
+        if section is None:
+            return None
+        marks = {path[1:]: mark for path, mark in self.config.marks.items() if path[:1] == (name,)}
+        return Keys(replace(self.config, data=section, marks=marks), (*self.prefix, name))
 
     def size(self, *names: str, default: Any = REQUIRED, least: int = 1) -> Any:
         """A whole number, `least` or more."""
@@ -49,6 +58,13 @@ class Keys:
             raise self.error(name, "", "a list of whole numbers")
         return value
 
+    def texts(self, name: str) -> list[str]:
+        """A list of texts; empty by default."""
+        _, value = self._first((name,), [])
+        if not isinstance(value, list) or any(type(item) is not str for item in value):
+            raise self.error(name, "", "a list of texts")
+        return value
+
     def mapping(self, name: str) -> dict[str, Any] | None:
         """A mapping; None by default."""
         _, value = self._first((name,), None)
@@ -62,10 +78,12 @@ class Keys:
 
     def error(self, name: str, message: str, expected: str, near: str | None = None) -> ConfigError:
         """An error about the value of `name`."""
-        data, mark = self.config.data, self.config.marks.get((name,))
+        data, marks = self.config.data, self.config.marks
+        mark = marks.get((name,))
         found, line = described(data[name]) if name in data else None, mark.line if mark else None
+        path = (*self.prefix, name) if self.prefix else name
         return ConfigError(
-            message, file=self.config.file, line=line, path=name, found=found, expected=expected, nearest=near
+            message, file=self.config.file, line=line, path=path, found=found, expected=expected, nearest=near
         )
 
     def _first(self, names: tuple[str, ...], default: Any) -> tuple[str | None, Any]:

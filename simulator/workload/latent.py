@@ -21,6 +21,9 @@ from simulator.workload.model import LatentAttention
 from simulator.workload.operators import Split
 from simulator.workload.tape import Tape, Tensor
 
+UP = "attention.kv_b_proj"
+"""The matrix of which both forms are made."""
+
 
 def latent_attention(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase], mla: LatentAttention) -> list[Tensor]:
     """What each phase sees, before the output projection: `heads` values of `v_head_dim` a token."""
@@ -62,6 +65,7 @@ def _expanded(
     made = tape.linear(
         f"attention.kv_b_proj.{phase.name}", latent, rows=phase.keys, n_in=mla.kv_lora_rank,
         n_out=heads * (nope + v_dim), operands=read(tape, per_key * mla.kv_lora_rank), ways=1, phase=phase.name,
+        tensor=UP,
     )  # fmt: skip
     keys = replace(made, bytes=phase.keys * heads * nope * tape.bytes)
     values = replace(made, bytes=phase.keys * heads * v_dim * tape.bytes)
@@ -81,7 +85,7 @@ def _absorbed(
     def per_head(name: str, source: Tensor, n_in: int, n_out: int) -> Tensor:
         return tape.linear(
             f"attention.{name}.{phase.name}", source, rows=phase.tokens * heads, n_in=n_in, n_out=n_out,
-            matrices=heads, split="heads", phase=phase.name,
+            matrices=heads, split="heads", phase=phase.name, tensor=UP,
         )  # fmt: skip
 
     query = per_head("q_absorb", content, mla.qk_nope_head_dim, rank)

@@ -10,8 +10,9 @@ from simulator.workload.batch import Batch
 from simulator.workload.dtypes import INDEX_BYTES
 from simulator.workload.feedforward import feedforward, mixture
 from simulator.workload.model import Layer
-from simulator.workload.operators import FLOPS_PER_ELEMENT
+from simulator.workload.operators import FLOPS_PER_ELEMENT, Operand
 from simulator.workload.routing import Routing
+from simulator.workload.stored import element_bytes
 from simulator.workload.tape import Tape, Tensor
 
 
@@ -20,16 +21,19 @@ def embedding(tape: Tape, tokens: Quantity) -> Tensor:
     model = tape.model
     elements = tokens * model.hidden
     ids = Tensor(None, tokens * INDEX_BYTES)
-    read = elements * tape.weight_bytes
+
+    def read(table: str) -> dict[Operand, Quantity]:
+        return {"weight": elements * element_bytes(model, table)}
+
     x = tape.record(
-        "embedding", "embedding", ids, flops=0.0, output=elements * tape.bytes, operands={"weight": read},
-        split="rows",
+        "embedding", "embedding", ids, flops=0.0, output=elements * tape.bytes, operands=read("embedding"),
+        weights=elements, split="rows",
     )  # fmt: skip
     tape.all_reduce(x)
     if model.positions.kind == "learned":
         x = tape.record(
             "position_embedding", "embedding", x, flops=elements * FLOPS_PER_ELEMENT["bias"],
-            output=elements * tape.bytes, operands={"weight": read},
+            output=elements * tape.bytes, operands=read("position_embedding"), weights=elements,
         )  # fmt: skip
     return tape.norm("embedding_norm", x, rows=tokens, width=model.hidden) if model.norm.embedding else x
 
@@ -82,5 +86,6 @@ def head(tape: Tape, x: Tensor, tokens: Quantity, last: Quantity) -> Tensor:
     x = tape.norm("final_norm", x, rows=tokens, width=model.hidden)
     x = replace(x, bytes=last * model.hidden * tape.bytes)
     return tape.linear(
-        "lm_head", x, rows=last, n_in=model.hidden, n_out=model.vocab, bias=model.lm_head_bias, split="vocab"
-    )
+        "lm_head", x, rows=last, n_in=model.hidden, n_out=model.vocab, bias=model.lm_head_bias, split="vocab",
+        tensor="embedding" if model.tied_embeddings else "lm_head",
+    )  # fmt: skip

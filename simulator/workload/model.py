@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from simulator.units import Unit
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.errors import nearest, one_of
+from simulator.units import Fraction, Unit
+from simulator.workload.dtypes import Dtype
+from simulator.workload.format import TENSORS
+from simulator.workload.formats import FORMATS, FormatName, KvFormat
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Width = Annotated[int, Field(ge=0, strict=True)]
@@ -164,18 +169,46 @@ class Positions(Part):
         return (self.count or 0) + self.offset
 
 
-class Dtypes(Part):
-    """Number formats by operand class. `compute` is that of products with weights; activations' unless it is given."""
+def _in_all_layers(value: object) -> object:
+    return [(item, 1.0) if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
 
-    weights: Dtype = "bf16"
+
+Wide = Annotated[
+    tuple[tuple[str, Fraction], ...],
+    BeforeValidator(_in_all_layers, json_schema_input_type=list[str | tuple[str, Fraction]]),
+]
+
+
+class Dtypes(Part):
+    """Formats by operand class: of weights one of `workload/formats.py`, of keys and values one of `KV` there.
+
+    `group` replaces how many weights of the format share a scale. `wide` replaces what it leaves wide: names of
+    matrices (`*`: any text), each in all layers or with the share of the layers in which it is so. `compute` is the
+    format of products with weights that are not wide; the format's own, or activations', unless it is given.
+    """
+
+    weights: FormatName = "bf16"
     activations: Dtype = "bf16"
-    kv: Dtype = "bf16"
+    kv: KvFormat = "bf16"
     compute: Dtype | None = None
+    group: Count | None = None
+    wide: Wide | None = None
+
+    @model_validator(mode="after")
+    def _fit_the_format(self) -> Self:
+        if self.group and FORMATS[self.weights].block.group is None:
+            raise ValueError(f"weights in {self.weights} have no groups: group {self.group} says nothing")
+        for pattern, _ in self.wide or ():
+            if not any(fnmatchcase(tensor, pattern) for tensor in TENSORS):
+                context = {"at": ("wide",), "found": f"'{pattern}'", "expected": one_of(TENSORS)}
+                close = {"nearest": nearest(pattern, TENSORS)}
+                raise PydanticCustomError("name", "no such matrix", context | close)
+        return self
 
     @property
     def products(self) -> Dtype:
         """What products with weights compute in."""
-        return self.compute or self.activations
+        return self.compute or FORMATS[self.weights].compute or self.activations
 
 
 class Published(Part):
@@ -201,7 +234,7 @@ class Model(Part):
     """A decoder-only transformer. `parallel` layers feed attention and FFN from the same input (Falcon, Phi).
 
     `weight_density` is the part of the elements of the decoder layers' matrices that is not zero, of a sparse model.
-    `weight_scales` are bytes that a block format keeps beside each weight (4 B for 32 weights: 0.125).
+    `weight_scales` are bytes kept beside each weight that is not wide, more than its format has (4 B for 32: 0.125).
     """
 
     name: str
@@ -236,11 +269,6 @@ class Model(Part):
         if self.parallel and self.norm.per_layer == 4:
             raise ValueError("a parallel layer has 1 or 2 norms, not 4")
         return self
-
-    @property
-    def weight_bytes(self) -> float:
-        """Bytes of one weight, its share of scales with it."""
-        return BYTES_PER_ELEMENT[self.dtypes.weights] + self.weight_scales
 
     @cached_property
     def decoder(self) -> tuple[Layer, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.core.resource import Quantity
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.model import Attention, Ffn, Model
+from simulator.workload.stored import element_bytes, kv_element_bytes, vector_bytes
 
 
 @dataclass(frozen=True)
@@ -42,38 +45,38 @@ class Parameters:
         return sum(getattr(self, field.name) for field in fields(self) if field.name != "active")
 
 
+class Weights(NamedTuple):
+    """The weights of one name in all layers: elements of its matrices, and of norms and biases."""
+
+    part: str  # of `Parameters`
+    tensor: str  # as formats name it (`workload/format.py`)
+    matrices: float
+    vectors: int = 0
+
+
 def parameters(model: Model) -> Parameters:
     """Parameters by class, from the model's shape alone; of a sparse model, those that are not zero."""
-    hidden, norm, moe, density = model.hidden, model.norm, model.moe, model.weight_density
-    moe_layers = sum(layer.moe for layer in model.decoder)
-    norm_width = 1 + norm.bias
-    experts = router = shared = 0
-    if moe:
-        experts = moe_layers * moe.experts * _ffn(moe.expert, hidden, density)
-        router = moe_layers * (round(density * moe.experts * hidden) + moe.router_bias * moe.experts)
-        shared = moe_layers * (
-            (_ffn(moe.shared, hidden, density) if moe.shared else 0) + round(density * moe.shared_gate * hidden)
-        )
-    dense = (model.layers - moe_layers) * _ffn(model.ffn, hidden, density) if model.ffn else 0
-    counts = {
-        "embedding": (model.vocab + model.positions.rows) * hidden,
-        "attention": model.layers * _attention(model.attention, hidden, density),
-        "ffn": dense + shared,
-        "experts": experts,
-        "router": router,
-        "norm": norm_width
-        * (
-            (model.layers * norm.per_layer + 1 + norm.embedding) * hidden + model.layers * _inner_norms(model.attention)
-        ),
-        "lm_head": (0 if model.tied_embeddings else model.vocab * hidden) + model.lm_head_bias * model.vocab,
-    }
-    idle = experts * (moe.experts - moe.top_k) // moe.experts if moe else 0
-    return Parameters(**counts, active=sum(counts.values()) - idle)
+    counts = dict.fromkeys((field.name for field in fields(Parameters)), 0)
+    for weights in _weights(model):
+        counts[weights.part] += round(weights.matrices) + weights.vectors
+    moe = model.moe
+    idle = counts["experts"] * (moe.experts - moe.top_k) // moe.experts if moe else 0
+    return Parameters(**counts | {"active": sum(counts.values()) - idle})
 
 
 def weight_bytes(model: Model) -> float:
-    """Bytes of all weights, in the model's format for weights."""
-    return parameters(model).total * model.weight_bytes
+    """Bytes of all weights, each in the format that it is stored in."""
+    return sum(weight_bytes_by_class(model).values())
+
+
+@lru_cache(maxsize=256)
+def weight_bytes_by_class(model: Model) -> Mapping[str, float]:
+    """Bytes of all weights by class of `Parameters`: `sum_tensors elements x bytes of one`, with scales and zeros."""
+    stored: dict[str, float] = defaultdict(float)
+    for weights in _weights(model):
+        matrices = weights.matrices and weights.matrices * element_bytes(model, weights.tensor)
+        stored[weights.part] += matrices + weights.vectors * vector_bytes(model)
+    return stored
 
 
 def kv_bytes_per_layer(model: Model) -> float:
@@ -84,7 +87,7 @@ def kv_bytes_per_layer(model: Model) -> float:
     """
     a = model.attention
     elements = a.mla.kv_lora_rank + a.mla.qk_rope_head_dim if a.mla else 2 * a.kv_heads * a.head_dim
-    return elements * BYTES_PER_ELEMENT[model.dtypes.kv]
+    return elements * kv_element_bytes(model)
 
 
 def kv_bytes_per_token(model: Model) -> float:
@@ -99,17 +102,46 @@ def kv_bytes(model: Model, context: Quantity) -> Quantity:
     return kept * kv_bytes_per_layer(model)
 
 
-def _attention(a: Attention, hidden: int, density: float) -> int:
-    """One layer's projections."""
-    q_width, v_width = a.heads * a.head_dim, a.heads * a.v_head_dim
-    output, output_bias = v_width * hidden, a.output_bias * hidden
+def _weights(model: Model) -> Iterator[Weights]:
+    hidden, norm, moe, density = model.hidden, model.norm, model.moe, model.weight_density
+    yield Weights("embedding", "embedding", model.vocab * hidden)
+    yield Weights("embedding", "position_embedding", model.positions.rows * hidden)
+    for tensor, elements, bias in _attention(model.attention, hidden):
+        yield Weights("attention", tensor, model.layers * density * elements, model.layers * bias)
+    moe_layers = sum(layer.moe for layer in model.decoder)
+    if model.ffn:
+        yield from _ffn("ffn", "ffn", model.ffn, hidden, density, model.layers - moe_layers)
+    if moe:
+        yield from _ffn("experts", "moe.experts", moe.expert, hidden, density, moe_layers * moe.experts)
+        router = moe_layers * density * moe.experts * hidden
+        yield Weights("router", "moe.router", router, moe_layers * moe.router_bias * moe.experts)
+        if moe.shared:
+            yield from _ffn("ffn", "moe.shared", moe.shared, hidden, density, moe_layers)
+            yield Weights("ffn", "moe.shared.gate", moe_layers * density * moe.shared_gate * hidden)
+    outer = (model.layers * norm.per_layer + 1 + norm.embedding) * hidden
+    widths = outer + model.layers * _inner_norms(model.attention)
+    yield Weights("norm", "norm", 0.0, (1 + norm.bias) * widths)
+    head = 0 if model.tied_embeddings else model.vocab * hidden
+    yield Weights("lm_head", "lm_head", head, model.lm_head_bias * model.vocab)
+
+
+def _attention(a: Attention, hidden: int) -> Iterator[tuple[str, int, int]]:
+    """One layer's projections: name, elements, biases."""
+    q, kv = a.heads * a.head_dim, a.kv_heads * a.head_dim
+    widths: dict[str, tuple[int, int]]
     if a.mla:
-        q = a.mla.q_lora_rank * (hidden + q_width) if a.mla.q_lora_rank else hidden * q_width
-        down = hidden * (a.mla.kv_lora_rank + a.mla.qk_rope_head_dim)
-        up = a.mla.kv_lora_rank * a.heads * (a.mla.qk_nope_head_dim + a.v_head_dim)
-        return round(density * (q + down + up + output)) + output_bias
-    qkv_width = q_width + 2 * a.kv_heads * a.head_dim
-    return round(density * (hidden * qkv_width + output)) + a.qkv_bias * qkv_width + output_bias
+        rank, v_width = a.mla.kv_lora_rank, a.heads * a.v_head_dim
+        compressed = {"q_a": (hidden, a.mla.q_lora_rank), "q_b": (a.mla.q_lora_rank, q)} if a.mla.q_lora_rank else {}
+        widths = compressed or {"q": (hidden, q)}
+        widths |= {"kv_a": (hidden, rank + a.mla.qk_rope_head_dim)}
+        widths |= {"kv_b": (rank, a.heads * a.mla.qk_nope_head_dim + v_width)}
+    else:
+        widths = (
+            {"qkv": (hidden, q + 2 * kv)} if a.fused_qkv else {"q": (hidden, q), "k": (hidden, kv), "v": (hidden, kv)}
+        )
+    for name, (n_in, n_out) in widths.items():
+        yield f"attention.{name}_proj", n_in * n_out, a.qkv_bias * n_out if a.mla is None else 0
+    yield "attention.o_proj", a.heads * a.v_head_dim * hidden, a.output_bias * hidden
 
 
 def _inner_norms(a: Attention) -> int:
@@ -118,7 +150,9 @@ def _inner_norms(a: Attention) -> int:
     return latents + 2 * a.qk_norm * a.head_dim
 
 
-def _ffn(ffn: Ffn, hidden: int, density: float) -> int:
-    """One FFN: up and gate have biases of the inner width, down one of the outer."""
-    wide = ffn.matrices - 1
-    return round(density * ffn.matrices * hidden * ffn.intermediate) + ffn.bias * (wide * ffn.intermediate + hidden)
+def _ffn(part: str, name: str, ffn: Ffn, hidden: int, density: float, number: int) -> Iterator[Weights]:
+    """So many FFNs: up and gate have biases of the inner width, down one of the outer."""
+    for matrix in ("up", "gate", "down") if ffn.matrices == 3 else ("up", "down"):
+        bias = hidden if matrix == "down" else ffn.intermediate
+        elements = number * density * hidden * ffn.intermediate
+        yield Weights(part, f"{name}.{matrix}_proj", elements, number * ffn.bias * bias)

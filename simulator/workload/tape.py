@@ -10,6 +10,7 @@ from simulator.core.resource import Quantity
 from simulator.workload.batch import PhaseName
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.operators import FLOPS_PER_ELEMENT, Kind, Operand, Operator, Split
+from simulator.workload.stored import element_bytes, kv_element_bytes, product_dtype, vector_bytes
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -29,7 +30,8 @@ class Tape:
     """The operators of one block. An operator's `input` is the sum of the tensors given to it, its edges the same.
 
     Attributes:
-        graph: operator names, in the order of the pass, with `operator`; edges with `bytes`.
+        graph: operator names, in the order of the pass, with `operator` and how many `weights` it reads; edges with
+            `bytes`.
         entries: bytes of the block's input that each operator reads which starts from it.
         density: of the elements of a matrix, those that are not zero.
         cached: keys and values go through the KV cache; not so in training.
@@ -42,8 +44,8 @@ class Tape:
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.entries: dict[str, Quantity] = {}
         self.prefix = ""
-        self.weight_bytes = model.weight_bytes
-        self.kv_bytes = BYTES_PER_ELEMENT[model.dtypes.kv]
+        self.vector_bytes = vector_bytes(model)
+        self.kv_bytes = kv_element_bytes(model)
         self.bytes = BYTES_PER_ELEMENT[model.dtypes.activations]
 
     def record(
@@ -54,13 +56,14 @@ class Tape:
         flops: Quantity,
         output: Quantity,
         operands: Mapping[Operand, Quantity] | None = None,
+        weights: Quantity = 0.0,
         dtype: str | None = None,
         split: Split = "none",
         ways: int | None = None,
         phase: PhaseName | None = None,
         groups: Quantity | None = None,
     ) -> Tensor:
-        """One operator that reads `inputs` and `operands` and makes `output` bytes of activations."""
+        """One operator that reads `inputs` and `operands`, so many `weights` among them, and makes `output` bytes."""
         name = self.prefix + name
         read: Quantity = sum((tensor.bytes for tensor in inputs), start=0.0)
         operator = Operator(
@@ -74,7 +77,7 @@ class Tape:
             phase=phase,
             groups=groups,
         )
-        self.graph.add_node(name, operator=operator)
+        self.graph.add_node(name, operator=operator, weights=weights)
         for tensor in inputs:
             if tensor.producer is None:
                 self.entries[name] = self.entries.get(name, 0.0) + tensor.bytes
@@ -92,6 +95,7 @@ class Tape:
         n_out: Quantity,
         bias: bool = False,
         matrices: Quantity = 1,
+        tensor: str | None = None,
         operands: Mapping[Operand, Quantity] | None = None,
         operand: Operand = "weight",
         split: Split = "columns",
@@ -103,17 +107,20 @@ class Tape:
 
         So many `matrices` are read where there is more than one (per head, per expert), as bytes of class `operand`.
         Of a sparse matrix, the elements that are not zero count, in FLOPs and in bytes; where they are takes no bytes.
+        `tensor` names the matrix in a format's rules (`workload/format.py`), where that is not the operator's name.
         """
+        tensor = tensor or name
         size = n_in * n_out * self.density
-        parameters = matrices * (size + bias * n_out)
+        stored = matrices * (size * element_bytes(self.model, tensor) + bias * n_out * self.vector_bytes)
         return self.record(
             name,
             "gemm",
             *inputs,
             flops=rows * (2 * size + bias * n_out * FLOPS_PER_ELEMENT["bias"]),
             output=rows * n_out * self.bytes,
-            operands={operand: parameters * self.weight_bytes, **(operands or {})},
-            dtype=self.model.dtypes.products,
+            operands={operand: stored, **(operands or {})},
+            weights=matrices * (size + bias * n_out),
+            dtype=product_dtype(self.model, tensor),
             split=split,
             ways=ways,
             phase=phase,
@@ -131,7 +138,8 @@ class Tape:
             x,
             flops=rows * width * (FLOPS_PER_ELEMENT[norm.kind] + norm.bias * FLOPS_PER_ELEMENT["bias"]),
             output=rows * width * self.bytes,
-            operands={"weight": (1 + norm.bias) * width * self.weight_bytes},
+            operands={"weight": (1 + norm.bias) * width * self.vector_bytes},
+            weights=(1 + norm.bias) * width,
             split=split,
             ways=ways,
         )

@@ -16,7 +16,7 @@ from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.graph import Block, OperatorGraph, operator_graph
 from simulator.workload.model import Model
 from simulator.workload.operators import Operator
-from simulator.workload.parameters import parameters
+from simulator.workload.parameters import parameters, weight_bytes
 from simulator.workload.routing import Routing
 from simulator.workload.tape import Tape, Tensor
 
@@ -103,7 +103,7 @@ def _step(model: Model, optimizer: Optimizer) -> Block:
     states = count * optimizer.states * BYTES_PER_ELEMENT["fp32"]
     out = tape.record(
         "optimizer", "optimizer", Tensor(None, 0.0), flops=float(count * optimizer.flops), output=0.0,
-        operands={"state_read": states + count * tape.bytes, "state_write": states + count * tape.weight_bytes},
+        operands={"state_read": states + count * tape.bytes, "state_write": states + weight_bytes(model)},
         split="elements",
     )  # fmt: skip
     assert out.producer

@@ -74,7 +74,7 @@ ESTIMATES = {
     "no file": (("--hardware", ".", *MODEL), ["found '.'", "expected a file", "sn40l-node"]),
     "model too large": (
         ("--hardware", "dgx-a100", "--model", "deepseek-v3", "--devices", 2),
-        ["gpu.hbm", "needs 672.1 GB (672,147,287,040 B)", "154.6 GB (154,598,691,840 B)", "fits with 9 of gpu"],
+        ["gpu.hbm", "needs 674.4 GB (674,379,120,480 B)", "154.6 GB (154,598,691,840 B)", "fits with 9 of gpu"],
     ),
     "batch too large": (("--hardware", "sn40l", *MODEL, "--batch", 500), ["socket.hbm", "fits with batch 164"]),
     "too many tokens": ((*DGX, "--output", 4000), ["512 + 4000 tokens", "at most the 4096"]),
@@ -93,9 +93,11 @@ ESTIMATES = {
     "unknown figure of the model": ((*DGX, "--set", "model.layerz=3"), ["layerz", "did you mean 'layers'"]),
     "no value to set": ((*DGX, "--set", "nonsense"), ["--set", "'nonsense'", "path.to.key=value"]),
     "number format that the engine lacks": (
-        (*DGX, "--dtype", "fp4"),
+        (*DGX, "--dtype", "nvfp4"),
         ["dgx-a100.yaml:", "devices.gpu.engines.gpu.peak", "'fp4'", "bf16", "int8"],
     ),
+    "format that does not say what computes": ((*DGX, "--dtype", "int4"), ["--dtype: 'int4'", "'w4a16'", "'w4a4'"]),
+    "unknown format of the KV cache": ((*DGX, "--kv", "fp9"), ["--kv", "'fp9'", "did you mean 'fp8'"]),
     "unknown number format": ((*DGX, "--dtype", "fp9"), ["--dtype", "'fp9'", "did you mean 'fp"]),
     "batch 0": ((*DGX, "--batch", 0), ["--batch: found 0, expected 1 or more"]),
     "no input": ((*DGX, "--input", 0), ["--input: found 0, expected 1 or more"]),

@@ -41,7 +41,13 @@ def test_a_model_says_how_large_it_is(run) -> None:
     row = next(row for row in run("list", "models", "--json").json if row["name"] == "deepseek-v3")
     counts = parameters(load_model("deepseek-v3"))
     assert (row["parameters"], row["active_parameters"]) == (counts.total, counts.active)
-    assert (row["layers"], row["attention"], row["top_k"], row["experts"], row["dtype"]) == (61, "mla", 8, 256, "fp8")
+    assert (row["layers"], row["attention"], row["top_k"], row["experts"], row["dtype"]) == (
+        61,
+        "mla",
+        8,
+        256,
+        "fp8-block",
+    )
 
 
 def test_models_fit_in_80_columns(run, monkeypatch) -> None:

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import simulator
-from simulator.errors import CapacityError, ConfigError
+from simulator import data
+from simulator.errors import CapacityError, ConfigError, TiersimError
 from simulator.serving.estimate import Estimate, estimate
+from simulator.workload.formats import FORMATS, KV, UNSAID
+
+MODELS = ["llama-3-8b", "qwen3-30b-a3b", "opt-6.7b"]
+WEIGHT_ONLY = sorted(
+    name for name, format in FORMATS.items() if format.compute is None and format.block.bits < 16 and name not in UNSAID
+)
 
 
 def of(**changes: object) -> Estimate:
@@ -63,10 +74,61 @@ def test_a_loaded_model_takes_a_dtype_and_refuses_an_override() -> None:
 
 
 def test_a_narrow_dtype_is_that_of_weights_and_their_products() -> None:
-    assert of(dtype="int8").model.dtypes.model_dump() == {
-        "weights": "int8", "activations": "bf16", "kv": "bf16", "compute": "int8"
+    formats = {"weights": "int8", "activations": "bf16", "kv": "bf16", "compute": "int8"}
+    assert of(dtype="int8").as_json()["formats"] == formats
+    assert set(of(dtype="fp16").as_json()["formats"].values()) == {"fp16"}
+    assert of(dtype="w4a16", kv="fp8").as_json()["formats"] == {
+        "weights": "w4a16", "activations": "bf16", "kv": "fp8", "compute": "bf16"
     }  # fmt: skip
-    assert set(of(dtype="fp16").model.dtypes.model_dump().values()) == {"fp16"}
+
+
+@given(weights=st.sampled_from(WEIGHT_ONLY), model=st.sampled_from(MODELS), batch=st.integers(1, 8))
+@settings(max_examples=25, deadline=None)
+def test_a_weight_only_format_reads_less_and_computes_as_much(weights: str, model: str, batch: int) -> None:
+    """The engine is as busy as in 16 bits, and its memory less."""
+    asked: dict[str, object] = {"hardware": "dgx-h100", "model": model, "batch": batch, "input": 300, "output": 20}
+    wide, narrow = of(**asked), of(**asked, dtype=weights)
+    system = wide.target.system
+    for plan in ("run.prefill", "decode"):
+        before, after = (attrgetter(plan)(each).demand() for each in (wide, narrow))
+        engine, port = system["gpu.gpu"], system["gpu.hbm->gpu.gpu"]
+        engine_after, port_after = (next(r for r in after if r.name == each.name) for each in (engine, port))
+        assert after[engine_after] == pytest.approx(before[engine])
+        assert after[port_after] < before[port]
+    assert narrow.placement.weights < wide.placement.weights
+    assert narrow.placement.kv == wide.placement.kv
+    assert narrow.tbt_s < wide.tbt_s
+    assert narrow.ttft_s <= wide.ttft_s
+
+
+@given(model=st.sampled_from(MODELS), batch=st.integers(1, 64), weights=st.sampled_from([None, "fp8", "awq"]))
+@settings(max_examples=20, deadline=None)
+def test_a_narrower_cache_takes_less_room_and_time_and_changes_no_weights(
+    model: str, batch: int, weights: str | None
+) -> None:
+    asked: dict[str, object] = {"hardware": "dgx-h100", "model": model, "batch": batch, "dtype": weights}
+    wide, eight, four = (of(**asked, kv=kv) for kv in ("bf16", "fp8", "int4"))
+    assert wide.placement.kv == 2 * eight.placement.kv > 2 * four.placement.kv > wide.placement.kv / 2
+    assert wide.placement.weights == eight.placement.weights == four.placement.weights
+    assert wide.tbt_s > eight.tbt_s > four.tbt_s
+    assert wide.max_batch < eight.max_batch < four.max_batch
+
+
+@given(
+    hardware=st.sampled_from(["dgx-a100", "dgx-h100", "sn40l-node", "rtx4090-gen4", "duplex-h100", "m2-ultra"]),
+    model=st.sampled_from(data.names("workloads/models")),
+    dtype=st.sampled_from(sorted(FORMATS)),
+    kv=st.sampled_from(sorted(KV)),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_model_in_every_format_is_estimated_or_refused(hardware: str, model: str, dtype: str, kv: str) -> None:
+    asked: dict[str, object] = {"hardware": hardware, "model": model, "batch": 1, "input": 64, "output": 8}
+    try:
+        found = of(**asked, dtype=dtype, kv=kv)
+    except TiersimError:
+        return
+    assert found.model.dtypes.weights == dtype
+    assert 0 < found.tbt_s < found.e2e_s < 1e6
 
 
 def test_more_devices_than_there_are_need_another_machine() -> None:

@@ -128,11 +128,11 @@ def test_dense_layers_between_experts() -> None:
 
 @pytest.mark.parametrize(
     ("quantised", "weights", "compute"),
-    [({"quant_method": "fp8"}, "fp8", "fp8"), ({"quant_method": "awq", "bits": 4}, "int4", None)],
+    [({"quant_method": "fp8"}, "fp8", "fp8"), ({"quant_method": "awq", "bits": 4}, "awq", "bf16")],
 )
-def test_quantised_weights(quantised: dict[str, Any], weights: str, compute: str | None) -> None:
+def test_quantised_weights(quantised: dict[str, Any], weights: str, compute: str) -> None:
     dtypes = from_huggingface(CONFIGS["llama-3-8b"] | {"quantization_config": quantised}, "m").dtypes
-    assert (dtypes.weights, dtypes.activations, dtypes.compute) == (weights, "bf16", compute)
+    assert (dtypes.weights, dtypes.activations, dtypes.products) == (weights, "bf16", compute)
 
 
 @pytest.mark.parametrize(

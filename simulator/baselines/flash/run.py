@@ -319,9 +319,9 @@ def _law(activity: Law) -> WindowLaw:
 
 
 def _in(model: Model, dtype: Dtype, scales: float) -> Model:
-    """A model with weights of a format; activations and cache as wide as they, but 16 bits at least."""
+    """A model with all matrices in one format; activations, cache and products as wide as they, 16 bits at least."""
     wide: Dtype = dtype if BYTES_PER_ELEMENT[dtype] >= 2 else "fp16"
-    dtypes = Dtypes(weights=dtype, activations=wide, kv=wide)
+    dtypes = Dtypes(weights=dtype, activations=wide, kv=wide, compute=wide, wide=())
     return model.model_copy(update={"dtypes": dtypes, "weight_scales": scales})
 
 

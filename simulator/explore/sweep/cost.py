@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.explore.sweep.designs import model
 from simulator.hardware import System
 from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
 
@@ -17,12 +18,12 @@ METRICS = {"area_m2": "m^2", "price_usd": "USD", "peak_power_w": "W"}
 def taken(system: System, said: Mapping[str, Any], points: int = 1) -> dict[str, Any]:
     """The die area of a device, the price and the peak power of the machine, by the table `costs`; NaN without one.
 
-    Engines are as large as `mapping.dtype` makes them, where a point says one; else as the largest of all.
+    Engines are as large as what computes in `mapping.dtype` makes them, where a point says one; else as the largest.
     """
-    table, dtype = said.get("costs"), said.get("mapping.dtype")
+    table = said.get("costs")
     if table is None:
         return dict.fromkeys(METRICS, np.full(points, np.nan))
-    costs = _table(table)
+    costs, dtype = _table(table), model(said).dtypes.products if said.get("mapping.dtype") else None
     idle = system.machine.static_power
     watts: Any = np.nan if idle is None else idle * system.machine.nodes
     for name in system.machine.devices:

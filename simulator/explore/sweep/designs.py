@@ -15,10 +15,10 @@ from simulator.errors import ConfigError, nearest, one_of
 from simulator.explore.sweep.columns import Columns
 from simulator.hardware import System, load_system
 from simulator.mapping.target import target
-from simulator.serving.loaded import in_dtype, with_only
+from simulator.serving.loaded import in_formats, with_only
 from simulator.workload import Model, load_model
 
-RUNNER = ("mapping.devices", "mapping.device", "mapping.engine", "mapping.dtype", "mapping.fusion")
+RUNNER = ("mapping.devices", "mapping.device", "mapping.engine", "mapping.dtype", "mapping.kv", "mapping.fusion")
 """What `machine` and `model` read of the mapping, and what runs the model."""
 
 
@@ -33,14 +33,15 @@ def machine(said: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> System:
 
 
 def model(said: Mapping[str, Any]) -> Model:
-    """The model of a point, in its number format.
+    """The model of a point, in its formats of weights and KV cache.
 
     Raises:
         ConfigError: no such model, figure or format; none is said.
     """
     own = (f"{path.removeprefix('model.')}={_text(v)}" for path, v in said.items() if path.startswith("model."))
     with _of_point("model"):
-        return in_dtype(_model((str(required(said, "model")), *own)), said.get("mapping.dtype"))
+        named = _model((str(required(said, "model")), *own))
+        return in_formats(named, said.get("mapping.dtype"), said.get("mapping.kv"))
 
 
 def required(said: Mapping[str, Any], key: str) -> Any:

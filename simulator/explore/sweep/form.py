@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import simulator.mapping.dispatch  # noqa: F401  # this registers those that have names
 from simulator.config.choose import one_among, registered_as
 from simulator.units import Bytes, Fraction
-from simulator.workload.dtypes import Dtype
+from simulator.workload.formats import ComputingFormat, KvFormat
 from simulator.workload.routers import ROUTERS
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
@@ -50,6 +50,7 @@ class Workload(Part):
 class Mapping(Part):
     """Who computes, from where and in which order; null: as `tiersim estimate` has it without the option.
 
+    `dtype` is the format of weights and of what computes with them, `kv` that of the KV cache (`workload/formats.py`).
     `device` and `engine` run the model; with a `dispatch`, all engines of the device do, `together` where it says so.
     Of the kind `experts`: the tiers where experts have their `home` and are copied to (`cache`), over so many `links`,
     and the `policy` that decides what leaves. Of `neurons`: the tiers `flash` and `dram`, the `manager` of rows,
@@ -61,7 +62,8 @@ class Mapping(Part):
     engine: str | None = None
     dispatch: Annotated[str, registered_as("dispatch")] | None = None
     together: bool = False
-    dtype: Dtype | None = None
+    dtype: ComputingFormat | None = None
+    kv: KvFormat | None = None
     memory: str | None = None
     fusion: Literal["unfused", "conventional", "streaming"] | None = None
     home: str | None = None

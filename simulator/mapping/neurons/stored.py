@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.workload import Model, decode, operator_graph, weight_bytes
 from simulator.workload.model import Ffn
+from simulator.workload.stored import element_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ class Stored:
     @property
     def neuron_bytes(self) -> float:
         """Its rows of all matrices."""
-        return self._ffn.matrices * self.model.hidden * self.model.weight_bytes
+        names = ("up", "gate", "down") if self._ffn.matrices == 3 else ("up", "down")
+        return self.model.hidden * sum(element_bytes(self.model, f"ffn.{name}_proj") for name in names)
 
     @property
     def read_bytes(self) -> float:
@@ -57,8 +59,8 @@ class Stored:
     @property
     def predictor_bytes(self) -> float:
         """`sum_layers rank (hidden + neurons)` weights."""
-        elements = float(self.ranks.sum()) * (self.model.hidden + self.neurons)
-        return elements * self.model.weight_bytes
+        down, up = (element_bytes(self.model, f"predictor.{name}_proj") for name in ("down", "up"))
+        return float(self.ranks.sum()) * (self.model.hidden * down + self.neurons * up)
 
     @property
     def token_bytes(self) -> float:

@@ -14,13 +14,13 @@ from simulator.mapping.neurons.held import Keeping, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.target import target
-from simulator.serving.loaded import in_dtype
+from simulator.serving.loaded import in_formats
 from simulator.serving.sparse import decode_sparse
 from simulator.workload import load_model
 from simulator.workload.window_law import WindowLaw, renewal
 
 PHONE = {
-    "hardware": "phone-ufs4", "model": "opt-6.7b", "workload.input": 64, "mapping.dtype": "int4",
+    "hardware": "phone-ufs4", "model": "opt-6.7b", "workload.input": 64, "mapping.dtype": "q4_0",
     "mapping.engine": "npu", "mapping.flash": "soc.flash", "mapping.dram": "soc.dram", "mapping.manager": "soc.cpu",
 }  # fmt: skip
 FIXED, STREAM = (f"hardware.devices.soc.tiers.flash.flash.reads.{key}" for key in ("fixed", "stream"))
@@ -76,7 +76,7 @@ def test_it_agrees_with_a_decode_whose_layers_are_all_traced() -> None:
     """A sweep traces one layer, and takes the others to do as much."""
     said = {**PHONE, "mapping.memory_bytes": 2 * GB, "workload.share": 0.1, "workload.exponent": 0.5228}
     found = Neurons({**said, "mapping.overlap": "layer"})({"workload.input": np.array([64])})
-    kept = stored(in_dtype(load_model("opt-6.7b"), "int4"))
+    kept = stored(in_formats(load_model("opt-6.7b"), "q4_0"))
     rows = int((2 * GB - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
     trace = renewal(WindowLaw(0.1, 0.5228), kept.model.layers, kept.neurons, 192 + 24, seed=1)
     traffic = settled(held(trace, Keeping("lru", capacity=rows, gathered=True)), 192)
