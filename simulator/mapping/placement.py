@@ -8,11 +8,9 @@ from functools import lru_cache
 from simulator.errors import CapacityError
 from simulator.mapping.pipeline_parallel import Replica, Stage
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import cache_ways
+from simulator.mapping.tensor_parallel import cache_ways, even_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, parameters, weight_bytes
 from simulator.workload.graph import folded
-
-MOST_DEVICES = 4096  # looked at for a remedy
 
 
 @dataclass(frozen=True)
@@ -177,8 +175,12 @@ def _remedy(
 
 def _other_machines(target: Target, model: Model, batch: int, context: int, draft: Model | None) -> list[str]:
     fits = []
-    device = target.device
-    for count in range(target.system.machine.devices[device].count + 1, MOST_DEVICES):
+    device, nodes = target.device, target.system.machine.nodes
+    models = [model, draft] if draft else [model]
+    counts = [
+        n for n in even_ways(model) if n > target.ways and n % nodes == 0 and all(n in even_ways(m) for m in models)
+    ]
+    for count in counts if device == target.system.device()[0] else ():
         larger = replace(target, system=target.system.with_devices(count))
         (placement,) = _needed(larger, model, batch, context, None, draft)
         if placement.used <= placement.capacity:

@@ -22,7 +22,7 @@ from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import graph_plan
 from simulator.mapping.placement import copied_weights
 from simulator.mapping.target import Target, target
-from simulator.mapping.tensor_parallel import cache_ways
+from simulator.mapping.tensor_parallel import cache_ways, check_ways
 from simulator.registry import register
 from simulator.workload import Batch, Model, decode, kv_bytes, operator_graph, prefill, weight_bytes
 
@@ -173,6 +173,7 @@ def _plans(
 
 def _plan(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
     """A pass on one engine, or dispatched over all engines of its device."""
+    check_ways(model, runner.ways)
     graph, dispatch = operator_graph(model, batch), said.get("mapping.dispatch")
     if dispatch is None:
         return graph_plan(runner, graph, model.name)
