@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,25 @@ class ConfigError(TiersimError):
 
 class UnitError(ConfigError):
     """Not a number, or a number in the wrong unit."""
+
+
+class TiersimWarning(UserWarning):
+    """Something in a file or an option that can be computed, and is probably not what was meant.
+
+    Its text is that of the `problem`, as an error would have it.
+    """
+
+    def __init__(self, problem: ConfigError) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TiersimWarning, (self.problem,)
+
+
+def warn(problem: ConfigError) -> None:
+    """Tell a problem as a `TiersimWarning`, in the way of Python's `warnings`."""
+    warnings.warn(TiersimWarning(problem), stacklevel=3)
 
 
 class CapacityError(TiersimError):

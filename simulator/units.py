@@ -125,6 +125,22 @@ def show(value: float, unit: str) -> str:
     return f"{value / scale:.4g} {prefix}{shown}".removesuffix(" 1")
 
 
+def meant(value: str | float, unit: str, least: float, most: float) -> str | None:
+    """The number of `value` in a unit that puts it between `least` and `most`, or next to them; None: no unit does.
+
+    ``meant("3 GB/s", "B/s", 1.8e12, 3.4e12) == "3 TB/s"``: the first unit of `TABLE` that fits, decimal before binary.
+    Nobody who writes five digits before the point has mistaken the unit.
+    """
+    match = _NUMBER.fullmatch(str(value))
+    number = float(match[1]) if match else 0.0
+    units = {text: float(worth) for text, (dimension, worth) in TABLE.items() if dimension == unit}
+    for room in (1.0, 3.0) if number < 1e4 else ():
+        for text, worth in units.items():
+            if least / room <= number * worth <= most * room:
+                return f"{number:.15g} {text}"
+    return None
+
+
 _UP = tuple((prefix, float(scale)) for prefix, scale in _DECIMAL.items())
 _DOWN = tuple((prefix, float(scale)) for prefix, scale in reversed(_SMALL.items()))
 _SHOWN: dict[str, tuple[str, float, tuple[tuple[str, float], ...]]] = {  # unit -> (shown as, times, prefixes)

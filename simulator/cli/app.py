@@ -29,16 +29,17 @@ from simulator.cli import (
 )
 from simulator.cli import list as list_
 from simulator.cli import schema as schema_
-from simulator.cli.output import print_error
+from simulator.cli.output import print_error, warned
 from simulator.errors import TiersimError
 
 
 class _Commands(TyperGroup):
-    """Tells a user's mistake on stderr and exits with 2; a fault of the program keeps its traceback."""
+    """Tells a user's mistake on stderr and exits with 2, warns there, and keeps the traceback of a fault."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with warned():
+                result = super().invoke(ctx)
             sys.stdout.flush()  # a reader that has gone is met here, where typer ends quietly, and not at exit
         except TiersimError as error:
             print_error(str(error))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.options import Json
-from simulator.cli.output import console, count_of, print_error, print_json
+from simulator.cli.output import console, count_of, print_error, print_json, warned
 from simulator.errors import ConfigError, TiersimError
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ TRIED = 16  # points of a sweep, at most, to find one that can be computed
 
 @dataclass(frozen=True)
 class Checked:
-    """A file, what it is (None where that cannot be told), what is in it, and what is wrong with it."""
+    """A file, what it is (None where that cannot be told), what is in it, what is wrong with it, and what may be."""
 
     file: str
     kind: str | None
     summary: str
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -36,12 +37,13 @@ class Checked:
 
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to check.", show_default=False)],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 where there are warnings, too.")] = False,
     json: Json = False,
 ) -> None:
     """Check files: is each what it should be?
 
     Machines, models (config.json too), experiments, sweeps, cost tables, and traces (CSV). All mistakes are told; the
-    exit code is then 2.
+    exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that no such figure has.
     """
     found = [_checked(file) for file in files]
     if json:
@@ -53,19 +55,22 @@ def command(
     for checked in found:
         for problem in checked.problems:
             print_error(problem)
-    if not all(checked.ok for checked in found):
+    if not all(checked.ok and not (strict and checked.warnings) for checked in found):
         raise typer.Exit(2)
 
 
 def _checked(file: str) -> Checked:
     from simulator.cli.kind import kind_of
 
-    kind = None
-    try:
-        kind = kind_of(file)
-        return Checked(file, kind, _summary(kind, file))
-    except TiersimError as error:
-        return Checked(file, kind, "", tuple(str(error).splitlines()))
+    kind, summary = None, ""
+    problems: tuple[str, ...] = ()
+    with warned() as told:
+        try:
+            kind = kind_of(file)
+            summary = _summary(kind, file)
+        except TiersimError as error:
+            problems = tuple(str(error).splitlines())
+        return Checked(file, kind, summary, problems, tuple(told))
 
 
 def _summary(kind: str, file: str) -> str:

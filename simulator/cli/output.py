@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,17 +37,44 @@ _ROLES = {
 
 
 def print_json(document: Any) -> None:
-    """One JSON document; what is not finite becomes null."""
+    """One JSON document; what is not finite becomes null. A mapping has the `warnings` of the command, if any, too."""
+    if _warned and isinstance(document, dict):
+        document = {**document, "warnings": list(_warned)}
     sys.stdout.write(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n")
 
 
-def print_error(message: str) -> None:
-    """A user's mistakes, a line each, in red, on stderr."""
+def print_error(message: str, what: str = "error", style: str = "red") -> None:
+    """A user's mistakes, a line each, on stderr."""
     from rich.console import Console
 
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     for line in message.splitlines():
-        console.print(f"error: {line}", style="red")
+        console.print(f"{what}: {line}", style=style)
+
+
+_warned: list[str] = []  # of the command that runs
+
+
+@contextmanager
+def warned() -> Iterator[list[str]]:
+    """The warnings of a command, each printed once, in yellow, on stderr; those of other libraries go their way."""
+    from simulator.errors import TiersimWarning
+
+    _warned.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TiersimWarning)
+        others = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            text = str(message)
+            if not issubclass(category, TiersimWarning):
+                others(message, category, *place)
+            elif text not in _warned:
+                _warned.append(text)
+                print_error(text, "warning", "yellow")
+
+        warnings.showwarning = tell  # type: ignore[assignment]  # of the place it hands on what it is given
+        yield _warned
 
 
 def console() -> Console:

@@ -10,6 +10,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
 from simulator.mapping.placement import place
 from simulator.mapping.target import Target, target
+from simulator.mapping.tensor_parallel import check_ways
 from simulator.serving.loaded import loaded
 from simulator.workload import Model, decode, operator_graph, prefill
 from simulator.workload.graph import OperatorGraph
@@ -47,6 +48,7 @@ def one_pass(
         raise ConfigError(path="phase", found=phase, expected=one_of(["prefill", "decode"]))
     system, model = loaded(hardware, model, devices, dtype, overrides, kv)
     runner = target(system)
+    check_ways(model, runner.ways)
     if batch < 1:
         raise ConfigError(path="batch", found=batch, expected="1 or more")
     if not 1 <= context <= model.max_context:

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from simulator.config import Config, KeyPath, load, validate
+from simulator.config.plausible import check_sizes
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware.part import Part
 from simulator.hardware.system import System
@@ -174,6 +175,7 @@ def load_costs(name: str | Path = "silicon", overrides: Sequence[str] = ()) -> C
             if used not in there:
                 path = (section, key) if key else (section,)
                 raise error_at(config, path, found=f"'{used}'", expected=one_of(there), nearest=nearest(used, there))
+    check_sizes("cost table", table, config)
     return Costs(table, config)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from simulator.config import Config, load, longest_key, validate
+from simulator.config.plausible import check_sizes, unit_of
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware.derive import derived
@@ -19,7 +20,7 @@ from simulator.hardware.flash import capacities
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
 from simulator.hardware.references import check_references
 from simulator.hardware.stack import activation_energy
-from simulator.units import Unit
+from simulator.hardware.unread import check_read
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -31,13 +32,18 @@ RATES = {"B/s", "FLOP/s", "s", "Hz", "W", "J", "J/B", "J/FLOP", "1"}
 def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
     """Read a machine by its name in `hwconfigs/` or by its path; `overrides` are `path.to.key=value`.
 
+    Warns of figures that nothing depends on (`unread.py`), and of those that no machine has (`config/plausible.py`).
+
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(name, "hwconfigs", overrides)
     machine = derived(validate(config, Machine), config)
     check_references(machine, config)
-    return System(machine, config)
+    check_sizes("machine", machine, config)
+    system = System(machine, config)
+    check_read(system)
+    return system
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +287,7 @@ def _replaced(part: Any, keys: list[str], values: Any, path: str, unit: str | No
         )
     rest = keys[key.count(".") + 1 :]
     inner = part[key] if isinstance(part, dict) else getattr(part, key)
-    unit = unit if isinstance(part, dict) else _unit(part, key)
+    unit = unit if isinstance(part, dict) else unit_of(type(part), key)
     if isinstance(inner, dict | BaseModel):
         if not rest:
             raise ConfigError("no figure", path=path, found="a section", expected="one of its figures")
@@ -301,18 +307,6 @@ def _checked(values: Any, unit: str | None, path: str) -> Any:
         expected = {"s": "0 or more", "W": "0 or more", "1": "above 0, and 1 at most"}.get(unit or "", "above 0")
         raise ConfigError("design points", path=path, found="values out of range", expected=expected)
     return values
-
-
-def _unit(part: Any, key: str) -> str | None:
-    """The SI unit of a part's field, or of the figures in it where it is a table; None if it has none."""
-    field = type(part).model_fields[key]
-    pending: list[Any] = [*field.metadata, field.annotation]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, Unit):
-            return part.text
-        pending += [*getattr(part, "__metadata__", ()), *getattr(part, "__args__", ())]
-    return None
 
 
 def _with_rows(energy: Quantity | None, tier: Tier) -> Quantity | None:

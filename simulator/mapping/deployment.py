@@ -11,6 +11,7 @@ from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.target import Target, target
+from simulator.mapping.tensor_parallel import check_ways
 from simulator.registry import registered
 from simulator.workload import Model
 
@@ -99,8 +100,8 @@ def deployment(
     """A deployment on the `engines` named (`device.engine`; all of the machine if none is).
 
     Raises:
-        ConfigError: no such engine, dispatch or split; experts that do not divide evenly; a split without two engines
-            over one memory.
+        ConfigError: no such engine, dispatch or split; heads or experts that do not divide evenly; a split without two
+            engines over one memory.
     """
     for kind, name in (("dispatch", dispatch), ("split", split)):
         _check_registered(kind, name)
@@ -121,6 +122,8 @@ def deployment(
         if number % found.groups or devices % found.groups:
             expected = f"a number that divides the {number} experts of {model.name}, or that they divide"
             raise ConfigError(path="experts", found=f"{found.groups} groups of {devices} devices", expected=expected)
+    for each in found.engines:
+        check_ways(model, each.ways, found.expert_ways if each is found.low else 1)
     return found
 
 

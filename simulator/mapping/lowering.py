@@ -15,6 +15,7 @@ from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.kernels import Kernel, kernels
 from simulator.mapping.target import Target, engine_seconds, program_key
+from simulator.mapping.tensor_parallel import check_ways
 from simulator.mapping.transfer import written
 from simulator.registry import names, register, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
@@ -41,8 +42,9 @@ def model_plan(target: Target, model: Model, batch: Batch) -> Plan:
     """One forward pass as a plan: block after block, identical layers folded.
 
     Raises:
-        ConfigError: nothing is registered that lowers to engines of this kind.
+        ConfigError: devices that do not share the model evenly, or an engine of a kind to which nothing lowers.
     """
+    check_ways(model, target.ways)
     return graph_plan(target, operator_graph(model, batch), model.name)
 
 

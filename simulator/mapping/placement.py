@@ -10,14 +10,12 @@ from simulator.core import Quantity
 from simulator.errors import CapacityError
 from simulator.mapping.pipeline_parallel import Replica, Stage
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import cache_ways
+from simulator.mapping.tensor_parallel import cache_ways, even_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, weight_bytes
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.graph import folded
 from simulator.workload.parameters import weight_bytes_by_class
 from simulator.workload.stored import element_bytes
-
-MOST_DEVICES = 4096  # looked at for a remedy
 
 
 @dataclass(frozen=True)
@@ -267,8 +265,12 @@ def _other_machines(
     target: Target, model: Model, batch: int, context: int, output: int | None, draft: Model | None
 ) -> list[str]:
     fits = []
-    device = target.device
-    for count in range(target.system.machine.devices[device].count + 1, MOST_DEVICES):
+    device, nodes = target.device, target.system.machine.nodes
+    models = [model, draft] if draft else [model]
+    counts = [
+        n for n in even_ways(model) if n > target.ways and n % nodes == 0 and all(n in even_ways(m) for m in models)
+    ]
+    for count in counts if device == target.system.device()[0] else ():
         larger = replace(target, system=target.system.with_devices(count))
         (placement,) = _needed(larger, model, batch, context, output, None, draft)
         if placement.fits:

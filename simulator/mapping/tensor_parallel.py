@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from simulator.core import Quantity
+from simulator.errors import ConfigError, one_of
 from simulator.workload import Model, Operator
 from simulator.workload.operators import Operand
 
@@ -18,7 +19,7 @@ def shard(operator: Operator, ways: int) -> Operator:
 
     `columns` and `vocab` divide FLOPs, weights and output; `rows` FLOPs, weights and input; `heads` and `elements` all;
     `none` nothing. Keys and values divide by whole heads, and with more devices than heads each has copies
-    (Megatron-LM, arXiv 1909.08053; GQA, arXiv 2305.13245); all else divides evenly.
+    (Megatron-LM, arXiv 1909.08053; GQA, arXiv 2305.13245); all else divides evenly (`check_ways`).
     """
     if ways == 1 or operator.split == "none":
         return operator
@@ -32,6 +33,44 @@ def shard(operator: Operator, ways: int) -> Operator:
         divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
     return replace(operator, flops=operator.flops / others, bytes=share)
+
+
+def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:
+    """Nothing where each of `ways` devices can have an equal share of a model by tensor parallelism.
+
+    As Megatron-LM has it (arXiv 1909.08053): `ways` divides the heads, and the inner width of each FFN, shared experts
+    and, where these are cut (over `expert_ways` devices; None: over all), routed ones. It divides the KV heads, or they
+    divide it, and have copies. A vocabulary is padded.
+
+    Raises:
+        ConfigError: it does not; names the counts that do.
+    """
+    problem = _undivided(model, ways, ways if expert_ways is None else expert_ways)
+    if problem:
+        possible = one_of(map(str, even_ways(model)))
+        raise ConfigError(
+            f"devices that share {model.name} by tensor parallelism",
+            path="devices",
+            found=f"{ways}, which do not divide its {problem}",
+            expected=possible,
+        )
+
+
+def even_ways(model: Model) -> list[int]:
+    """Over how many devices a model can be cut evenly."""
+    return [ways for ways in range(1, model.attention.heads + 1) if not _undivided(model, ways, ways)]
+
+
+def _undivided(model: Model, ways: int, expert_ways: int) -> str:
+    """What so many devices do not divide, or nothing."""
+    attention, moe = model.attention, model.moe
+    if attention.heads % ways:
+        return f"{attention.heads} heads"
+    if attention.kv_heads % ways and ways % attention.kv_heads:
+        return f"{attention.kv_heads} KV heads"
+    widths = [(model.ffn.intermediate, ways)] if model.ffn else []
+    widths += [(moe.intermediate, expert_ways), (moe.shared_intermediate, ways)] if moe else []
+    return next((f"FFN width of {width:,}" for width, parts in widths if width % parts), "")
 
 
 def cache_ways(model: Model, ways: int) -> float:

@@ -20,6 +20,7 @@ from simulator.mapping.pipeline_parallel import Replica, replica
 from simulator.mapping.placement import Placement, largest, max_batch, max_context, place
 from simulator.mapping.spill import Spill, spills
 from simulator.mapping.target import Target, target
+from simulator.mapping.tensor_parallel import check_ways
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.serving.energy import EnergyPart, energy
@@ -194,7 +195,7 @@ def estimate(
 
     Raises:
         ConfigError: a batch or length below 1, or beyond what the model was made for; a wrong name or override; devices
-            or a batch that do not divide so; a draft beside stages or replicas, or without an acceptance.
+            that do not divide the model or the batch so; a draft beside stages or replicas, or without an acceptance.
         CapacityError: weights and KV caches do not fit.
     """
     for name, value in (("batch", batch), ("input", input), ("output", output)):
@@ -210,6 +211,8 @@ def estimate(
             raise ConfigError("input + output", found=f"{input} + {output} tokens", expected=expected)
     runner = target(system, memory=memory)
     parallel = parallelism(runner.ways, tensor, pipeline, data)
+    for each in [model, helper] if helper else [model]:
+        check_ways(each, parallel.tensor)
     speculation = speculate(helper, drafted, acceptance, accepted_length)
     typical = input + max(output - 2, 0) / 2
     asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}

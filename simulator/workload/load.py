@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.config import load, validate
+from simulator.config.plausible import check_sizes
 from simulator.workload.huggingface import read_huggingface
 from simulator.workload.model import Model
 
@@ -18,6 +19,8 @@ def load_model(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Model
     `overrides` (``path.to.key=value``) name keys as the file has them: ``layers=16`` in a YAML of ours,
     ``num_hidden_layers=16`` in a `config.json`.
 
+    Warns of figures that no model has (`config/plausible.py`).
+
     Raises:
         ConfigError: with file, line and key path: no such model, or what is wrong in its file.
     """
@@ -27,7 +30,10 @@ def load_model(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Model
     if path.suffix != ".json":
         config = load(name_or_path, FOLDER, overrides)
         model, source = validate(config, Model), config.source()
+        check_sizes("model", model, config)
         return model.model_copy(update={"source": source.text if source else str(config.file)})
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
-    model = read_huggingface(load(path, FOLDER, overrides), name)
+    config = load(path, FOLDER, overrides)
+    model = read_huggingface(config, name)
+    check_sizes("model", model, config)
     return model.model_copy(update={"source": str(path)})

@@ -87,7 +87,7 @@ def test_experts_that_do_not_divide_are_refused(nodes: int, devices: int, model:
         ConfigError, match=rf"^experts: found \d+ groups of {nodes * devices} devices, .* experts of {model}"
     ):
         deployed(nodes, devices, model, experts=how)
-    deployed(1, 3, "llama-2-7b", experts=how)  # which has none
+    deployed(1, 4, "llama-2-7b", experts=how)  # which has none
 
 
 @pytest.mark.parametrize(

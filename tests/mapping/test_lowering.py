@@ -154,11 +154,9 @@ def test_what_fits_fits_and_no_more() -> None:
 
 def test_a_remedy_works() -> None:
     system, model = load_system("dgx-a100"), load_model("llama-3.1-405b")
-    with pytest.raises(CapacityError, match="fits with 11 of gpu"):
+    with pytest.raises(CapacityError, match="fits with 16 of gpu"):  # 11 would do, and do not divide its heads
         place(target(system), model, 1, 1000)
-    place(target(system.with_devices(11)), model, 1, 1000)
-    with pytest.raises(CapacityError):
-        place(target(system.with_devices(10)), model, 1, 1000)
+    place(target(system.with_devices(16)), model, 1, 1000)
 
 
 def test_a_latent_cache_is_kept_by_every_device() -> None:

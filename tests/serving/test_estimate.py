@@ -134,7 +134,7 @@ def test_every_model_in_every_format_is_estimated_or_refused(hardware: str, mode
 def test_more_devices_than_there_are_need_another_machine() -> None:
     with pytest.raises(ConfigError, match=r"expected at most 8; .*--set devices\.gpu\.count=9"):
         of(devices=9)
-    assert of(overrides=["devices.gpu.count=16"], devices=9).target.ways == 9
+    assert of(overrides=["devices.gpu.count=32"], devices=16).target.ways == 16
 
 
 def test_what_binds_is_named() -> None:

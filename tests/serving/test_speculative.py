@@ -96,7 +96,7 @@ def test_both_models_take_room() -> None:
     assert got.placement.kv == pytest.approx(plain.placement.kv + alone.placement.kv)
     assert got.max_batch < plain.max_batch
     of(devices=2, batch=1, input=100, output=2, draft=None, acceptance=None)
-    with pytest.raises(CapacityError, match=r"llama-3-70b and llama-3-8b .*fits with 3 of gpu"):
+    with pytest.raises(CapacityError, match=r"llama-3-70b and llama-3-8b .*fits with 4 of gpu"):
         of(devices=2, batch=1, input=100, output=2)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.explore.sweep.columns import Columns
+from simulator.explore.sweep.warned import silent
 from simulator.hardware import System, load_system
 from simulator.mapping.target import target
 from simulator.serving.loaded import in_formats, with_only
@@ -104,17 +105,19 @@ def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tup
 @lru_cache(maxsize=4096)
 def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
     (name, *overrides), devices, (device, engine, fusion) = structure
-    if fusion is not None:
-        system = load_system(name, overrides)
-        runner = target(system, device, engine)
-        key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
-        overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
-    return with_only(load_system(name, overrides), None if devices is None else int(devices))
+    with silent():
+        if fusion is not None:
+            system = load_system(name, overrides)
+            runner = target(system, device, engine)
+            key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
+            overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
+        return with_only(load_system(name, overrides), None if devices is None else int(devices))
 
 
 @lru_cache(maxsize=256)
 def _model(key: tuple[str, ...]) -> Model:
-    return load_model(key[0], key[1:])
+    with silent():
+        return load_model(key[0], key[1:])
 
 
 def _text(value: Any) -> str:

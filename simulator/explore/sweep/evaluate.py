@@ -22,6 +22,7 @@ from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import graph_plan
 from simulator.mapping.placement import free_bytes, needed_bytes
 from simulator.mapping.target import Target, target
+from simulator.mapping.tensor_parallel import check_ways
 from simulator.registry import register
 from simulator.workload import Batch, Model, decode, operator_graph, prefill
 
@@ -172,6 +173,7 @@ def _plans(
 
 def _plan(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
     """A pass on one engine, or dispatched over all engines of its device."""
+    check_ways(model, runner.ways)
     graph, dispatch = operator_graph(model, batch), said.get("mapping.dispatch")
     if dispatch is None:
         return graph_plan(runner, graph, model.name)

@@ -25,6 +25,7 @@ from simulator.explore.sweep.form import Base, Form, Steps, Varied
 from simulator.explore.sweep.roots import Roots
 from simulator.explore.sweep.space import Space
 from simulator.explore.sweep.steps import values
+from simulator.explore.sweep.warned import warn_of
 from simulator.hardware import load_system
 from simulator.workload import load_model
 
@@ -68,6 +69,7 @@ def load_sweep(
     form = validate(config, Form)
     groups = _groups(form, config, metrics or (), reads, kinds or {})
     axes = {axis.path: axis for group in groups for axis in group}
+    _warn(form, axes, config)
     with located(config, ("axes",)):
         space = Space(groups)
     known = None if metrics is None else _of_their_kinds(axes.values(), metrics)
@@ -213,6 +215,19 @@ def _roots(
 
     systems = read("hardware", lambda name: load_system(name, base.set))
     return Roots(base, systems, read("model", load_model), reads, kinds)
+
+
+def _warn(form: Form, axes: Mapping[str, Axis], config: Config) -> None:
+    """Warn of what the axes make of each machine and model."""
+    loads = {"hardware": (load_system, form.base.set), "model": (load_model, ())}
+    for path, axis in axes.items():
+        root, dot, _ = path.partition(".")
+        if dot and root in loads:
+            load_one, overrides = loads[root]
+            names = axes[root].values.tolist() if root in axes else [getattr(form.base, root)]
+            at = next((("zip", i, path) for i, group in enumerate(form.zip) if path in group), ("axes", path))
+            for name in names:
+                warn_of(axis, at, name, overrides, load_one, config)
 
 
 def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) -> dict[str, str]:

@@ -1,0 +1,55 @@
+"""Warnings of a sweep: told once, when it is read, of the ends of its axes, and not again with its points."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from simulator.config import Config, KeyPath
+from simulator.config.plausible import mark_of
+from simulator.config.resolve import OPTION
+from simulator.errors import ConfigError, TiersimWarning, warn
+from simulator.explore.sweep.axis import Axis
+
+Load = Callable[[str, Sequence[str]], Any]
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Nothing is warned of: the sweep has been, when it was read."""
+    with warnings.catch_warnings(action="ignore", category=TiersimWarning):
+        yield
+
+
+def warn_of(axis: Axis, at: KeyPath, name: str, overrides: Sequence[str], load: Load, config: Config) -> None:
+    """Warn of what the machine or the model `name` has at the least and the greatest value of an axis.
+
+    `at` is the key of the axis, which takes the place of that of the figure. A value that cannot be is no warning: it
+    is an error of the points that have it.
+    """
+    path = axis.path.partition(".")[2]
+    numbers = [value for value in axis.values.tolist() if value == value and value is not None]
+    if axis.values.dtype.kind in "if" and numbers:
+        numbers = list(dict.fromkeys((min(numbers), max(numbers))))
+    for value in numbers:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", TiersimWarning)
+            try:
+                load(name, [*overrides, f"{path}={_text(value)}"])
+            except ConfigError:
+                continue
+        problems = [each.message.problem for each in caught if isinstance(each.message, TiersimWarning)]
+        for problem in problems:
+            keys = ".".join(map(str, problem.path or ()))
+            if problem.file == OPTION and keys.startswith(path):
+                mark = mark_of(config, at)
+                problem.file, problem.line, problem.path = mark.file, mark.line, at
+                warn(problem)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)

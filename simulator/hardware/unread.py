@@ -1,0 +1,141 @@
+"""Figures of a machine on which nothing depends: each is told, with what takes its place or binds before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.config import KeyPath
+from simulator.config.plausible import mark_of
+from simulator.errors import ConfigError, dotted, warn
+from simulator.hardware.machine import Engine, Link, Port, ends
+from simulator.units import show
+
+if TYPE_CHECKING:
+    from simulator.core import Resource
+    from simulator.hardware.system import System
+
+UNREAD: Mapping[str, Mapping[str, str]] = {
+    "gpu": {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"},
+    "cpu": {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"},
+    "pim": {
+        "fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric",
+        "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
+    },
+    "dataflow": {
+        "fusion": "its 'fabric.fusion' says how operators are fused",
+        "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
+    },
+}
+"""By kind of engine, the keys that no lowering of ours reads for it, and why; of other kinds nothing is known."""
+
+
+def check_read(system: System) -> None:
+    """Warn of each figure of a machine that cannot change a time, whatever runs on it."""
+    for problem in (*_of_engines(system), *_of_ports(system), *_of_stacks(system), *_of_links(system)):
+        mark = mark_of(system.config, tuple(problem.path or ()))
+        problem.file, problem.line = mark.file, mark.line
+        warn(problem)
+
+
+def _of_engines(system: System) -> Iterator[ConfigError]:
+    for name, engine in system.engines.items():
+        for key, why in UNREAD.get(engine.kind, {}).items():
+            if getattr(engine, key) != Engine.model_fields[key].default:
+                path = (*system.key(name), key)
+                yield ConfigError(
+                    "nothing reads it",
+                    path=path,
+                    found=f"'{key}' in an engine of kind '{engine.kind}'",
+                    expected=f"no such key: {why}",
+                )
+
+
+def _of_ports(system: System) -> Iterator[ConfigError]:
+    """Ports to which their tier never gives what they could take."""
+    for name, engine in system.engines.items():
+        for key, port in engine.reads.items():
+            tier = f"{name.partition('.')[0]}.{key}"
+            given = [
+                each for each in ("bandwidth", "efficiency") if getattr(port, each) != Port.model_fields[each].default
+            ]
+            given = [each for each in given if each in port.model_fields_set]  # not what follows from a stack
+            if given and not engine.in_memory and _is_capped(system, tier, name):
+                bus, through = system[tier], system[f"{tier}->{name}"]
+                rates = (
+                    (through.capacity, bus.capacity)
+                    if given[0] == "bandwidth"
+                    else (through.rate(LARGE), bus.rate(LARGE))
+                )
+                found, most = (show(float(rate), "B/s") for rate in rates)
+                yield ConfigError(
+                    "nothing depends on it, for the tier gives no more",
+                    path=(*system.key(through.name), given[0]),
+                    found=found,
+                    expected=f"at most the {most} of {dotted(system.key(tier))}, whose bus it reads over; units in the"
+                    " memory have 'pim', and their tier a 'stack'",
+                )
+
+
+LARGE = 1e15  # bytes: beyond the end of every efficiency curve
+
+
+def _is_capped(system: System, tier: str, engine: str) -> bool:
+    """Whether a tier takes longer than the port of an engine for any bytes, as achieved and at the peak.
+
+    Rates are log-linear between the sizes of their curves, so that the ends of these decide. Where writes are faster
+    than reads, or have a bus of their own, a port may carry that much more. Bank bundles are kept as long as the port
+    reads them (`bundles.py`): with these, its rate counts.
+    """
+    described, bus, port = system.tiers[tier], system[tier], system[f"{tier}->{engine}"]
+    if described.stack is not None and described.stack.bundles > 1:
+        return False
+    write = described.bandwidth if described.write_bandwidth is None else described.write_bandwidth
+    most = 1 + write / described.bandwidth if described.full_duplex else max(1.0, write / described.bandwidth)
+    sizes = np.array([1.0, LARGE, *_bends(bus), *_bends(port)])
+    through, there = port.rate(sizes), most * bus.rate(sizes)
+    enough = bool(np.all(through >= there) and np.all(port.capacity >= most * bus.capacity))
+    return enough and bool(np.any(through > there))
+
+
+def _bends(resource: Resource) -> tuple[float, ...]:
+    return getattr(resource.efficiency, "sizes", ())
+
+
+def _of_stacks(system: System) -> Iterator[ConfigError]:
+    for name, tier in system.tiers.items():
+        if tier.stack is not None and tier.stack.bundles == 1 and "bus_read" in tier.stack.model_fields_set:
+            path = (*system.key(name), "stack", "bus_read")
+            yield ConfigError(
+                "nothing reads it",
+                path=path,
+                found="'bus_read' in a stack of one bundle",
+                expected="'bundles' beside it: 2 or more",
+            )
+
+
+def _of_links(system: System) -> Iterator[ConfigError]:
+    """Links that neither a copy between tiers nor a collective crosses, and algorithms of no collective."""
+    sections: list[tuple[KeyPath, str, Mapping[str, Link]]] = [((), "", system.machine.links)]
+    sections += [(("devices", d), f"{d}.", device.links) for d, device in system.machine.devices.items()]
+    for at, prefix, links in sections:
+        for name, link in links.items():
+            a, b = (prefix + end for end in ends(name))
+            alike = a == b and a in (*system.machine.devices, "node")
+            path: KeyPath = (*at, "links", name)
+            if not alike and not {a, b} <= system.tiers.keys():
+                yield ConfigError(
+                    "nothing crosses it",
+                    path=path,
+                    found=f"a link of {a} and {b}",
+                    expected="two tiers, or the devices of one name, or the nodes",
+                )
+            elif not alike and "algorithm" in link.model_fields_set:
+                yield ConfigError(
+                    "nothing reads it",
+                    path=(*path, "algorithm"),
+                    found="'algorithm' in a link that no collective crosses",
+                    expected="no such key",
+                )

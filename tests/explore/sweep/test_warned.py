@@ -1,0 +1,56 @@
+"""A sweep warns of its axes once, at their key."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.kind import sweeps
+from simulator.errors import TiersimWarning
+from simulator.explore.sweep.problem import problem
+
+SWEEP = """\
+base: {{hardware: dgx-h100, model: llama-3-8b, workload: {{phase: request}}, mapping: {{devices: 1}}}}
+axes:
+  {path}: [{values}]
+"""
+
+
+def told(file: Path, points: bool = False) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TiersimWarning)
+        found = problem(file)
+        if points:
+            found(found.columns(0, found.points))
+    return [str(each.message) for each in caught if isinstance(each.message, TiersimWarning)]
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "message"),
+    [
+        (
+            "hardware.devices.gpu.tiers.hbm.bandwidth",
+            "2 TB/s, 3, 4 TB/s",
+            "found 3 B/s, expected about .* mean '3 TB/s'",
+        ),
+        ("hardware.devices.gpu.tiers.hbm.bandwidth", "2 TB/s, 4000 TB/s", "found 4e.15 B/s, expected about"),
+        ("hardware.devices.gpu.engines.gpu.launch_overhead", "3 us, 3 s", "found 3 s, expected about 3 us"),
+        ("hardware.devices.gpu.engines.gpu.shape_overhead", "1 ms, 100 s", "found 100 s, expected about"),
+        ("model.layers", "32, 64000", "found 64000, expected about 28 to 126"),
+        ("hardware.devices.gpu.engines.gpu.reads.hbm.bandwidth", "2 TB/s, 13.4 TB/s", "nothing depends on it"),
+    ],
+)
+def test_an_end_of_an_axis_is_told_once_with_its_line(tmp_path, path: str, values: str, message: str) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP.format(path=path, values=values))
+    texts = told(file, points=True)
+    assert len(texts) == 1
+    assert re.search(rf'sweep\.yaml:3: axes\."{re.escape(path)}": .*({message})', texts[0])
+
+
+@pytest.mark.parametrize("name", sweeps())
+def test_no_shipped_study_is_warned_of(name: str) -> None:
+    assert told(sweeps()[name]) == []
