@@ -10,7 +10,7 @@ from simulator.mapping.pipeline_parallel import Replica, Stage
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, parameters, weight_bytes
-from simulator.workload.graph import folded
+from simulator.workload.folding import folded
 
 MOST_DEVICES = 4096  # looked at for a remedy
 
