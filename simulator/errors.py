@@ -115,6 +115,8 @@ def described(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
+    if isinstance(value, int) and value.bit_length() > 256:  # of more digits than Python writes, perhaps
+        return f"a whole number of {value.bit_length():,} bits"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

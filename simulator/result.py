@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import isinf
 from typing import TYPE_CHECKING, Any
+
+from simulator.errors import TiersimError, dotted
+from simulator.escape import html, one_line, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,10 +20,38 @@ if TYPE_CHECKING:
 WIDE = 13  # columns of a table in a terminal, at most
 
 
+class OverflowedError(TiersimError):
+    """A figure of a result left the range of a number: what it was made from lies too far apart."""
+
+
+def check_finite(document: Any, path: tuple[str | int, ...] = ()) -> None:
+    """Check that no figure of plain data is infinite, frames and arrays too; NaN is what is not known.
+
+    Raises:
+        OverflowedError: one is, with its path.
+    """
+    if isinstance(document, dict):
+        for key, item in document.items():
+            check_finite(item, (*path, str(key)))
+    elif isinstance(document, list | tuple):
+        for index, item in enumerate(document):
+            check_finite(item, (*path, index))
+    elif hasattr(document, "select_dtypes"):
+        check_finite({name: column.to_numpy() for name, column in document.select_dtypes("float").items()}, path)
+    elif hasattr(document, "tolist"):
+        check_finite(document.tolist(), path)
+    elif isinstance(document, float) and isinf(document):
+        expected = "a finite number: what it is made from has magnitudes too far apart"
+        raise OverflowedError(f"{dotted(path) or 'a figure'}: found {document}, expected {expected}")
+
+
 class Result(ABC):
     """A result holds pandas frames in SI units (`latency_s`, `energy_j`) and what it was made from."""
 
     provenance: Provenance
+
+    def __post_init__(self) -> None:
+        check_finite(vars(self))
 
     @abstractmethod
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -36,24 +68,30 @@ class Result(ABC):
         from rich import box
         from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         shown = []
         for title, frame in ((n, part) for name, whole in self.frames().items() for n, part in _parts(name, whole)):
-            table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+            table = Table(title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+            table.title = Text(visible(title))
             kinds = [dtype.kind for dtype in frame.dtypes]
             for column, kind in zip(frame.columns, kinds, strict=True):
-                table.add_column(str(column), justify="right" if kind in "fi" else "left")
+                table.add_column(Text(visible(str(column))), justify="right" if kind in "fi" else "left")
             rows = [[_cell(cell) for cell in row] for row in frame.itertuples(index=False)]
             for start, stop, place in runs(rows):
                 first, last = rows[start], rows[stop - 1]
                 table.add_row(
-                    *(f"{a}..{b}" if i == place else str(a) for i, (a, b) in enumerate(zip(first, last, strict=True)))
+                    *(
+                        Text(f"{a}..{b}" if i == place else visible(str(a)))
+                        for i, (a, b) in enumerate(zip(first, last, strict=True))
+                    )
                 )
             shown.append(table)
         return Group(*shown)
 
     def _repr_html_(self) -> str:
-        return "".join(f"<h4>{name}</h4>{frame.to_html(index=False)}" for name, frame in self.frames().items())
+        shown = ((name, frame.map(_written).rename(columns=_written)) for name, frame in self.frames().items())
+        return "".join(f"<h4>{html(name)}</h4>{frame.to_html(index=False)}" for name, frame in shown)
 
 
 def _parts(name: str, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -87,6 +125,11 @@ def _varying(one: Sequence[int | str], other: Sequence[int | str]) -> int | None
     if len(places) != 1 or not (isinstance(one[places[0]], int) and isinstance(other[places[0]], int)):
         return None
     return places[0]
+
+
+def _written(value: Any) -> Any:
+    """A text without controls, for pandas to escape the rest; other values as they are."""
+    return one_line(value) if isinstance(value, str) else value
 
 
 def _cell(value: object) -> int | str:

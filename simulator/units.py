@@ -3,6 +3,9 @@
 Pint decides what a text means. It costs half a second to import, so the common texts stand in `TABLE`, which a test
 proves equal to pint's answer for every entry, and pint is loaded for the rest only. GB is 1e9 bytes, GiB is 2**30.
 
+Every number that enters has a bound: a figure is 0 or of a magnitude of `LEAST` to `MOST`, so that no product or ratio
+of a few of them leaves the doubles; a count is at most `MOST_COUNT`, so that 64 bits hold a product of two.
+
 Information (byte) and operations (FLOP, OP) are dimensions of their own, as they are not in pint's stock registry:
 `200 GHz` is no bandwidth, and `3.9 pJ/bit` is no energy.
 """
@@ -14,16 +17,23 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction as Exact
 from functools import cache
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 
 from simulator.errors import UnitError, described, nearest
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
+
+LEAST, MOST = 1e-30, 1e30
+"""The magnitudes that a figure may have, in SI units, unless it is 0."""
+
+MOST_COUNT = 10**9
+"""The most that a count may be: of sequences, tokens, devices, layers."""
 
 _DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
@@ -95,8 +105,9 @@ _TRAPS = (  # what people write, and what they mean; pint reads them as biots, b
 def parse(value: str | float, unit: str) -> float:
     """`value` in `unit`, as a float: ``parse("1.8 TB/s", "B/s") == 1.8e12``; a plain number is in `unit` already.
 
-    The product of number and unit is exact, and rounded once. Raises `UnitError` for what is no number, not finite,
-    in a unit that nobody knows, or of another dimension than `unit`; it says what was expected, with an example.
+    The product of number and unit is exact, and rounded once. Raises `UnitError` for what is no number, out of bounds
+    (`is_bounded`), in a unit that nobody knows, or of another dimension than `unit`; it says what was expected, with an
+    example.
     """
     number: Any = value
     if isinstance(value, str):
@@ -105,17 +116,25 @@ def parse(value: str | float, unit: str) -> float:
         if match is None or factor is None:
             raise _error(value, unit)
         number = Exact(match[1]) * factor
-    try:
-        result = float("nan" if isinstance(value, bool) else number)
-    except (TypeError, ValueError, OverflowError):
-        result = math.nan
-    if not math.isfinite(result):
+    if isinstance(value, bool) or not isinstance(number, Real) or number != number:
         raise _error(value, unit)
-    return result
+    if not is_bounded(number):
+        raise _error(value, unit, f"{Unit(unit).expected}, 0 or of {LEAST:g} to {MOST:g} {unit}".removesuffix(" 1"))
+    return float(number)
+
+
+def is_bounded(number: Any) -> bool:
+    """Whether a number is 0 or of a magnitude that a figure may have: no denormal, no infinity, no NaN."""
+    return bool(number == 0 or LEAST <= abs(number) <= MOST)
 
 
 def show(value: float, unit: str) -> str:
-    """`value`, given in the SI `unit`, for a reader: ``show(1.8e12, "B/s") == "1.8 TB/s"``; four digits."""
+    """`value`, given in the SI `unit`, for a reader: ``show(1.8e12, "B/s") == "1.8 TB/s"``; four digits.
+
+    What is not known (NaN) is nothing.
+    """
+    if value != value:
+        return ""
     shown, factor, prefixes = _SHOWN.get(unit, (unit, 1, ()))
     value = float(f"{value * factor:.4g}")
     prefix, scale = "", 1.0
@@ -197,6 +216,10 @@ EnergyPerByte = Annotated[float, Unit("J/B"), Gt(0)]
 EnergyPerFlop = Annotated[float, Unit("J/FLOP"), Gt(0)]
 SquareMetres = Annotated[float, Unit("m^2"), Gt(0)]
 Fraction = Annotated[float, Unit("1"), Gt(0), Le(1)]
+Positive = Annotated[float, Unit("1"), Gt(0)]
+Count = Annotated[int, Ge(1), Le(MOST_COUNT)]
+Width = Annotated[int, Ge(0), Le(MOST_COUNT)]
+Seed = Annotated[int, Ge(0), Lt(2**63)]
 
 
 def _factor(text: str, unit: str) -> Exact | None:
@@ -246,8 +269,8 @@ def _registry() -> Any:
     return registry
 
 
-def _error(found: object, unit: str) -> UnitError:
-    return UnitError(found=described(found), expected=Unit(unit).expected, nearest=_meant(found, unit))
+def _error(found: object, unit: str, expected: str | None = None) -> UnitError:
+    return UnitError(found=described(found), expected=expected or Unit(unit).expected, nearest=_meant(found, unit))
 
 
 def _meant(found: object, unit: str) -> str | None:

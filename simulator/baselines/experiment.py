@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 class Part(BaseModel):
     """A section of an experiment's YAML: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Variant(Part):

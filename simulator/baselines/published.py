@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simulator.config import ROLES
-from simulator.errors import ConfigError, one_of
-from simulator.units import TABLE
+from simulator.errors import ConfigError, UnitError, described, one_of
+from simulator.files import read_rows
+from simulator.units import TABLE, parse
 
 COLUMNS = ["figure", "metric", "condition", "role", "published", "unit", "tolerance", "source"]
 CLOSE = 0.03
@@ -62,16 +62,17 @@ def read_published(file: Path) -> list[Published]:
     """
     if not file.is_file():
         raise ConfigError("no published values to compare with", file=file)
-    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
-    if rows.fieldnames != COLUMNS:
-        found = ",".join(rows.fieldnames or [])
-        raise ConfigError("header", file=file, line=1, found=repr(found), expected=",".join(COLUMNS))
+    rows = read_rows(file)
+    _, header = next(rows, (1, []))
+    if header != COLUMNS:
+        raise ConfigError("header", file=file, line=1, found=described(",".join(header)), expected=",".join(COLUMNS))
     read: dict[tuple[str, str, str], Published] = {}
-    for row in rows:
+    for line, cells in rows:
+        row = dict(zip(COLUMNS, cells, strict=True))
         key = (row["figure"], row["metric"], row["condition"])
         if key in read:
-            raise ConfigError("this row occurs twice", file=file, line=rows.line_num, found=" ".join(key))
-        read[key] = _row(row, file, rows.line_num)
+            raise ConfigError("this row occurs twice", file=file, line=line, found=" ".join(key))
+        read[key] = _row(row, file, line)
     if not read:
         raise ConfigError("no rows", file=file, line=1, expected="a published value each")
     return list(read.values())
@@ -79,14 +80,13 @@ def read_published(file: Path) -> list[Published]:
 
 def _row(row: dict[str, str], file: Path, line: int) -> Published:
     if row["role"] not in ROLES:
-        raise ConfigError("role", file=file, line=line, found=repr(row["role"]), expected=one_of(ROLES))
+        raise ConfigError("role", file=file, line=line, found=described(row["role"]), expected=one_of(ROLES))
     numbers = []
     for column in ("published", "tolerance"):
         try:
-            numbers.append(float(row[column]))
-        except ValueError:
-            found = repr(row[column])
-            raise ConfigError(column, file=file, line=line, found=found, expected="a number") from None
+            numbers.append(parse(row[column], "1"))
+        except UnitError as error:
+            raise ConfigError(column, file=file, line=line, found=error.found, expected="a number") from None
     pairs = [pair.partition("=") for pair in row["condition"].split()]
     wrong = next((f"'{key}'" for key, equals, value in pairs if not (key and equals and value)), None)
     if wrong:

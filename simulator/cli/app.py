@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +35,7 @@ from simulator.cli import list as list_
 from simulator.cli import schema as schema_
 from simulator.cli.output import print_error, warned
 from simulator.errors import TiersimError
+from simulator.files import reason
 
 
 class _Commands(TyperGroup):
@@ -45,11 +50,21 @@ class _Commands(TyperGroup):
             print_error(str(error))
             raise typer.Exit(2) from None
         except OSError as error:
-            if error.filename is None:  # no file of the user's; a broken pipe is typer's to end
+            if error.errno == errno.EPIPE:  # typer's to end, quietly
                 raise
-            print_error(f"{error.filename}: {error.strerror}")
+            print_error(f"{error.filename or 'cannot write'}: {reason(error)}")
+            _drop_output()
+            raise typer.Exit(2) from None
+        except RecursionError:
+            print_error("something is nested too deeply")
             raise typer.Exit(2) from None
         return result
+
+
+def _drop_output() -> None:
+    """Send what stdout still holds to nowhere: what could not be written is not tried again at exit."""
+    with suppress(OSError, ValueError):  # it is no file, in a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -82,7 +97,14 @@ app.command("record")(record.command)
 
 
 def main() -> None:
-    """Run the command with the arguments of the process."""
+    """Run the command with the arguments of the process; what a terminal cannot encode is written out."""
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # closed by who started us
+    if sys.stdout is None:
+        print_error("stdout is closed: there is nowhere to print to")
+        raise SystemExit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="tiersim")
 
 

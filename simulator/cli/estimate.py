@@ -18,6 +18,7 @@ from simulator.cli.options import (
     ModelName,
     at_least_one,
     known_order,
+    number,
 )
 from simulator.cli.output import console, print_json
 
@@ -69,10 +70,12 @@ def command(
     ] = None,
     drafted: Annotated[int, typer.Option("--drafted", callback=at_least_one, help="Tokens drafted a step.")] = 4,
     acceptance: Annotated[
-        float | None, typer.Option("--acceptance", help="The rate at which drafted tokens are accepted.")
+        float | None,
+        typer.Option("--acceptance", callback=number, help="The rate at which drafted tokens are accepted."),
     ] = None,
     accepted_length: Annotated[
-        float | None, typer.Option("--accepted-length", help="Or the tokens that a step gives on average.")
+        float | None,
+        typer.Option("--accepted-length", callback=number, help="Or the tokens that a step gives on average."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print the equation behind each figure.")] = False,
     json: Json = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.design import described, records, rows, said
-from simulator.cli.options import Json, Overrides, at_least_one
+from simulator.cli.options import Json, Overrides, Seed, at_least_one
 from simulator.cli.output import console, print_json, progress, table_of
 from simulator.cli.sweep import Workers, Yaml
 
@@ -40,7 +40,7 @@ def command(
     evaluations: Annotated[
         int, typer.Option("--evaluations", callback=at_least_one, help="Points of a larger space that are searched.")
     ] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="Of the search.")] = 0,
+    seed: Seed = 0,
     overrides: Overrides = None,
     workers: Workers = None,
     json: Json = False,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, UnitError, described, nearest, one_of
+from simulator.units import MOST_COUNT, parse
 
 
 class Phase(StrEnum):
@@ -20,8 +21,20 @@ class Phase(StrEnum):
 
 def at_least_one(parameter: typer.CallbackParam, value: int | None) -> int | None:
     """Check a count. Raises `ConfigError` that names the option."""
-    if value is not None and value < 1:
-        raise ConfigError(path=parameter.opts[0], found=value, expected="1 or more")
+    if value is not None and not 1 <= value <= MOST_COUNT:
+        expected = "1 or more" if value < 1 else f"at most {MOST_COUNT:,}"
+        raise ConfigError(path=parameter.opts[0], found=described(value), expected=expected)
+    return value
+
+
+def number(parameter: typer.CallbackParam, value: float | None) -> float | None:
+    """Check that a number is one. Raises `ConfigError` that names the option."""
+    if value is not None:
+        try:
+            parse(value, "1")
+        except UnitError as error:
+            error.path = parameter.opts[0]
+            raise
     return value
 
 
@@ -119,6 +132,7 @@ Kv = Annotated[
         help="Format of the KV cache: fp8, int4, ...; the model's by default.",
     ),
 ]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of what is drawn at random.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Replace a figure; may be repeated.", show_default=False),

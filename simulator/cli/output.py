@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from simulator.config import Config
 
+from simulator.escape import one_line, visible
+from simulator.result import check_finite
+
 WIDE = 160
 """Columns of what is printed into a file or a pipe."""
 
@@ -37,19 +40,22 @@ _ROLES = {
 
 
 def print_json(document: Any) -> None:
-    """One JSON document; what is not finite becomes null. A mapping has the `warnings` of the command, if any, too."""
+    """One JSON document; what is not known (NaN) becomes null. A mapping has the command's `warnings` too, if any.
+
+    Raises:
+        OverflowedError: a figure that is infinite.
+    """
     if _warned and isinstance(document, dict):
         document = {**document, "warnings": list(_warned)}
+    check_finite(document)
     sys.stdout.write(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n")
 
 
 def print_error(message: str, what: str = "error", style: str = "red") -> None:
     """A user's mistakes, a line each, on stderr."""
-    from rich.console import Console
-
-    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    for line in message.splitlines():
-        console.print(f"{what}: {line}", style=style)
+    out = _terminal(stderr=True, soft_wrap=True)
+    for line in message.split("\n"):
+        out.print(f"{what}: {line}", style=style)
 
 
 _warned: list[str] = []  # of the command that runs
@@ -78,12 +84,21 @@ def warned() -> Iterator[list[str]]:
 
 
 def console() -> Console:
-    """Where tables are printed; square brackets are text."""
+    """Where tables are printed; square brackets and colons are text."""
+    wide = _terminal(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+    # A narrower terminal breaks the lines itself: better than numbers that are cut.
+    return _terminal(width=max(wide.width, LEAST))
+
+
+def _terminal(**settings: Any) -> Console:
+    """A console on which a text is a text: no markup, no emoji by name, and no controls but line feeds."""
     from rich.console import Console
 
-    wide = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
-    # A narrower terminal breaks the lines itself: better than numbers that are cut.
-    return Console(width=max(wide.width, LEAST), markup=False, highlight=False)
+    class Terminal(Console):
+        def render_str(self, text: str, **ways: Any) -> Text:
+            return super().render_str(visible(text), **ways)
+
+    return Terminal(markup=False, emoji=False, highlight=False, **settings)
 
 
 def table_of(columns: Collection[str], numbers: Collection[str] = (), title: str | None = None) -> Table:
@@ -137,16 +152,16 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda title, done, total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bars:
+    title = TextColumn("{task.description}", markup=False)
+    columns = (title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_terminal(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def advance(title: str, done: int, total: int) -> None:
             if title not in tasks:
-                tasks[title] = bars.add_task(title, total=total)
+                tasks[title] = bars.add_task(one_line(title), total=total)
             bars.update(tasks[title], completed=done, total=total)
 
         yield advance

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from simulator.cli.options import at_least_one, number
 from simulator.cli.output import console
-from simulator.errors import ConfigError
+from simulator.files import read_text
 
 
 def command(
@@ -17,20 +18,19 @@ def command(
     ],
     text: Annotated[Path, typer.Argument(metavar="TEXT", help="A file of text, read as UTF-8.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The NPZ to write.", show_default=False)],
-    tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="At most so many of the text.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", callback=at_least_one, help="At most so many of the text.")
+    ] = None,
     threshold: Annotated[
-        float, typer.Option("--threshold", min=0.0, help="A neuron is active above this; 0 suits ReLU.")
+        float,
+        typer.Option("--threshold", min=0.0, callback=number, help="A neuron is active above this; 0 suits ReLU."),
     ] = 0.0,
 ) -> None:
     """Record which FFN neurons a model activates at each token of a text; needs the extra 'record'."""
     import simulator
     from simulator.workload.neuron_files import save_neurons
 
-    try:
-        words = text.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"no UTF-8 text: {error}", file=text) from None
-    trace = simulator.record(model, words, tokens, threshold)
+    trace = simulator.record(model, read_text(text), tokens, threshold)
     save_neurons(trace, output)
     active = sum(len(token) for layer in range(trace.layers) for token in trace.layer(layer))
     share = active / (trace.layers * trace.tokens * trace.neurons)

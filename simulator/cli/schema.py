@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.output import print_json, shown_path
+from simulator.cli.output import console, print_json, shown_path
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
             text = json.dumps(json_schema(each), indent=2) + "\n"
             with whole(output / f"{each}.json") as file:
                 file.write_text(text, encoding="utf-8")
-            typer.echo(shown_path(output / f"{each}.json"))
+            console().print(shown_path(output / f"{each}.json"), soft_wrap=True)
     elif kind is not None:
         print_json(json_schema(kind))
     else:

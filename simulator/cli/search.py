@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.design import front_table
-from simulator.cli.options import Folder, Json, Overrides, at_least_one
+from simulator.cli.options import Folder, Json, Overrides, Seed, at_least_one
 from simulator.cli.output import console, print_json, progress, shown_path, table_of
 from simulator.cli.sweep import SHOWN, Yaml
 
@@ -31,7 +31,7 @@ def command(
         int, typer.Option("--evaluations", callback=at_least_one, help="Points that are evaluated, at most.")
     ] = 1000,
     batch: Annotated[int, typer.Option("--batch", callback=at_least_one, help="Points evaluated in one call.")] = 32,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn at random.")] = 0,
+    seed: Seed = 0,
     alone: Annotated[
         bool, typer.Option("--alone", help="Without a random search of as many points beside it.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.design import At, Metric, assigned, described, records, rows, said
-from simulator.cli.options import Folder, Json, Overrides
+from simulator.cli.options import Folder, Json, Overrides, Seed
 from simulator.cli.output import console, print_json, shown_path, table_of
 from simulator.cli.sweep import Yaml
 
@@ -28,7 +28,7 @@ def command(
         int,
         typer.Option("--samples", min=0, help="Of each axis, for Sobol' indices: a power of two; 0: leave them out."),
     ] = 256,
-    seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
+    seed: Seed = 0,
     output: Folder = None,
     overrides: Overrides = None,
     json: Json = False,
@@ -82,6 +82,7 @@ def _shown(answer: Sensitivity) -> list[RenderableType]:
 
 def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     """Each table as CSV, and elasticities and tornado as figures."""
+    from simulator.files import whole
     from simulator.report import style
     from simulator.report.explore.elasticity import elasticity
     from simulator.report.explore.tornado import tornado
@@ -90,7 +91,8 @@ def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     files = []
     for name, frame in answer.frames().items():
         files.append(folder / f"{name}.csv")
-        frame.to_csv(files[-1], index=False)
+        with whole(files[-1]) as unfinished:
+            frame.to_csv(unfinished, index=False)
     figures = {}
     if answer.elasticity is not None:
         figures["elasticity"] = elasticity(answer.elasticity, "time")

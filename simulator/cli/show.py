@@ -300,6 +300,6 @@ def figure_table(figures: list[Figure]) -> Table:
 def _stacked(title: str, *parts: RenderableType) -> Group:
     """Parts below one another, an empty line between them."""
     from rich.console import Group
-    from rich.text import Text
+    from rich.styled import Styled
 
-    return Group(Text(title, style="bold"), *(shown for part in parts for shown in ("", part)))
+    return Group(Styled(title, "bold"), *(shown for part in parts for shown in ("", part)))

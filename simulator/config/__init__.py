@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from simulator.config.check import validate
 from simulator.config.figures import ROLES
 from simulator.config.read import Mark, Node, Source
 from simulator.config.resolve import longest_key, resolve
+from simulator.errors import ConfigError, described
+from simulator.units import LEAST, MOST, is_bounded
 
 __all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
 
@@ -63,4 +66,7 @@ def _plain(node: Node, path: KeyPath, marks: dict[KeyPath, Mark], sources: dict[
         return {key: _plain(child, (*path, key), marks, sources) for key, child in node.value.items()}
     if isinstance(node.value, list):
         return [_plain(item, (*path, index), marks, sources) for index, item in enumerate(node.value)]
+    if isinstance(node.value, int | float) and -inf < node.value < inf and not is_bounded(node.value):
+        found, expected = described(node.value), f"0, or a number of {LEAST:g} to {MOST:g}"
+        raise ConfigError(file=node.mark.file, line=node.mark.line, path=path, found=found, expected=expected)
     return node.value

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from simulator.errors import ConfigError
+from simulator.files import read_text
 
 MOST_VALUES = 1_000_000
 DEEPEST = 100
@@ -51,12 +52,7 @@ class Node:
 
 def read(file: Path) -> Node:
     """The tree of a YAML file. Raises `ConfigError` with file and line if it cannot be read or is not YAML."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"cannot be read: {reason}", file=file) from None
-    return parse(text, file)
+    return parse(read_text(file), file)
 
 
 def parse(text: str, file: Path, *, lines: bool = True) -> Node:

@@ -111,8 +111,8 @@ def known_modes() -> list[str]:
 
 
 def intensity(flops: float, traffic: float) -> float:
-    """FLOP/B; infinite where nothing is moved."""
-    return flops / traffic if traffic else float("inf")
+    """FLOP/B; NaN where nothing is moved."""
+    return flops / traffic if traffic else float("nan")
 
 
 def _pipelined(target: Target, block: Block, pipeline: Pipeline) -> Run:

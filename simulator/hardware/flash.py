@@ -14,9 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from simulator.core import Quantity
-from simulator.hardware.part import Count, Part
+from simulator.hardware.part import Part
 from simulator.hardware.stack import Interval
-from simulator.units import Bandwidth, Bytes, Hertz, Seconds
+from simulator.units import Bandwidth, Bytes, Count, Hertz, Seconds
 
 
 class TwoConstant(Part):

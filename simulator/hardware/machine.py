@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from simulator.core import Curve
 from simulator.hardware.flash import Flash
-from simulator.hardware.part import Count, Part
+from simulator.hardware.part import Part
 from simulator.hardware.stack import Pim, Stack
-from simulator.units import Bandwidth, Bytes, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
+from simulator.units import Bandwidth, Bytes, Count, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
 
 
 class Efficiency(Part):

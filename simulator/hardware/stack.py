@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from simulator.core import Quantity
-from simulator.hardware.part import Count, Part
-from simulator.units import Bytes, Fraction, Hertz, Joules, Seconds, SquareMetres, Unit
+from simulator.hardware.part import Part
+from simulator.units import Bytes, Count, Fraction, Hertz, Joules, Seconds, SquareMetres, Unit
 
 Interval: TypeAlias = Annotated[float, Unit("s"), Field(gt=0)]
 

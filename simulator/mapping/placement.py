@@ -13,7 +13,7 @@ from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways, even_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, weight_bytes
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
-from simulator.workload.graph import folded
+from simulator.workload.folding import folded
 from simulator.workload.parameters import weight_bytes_by_class
 from simulator.workload.stored import element_bytes
 

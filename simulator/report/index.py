@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import UNREADABLE, read_text, reason, whole
 from simulator.report.page import PROVENANCE, paper
 from simulator.report.verdict import verdict
 
@@ -42,7 +42,7 @@ def _parts(name: str, provenance: dict[str, Any], rows: list[dict[Any, Any]]) ->
 def _provenance(file: Path) -> dict[str, Any]:
     expected = "the provenance of a report; `tiersim reproduce` writes it"
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_text(file))
         complete = "title" in found["config"]["experiment"] and isinstance(found["figures"], list)
     except (ValueError, TypeError, KeyError):
         complete = False
@@ -57,4 +57,7 @@ def _rows(file: Path) -> list[dict[Any, Any]]:
 
     if not file.is_file():
         raise ConfigError("a report without its rows", file=file)
-    return pd.read_csv(file, dtype={"figure": str, "condition": str}).to_dict("records")
+    try:
+        return pd.read_csv(file, dtype={"figure": str, "condition": str}).to_dict("records")
+    except UNREADABLE as error:
+        raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None

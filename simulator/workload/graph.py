@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from simulator.core.resource import Quantity
 from simulator.workload.batch import Batch
 from simulator.workload.feedforward import EXPERTS, feedforward
+from simulator.workload.folding import folded
 from simulator.workload.layers import decoder_layer, embedding, head, loss
 from simulator.workload.model import Layer, Model
 from simulator.workload.operators import Operand, Operator
@@ -197,32 +198,6 @@ def unrolled(block: Block, times: int) -> Block:
     entries = {f"0.{name}": amount for name, amount in block.entries.items()}
     name, exit = f"{times} x {block.name}", f"{times - 1}.{block.exit}"
     return Block(name, block.repeat // times, graph, entries, exit, block.tokens)
-
-
-def folded(layers: Sequence[Layer]) -> list[tuple[tuple[Layer, ...], int]]:
-    """`layers` as patterns that repeat, in order: `D D D M M` is (D) x 3, (M) x 2; `M D M D` is (M D) x 2.
-
-    At each place it takes the pattern whose repetitions cover the most layers, of those the shortest.
-    """
-    found, start = [], 0
-    while start < len(layers):
-        left = layers[start:]
-        period, repeat = max(
-            ((period, _repeats(left, period)) for period in range(1, len(left) // 2 + 1)),
-            key=lambda fold: (fold[0] * fold[1] if fold[1] > 1 else 0, -fold[0]),
-            default=(1, 1),
-        )
-        found.append((tuple(left[:period]), repeat))
-        start += period * repeat
-    return found
-
-
-def _repeats(layers: Sequence[Layer], period: int) -> int:
-    """How often the first `period` layers occur in a row."""
-    count = 1
-    while layers[count * period : (count + 1) * period] == layers[:period]:
-        count += 1
-    return count
 
 
 def _block(tape: Tape, name: str, repeat: int, tokens: Quantity, run: Callable[[Tape, Tensor], Tensor]) -> Block:

@@ -11,7 +11,7 @@ from typing import Any
 from simulator.config import Config, Mark, validate
 from simulator.errors import nearest
 from simulator.workload.keys import Keys
-from simulator.workload.model import Model
+from simulator.workload.model import MOST_LAYERS, Model
 from simulator.workload.quantisation import NUMBERS, quantisation
 
 Data = dict[str, Any]
@@ -60,7 +60,8 @@ def _qwen(keys: Keys, qkv_bias: bool, **differences: Any) -> Data:
     bias = keys.flag("attention_bias", False)
     differences |= {"qkv_bias": qkv_bias or bias, "output_bias": bias}
     if keys.flag("use_sliding_window", False):
-        layers, full = keys.size("num_hidden_layers"), keys.size("max_window_layers", default=28, least=0)
+        layers = keys.size("num_hidden_layers", most=MOST_LAYERS)
+        full = keys.size("max_window_layers", default=28, least=0)
         differences["window"] = keys.size("sliding_window", default=4096)
         differences["window_pattern"] = [layer >= full for layer in range(layers)]
     return _base(keys) | {"attention": _attention(keys, **differences), "ffn": _ffn(keys)}
@@ -190,7 +191,7 @@ READERS: dict[str, Callable[[Keys], Data]] = {
 def _base(keys: Keys, norm: str = "rms", tied: bool = False) -> Data:
     """What all types have, under the names that most of them use."""
     return {
-        "layers": keys.size("num_hidden_layers", "n_layer"),
+        "layers": keys.size("num_hidden_layers", "n_layer", most=MOST_LAYERS),
         "hidden": keys.size("hidden_size", "n_embed"),
         "vocab": keys.size("vocab_size"),
         "max_context": keys.size("max_position_embeddings", "seq_length", default=2048),

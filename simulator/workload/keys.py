@@ -7,6 +7,7 @@ from typing import Any
 
 from simulator.config import Config
 from simulator.errors import ConfigError, described
+from simulator.units import MOST_COUNT
 
 REQUIRED: Any = object()
 
@@ -30,11 +31,12 @@ class Keys:
         marks = {path[1:]: mark for path, mark in self.config.marks.items() if path[:1] == (name,)}
         return Keys(replace(self.config, data=section, marks=marks), (*self.prefix, name))
 
-    def size(self, *names: str, default: Any = REQUIRED, least: int = 1) -> Any:
-        """A whole number, `least` or more."""
+    def size(self, *names: str, default: Any = REQUIRED, least: int = 1, most: int = MOST_COUNT) -> Any:
+        """A whole number, from `least` to `most`."""
         name, value = self._first(names, default)
-        if name is not None and (type(value) is not int or value < least):
-            raise self.error(name, "", f"a whole number, {least} or more")
+        if name is not None and not (type(value) is int and least <= value <= most):
+            bound = f", and at most {most:,}" if type(value) is int and value > most else ""
+            raise self.error(name, "", f"a whole number, {least} or more{bound}")
         return value
 
     def flag(self, name: str, default: bool) -> bool:

@@ -9,14 +9,22 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from simulator import units
 from simulator.errors import nearest, one_of
 from simulator.units import Fraction, Unit
 from simulator.workload.dtypes import Dtype
+from simulator.workload.folding import folded
 from simulator.workload.format import TENSORS
 from simulator.workload.formats import FORMATS, FormatName, KvFormat
 
-Count = Annotated[int, Field(gt=0, strict=True)]
-Width = Annotated[int, Field(ge=0, strict=True)]
+MOST_LAYERS = 10_000
+"""Of the deepest model."""
+
+MOST_STRETCHES = 64
+"""Of layers that are alike, or of a pattern of them that repeats: the time of an estimate grows with these."""
+
+Count = Annotated[units.Count, Field(strict=True)]
+Width = Annotated[units.Width, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Activation = Literal["silu", "gelu", "relu", "relu2"]
 
@@ -24,7 +32,7 @@ Activation = Literal["silu", "gelu", "relu", "relu2"]
 class Part(BaseModel):
     """A section of the YAML: unknown keys are errors, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LatentAttention(Part):
@@ -214,7 +222,7 @@ class Dtypes(Part):
 class Published(Part):
     """What the model's makers say of it, to compare with: `rounded` where they print a round figure only."""
 
-    parameters: Count
+    parameters: Annotated[int, Field(gt=0, lt=2**63, strict=True)]
     rounded: Flag = False
 
 
@@ -239,7 +247,7 @@ class Model(Part):
 
     name: str
     family: str
-    layers: Count
+    layers: Annotated[Count, Field(le=MOST_LAYERS)]
     hidden: Count
     vocab: Count
     max_context: Count
@@ -266,6 +274,10 @@ class Model(Part):
             raise ValueError(f"moe.first_layer {self.moe.first_layer} is beyond the {self.layers} layers")
         if self.norm.per_layer == 1 and not self.parallel:
             raise ValueError("norm.per_layer 1 needs parallel: true")
+        stretches = len(folded(self.decoder))
+        if stretches > MOST_STRETCHES:
+            expected = f"at most {MOST_STRETCHES} that follow one another"
+            raise ValueError(f"found {stretches} stretches of different layers, expected {expected}")
         if self.parallel and self.norm.per_layer == 4:
             raise ValueError("a parallel layer has 1 or 2 norms, not 4")
         return self

@@ -17,18 +17,15 @@ NPZ, in one of three forms:
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, described, nearest, one_of
-from simulator.files import whole
+from simulator.files import read_arrays, read_lines, whole
 from simulator.workload.neurons import Ints, NeuronTrace, at_least, offsets, smallest, stored
 
 HEADER = "token,layer,neurons"
@@ -80,11 +77,8 @@ def save_neurons(trace: NeuronTrace, path: str | Path) -> None:
     begins = offsets(counts)
     begins_as = np.min_scalar_type(int(begins[-1, -1])).newbyteorder("<")
     arrays = {"indices": np.concatenate(parts), "offsets": begins.astype(begins_as), "neurons": np.int64(trace.neurons)}
-    try:
-        with whole(file) as unfinished, unfinished.open("wb") as out:
-            np.savez(out, **arrays)  # type: ignore[arg-type, unused-ignore]
-    except OSError as error:
-        raise ConfigError(f"cannot write the recording: {error}", file=file) from None
+    with whole(file) as unfinished, unfinished.open("wb") as out:
+        np.savez(out, **arrays)  # type: ignore[arg-type, unused-ignore]
 
 
 # --- CSV
@@ -92,7 +86,10 @@ def save_neurons(trace: NeuronTrace, path: str | Path) -> None:
 
 def _csv(file: Path, neurons: int | None) -> NeuronTrace:
     rows: dict[int, list[NDArray[np.int32]]] = {}
-    for line, text in _lines(file):
+    for line, whole_line in read_lines(file):
+        text = whole_line.rstrip("\r\n")
+        if line > 1 and not text.strip():
+            continue
         cells = text.split(",")
         if line == 1:
             if [cell.strip() for cell in cells] != HEADER.split(","):
@@ -117,17 +114,6 @@ def _csv(file: Path, neurons: int | None) -> NeuronTrace:
     there = neurons or int(indices.max()) + 1
     counts = np.array([[row.size for row in of_layer] for of_layer in of_layers], dtype=np.int64)
     return stored(indices.astype(smallest(there)), offsets(counts), there)
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, and their numbers."""
-    try:
-        with file.open(encoding="utf-8-sig") as lines:
-            for line, text in enumerate(lines, start=1):
-                if line == 1 or text.strip():
-                    yield line, text.rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the recording: {error}", file=file) from None
 
 
 def _whole(column: str, text: str, file: Path, line: int) -> int:
@@ -167,7 +153,7 @@ def _complete(rows: dict[int, list[NDArray[np.int32]]], file: Path) -> list[list
 
 
 def _npz(file: Path, neurons: int | None) -> NeuronTrace:
-    there = _arrays(file)
+    there = read_arrays(file)
     forms = [name for name in FORMS if name in there]
     if len(forms) != 1:
         found = " and ".join(forms) or one_of(there)
@@ -177,23 +163,6 @@ def _npz(file: Path, neurons: int | None) -> NeuronTrace:
     if neurons is not None and stated != neurons:
         raise ConfigError("neurons", file=file, found=stated, expected=f"{neurons}")
     return stored(indices, begins, stated)
-
-
-def _arrays(file: Path) -> Arrays:
-    if not file.is_file():
-        raise ConfigError("cannot read the recording: there is no such file", file=file)
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
-    except _UNREADABLE as error:
-        raise ConfigError(f"cannot read the recording: {error}", file=file) from None
-
-
-_UNREADABLE = (
-    OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError, BadZipFile,
-    zlib.error, struct.error,
-)  # fmt: skip
-"""What numpy and zipfile raise for an archive that is none, or is broken, or holds objects."""
 
 
 def _active(there: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:

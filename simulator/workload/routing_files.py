@@ -14,18 +14,17 @@ numbers) and `experts` (how many).
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.files import UNREADABLE, read_arrays, read_lines, read_rows, reason
 
 Ints = NDArray[np.int64]
 COLUMNS = ("step", "token", "layer")
@@ -130,7 +129,7 @@ def _jsonl(file: Path, top_k: int | None) -> _Rows:
     token: list[int] = []
     layer: list[int] = []
     choices: list[list[int]] = []
-    for line, text in enumerate(_text(file).split("\n"), start=1):
+    for line, text in read_lines(file):
         if not text.strip():
             continue
         data = _object(text, file, line)
@@ -185,21 +184,13 @@ def _is_index(value: Any) -> bool:
 
 
 def _csv(file: Path, top_k: int | None) -> _Rows:
-    reader = csv.reader(_text(file).splitlines())
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        picks = _columns(header, file, 1)
-        places, numbers = [], []
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                found = f"{len(row)} columns"
-                raise ConfigError(file=file, line=reader.line_num, found=found, expected=f"{len(header)}")
-            places.append(reader.line_num)
-            numbers.append([_cell(*cell, file, reader.line_num) for cell in zip(header, row, strict=True)])
-    except csv.Error as error:
-        raise ConfigError(f"not CSV: {error}", file=file, line=reader.line_num) from None
+    rows = read_rows(file)
+    header = [cell.strip() for cell in next(rows, (1, []))[1]]
+    picks = _columns(header, file, 1)
+    places, numbers = [], []
+    for line, row in rows:
+        places.append(line)
+        numbers.append([_cell(*cell, file, line) for cell in zip(header, row, strict=True)])
     table = np.array(numbers, dtype=np.int64).reshape(-1, len(header))
     step, token, layer = (table[:, header.index(name)] for name in COLUMNS)
     return _rows(file, places, step, token, layer, table[:, [header.index(name) for name in picks]])
@@ -208,7 +199,7 @@ def _csv(file: Path, top_k: int | None) -> _Rows:
 def _cell(column: str, text: str, file: Path, line: int) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ConfigError(column, file=file, line=line, found=repr(text), expected="an integer, 0 or more")
+        raise ConfigError(column, file=file, line=line, found=described(text), expected="an integer, 0 or more")
     return int(text)
 
 
@@ -217,7 +208,7 @@ def _columns(header: Sequence[str], file: Path, line: int | None) -> list[str]:
     picks = [f"expert_{k}" for k in range(len(header) - len(COLUMNS))]
     if not picks or sorted(header) != sorted([*COLUMNS, *picks]):
         expected = "step,token,layer,expert_0,expert_1,..."
-        raise ConfigError("columns", file=file, line=line, found=repr(",".join(header)), expected=expected)
+        raise ConfigError("columns", file=file, line=line, found=described(",".join(header)), expected=expected)
     return picks
 
 
@@ -231,8 +222,8 @@ def _parquet(file: Path, top_k: int | None) -> _Rows:
         raise ConfigError(
             "reading Parquet needs pyarrow", file=file, expected="pip install 'tiersim[parquet]'"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"cannot read the recording: {error}", file=file) from None
+    except UNREADABLE as error:
+        raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
     picks = _columns([str(name) for name in frame.columns], file, None)
     for name in (*COLUMNS, *picks):
         if not pd.api.types.is_integer_dtype(frame[name]) or frame[name].isna().any():
@@ -251,12 +242,7 @@ def _parquet(file: Path, top_k: int | None) -> _Rows:
 
 
 def _npz(file: Path, top_k: int | None) -> _Rows:
-    _exists(file)
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            there = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, BadZipFile, AttributeError) as error:
-        raise ConfigError(f"cannot read the recording: {error}", file=file) from None
+    there = read_arrays(file)
     choices = _array(there, "choices", file, 3, "integers of shape layers x tokens x top_k")
     layers, tokens, picks = choices.shape
     if not choices.size:
@@ -308,14 +294,7 @@ def _rows(
 
 def _exists(file: Path) -> None:
     if not file.is_file():
-        raise ConfigError("cannot read the recording: there is no such file", file=file)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the recording: {error}", file=file) from None
+        raise ConfigError("cannot be read: there is no such file", file=file)
 
 
 _READERS: dict[str, Callable[[Path, int | None], _Rows]] = {

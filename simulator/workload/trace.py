@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, described
+from simulator.files import read_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,29 +85,23 @@ def load_trace(path: str | Path, experts: int | None = None) -> Trace:
             is no integer or out of range.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the trace: {error}", file=file) from None
-    rows = csv.reader(text.splitlines())
-    header = next(rows, [])
+    rows = read_rows(file)
+    _, header = next(rows, (1, []))
     if [cell.strip() for cell in header] != ["prompt", "expert"]:
-        raise ConfigError("header", file=file, line=1, found=repr(",".join(header)), expected="'prompt,expert'")
-    choices = [_expert(row, experts, file, rows.line_num) for row in rows if row]
+        raise ConfigError("header", file=file, line=1, found=described(",".join(header)), expected="'prompt,expert'")
+    choices = [_expert(row[1], experts, file, line) for line, row in rows]
     if not choices:
         raise ConfigError("the trace is empty", file=file, line=1, expected="a row for each prompt")
     return Trace(experts or max(choices) + 1, np.array(choices, dtype=np.int64))
 
 
-def _expert(row: list[str], experts: int | None, file: Path, line: int) -> int:
+def _expert(text: str, experts: int | None, file: Path, line: int) -> int:
     """The expert of one row."""
-    if len(row) != 2:
-        raise ConfigError(file=file, line=line, found=f"{len(row)} columns", expected="2, prompt and expert")
     wanted = f"an integer from 0 to {experts - 1}" if experts else "an integer, 0 or more"
-    text = row[1].strip()
+    text = text.strip()
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
     if number < 0 or (experts and number >= experts):
-        raise ConfigError("expert", file=file, line=line, found=repr(text), expected=wanted)
+        raise ConfigError("expert", file=file, line=line, found=described(text), expected=wanted)
     return number
 
 

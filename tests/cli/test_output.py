@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.cli.output import print_error, print_json, progress
+from simulator.errors import TiersimError
 
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(),
+        st.none() | st.booleans() | st.floats(allow_infinity=False) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
@@ -34,8 +35,15 @@ def _expected(value):
 
 
 def test_what_is_numpys_prints_as_plain_numbers(capsys) -> None:
-    print_json({"a": np.float64(0.5), "b": np.array([1, 2]), "c": np.array([np.nan, np.inf, 1.0]), 4: (1,)})
-    assert json.loads(capsys.readouterr().out) == {"a": 0.5, "b": [1, 2], "c": [None, None, 1.0], "4": [1]}
+    print_json({"a": np.float64(0.5), "b": np.array([1, 2]), "c": np.array([np.nan, 1.0]), 4: (1,)})
+    assert json.loads(capsys.readouterr().out) == {"a": 0.5, "b": [1, 2], "c": [None, 1.0], "4": [1]}
+
+
+@pytest.mark.parametrize("figure", [np.inf, -np.inf, np.float64(np.inf), np.array([1.0, np.inf]), [np.inf]])
+def test_what_is_infinite_is_an_error_that_names_it(capsys, figure) -> None:
+    with pytest.raises(TiersimError, match=r"a\.b.*: found -?inf, expected a finite number"):
+        print_json({"a": {"b": figure}})
+    assert capsys.readouterr().out == ""
 
 
 def test_each_mistake_is_a_line_on_stderr(capsys) -> None:

@@ -36,7 +36,7 @@ def test_what_was_recorded_is_written_and_told(run, tmp_path: Path, one_layer) -
 def test_a_text_that_is_none_is_told(run, tmp_path: Path) -> None:
     bad = tmp_path / "bad.txt"
     bad.write_bytes(np.array([255, 254, 1], dtype=np.uint8).tobytes())
-    for text, said in ((bad, "no UTF-8 text"), (tmp_path / "none.txt", "No such file")):
+    for text, said in ((bad, "it is not UTF-8 text"), (tmp_path / "none.txt", "No such file")):
         told = run("record", "a-model", text, "--output", tmp_path / "x.npz")
         assert told.code == 2
         assert said in told.err

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 import simulator
+from simulator.explore.calls import intensity
 
 DGX = ("roofline", "--hardware", "dgx-a100", "--model", "llama-2-7b")
 
@@ -17,9 +18,9 @@ def test_the_document_is_the_roofline(run) -> None:
     assert document["provenance"]["config_hash"] == result.provenance.hash
 
 
-def test_what_is_infinite_is_null(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_intensity_of_what_moves_nothing_is_null(run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = simulator.roofline("dgx-a100", "llama-2-7b")
-    result.rows[0]["op_per_byte"] = float("inf")
+    result.rows[0]["op_per_byte"] = intensity(1.0, 0.0)
     monkeypatch.setattr(simulator, "roofline", lambda *arguments, **options: result)
     assert run(*DGX, "--json").json["roofline"][0]["op_per_byte"] is None
 

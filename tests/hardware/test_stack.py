@@ -243,7 +243,7 @@ stacks = st.builds(
     st.floats(5e-10, 5e-9),
     st.floats(1, 4),
     *[times] * 9,
-    st.floats(0, 1e-6),
+    st.just(0.0) | st.floats(1e-12, 1e-6),
     st.floats(1e-7, 1e-5),
     st.none() | st.builds(Writes, share=st.floats(0.01, 1), drain=st.floats(32, 4096)),
     st.none() | st.sampled_from([32.0, 64.0, 512.0, 1024.0]),

@@ -32,7 +32,7 @@ def test_a_window_pattern_is_repeated_over_the_layers(small: Any) -> None:
     ("changes", "says"),
     [
         ({"attention": {"kv_heads": 3}}, "8 heads do not share 3 kv_heads"),
-        ({"attention": {"heads": 0}}, "greater than 0"),
+        ({"attention": {"heads": 0}}, "greater than or equal to 1"),
         ({"attention": {"heads": True}}, "valid integer"),
         ({"attention": {"head": 8}}, "Extra inputs"),
         ({"layers": 4.0}, "valid integer"),

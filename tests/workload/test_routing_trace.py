@@ -232,8 +232,8 @@ HEADER = "step,token,layer,expert_0,expert_1\n"
         ("a.csv", HEADER + "0,0,0,1,2\n0,1,0,1,9\n", 3, "found 9, expected 0 to 7"),
         ("a.csv", HEADER + "0,0,0,1,2\n0,0,0,1,2\n", 3, "token: found 0, expected more than in the row before"),
         ("a.txt", "", None, "expected one of .jsonl, .csv, .parquet, .npz"),
-        ("a.parquet", "no parquet", None, "cannot read"),
-        ("a.npz", "no archive", None, "cannot read"),
+        ("a.parquet", "no parquet", None, "cannot be read"),
+        ("a.npz", "no archive", None, "cannot be read"),
     ],
 )
 def test_a_mistake_is_named_by_file_and_line(
@@ -297,7 +297,7 @@ def test_without_pyarrow_parquet_says_what_to_install(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("called", ["none.jsonl", "none.csv", "none.parquet", "none.npz"])
 def test_a_missing_file_is_no_traceback(tmp_path: Path, called: str) -> None:
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_routing(tmp_path / called)
 
 

@@ -7,9 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part
-from simulator.units import Bytes, Seconds
-
-Count = Annotated[int, Field(ge=1)]
+from simulator.units import Bytes, Count, Seconds, Seed, Unit
 
 
 class Machine(Part):
@@ -63,7 +61,7 @@ class Uniform(Requests):
     kind: Literal["uniform"]
     warm_up: Count = 10
     rounds: Count = 20
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Zipf(Requests):
@@ -72,8 +70,8 @@ class Zipf(Requests):
     kind: Literal["zipf"]
     warm_up: Count = 10
     rounds: Count = 20
-    exponent: Annotated[float, Field(ge=0)] = 1.0
-    seed: int = 0
+    exponent: Annotated[float, Unit("1"), Field(ge=0)] = 1.0
+    seed: Seed = 0
 
 
 class Markov(Requests):
@@ -83,7 +81,7 @@ class Markov(Requests):
     warm_up: Count = 10
     rounds: Count = 20
     stay: Annotated[float, Field(ge=0, le=1)] = 0.9
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Recorded(Requests):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part
-
-Count: TypeAlias = Annotated[int, Field(ge=1)]
+from simulator.units import Count
 
 
 class Run(Part):

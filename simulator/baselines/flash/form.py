@@ -10,10 +10,9 @@ from pydantic import Field
 from simulator.baselines.experiment import Experiment, Part
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.serving.sparse import Overlap
-from simulator.units import Bytes, EnergyPerByte, Fraction, Unit
+from simulator.units import Bytes, Count, EnergyPerByte, Fraction, Seed, Unit, Width
 from simulator.workload.dtypes import Dtype
 
-Count: TypeAlias = Annotated[int, Field(ge=1)]
 Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
 
@@ -64,9 +63,9 @@ class SparseModel(Part):
     model: str
     activity: Activity
     share_by_layer: Annotated[list[Fraction], Field(min_length=1)] | None = None
-    window: Annotated[int, Field(ge=0)] = 0
+    window: Width = 0
     errors: Errors | None = None
-    ranks: tuple[tuple[Annotated[int, Field(ge=0)], Count], ...] = ()
+    ranks: tuple[tuple[Width, Count], ...] = ()
     bundle: Count | None = None
     scales: Annotated[float, Unit("B"), Field(ge=0)] = 0.0
 
@@ -108,7 +107,7 @@ class Sparse(Part):
 
     kind: Literal["sparse"]
     policy: str = "window"
-    window: Annotated[int, Field(ge=0)] | None = None
+    window: Width | None = None
     room: Fraction | None = None
     budget: Fraction | None = None
     memory: Bytes | None = None
@@ -118,7 +117,7 @@ class Sparse(Part):
     gathered: bool = False
     together: Literal["neuron", "friends"] = "neuron"
     overlap: Overlap = "none"
-    drafted: Annotated[int, Field(ge=0)] = 0
+    drafted: Width = 0
     acceptance: Portion = 0.0
 
 
@@ -158,7 +157,7 @@ class Sweep(Part):
     system: str
     model: str
     methods: Annotated[list[str], Field(min_length=1)]
-    windows: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    windows: tuple[Width, ...] = ()
     budgets: tuple[Fraction, ...] = ()
 
 
@@ -180,7 +179,7 @@ class FlashExperiment(Experiment):
     prompt: Count
     tokens: Count
     warm_up: Count
-    seed: int = 0
+    seed: Seed = 0
     models: Annotated[dict[str, SparseModel], Field(min_length=1)]
     systems: Annotated[dict[str, Machine], Field(min_length=1)]
     methods: Annotated[dict[str, Method], Field(min_length=1)]

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part
-
-Count: TypeAlias = Annotated[int, Field(ge=1)]
+from simulator.units import Count
 
 
 class Pass(Part):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part
 from simulator.errors import ConfigError, nearest, one_of
-from simulator.units import EnergyPerFlop, Unit, parse
+from simulator.units import Count, EnergyPerFlop, Unit, parse
 from simulator.workload.dtypes import Dtype
-
-Count: TypeAlias = Annotated[int, Field(ge=1)]
 
 
 class PimUnit(Part):

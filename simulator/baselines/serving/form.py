@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from simulator import units
 from simulator.baselines.experiment import Experiment, Part
 from simulator.config.choose import choose, one_among, registered_as
 from simulator.serving.lengths import WIDEST
+from simulator.units import Positive, Seed, Width
 from simulator.workload.routers import ROUTERS
 
-Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
-Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Count: TypeAlias = Annotated[units.Count, Field(strict=True)]
 Length: TypeAlias = tuple[Count, Count]
 NODE = 8  # devices that share a host, at most
 
@@ -37,7 +38,7 @@ class SystemForm(Part):
     expert_reduces: Literal[1, 2] = 1
     split_by: Literal["achieved", "peak"] = "achieved"
     migrate: bool = False
-    scale: Annotated[int, Field(ge=0)] = 1
+    scale: Width = 1
     set: tuple[str, ...] = ()
 
 
@@ -95,7 +96,7 @@ class ServingExperiment(Experiment):
     lengths: LengthsForm = LengthsForm()
     router: Annotated[str, one_among(lambda: ROUTERS)] = "uniform"
     rounds: Positive = 20.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     set: tuple[str, ...] = ()
     loops: dict[str, Loops] = Field(default_factory=dict)
     arrivals: dict[str, Arrivals] = Field(default_factory=dict)

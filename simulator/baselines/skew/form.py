@@ -8,12 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part
+from simulator.units import Count, Positive, Seed, Unit, Width
 from simulator.workload.measured import MeasuredRouting, load_measured
 from simulator.workload.routers import ROUTERS, Popular
-
-Count: TypeAlias = Annotated[int, Field(ge=1)]
-Positive: TypeAlias = Annotated[float, Field(gt=0)]
-Seed: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 class _Router(Part):
@@ -42,7 +39,7 @@ class ZipfRouter(_Generated):
     """Popularity that falls with the rank."""
 
     kind: Literal["zipf"]
-    exponent: Annotated[float, Field(ge=0)]
+    exponent: Annotated[float, Unit("1"), Field(ge=0)]
     seed: Seed = 0
 
 
@@ -69,7 +66,7 @@ class MeasuredRouter(_Router):
 
     kind: Literal["measured"]
     counts: str
-    layer: Annotated[int, Field(ge=0)]
+    layer: Width
 
     def router(self) -> Popular:
         """Tokens that pick independently."""

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from simulator.baselines.experiment import Experiment, Part
-from simulator.units import Fraction
+from simulator.units import Count, Fraction
 
-Count: TypeAlias = Annotated[int, Field(ge=1)]
 Sense: TypeAlias = Literal["max", "min"]
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from annotated_types import Gt
 from pydantic import BaseModel, ConfigDict, Field
 
 import simulator.mapping.dispatch  # noqa: F401  # this registers those that have names
 from simulator.config.choose import one_among, registered_as
-from simulator.units import Bytes, Fraction
+from simulator.units import Bytes, Count, Fraction, Positive
 from simulator.workload.formats import ComputingFormat, KvFormat
 from simulator.workload.routers import ROUTERS
 
-Count: TypeAlias = Annotated[int, Field(ge=1)]
 Scalar: TypeAlias = bool | int | float | str | None
 End: TypeAlias = int | float | str
 """An end of a range: a number, or a text with a unit."""
@@ -22,7 +20,7 @@ End: TypeAlias = int | float | str
 class Part(BaseModel):
     """A section of a sweep's YAML: unknown keys are errors, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Workload(Part):
@@ -41,7 +39,7 @@ class Workload(Part):
     share: Fraction | None = None
     exponent: Fraction | None = None
     requests: Count | None = None
-    rate: Annotated[float, Gt(0)] | None = None
+    rate: Positive | None = None
     process: Literal["poisson", "even"] | None = None
     spread: Fraction | None = None
     router: Annotated[str, one_among(lambda: ROUTERS)] | None = None
