@@ -232,10 +232,10 @@ class _Reader:
         return lambda columns: reduce(np.logical_and, [pair(columns) for pair in pairs])
 
     def _pair(self, op: ast.cmpop, left: ast.expr, right: ast.expr, depth: int) -> _Meaning:
-        for one, other in ((left, right), (right, left)):
+        for side, other in ((left, right), (right, left)):
             literals = other.elts if isinstance(other, ast.Tuple | ast.List) else [other]
             texts = [each.value for each in literals if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-            self.texts |= {(one.id, text) for text in texts if isinstance(one, ast.Name)}
+            self.texts |= {(side.id, text) for text in texts if isinstance(side, ast.Name)}
         match op:
             case ast.Eq() | ast.NotEq():
                 a, b = self._operand(left, depth), self._operand(right, depth)
