@@ -120,8 +120,8 @@ def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
         there = list(node.value)
         raise ConfigError("unknown key", file=OPTION, path=here, expected=one_of(there), nearest=nearest(key, there))
     inside = dict(node.value)
-    if last and value.value is None and key in inside:
-        del inside[key]
+    if last and value.value is None:
+        inside.pop(key, None)
     else:
         inside[key] = _with(inside[key], path, depth + 1, value) if key in inside else value
     return replace(node, value=inside)

@@ -24,6 +24,8 @@ OWN = {
     "routers", "runs", "sweeps", "systems", "units", "variants",
 }  # fmt: skip
 """Tables whose keys are names that the file gives."""
+NOTHING = "=null"
+"""An override that takes away a key, whether it is there or not."""
 SOME = 4  # mistakes a file
 FILES = sorted(file for file in data.folder("experiments").glob("*/*.yaml"))
 
@@ -39,7 +41,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[Place]:
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from places(value, (*path, index))
-    elif isinstance(node, str) and path[-1] not in WORDS:
+    elif isinstance(node, str) and path[-1] not in WORDS and not node.endswith(NOTHING):
         yield False, path
 
 
