@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from simulator.config import Config, load, validate
+from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError
+from simulator.explore.sweep.load import located
 from simulator.registry import names as registered_names
 from simulator.registry import registered
 from simulator.result import Result
@@ -72,6 +75,12 @@ class Kind(Protocol):
 
     form: type[Experiment]
 
+    def check(self, experiment: Any) -> None:
+        """Make all that `run` makes before it simulates, so that what is named and is not there is a ConfigError.
+
+        Its path leads on from the experiment's YAML. A kind may leave it out.
+        """
+
     def run(self, experiment: Any, progress: Progress) -> Outcome: ...
 
 
@@ -89,6 +98,44 @@ def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Ex
         raise ConfigError(file=mark.file, line=mark.line, path="kind", found=repr(kind), expected=expected)
     form: type[Experiment] = registered("experiment", kind).form
     return validate(config, form), config
+
+
+def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The form of an experiment, where it and each of its variants names what is there; nothing is simulated.
+
+    Raises:
+        ConfigError: what is wrong with the experiment or with a file that it names.
+    """
+    form, config = load_experiment(name, overrides)
+    _check(form, config)
+    for key, variant in form.variants.items():
+        try:
+            _check(*load_experiment(name, [*overrides, *variant.set]))
+        except ConfigError as error:
+            at = ("variants", key, "set")
+            raise ConfigError(str(error), file=config.file, line=config.marks[at].line, path=at) from None
+    return form
+
+
+def _check(form: Experiment, config: Config) -> None:
+    check: Callable[[Experiment], None] | None = getattr(registered("experiment", form.kind), "check", None)
+    if check:
+        with located(config, ()):
+            check(form)
+
+
+@contextmanager
+def part_of(*path: str) -> Iterator[None]:
+    """Lead the path of an error of what stands there from that key; one of an override is told as of its `set`."""
+    try:
+        yield
+    except ConfigError as error:
+        on = () if error.path is None else (error.path,) if isinstance(error.path, str) else tuple(error.path)
+        if error.file == OPTION:
+            error.file, error.line, error.path = None, None, (*path, "set", *on)
+        elif error.file is None and on[: len(path)] != path:
+            error.path = (*path, *on)
+        raise
 
 
 def run(experiment: Experiment, progress: Progress) -> Outcome:

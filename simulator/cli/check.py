@@ -107,10 +107,10 @@ def _model(file: str) -> str:
 
 def _experiment(file: str) -> str:
     """Of a study, its sweep too."""
-    from simulator.baselines.experiment import load_experiment
+    from simulator.baselines.experiment import check_experiment
     from simulator.baselines.study import StudyExperiment
 
-    form, _ = load_experiment(file)
+    form = check_experiment(file)
     said = f"experiment of kind {form.kind}: {form.title}"
     return f"{said}; {_sweep(form.sweep, form.set)}" if isinstance(form, StudyExperiment) else said
 

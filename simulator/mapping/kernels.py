@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.core import Quantity
+from simulator.errors import ConfigError, nearest, one_of
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
@@ -54,8 +55,15 @@ def kernels(block: Block, fusion: str, ways: int = 1) -> list[Kernel]:
 
 
 def kernels_of(block: Block, groups: Sequence[Sequence[str]], ways: int = 1) -> list[Kernel]:
-    """Each group of operators, by name and in the order of the pass, as a kernel, divided over `ways` devices."""
+    """Each group of operators, by name and in the order of the pass, as a kernel, divided over `ways` devices.
+
+    Raises:
+        ConfigError: the block has no operator of a name.
+    """
     shares = {operator.name: shard(operator, ways) for operator in block.operators}
+    if unknown := next((name for names in groups for name in names if name not in shares), None):
+        close = nearest(unknown, shares)
+        raise ConfigError("no such operator", found=f"'{unknown}'", expected=one_of(shares), nearest=close)
     return [_kernel(block, names, shares) for names in groups]
 
 

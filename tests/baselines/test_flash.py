@@ -113,7 +113,7 @@ def test_drafted_tokens_are_means_of_a_token(experiment: Path) -> None:
 def test_tiers_by_name_and_policies_are_checked(experiment: Path) -> None:
     with pytest.raises(ConfigError, match=r"systems\.metal\.flash: found 'soc\.flsh', .*did you mean 'soc\.flash'"):
         point(experiment, "systems.metal.flash=soc.flsh")
-    with pytest.raises(ConfigError, match=r"no such rows: found windw, .*did you mean 'window'"):
+    with pytest.raises(ConfigError, match=r"methods\.all\.policy: found 'windw', .*did you mean 'window'"):
         point(experiment, "methods.all.policy=windw")
     with pytest.raises(
         ConfigError, match=r"methods\.all\.overlap: found 'some', expected one of none, layer, prefetch"

@@ -6,7 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+import simulator.core.residency  # noqa: F401  # this registers policies
 from simulator.baselines.experiment import Experiment, Part
+from simulator.config.choose import registered_as
 from simulator.units import Bytes, Count, Seconds, Seed, Unit
 
 
@@ -108,7 +110,7 @@ class CoeExperiment(Experiment):
     model: str
     prompt: Prompt
     trace: Trace
-    policy: str = "lru"
+    policy: Annotated[str, registered_as("residency")] = "lru"
     prefetch: Literal["none", "batch", "trace"] = "none"
     group: bool = False
     experts: Annotated[list[Count], Field(min_length=1)]

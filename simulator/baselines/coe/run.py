@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 
 from simulator.baselines.coe.form import Calibration, CoeExperiment, Recorded, Trace
 from simulator.baselines.coe.outcome import CoeOutcome
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.core import Activity, paced
 from simulator.errors import CapacityError, ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.mapping.placement import nodes_needed
 from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
-from simulator.registry import names, register
+from simulator.registry import register
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import generate
 from simulator.workload import GENERATORS, kv_bytes, load_model, load_trace, weight_bytes
@@ -28,10 +30,20 @@ class CoeKind:
     form = CoeExperiment
 
     @staticmethod
+    def check(experiment: CoeExperiment) -> None:
+        with part_of("model"):
+            load_model(experiment.model)
+        for name in experiment.systems:
+            with part_of("systems", name), suppress(CapacityError):
+                runner = _Runner(name, experiment)
+                for batch, tokens in product(experiment.batches, experiment.tokens):
+                    runner.service(batch, tokens)
+                runner.nodes(1)
+        if isinstance(experiment.trace, Recorded):
+            _choices(experiment.trace, max(experiment.experts), 1)
+
+    @staticmethod
     def run(experiment: CoeExperiment, progress: Progress) -> CoeOutcome:
-        if experiment.policy not in names("residency"):
-            known, found = names("residency"), experiment.policy
-            raise ConfigError(path="policy", found=f"'{found}'", expected=one_of(known), nearest=nearest(found, known))
         rows: list[dict[str, Any]] = []
         asked = [(n, b, t) for n in experiment.systems for b in experiment.batches for t in experiment.tokens]
         runners = {name: _Runner(name, experiment) for name in experiment.systems}

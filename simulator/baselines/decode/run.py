@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.baselines.decode.form import DecodeExperiment
 from simulator.baselines.decode.outcome import VALUES, DecodeOutcome
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.errors import CapacityError
 from simulator.hardware import System, load_system
 from simulator.registry import register
@@ -21,6 +21,13 @@ class DecodeKind:
     """Estimates each length of each run."""
 
     form = DecodeExperiment
+
+    @staticmethod
+    def check(experiment: DecodeExperiment) -> None:
+        for name, run in experiment.runs.items():
+            with part_of("runs", name):
+                system, model = load_system(run.hardware, experiment.set), load_model(run.model)
+                _times(system, model, next(run.points(name)))
 
     @staticmethod
     def run(experiment: DecodeExperiment, progress: Progress) -> DecodeOutcome:

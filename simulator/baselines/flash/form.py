@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+import simulator.core.row_policies  # noqa: F401  # this registers policies
 from simulator.baselines.experiment import Experiment, Part
+from simulator.config.choose import choose, registered_as
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.serving.sparse import Overlap
 from simulator.units import Bytes, Count, EnergyPerByte, Fraction, Seed, Unit, Width
@@ -106,7 +108,7 @@ class Sparse(Part):
     """
 
     kind: Literal["sparse"]
-    policy: str = "window"
+    policy: Annotated[str, registered_as("rows")] = "window"
     window: Width | None = None
     room: Fraction | None = None
     budget: Fraction | None = None
@@ -190,6 +192,20 @@ class FlashExperiment(Experiment):
     energy: Annotated[dict[str, dict[str, Range]], Field(default_factory=dict)]
     set: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _names_there(self) -> Self:
+        for name, run in self.runs.items():
+            _choose_each(self, run, "runs", name)
+        for name, sweep in self.sweeps.items():
+            choose(sweep.system, self.systems, "sweeps", name, "system")
+            choose(sweep.model, self.models, "sweeps", name, "model")
+            _choose_each(self, sweep, "sweeps", name)
+        if self.chunks:
+            _choose_each(self, self.chunks, "chunks")
+        if self.usage:
+            _choose_each(self, self.usage, "usage")
+        return self
+
     def only(self, conditions: Sequence[Mapping[str, Any]]) -> FlashExperiment:
         """The same experiment with no more than what the conditions name; `tiersim fit` runs it often."""
         runs = {}
@@ -222,6 +238,13 @@ class FlashExperiment(Experiment):
                 close, expected = nearest(name, self.systems), f"{one_of(self.systems)}, and a path behind it"
                 raise ConfigError(path="set", found=f"'{text}'", expected=expected, nearest=close)
         return [text.partition(".")[2] for text in self.set if text.startswith(f"{system}.")]
+
+
+def _choose_each(experiment: FlashExperiment, part: Part, *at: str) -> None:
+    """Check the lists of names that a part has, each of a table of the experiment."""
+    for table in ("systems", "models", "methods"):
+        for place, name in enumerate(getattr(part, table, ())):
+            choose(name, getattr(experiment, table), *at, table, place)
 
 
 def _place(condition: Mapping[str, Any]) -> dict[str, Any]:

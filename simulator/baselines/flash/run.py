@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.flash.form import Dense, FlashExperiment, Law, Machine, Method, Sparse, SparseModel
 from simulator.baselines.flash.form import Recorded as RecordedFile
 from simulator.baselines.flash.outcome import FlashOutcome
@@ -43,6 +44,26 @@ class FlashKind:
     """Decodes with each method, on each model and machine; and what lies behind: read rates, shares of neurons."""
 
     form = FlashExperiment
+
+    @staticmethod
+    def check(experiment: FlashExperiment) -> None:
+        for name, sparse in experiment.models.items():
+            with part_of("models", name):
+                kept = stored(load_model(sparse.model))
+                if isinstance(sparse.activity, RecordedFile):
+                    load_neurons(sparse.activity.file, kept.neurons, kept.model.layers)
+        systems = {}
+        for name, machine in experiment.systems.items():
+            with part_of("systems", name):
+                systems[name] = load_system(machine.hardware, [*machine.set, *experiment.settings(name)])
+                _memory(systems[name], name, machine)
+        kinds = {tier.kind for system in systems.values() for tier in system.tiers.values()}
+        for system, ranges in experiment.energy.items():
+            _named(dict.fromkeys(["any", *(each.name for each in systems.values())]), system, "energy")
+            for kind in ranges:
+                _named(dict.fromkeys(sorted(kinds)), kind, f"energy.{system}")
+        for name in experiment.usage.models if experiment.usage else ():
+            _window_law(experiment, name)
 
     @staticmethod
     def run(experiment: FlashExperiment, progress: Progress) -> FlashOutcome:
@@ -125,7 +146,7 @@ class _Lab:
         self, system: str, machine: Machine, name: str, sparse: SparseModel, method: Method
     ) -> tuple[Decoded, float]:
         """A run, and the tokens that a step of it gives on average."""
-        run = self._memory(system, machine)
+        run = _memory(self.systems[system], system, machine)
         kept = self._stored(machine.dtype, sparse)
         prompt, tokens = self.experiment.prompt, self.experiment.tokens
         if isinstance(method, Dense):
@@ -173,18 +194,6 @@ class _Lab:
             else:
                 self._traffic[key] = settled(held(trace, keeping, token_steps), warm_up), None
         return (*self._traffic[key], keeping.transient)
-
-    def _memory(self, name: str, machine: Machine) -> Memory:
-        system = self.systems[name]
-        for key in ("flash", "dram"):
-            tier = getattr(machine, key)
-            if tier not in system.tiers:
-                close, expected = nearest(tier, system.tiers), one_of(system.tiers)
-                raise ConfigError(path=("systems", name, key), found=f"'{tier}'", expected=expected, nearest=close)
-        run = target(system, machine.device, machine.engine)
-        if machine.dram == machine.flash:
-            raise ConfigError(path=("systems", name, "dram"), found=f"'{machine.dram}'", expected="another than flash")
-        return Memory(run, machine.flash, machine.dram, machine.manager, machine.threads, machine.packed)
 
     def _stored(self, dtype: Dtype, sparse: SparseModel, method: Sparse | None = None) -> Stored:
         bundle, split = (sparse.bundle if method.bundled else 1, method.split) if method else (sparse.bundle, None)
@@ -242,10 +251,7 @@ class _Lab:
         usage, rows = self.experiment.usage, []
         for name in usage.models if usage else ():
             assert usage
-            activity = _named(self.experiment.models, name, "models").activity
-            if not isinstance(activity, Law):
-                raise ConfigError(path=("usage", "models"), found=f"'{name}'", expected="a model with a window law")
-            law, windows = _law(activity), usage.windows
+            law, windows = _window_law(self.experiment, name), usage.windows
             two = fit_hot_cold(law, max(windows))
             steps = [k + add for k in windows for add in (0, 1)]
             traced = share(self._trace(name, usage.tokens), steps)
@@ -312,6 +318,26 @@ def _check_steps(left: int, warm_up: int, tokens: int) -> None:
     if left < 1:
         found = f"{tokens} tokens, {warm_up} of them to warm up"
         raise ConfigError("no step is left", path="tokens", found=found, expected="more")
+
+
+def _memory(system: System, name: str, machine: Machine) -> Memory:
+    parts: dict[str, Collection[str]] = {"flash": system.tiers, "dram": system.tiers, "manager": system.engines}
+    for key, known in parts.items():
+        each = getattr(machine, key)
+        if each not in known:
+            close, expected = nearest(each, known), one_of(known)
+            raise ConfigError(path=("systems", name, key), found=f"'{each}'", expected=expected, nearest=close)
+    run = target(system, machine.device, machine.engine)
+    if machine.dram == machine.flash:
+        raise ConfigError(path=("systems", name, "dram"), found=f"'{machine.dram}'", expected="another than flash")
+    return Memory(run, machine.flash, machine.dram, machine.manager, machine.threads, machine.packed)
+
+
+def _window_law(experiment: FlashExperiment, name: str) -> WindowLaw:
+    activity = _named(experiment.models, name, "models").activity
+    if not isinstance(activity, Law):
+        raise ConfigError(path=("usage", "models"), found=f"'{name}'", expected="a model with a window law")
+    return _law(activity)
 
 
 def _law(activity: Law) -> WindowLaw:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.baselines.experiment import Progress
-from simulator.baselines.fusion.form import Benchmark, FusionExperiment, Pass
+from simulator.baselines.experiment import Progress, part_of
+from simulator.baselines.fusion.form import Benchmark, FusionExperiment, Mode, Pass
 from simulator.baselines.fusion.outcome import FusionOutcome
 from simulator.core import closed_form
 from simulator.hardware import System, load_system
@@ -26,9 +26,21 @@ class FusionKind:
     form = FusionExperiment
 
     @staticmethod
+    def check(experiment: FusionExperiment) -> None:
+        for key, mode in experiment.modes.items():
+            with part_of("modes", key):
+                system = _system(experiment, mode)
+        for name, benchmark in experiment.benchmarks.items():
+            with part_of("benchmarks", name):
+                _target(system, benchmark)
+                _graph(benchmark)
+        with part_of("intensity"):
+            _intensities(experiment)
+
+    @staticmethod
     def run(experiment: FusionExperiment, progress: Progress) -> FusionOutcome:
         modes = experiment.modes
-        systems = {name: load_system(experiment.hardware, [*experiment.set, *mode.set]) for name, mode in modes.items()}
+        systems = {name: _system(experiment, mode) for name, mode in modes.items()}
         runs: list[dict[str, Any]] = []
         for name, benchmark in experiment.benchmarks.items():
             graph = _graph(benchmark)
@@ -40,6 +52,10 @@ class FusionKind:
         models = {benchmark.model: load_model(benchmark.model).model_dump() for benchmark in passes}
         configs = {name: system.config.data for name, system in systems.items()}
         return FusionOutcome(runs, _intensities(experiment), {"systems": configs, "models": models})
+
+
+def _system(experiment: FusionExperiment, mode: Mode) -> System:
+    return load_system(experiment.hardware, [*experiment.set, *mode.set])
 
 
 def _graph(benchmark: Benchmark) -> OperatorGraph:

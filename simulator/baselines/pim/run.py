@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.pim.form import Gemm, InDram, PimExperiment, PimUnit
 from simulator.baselines.pim.outcome import PimOutcome
 from simulator.core import Activity, Plan, closed_form
@@ -22,6 +22,15 @@ class PimKind:
     """Compares the units of machines, and times a GEMM on each."""
 
     form = PimExperiment
+
+    @staticmethod
+    def check(experiment: PimExperiment) -> None:
+        in_dram, settings = experiment.settings()
+        placed = {}
+        for name, unit in experiment.units.items():
+            with part_of("units", name):
+                placed[name] = _placed(unit, in_dram, settings)
+        _areas(placed, in_dram)
 
     @staticmethod
     def run(experiment: PimExperiment, progress: Progress) -> PimOutcome:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import nan
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.serving.form import NODE, Arrivals, ServingExperiment, SystemForm
 from simulator.baselines.serving.outcome import ServingOutcome
 from simulator.errors import CapacityError, ConfigError, TiersimError, dotted
@@ -31,6 +31,7 @@ from simulator.workload import load_model
 from simulator.workload.routers import ROUTERS, Router
 
 Row: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 
 @register("experiment", "serving")
@@ -38,6 +39,18 @@ class ServingKind:
     """Times each point; points that share a load run one after another, different loads on all cores."""
 
     form = ServingExperiment
+
+    @staticmethod
+    def check(experiment: ServingExperiment) -> None:
+        loops = [loop for name, loop in experiment.loops.items() if experiment.runs(name)]
+        arrivals = [each for name, each in experiment.arrivals.items() if experiment.runs(name)]
+        used = {(system, model) for loop in loops for system in loop.systems for model in loop.lengths}
+        used |= {(system, each.model) for each in arrivals for system in each.systems}
+        for model in experiment.models:
+            with part_of("models", model):
+                load_model(model)
+        for system, model in sorted(used):
+            _made(_deployed, experiment, system, model)
 
     @staticmethod
     def run(experiment: ServingExperiment, progress: Progress) -> ServingOutcome:
@@ -171,9 +184,14 @@ def _router(experiment: ServingExperiment, model: str) -> Router | None:
 
 
 def _stages(experiment: ServingExperiment, system: str, model: str) -> tuple[Stages, ...]:
+    """Of prompts and, with `answers`, of decoding."""
+    return _made(_staged, experiment, system, model)
+
+
+def _made(make: Callable[..., T], experiment: ServingExperiment, system: str, model: str) -> T:
     form, size = experiment.systems[system], experiment.models[model]
     try:
-        return _made(form, model, size.nodes, size.devices, tuple(experiment.set))
+        return make(form, model, size.nodes, size.devices, tuple(experiment.set))
     except ConfigError as error:
         if str(error.file) == "--set":
             error.file = f"set of systems.{system}"
@@ -184,17 +202,22 @@ def _stages(experiment: ServingExperiment, system: str, model: str) -> tuple[Sta
 
 
 @lru_cache(maxsize=8)
-def _made(form: SystemForm, model: str, nodes: int, devices: int, overrides: tuple[str, ...]) -> tuple[Stages, ...]:
+def _staged(form: SystemForm, model: str, nodes: int, devices: int, overrides: tuple[str, ...]) -> tuple[Stages, ...]:
+    return tuple(Stages(deployed) for deployed in _deployed(form, model, nodes, devices, overrides))
+
+
+def _deployed(
+    form: SystemForm, model: str, nodes: int, devices: int, overrides: tuple[str, ...]
+) -> tuple[Deployment, ...]:
+    """Of prompts and, with `answers`, of decoding."""
     overrides = (*overrides, *form.set)
     found = _machine(form.hardware, overrides)
     if form.scale:
         nodes, devices = sized(nodes, devices, form.scale)
         device, _ = found.device()
         found = _machine(form.hardware, (*overrides, f"nodes={nodes}", f"devices.{device}.count={devices}"))
-    of_prompts = _deployment(found, form, form.engines, model)
-    return (Stages(of_prompts), Stages(_deployment(found, form, form.answers, model))) if form.answers else (
-        Stages(of_prompts),
-    )  # fmt: skip
+    engines = (form.engines, form.answers) if form.answers else (form.engines,)
+    return tuple(_deployment(found, form, each, model) for each in engines)
 
 
 def _deployment(system: System, form: SystemForm, engines: tuple[str, ...], model: str) -> Deployment:

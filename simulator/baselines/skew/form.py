@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+import simulator.mapping.experts  # noqa: F401  # this registers splits
 from simulator.baselines.experiment import Experiment, Part
+from simulator.config.choose import registered_as
 from simulator.units import Count, Positive, Seed, Unit, Width
 from simulator.workload.measured import MeasuredRouting, load_measured
 from simulator.workload.routers import ROUTERS, Popular
@@ -92,7 +94,7 @@ class Sharing(Part):
     model: str
     high: str
     low: str
-    split: str = "greedy"
+    split: Annotated[str, registered_as("split")] = "greedy"
 
 
 class SkewExperiment(Experiment):

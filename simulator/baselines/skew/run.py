@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.skew.form import MeasuredRouter, Sharing, SkewExperiment
 from simulator.baselines.skew.outcome import SkewOutcome
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.expert_costs import Costs, costs
 from simulator.mapping.experts import Split, split
-from simulator.mapping.target import target
+from simulator.mapping.target import Target, target
 from simulator.registry import register
-from simulator.workload import load_model
+from simulator.workload import Model, load_model
 from simulator.workload.draws import counts
 from simulator.workload.skew import busiest_over_mean, effective_experts, gini, idle
 
@@ -30,6 +30,16 @@ class SkewKind:
     """Draws the tokens of each expert, and says how uneven they are."""
 
     form = SkewExperiment
+
+    @staticmethod
+    def check(experiment: SkewExperiment) -> None:
+        for name, form in experiment.routers.items():
+            with part_of("routers", name):
+                router = form.router()
+            _check_devices(name, router.experts, form.devices)
+        if experiment.sharing:
+            with part_of("sharing"):
+                _sharing(experiment.sharing)
 
     @staticmethod
     def run(experiment: SkewExperiment, progress: Progress) -> SkewOutcome:
@@ -87,11 +97,18 @@ class _Shared:
         return float(np.minimum(self.one.time(drawn), self.other.time(drawn)).mean() / both.mean())
 
 
-def _engines(sharing: Sharing, most: int) -> _Shared:
+def _sharing(sharing: Sharing) -> tuple[Model, Target, Target]:
+    """The model, and the engines that share its experts."""
     system, model = load_system(sharing.hardware), load_model(sharing.model)
     if model.moe is None:
         raise ConfigError(path="sharing.model", found=f"'{sharing.model}'", expected="a model with experts")
     high, low = (target(system, engine=engine) for engine in (sharing.high, sharing.low))
+    return model, high, low
+
+
+def _engines(sharing: Sharing, most: int) -> _Shared:
+    model, high, low = _sharing(sharing)
+    assert model.moe
     one, other = (costs(engine, model, most, 1, model.moe.experts) for engine in (high, low))
     return _Shared(one, other, split(sharing.split))
 

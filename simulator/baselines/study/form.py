@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+import simulator.explore.sweep.search  # noqa: F401  # this registers methods
 from simulator.baselines.experiment import Experiment, Part
+from simulator.config.choose import registered_as
 from simulator.units import Count, Fraction
 
 Sense: TypeAlias = Literal["max", "min"]
@@ -51,7 +53,7 @@ class Searches(Part):
     the feasible points that have all objectives.
     """
 
-    methods: Annotated[list[str], Field(min_length=1)]
+    methods: Annotated[list[Annotated[str, registered_as("search")]], Field(min_length=1)]
     share: Fraction = 0.05
     seeds: Count = 5
     batch: Count = 32

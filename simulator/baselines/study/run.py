@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.baselines.experiment import Progress
+from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.study.form import Searches, StudyExperiment
 from simulator.baselines.study.outcome import StudyOutcome
+from simulator.baselines.study.shown import check_shown
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.lattice import Lattice
@@ -30,6 +31,12 @@ class StudyKind:
 
     form = StudyExperiment
     published = False
+
+    @staticmethod
+    def check(experiment: StudyExperiment) -> None:
+        with part_of("sweep"):
+            asked = problem(experiment.sweep, experiment.set)
+        check_shown(experiment, asked)
 
     @staticmethod
     def run(experiment: StudyExperiment, progress: Progress) -> StudyOutcome:

@@ -48,10 +48,11 @@ FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int | None]] = {
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression, and the names that it reads."""
+    """An expression, the names that it reads, and the texts with which it compares a name."""
 
     text: str
     names: frozenset[str] = field(compare=False)
+    texts: frozenset[tuple[str, str]] = field(compare=False)
     _meaning: _Meaning = field(compare=False, repr=False)
 
     def at(self, columns: Columns) -> NDArray[Any]:
@@ -90,6 +91,13 @@ class Expression:
         except ConfigError as error:
             raise _inside(self.text, error) from None
 
+    def check_texts(self, values: Mapping[str, Collection[str]]) -> None:
+        """Nothing, where each name with known values is compared with one of these; else a ConfigError."""
+        for name, text in sorted(self.texts):
+            if name in values and text not in values[name]:
+                close, expected = nearest(text, values[name]), f"for '{name}' {one_of(values[name])}"
+                raise _inside(self.text, ConfigError(found=f"'{text}'", expected=expected, nearest=close))
+
     def __reduce__(self) -> tuple[object, ...]:
         return parse, (self.text,)
 
@@ -118,7 +126,7 @@ def parse(text: str) -> Expression:
         meaning = reader.value(tree, 0)
     except ConfigError as error:
         raise _inside(text, error) from None
-    return Expression(text, frozenset(reader.names), meaning)
+    return Expression(text, frozenset(reader.names), frozenset(reader.texts), meaning)
 
 
 def check(names: Iterable[str], known: Collection[str]) -> None:
@@ -155,6 +163,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self.names: set[str] = set()
+        self.texts: set[tuple[str, str]] = set()
 
     def value(self, node: ast.expr, depth: int) -> _Meaning:
         depth += 1
@@ -223,6 +232,10 @@ class _Reader:
         return lambda columns: reduce(np.logical_and, [pair(columns) for pair in pairs])
 
     def _pair(self, op: ast.cmpop, left: ast.expr, right: ast.expr, depth: int) -> _Meaning:
+        for side, other in ((left, right), (right, left)):
+            literals = other.elts if isinstance(other, ast.Tuple | ast.List) else [other]
+            texts = [each.value for each in literals if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            self.texts |= {(side.id, text) for text in texts if isinstance(side, ast.Name)}
         match op:
             case ast.Eq() | ast.NotEq():
                 a, b = self._operand(left, depth), self._operand(right, depth)

@@ -73,6 +73,7 @@ def load_sweep(
     with located(config, ("axes",)):
         space = Space(groups)
     known = None if metrics is None else _of_their_kinds(axes.values(), metrics)
+    texts = texts_of(axes.values())
     taken = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
     derived: dict[str, Expression] = {}
     for name, text in form.derived.items():
@@ -81,6 +82,7 @@ def load_sweep(
             if name.casefold() in taken:
                 raise ConfigError("a name that is taken", found=f"'{name}'", expected="another, whatever its case")
             derived[name] = parse(str(text))
+            derived[name].check_texts(texts)
             if known is not None:
                 known[name] = derived[name].at(known)
         taken.add(name.casefold())
@@ -88,6 +90,7 @@ def load_sweep(
     for position, text in enumerate(form.constraints):
         with located(config, ("constraints", position)):
             constraints.append(parse(text))
+            constraints[-1].check_texts(texts)
             if known is not None:
                 constraints[-1].holds(known)
     if known is not None:
@@ -103,6 +106,12 @@ def found(name_or_path: str | Path) -> str | Path:
     """The sweep of a study by the study's name; any other name or path as it is."""
     file = folder("experiments") / str(name_or_path) / "sweep.yaml"
     return file if file.is_file() else name_or_path
+
+
+def texts_of(axes: Iterable[Axis]) -> dict[str, list[str]]:
+    """The texts that each axis of texts may be, by its name; where it does not vary, that of the base too."""
+    values = {axis.name: [*axis.values.tolist(), axis.otherwise] for axis in axes if axis.values.dtype == object}
+    return {name: [each for each in some if isinstance(each, str)] for name, some in values.items()}
 
 
 def _of_their_kinds(axes: Iterable[Axis], metrics: Mapping[str, str]) -> dict[str, Any]:
@@ -156,7 +165,7 @@ def _groups(
     roots = _roots(form.base, every, config, reads, kinds)
     groups: list[list[Axis]] = []
     for group in given:
-        before = [axis.name for earlier in groups for axis in earlier]
+        before = [axis for earlier in groups for axis in earlier]
         groups.append([_axis(each, names, before, roots, config) for each in group])
         lengths = [len(axis) for axis in groups[-1]]
         if len(set(lengths)) > 1:
@@ -176,7 +185,7 @@ def _check_base(base: Base, roots: Roots, config: Config) -> None:
             figure.read(figure.value)
 
 
-def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots: Roots, config: Config) -> Axis:
+def _axis(given: _Given, names: Mapping[str, str], before: Sequence[Axis], roots: Roots, config: Config) -> Axis:
     with located(config, given.at):
         figure = roots.figure(given.path, everywhere=given.when is None)
         steps = values(given.steps, figure)
@@ -186,10 +195,12 @@ def _axis(given: _Given, names: Mapping[str, str], before: Sequence[str], roots:
         if given.at[0] == "zip":
             raise ConfigError("axes that move together have no condition", found=described(given.when))
         when = parse(given.when)
-        later = sorted(when.names & set(names.values()) - set(before))
+        known = [axis.name for axis in before]
+        later = sorted(when.names & set(names.values()) - set(known))
         if later:
             raise ConfigError("in a condition", found=f"'{later[0]}'", expected="an axis before this one")
-        when.check(before)
+        when.check(known)
+        when.check_texts(texts_of(before))
     return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
 
 

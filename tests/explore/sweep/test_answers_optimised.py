@@ -66,7 +66,7 @@ def test_a_larger_space_is_searched(designs: Path) -> None:
 
 
 def test_none_is_feasible(designs: Path, tmp_path: Path) -> None:
-    frame = simulator.sweep(designs, tmp_path, workers=1).points()
+    frame = simulator.sweep(designs, tmp_path / "swept", workers=1).points()
     least = frame["tbt_s"].min()
     with pytest.raises(ConfigError) as error:
         simulator.optimise(designs, where=[f"tbt_s <= {0.8 * least}", "devices != 3"], workers=1)

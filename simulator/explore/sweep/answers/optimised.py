@@ -21,6 +21,7 @@ from simulator.explore.sweep.execute import execute
 from simulator.explore.sweep.expression import parse
 from simulator.explore.sweep.infeasible import nearest_miss
 from simulator.explore.sweep.lattice import Lattice
+from simulator.explore.sweep.load import texts_of
 from simulator.explore.sweep.margin import margins
 from simulator.explore.sweep.problem import FEASIBLE, Problem, problem
 from simulator.explore.sweep.search import search
@@ -130,6 +131,7 @@ def _with(asked: Problem, where: Sequence[str]) -> Problem:
         try:
             more.append(parse(text))
             more[-1].check(known)
+            more[-1].check_texts(texts_of(asked.sweep.axes.values()))
         except ConfigError as error:
             error.path = "--where"
             raise
