@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from simulator.baselines.experiment import Experiment, Part
 from simulator.errors import described, nearest, one_of
 from simulator.registry import names
-from simulator.serving.lengths import WIDEST
+from simulator.serving.lengths import Spread
 from simulator.workload.routers import ROUTERS
 
 Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
@@ -62,7 +62,7 @@ class ModelForm(Part):
 class LengthsForm(Part):
     """How lengths are spread about their means (`serving/lengths.py`)."""
 
-    spread: Annotated[float, Field(ge=0, le=WIDEST)] = 0.0
+    spread: Spread = 0.0
     scale: Count = 256
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from annotated_types import Gt
 from pydantic import BaseModel, ConfigDict, Field
 
+from simulator.serving.lengths import Spread
 from simulator.units import Bytes, Fraction
 from simulator.workload.dtypes import Dtype
 
@@ -40,7 +41,7 @@ class Workload(Part):
     requests: Count | None = None
     rate: Annotated[float, Gt(0)] | None = None
     process: Literal["poisson", "even"] | None = None
-    spread: Fraction | None = None
+    spread: Spread | None = None
     router: str | None = None
 
 
