@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import ConfigError
 from simulator.mapping.stage import FEATURES
 from simulator.serving.lengths import Ints, Lengths
 from simulator.serving.served import Served
@@ -80,6 +81,9 @@ def layout(lengths: Lengths, slots: int, rounds: float, seed: int = 0) -> Layout
     """A closed loop of `slots` requests in flight over as many stages as `rounds` answers of mean length take.
 
     Each slot starts somewhere in its first request, every place equally likely: the steady state, without a warm-up.
+
+    Raises:
+        ConfigError: so few rounds that no request joins and has all its tokens in them.
     """
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, lengths.input, lengths.output, slots])))
     stages = int(np.ceil(rounds * lengths.output))
@@ -90,6 +94,9 @@ def layout(lengths: Lengths, slots: int, rounds: float, seed: int = 0) -> Layout
     join = np.cumsum(output, axis=1) - output - begun[:, np.newaxis]
     slot = np.broadcast_to(np.arange(slots)[:, np.newaxis], join.shape)
     inside = join < stages
+    if not ((join >= 0) & (join + output <= stages)).any():
+        expected = "so many that a request joins and has all its tokens: 2 are enough where all are of one length"
+        raise ConfigError(path="rounds", found=rounds, expected=expected)
     return Layout(slots, stages, slot[inside], join[inside], input[inside], output[inside])
 
 
