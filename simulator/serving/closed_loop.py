@@ -81,9 +81,6 @@ def layout(lengths: Lengths, slots: int, rounds: float, seed: int = 0) -> Layout
     """A closed loop of `slots` requests in flight over as many stages as `rounds` answers of mean length take.
 
     Each slot starts somewhere in its first request, every place equally likely: the steady state, without a warm-up.
-
-    Raises:
-        ConfigError: so few rounds that no request joins and has all its tokens in them.
     """
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, lengths.input, lengths.output, slots])))
     stages = int(np.ceil(rounds * lengths.output))
@@ -94,9 +91,6 @@ def layout(lengths: Lengths, slots: int, rounds: float, seed: int = 0) -> Layout
     join = np.cumsum(output, axis=1) - output - begun[:, np.newaxis]
     slot = np.broadcast_to(np.arange(slots)[:, np.newaxis], join.shape)
     inside = join < stages
-    if not ((join >= 0) & (join + output <= stages)).any():
-        expected = "so many that a request joins and has all its tokens: 2 are enough where all are of one length"
-        raise ConfigError(path="rounds", found=rounds, expected=expected)
     return Layout(slots, stages, slot[inside], join[inside], input[inside], output[inside])
 
 
@@ -137,11 +131,17 @@ class Timed:
 
         A request arrives when its stage begins. All slots give a token in each stage; a request that joins has no gap
         before it.
+
+        Raises:
+            ConfigError: there is no such request.
         """
         found = self.layout
         ends = np.cumsum(self.seconds)
         last = found.join + found.output - 1
         whole = (found.join >= 0) & (last < found.stages)
+        if not whole.any():
+            expected = "so many that a request joins and has all its tokens: 2 are enough where all are of one length"
+            raise ConfigError(path="rounds", found=f"{found.stages} stages", expected=expected)
         join, last = found.join[whole], last[whole]
         start = ends[join] - self.seconds[join]
         return Served(
