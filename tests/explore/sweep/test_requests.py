@@ -145,6 +145,9 @@ def test_a_sweep_that_judges_it_itself_may_have_designs_that_do_not_keep_up(tmp_
     file.write_text(SWEEP + "constraints: [keeps_up >= 0]\n")
     best = optimise(file, "tokens_per_s", workers=1).best
     assert best["keeps_up"].iloc[0] == 0
+    file.write_text(SWEEP + "constraints: [keeps_up > 0.5]\n")
+    with pytest.raises(ConfigError, match="'keeps_up > 0.5' does not hold"):
+        crossover(file, "batch", ("rate", 10, 5000), "ttft_p50_s")
 
 
 def test_why_nothing_is_offered_is_told(tmp_path: Any) -> None:
