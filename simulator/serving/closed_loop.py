@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import ConfigError
 from simulator.mapping.stage import FEATURES
 from simulator.serving.lengths import Ints, Lengths
 from simulator.serving.served import Served
@@ -130,11 +131,17 @@ class Timed:
 
         A request arrives when its stage begins. All slots give a token in each stage; a request that joins has no gap
         before it.
+
+        Raises:
+            ConfigError: there is no such request.
         """
         found = self.layout
         ends = np.cumsum(self.seconds)
         last = found.join + found.output - 1
         whole = (found.join >= 0) & (last < found.stages)
+        if not whole.any():
+            expected = "so many that a request joins and has all its tokens: 2 are enough where all are of one length"
+            raise ConfigError(path="rounds", found=f"{found.stages} stages", expected=expected)
         join, last = found.join[whole], last[whole]
         start = ends[join] - self.seconds[join]
         return Served(

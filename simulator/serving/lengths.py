@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import numpy as np
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
+from simulator.units import Unit
 
 Ints = NDArray[np.int64]
 FURTHEST = 0.95
 WIDEST = 10.0  # beyond, hardly a draw is near enough
+Spread: TypeAlias = Annotated[float, Unit("1"), Ge(0), Le(WIDEST)]
+"""Of lengths about their means, as every YAML has it."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from simulator.core import Plan, closed_form
+from simulator.errors import ConfigError
 from simulator.mapping.transfer import transfer
 from simulator.serving.arrivals import Requests
 from simulator.serving.lengths import Ints, Lengths
@@ -25,6 +26,9 @@ def serve_split(
     Prompts are computed one at a time, first come first served, which gives each its first token. Then its keys and
     values are copied (`mapping/transfer.py`), while the next prompt is computed, and it joins those that decode at the
     next stage. The run begins with all clients somewhere in an answer, and is over when the last request is asked for.
+
+    Raises:
+        ConfigError: so few requests that none joins and has all its tokens.
     """
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, clients, number])))
     input, output = lengths.draw(clients + number, random)
@@ -52,6 +56,9 @@ def serve_split(
     found = run(Requests(arrival, cached, left), clients, times.decoding, None, next_arrival)
     done = found.done - asked
     whole = np.flatnonzero(np.isfinite(done) & (np.arange(len(done)) >= clients))
+    if not len(whole):
+        expected = f"so many that more requests than the {clients} in flight at first have all their tokens"
+        raise ConfigError(path="rounds", found=f"{number} requests", expected=expected)
     return replace(
         found,
         queued=(ready - first)[whole],

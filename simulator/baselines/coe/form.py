@@ -44,7 +44,8 @@ class Calibration(Part):
 class Requests(Part):
     """Which expert each prompt needs, over and over: the steady state after `warm_up` rounds is measured for `rounds`.
 
-    A round is as many prompts as there are experts, or a whole recorded trace.
+    A round is as many prompts as there are experts, or a whole recorded trace; the last batch of the warm-up, and that
+    of what is measured, is filled up with the prompts that follow.
     """
 
     warm_up: Count = 1

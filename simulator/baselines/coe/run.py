@@ -144,10 +144,12 @@ def _serve(experiment: CoeExperiment, service: Service, experts: int, batch: int
 
 
 def _choices(trace: Trace, experts: int, batch: int) -> tuple[int, list[int]]:
-    """The batches of the warm-up, and the expert of each prompt, warm-up and all."""
-    if isinstance(trace, Recorded):
-        recorded = load_trace(trace.file, experts).choices.tolist()
-        return -(-trace.warm_up * len(recorded) // batch), recorded * (trace.warm_up + trace.rounds)
-    warm_up, measured = (-(-rounds * experts // batch) for rounds in (trace.warm_up, trace.rounds))
+    """The batches of the warm-up, and the expert of each prompt, warm-up and all: as many as whole batches have."""
+    recorded = load_trace(trace.file, experts).choices if isinstance(trace, Recorded) else None
+    each = experts if recorded is None else len(recorded)
+    warm_up, measured = (-(-rounds * each // batch) for rounds in (trace.warm_up, trace.rounds))
+    prompts = (warm_up + measured) * batch
+    if recorded is not None:
+        return warm_up, np.resize(recorded, prompts).tolist()
     options = trace.model_dump(exclude={"kind", "warm_up", "rounds"})
-    return warm_up, GENERATORS[trace.kind](experts, (warm_up + measured) * batch, **options).choices.tolist()
+    return warm_up, GENERATORS[trace.kind](experts, prompts, **options).choices.tolist()

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from simulator import units
 from simulator.baselines.experiment import Experiment, Part
 from simulator.config.choose import choose, one_among, registered_as
-from simulator.serving.lengths import WIDEST
+from simulator.serving.lengths import Spread
 from simulator.units import Positive, Seed, Width
 from simulator.workload.routers import ROUTERS
 
@@ -52,7 +52,7 @@ class ModelForm(Part):
 class LengthsForm(Part):
     """How lengths are spread about their means (`serving/lengths.py`)."""
 
-    spread: Annotated[float, Field(ge=0, le=WIDEST)] = 0.0
+    spread: Spread = 0.0
     scale: Count = 256
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import simulator.mapping.dispatch  # noqa: F401  # this registers those that have names
 from simulator.config.choose import one_among, registered_as
+from simulator.serving.lengths import Spread
 from simulator.units import Bytes, Count, Fraction, Positive
 from simulator.workload.formats import ComputingFormat, KvFormat
 from simulator.workload.routers import ROUTERS
@@ -41,7 +42,7 @@ class Workload(Part):
     requests: Count | None = None
     rate: Positive | None = None
     process: Literal["poisson", "even"] | None = None
-    spread: Fraction | None = None
+    spread: Spread | None = None
     router: Annotated[str, one_among(lambda: ROUTERS)] | None = None
 
 

@@ -64,7 +64,8 @@ class Problem:
     metrics: Mapping[str, str]
     provenance: Provenance
     requires: Mapping[Expression, str] = field(default_factory=dict)
-    """The constraints that the evaluator requires, and the metrics that say why one is not known to hold."""
+    """The constraints that the evaluator requires, or the sweep in their stead, and the metrics that say why one is not
+    known to hold."""
 
     @property
     def points(self) -> int:
@@ -115,15 +116,16 @@ class Problem:
         known, points = self.named(columns, found), len(found["error"])
         return {each.text: np.broadcast_to(each.holds(known), points) for each in self.sweep.constraints}
 
-    def unfit(self, found: Columns) -> NDArray[np.object_]:
-        """Why each point is not to be compared with others: its error, or what its evaluator requires and it lacks."""
-        why = np.array(found["error"], dtype=object)
+    def unfit(self, known: Columns) -> NDArray[np.object_]:
+        """Why each point is not to be compared with others: its error, or what its evaluator requires and it lacks.
+
+        `known` are its axes and metrics by the names that expressions use.
+        """
+        why = np.array(known["error"], dtype=object)
         for each, column in self.requires.items():
-            lacks = (why == "") & ~each.holds(found)
-            told = np.where(found[column] == "", "", np.asarray(found[column], dtype=object))
-            why[lacks] = [
-                f"'{each.text}' {f'is not known: {text}' if text else 'does not hold'}" for text in told[lacks]
-            ]
+            lacks = (why == "") & ~each.holds(known)
+            reasons = known[column][lacks]
+            why[lacks] = [f"'{each.text}' {f'is not known: {text}' if text else 'does not hold'}" for text in reasons]
         return why
 
     def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
@@ -148,9 +150,11 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
             load_costs(base.costs)
     sweep, config = load_sweep(name_or_path, overrides, make.metrics, make.reads, getattr(make, "kinds", {}))
     _check_costs(sweep, config)
-    judged = {name for each in sweep.constraints for name in each.names}
-    requires = {each: why for each, why in ((parse(t), w) for t, w in make.requires.items()) if not each.names & judged}
-    sweep = replace(sweep, constraints=(*sweep.constraints, *requires))
+    requires: dict[Expression, str] = {}
+    for text, why in getattr(make, "requires", {}).items():
+        own = [each for each in sweep.constraints if each.names & parse(text).names]
+        requires |= dict.fromkeys(own or [parse(text)], why)
+    sweep = replace(sweep, constraints=tuple(dict.fromkeys([*sweep.constraints, *requires])))
     metrics = {**make.metrics, FEASIBLE: ""}
     evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
     made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})

@@ -98,7 +98,7 @@ def sensitivity(
     if not axes:
         raise ConfigError("nothing varies in this design", path="axes", found="one step each", expected="two or more")
     evaluate = _completing(asked, chosen)
-    notes = [f"this design is not one to compare: {why}" for why in asked.unfit(found) if why]
+    notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, found)) if why]
     resources = None
     if isinstance(asked.evaluator, Passes):
         resources = _resources(asked.evaluator, base)

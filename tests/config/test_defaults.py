@@ -1,0 +1,102 @@
+"""What holds where nothing is written may be written down: of every form, every kind of sweep and every command."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.core
+import typer.main
+import yaml
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+import simulator
+from simulator.cli.app import app
+from simulator.data import folder
+from simulator.explore.sweep.figure import figure
+from simulator.explore.sweep.form import Base
+from simulator.hardware import load_system
+from simulator.hardware.machine import Engine, Tier
+from simulator.registry import names, registered
+
+for module in pkgutil.walk_packages(simulator.__path__, "simulator."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+
+
+def subclasses(form: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in form.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+FORMS = sorted(
+    {f for f in subclasses(BaseModel) if f.__module__.startswith("simulator.")}, key=lambda f: f.__qualname__
+)
+DERIVED = {(Engine, "peak"), (Tier, "capacity"), (Tier, "bandwidth")}
+"""What a machine has in any case: where it is left out it follows from other figures, and no default holds."""
+
+DEFAULTS = [
+    pytest.param(field.rebuild_annotation(), default, id=f"{form.__qualname__}.{name}")
+    for form in FORMS
+    for name, field in form.model_fields.items()
+    if (default := field.get_default(call_default_factory=True, validated_data={})) is not PydanticUndefined
+    and (form, name) not in DERIVED
+]
+
+
+def written(value: Any) -> Any:
+    """As a YAML file gives it back."""
+    return yaml.safe_load(yaml.safe_dump(to_jsonable_python(value, by_alias=True)))
+
+
+def test_forms_are_walked() -> None:
+    assert len(FORMS) > 60
+    assert len(DEFAULTS) > 150
+    assert len(OPTIONS) > 20
+
+
+@pytest.mark.parametrize("name", [file.stem for file in folder("hwconfigs").glob("*.yaml")])
+def test_no_machine_keeps_a_default_of_what_is_derived(name: str) -> None:
+    for device in load_system(name).machine.devices.values():
+        assert all(tier.capacity > 0 and tier.bandwidth > 0 for tier in device.tiers.values())
+        assert all(engine.peak for engine in device.engines.values())
+
+
+@pytest.mark.parametrize(("types", "default"), DEFAULTS)
+def test_a_default_of_a_form_can_be_written(types: Any, default: Any) -> None:
+    assert TypeAdapter(types).validate_python(written(default)) == default
+
+
+@pytest.mark.parametrize("kind", names("evaluator"))
+def test_a_default_of_a_kind_of_sweep_can_be_written(kind: str) -> None:
+    """In the base, and as the value of an axis."""
+    module = importlib.import_module(registered("evaluator", kind).__module__)
+    for path, default in module.DEFAULTS.items():
+        root, *keys = path.split(".")
+        types = figure(getattr(Base(), root), keys)
+        assert types.read(written(default)) == default, path
+        assert getattr(getattr(Base.model_validate({root: {keys[0]: default}}), root), keys[0]) == default
+
+
+GROUP: Any = typer.main.get_command(app)
+OPTIONS = [
+    pytest.param(command, option, id=f"{name} {option.opts[0]}")
+    for name, command in GROUP.commands.items()
+    for option in command.params
+    if option.param_type_name == "option" and not option.is_flag and option.default not in (None, ())
+]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_a_default_of_an_option_can_be_written(command: Any, option: Any) -> None:
+    """As text, as the command line gives it, it is read as what holds without the option."""
+    context = GROUP.context_class(command, info_name=command.name)
+    default = option.get_default(context)
+    many = option.multiple or option.nargs != 1
+    texts = [str(each) for each in default] if many else str(default)
+    assert option.process_value(context, texts) == option.process_value(context, default)
