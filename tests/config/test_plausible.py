@@ -1,4 +1,7 @@
-"""Figures of another size than any shipped file has are warned about, and no others."""
+"""Figures of another size than any shipped file has are warned about, and no others.
+
+Run as a program, this file writes the table of shipped figures anew.
+"""
 
 from __future__ import annotations
 
@@ -140,3 +143,7 @@ def test_a_model_of_hugging_face_is_told_with_its_file(tmp_path) -> None:
     )
     (problem,) = told("model", str(file))
     assert (problem.file, problem.path) == (file, ("vocab",))
+
+
+if __name__ == "__main__":
+    TABLE.write_text(written(ranges(parts())), encoding="utf-8")
