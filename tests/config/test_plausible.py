@@ -120,7 +120,7 @@ def test_a_bandwidth_without_its_prefix_is_told_with_it() -> None:
         ("machine", "dgx-h100", "devices.gpu.tiers.hbm.energy=3.9", "3.9 pJ/bit"),
         ("machine", "dgx-h100", "links.gpu<->gpu.bandwidth=450", "450 GB/s"),
         ("machine", "dgx-h100", "devices.gpu.engines.gpu.peak.bf16=989 MFLOP/s", "989 TFLOP/s"),
-        ("model", "llama-3-8b", "layers=32000", None),
+        ("model", "llama-3-8b", "vocab=128", None),
         ("cost table", "silicon", "processes.N5.wafer_price=17 USD", None),
     ],
 )
