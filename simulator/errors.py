@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class TiersimWarning(UserWarning):
 def warn(problem: ConfigError) -> None:
     """Tell a problem as a `TiersimWarning`, in the way of Python's `warnings`."""
     warnings.warn(TiersimWarning(problem), stacklevel=3)
+
+
+def unwarned() -> AbstractContextManager[object]:
+    """A context in which no `TiersimWarning` is told: what varies in it is the program's choice, or told before."""
+    return warnings.catch_warnings(action="ignore", category=TiersimWarning)
 
 
 class CapacityError(TiersimError):

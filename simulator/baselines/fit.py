@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.baselines.experiment import Experiment, Outcome, load_experiment, run
 from simulator.baselines.published import Published, read_published, written
 from simulator.baselines.reproduction import Progress
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, unwarned
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -71,7 +72,8 @@ def fit(
     def misfit(logarithms: Vector, title: str) -> Vector:
         settings = (f"{path}={value!r}" for path, value in _values(parameters, logarithms).items())
         fitted = calibrations.model_copy(update={"set": (*given, *settings)})
-        outcome = run(fitted, lambda done, total: progress(title, done, total) if progress else None)
+        with unwarned() if title != "start" else nullcontext():
+            outcome = run(fitted, lambda done, total: progress(title, done, total) if progress else None)
         return np.array([_off(row, outcome, file) for row in rows])
 
     logarithms, upper = (np.log(list(each.values())) for each in (parameters, limits))

@@ -127,7 +127,7 @@ def check_sizes(form: Form, part: BaseModel, config: Config) -> None:
 
 def _problem(form: Form, figure: Figure, sizes: tuple[float, float], config: Config) -> ConfigError:
     mark, raw, unit = mark_of(config, figure.path), _raw(config.data, figure.path), figure.unit
-    shown = [show(size, unit) if unit and unit != "1" else f"{size:,.4g}" for size in (figure.value, *sizes)]
+    shown = [show(size, unit) if unit and unit != "1" else f"{size:,.6g}" for size in (figure.value, *sizes)]
     return ConfigError(
         file=mark.file,
         line=mark.line,

@@ -26,6 +26,7 @@ UNREAD: Mapping[str, Mapping[str, str]] = {
     },
     "dataflow": {
         "fusion": "its 'fabric.fusion' says how operators are fused",
+        "experts": "stages of one kernel take all experts of a layer",
         "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
     },
 }
@@ -42,8 +43,9 @@ def check_read(system: System) -> None:
 
 def _of_engines(system: System) -> Iterator[ConfigError]:
     for name, engine in system.engines.items():
-        for key, why in UNREAD.get(engine.kind, {}).items():
-            if getattr(engine, key) != Engine.model_fields[key].default:
+        for key, field in Engine.model_fields.items():
+            why = UNREAD.get(engine.kind, {}).get(key)
+            if why and getattr(engine, key) != field.default:
                 path = (*system.key(name), key)
                 yield ConfigError(
                     "nothing reads it",

@@ -9,6 +9,7 @@ from simulator.config import load, validate
 from simulator.config.plausible import check_sizes
 from simulator.workload.huggingface import read_huggingface
 from simulator.workload.model import Model
+from simulator.workload.unread import check_read
 
 FOLDER = "workloads/models"
 
@@ -19,7 +20,8 @@ def load_model(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Model
     `overrides` (``path.to.key=value``) name keys as the file has them: ``layers=16`` in a YAML of ours,
     ``num_hidden_layers=16`` in a `config.json`.
 
-    Warns of figures that no model has (`config/plausible.py`).
+    Warns of figures of a size that no model has (`config/plausible.py`), and of those in a YAML on which nothing
+    depends (`unread.py`).
 
     Raises:
         ConfigError: with file, line and key path: no such model, or what is wrong in its file.
@@ -31,6 +33,7 @@ def load_model(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Model
         config = load(name_or_path, FOLDER, overrides)
         model, source = validate(config, Model), config.source()
         check_sizes("model", model, config)
+        check_read(model, config)
         return model.model_copy(update={"source": source.text if source else str(config.file)})
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     config = load(path, FOLDER, overrides)

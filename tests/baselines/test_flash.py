@@ -96,6 +96,7 @@ def test_room_by_share_by_budget_and_by_bytes(experiment: Path) -> None:
     assert "needs" in refused["refused"]
 
 
+@pytest.mark.filterwarnings("ignore::simulator.errors.TiersimWarning")  # of a DRAM of 3 MB
 def test_a_page_cache_takes_what_is_left_of_dram(experiment: Path) -> None:
     cache = "systems.metal.set=[devices.soc.tiers.flash.flash.page_cache=true"
     bare, cached = point(experiment, "methods.all.room=26 %"), point(experiment, "methods.all.room=26 %", f"{cache}]")

@@ -131,3 +131,47 @@ def test_a_cost_table_by_name_and_by_file(run, write) -> None:
     bad = run("check", write("bad.yaml", "extends: silicon\nname: bad\ntiers: {hbm: hbm2f}\n"))
     assert bad.code == 2
     assert "bad.yaml:3: tiers.hbm: found 'hbm2f'" in bad.err
+
+
+FAST = "reads: {hbm: {bandwidth: 9 TB/s}}"
+
+
+def test_what_is_probably_wrong_is_told_and_is_ok(run, chip) -> None:
+    file = chip("reads: {hbm: {}}", FAST)
+    told = run("check", file)
+    assert (told.code, told.err.count("warning: ")) == (0, 1)
+    assert "chip.yaml:12: devices.chip.engines.core.reads.hbm.bandwidth: nothing depends on it" in told.err
+    assert "chip.yaml: ok" in told.out
+    assert run("check", file, "--strict").code == 2
+
+
+def test_a_document_has_the_warnings_of_its_file(run, chip) -> None:
+    fast, plain = run("check", chip("reads: {hbm: {}}", FAST), "dgx-h100", "--json").json
+    assert len(fast["warnings"]) == 1
+    assert fast["ok"]
+    assert plain["warnings"] == []
+
+
+def test_shipped_files_are_told_nothing(run) -> None:
+    told = run("check", "--strict", "dgx-h100", "sn40l-node", "duplex-node", "llama-3-8b", "silicon", "sn40l-decode")
+    assert (told.code, told.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("estimate", "--hardware", "chip.yaml", "--model", "llama-3-8b"),
+        ("kernels", "--hardware", "chip.yaml", "--model", "llama-3-8b"),
+        ("roofline", "--hardware", "chip.yaml", "--model", "llama-3-8b"),
+        ("show", "chip.yaml"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_each_command_tells_once(run, chip, command: tuple[str, ...]) -> None:
+    chip("reads: {hbm: {}}", FAST)
+    told = run(*command)
+    assert (told.code, told.err.count("nothing depends on it")) == (0, 1)
+    document = run(*command, "--json").json
+    assert len(document["warnings"]) == 1
+    chip()
+    assert "warnings" not in run(*command, "--json").json

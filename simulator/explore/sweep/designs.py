@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, nearest, one_of, unwarned
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.warned import silent
 from simulator.hardware import System, load_system
 from simulator.mapping.target import target
 from simulator.serving.loaded import in_formats, with_only
@@ -105,7 +104,7 @@ def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tup
 @lru_cache(maxsize=4096)
 def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
     (name, *overrides), devices, (device, engine, fusion) = structure
-    with silent():
+    with unwarned():
         if fusion is not None:
             system = load_system(name, overrides)
             runner = target(system, device, engine)
@@ -116,7 +115,7 @@ def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
 
 @lru_cache(maxsize=256)
 def _model(key: tuple[str, ...]) -> Model:
-    with silent():
+    with unwarned():
         return load_model(key[0], key[1:])
 
 

@@ -1,10 +1,9 @@
-"""Warnings of a sweep: told once, when it is read, of the ends of its axes, and not again with its points."""
+"""Warnings of a sweep: told when it is read, of the ends of its axes, and not again with its points."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.config import Config, KeyPath
@@ -14,13 +13,6 @@ from simulator.errors import ConfigError, TiersimWarning, warn
 from simulator.explore.sweep.axis import Axis
 
 Load = Callable[[str, Sequence[str]], Any]
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Nothing is warned of: the sweep has been, when it was read."""
-    with warnings.catch_warnings(action="ignore", category=TiersimWarning):
-        yield
 
 
 def warn_of(axis: Axis, at: KeyPath, name: str, overrides: Sequence[str], load: Load, config: Config) -> None:
