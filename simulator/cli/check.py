@@ -64,7 +64,7 @@ def _checked(file: str) -> Checked:
         kind = kind_of(file)
         return Checked(file, kind, _summary(kind, file))
     except TiersimError as error:
-        return Checked(file, kind, "", tuple(str(error).splitlines()))
+        return Checked(file, kind, "", tuple(str(error).split("\n")))
 
 
 def _summary(kind: str, file: str) -> str:
