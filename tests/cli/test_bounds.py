@@ -21,7 +21,7 @@ EXTREMES: list[Any] = [
     [1], "x", "1e999 GB/s", "1e-400 s", "1 B/s", "", {},
 ]  # fmt: skip
 
-ANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def paths(tree: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
