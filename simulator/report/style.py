@@ -7,7 +7,7 @@ same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,7 +132,7 @@ def save(figure: Figure, path: Path) -> None:
 def _show_controls(figure: Figure) -> None:
     """Write out the control characters of all texts: what has no look cannot be drawn, nor stand in XML."""
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
 
     for text in figure.findobj(Text):
         text.set_text(visible(text.get_text()))
@@ -140,6 +140,12 @@ def _show_controls(figure: Figure) -> None:
         formatter = axis.get_major_formatter()
         if isinstance(formatter, FixedFormatter):
             formatter.seq = [visible(text) for text in formatter.seq]
+        elif isinstance(formatter, FuncFormatter):  # of labels at fixed ticks too
+            formatter.func = _visibly(formatter.func)
+
+
+def _visibly(label: Callable[..., str]) -> Callable[..., str]:
+    return lambda value, place=None: visible(label(value, place))
 
 
 def _shrink(png: Path) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from simulator.baselines.published import COLUMNS, Published
@@ -26,7 +26,7 @@ FEW = settings(max_examples=20, deadline=None)
 
 
 @pytest.mark.filterwarnings("ignore:.*(Glyph|glyph|does not have a glyph|surrogate|font)")
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])  # each takes a second
 @given(st.lists(NAMES, min_size=4, max_size=4))
 @example(["\x1b$\\frac$", "$\\frac$", "<a>", "--\x00"])
 def test_a_figure_is_xml_whatever_its_texts(texts: list[str]) -> None:
@@ -55,7 +55,7 @@ def test_an_index_has_no_html_of_a_title(title: str, paper: str, figure: str) ->
         (report / PROVENANCE).write_text(json.dumps(config), encoding="utf-8")
         pd.DataFrame(columns=[*COLUMNS, "simulated", "ratio", "agrees"]).to_csv(report / "rows.csv", index=False)
         write_index(output)
-        text = (output / "index.md").read_text(encoding="utf-8")
+        text = (output / "index.md").read_text(encoding="utf-8").replace("(<one/index.md>)", "")
     assert not any(map(is_control, text))
     assert [tag for tag, _ in Texts(text).tags] == ["a", "img"]
     assert Texts(text).tags[1][1][1] == ("alt", one_line(figure))
@@ -79,8 +79,12 @@ class Shown(Result):
         return {self.name: self.frame}
 
 
+WHOLE = NAMES.map(lambda text: text.encode("utf-8", "replace").decode())
+"""Without half surrogates, which pandas does not hold."""
+
+
 @FEW
-@given(NAMES, NAMES, NAMES)
+@given(WHOLE, WHOLE, WHOLE)
 def test_a_notebook_and_a_terminal_show_the_names_of_a_result(name: str, column: str, cell: str) -> None:
     from io import StringIO
 
