@@ -55,7 +55,7 @@ def file_name(text: str) -> str:
 
 def link(file: str) -> str:
     """A relative link to a file of that name, for Markdown and HTML."""
-    return quote(file, safe="/+,=@")
+    return quote(one_line(file), safe="/+,=@")
 
 
 def _shown(character: str) -> str:
