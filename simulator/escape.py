@@ -5,6 +5,10 @@ from __future__ import annotations
 import html as _html
 import re
 import unicodedata
+from urllib.parse import quote
+
+MOST_NAME = 200
+"""Characters of the name of a file, less its suffix."""
 
 
 def visible(text: str) -> str:
@@ -38,9 +42,20 @@ def code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
-def plot(text: str) -> str:
-    """A text of a figure: a dollar is a dollar, and begins no formula."""
-    return re.sub(r"(?<!\\)\$", r"\\$", visible(text))
+def prose(text: str) -> str:
+    """Markdown of ours in which names stand: its markup is kept, and no HTML."""
+    return re.sub(r"[<>]", _escaped, one_line(text))
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file in a folder, and of none above it; what is no letter or digit as `%2F`."""
+    name = quote(one_line(text), safe=" +,=@()")[:MOST_NAME]
+    return f"%{ord(name[:1] or '.'):02X}{name[1:]}" if name[:1] in ("", ".") else name
+
+
+def link(file: str) -> str:
+    """A relative link to a file of that name, for Markdown and HTML."""
+    return quote(one_line(file), safe="/+,=@")
 
 
 def _shown(character: str) -> str:

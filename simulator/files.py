@@ -43,7 +43,8 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
             for number, data in enumerate(lines, start=1):
                 if len(data) > MOST_BYTES:
                     raise ConfigError("a line too long", file=file, line=number, expected=f"{MOST_BYTES:,} bytes")
-                yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
+                if text := data.decode("utf-8-sig" if number == 1 else "utf-8"):  # not a mark alone
+                    yield number, text
     except UnicodeDecodeError as error:
         found = f"the byte 0x{error.object[error.start]:02x}"
         raise ConfigError("cannot be read: it is not UTF-8 text", file=file, line=number, found=found) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -35,15 +36,20 @@ from simulator.cli import list as list_
 from simulator.cli import schema as schema_
 from simulator.cli.output import print_error, warned
 from simulator.errors import TiersimError
+from simulator.escape import visible
 from simulator.files import reason
 
 
 class _Commands(TyperGroup):
     """Tells a user's mistake on stderr and exits with 2, warns there, and keeps the traceback of a fault."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _shown():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            with warned():
+            with warned(), _shown():
                 result = super().invoke(ctx)
             sys.stdout.flush()  # a reader that has gone is met here, where typer ends quietly, and not at exit
         except TiersimError as error:
@@ -59,6 +65,20 @@ class _Commands(TyperGroup):
             print_error("something is nested too deeply")
             raise typer.Exit(2) from None
         return result
+
+
+_WrongCall: Any = typer.BadParameter.__base__
+"""What typer raises for options and arguments that are none of the command's; it prints the message itself."""
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """What a wrong call says has no controls in it."""
+    try:
+        yield
+    except _WrongCall as error:
+        error.message = visible(error.message)
+        raise
 
 
 def _drop_output() -> None:

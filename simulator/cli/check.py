@@ -69,7 +69,7 @@ def _checked(file: str) -> Checked:
             kind = kind_of(file)
             summary = _summary(kind, file)
         except TiersimError as error:
-            problems = tuple(str(error).splitlines())
+            problems = tuple(str(error).split("\n"))
         return Checked(file, kind, summary, problems, tuple(told))
 
 

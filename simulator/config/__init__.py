@@ -43,7 +43,7 @@ class Config:
         from hashlib import sha256
 
         canonical = json.dumps(self.data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return sha256(canonical.encode()).hexdigest()
+        return sha256(canonical.encode(errors="backslashreplace")).hexdigest()
 
 
 def load(name_or_path: str | Path, folder: str, overrides: Sequence[str] = ()) -> Config:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import ConfigError
+from simulator.escape import html, link, markdown
 from simulator.files import UNREADABLE, read_text, reason, whole
 from simulator.report.page import PROVENANCE, paper
 from simulator.report.verdict import verdict
@@ -32,11 +33,13 @@ def _entry(report: Path) -> str:
 
 def _parts(name: str, provenance: dict[str, Any], rows: list[dict[Any, Any]]) -> Iterator[str]:
     config = provenance["config"]["experiment"]
-    yield f"## [{config['title']}](<{name}/index.md>)"
+    page = link(f"{name}/index.md")
+    yield f"## [{markdown(str(config['title']))}](<{page}>)"
     first, *_ = verdict(rows)
-    yield f"{paper(config['paper'])}. {first}" if config.get("paper") else first
+    yield f"{paper(str(config['paper']))}. {first}" if config.get("paper") else first
     for figure in provenance["figures"][:1]:
-        yield f'<a href="{name}/index.md"><img src="{name}/{figure}.svg" alt="{figure}" width="640"></a>'
+        image = link(f"{name}/{figure}.svg")
+        yield f'<a href="{html(page)}"><img src="{html(image)}" alt="{html(figure)}" width="640"></a>'
 
 
 def _provenance(file: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def machine(name: str) -> str:
 
 def model(name: str) -> str:
     """`llama-3.1-8b` is Llama-3.1-8B, `mixtral-8x7b` Mixtral-8x7B, `opt-6.7b` OPT-6.7B."""
-    words = (word.upper() if word[0].isdigit() or word == "opt" else word.capitalize() for word in name.split("-"))
+    words = (word.upper() if word[:1].isdigit() or word == "opt" else word.capitalize() for word in name.split("-"))
     return re.sub(r"(?<=\d)X(?=\d)", "x", "-".join(words))
 
 

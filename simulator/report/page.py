@@ -20,6 +20,7 @@ import simulator.report.study  # noqa: F401
 from simulator import registry
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
+from simulator.escape import code, file_name, link, markdown, prose
 from simulator.report import names, style, table
 from simulator.report.figures import Drawn, Figures
 from simulator.report.verdict import verdict
@@ -64,7 +65,7 @@ def _ours(target: Path) -> bool:
 def _write(reproduction: Reproduction, folder: Path) -> None:
     frames = reproduction.frames()
     for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        frame.to_csv(folder / f"{file_name(name)}.csv", index=False, float_format="%.6g", lineterminator="\n")
     figures: Figures | None = None
     if reproduction.experiment.kind in registry.names("figures"):
         figures = registry.registered("figures", reproduction.experiment.kind)
@@ -73,11 +74,11 @@ def _write(reproduction: Reproduction, folder: Path) -> None:
         for each in figures.draw(reproduction) if figures else ():
             drawn.append(each)
             for form in FORMATS:
-                style.save(each.figure, folder / f"{each.name}.{form}")
+                style.save(each.figure, folder / f"{file_name(each.name)}.{form}")
     provenance = {
         **reproduction.provenance.as_dict(),
-        "figures": [each.name for each in drawn],
-        "tables": list(frames),
+        "figures": [file_name(each.name) for each in drawn],
+        "tables": [file_name(name) for name in frames],
         "config": reproduction.provenance.config,
     }
     _text(folder / PROVENANCE, json.dumps(provenance, indent=1, ensure_ascii=False))
@@ -86,23 +87,24 @@ def _write(reproduction: Reproduction, folder: Path) -> None:
 
 
 def _text(file: Path, text: str) -> None:
-    file.write_text(text + "\n", encoding="utf-8", newline="\n")
+    file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _page(
     reproduction: Reproduction, frames: dict[str, pd.DataFrame], drawn: Sequence[Drawn], headline: Sequence[str]
 ) -> Iterator[str]:
     rows = frames["rows"].to_dict("records")
-    yield f"# {reproduction.experiment.title}"
+    yield f"# {markdown(reproduction.experiment.title)}"
     published = reproduction.experiment.paper
-    yield (f"{paper(published)} against tiersim, experiment" if published else "Study") + f" `{reproduction.name}`."
+    kind = f"{paper(published)} against tiersim, experiment" if published else "Study"
+    yield f"{kind} {code(reproduction.name)}."
     first, *more = verdict(rows)
     yield " ".join([f"**{first}**", *more])
     if reproduction.overrides:
-        yield "Set otherwise than in the experiment: " + ", ".join(f"`{o}`" for o in reproduction.overrides) + "."
+        yield "Set otherwise than in the experiment: " + ", ".join(map(code, reproduction.overrides)) + "."
     for each in drawn:
-        yield f"![{each.name}]({each.name}.svg)"
-        yield f"*{each.caption}*"
+        yield f"![{markdown(each.name)}]({link(file_name(each.name))}.svg)"
+        yield f"*{prose(each.caption)}*"
     if rows:
         yield "## Published and simulated"
         yield (
@@ -111,7 +113,7 @@ def _page(
             "alone is folded."
         )
     for figure in sorted({row.published.figure for row in reproduction.rows}, key=names.order):
-        yield f"### {names.figure(figure)}"
+        yield f"### {markdown(names.figure(figure))}"
         yield table.compared([row for row in reproduction.rows if row.published.figure == figure])
     yield from _disputed(reproduction)
     if reproduction.variants:
@@ -119,13 +121,14 @@ def _page(
     yield "## Made from"
     provenance = reproduction.provenance.as_dict()
     yield table.markdown(["config hash", "version", "seed"], [[f"`{value}`" for value in provenance.values()]])
-    links = ", ".join(f"[{name}](<{name}>)" for name in [f"{name}.csv" for name in frames] + [PROVENANCE])
+    files = [*(f"{file_name(name)}.csv" for name in frames), PROVENANCE]
+    links = ", ".join(f"[{markdown(file)}](<{link(file)}>)" for file in files)
     yield f"All values, in SI units but for the published ones, and the whole configuration: {links}."
 
 
 def paper(text: str) -> str:
-    """An arXiv number as a link; other text as it is."""
-    return re.sub(r"arXiv (\d{4}\.\d{4,5}(?:v\d+)?)", r"[arXiv \1](https://arxiv.org/abs/\1)", text)
+    """What a paper is called, in Markdown: an arXiv number is a link, other text is text."""
+    return re.sub(r"arXiv (\d{4}\.\d{4,5}(?:v\d+)?)", r"[arXiv \1](https://arxiv.org/abs/\1)", markdown(text))
 
 
 def _disputed(reproduction: Reproduction) -> Iterator[str]:
@@ -137,7 +140,10 @@ def _disputed(reproduction: Reproduction) -> Iterator[str]:
         sources[key] = sources.get(key, 0) + 1
     if sources:
         yield "## Disputed"
-        rows = [[figure, metric, str(count), source] for (figure, metric, source), count in sources.items()]
+        rows = [
+            [markdown(figure), markdown(metric), str(count), markdown(source)]
+            for (figure, metric, source), count in sources.items()
+        ]
         yield table.markdown(["figure", "metric", "values", "source"], rows, ["values"])
 
 
@@ -145,14 +151,18 @@ def _variants(reproduction: Reproduction, rows: Sequence[dict[Any, Any]]) -> Ite
     """What each variant sets, and what it makes of the headline metrics."""
     yield "## Under other settings"
     variants = {name: reproduction.experiment.variants[name] for name in reproduction.variants}
-    yield "\n".join(f"- `{name}`: {variant.title} (`{'`, `'.join(variant.set)}`)" for name, variant in variants.items())
+    yield "\n".join(
+        f"- {code(name)}: {markdown(variant.title)} ({', '.join(map(code, variant.set))})"
+        for name, variant in variants.items()
+    )
     cells = []
     for row in sorted(rows, key=lambda row: names.order(row["figure"])):
         published, simulated = (table.value(row[column], row["unit"]) for column in ("published", "simulated"))
         others = [table.value(row[f"simulated_{name}"], row["unit"]) for name in variants]
         changed = ["" if other == simulated else other for other in others]
-        cells.append([names.figure(row["figure"]), row["metric"], row["condition"], published, simulated, *changed])
+        called = (names.figure(row["figure"]), row["metric"], row["condition"])
+        cells.append(list(map(markdown, (*called, published, simulated, *changed))))
     if cells:
-        headings = ["figure", "metric", "condition", "published", "simulated", *variants]
+        headings = ["figure", "metric", "condition", "published", "simulated", *map(markdown, variants)]
         yield "Empty where a setting changes nothing."
         yield table.markdown(headings, cells, headings[3:])

@@ -7,12 +7,13 @@ same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.errors import ConfigError, nearest
+from simulator.escape import visible
 from simulator.files import whole
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 _SETTINGS: dict[str, Any] = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -119,11 +121,31 @@ def save(figure: Figure, path: Path) -> None:
     """
     form = check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _show_controls(figure)
     with whole(path) as unfinished:
         with publication():
             figure.savefig(unfinished, format=form, metadata=_METADATA[form])
         if form == "png":
             _shrink(unfinished)
+
+
+def _show_controls(figure: Figure) -> None:
+    """Write out the control characters of all texts: what has no look cannot be drawn, nor stand in XML."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    for text in figure.findobj(Text):
+        text.set_text(visible(text.get_text()))
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FixedFormatter):
+            formatter.seq = [visible(text) for text in formatter.seq]
+        elif isinstance(formatter, FuncFormatter):  # of labels at fixed ticks too
+            formatter.func = _visibly(formatter.func)
+
+
+def _visibly(label: Callable[..., str]) -> Callable[..., str]:
+    return lambda value, place=None: visible(label(value, place))
 
 
 def _shrink(png: Path) -> None:

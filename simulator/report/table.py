@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from simulator import escape
 from simulator.baselines.published import written
 from simulator.baselines.reproduction import Compared
 from simulator.result import runs
@@ -13,9 +15,9 @@ NUMBERS = HEADINGS[3:7]
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:
-    """A table; the columns in `numbers` are set to the right."""
+    """A table; the columns in `numbers` are set to the right. Cells are Markdown; a bar ends none."""
     rule = ["---:" if heading in numbers else "---" for heading in headings]
-    cells = [headings, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    cells = [headings, rule, *([re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
@@ -30,7 +32,8 @@ def compared(rows: Sequence[Compared]) -> str:
             key = list(condition)[place - len(alike[start])]
             condition[key] = f"{condition[key]}..{conditions[stop - 1][key]}"
         metric, *others = _figures(rows[start])
-        cells.append([metric, written(condition) + (f" ({stop - start} values)" if stop - start > 1 else ""), *others])
+        values = f" ({stop - start} values)" if stop - start > 1 else ""
+        cells.append([metric, escape.markdown(written(condition)) + values, *others])
     return markdown(HEADINGS, cells, NUMBERS)
 
 
@@ -53,10 +56,10 @@ def _figures(row: Compared) -> list[str]:
     """All cells of a row but its condition."""
     published = row.published
     return [
-        published.metric,
+        escape.markdown(published.metric),
         published.role,
-        value(published.published, published.unit),
-        value(row.simulated, published.unit),
+        escape.markdown(value(published.published, published.unit)),
+        escape.markdown(value(row.simulated, published.unit)),
         "" if row.ratio is None else f"{row.ratio:.3f}",
         f"±{published.tolerance:g}" if published.tolerance else "exact",
         "yes" if row.agrees else "**no**",

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from simulator.baselines.published import CLOSE
+from simulator.escape import code, markdown
 from simulator.report import names, table
 
 Row = Mapping[Hashable, Any]
@@ -44,7 +45,7 @@ def _uncounted(rows: Sequence[Row]) -> list[str]:
     }
     said = []
     if counts["disputed"]:
-        figures = names.figures(row["figure"] for row in rows if row["role"] == "disputed")
+        figures = markdown(names.figures(row["figure"] for row in rows if row["role"] == "disputed"))
         said.append(f"{counts['disputed']} published values are disputed ({figures}): shown, not counted.")
     if counts["calibration"] or counts["input"]:
         given = f"{counts['calibration']} calibrations and {counts['input']} inputs"
@@ -56,6 +57,6 @@ def _uncounted(rows: Sequence[Row]) -> list[str]:
 
 def _named(row: Row) -> str:
     """`Fig. 1a, switching, batch=8: 112.4 ms for 108 ms (±5)`."""
-    place = f"{names.figure(row['figure'])}, {row['metric']}, `{row['condition']}`"
-    simulated, published = (table.value(row[column], row["unit"]) for column in ("simulated", "published"))
+    place = ", ".join([*map(markdown, (names.figure(row["figure"]), row["metric"])), code(row["condition"])])
+    simulated, published = (markdown(table.value(row[column], row["unit"])) for column in ("simulated", "published"))
     return f"{place}: {simulated} for {published}" + (f" (±{row['tolerance']:g})" if row["tolerance"] else "")

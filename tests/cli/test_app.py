@@ -66,3 +66,32 @@ def test_an_estimate_loads_neither_pandas_nor_matplotlib_nor_pint() -> None:
     loaded = _loaded_by(*ESTIMATE, "--explain")
     assert "numpy" in loaded
     assert not {"pandas", "matplotlib", "pint", "simpy", "rich"} & loaded
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        (">/dev/full", "error: cannot write: No space left on device"),
+        (">&-", "error: stdout is closed: there is nowhere to print to"),
+    ],
+)
+@pytest.mark.parametrize("command", ["schema", "schema hardware", "show chip.yaml --json", "show chip.yaml"])
+def test_where_nothing_can_be_printed_a_line_says_so(chip, where: str, error: str, command: str) -> None:
+    chip()
+    shell = f"exec {sys.executable} -m simulator {command} {where}"
+    told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)
+    assert (told.returncode, told.stderr.strip()) == (2, error)
+
+
+def test_a_name_that_the_terminal_cannot_encode_is_written_out(chip, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip("name: chip", "name: \u6f22")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    told = subprocess.run(
+        [sys.executable, "-m", "simulator", "check", "chip.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert r"machine \u6f22:" in told.stdout

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from simulator.errors import ConfigError
 from simulator.report import style
@@ -45,13 +46,13 @@ def test_another_suffix_is_refused_with_those_that_are_written(tmp_path: Path) -
 def test_a_failed_drawing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     old = draw(tmp_path / "a.svg")
 
-    class Broken:
+    class Broken(Figure):
         def savefig(self, file: Path, **_: object) -> None:
             file.write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        style.save(Broken(), tmp_path / "a.svg")  # type: ignore[arg-type]
+        style.save(Broken(), tmp_path / "a.svg")
     assert [file.name for file in tmp_path.iterdir()] == ["a.svg"]
     assert (tmp_path / "a.svg").read_bytes() == old
 

@@ -318,7 +318,7 @@ def _client(stack: ExitStack, distributed: Any, cluster: str, workers: int | Non
         try:
             started = stack.enter_context(_distributed("dask_jobqueue").SLURMCluster())
         except ValueError as error:
-            said = str(error).splitlines()[0]
+            said = str(error).split("\n")[0]
             raise ConfigError(f"dask-jobqueue is not set up for Slurm: {said}", path="cluster") from None
         started.scale(workers)
         return distributed.Client(started, set_as_default=False)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.escape import visible
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -53,7 +55,7 @@ def place(
     for (x, y, text), (px, py) in zip(points, marks, strict=True):
         if len(said) == most:
             break
-        size = Text(0, 0, text, figure=figure, **style).get_window_extent()
+        size = Text(0, 0, visible(text), figure=figure, **style).get_window_extent()
         for covered, (across, up, gap) in [*product(coverings, near), *product(coverings[:1], far)]:
             box = _box(px, py, across, up, size.width, size.height, gap * pixel)
             within = box[0] >= inside.x0 and box[2] <= inside.x1 and box[1] >= inside.y0 and box[3] <= inside.y1

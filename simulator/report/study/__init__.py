@@ -10,6 +10,7 @@ from simulator.baselines.study import StudyExperiment, StudyOutcome
 from simulator.baselines.study.form import Crossing
 from simulator.baselines.study.outcome import check_column
 from simulator.errors import ConfigError, described, one_of
+from simulator.escape import markdown
 from simulator.explore.sweep.problem import FEASIBLE
 from simulator.registry import register
 from simulator.report import style
@@ -42,15 +43,15 @@ class StudyFigures:
         for name, front in form.fronts.items():
             rows = _where(frame, front.where)
             drawn = pareto(rows, front.x, front.y, senses, front.colour, front.label, "front", units, style.PAGE)
-            yield Drawn(name, front.title or f"{front.y} against {front.x}", drawn)
+            yield Drawn(name, markdown(front.title or f"{front.y} against {front.x}"), drawn)
         for name, each in form.heats.items():
             shown = heat(_where(frame, each.where), each.x, each.y, each.value, each.best, units, style.PAGE * 0.7)
-            yield Drawn(name, each.title or f"{each.value} over {each.x} and {each.y}", shown)
+            yield Drawn(name, markdown(each.title or f"{each.value} over {each.x} and {each.y}"), shown)
         for name, cross in form.crossings.items():
             x, one, other = _lines(_where(frame, cross.where), cross)
             names = (cross.first, cross.second)
             figure = crossing(x, one, other, names, cross.x, cross.value, units=units, width=style.PAGE * 0.6)
-            yield Drawn(name, cross.title or f"{cross.value} over {cross.x}", figure)
+            yield Drawn(name, markdown(cross.title or f"{cross.value} over {cross.x}"), figure)
         if outcome.searches is not None:
             text = "Share of the hypervolume of all points that searches reach: medians over seeds, bands of all."
             yield Drawn("searches", text, convergence(outcome.searches, best=1.0, width=style.PAGE * 0.7))
