@@ -12,7 +12,7 @@ from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, weight_bytes
 from simulator.workload.graph import folded
 from simulator.workload.parameters import weight_bytes_by_class
-from simulator.workload.stored import element_bytes
+from simulator.workload.storage import element_bytes
 
 MOST_DEVICES = 4096  # looked at for a remedy
 

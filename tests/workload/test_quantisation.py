@@ -10,7 +10,7 @@ from simulator.errors import ConfigError
 from simulator.workload import Model, from_huggingface, weight_bytes
 from simulator.workload.modules import shares
 from simulator.workload.quantisation import METHODS
-from simulator.workload.stored import element_bytes, product_dtype
+from simulator.workload.storage import element_bytes, storage
 
 LLAMA = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
@@ -98,10 +98,10 @@ def test_a_method_gives_its_format(quantised: dict[str, Any], weights: str, byte
     found = model(quantised)
     assert found.dtypes.weights == weights
     assert element_bytes(found, "ffn.up_proj") == element_bytes(found, "attention.q_proj") == pytest.approx(bytes_)
-    assert product_dtype(found, "ffn.up_proj") == compute
+    assert storage(found).matrix("ffn.up_proj").dtype == compute
     for tensor in ("embedding", "lm_head"):
         assert element_bytes(found, tensor) == 2
-        assert product_dtype(found, tensor) == "fp16"
+        assert storage(found).matrix(tensor).dtype == "fp16"
 
 
 def test_a_llama_3_8b_in_awq_is_as_large_as_its_checkpoint() -> None:
@@ -116,10 +116,10 @@ def test_modules_that_are_left_stay_wide_in_their_layers() -> None:
     )
     assert element_bytes(found, "attention.o_proj") == 1.5
     assert element_bytes(found, "ffn.down_proj") == 1
-    assert product_dtype(found, "attention.o_proj") == "fp8"
+    assert storage(found).matrix("attention.o_proj").dtype == "fp8"
     whole = model({"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn*", "lm_head"]})
     assert element_bytes(whole, "attention.q_proj") == 2
-    assert product_dtype(whole, "attention.q_proj") == "fp16"
+    assert storage(whole).matrix("attention.q_proj").dtype == "fp16"
     assert element_bytes(whole, "ffn.up_proj") < 0.6
 
 
