@@ -146,10 +146,17 @@ def _scheme(groups: Keys, name: str) -> tuple[str, int | None]:
 
 
 _SCHEMES = {
-    ("int4", None): "w4a16", ("int4", "int8"): "w4a8", ("int4", "int4"): "w4a4", ("int8", None): "w8a16",
-    ("int8", "int8"): "w8a8", ("float8", None): "w8a16", ("float8", "float8"): "fp8", ("float4", None): "nvfp4a16",
+    ("int4", None): "w4a16",
+    ("int4", "int8"): "w4a8",
+    ("int4", "float8"): "w4a8-fp8",
+    ("int4", "int4"): "w4a4",
+    ("int8", None): "w8a16",
+    ("int8", "int8"): "w8a8",
+    ("float8", None): "w8a16",
+    ("float8", "float8"): "fp8",
+    ("float4", None): "nvfp4a16",
     ("float4", "float4"): "nvfp4",
-}  # fmt: skip
+}
 """Numbers of weights and of activations (None: 16 bits) -> the format."""
 
 
@@ -174,7 +181,14 @@ def _modelopt(keys: Keys) -> Data:
     inner = keys.within("quantization") or keys
     if "quant_algo" not in inner.config.data and "config_groups" in keys.config.data:
         return _compressed_tensors(keys)
-    names = {"FP8": "fp8", "FP8_PB_WO": "fp8-block", "NVFP4": "nvfp4", "W4A16_AWQ": "awq", "INT4_AWQ": "awq"}
+    names = {
+        "FP8": "fp8",
+        "FP8_PB_WO": "fp8-block",
+        "NVFP4": "nvfp4",
+        "W4A16_AWQ": "awq",
+        "INT4_AWQ": "awq",
+        "W4A8_AWQ": "w4a8-fp8",
+    }
     weights = inner.choice("quant_algo", known=names, default="", what="algorithm of modelopt")
     also = [*inner.texts("ignore"), *inner.texts("exclude_modules")]
     group = inner.size("group_size", default=None)

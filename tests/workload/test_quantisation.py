@@ -73,6 +73,7 @@ FP4 = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size":
         (scheme(INT4), "w4a16", 0.5 + 2 / 128, "fp16"),
         (scheme(INT4 | {"symmetric": False, "group_size": 64}), "w4a16-asym", 0.5 + 2.5 / 64, "fp16"),
         (scheme(INT4, INT8 | {"strategy": "token"}), "w4a8", 0.5 + 2 / 128, "int8"),
+        (scheme(INT4, FP8), "w4a8-fp8", 0.5 + 2 / 128, "fp8"),
         (scheme(INT8, INT8 | {"strategy": "token"}), "w8a8", 1, "int8"),
         (scheme(INT8), "w8a16", 1, "fp16"),
         (scheme(FP8, FP8), "fp8", 1, "fp8"),
@@ -172,7 +173,7 @@ def test_names_of_modules_mean_our_matrices() -> None:
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf5"}, "nf4, fp4"),
         ({"quant_method": "compressed-tensors"}, "config_groups: missing key"),
         (scheme({"num_bits": 6, "type": "int"}), r"group_0\.weights\.num_bits.*weights in int6"),
-        ({"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}, "algorithm of modelopt: found 'W4A8_AWQ'"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A4"}, "algorithm of modelopt: found 'W4A4'"),
         (scheme(FP8, kv_cache_scheme={"num_bits": 4, "type": "int"}), r"kv_cache_scheme\.num_bits: KV cache: found 4"),
     ],
 )
