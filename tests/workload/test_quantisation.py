@@ -172,6 +172,7 @@ def test_names_of_modules_mean_our_matrices() -> None:
         ({"quant_method": "fp8", "weight_block_size": [128]}, "rows and columns"),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf5"}, "nf4, fp4"),
         ({"quant_method": "compressed-tensors"}, "config_groups: missing key"),
+        (scheme(FP8, FP8, ignore=["re:*("]), r"quantization_config\.ignore: no regular expression"),
         (scheme({"num_bits": 6, "type": "int"}), r"group_0\.weights\.num_bits.*weights in int6"),
         ({"quant_method": "modelopt", "quant_algo": "W4A4"}, "algorithm of modelopt: found 'W4A4'"),
         (scheme(FP8, kv_cache_scheme={"num_bits": 4, "type": "int"}), r"kv_cache_scheme\.num_bits: KV cache: found 4"),
