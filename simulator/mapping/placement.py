@@ -15,7 +15,7 @@ from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.folding import folded
 from simulator.workload.parameters import weight_bytes_by_class
-from simulator.workload.stored import element_bytes
+from simulator.workload.storage import element_bytes
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,7 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
             yield _input(".".join(path), _written(value), source)
     yield _input(model.name, f"{show(estimate.placement.weights, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))
-    yield _input("KV cache", model.dtypes.kv, Source(model.source, "input"))
+    yield _input("KV cache", model.dtypes.kv, Source("the model's dtypes, --dtype or --kv", "input"))
 
 
 def _fabric(target: Target) -> Iterator[tuple[str, ...]]:

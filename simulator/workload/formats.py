@@ -30,6 +30,7 @@ FORMATS: dict[str, Format] = {
     "w4a16": Format(Block(4, 128, 2), None, KEPT, source=_PRESET),
     "w4a16-asym": Format(Block(4, 128, 2.5), None, KEPT, source=_PRESET),
     "w4a8": Format(Block(4, 128, 2), "int8", KEPT, source=_PRESET),
+    "w4a8-fp8": Format(Block(4, 128, 2), "fp8", KEPT, source=_PRESET),
     "w4a4": Format(Block(4, 128, 2), "int4", KEPT, source="Atom, arXiv 2310.19102: groups of 128"),
     "awq": Format(Block(4, 128, 2.5), None, KEPT, source=_AWQ),
     "gptq": Format(Block(4, 128, 2.5), None, KEPT, source=_GPTQ),

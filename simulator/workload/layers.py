@@ -12,7 +12,6 @@ from simulator.workload.feedforward import feedforward, mixture
 from simulator.workload.model import Layer
 from simulator.workload.operators import FLOPS_PER_ELEMENT, Operand
 from simulator.workload.routing import Routing
-from simulator.workload.stored import element_bytes
 from simulator.workload.tape import Tape, Tensor
 
 
@@ -23,7 +22,7 @@ def embedding(tape: Tape, tokens: Quantity) -> Tensor:
     ids = Tensor(None, tokens * INDEX_BYTES)
 
     def read(table: str) -> dict[Operand, Quantity]:
-        return {"weight": elements * element_bytes(model, table)}
+        return {"weight": elements * tape.stored.matrix(table).element_bytes}
 
     x = tape.record(
         "embedding", "embedding", ids, flops=0.0, output=elements * tape.bytes, operands=read("embedding"),

@@ -43,13 +43,13 @@ def shares(names: Sequence[str], layers: int) -> dict[str, float]:
     A name is a module or what its name begins, ends or holds, at its dots (`self_attn`); `re:` a regular expression of
     the whole name; with `*`, a pattern. What is no matrix of ours, such as a norm, is passed over.
     """
-    found = {}
+    parts = {}
     for tensor in TENSORS:
         places = list(_places(tensor, layers))
         meant = sum(any(_means(name, module) for name in names for module in modules) for modules in places)
         if meant:
-            found[tensor] = meant / len(places)
-    return found
+            parts[tensor] = meant / len(places)
+    return parts
 
 
 def _places(tensor: str, layers: int) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.core.resource import Quantity
 from simulator.workload.model import Attention, Ffn, Model
-from simulator.workload.stored import element_bytes, kv_element_bytes, vector_bytes
+from simulator.workload.storage import storage
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def weight_bytes(model: Model) -> float:
 @lru_cache(maxsize=256)
 def weight_bytes_by_class(model: Model) -> Mapping[str, float]:
     """Bytes of all weights by class of `Parameters`: `sum_tensors elements x bytes of one`, with scales and zeros."""
-    stored: dict[str, float] = defaultdict(float)
+    stored, sizes = storage(model), defaultdict[str, float](float)
     for weights in _weights(model):
-        matrices = weights.matrices and weights.matrices * element_bytes(model, weights.tensor)
-        stored[weights.part] += matrices + weights.vectors * vector_bytes(model)
-    return stored
+        matrices = weights.matrices * stored.matrix(weights.tensor).element_bytes
+        sizes[weights.part] += matrices + weights.vectors * stored.vector_bytes
+    return sizes
 
 
 def kv_bytes_per_layer(model: Model) -> float:
@@ -87,7 +87,7 @@ def kv_bytes_per_layer(model: Model) -> float:
     """
     a = model.attention
     elements = a.mla.kv_lora_rank + a.mla.qk_rope_head_dim if a.mla else 2 * a.kv_heads * a.head_dim
-    return elements * kv_element_bytes(model)
+    return elements * storage(model).kv_bytes
 
 
 def kv_bytes_per_token(model: Model) -> float:

@@ -10,7 +10,7 @@ from simulator.core.resource import Quantity
 from simulator.workload.batch import PhaseName
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.operators import FLOPS_PER_ELEMENT, Kind, Operand, Operator, Split
-from simulator.workload.stored import element_bytes, kv_element_bytes, product_dtype, vector_bytes
+from simulator.workload.storage import storage
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -44,8 +44,8 @@ class Tape:
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.entries: dict[str, Quantity] = {}
         self.prefix = ""
-        self.vector_bytes = vector_bytes(model)
-        self.kv_bytes = kv_element_bytes(model)
+        self.stored = storage(model)
+        self.kv_bytes = self.stored.kv_bytes
         self.bytes = BYTES_PER_ELEMENT[model.dtypes.activations]
 
     def record(
@@ -109,9 +109,8 @@ class Tape:
         Of a sparse matrix, the elements that are not zero count, in FLOPs and in bytes; where they are takes no bytes.
         `tensor` names the matrix in a format's rules (`workload/format.py`), where that is not the operator's name.
         """
-        tensor = tensor or name
-        size = n_in * n_out * self.density
-        stored = matrices * (size * element_bytes(self.model, tensor) + bias * n_out * self.vector_bytes)
+        matrix, size = self.stored.matrix(tensor or name), n_in * n_out * self.density
+        stored = matrices * (size * matrix.element_bytes + bias * n_out * self.stored.vector_bytes)
         return self.record(
             name,
             "gemm",
@@ -120,7 +119,7 @@ class Tape:
             output=rows * n_out * self.bytes,
             operands={operand: stored, **(operands or {})},
             weights=matrices * (size + bias * n_out),
-            dtype=product_dtype(self.model, tensor),
+            dtype=matrix.dtype,
             split=split,
             ways=ways,
             phase=phase,
@@ -138,7 +137,7 @@ class Tape:
             x,
             flops=rows * width * (FLOPS_PER_ELEMENT[norm.kind] + norm.bias * FLOPS_PER_ELEMENT["bias"]),
             output=rows * width * self.bytes,
-            operands={"weight": (1 + norm.bias) * width * self.vector_bytes},
+            operands={"weight": (1 + norm.bias) * width * self.stored.vector_bytes},
             weights=(1 + norm.bias) * width,
             split=split,
             ways=ways,

@@ -26,7 +26,7 @@ from simulator.workload.format import BLOCKS, TENSORS, WIDE
 from simulator.workload.formats import FORMATS, KV, UNSAID, computing
 from simulator.workload.model import Dtypes
 from simulator.workload.parameters import weight_bytes_by_class
-from simulator.workload.stored import element_bytes
+from simulator.workload.storage import element_bytes
 
 GIB = 2**30
 SIZES = [

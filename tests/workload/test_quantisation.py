@@ -10,7 +10,7 @@ from simulator.errors import ConfigError
 from simulator.workload import Model, from_huggingface, weight_bytes
 from simulator.workload.modules import shares
 from simulator.workload.quantisation import METHODS
-from simulator.workload.stored import element_bytes, product_dtype
+from simulator.workload.storage import element_bytes, storage
 
 LLAMA = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
@@ -73,6 +73,7 @@ FP4 = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size":
         (scheme(INT4), "w4a16", 0.5 + 2 / 128, "fp16"),
         (scheme(INT4 | {"symmetric": False, "group_size": 64}), "w4a16-asym", 0.5 + 2.5 / 64, "fp16"),
         (scheme(INT4, INT8 | {"strategy": "token"}), "w4a8", 0.5 + 2 / 128, "int8"),
+        (scheme(INT4, FP8), "w4a8-fp8", 0.5 + 2 / 128, "fp8"),
         (scheme(INT8, INT8 | {"strategy": "token"}), "w8a8", 1, "int8"),
         (scheme(INT8), "w8a16", 1, "fp16"),
         (scheme(FP8, FP8), "fp8", 1, "fp8"),
@@ -98,10 +99,10 @@ def test_a_method_gives_its_format(quantised: dict[str, Any], weights: str, byte
     found = model(quantised)
     assert found.dtypes.weights == weights
     assert element_bytes(found, "ffn.up_proj") == element_bytes(found, "attention.q_proj") == pytest.approx(bytes_)
-    assert product_dtype(found, "ffn.up_proj") == compute
+    assert storage(found).matrix("ffn.up_proj").dtype == compute
     for tensor in ("embedding", "lm_head"):
         assert element_bytes(found, tensor) == 2
-        assert product_dtype(found, tensor) == "fp16"
+        assert storage(found).matrix(tensor).dtype == "fp16"
 
 
 def test_a_llama_3_8b_in_awq_is_as_large_as_its_checkpoint() -> None:
@@ -116,10 +117,10 @@ def test_modules_that_are_left_stay_wide_in_their_layers() -> None:
     )
     assert element_bytes(found, "attention.o_proj") == 1.5
     assert element_bytes(found, "ffn.down_proj") == 1
-    assert product_dtype(found, "attention.o_proj") == "fp8"
+    assert storage(found).matrix("attention.o_proj").dtype == "fp8"
     whole = model({"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn*", "lm_head"]})
     assert element_bytes(whole, "attention.q_proj") == 2
-    assert product_dtype(whole, "attention.q_proj") == "fp16"
+    assert storage(whole).matrix("attention.q_proj").dtype == "fp16"
     assert element_bytes(whole, "ffn.up_proj") < 0.6
 
 
@@ -171,8 +172,9 @@ def test_names_of_modules_mean_our_matrices() -> None:
         ({"quant_method": "fp8", "weight_block_size": [128]}, "rows and columns"),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf5"}, "nf4, fp4"),
         ({"quant_method": "compressed-tensors"}, "config_groups: missing key"),
+        (scheme(FP8, FP8, ignore=["re:*("]), r"quantization_config\.ignore: no regular expression"),
         (scheme({"num_bits": 6, "type": "int"}), r"group_0\.weights\.num_bits.*weights in int6"),
-        ({"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}, "algorithm of modelopt: found 'W4A8_AWQ'"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A4"}, "algorithm of modelopt: found 'W4A4'"),
         (scheme(FP8, kv_cache_scheme={"num_bits": 4, "type": "int"}), r"kv_cache_scheme\.num_bits: KV cache: found 4"),
     ],
 )

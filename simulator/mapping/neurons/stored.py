@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.workload import Model, decode, operator_graph, weight_bytes
 from simulator.workload.model import Ffn
-from simulator.workload.stored import element_bytes
+from simulator.workload.storage import element_bytes
 
 
 @dataclass(frozen=True, eq=False)
