@@ -117,7 +117,7 @@ def largest(fits: Callable[[int], bool], most: int | None = None, near: int = 1)
         return most
     low, high, step = 0, most, max(near // 64, 1)
     number = near if most is None else min(near, most - 1)
-    while 0 < number and (high is None or number < high):
+    while number > 0 and (high is None or number < high):
         if fits(number):
             low, number = number, number + step
         else:
