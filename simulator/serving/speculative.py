@@ -117,9 +117,13 @@ def speculative(target: Target, model: Model, speculation: Speculation, batch: i
     if abs(draft.vocab - model.vocab) > 0.01 * model.vocab:
         expected = f"the {model.vocab:,} tokens of {model.name}"
         raise ConfigError("a draft with another vocabulary", path="draft", found=f"{draft.vocab:,}", expected=expected)
-    first = Plan(model.name)
-    for each in (model, draft):
-        first.add(model_plan(target, each, prefill(batch, input)))
+
+    def first() -> Plan:
+        plan = Plan(model.name)
+        for each in (model, draft):
+            plan.add(model_plan(target, each, prefill(batch, input)))
+        return plan
+
     return Passes(
         first, lambda context: step_plan(target, model, draft, drafted, batch, context), tokens=speculation.length
     )

@@ -152,8 +152,7 @@ class Passes:
         found["capacity_bytes"] = free_bytes(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
         if self.binds:
-            step = passes.first if phase == "prefill" else passes.step(plain(mean_context(input, output)))
-            found["bound_by"] = bound_by(step, points)
+            found["bound_by"] = bound_by(parts["prefill" if phase == "prefill" else "decode"].plan, points)
         for name, values in found.items():
             if np.any(full) and name not in STANDS:
                 found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)
@@ -170,7 +169,7 @@ def _passes(runner: Target, model: Model, said: Mapping[str, Any], batch: Any, i
     if said.get("mapping.dispatch") is None:
         return generation.tensor_parallel(runner, model, batch, input)
     return generation.Passes(
-        _dispatched(runner, model, said, prefill(batch, input)),
+        lambda: _dispatched(runner, model, said, prefill(batch, input)),
         lambda context: _dispatched(runner, model, said, decode(batch, context)),
     )
 

@@ -15,10 +15,11 @@ from simulator.workload import Model
 
 
 class Part(NamedTuple):
-    """Seconds and total demands of a prefill, a decode step, or all decode steps of a point."""
+    """Seconds and total demands of a prefill, a decode step, or all decode steps of a point; `plan`: of one pass."""
 
     seconds: Any
     demand: Mapping[Resource, Any]
+    plan: Plan
 
 
 def parts_of(
@@ -32,25 +33,26 @@ def parts_of(
         found["decode"] = _part(passes.step(plain(mean_context(input, output))))
     if phase == "request" and varied:
         bends = {layer.window - 1.0 for layer in model.decoder if layer.window}
-        found["steps"] = _together(even_steps(passes.step, input, output - 1, tuple(bends)))
+        found["steps"] = _together(even_steps(passes.step, input, output - 1, tuple(bends)), found["decode"].plan)
     elif phase == "request":
         run = generation.generated(passes, int(input), int(output))
         demand = run.steps.demand().items() if run.steps else ()
         number = len(run.step_times)
-        found["steps"] = Part(float(np.sum(run.step_times)), {r: generation.summed(each, number) for r, each in demand})
+        total = {resource: generation.summed(each, number) for resource, each in demand}
+        found["steps"] = Part(float(np.sum(run.step_times)), total, found["decode"].plan)
     return found
 
 
 def _part(plan: Plan) -> Part:
-    return Part(closed_form(plan).time, plan.demand())
+    return Part(closed_form(plan).time, plan.demand(), plan)
 
 
-def _together(runs: Sequence[Steps]) -> Part:
+def _together(runs: Sequence[Steps], step: Plan) -> Part:
     demand: dict[Resource, Any] = {}
     for run in runs:
         for resource, units in run.demand().items():
             demand[resource] = demand.get(resource, 0.0) + units
-    return Part(sum((run.time() for run in runs), start=0.0), demand)
+    return Part(sum((run.time() for run in runs), start=0.0), demand, step)
 
 
 def times(parts: Mapping[str, Part], phase: str, batch: Any, output: Any, points: int) -> dict[str, Any]:
