@@ -55,7 +55,7 @@ def _kernels(lines: list[Line], estimate: Estimate) -> Table:
     table = table_of(columns, numbers=["times", "together"])
     for line in lines:
         together = show(line.times * (line.value or 0.0), "s")
-        table.add_row(kernel(line.name), str(line.times), line.equation, together, line.bound_by or "latency")
+        table.add_row(kernel(line.name), str(line.times), line.equation, together, line.bound_by or "")
     return table
 
 

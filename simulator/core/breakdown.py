@@ -20,6 +20,12 @@ class Part:
     time: float
     bound_by: Resource | None
 
+    @property
+    def longest(self) -> str:
+        """What takes most of its time: the resource that binds it, or `latency`."""
+        latency = float(self.activity.latency)
+        return self.bound_by.name if self.bound_by and self.time - latency >= latency else LATENCY
+
 
 def breakdown(plan: Plan) -> list[Part]:
     """Each activity with the resource that binds it: the one with the most busy seconds.

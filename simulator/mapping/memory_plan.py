@@ -84,8 +84,8 @@ def memory_plan(symbols: Sequence[Symbol], fast: Space, slow: Space, order_by: s
     """Everything in the fast tier, or else as few as must go to the slow one, by an order of `ORDERS`.
 
     Of equals the later in the program goes first. The first k of the order spill, such that the rest fits, and with the
-    k-th it would not. What spilled before the k-th stays there, even what would fit in the room that the k-th left: only
-    so is what spills out of a larger fast tier a part of what spills out of a smaller one.
+    k-th it would not. What spilled before the k-th stays there, even what would fit in the room that the k-th left:
+    only so is what spills out of a larger fast tier a part of what spills out of a smaller one.
 
     Raises:
         CapacityError: what spills does not fit in the slow tier.

@@ -49,8 +49,8 @@ def room(deployment: Deployment, decoding: int, prompt: int) -> Room:
     """What the devices of a deployment hold, where a node has up to `decoding` sequences and a prompt in a stage.
 
     Every node has all weights but the experts, which are spread over all nodes. The embedding and the head are divided
-    over devices by the vocabulary, norms and routers are copied. A memory space is kept for prompts only where there are
-    some.
+    over devices by the vocabulary, norms and routers are copied. A memory space is kept for prompts only where there
+    are some.
 
     Raises:
         CapacityError: the weights that are not experts do not fit on devices of their own.

@@ -34,7 +34,7 @@ class Line:
         equation: the equation, or the value of an input as its file has it.
         value: what it gives, in SI units; None for an input, and where the machine lacks a figure.
         times: how often it counts: a kernel runs so many times.
-        bound_by: the resource that makes a kernel take its time; None for latency alone.
+        bound_by: what takes most of the time of a kernel: a resource or `latency`.
         source, role: where an input comes from, and what it may be used for.
     """
 
@@ -97,9 +97,8 @@ def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Lin
     """Each activity once: those that are alike, such as the reductions of a layer, are counted together."""
     lines: dict[tuple[str, str], Line] = {}
     for part in parts:
-        latency, terms, bound = float(part.activity.latency), [], None
+        latency, terms = float(part.activity.latency), []
         if part.bound_by and part.time > latency:
-            bound = part.bound_by.name
             demand = float(part.activity.demand[part.bound_by])
             terms.append(_quotient(estimate, part.bound_by, demand, part.time - latency))
         if latency or not terms:
@@ -107,7 +106,7 @@ def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Lin
         equation = f"{' + '.join(terms)} = {show(part.time, 's')}"
         key = (part.activity.name, equation)
         times = part.times + (lines[key].times if key in lines else 0)
-        lines[key] = Line(figure, "kernel", part.activity.name, equation, part.time, times, bound)
+        lines[key] = Line(figure, "kernel", part.activity.name, equation, part.time, times, part.longest)
     yield from lines.values()
 
 

@@ -54,8 +54,8 @@ class Estimate(Result):
         bound_by: what binds most of the time, for `ttft` and `tbt`: a resource, or `latency`.
         energy: dynamic and static energy of the whole run, term by term.
         placement: bytes in main memory, and in the tier that it spills to.
-        most: finds the largest batch of prompts and answers of these lengths, and the longest context of this batch with
-            answers of this length, that fit where this one lies; 0 where there is none.
+        most: finds the largest batch of prompts and answers of these lengths, and the longest context of this batch
+            with answers of this length, that fit where this one lies; 0 where there is none.
         run: the plans behind `ttft_s` and `e2e_s`.
         decode: the plan behind `tbt_s`, of one step.
         parallelism: how the devices share the model; `run` and `decode` are of one replica.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -22,15 +23,20 @@ class Passes:
     """What serves a static batch, as plans: engines compile once for all contexts of its steps (`step_contexts`).
 
     Attributes:
-        first: the prefill, which gives each prompt its first token.
+        lower_first: lowers the prefill, which gives each prompt its first token.
         step: one decode step over so many tokens of context; may be an array, then the plan's demands are. What a
             context takes does not depend on which others are in the array.
         tokens: what a step gives each sequence on average.
     """
 
-    first: Plan
+    lower_first: Callable[[], Plan]
     step: Callable[[Quantity], Plan]
     tokens: float = 1.0
+
+    @cached_property
+    def first(self) -> Plan:
+        """The prefill, lowered when it is used."""
+        return self.lower_first()
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +89,9 @@ def step_contexts(input: int, output: int, tokens: float = 1.0) -> NDArray[np.fl
 
 def tensor_parallel(target: Target, model: Model, batch: int, input: int, output: int) -> Passes:
     """All devices of a target share each pass."""
-    steps = declared(target, operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
+    steps = declared(target, lambda: operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
     return Passes(
-        model_plan(target, model, prefill(batch, input)),
+        lambda: model_plan(target, model, prefill(batch, input)),
         lambda context: model_plan(steps, model, decode(batch, context)),
     )
 
@@ -94,7 +100,7 @@ def spilling(found: Spill, model: Model, batch: int, input: int) -> Passes:
     """All devices share each pass, and read from a second tier what main memory cannot hold (`mapping/spill.py`)."""
     first, later = operator_graph(model, prefill(batch, input)), len(found.uses) - 1
     return Passes(
-        found.lowered(0, first, model.name),
+        lambda: found.lowered(0, first, model.name),
         lambda context: found.lowered(later, operator_graph(model, decode(batch, context)), model.name),
     )
 
@@ -105,7 +111,7 @@ def pipelined(replica: Replica, model: Model, batch: int, input: int, output: in
     each = batch // microbatches
     steps = replica.declared(model, decode(each, step_contexts(input, output)))
     return Passes(
-        forward_plan(replica, model, prefill(each, input), microbatches),
+        lambda: forward_plan(replica, model, prefill(each, input), microbatches),
         lambda context: decode_plan(steps, model, decode(each, context), microbatches),
     )
 

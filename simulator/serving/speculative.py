@@ -117,12 +117,16 @@ def speculative(target: Target, model: Model, speculation: Speculation, batch: i
     if abs(draft.vocab - model.vocab) > 0.01 * model.vocab:
         expected = f"the {model.vocab:,} tokens of {model.name}"
         raise ConfigError("a draft with another vocabulary", path="draft", found=f"{draft.vocab:,}", expected=expected)
-    first = Plan(model.name)
-    for each in (model, draft):
-        first.add(model_plan(target, each, prefill(batch, input)))
+
+    def first() -> Plan:
+        plan = Plan(model.name)
+        for each in (model, draft):
+            plan.add(model_plan(target, each, prefill(batch, input)))
+        return plan
+
     contexts = step_contexts(input, output, speculation.length)
-    drafter = declared(target, operator_graph(draft, _drafts(batch, drafted, contexts)).blocks)
-    verifier = declared(target, operator_graph(model, _verified(batch, drafted, contexts)).blocks)
+    drafter = declared(target, lambda: operator_graph(draft, _drafts(batch, drafted, contexts)).blocks)
+    verifier = declared(target, lambda: operator_graph(model, _verified(batch, drafted, contexts)).blocks)
     return Passes(
         first,
         lambda context: step_plan(verifier, model, draft, drafted, batch, context, drafter),

@@ -14,6 +14,7 @@ from simulator.baselines.fit import fit
 from simulator.baselines.published import Published, read_published
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
+from simulator.serving.estimate import estimate
 
 HBM = "devices.socket.engines.rdu.reads.hbm.efficiency"
 LINK = "links.socket<->socket.latency"
@@ -89,6 +90,13 @@ def test_rates_follow_from_the_times(outcome: Outcome) -> None:
     assert later * (latency - first) == pytest.approx(63)
     assert outcome.measure("decode_tokens_per_s", {"output": 1}) is None
     assert outcome.measure("latency", {"output": 1}) == pytest.approx(outcome.measure("ttft", {"output": 1}))
+
+
+def test_rates_are_of_all_sequences_as_an_estimate_has_them() -> None:
+    several, point = small("runs.llama-3-8b.batch=4"), {"output": 64}
+    one = estimate("sn40l-node", "llama-3-8b", 4, 64, 64, devices=8)
+    assert several.measure("tokens_per_s", point) == pytest.approx(one.tokens_per_s, rel=1e-12)
+    assert several.measure("decode_tokens_per_s", point) == pytest.approx(4 * 63 / (one.e2e_s - one.ttft_s))
 
 
 def test_settings_reach_the_machines(outcome: Outcome) -> None:

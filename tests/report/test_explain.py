@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator import estimate
+from simulator import estimate, kernels
 from simulator.errors import TiersimError
 from simulator.report.explain import Line, explain
 from simulator.serving.estimate import Estimate
@@ -159,3 +159,12 @@ def test_a_model_of_two_formats_uses_both_rates() -> None:
 def test_fp16_stands_on_the_rate_of_bf16_where_the_engine_has_no_other() -> None:
     result = estimate("sn40l", "llama-2-7b", dtype="fp16")
     assert "devices.socket.engines.rdu.peak.bf16" in {line.name for line in explain(result)}
+
+
+@pytest.mark.parametrize("hardware", ["dgx-a100", "dgx-h100"])
+def test_what_binds_a_kernel_is_what_the_kernels_say(hardware: str) -> None:
+    result = answer(hardware, "llama-2-7b", 1, 512, 2)
+    for figure, phase in (("ttft", "prefill"), ("tbt", "decode")):
+        told = {line.name: line.bound_by for line in lines(result, figure, "kernel")}
+        rows = {row["kernel"]: row["bound_by"] for row in kernels(hardware, "llama-2-7b", phase, 1, 512).rows}
+        assert {name: told[name] for name in rows} == rows

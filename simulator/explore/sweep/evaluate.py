@@ -9,21 +9,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Plan, closed_form
+from simulator.core import Plan
 from simulator.errors import ConfigError, TiersimError
 from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import RUNNER, alike, check_context, machine
 from simulator.explore.sweep.designs import model as model_of
+from simulator.explore.sweep.parts import energies, mean_context, parts_of, plain, times
 from simulator.hardware import System
 from simulator.hardware.system import varies
 from simulator.mapping.dispatch import Route, policy
-from simulator.mapping.lowering import graph_plan
 from simulator.mapping.placement import free_bytes, needed_bytes
 from simulator.mapping.target import Target, target
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.registry import register
+from simulator.serving import generation
 from simulator.workload import Batch, Model, decode, operator_graph, prefill
 
 DEFAULTS: dict[str, Any] = {
@@ -48,9 +49,10 @@ class Passes:
     """Passes of a model in closed form: a prefill, a decode step, or a whole request.
 
     `ttft_s` is the prefill, `tbt_s` a decode step at the mean context `input + (output - 2) / 2`, each a closed form;
-    `e2e_s = ttft_s + (output - 1) tbt_s`. The phase `decode` has the second alone, `prefill` the first, `request` all.
-    `tokens_per_s`: of all sequences. Energy a token as `serving/energy.py` has it, NaN where the machine lacks a
-    figure; `power_w` is that over time. `bound_by`: the resource that binds longest, of the step (of the prefill where
+    `e2e_s` is the prefill and each of the `output - 1` steps at its own context (`core/steps.py`). The phase `decode`
+    has the second alone, `prefill` the first, `request` all. `tokens_per_s`: of all sequences. Energy a token as
+    `serving/energy.py` has it, NaN where the machine lacks a figure; `power_w` is that over time. `needed_bytes` as
+    `mapping/placement.py` has them. `bound_by`: the resource that binds longest, of the step (of the prefill where
     there is none). With `costs` in the base, `area_m2` of the die of one device, and `price_usd` and `peak_power_w` of
     the whole machine (`hardware/cost.py`).
 
@@ -84,19 +86,23 @@ class Passes:
     def plan(self, said: Mapping[str, Any]) -> Plan:
         """What one point times, from what it says beside the base: a prefill, a decode step, or a whole request.
 
+        The steps of a request are folded at their mean context.
+
         Raises:
             TiersimError: the point does not work.
         """
         known = {**DEFAULTS, **self.base, **said}
         batch, input, output = (float(known[key]) for key in LENGTHS)
         runner, model = _runner(machine(known, self.overrides), known), model_of(known)
-        plans = _plans(runner, model, known, known["workload.phase"], batch, input, output)
-        if len(plans) == 1:
-            return next(iter(plans.values()))
+        passes, phase = _passes(runner, model, known, batch, input), known["workload.phase"]
+        if phase == "prefill":
+            return passes.first
+        if phase == "decode":
+            return passes.step(mean_context(input, output))
         whole = Plan(model.name)
-        whole.add(plans["prefill"])
+        whole.add(passes.first)
         if output > 1:
-            whole.add(plans["decode"], repeat=int(output) - 1)
+            whole.add(passes.step(mean_context(input, output)), repeat=int(output) - 1)
         return whole
 
     def _fill(self, found: dict[str, Any], rows: NDArray[np.int64], said: dict[str, Any], varied: Columns) -> None:
@@ -139,15 +145,17 @@ class Passes:
         phase = said["workload.phase"]
         if phase not in ("prefill", "decode", "request"):
             raise ConfigError(path="workload.phase", found=f"'{phase}'", expected="prefill, decode or request")
-        plans = _plans(runner, model, said, phase, batch, input, output)
-        found = _times(plans, phase, batch, output, points)
-        found |= _energies(system, plans, found, phase, batch, output, points)
+        check_ways(model, runner.ways)
+        passes = _passes(runner, model, said, plain(batch), plain(input), plain(output))
+        parts = parts_of(passes, model, phase, input, output, bool(varied))
+        found = times(parts, phase, batch, output, points)
+        found |= energies(system, parts, found, phase, batch, output, points)
         found |= taken(system, said, points)
         found["needed_bytes"] = needed_bytes(runner, model, batch, input, output)
         found["capacity_bytes"] = free_bytes(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
         if self.binds:
-            found["bound_by"] = bound_by(plans.get("decode") or plans["prefill"], points)
+            found["bound_by"] = bound_by(parts["prefill" if phase == "prefill" else "decode"].plan, points)
         for name, values in found.items():
             if np.any(full) and name not in STANDS:
                 found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)
@@ -159,72 +167,26 @@ def _runner(system: System, said: Mapping[str, Any]) -> Target:
     return target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
 
 
-def _plans(
-    runner: Target, model: Model, said: Mapping[str, Any], phase: str, batch: Any, input: Any, output: Any
-) -> dict[str, Plan]:
-    found = {}
-    if phase != "decode":
-        found["prefill"] = _plan(runner, model, said, prefill(_plain(batch), _plain(input)))
-    if phase != "prefill":
-        context = input + np.maximum(output - 2, 0) / 2
-        found["decode"] = _plan(runner, model, said, decode(_plain(batch), _plain(context)))
-    return found
+def _passes(
+    runner: Target, model: Model, said: Mapping[str, Any], batch: Any, input: Any, output: Any
+) -> generation.Passes:
+    """Passes on one engine, or dispatched over all engines of its device."""
+    if said.get("mapping.dispatch") is None:
+        return generation.tensor_parallel(runner, model, batch, input, output)
+    return generation.Passes(
+        lambda: _dispatched(runner, model, said, prefill(batch, input)),
+        lambda context: _dispatched(runner, model, said, decode(batch, context)),
+    )
 
 
-def _plan(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
-    """A pass on one engine, or dispatched over all engines of its device."""
-    check_ways(model, runner.ways)
-    graph, dispatch = operator_graph(model, batch), said.get("mapping.dispatch")
-    if dispatch is None:
-        return graph_plan(runner, graph, model.name)
+def _dispatched(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
     names = runner.system.machine.devices[runner.device].engines
     engines = tuple(target(runner.system, runner.device, name) for name in names)
-    plan, choose = Plan(model.name), policy(dispatch)
-    for block in graph.blocks:
+    plan, choose = Plan(model.name), policy(said["mapping.dispatch"])
+    for block in operator_graph(model, batch).blocks:
         route = Route(engines, block, bool(said.get("mapping.together", False)))
         plan.add(route.plan(choose(route)), repeat=block.repeat)
     return plan
-
-
-def _times(plans: Mapping[str, Plan], phase: str, batch: Any, output: Any, points: int) -> dict[str, Any]:
-    unknown = np.full(points, np.nan)
-    ttft, tbt = (
-        np.broadcast_to(closed_form(plans[name]).time, points) if name in plans else unknown
-        for name in ("prefill", "decode")
-    )
-    found = {"ttft_s": ttft, "tbt_s": tbt, "e2e_s": unknown}
-    if phase == "decode":
-        return found | {"tokens_per_s": batch / tbt}
-    if phase == "prefill":
-        return found | {"tokens_per_s": batch / ttft}
-    whole = ttft + np.where(output > 1, (output - 1) * tbt, 0.0)
-    return found | {"e2e_s": whole, "tokens_per_s": batch * output / whole}
-
-
-def _energies(
-    system: System,
-    plans: Mapping[str, Plan],
-    times: Mapping[str, Any],
-    phase: str,
-    batch: Any,
-    output: Any,
-    points: int,
-) -> dict[str, Any]:
-    """Joules a token, and watts: of the step, of the prefill, or of the whole request."""
-    of_pass = {"prefill": 1.0, "decode": 1.0} if phase != "request" else {"prefill": 1.0, "decode": output - 1}
-    seconds = times["e2e_s"] if phase == "request" else times["tbt_s"] if phase == "decode" else times["ttft_s"]
-    powers = [(system.machine.static_power, system.machine.nodes)]
-    powers += [(device.static_power, system.count(name)) for name, device in system.machine.devices.items()]
-    joules: Any = np.zeros(points)
-    for watts, count in powers:
-        joules = joules + (np.nan if watts is None else watts * count) * seconds
-    for name, plan in plans.items():
-        for resource, units in plan.demand().items():
-            each: Any = np.nan if resource.energy is None else resource.energy
-            if np.any(units) and np.any(each != 0):
-                joules = joules + of_pass[name] * units * resource.count * each
-    tokens = batch * (output if phase == "request" else 1.0)
-    return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
 
 
 def _said(
@@ -253,10 +215,6 @@ def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool
 def _rate(said: Mapping[str, Any], path: str, overrides: tuple[str, ...]) -> bool:
     """Whether a path may be an array in one lowering."""
     return path in LENGTHS or varies(machine(said, overrides), path.removeprefix("hardware."))
-
-
-def _plain(quantity: Any) -> Any:
-    return float(quantity) if np.ndim(quantity) == 0 else quantity
 
 
 def _empty(points: int) -> dict[str, NDArray[Any]]:
