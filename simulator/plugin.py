@@ -6,6 +6,7 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | kind        | contract (a Protocol here)                                       | chosen by                       |
 |-------------|------------------------------------------------------------------|---------------------------------|
 | `lowering`  | `Lowering`: a block of operators on an engine, as a `Plan`       | the `kind` of an engine         |
+| `compile`   | `Compile`: what its lowering chooses once for many sizes         | the `kind` of an engine         |
 | `dispatch`  | `Dispatch`: which of several engines runs each step of a block   | `dispatch:` of a deployment     |
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
@@ -26,12 +27,13 @@ from simulator.explore.sweep.problem import Evaluator
 from simulator.explore.sweep.search import Method, Seen
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
-from simulator.mapping.lowering import Lowering
+from simulator.mapping.lowering import Compile, Lowering
 from simulator.registry import register
 from simulator.report.figures import Figures
 
 __all__ = [
     "Activity",
+    "Compile",
     "Dispatch",
     "Evaluator",
     "Figures",

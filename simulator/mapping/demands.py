@@ -64,7 +64,7 @@ def asked(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> Asked:
 
 def all_asked(sizes: Sizes, ways: int) -> Asked:
     """What every kernel asks that a block can be cut into."""
-    return _asked(sizes, lambda block: _all_demands(block, ways, sizes.block))
+    return _asked(sizes, lambda block: all_demands(block, ways, sizes.block))
 
 
 def _asked(sizes: Sizes, at: Callable[[Block], Demands]) -> Asked:
@@ -73,7 +73,7 @@ def _asked(sizes: Sizes, at: Callable[[Block], Demands]) -> Asked:
 
 
 @lru_cache(maxsize=64)
-def _all_demands(block: Block, ways: int, like: Block) -> Demands:
+def all_demands(block: Block, ways: int, like: Block) -> Demands:
     """Those of every kernel that a block can be cut into, as one with the same graph is cut; all quantities numbers."""
     return _demands(block, cuts(like).members.astype(float), ways)
 

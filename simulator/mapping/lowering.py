@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,16 @@ class Lowering(Protocol):
     """
 
     def __call__(self, target: Target, block: Block) -> Plan: ...
+
+
+class Compile(Protocol):
+    """Chooses, once for all sizes that a block's quantities are arrays over, how a kind of engine runs it.
+
+    For an engine whose lowering has such a choice to make: it finds what this gave in `target.programs`, by
+    `program_key`. Register it under the engine's `kind`.
+    """
+
+    def __call__(self, target: Target, block: Block) -> Any: ...
 
 
 def model_plan(target: Target, model: Model, batch: Batch) -> Plan:
@@ -75,7 +85,7 @@ def declared(target: Target, blocks: Iterable[Block]) -> Target:
     kind = target.description.kind
     if kind not in names("compile"):
         return target
-    compile = registered("compile", kind)
+    compile: Compile = registered("compile", kind)
     return replace(target, programs={program_key(block): compile(target, block) for block in blocks})
 
 

@@ -69,7 +69,7 @@ def fit(target: Target, asked: Asked, reserved: float = 0.0, launches: float = 1
     for number in shape.tilings(float(np.max(asked.largest.block.tokens))):
         laid = layout.lay(asked.largest, samples, shape, number)
         took = np.zeros(kernels)
-        for each, weight in asked.samples:
+        for each, weight in (sample for sample in asked.samples if sample[1]):
             plan = call_plan(target, call(target, each, laid), ahead, launches)
             took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
         layouts.append(laid)

@@ -32,7 +32,8 @@ class Sizes:
     def alone(self) -> Iterator[tuple[Sizes, float]]:
         """Each sample by itself, as a program of its own would serve it, and how many sizes it stands for."""
         for block, weight in self.samples:
-            yield Sizes(self.block, block, ((block, 1.0),)), weight
+            if weight:
+                yield Sizes(self.block, block, ((block, 1.0),)), weight
 
     def unrolled(self, times: int) -> Sizes:
         """The same sizes of so many repeats as one block."""
@@ -41,14 +42,18 @@ class Sizes:
 
 
 def sizes(block: Block, start: int = 0, end: int | None = None) -> Sizes:
-    """A block at the sizes from `start` to before `end`: the middles of up to `SAMPLES` equal runs of them."""
+    """A block at the sizes from `start` to before `end`.
+
+    Its samples are the middles of up to `SAMPLES` equal runs of them; and the ends, which stand for none.
+    """
     number = count(block)
     if number is None:
         return Sizes(block, block, ((block, 1.0),))
-    bounds = range(number)[start:end]
-    parts = [part for part in np.array_split(np.array(bounds), SAMPLES) if part.size]
-    samples = tuple((_at(block, lambda q, i=part[part.size // 2]: q[i]), float(part.size)) for part in parts)
-    return Sizes(block, _at(block, lambda q: np.max(q[bounds.start : bounds.stop])), samples)
+    bounds = np.arange(number)[start:end]
+    middles = {int(part[part.size // 2]): float(part.size) for part in np.array_split(bounds, SAMPLES) if part.size}
+    weights = dict.fromkeys((int(bounds[0]), int(bounds[-1])), 0.0) | middles
+    samples = tuple((_at(block, lambda q, i=i: q[i]), weight) for i, weight in sorted(weights.items()))
+    return Sizes(block, _at(block, lambda q: np.max(q[bounds])), samples)
 
 
 def count(block: Block) -> int | None:

@@ -40,8 +40,8 @@ def symbols(program: Sequence[Pass]) -> list[list[list[Uses]]]:
 
     Weights and KV caches live as long as the program, and all of its passes share them. A weight has the bytes that are
     stored: a whole embedding table, all experts. A KV cache has those that the longest pass reads or writes. An
-    activation lives from the kernel that makes it to the last that reads it; a step is one kernel. Array quantities
-    count at their largest.
+    activation lives from the kernel that makes it to the last that reads it; a step is one kernel. Of array quantities
+    the largest needs room, and the mean is transferred each time.
 
     Raises:
         ConfigError: a training step, whose saved activations this does not follow.
@@ -142,7 +142,7 @@ def _collect(program: Pass, index: int, b: int, kept: dict[tuple[int, str], _Kep
                 raise ConfigError(
                     f"{block.name}: '{share.name}' has bytes of class '{operand}'", expected="a pass without training"
                 )
-            kept[home].transferred += size * program.times
+            kept[home].transferred += float(np.mean(quantity)) * program.times
             homes[share.name, operand] = home
     return homes
 
@@ -212,18 +212,20 @@ def _flows(block: Block, kernels: Sequence[Kernel]) -> dict[Use, _Flow]:
     """What the kernels of a block hand to one another and to the next block, and what they read of the one before."""
     shares = {operator.name: operator for kernel in kernels for operator in kernel.operators}
     made_in = {operator.name: k for k, kernel in enumerate(kernels) for operator in kernel.operators}
-    read: dict[str | None, dict[int, float]] = {block.exit: {}, None: {}}
+    read: dict[str | None, dict[int, Quantity]] = {block.exit: {}, None: {}}
     for k, kernel in enumerate(kernels):
         for producer, size in arriving(block, [o.name for o in kernel.operators], shares).items():
-            read.setdefault(producer, {})[k] = _largest(size)
+            read.setdefault(producer, {})[k] = size
     flows = {}
     for producer, by_kernel in read.items():
-        moved = sum(by_kernel.values())
+        moved = sum(float(np.mean(size)) for size in by_kernel.values())
         if producer is None:
-            flows[INPUT] = _Flow(max(by_kernel.values(), default=0.0), moved, 0, max(by_kernel, default=0))
-        elif size := _largest(shares[producer].bytes["output"]):
+            largest = max(map(_largest, by_kernel.values()), default=0.0)
+            flows[INPUT] = _Flow(largest, moved, 0, max(by_kernel, default=0))
+        elif size := _largest(output := shares[producer].bytes["output"]):
             made = made_in[producer]
-            flows[producer, "output"] = _Flow(size, size + moved, made, max(by_kernel, default=made))
+            moved += float(np.mean(output))
+            flows[producer, "output"] = _Flow(size, moved, made, max(by_kernel, default=made))
     return flows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from simulator.errors import ConfigError
@@ -91,6 +92,21 @@ def test_symbols_are_moved_as_the_kernels_move_them(name: str, fusion: str, ways
         for kernel in of_block
     )
     assert moved == pytest.approx(float(traffic), rel=1e-9)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("name", ["llama-2-7b", "glam-143b"])
+def test_over_many_contexts_symbols_are_moved_as_each_step_moves_them(name: str, fusion: str) -> None:
+    """And have the size that the longest needs."""
+    contexts = np.array([10.0, 500.0, 3000.0])
+    model = load_model(name)
+    together, *each = (
+        distinct(symbols([replace(a_pass(model, decode(2, context), fusion), times=times)]))
+        for context, times in ((contexts, 3.0), *((float(c), 1.0) for c in contexts))
+    )
+    for number, symbol in enumerate(together):
+        assert symbol.transferred == pytest.approx(sum(alone[number].transferred for alone in each), rel=1e-12)
+        assert symbol.bytes == each[-1][number].bytes
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
