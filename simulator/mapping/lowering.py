@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -76,17 +76,17 @@ def lowered(target: Target, block: Block) -> Plan:
     return lower(target, block)
 
 
-def declared(target: Target, blocks: Iterable[Block]) -> Target:
+def declared(target: Target, blocks: Callable[[], Iterable[Block]]) -> Target:
     """The target with programs for blocks, compiled once for all sizes that their quantities are arrays over.
 
     What is lowered to it later, whatever its size and with others or not, runs on these programs. Of an engine that
-    compiles none, the same target.
+    compiles none, the same target: then the blocks are not built.
     """
     kind = target.description.kind
     if kind not in names("compile"):
         return target
     compile: Compile = registered("compile", kind)
-    return replace(target, programs={program_key(block): compile(target, block) for block in blocks})
+    return replace(target, programs={program_key(block): compile(target, block) for block in blocks()})
 
 
 @register("lowering", "gpu")

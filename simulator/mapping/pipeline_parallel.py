@@ -50,7 +50,7 @@ class Replica:
         """The replica with programs on its stages, which are alike, for all sizes of a microbatch."""
         graph = operator_graph(model, batch)
         blocks = {program_key(block): block for stage in self.stages for block in stage.blocks(graph)}
-        programs = declared(self.stages[0].target, blocks.values()).programs
+        programs = declared(self.stages[0].target, blocks.values).programs
         stages = (replace(stage, target=replace(stage.target, programs=programs)) for stage in self.stages)
         return replace(self, stages=tuple(stages))
 

@@ -94,7 +94,7 @@ class Passes:
         known = {**DEFAULTS, **self.base, **said}
         batch, input, output = (float(known[key]) for key in LENGTHS)
         runner, model = _runner(machine(known, self.overrides), known), model_of(known)
-        passes, phase = _passes(runner, model, known, batch, input), known["workload.phase"]
+        passes, phase = _passes(runner, model, known, batch, input, output), known["workload.phase"]
         if phase == "prefill":
             return passes.first
         if phase == "decode":
