@@ -18,7 +18,7 @@ from simulator.explore.sweep.designs import RUNNER, alike, check_context, machin
 from simulator.explore.sweep.designs import model as model_of
 from simulator.hardware import System
 from simulator.hardware.system import varies
-from simulator.mapping.dispatch import Route, policy
+from simulator.mapping.dispatch import dispatched
 from simulator.mapping.lowering import graph_plan
 from simulator.mapping.placement import copied_weights
 from simulator.mapping.target import Target, target
@@ -178,10 +178,9 @@ def _plan(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -
         return graph_plan(runner, graph, model.name)
     names = runner.system.machine.devices[runner.device].engines
     engines = tuple(target(runner.system, runner.device, name) for name in names)
-    plan, choose = Plan(model.name), policy(dispatch)
+    plan = Plan(model.name)
     for block in graph.blocks:
-        route = Route(engines, block, bool(said.get("mapping.together", False)))
-        plan.add(route.plan(choose(route)), repeat=block.repeat)
+        plan.add(dispatched(engines, block, dispatch, bool(said.get("mapping.together", False))))
     return plan
 
 
