@@ -1,4 +1,4 @@
-"""Stages of an engine that runs layers as a whole are lowered as is registered for its kind: a dataflow fabric counts."""
+"""An engine that runs layers as a whole has its stages lowered as is registered for its kind: a fabric counts."""
 
 from __future__ import annotations
 
