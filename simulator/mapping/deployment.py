@@ -10,6 +10,7 @@ import simulator.mapping.experts  # noqa: F401  # registers its splits
 from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.dispatch.policy import ridge
+from simulator.mapping.lowering import by_kernels
 from simulator.mapping.target import Target, target
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.registry import registered
@@ -69,6 +70,11 @@ class Deployment:
         return max(self.engines, key=ridge)
 
     @cached_property
+    def whole_layers(self) -> bool:
+        """Whether its engine runs each layer as a whole, its routed experts with the rest, for uniform routing."""
+        return not by_kernels(self.high)
+
+    @cached_property
     def shares_memory(self) -> bool:
         """Whether all engines read the same memory."""
         return len({(engine.device, engine.memory) for engine in self.engines}) == 1
@@ -101,7 +107,8 @@ def deployment(
 
     Raises:
         ConfigError: no such engine, dispatch or split; heads or experts that do not divide evenly; a split without two
-            engines over one memory.
+            engines over one memory; an engine that runs layers as a whole, beside others or with experts on single
+            devices.
     """
     for kind, name in (("dispatch", dispatch), ("split", split)):
         _check_registered(kind, name)
@@ -117,6 +124,7 @@ def deployment(
     if split != "none" and not (len(targets) == 2 and found.shares_memory):
         expected = "two engines over one memory, which share the experts"
         raise ConfigError(path="split", found=f"'{split}' with {', '.join(names)}", expected=expected)
+    _check_whole_layers(found)
     if model.moe:
         devices, number = found.nodes * found.low.ways, model.moe.experts
         if number % found.groups or devices % found.groups:
@@ -125,6 +133,19 @@ def deployment(
     for each in found.engines:
         check_ways(model, each.ways, found.expert_ways if each is found.low else 1)
     return found
+
+
+def _check_whole_layers(found: Deployment) -> None:
+    """Nothing, where an engine that runs layers as a whole has all the work to itself, experts cut as all else."""
+    for each in found.engines:
+        if not by_kernels(each):
+            kind = f"{each.name}, of kind {each.description.kind}, which runs a layer as a whole"
+            if len(found.engines) > 1:
+                raise ConfigError(path="engines", found=f"{kind}, and others", expected="it alone")
+            if found.model.moe and found.nodes > 1:
+                raise ConfigError(path="nodes", found=f"{found.nodes} with {kind}", expected="1, for routed experts")
+            if found.model.moe and found.experts == "whole" and each.ways > 1:
+                raise ConfigError(path="experts", found=f"'whole' with {kind}", expected="'tensor'")
 
 
 def _check_registered(kind: str, name: str) -> None:

@@ -116,6 +116,12 @@ def kernel_plan(target: Target, kernel: Kernel) -> Plan:
     return plan
 
 
+def by_kernels(target: Target) -> bool:
+    """Whether an engine runs a block kernel by kernel, so that another engine may run some of them; else as a whole."""
+    lower: Lowering = registered("lowering", target.description.kind)
+    return lower is kernel_by_kernel
+
+
 def fusion(engine: Engine) -> str:
     """How an engine fuses operators into kernels: as its YAML says, else as its kind does."""
     return engine.fusion or FUSION.get(engine.kind, "unfused")

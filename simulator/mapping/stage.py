@@ -12,6 +12,7 @@ from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.dispatch import Route, policy
+from simulator.mapping.lowering import lowered
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
@@ -66,15 +67,19 @@ def batch(x: NDArray[np.float64], kind: Kind) -> Batch:
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
-    """The blocks of stages with features `x`, shape (stages, features), on one node; routed experts take no time here.
+    """The blocks of stages with features `x`, shape (stages, features), on one node.
 
-    What an MoE layer sends is here: `exchange`. A node without sequences has no work.
+    Routed experts take no time here (but on an engine that runs a layer as a whole); what an MoE layer sends is here:
+    `exchange`. A node without sequences has no work.
     """
     if not (kind.prompts or kind.decoding):
         return
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
     for block in operator_graph(deployment.model, batch(x, kind)).blocks:
+        if deployment.whole_layers:
+            yield Part(1, lowered(deployment.high, block), False)
+            continue
         route = Route(deployment.engines, block, deployment.together, True, kind.mixed)
         choices = choose(route)
         plan = route.plan(choices)

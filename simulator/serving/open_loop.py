@@ -86,7 +86,12 @@ class StageTimes:
         return seconds
 
     def _shared(self, sequences: int, context: Array) -> Array:
-        """A line over the context where three points lie on one, as they do unless a kernel changes what binds it."""
+        """A line over the context where three points lie on one, as they do unless a kernel changes what binds it.
+
+        An engine that runs a layer as a whole has no line: what it was compiled for bounds the lengths.
+        """
+        if self.stages.deployment.whole_layers:
+            return self._direct(sequences, context)
         if sequences not in self._lines:
             ends = np.array([0.0, 4096.0, 65536.0]) * sequences
             low, middle, high = self._direct(sequences, ends)

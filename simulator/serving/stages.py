@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Resource, closed_form, launched, paced
 from simulator.core.affine import Affine, affine, probes
+from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.expert_costs import Costs, Counts, costs
 from simulator.mapping.experts import split
 from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
 from simulator.mapping.target import Target, at_peak
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.routers import Popular, Router
 
 Array = NDArray[np.float64]
 
@@ -35,14 +37,31 @@ class Stages:
     affine in the features of a node: then it is lowered once for each kind of node, by whether it has prompts and
     sequences that decode (`core/affine.py`). One that has neither does nothing. Nodes wait for one another at the
     experts, so that the slowest counts.
+
+    Attributes:
+        layers: MoE layers, whose experts are timed by draws; 0 where they are part of the layer as it is lowered.
     """
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment, self.model = deployment, deployment.model
-        self.layers = sum(layer.moe for layer in self.model.decoder)
+        self.layers = 0 if deployment.whole_layers else sum(layer.moe for layer in self.model.decoder)
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
+
+    def draws(self, router: Router | None) -> Router | None:
+        """The router whose draws time the experts; None where these are lowered with their layer, for uniform routing.
+
+        Raises:
+            ConfigError: another router there.
+        """
+        if router is None or self.layers:
+            return router
+        if not (isinstance(router, Popular) and router.topics == 1 and np.ptp(router.popularity(0)) == 0):
+            name, kind = self.deployment.high.name, self.deployment.high.description.kind
+            found = f"another with {name}, of kind {kind}, which runs a layer as a whole"
+            raise ConfigError(path="router", found=found, expected="'uniform'")
+        return None
 
     def shared(self, x: Array, mixed: bool) -> Array:
         """Seconds of stages without their routed experts; `x` has the shape (stages, nodes, features)."""

@@ -102,8 +102,8 @@ def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loo
     """What the requests of one point see; NaN where not one has room, and why."""
     lengths = Lengths(point["input"], point["output"], experiment.lengths.spread, experiment.lengths.scale)
     form, model = experiment.systems[point["system"]], point["model"]
-    router = _router(experiment, model)
     stages = _stages(experiment, point["system"], model)
+    router = stages[-1].draws(_router(experiment, model))
     prompt = 0 if form.answers else lengths.longest_input
     try:
         admitted = most_sequences(stages[-1].deployment, lengths.total, prompt, point["batch"])
@@ -153,7 +153,7 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
     """Open loops of one system at each rate, on the same draws."""
     lengths = Lengths(*form.length, experiment.lengths.spread, experiment.lengths.scale)
     (stages,) = _stages(experiment, system, form.model)
-    router = _router(experiment, form.model)
+    router = stages.draws(_router(experiment, form.model))
     cap = most_sequences(stages.deployment, lengths.total, lengths.longest_input, form.batch)
     first = requests(lengths, form.requests, 1.0, "even", experiment.seed)
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))

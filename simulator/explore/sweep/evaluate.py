@@ -19,7 +19,7 @@ from simulator.explore.sweep.designs import model as model_of
 from simulator.explore.sweep.parts import energies, mean_context, parts_of, plain, times
 from simulator.hardware import System
 from simulator.hardware.system import varies
-from simulator.mapping.dispatch import Route, policy
+from simulator.mapping.dispatch import dispatched
 from simulator.mapping.placement import free_bytes, needed_bytes
 from simulator.mapping.target import Target, target
 from simulator.mapping.tensor_parallel import check_ways
@@ -170,8 +170,9 @@ def _runner(system: System, said: Mapping[str, Any]) -> Target:
 def _passes(
     runner: Target, model: Model, said: Mapping[str, Any], batch: Any, input: Any, output: Any
 ) -> generation.Passes:
-    """Passes on one engine, or dispatched over all engines of its device."""
-    if said.get("mapping.dispatch") is None:
+    """Passes on one engine, or dispatched over all engines of its device where there are several."""
+    alone = len(runner.system.machine.devices[runner.device].engines) == 1
+    if alone or said.get("mapping.dispatch") is None:
         return generation.tensor_parallel(runner, model, batch, input, output)
     return generation.Passes(
         lambda: _dispatched(runner, model, said, prefill(batch, input)),
@@ -182,10 +183,9 @@ def _passes(
 def _dispatched(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
     names = runner.system.machine.devices[runner.device].engines
     engines = tuple(target(runner.system, runner.device, name) for name in names)
-    plan, choose = Plan(model.name), policy(said["mapping.dispatch"])
+    plan = Plan(model.name)
     for block in operator_graph(model, batch).blocks:
-        route = Route(engines, block, bool(said.get("mapping.together", False)))
-        plan.add(route.plan(choose(route)), repeat=block.repeat)
+        plan.add(dispatched(engines, block, said["mapping.dispatch"], bool(said.get("mapping.together", False))))
     return plan
 
 

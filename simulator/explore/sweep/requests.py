@@ -14,7 +14,8 @@ from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import RUNNER, check_context, machine, model
-from simulator.mapping.deployment import deployment
+from simulator.mapping.deployment import Experts, deployment
+from simulator.mapping.lowering import by_kernels
 from simulator.mapping.room import most_sequences
 from simulator.mapping.target import target
 from simulator.registry import register
@@ -107,7 +108,9 @@ def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load
     dispatch = said.get("mapping.dispatch")
     engines = [runner.engine] if dispatch is None else system.machine.devices[runner.device].engines
     names = tuple(f"{runner.device}.{engine}" for engine in engines)
-    deployed = deployment(system, served, names, dispatch or "xpu_only", bool(said.get("mapping.together", False)))
+    together = bool(said.get("mapping.together", False))
+    experts: Experts = "whole" if by_kernels(runner) else "tensor"
+    deployed = deployment(system, served, names, dispatch or "xpu_only", together, experts=experts)
     input, output, batch, number = (int(said[f"workload.{name}"]) for name in ("input", "output", "batch", "requests"))
     check_context(served, input + output)
     lengths = Lengths(input, output, float(said["workload.spread"]))
@@ -119,6 +122,6 @@ def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load
         if name not in ROUTERS:
             near = nearest(name, ROUTERS)
             raise ConfigError(path="workload.router", found=f"'{name}'", expected=one_of(ROUTERS), nearest=near)
-        router = ROUTERS[name](served.moe.experts, served.moe.top_k)
+        router = stages.draws(ROUTERS[name](served.moe.experts, served.moe.top_k))
     times = StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap))
     return _Load(times, lengths, cap, sustained(stages, lengths, cap, router))

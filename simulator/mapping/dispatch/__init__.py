@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.mapping.dispatch import by_op_per_byte, experts_in_memory, oracle, pim_only, static_by_layer, xpu_only
+from simulator.mapping.dispatch.dispatched import dispatched
 from simulator.mapping.dispatch.policy import Policy, policy
 from simulator.mapping.dispatch.route import Choice, Option, Route
 
@@ -12,6 +13,7 @@ __all__ = [
     "Policy",
     "Route",
     "by_op_per_byte",
+    "dispatched",
     "experts_in_memory",
     "oracle",
     "pim_only",

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, closed_form
+from simulator.errors import ConfigError
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.dispatch.units import Step, Unit, steps
 from simulator.mapping.kernels import Kernel, arriving, kernels_of
-from simulator.mapping.lowering import fusion, kernel_activity
+from simulator.mapping.lowering import by_kernels, fusion, kernel_activity
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import shard
 from simulator.mapping.transfer import transfer
@@ -44,6 +45,17 @@ class Route:
     together: bool = False
     own_experts: bool = False
     beside_prompts: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse engines that run blocks as a whole: what is registered for their kind lowers no part of one.
+
+        Raises:
+            ConfigError: there is such an engine.
+        """
+        for target in self.engines:
+            if not by_kernels(target):
+                found = f"{target.name}, of kind {target.description.kind}, which runs a layer as a whole"
+                raise ConfigError(path="dispatch", found=found, expected="engines that run it kernel by kernel")
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
