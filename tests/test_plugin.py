@@ -10,6 +10,7 @@ import pytest
 import simulator
 from simulator import registry
 from simulator.core.residency import Lru, Residency, policy
+from simulator.errors import ConfigError
 from simulator.mapping.target import Target
 from simulator.plugin import Activity, Plan, register
 from simulator.workload import Block
@@ -33,6 +34,8 @@ def test_an_engine_of_ones_own(tmp_path: Path) -> None:
     )
     estimate = simulator.estimate(tmp_path / "mine.yaml", "llama-2-7b")
     assert estimate.tbt_s == pytest.approx(34e-3)  # 32 layers, the embedding and the head
+    with pytest.raises(ConfigError, match="kind 'oracle', expected one that runs kernel by kernel"):
+        simulator.kernels(tmp_path / "mine.yaml", "llama-2-7b")  # not those of another lowering
 
 
 def test_a_residency_policy_of_ones_own() -> None:

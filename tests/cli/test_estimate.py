@@ -72,3 +72,12 @@ def test_stages_replicas_and_drafts_are_options(run) -> None:
     assert run(*arguments, *drafts, "--json").json["speculation"]["acceptance"] == 0.7
     refused = run(*arguments, "--pipeline", 3)
     assert (refused.code, "the number of devices, 8" in refused.err) == (2, True)
+
+
+def test_a_run_that_spills_says_in_which_order_and_how_much_more_fits(run) -> None:
+    arguments = ("estimate", "--hardware", "sn40l-node", "--model", "llama-2-7b", "--input", 64, "--output", 4)
+    told = run(*arguments, "--spill")
+    assert "fits: batch 0" not in told.out
+    document = run(*arguments, "--spill", "--spill-order", "weights_last", "--json").json
+    assert document["max_batch"] > run(*arguments, "--json").json["max_batch"]
+    assert "--spill-order: found 'last', expected" in run(*arguments, "--spill", "--spill-order", "last").err
