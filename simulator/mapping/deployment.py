@@ -20,6 +20,15 @@ Experts = Literal["whole", "tensor"]
 SplitBy = Literal["achieved", "peak"]
 
 
+@dataclass(frozen=True)
+class Declared:
+    """The iterations that an engine is compiled for: at most so many sequences, prompts and answers of these tokens."""
+
+    sequences: int
+    input: int
+    output: int
+
+
 @dataclass(frozen=True, eq=False)
 class Deployment:
     """A model on a machine of one or more nodes.
@@ -42,6 +51,7 @@ class Deployment:
         split_by: the times that decide how experts are split: as achieved, or at the peak bandwidths.
         migrate: whether keys and values of prompts are copied, once their attention is done, from the memory space of
             prompts to those of the caches.
+        declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
     """
 
     system: System
@@ -54,6 +64,7 @@ class Deployment:
     expert_reduces: int = 1
     split_by: SplitBy = "achieved"
     migrate: bool = False
+    declared: Declared | None = None
 
     @property
     def nodes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
-from simulator.mapping.deployment import Deployment
+from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.dispatch import Route, policy
-from simulator.mapping.lowering import lowered
+from simulator.mapping.lowering import declared, lowered
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
@@ -20,6 +21,7 @@ from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context")
 """A stage, as a node sees it: prompts, their tokens and causal pairs, sequences that decode and the tokens cached."""
+SIZES = 9  # numbers of sequences, from one to all, that a program is looked at for
 TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0)
 
 
@@ -78,7 +80,7 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
     for block in operator_graph(deployment.model, batch(x, kind)).blocks:
         if deployment.whole_layers:
-            yield Part(1, lowered(deployment.high, block), False)
+            yield Part(1, lowered(_compiled(deployment, kind), block), False)
             continue
         route = Route(deployment.engines, block, deployment.together, True, kind.mixed)
         choices = choose(route)
@@ -90,6 +92,33 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
             if deployment.migrate and any(unit.phase == "prefill" for unit in step):
                 plan.add(migration(deployment, x[:, 1]))
         yield Part(block.repeat, plan, not any(isinstance(choice, np.ndarray) for choice in choices))
+
+
+@lru_cache(maxsize=32)
+def _compiled(deployment: Deployment, kind: Kind) -> Target:
+    """The engine that runs layers as a whole, with programs for all iterations of a kind that are declared."""
+    if deployment.declared is None:
+        return deployment.high
+    x = _iterations(deployment.declared, kind)
+    return declared(deployment.high, lambda: operator_graph(deployment.model, batch(x, kind)).blocks)
+
+
+def _iterations(load: Declared, kind: Kind) -> NDArray[np.float64]:
+    """Features of the iterations of a kind that a deployment declares, neighbours alike: shape (iterations, features).
+
+    Up to all sequences decode, at every context of an answer; up to all prompts come together; beside those that decode
+    comes one, or as many as leave room for them.
+    """
+    numbers = np.unique(np.geomspace(1, load.sequences, SIZES).round())
+    contexts = load.input + np.arange(max(load.output - 1, 1), dtype=np.float64)
+    tokens = float(load.input)
+    one = np.array([1.0, tokens, tokens * (tokens + 1) / 2])
+    if not kind.prompts:
+        return np.array([[0.0, 0.0, 0.0, number, number * context] for number in numbers for context in contexts])
+    if not kind.decoding:
+        return np.array([[*(number * one), 0.0, 0.0] for number in numbers])
+    pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
+    return np.array([[*(prompts * one), number, number * contexts.mean()] for prompts, number in pairs])
 
 
 def expert_engine(deployment: Deployment, mixed: bool) -> Target:

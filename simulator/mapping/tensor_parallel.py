@@ -58,7 +58,9 @@ def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:
 
 def even_ways(model: Model) -> list[int]:
     """Over how many devices a model can be cut evenly."""
-    return [ways for ways in range(1, model.attention.heads + 1) if not _undivided(model, ways, ways)]
+    heads = model.attention.heads
+    divisors = {part for i in range(1, math.isqrt(heads) + 1) if heads % i == 0 for part in (i, heads // i)}
+    return [ways for ways in sorted(divisors) if not _undivided(model, ways, ways)]
 
 
 def _undivided(model: Model, ways: int, expert_ways: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.core import Activity, Plan, Resource, closed_form, launched, paced
 from simulator.core.affine import Affine, affine, probes
 from simulator.errors import ConfigError
-from simulator.mapping.deployment import Deployment
+from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.expert_costs import Costs, Counts, costs
 from simulator.mapping.experts import split
 from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
@@ -48,6 +49,12 @@ class Stages:
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
+
+    def compiled_for(self, sequences: int, input: int, output: int) -> Stages:
+        """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers."""
+        if not self.deployment.whole_layers:
+            return self
+        return Stages(replace(self.deployment, declared=Declared(sequences, input, output)))
 
     def draws(self, router: Router | None) -> Router | None:
         """The router whose draws time the experts; None where these are lowered with their layer, for uniform routing.

@@ -10,6 +10,7 @@ from simulator.errors import nearest, one_of
 from simulator.workload.format import KEPT, ROUTERS, TABLES
 from simulator.workload.formats import FORMATS
 from simulator.workload.keys import Keys
+from simulator.workload.model import MOST_LAYERS
 from simulator.workload.modules import shares
 
 Data = dict[str, Any]
@@ -34,7 +35,7 @@ def quantisation(model: Keys, keys: Keys) -> Data:
     if group == -1:  # a row is one group
         group = model.size("hidden_size", "n_embed")
     try:
-        left = shares(quantised.modules, model.size("num_hidden_layers", "n_layer"))
+        left = shares(quantised.modules, model.size("num_hidden_layers", "n_layer", most=MOST_LAYERS))
     except re.error as error:
         raise keys.error(quantised.key, f"no regular expression: {error}", "one behind 're:'") from None
     standard = [rule.tensor for rule in KEPT if rule in named.rules]

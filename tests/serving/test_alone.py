@@ -18,7 +18,7 @@ from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import Model, load_model
 
-MODELS = ["llama-2-7b", "llama-3.1-8b", "phi-2", "opt-6.7b", "falcon-7b"]
+MODELS = ["llama-2-7b", "llama-3.1-8b", "phi-2", "opt-6.7b"]
 MACHINES = {"dgx-h100": "gpu", "dgx-a100": "gpu", "duplex-h100": "xpu"}
 
 

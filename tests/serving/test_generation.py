@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from simulator.hardware import System, load_system
 from simulator.mapping.lowering import declared
 from simulator.mapping.parallelism import parallelism
 from simulator.mapping.pipeline_parallel import replica
-from simulator.mapping.spill import spill
+from simulator.mapping.spill import spills
 from simulator.mapping.target import Target, target
 from simulator.serving.generation import Passes, pipelined, spilling, step_contexts, tensor_parallel
 from simulator.serving.speculative import speculate, speculative
@@ -126,7 +127,7 @@ def test_a_spilled_run_takes_what_its_steps_take_alone(batch: int, input: int, o
     def serve(*lengths: float) -> Any:
         steps = operator_graph(model, decode(batch, np.array(lengths)))
         program = [(operator_graph(model, prefill(batch, input)), 1.0), (steps, float(output - 1))]
-        return spill(runner, program)
+        return next(spills(runner, program, ["weights_last"]))
 
     contexts = step_contexts(input, output)
     try:
@@ -139,7 +140,7 @@ def test_a_spilled_run_takes_what_its_steps_take_alone(batch: int, input: int, o
     for place in places:
         own = serve(float(contexts[place]))
         assume([p.groups for p in own.programs[1]] == [p.groups for p in run.programs[1]])
-        own = type(own)(own.target, run.plan, run.uses, own.programs)
+        own = replace(own, plan=run.plan, uses=run.uses)
         alone.append(float(seconds(spilling(own, model, batch, input), float(contexts[place]))))
     assert np.trapezoid(together, places) <= 1.02 * np.trapezoid(alone, places)
 

@@ -109,6 +109,7 @@ def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loo
         admitted = most_sequences(stages[-1].deployment, lengths.total, prompt, point["batch"])
     except CapacityError as error:
         return {"admitted": 0, **dict.fromkeys(ServingOutcome.VALUES, nan), "refused": str(error)}
+    stages = tuple(each.compiled_for(admitted, lengths.longest_input, lengths.output) for each in stages)
     if form.answers:
         number = int(experiment.rounds * admitted)
         served = serve_split(stages[0], stages[1], lengths, admitted, number, router, experiment.seed)
@@ -155,6 +156,7 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
     (stages,) = _stages(experiment, system, form.model)
     router = stages.draws(_router(experiment, form.model))
     cap = most_sequences(stages.deployment, lengths.total, lengths.longest_input, form.batch)
+    stages = stages.compiled_for(cap, lengths.longest_input, lengths.output)
     first = requests(lengths, form.requests, 1.0, "even", experiment.seed)
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))
     most = sustained(stages, lengths, cap, router, experiment.seed)

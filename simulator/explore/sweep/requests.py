@@ -115,7 +115,7 @@ def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load
     check_context(served, input + output)
     lengths = Lengths(input, output, float(said["workload.spread"]))
     cap = most_sequences(deployed, lengths.total, lengths.longest_input, batch)
-    stages = Stages(deployed)
+    stages = Stages(deployed).compiled_for(cap, lengths.longest_input, output)
     router = None
     if served.moe:
         name = said["workload.router"]
