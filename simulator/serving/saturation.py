@@ -16,6 +16,8 @@ ROUNDS = 4.0  # of a closed loop: its throughput is then within about 1 % of tha
 BATCHES = 20
 LEAST = 5 * BATCHES
 """Requests of which a trend can be told."""
+OVERLOAD = 1.1
+"""Utilisation beyond which a machine does not keep up, whatever a short run shows: `sustained` is within 6 %."""
 LEVEL = 0.01
 """Of queues that have settled, at most this share is taken for one that grows."""
 STUDENT = 2.53948319
@@ -40,16 +42,16 @@ class Saturation:
 def saturation(served: Served, rate: float, sustained: float) -> Saturation:
     """What a run of requests at `rate` a second shows of a machine that sustains so many a second.
 
-    The machine does not keep up where its queue grows (`grows`), and does where it does not grow and less comes than
-    the machine sustains. Nothing is told of fewer than `LEAST` requests, nor of more than the machine sustains before
-    the queue shows it.
+    The machine does not keep up where its queue grows (`grows`) or `OVERLOAD` comes, and does where the queue does not
+    grow and less comes than the machine sustains. Nothing is told of fewer than `LEAST` requests, nor of a little more
+    than the machine sustains before the queue shows it.
     """
     utilisation, requests = rate / sustained, len(served.queued)
     if requests < LEAST:
         return Saturation(
             utilisation, None, f"{requests} requests are too few to tell a trend of the queue: {LEAST} do"
         )
-    if grows(served.queued, float(np.max(served.ttft - served.queued))):
+    if utilisation > OVERLOAD or grows(served.queued, float(np.max(served.ttft - served.queued))):
         return Saturation(utilisation, False)
     if utilisation >= 1:
         return Saturation(utilisation, None, f"{requests} requests are too few for the queue to show the overload")

@@ -36,7 +36,7 @@ def test_the_largest_number_fits_and_one_more_does_not(edge: int, most: int | No
     assert all(number >= 1 and (most is None or number <= most) for number in tried)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(MACHINES, MODELS, LENGTHS, st.sampled_from([1, 2, 8]))
 def test_one_footprint_decides_what_fits_in_an_estimate_a_sweep_and_serving(
     hardware: str, model: str, lengths: tuple[int, int], devices: int
@@ -64,7 +64,7 @@ def test_one_footprint_decides_what_fits_in_an_estimate_a_sweep_and_serving(
         assert most_sequences(served, input + output, input, 10 * most) == most
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(
     st.sampled_from(
         [("llama-2-7b", "2 GB", "4 GB"), ("llama-3-8b", "3 GB", "10 GB"), ("mixtral-8x7b", "9 GB", "7 GB")]

@@ -28,7 +28,7 @@ def stages(model: str, execute: int) -> Stages:
     return Stages(deployment(system, load_model(model), experts="tensor"))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     st.builds(stages, st.sampled_from(["llama-3.1-8b", "mixtral-8x7b"]), st.sampled_from([2, 200])),
     st.integers(1, 3), st.integers(2, 700), st.integers(1, 32), st.integers(1, 4000),

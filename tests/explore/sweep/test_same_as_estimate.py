@@ -60,7 +60,7 @@ def estimated(hardware: str, said: dict[str, Any], row: dict[str, Any]) -> simul
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(designs())
 def test_a_point_is_what_an_estimate_says(design: tuple[str, dict[str, Any], list[dict[str, Any]]]) -> None:
     hardware, said, rows = design
