@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Plan, Resource, closed_form
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form, launched
 from simulator.core.affine import Affine, affine, probes
 from simulator.mapping.kernels import kernels
 from simulator.mapping.lowering import fusion, kernel_activity, one_by_one
@@ -114,6 +114,21 @@ class Grouped:
         """Rows, and the distinct experts that they belong to, of each set."""
         held = counts if here is True else np.where(here, counts, 0)
         return held.sum(axis=-1, dtype=np.int64).ravel(), np.count_nonzero(held, axis=-1).ravel()
+
+
+def stack_sum(high: Target, low: Target, made: Quantity) -> Activity:
+    """The high engine adds up what the stacks of an engine in the memory have each made, `(stacks + 1) made` bytes.
+
+    An expert there is cut over all stacks of a device, and each stack's results of all rows, `made` bytes, stay in it
+    (arXiv 2409.01141, section V-A). Nothing to add where engines have memories of their own, or one stack.
+    """
+    tier = f"{low.device}.{low.memory}"
+    stacks = low.system.tiers[tier].stacks
+    apart = (high.device, high.memory) != (low.device, low.memory)
+    if not low.description.in_memory or stacks == 1 or apart:
+        return Activity("sum over stacks")
+    size = (stacks + 1) * made
+    return launched("sum over stacks", {high.system[tier]: size, high.system[f"{tier}->{high.name}"]: size}, high.latency)
 
 
 def _plan(target: Target, model: Model, ways: int, at: Array) -> Affine:

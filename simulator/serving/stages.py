@@ -13,7 +13,7 @@ from simulator.core import Activity, Plan, Resource, closed_form, launched, pace
 from simulator.core.affine import Affine, affine, probes
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Declared, Deployment
-from simulator.mapping.expert_costs import Costs, Counts, costs
+from simulator.mapping.expert_costs import Costs, Counts, costs, stack_sum
 from simulator.mapping.experts import split
 from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
 from simulator.mapping.target import Target, at_peak
@@ -200,16 +200,6 @@ class Stages:
         return self._costs[key]
 
     def _stack_sum(self, rows: Array | float) -> Activity:
-        """Partial results of `rows` tokens, one of each stack, read over the bus and added by the high engine.
-
-        An expert of an engine in the memory is cut over all stacks of a device, and each stack's results stay in it
-        (arXiv 2409.01141, section V-A): `(stacks + 1) rows hidden` elements.
-        """
-        high, low = self.deployment.high, self.deployment.low
-        tier = f"{low.device}.{low.memory}"
-        stacks = low.system.tiers[tier].stacks
-        if not low.description.in_memory or stacks == 1 or not self.deployment.shares_memory:
-            return Activity("sum over stacks")
-        size = (stacks + 1) * rows * self.model.hidden * BYTES_PER_ELEMENT[self.model.dtypes.activations]
-        port = high.system[f"{tier}->{high.name}"]
-        return launched("sum over stacks", {high.system[tier]: size, port: size}, high.latency)
+        """What the stacks of the low engine have each made of `rows` tokens, added up."""
+        made = rows * self.model.hidden * BYTES_PER_ELEMENT[self.model.dtypes.activations]
+        return stack_sum(self.deployment.high, self.deployment.low, made)

@@ -14,8 +14,7 @@ from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import RUNNER, check_context, machine, model
-from simulator.mapping.deployment import Experts, deployment
-from simulator.mapping.lowering import by_kernels
+from simulator.mapping.deployment import deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.target import target
 from simulator.registry import register
@@ -109,8 +108,7 @@ def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load
     engines = [runner.engine] if dispatch is None else system.machine.devices[runner.device].engines
     names = tuple(f"{runner.device}.{engine}" for engine in engines)
     together = bool(said.get("mapping.together", False))
-    experts: Experts = "whole" if by_kernels(runner) else "tensor"
-    deployed = deployment(system, served, names, dispatch or "xpu_only", together, experts=experts)
+    deployed = deployment(system, served, names, dispatch or "xpu_only", together, experts="tensor")
     input, output, batch, number = (int(said[f"workload.{name}"]) for name in ("input", "output", "batch", "requests"))
     check_context(served, input + output)
     lengths = Lengths(input, output, float(said["workload.spread"]))

@@ -15,6 +15,7 @@ from simulator.core import Activity, Plan, Quantity, closed_form
 from simulator.errors import ConfigError
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.dispatch.units import Step, Unit, steps
+from simulator.mapping.expert_costs import stack_sum
 from simulator.mapping.kernels import Kernel, arriving, kernels_of
 from simulator.mapping.lowering import by_kernels, fusion, kernel_activity
 from simulator.mapping.target import Target
@@ -85,7 +86,10 @@ class Route:
         return self._kernels[key]
 
     def unit_plan(self, unit: Unit, engine: int) -> Plan:
-        """A unit on an engine: its kernels one after another, each partial sum reduced before the next."""
+        """A unit on an engine: its kernels one after another, each partial sum reduced before the next.
+
+        What the stacks of an engine in the memory make of routed experts is then added up by one outside of it.
+        """
         target = self.engines[engine]
         plan = Plan(unit.name)
         if unit.routed and self.own_experts:
@@ -95,6 +99,9 @@ class Route:
             for size in kernel.reduces:
                 for phase in all_reduce(target.system, target.device, size):
                     plan.add(phase)
+        adder = next((each for each in self.engines if not each.description.in_memory), None)
+        if unit.routed and adder:
+            plan.add(stack_sum(adder, target, self.kernels(unit, engine)[-1].operators[-1].bytes["output"]))
         return plan
 
     def seconds(self, step: Step, option: Option) -> Quantity:
