@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.config import Config, KeyPath
-from simulator.config.plausible import mark_of
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, TiersimWarning, warn
 from simulator.explore.sweep.axis import Axis
@@ -36,7 +35,7 @@ def warn_of(axis: Axis, at: KeyPath, name: str, overrides: Sequence[str], load: 
         for problem in problems:
             keys = ".".join(map(str, problem.path or ()))
             if problem.file == OPTION and keys.startswith(path):
-                mark = mark_of(config, at)
+                mark = config.mark(at)
                 problem.file, problem.line, problem.path = mark.file, mark.line, at
                 warn(problem)
 
