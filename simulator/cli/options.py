@@ -41,13 +41,13 @@ def number(parameter: typer.CallbackParam, value: float | None) -> float | None:
 def known_format(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a format of weights. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.workload.formats import FORMATS, UNSAID, computing
+        from simulator.workload.formats import COMPUTING, computing
 
         try:
             computing(value)
         except ValueError as error:
             raise ConfigError(str(error), path=parameter.opts[0]) from None
-        _expect(parameter, value, [name for name in FORMATS if name not in UNSAID])
+        _expect(parameter, value, COMPUTING)
     return value
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from simulator.config.choose import check_name
 from simulator.core import Plan
-from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError
 from simulator.mapping.kernels import kernels_of
 from simulator.mapping.lowering import lowered
 from simulator.mapping.memory_plan import ORDERS, MemoryPlan, memory_plan, space
@@ -67,9 +68,7 @@ def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], order
         CapacityError: both tiers together are too small, in any of these orders.
     """
     for order in orders:
-        if order not in ORDERS:
-            close = nearest(order, ORDERS)
-            raise ConfigError("spill order", found=f"'{order}'", expected=one_of(ORDERS), nearest=close)
+        check_name(order, ORDERS, message="spill order")
     tiers = target.system.machine.devices[target.device].tiers
     others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
     if target.description.kind != "dataflow" or not others:

@@ -15,8 +15,9 @@ from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.flash.form import Dense, FlashExperiment, Law, Machine, Method, Sparse, SparseModel
 from simulator.baselines.flash.form import Recorded as RecordedFile
 from simulator.baselines.flash.outcome import FlashOutcome
+from simulator.config.choose import check_name
 from simulator.core.rows import Ints
-from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
 from simulator.mapping.flash_read import throughput
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
@@ -59,9 +60,9 @@ class FlashKind:
                 _memory(systems[name], name, machine)
         kinds = {tier.kind for system in systems.values() for tier in system.tiers.values()}
         for system, ranges in experiment.energy.items():
-            _named(dict.fromkeys(["any", *(each.name for each in systems.values())]), system, "energy")
+            check_name(system, ["any", *(each.name for each in systems.values())], "energy")
             for kind in ranges:
-                _named(dict.fromkeys(sorted(kinds)), kind, f"energy.{system}")
+                check_name(kind, sorted(kinds), f"energy.{system}")
         for name in experiment.usage.models if experiment.usage else ():
             _window_law(experiment, name)
 
@@ -323,10 +324,7 @@ def _check_steps(left: int, warm_up: int, tokens: int) -> None:
 def _memory(system: System, name: str, machine: Machine) -> Memory:
     parts: dict[str, Collection[str]] = {"flash": system.tiers, "dram": system.tiers, "manager": system.engines}
     for key, known in parts.items():
-        each = getattr(machine, key)
-        if each not in known:
-            close, expected = nearest(each, known), one_of(known)
-            raise ConfigError(path=("systems", name, key), found=f"'{each}'", expected=expected, nearest=close)
+        check_name(getattr(machine, key), known, ("systems", name, key))
     run = target(system, machine.device, machine.engine)
     if machine.dram == machine.flash:
         raise ConfigError(path=("systems", name, "dram"), found=f"'{machine.dram}'", expected="another than flash")
@@ -352,7 +350,4 @@ def _in(model: Model, dtype: Dtype, scales: float) -> Model:
 
 
 def _named(known: dict[str, Any], name: str, path: str) -> Any:
-    if name not in known:
-        close = nearest(name, known)
-        raise ConfigError(path=path, found=f"'{name}'", expected=one_of(known), nearest=close)
-    return known[name]
+    return known[check_name(name, known, path)]

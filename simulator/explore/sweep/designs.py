@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.config.choose import check_name
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, nearest, one_of, unwarned
+from simulator.errors import ConfigError, unwarned
 from simulator.explore.sweep.columns import Columns
 from simulator.hardware import System, load_system
 from simulator.mapping.target import target
@@ -55,16 +56,13 @@ def required(said: Mapping[str, Any], key: str) -> Any:
     return said[key]
 
 
-def part(said: Mapping[str, Any], key: str, there: Collection[str]) -> str:
+def part(said: Mapping[str, Any], key: str, known: Collection[str]) -> str:
     """The full name that a point says there, of one of the parts of its machine.
 
     Raises:
         ConfigError: it says nothing, or a name that no part has.
     """
-    name = str(required(said, key))
-    if name not in there:
-        raise ConfigError(path=key, found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there))
-    return name
+    return check_name(str(required(said, key)), known, key)
 
 
 def check_context(model: Model, tokens: float, what: str = "input + output") -> None:

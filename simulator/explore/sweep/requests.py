@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import nan
 from typing import Any, ClassVar
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
 from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
@@ -118,10 +118,7 @@ def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load
     stages = Stages(deployed).compiled_for(cap, lengths.longest_input, output)
     router = None
     if served.moe:
-        name = said["workload.router"]
-        if name not in ROUTERS:
-            near = nearest(name, ROUTERS)
-            raise ConfigError(path="workload.router", found=f"'{name}'", expected=one_of(ROUTERS), nearest=near)
+        name = check_name(said["workload.router"], ROUTERS, "workload.router")
         router = stages.draws(ROUTERS[name](served.moe.experts, served.moe.top_k))
     times = StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap))
     return _Load(times, lengths, cap, sustained(stages, lengths, cap, router))

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.explore.sweep.store.folder import locked, refuse_foreign, remove_unfinished, write_whole
 from simulator.explore.sweep.store.manifest import (
     MANIFEST,
@@ -182,12 +183,7 @@ class Store:
     def _names(self, columns: Iterable[str] | None) -> list[str]:
         known = [column.name for column in self.manifest.columns]
         names = known if columns is None else list(columns)
-        for name in names:
-            if name not in known:
-                raise ConfigError(
-                    "column", file=self.folder, found=repr(name), expected=one_of(known), nearest=nearest(name, known)
-                )
-        return names
+        return [check_name(name, known, message="column", file=self.folder) for name in names]
 
 
 def _plain(field: Any) -> Any:
