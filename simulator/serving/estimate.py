@@ -28,12 +28,13 @@ from simulator.serving.generation import (
     Generation,
     Passes,
     generated,
+    mean_context,
     pipelined,
     spilling,
     step_contexts,
     tensor_parallel,
 )
-from simulator.serving.loaded import in_formats, loaded
+from simulator.serving.loaded import check_context, in_formats, loaded
 from simulator.serving.speculative import Speculation, speculate, speculative
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
 
@@ -206,15 +207,13 @@ def estimate(
     system, model = loaded(hardware, model, devices, dtype, overrides, kv)
     helper = None if draft is None else in_formats(draft if isinstance(draft, Model) else load_model(draft), dtype, kv)
     for each in [model, helper] if helper else [model]:
-        if input + output > each.max_context:
-            expected = f"at most the {each.max_context} that {each.name} was made for"
-            raise ConfigError("input + output", found=f"{input} + {output} tokens", expected=expected)
+        check_context(each, input + output, found=f"{input} + {output}")
     runner = target(system, memory=memory)
     parallel = parallelism(runner.ways, tensor, pipeline, data)
     for each in [model, helper] if helper else [model]:
         check_ways(each, parallel.tensor)
     speculation = speculate(helper, drafted, acceptance, accepted_length)
-    typical = input + max(output - 2, 0) / 2
+    typical = float(mean_context(input, output))
     asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
     share: Replica | None = None
     spilled = None

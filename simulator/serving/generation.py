@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
+from simulator.core.resource import plain
 from simulator.mapping.lowering import declared, model_plan
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan
 from simulator.mapping.spill import Spill
@@ -85,6 +86,11 @@ def generate(target: Target, model: Model, batch: int, input: int, output: int) 
 def step_contexts(input: int, output: int, tokens: float = 1.0) -> NDArray[np.float64]:
     """Context of each of the `ceil((output - 1) / tokens)` steps: `input + i tokens`; of the next one where none is."""
     return input + tokens * np.arange(max(ceil((output - 1) / tokens), 1), dtype=np.float64)
+
+
+def mean_context(input: Quantity, output: Quantity) -> Quantity:
+    """The mean context of all decode steps, `input + (output - 2) / 2`; that of the next one where none is."""
+    return plain(input + np.maximum(output - 2, 0) / 2)
 
 
 def tensor_parallel(target: Target, model: Model, batch: int, input: int, output: int) -> Passes:

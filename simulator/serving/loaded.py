@@ -86,3 +86,14 @@ def in_formats(model: Model, dtype: str | None, kv: str | None = None) -> Model:
         return model
     scales = {} if dtype is None else {"weight_scales": 0.0}
     return model.model_copy(update={"dtypes": model.dtypes.model_copy(update=changes), **scales})
+
+
+def check_context(model: Model, tokens: float, what: str = "input + output", found: str | None = None) -> None:
+    """Nothing where a model was made for contexts of so many tokens; `found` is how they were asked for.
+
+    Raises:
+        ConfigError: it was not.
+    """
+    if tokens > model.max_context:
+        expected = f"at most the {model.max_context} that {model.name} was made for"
+        raise ConfigError(what, found=f"{found or f'{tokens:g}'} tokens", expected=expected)

@@ -42,7 +42,7 @@ class StudyOutcome:
         """A metric of the only point that a condition, by the names of axes, leaves."""
         frame = self.named()
         for name in (metric, *condition):
-            check_name(name, list(frame), message="no such column")
+            check_name(name, list(map(str, frame)), message="no such column")
         for name, value in condition.items():
             frame = frame[frame[name] == value]
         if len(frame) != 1:

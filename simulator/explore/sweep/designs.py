@@ -65,13 +65,6 @@ def part(said: Mapping[str, Any], key: str, known: Collection[str]) -> str:
     return check_name(str(required(said, key)), known, key)
 
 
-def check_context(model: Model, tokens: float, what: str = "input + output") -> None:
-    """Nothing where a model reads as many tokens; else a ConfigError."""
-    if tokens > model.max_context:
-        expected = f"at most the {model.max_context} that {model.name} was made for"
-        raise ConfigError(what, found=f"{tokens:g} tokens", expected=expected)
-
-
 def alike(
     columns: Columns, paths: Sequence[str], rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:

@@ -13,7 +13,7 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, check_context, machine, model
+from simulator.explore.sweep.designs import RUNNER, machine, model
 from simulator.mapping.deployment import Experts, deployment
 from simulator.mapping.lowering import by_kernels
 from simulator.mapping.room import most_sequences
@@ -21,6 +21,7 @@ from simulator.mapping.target import target
 from simulator.registry import register
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths
+from simulator.serving.loaded import check_context
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import percentile
