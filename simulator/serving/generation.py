@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
 from simulator.core.resource import plain
-from simulator.mapping.lowering import declared, model_plan
+from simulator.mapping.lowering import compiled, model_plan
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan
 from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target
@@ -95,7 +95,7 @@ def mean_context(input: Quantity, output: Quantity) -> Quantity:
 
 def tensor_parallel(target: Target, model: Model, batch: int, input: int, output: int) -> Passes:
     """All devices of a target share each pass."""
-    steps = declared(target, lambda: operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
+    steps = compiled(target, lambda: operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
     return Passes(
         lambda: model_plan(target, model, prefill(batch, input)),
         lambda context: model_plan(steps, model, decode(batch, context)),
@@ -115,7 +115,7 @@ def pipelined(replica: Replica, model: Model, batch: int, input: int, output: in
     """The batch of one replica in microbatches that pass through its stages (`mapping/pipeline_parallel.py`)."""
     microbatches = replica.microbatches(batch)
     each = batch // microbatches
-    steps = replica.declared(model, decode(each, step_contexts(input, output)))
+    steps = replica.compiled(model, decode(each, step_contexts(input, output)))
     return Passes(
         lambda: forward_plan(replica, model, prefill(each, input), microbatches),
         lambda context: decode_plan(steps, model, decode(each, context), microbatches),
