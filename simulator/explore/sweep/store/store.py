@@ -72,7 +72,7 @@ def _stored(folder: Path, manifest: Manifest, own: bool) -> Manifest | None:
             check_same(stored, manifest, folder / MANIFEST)
             return stored
     store = Store(folder, manifest, None)
-    if not own and not any(map(store.sound, store.there())):
+    if not own and not any(map(store.sound, store.present())):
         if damage is not None:
             raise damage
         refuse_foreign(folder)
@@ -124,10 +124,10 @@ class Store:
 
     def missing(self) -> list[Chunk]:
         """The chunks that are not there as they were written, in order."""
-        there = set(self.there())
-        return [chunk for chunk in self.manifest.chunks() if chunk not in there or not self.sound(chunk)]
+        present = set(self.present())
+        return [chunk for chunk in self.manifest.chunks() if chunk not in present or not self.sound(chunk)]
 
-    def there(self) -> Iterator[Chunk]:
+    def present(self) -> Iterator[Chunk]:
         """The chunks that have a file, be it whole or not, in order."""
         names = set(os.listdir(self.folder))
         return (chunk for chunk in self.manifest.chunks() if part_name(*chunk) in names)
@@ -145,7 +145,7 @@ class Store:
         Raises:
             ConfigError: one is damaged.
         """
-        sealed = (chunk for chunk in self.there() if read_sealed(self.folder, self.manifest, chunk))
+        sealed = (chunk for chunk in self.present() if read_sealed(self.folder, self.manifest, chunk))
         return [self.folder / part_name(*chunk) for chunk in sealed]
 
     def read(self, columns: Iterable[str] | None = None, where: Any = None) -> Iterator[Any]:
@@ -161,7 +161,7 @@ class Store:
 
     def _batches(self, names: Sequence[str], where: Any) -> Iterator[Any]:
         pa, dataset, columns = arrow("pyarrow"), arrow("pyarrow.dataset"), schema(self.manifest)
-        for chunk in self.there():
+        for chunk in self.present():
             if data := read_sealed(self.folder, self.manifest, chunk):
                 part = dataset.ParquetFileFormat().make_fragment(pa.BufferReader(data))
                 batches = part.to_batches(schema=columns, columns=names, filter=where)
