@@ -75,3 +75,8 @@ def test_weights_spill_last_or_what_is_read_least() -> None:
 def test_an_unknown_order_is_told() -> None:
     with pytest.raises(ConfigError, match="did you mean 'weights_last'"):
         simulator.estimate("sn40l-node", "llama-2-7b", spill=True, spill_order="weight_last")
+
+
+def test_an_order_of_what_does_not_spill_is_refused() -> None:
+    with pytest.raises(ConfigError, match="spill_order: found 'weights_last', expected a run that spills"):
+        simulator.estimate("sn40l-node", "llama-2-7b", spill_order="weights_last")
