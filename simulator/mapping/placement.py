@@ -267,10 +267,8 @@ def _other_machines(
     fits = []
     device, nodes = target.device, target.system.machine.nodes
     models = [model, draft] if draft else [model]
-    counts = [
-        n for n in even_ways(model) if n > target.ways and n % nodes == 0 and all(n in even_ways(m) for m in models)
-    ]
-    for count in counts if device == target.system.device()[0] else ():
+    counts = set[int].intersection(*(set(even_ways(m)) for m in models)) if device == target.system.device()[0] else ()
+    for count in sorted(n for n in counts if n > target.ways and n % nodes == 0):
         larger = replace(target, system=target.system.with_devices(count))
         (placement,) = _needed(larger, model, batch, context, output, None, draft)
         if placement.fits:

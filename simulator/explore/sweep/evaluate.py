@@ -74,7 +74,6 @@ class Passes:
     metrics: ClassVar[Mapping[str, str]] = METRICS
     reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         points = len(next(iter(columns.values())))

@@ -57,7 +57,6 @@ class Experts:
     reads: ClassVar[Collection[str]] = READS
     kinds: ClassVar[Mapping[str, str]] = {"mapping.policy": "residency"}
     alone: ClassVar[bool] = True
-    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))

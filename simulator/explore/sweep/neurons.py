@@ -55,7 +55,6 @@ class Neurons:
     reads: ClassVar[Collection[str]] = READS
     kinds: ClassVar[Mapping[str, str]] = {"mapping.policy": "rows"}
     alone: ClassVar[bool] = True
-    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))

@@ -48,7 +48,7 @@ class Evaluator(Protocol):
     """Paths among `reads` whose values are names, and the kind for which these are registered; may be left out."""
     requires: ClassVar[Mapping[str, str]]
     """Constraints of every design that is compared or offered, unless a sweep's own read the same metric; and of each
-    the metric, a text, that says why a point does not tell whether it holds."""
+    the metric, a text, that says why a point does not tell whether it holds; may be left out."""
 
     def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
 
