@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from simulator.errors import ConfigError, UnitError, described, nearest, one_of
-from simulator.units import MOST_COUNT, parse
 
 
 class Phase(StrEnum):
@@ -21,15 +20,20 @@ class Phase(StrEnum):
 
 def at_least_one(parameter: typer.CallbackParam, value: int | None) -> int | None:
     """Check a count. Raises `ConfigError` that names the option."""
-    if value is not None and not 1 <= value <= MOST_COUNT:
-        expected = "1 or more" if value < 1 else f"at most {MOST_COUNT:,}"
-        raise ConfigError(path=parameter.opts[0], found=described(value), expected=expected)
+    if value is not None:
+        from simulator.units import MOST_COUNT
+
+        if not 1 <= value <= MOST_COUNT:
+            expected = "1 or more" if value < 1 else f"at most {MOST_COUNT:,}"
+            raise ConfigError(path=parameter.opts[0], found=described(value), expected=expected)
     return value
 
 
 def number(parameter: typer.CallbackParam, value: float | None) -> float | None:
     """Check that a number is one. Raises `ConfigError` that names the option."""
     if value is not None:
+        from simulator.units import parse
+
         try:
             parse(value, "1")
         except UnitError as error:
