@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from simulator.core import Resource
     from simulator.hardware.system import System
 
+_FABRIC = {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"}
+_NEURONS = {"shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'"}
 UNREAD: Mapping[str, Mapping[str, str]] = {
-    "gpu": {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"},
-    "cpu": {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"},
-    "pim": {
-        "fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric",
-        "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
-    },
+    "gpu": _FABRIC,
+    "cpu": _FABRIC,
+    "pim": _FABRIC | _NEURONS,
     "dataflow": {
         "fusion": "its 'fabric.fusion' says how operators are fused",
         "experts": "stages of one kernel take all experts of a layer",
-        "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
+        **_NEURONS,
     },
 }
 """By kind of engine, the keys that no lowering of ours reads for it, and why; of other kinds nothing is known."""
