@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from simulator.config import Config, KeyPath
 from simulator.errors import ConfigError, warn
-from simulator.units import Unit, meant, show
+from simulator.units import Unit, rescaled, show
 
 Form: TypeAlias = Literal["machine", "model", "cost table"]
 Ranges: TypeAlias = dict[tuple[str, str], tuple[float, float]]
@@ -134,7 +134,7 @@ def _problem(form: Form, figure: Figure, sizes: tuple[float, float], config: Con
         figure.path,
         found=raw if isinstance(raw, str) else shown,
         expected=f"about {' to '.join(dict.fromkeys(bounds))}, as shipped {form}s have",
-        nearest=meant(raw, unit, *sizes) if raw is not None and unit else None,
+        nearest=rescaled(raw, unit, *sizes) if raw is not None and unit else None,
     )
 
 

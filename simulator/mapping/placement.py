@@ -275,8 +275,8 @@ def _other_machines(
             fits.append(f"{count} of {device}")
             break
     for tier in (tier for tier in target.description.reads if tier != target.memory):
-        (there,) = _needed(replace(target, memory=tier), model, batch, context, output, None, draft)
-        if target.system.tiers[there.tier].kind != "sram" and there.fits:
+        (placement,) = _needed(replace(target, memory=tier), model, batch, context, output, None, draft)
+        if target.system.tiers[placement.tier].kind != "sram" and placement.fits:
             fits.append(f"--memory {tier}")
             fits += ["--spill"] if target.description.kind == "dataflow" and draft is None else []
     return fits

@@ -74,18 +74,18 @@ def load_sweep(
         space = Space(groups)
     known = None if metrics is None else _of_their_kinds(axes.values(), metrics)
     texts = texts_of(axes.values())
-    taken = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
+    reserved = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
     derived: dict[str, Expression] = {}
     for name, text in form.derived.items():
         with located(config, ("derived", name)):
             _check_identifier(name)
-            if name.casefold() in taken:
+            if name.casefold() in reserved:
                 raise ConfigError("a name that is taken", found=f"'{name}'", expected="another, whatever its case")
             derived[name] = parse(str(text))
             derived[name].check_texts(texts)
             if known is not None:
                 known[name] = derived[name].at(known)
-        taken.add(name.casefold())
+        reserved.add(name.casefold())
     constraints = []
     for position, text in enumerate(form.constraints):
         with located(config, ("constraints", position)):
@@ -252,8 +252,8 @@ def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) ->
             continue
         last = each.path.rpartition(".")[2]
         unique = lasts[last] == 1 and last.isidentifier() and not iskeyword(last)
-        taken = last in (*metrics, *OURS, *names.values())
-        names[each.path] = last if unique and not taken else re.sub(r"\W+", "_", each.path)
+        free = last not in (*metrics, *OURS, *names.values())
+        names[each.path] = last if unique and free else re.sub(r"\W+", "_", each.path)
     ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
     seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
     for each in every:
