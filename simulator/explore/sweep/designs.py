@@ -39,9 +39,8 @@ def model(said: Mapping[str, Any]) -> Model:
     Raises:
         ConfigError: no such model, figure or format; none is said.
     """
-    own = (f"{path.removeprefix('model.')}={_text(v)}" for path, v in said.items() if path.startswith("model."))
     with _of_point("model"):
-        named = _model((str(required(said, "model")), *own))
+        named = _model((str(required(said, "model")), *_own(said, "model.")))
         return in_formats(named, said.get("mapping.dtype"), said.get("mapping.kv"))
 
 
@@ -86,8 +85,7 @@ def alike(
 
 def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
     """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
-    own = (f"{path.removeprefix('hardware.')}={_text(v)}" for path, v in said.items() if path.startswith("hardware."))
-    named = (str(required(said, "hardware")), *overrides, *own)
+    named = (str(required(said, "hardware")), *overrides, *_own(said, "hardware."))
     where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
     return named, said.get("mapping.devices"), where
 
@@ -110,8 +108,16 @@ def _model(key: tuple[str, ...]) -> Model:
         return load_model(key[0], key[1:])
 
 
-def _text(value: Any) -> str:
-    """As an override has it. A count is a double where its column has none elsewhere."""
+def _own(said: Mapping[str, Any], root: str) -> Iterator[str]:
+    """What a point says of its machine or its model, as overrides."""
+    own = ((path.removeprefix(root), value) for path, value in said.items() if path.startswith(root))
+    return (f"{path}={override_text(value)}" for path, value in own)
+
+
+def override_text(value: Any) -> str:
+    """A value as an override has it; a count is a double where its column lacks one elsewhere."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
     if not isinstance(value, float | np.floating):
         return str(value)
     number = float(value)
