@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.errors import ConfigError, UnitError, described, nearest, one_of
+from simulator.errors import ConfigError, UnitError, described
 
 
 class Phase(StrEnum):
@@ -92,9 +92,9 @@ def known_order(parameter: typer.CallbackParam, value: str | None) -> str | None
 
 
 def _expect(parameter: typer.CallbackParam, value: str, known: list[str]) -> None:
-    if value not in known:
-        expected, close = one_of(known), nearest(value, known)
-        raise ConfigError(path=parameter.opts[0], found=f"'{value}'", expected=expected, nearest=close)
+    from simulator.config.choose import check_name
+
+    check_name(value, known, parameter.opts[0])
 
 
 Hardware = Annotated[str, typer.Option("--hardware", help="A machine, by name or path.", show_default=False)]
