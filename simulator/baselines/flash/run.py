@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
+from itertools import islice, product
 from math import nan
 from typing import Any
 
@@ -216,7 +216,7 @@ class _Lab:
                 path = ("models", name, "share_by_layer")
                 raise ConfigError(path=path, found="a share of each layer", expected="none: the recording has them")
         elif isinstance(activity, Law):
-            trace = renewal(_law(activity), layers, kept.neurons, length, seed, by_layer)
+            trace = renewal(activity.fitted(), layers, kept.neurons, length, seed, by_layer)
         else:
             two = HotCold(activity.hot, activity.hot_rate, activity.cold_rate)
             trace = hot_cold(two, layers, kept.neurons, length, seed, by_layer)
@@ -239,12 +239,10 @@ class _Lab:
 
     def throughput(self) -> list[dict[str, Any]]:
         chunks, rows = self.experiment.chunks, []
-        for name in chunks.systems if chunks else ():
-            machine = _named(self.experiment.systems, name, "systems")
-            for threads in chunks.threads if chunks else ():
-                for size in chunks.sizes if chunks else ():
-                    rate = throughput(self.systems[name], machine.flash, machine.dram, size, threads)
-                    rows.append({"system": name, "chunk": round(size), "threads": threads, "bandwidth": rate})
+        for name, threads, size in product(chunks.systems, chunks.threads, chunks.sizes) if chunks else ():
+            machine = self.experiment.systems[name]
+            rate = throughput(self.systems[name], machine.flash, machine.dram, size, threads)
+            rows.append({"system": name, "chunk": round(size), "threads": threads, "bandwidth": rate})
         return rows
 
     def usage(self) -> list[dict[str, Any]]:
@@ -335,11 +333,7 @@ def _window_law(experiment: FlashExperiment, name: str) -> WindowLaw:
     activity = _named(experiment.models, name, "models").activity
     if not isinstance(activity, Law):
         raise ConfigError(path=("usage", "models"), found=f"'{name}'", expected="a model with a window law")
-    return _law(activity)
-
-
-def _law(activity: Law) -> WindowLaw:
-    return WindowLaw.fitted(activity.window, activity.share, activity.increment)
+    return activity.fitted()
 
 
 def _in(model: Model, dtype: Dtype, scales: float) -> Model:
