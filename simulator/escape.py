@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html as _html
 import re
 import unicodedata
 from urllib.parse import quote
@@ -26,7 +25,9 @@ def one_line(text: str) -> str:
 
 def html(text: str) -> str:
     """A text for HTML, in an element or an attribute."""
-    return _html.escape(one_line(text))
+    from html import escape
+
+    return escape(one_line(text))
 
 
 def markdown(text: str) -> str:

@@ -144,11 +144,11 @@ def show(value: float, unit: str) -> str:
     return f"{value / scale:.4g} {prefix}{shown}".removesuffix(" 1")
 
 
-def meant(value: str | float, unit: str, least: float, most: float) -> str | None:
+def rescaled(value: str | float, unit: str, least: float, most: float) -> str | None:
     """The number of `value` in a unit that puts it between `least` and `most`, or next to them; None: no unit does.
 
-    ``meant("3 GB/s", "B/s", 1.8e12, 3.4e12) == "3 TB/s"``: the first unit of `TABLE` that fits, decimal before binary.
-    Nobody who writes five digits before the point has mistaken the unit.
+    ``rescaled("3 GB/s", "B/s", 1.8e12, 3.4e12) == "3 TB/s"``: the first unit of `TABLE` that fits, decimal before
+    binary. Nobody who writes five digits before the point has mistaken the unit.
     """
     match = _NUMBER.fullmatch(str(value))
     number = float(match[1]) if match else 0.0

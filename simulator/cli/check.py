@@ -163,11 +163,11 @@ def _check_known(asked: Problem, points: Sequence[Columns]) -> None:
 
 
 def _wanted(asked: Problem) -> dict[str, Collection[str]]:
-    """The metrics and derived values of each objective and constraint, by its path."""
+    """The metrics and derived values of each objective and constraint, by its path; not where a point says why not."""
     space = set(asked.sweep.space.aliases.values())
     wanted: dict[str, Collection[str]] = {f"objectives.{name}": {name} - space for name in asked.objectives}
     constraints = enumerate(asked.sweep.constraints)
-    return wanted | {f"constraints.{place}": each.names - space for place, each in constraints}
+    return wanted | {f"constraints.{i}": each.names - space for i, each in constraints if each not in asked.requires}
 
 
 def _lost(known: Columns, names: Collection[str]) -> str | None:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.errors import ConfigError, UnitError, described, nearest, one_of
-from simulator.units import MOST_COUNT, parse
+from simulator.errors import ConfigError, UnitError, described
 
 
 class Phase(StrEnum):
@@ -21,15 +20,20 @@ class Phase(StrEnum):
 
 def at_least_one(parameter: typer.CallbackParam, value: int | None) -> int | None:
     """Check a count. Raises `ConfigError` that names the option."""
-    if value is not None and not 1 <= value <= MOST_COUNT:
-        expected = "1 or more" if value < 1 else f"at most {MOST_COUNT:,}"
-        raise ConfigError(path=parameter.opts[0], found=described(value), expected=expected)
+    if value is not None:
+        from simulator.units import MOST_COUNT
+
+        if not 1 <= value <= MOST_COUNT:
+            expected = "1 or more" if value < 1 else f"at most {MOST_COUNT:,}"
+            raise ConfigError(path=parameter.opts[0], found=described(value), expected=expected)
     return value
 
 
 def number(parameter: typer.CallbackParam, value: float | None) -> float | None:
     """Check that a number is one. Raises `ConfigError` that names the option."""
     if value is not None:
+        from simulator.units import parse
+
         try:
             parse(value, "1")
         except UnitError as error:
@@ -41,13 +45,13 @@ def number(parameter: typer.CallbackParam, value: float | None) -> float | None:
 def known_format(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a format of weights. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.workload.formats import FORMATS, UNSAID, computing
+        from simulator.workload.formats import COMPUTING, computing
 
         try:
             computing(value)
         except ValueError as error:
             raise ConfigError(str(error), path=parameter.opts[0]) from None
-        _expect(parameter, value, [name for name in FORMATS if name not in UNSAID])
+        _expect(parameter, value, COMPUTING)
     return value
 
 
@@ -88,9 +92,9 @@ def known_order(parameter: typer.CallbackParam, value: str | None) -> str | None
 
 
 def _expect(parameter: typer.CallbackParam, value: str, known: list[str]) -> None:
-    if value not in known:
-        expected, close = one_of(known), nearest(value, known)
-        raise ConfigError(path=parameter.opts[0], found=f"'{value}'", expected=expected, nearest=close)
+    from simulator.config.choose import check_name
+
+    check_name(value, known, parameter.opts[0])
 
 
 Hardware = Annotated[str, typer.Option("--hardware", help="A machine, by name or path.", show_default=False)]

@@ -22,8 +22,11 @@ def command(
 
     frame = simulator.query(folder, sql)
     store = load_store(folder)
-    if (there := sum(stop - start for start, stop in store.there())) < store.manifest.points:
-        typer.echo(f"note: of {there:,} points; {store.manifest.points - there:,} are not computed yet", err=True)
+    points = sum(stop - start for start, stop in store.present())
+    if points < store.manifest.points:
+        typer.echo(
+            f"note: of {points:,} of {store.manifest.points:,} points; the others are not computed yet", err=True
+        )
     if json:
         print_json(frame.to_dict("records"))
         return

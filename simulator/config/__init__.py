@@ -32,6 +32,25 @@ class Config:
     marks: Mapping[KeyPath, Mark]
     sources: Mapping[KeyPath, Source]
 
+    def mark(self, path: KeyPath) -> Mark:
+        """Where a key stands, or the nearest mapping that should hold it."""
+        return next(self.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.marks)
+
+    def error(
+        self,
+        path: KeyPath,
+        message: str = "",
+        *,
+        found: object = None,
+        expected: str | None = None,
+        nearest: str | None = None,
+    ) -> ConfigError:
+        """An error at the line of a key (`mark`)."""
+        mark = self.mark(path)
+        return ConfigError(
+            message, file=mark.file, line=mark.line, path=path, found=found, expected=expected, nearest=nearest
+        )
+
     def source(self, *path: str | int) -> Source | None:
         """The source of the figure at `path`: its own, else that of the nearest mapping around it in its file."""
         known = next((path[:end] for end in range(len(path), -1, -1) if path[:end] in self.marks), ())

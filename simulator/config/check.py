@@ -58,7 +58,7 @@ def _problems(config: Config, model: type[BaseModel], errors: Sequence[Mapping[s
         path = tuple(problem.path or ())
         known = told.get(path)
         if known is None:
-            mark = next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
+            mark = config.mark(path)
             problem.file, problem.line = mark.file, mark.line
             told[path] = problem
         elif known.expected and problem.expected and problem.expected not in known.expected:

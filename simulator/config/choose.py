@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from simulator.errors import described, nearest, one_of
+from simulator.errors import ConfigError, described, nearest, one_of
 from simulator.registry import names
 
 N = TypeVar("N", bound="str | None")
@@ -16,10 +17,28 @@ N = TypeVar("N", bound="str | None")
 
 def choose(name: N, known: Iterable[str], *at: str | int) -> N:
     """The name, if it is known or None; told as of the key `at`, which leads on from where a validator stands."""
-    there = list(known)
-    if name is not None and name not in there:
-        told: dict[str, Any] = {"at": at, "found": described(name), "expected": one_of(there)}
-        raise PydanticCustomError("name", "no such name", {**told, "nearest": nearest(name, there)})
+    choices = list(known)
+    if name is not None and name not in choices:
+        told: dict[str, Any] = {"at": at, "found": described(name), "expected": one_of(choices)}
+        raise PydanticCustomError("name", "no such name", {**told, "nearest": nearest(name, choices)})
+    return name
+
+
+def check_name(
+    name: str,
+    known: Collection[str],
+    path: str | Sequence[str | int] | None = None,
+    message: str = "",
+    file: Path | None = None,
+) -> str:
+    """The name, if it is known: as `choose`, outside of a form.
+
+    Raises:
+        ConfigError: it is not; with the nearest.
+    """
+    if name not in known:
+        close = nearest(name, known)
+        raise ConfigError(message, file=file, path=path, found=f"'{name}'", expected=one_of(known), nearest=close)
     return name
 
 

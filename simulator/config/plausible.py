@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from simulator.config import Config, KeyPath, Mark
+from simulator.config import Config, KeyPath
 from simulator.errors import ConfigError, warn
-from simulator.units import Unit, meant, show
+from simulator.units import Unit, rescaled, show
 
 Form: TypeAlias = Literal["machine", "model", "cost table"]
 Ranges: TypeAlias = dict[tuple[str, str], tuple[float, float]]
@@ -126,25 +126,16 @@ def check_sizes(form: Form, part: BaseModel, config: Config) -> None:
 
 
 def _problem(form: Form, figure: Figure, sizes: tuple[float, float], config: Config) -> ConfigError:
-    mark, raw, unit = mark_of(config, figure.path), _raw(config.data, figure.path), figure.unit
-    shown = [show(size, unit) if unit and unit != "1" else f"{size:,.6g}" for size in (figure.value, *sizes)]
-    return ConfigError(
-        file=mark.file,
-        line=mark.line,
-        path=figure.path,
-        found=raw
-        if isinstance(raw, str)
-        else shown[0]
-        if raw is None
-        else f"{raw:,.6g} {unit or ''}".removesuffix(" 1").rstrip(),
-        expected=f"about {' to '.join(dict.fromkeys(shown[1:]))}, as shipped {form}s have",
-        nearest=meant(raw, unit, *sizes) if raw is not None and unit else None,
+    raw, unit = _raw(config.data, figure.path), figure.unit
+    shown, *bounds = (show(size, unit) if unit and unit != "1" else f"{size:,.6g}" for size in (figure.value, *sizes))
+    if isinstance(raw, int | float):
+        shown = f"{raw:,.6g} {unit or ''}".removesuffix(" 1").rstrip()
+    return config.error(
+        figure.path,
+        found=raw if isinstance(raw, str) else shown,
+        expected=f"about {' to '.join(dict.fromkeys(bounds))}, as shipped {form}s have",
+        nearest=rescaled(raw, unit, *sizes) if raw is not None and unit else None,
     )
-
-
-def mark_of(config: Config, path: KeyPath) -> Mark:
-    """Where a key stands, or what should hold it."""
-    return next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
 
 
 def _raw(data: Any, path: KeyPath) -> Any:

@@ -64,10 +64,10 @@ def launched(name: str, demand: Mapping[Resource, Quantity], latency: Quantity) 
 
     At points of an array where all demands are 0, so is the latency.
     """
-    return Activity(name, demand, where_demanded(demand, latency))
+    return Activity(name, demand, _where_demanded(demand, latency))
 
 
-def where_demanded(demand: Mapping[Resource, Quantity], latency: Quantity) -> Quantity:
+def _where_demanded(demand: Mapping[Resource, Quantity], latency: Quantity) -> Quantity:
     """A latency at the points at which anything is demanded, and 0 at the others."""
     some: Any = False
     for units in demand.values():

@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 Quantity: TypeAlias = float | NDArray[np.float64]
 
 
+def plain(quantity: Quantity) -> Quantity:
+    """A number as one of Python's, whatever numpy calls it; an array of design points as it is."""
+    return quantity if np.ndim(quantity) else float(quantity)
+
+
 @dataclass(frozen=True)
 class Curve:
     """An achieved fraction that grows with the size of a demand.

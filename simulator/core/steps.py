@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.core.activity import Activity
 from simulator.core.closed_form import closed_form
 from simulator.core.plan import Plan
-from simulator.core.resource import Curve, Quantity, Resource
+from simulator.core.resource import Curve, Quantity, Resource, plain
 
 Array = NDArray[np.float64]
 AGREES = 1e-8
@@ -79,9 +79,9 @@ def even_steps(
 
 def _even(plan: Callable[[Quantity], Plan], start: Quantity, count: Quantity) -> list[Steps]:
     length = np.maximum(count - 1, 0)
-    first, last = plan(_plain(start)), plan(_plain(start + length))
-    if np.max(count) <= 2 or _half_way(first, plan(_plain(start + length / 2)), last):
-        return [Steps(first, last, _plain(count))]
+    first, last = plan(plain(start)), plan(plain(start + length))
+    if np.max(count) <= 2 or _half_way(first, plan(plain(start + length / 2)), last):
+        return [Steps(first, last, plain(count))]
     half = np.ceil(count / 2)
     return [*_even(plan, start, half), *_even(plan, start + half, count - half)]
 
@@ -141,9 +141,9 @@ class _Points:
         low: Quantity = 0.0
         for knot in (*self._knots(count), inf):
             high = np.minimum(count - 1, np.floor(knot))
-            there = np.broadcast_to(high >= low, len(self.rows))
-            if there.any():
-                some, left = self.those(there)
+            begun = np.broadcast_to(high >= low, len(self.rows))
+            if begun.any():
+                some, left = self.those(begun)
                 first, last = left(low), left(high)
                 some.add(total, first, last, some.at(first), some.at(last))
             low = np.maximum(low, high + 1)
@@ -243,7 +243,3 @@ def _rates(work: Plan | Activity) -> list[Array]:
     activities = [activity for activity, _ in work.activities()] if isinstance(work, Plan) else [work]
     parts = (part for each in activities for r in each.demand for part in (r.capacity, r.efficiency))
     return [part for part in parts if isinstance(part, np.ndarray) and part.ndim]
-
-
-def _plain(quantity: Quantity) -> Quantity:
-    return float(quantity) if np.ndim(quantity) == 0 else quantity

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.core import Quantity
 from simulator.hardware.cost_area import Area, area, stacks_of, units
-from simulator.hardware.cost_form import Costs, error_at, load_costs
+from simulator.hardware.cost_form import Costs, load_costs
 from simulator.hardware.cost_power import PeakPower, peak_power, power
 from simulator.hardware.stack import Pim, added_area
 from simulator.hardware.system import System
@@ -113,7 +113,7 @@ def _dearer(system: System, engine: tuple[str, str], pim: Pim, costs: Costs) -> 
     """USD that units in the memory add to one stack."""
     if pim.area is None:
         path = ("devices", engine[0], "engines", engine[1], "pim", "area")
-        raise error_at(system.config, path, "missing key", expected="a mapping: what the units add to a die")
+        raise system.config.error(path, "missing key", expected="a mapping: what the units add to a die")
     plain, process = pim.area.die, costs.table.stacks
     return float(die_price(plain + added_area(pim.area), costs, process) - die_price(plain, costs, process))
 

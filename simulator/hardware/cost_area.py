@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.core import Quantity
 from simulator.errors import ConfigError, nearest, one_of
-from simulator.hardware.cost_form import Costs, Process, Technology, error_at
+from simulator.hardware.cost_form import Costs, Process, Technology
 from simulator.hardware.machine import Engine, ends
 from simulator.hardware.stack import added_area
 from simulator.hardware.system import System
@@ -102,7 +102,7 @@ def _compute(system: System, engine: tuple[str, str], costs: Costs, process: Pro
     if not found:
         path = ("devices", engine[0], "engines", engine[1], "peak")
         expected = one_of(sorted({known for densities in table[part.kind].values() for known in densities}))
-        raise error_at(system.config, path, found=" and ".join(part.peak), expected=expected)
+        raise system.config.error(path, found=" and ".join(part.peak), expected=expected)
     return sum(found)
 
 

@@ -117,7 +117,7 @@ class Costs:
         there, path = self.table.processes, ("devices", device, "process")
         missing, found = ("missing key", None) if name is None else ("no such process", f"'{name}'")
         close = None if name is None else nearest(name, there)
-        raise error_at(system.config, path, missing, found=found, expected=one_of(there), nearest=close)
+        raise system.config.error(path, missing, found=found, expected=one_of(there), nearest=close)
 
     def tier(self, system: System, name: str) -> Technology:
         """What a tier is: `<machine>.<tier>`, `<tier>` or its kind, the first of them that the table has.
@@ -149,7 +149,7 @@ class Costs:
 
     def missing(self, path: KeyPath, expected: str) -> ConfigError:
         """The error that says that the table lacks a key."""
-        return error_at(self.config, path, "missing key", expected=expected)
+        return self.config.error(path, "missing key", expected=expected)
 
     def _found(self, section: str, uses: dict[str, str], names: Sequence[str]) -> Technology:
         name = next((name for name in names if name in uses), None)
@@ -174,22 +174,6 @@ def load_costs(name: str | Path = "silicon", overrides: Sequence[str] = ()) -> C
         for key, used in uses.items():
             if used not in there:
                 path = (section, key) if key else (section,)
-                raise error_at(config, path, found=f"'{used}'", expected=one_of(there), nearest=nearest(used, there))
+                raise config.error(path, found=f"'{used}'", expected=one_of(there), nearest=nearest(used, there))
     check_sizes("cost table", table, config)
     return Costs(table, config)
-
-
-def error_at(
-    config: Config,
-    path: KeyPath,
-    message: str = "",
-    *,
-    found: str | None = None,
-    expected: str | None = None,
-    nearest: str | None = None,
-) -> ConfigError:
-    """At the line of the key, or of what should hold it."""
-    mark = next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
-    return ConfigError(
-        message, file=mark.file, line=mark.line, path=path, found=found, expected=expected, nearest=nearest
-    )

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simulator.config import Config, KeyPath, Mark
+from simulator.config import Config, KeyPath
 from simulator.core import Quantity
-from simulator.errors import ConfigError
 from simulator.hardware.flash import Nand, array_bandwidth, channel_bandwidth
 from simulator.hardware.machine import Device, Engine, Machine, Port, Tier
 from simulator.hardware.part import Part
@@ -66,7 +65,7 @@ def _device(device: Device, path: KeyPath, config: Config) -> Device:
 def _tier(tier: Tier, path: KeyPath, config: Config) -> Tier:
     stack = tier.stack
     if stack is None and "stacks" in tier.model_fields_set:
-        raise _error(config, (*path, "stacks"), found=tier.stacks, expected="'stack' beside it: what one is like")
+        raise config.error((*path, "stacks"), found=tier.stacks, expected="'stack' beside it: what one is like")
     if stack is not None:
         _check_refresh(stack.timing, (*path, "stack", "timing", "tREFI"), config)
     capacity = stack and stack.capacity and tier.stacks * stack.capacity
@@ -81,7 +80,7 @@ def _from_flash(tier: Tier, path: KeyPath, config: Config) -> Quantity | None:
     if tier.flash is None:
         return None
     if tier.kind != "flash":
-        raise _error(config, (*path, "flash"), found=f"in a tier of kind '{tier.kind}'", expected="kind 'flash'")
+        raise config.error((*path, "flash"), found=f"in a tier of kind '{tier.kind}'", expected="kind 'flash'")
     nand = tier.flash.reads
     if not isinstance(nand, Nand):
         return None
@@ -92,7 +91,7 @@ def _from_flash(tier: Tier, path: KeyPath, config: Config) -> Quantity | None:
     worst = int(np.argmax(said / most))
     if said[worst] > most[worst] * (1 + APART):
         expected = f"at most {show(float(most[worst]), 'B/s')}: what its cells and channels give"
-        raise _error(config, (*path, "bandwidth"), found=show(float(said[worst]), "B/s"), expected=expected)
+        raise config.error((*path, "bandwidth"), found=show(float(said[worst]), "B/s"), expected=expected)
     return None
 
 
@@ -101,24 +100,22 @@ def _check_refresh(timing: Timing, path: KeyPath, config: Config) -> None:
     worst = int(np.argmin(interval / np.maximum(took, np.finfo(float).tiny)))
     if interval[worst] <= took[worst]:
         expected = f"more than tRFC ({show(float(took[worst]), 's')})"
-        raise _error(config, path, found=show(float(interval[worst]), "s"), expected=expected)
+        raise config.error(path, found=show(float(interval[worst]), "s"), expected=expected)
 
 
 def _engine(engine: Engine, tiers: Mapping[str, Tier], path: KeyPath, config: Config) -> Engine:
     if engine.pim and engine.kind != "pim":
-        raise _error(
-            config, (*path, "kind"), found=f"'{engine.kind}'", expected="'pim', which the engine has figures of"
-        )
+        raise config.error((*path, "kind"), found=f"'{engine.kind}'", expected="'pim', which the engine has figures of")
     stacks = 0
     ports: dict[str, Port] = {}
     for name, port in engine.reads.items():
         at = (*path, "reads", name)
         stack = tiers[name].stack if name in tiers else None
         if engine.pim and name in tiers and stack is None:
-            raise _error(config, at, "engines with pim read stacks of DRAM", expected=f"'stack' in the tier {name}")
+            raise config.error(at, "engines with pim read stacks of DRAM", expected=f"'stack' in the tier {name}")
         if port.energy is not None and engine.pim is None:
             expected = f"'energy' of the tier {name}, whose bus its bytes cross"
-            raise _error(config, (*at, "energy"), "a port of an engine outside the memory", expected=expected)
+            raise config.error((*at, "energy"), "a port of an engine outside the memory", expected=expected)
         if stack is not None:
             stacks += tiers[name].stacks
             port = _port(engine, port, stack, tiers[name].stacks, (at, path), config)
@@ -129,7 +126,7 @@ def _engine(engine: Engine, tiers: Mapping[str, Tier], path: KeyPath, config: Co
         for dtype in rates.keys() & engine.peak.keys():
             _agree(engine.peak[dtype], rates[dtype], "FLOP/s", (*path, "peak", dtype), config)
         if not engine.peak:
-            raise _error(config, (*path, "peak"), "missing key")
+            raise config.error((*path, "peak"), "missing key")
     else:
         filled["peak"] = dict.fromkeys(PIM_DTYPES, stacks * pim_peak(engine.pim))
     return _filled(engine, filled)
@@ -145,7 +142,7 @@ def _port(
         banks, there = engine.pim.banks, bundle_banks(stack)
         if banks > there:
             expected = f"at most the {there} banks of a bundle of a pseudo channel"
-            raise _error(config, (*path, "pim", "banks"), found=banks, expected=expected)
+            raise config.error((*path, "pim", "banks"), found=banks, expected=expected)
         bandwidth = stacks * bank_bandwidth(stack, banks)
         figures = {
             "bandwidth": _figure(port, "bandwidth", bandwidth, "B/s", (*at, "bandwidth"), config),
@@ -164,7 +161,7 @@ def _figure(part: Part, key: str, figure: Any, unit: str, path: KeyPath, config:
             _agree(said, figure, unit, path, config)
         return said
     if figure is None:
-        raise _error(config, path, "missing key", expected=Unit(unit).expected)
+        raise config.error(path, "missing key", expected=Unit(unit).expected)
     return figure
 
 
@@ -174,7 +171,7 @@ def _agree(said: Quantity, figure: Quantity, unit: str, path: KeyPath, config: C
     if np.any(off > APART):
         worst = int(np.argmax(off))
         expected = f"{show(float(figure[worst]), unit)} within 1 %: what its stacks give; or no such key"
-        raise _error(config, path, found=show(float(said[worst]), unit), expected=expected)
+        raise config.error(path, found=show(float(said[worst]), unit), expected=expected)
 
 
 def _filled(part: P, figures: dict[str, Any]) -> P:
@@ -182,11 +179,3 @@ def _filled(part: P, figures: dict[str, Any]) -> P:
     filled = part.model_copy(update=figures)
     filled.model_fields_set.difference_update(figures.keys() - part.model_fields_set)
     return filled
-
-
-def _error(
-    config: Config, path: KeyPath, message: str = "", found: object = None, expected: str | None = None
-) -> ConfigError:
-    """At the line of the key, or of what should hold it."""
-    mark: Mark = next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
-    return ConfigError(message, file=mark.file, line=mark.line, path=path, found=found, expected=expected)

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from simulator.core import Quantity
+from simulator.core.resource import plain
 from simulator.hardware.part import Part
 from simulator.units import Bytes, Count, Fraction, Hertz, Joules, Seconds, SquareMetres, Unit
 
@@ -153,7 +154,7 @@ def bus_fraction(stack: Stack) -> Quantity:
     if stack.writes:
         between = stack.writes.drain / stack.writes.share / stack.burst * timing.tCCD_S
         turned = (timing.tRTW + timing.tWTR + timing.tCL) / between
-    return _plain(row / np.maximum(row, apart) / (1 + turned) * _unrefreshed(timing))
+    return plain(row / np.maximum(row, apart) / (1 + turned) * _unrefreshed(timing))
 
 
 def bank_fraction(stack: Stack, banks: int) -> Quantity:
@@ -169,14 +170,14 @@ def bank_fraction(stack: Stack, banks: int) -> Quantity:
     """
     row = _bursts(stack) * stack.timing.tCCD_L
     cycle = row_cycle(stack) / (bundle_banks(stack) // banks)
-    return _plain(row / np.maximum(row, cycle) * _unrefreshed(stack.timing))
+    return plain(row / np.maximum(row, cycle) * _unrefreshed(stack.timing))
 
 
 def row_cycle(stack: Stack) -> Quantity:
     """Seconds between two openings of rows in a bank: `max(tRAS, tRCD + (n - 1) tCCD_L + tRTP) + tRP`."""
     timing = stack.timing
     read = timing.tRCD + (_bursts(stack) - 1) * timing.tCCD_L + timing.tRTP
-    return _plain(np.maximum(timing.tRAS, read) + timing.tRP)
+    return plain(np.maximum(timing.tRAS, read) + timing.tRP)
 
 
 def row_bytes(stack: Stack) -> Quantity:
@@ -205,8 +206,3 @@ def _bursts(stack: Stack) -> Quantity:
 
 def _unrefreshed(timing: Timing) -> Quantity:
     return 1 - timing.tRFC / timing.tREFI
-
-
-def _plain(value: Quantity) -> Quantity:
-    """A number of numpy's as one of Python's; arrays of design points as they are."""
-    return value if np.ndim(value) else float(value)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.config import KeyPath
-from simulator.config.plausible import mark_of
 from simulator.errors import ConfigError, dotted, warn
 from simulator.hardware.machine import Engine, Link, Port, ends
 from simulator.units import show
@@ -17,17 +16,16 @@ if TYPE_CHECKING:
     from simulator.core import Resource
     from simulator.hardware.system import System
 
+_FABRIC = {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"}
+_NEURONS = {"shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'"}
 UNREAD: Mapping[str, Mapping[str, str]] = {
-    "gpu": {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"},
-    "cpu": {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"},
-    "pim": {
-        "fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric",
-        "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
-    },
+    "gpu": _FABRIC,
+    "cpu": _FABRIC,
+    "pim": _FABRIC | _NEURONS,
     "dataflow": {
         "fusion": "its 'fabric.fusion' says how operators are fused",
         "experts": "stages of one kernel take all experts of a layer",
-        "shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'",
+        **_NEURONS,
     },
 }
 """By kind of engine, the keys that no lowering of ours reads for it, and why; of other kinds nothing is known."""
@@ -36,7 +34,7 @@ UNREAD: Mapping[str, Mapping[str, str]] = {
 def check_read(system: System) -> None:
     """Warn of each figure of a machine that cannot change a time, whatever runs on it."""
     for problem in (*_of_engines(system), *_of_ports(system), *_of_stacks(system), *_of_links(system)):
-        mark = mark_of(system.config, tuple(problem.path or ()))
+        mark = system.config.mark(tuple(problem.path or ()))
         problem.file, problem.line = mark.file, mark.line
         warn(problem)
 
@@ -61,17 +59,17 @@ def _of_ports(system: System) -> Iterator[ConfigError]:
         for key, port in engine.reads.items():
             tier = f"{name.partition('.')[0]}.{key}"
             given = [
-                each for each in ("bandwidth", "efficiency") if getattr(port, each) != Port.model_fields[each].default
+                each
+                for each in ("bandwidth", "efficiency")
+                if each in port.model_fields_set  # not what follows from a stack
+                and getattr(port, each) != Port.model_fields[each].default
             ]
-            given = [each for each in given if each in port.model_fields_set]  # not what follows from a stack
             if given and not engine.in_memory and _is_capped(system, tier, name):
                 bus, through = system[tier], system[f"{tier}->{name}"]
-                rates = (
-                    (through.capacity, bus.capacity)
-                    if given[0] == "bandwidth"
-                    else (through.rate(LARGE), bus.rate(LARGE))
+                found, most = (
+                    show(float(each.capacity if given[0] == "bandwidth" else each.rate(LARGE)), "B/s")
+                    for each in (through, bus)
                 )
-                found, most = (show(float(rate), "B/s") for rate in rates)
                 yield ConfigError(
                     "nothing depends on it, for the tier gives no more",
                     path=(*system.key(through.name), given[0]),
@@ -97,9 +95,9 @@ def _is_capped(system: System, tier: str, engine: str) -> bool:
     write = described.bandwidth if described.write_bandwidth is None else described.write_bandwidth
     most = 1 + write / described.bandwidth if described.full_duplex else max(1.0, write / described.bandwidth)
     sizes = np.array([1.0, LARGE, *_bends(bus), *_bends(port)])
-    through, there = port.rate(sizes), most * bus.rate(sizes)
-    enough = bool(np.all(through >= there) and np.all(port.capacity >= most * bus.capacity))
-    return enough and bool(np.any(through > there))
+    through, given = port.rate(sizes), most * bus.rate(sizes)
+    enough = bool(np.all(through >= given) and np.all(port.capacity >= most * bus.capacity))
+    return enough and bool(np.any(through > given))
 
 
 def _bends(resource: Resource) -> tuple[float, ...]:

@@ -50,26 +50,26 @@ class Demands:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What kernels of one block ask at the sizes that their program serves (`mapping/sizes.py`)."""
+class SizedDemands:
+    """What kernels of one block ask of one device, at the sizes that their program serves (`mapping/sizes.py`)."""
 
     largest: Demands
     samples: tuple[tuple[Demands, float], ...]
 
 
-def asked(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> Asked:
+def sized_demands(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> SizedDemands:
     """What given kernels ask."""
-    return _asked(sizes, lambda block: demands(block, groups, ways))
+    return _sized(sizes, lambda block: demands(block, groups, ways))
 
 
-def all_asked(sizes: Sizes, ways: int) -> Asked:
+def all_sized_demands(sizes: Sizes, ways: int) -> SizedDemands:
     """What every kernel asks that a block can be cut into."""
-    return _asked(sizes, lambda block: all_demands(block, ways, sizes.block))
+    return _sized(sizes, lambda block: all_demands(block, ways, sizes.block))
 
 
-def _asked(sizes: Sizes, at: Callable[[Block], Demands]) -> Asked:
+def _sized(sizes: Sizes, at: Callable[[Block], Demands]) -> SizedDemands:
     samples = tuple((at(block), weight) for block, weight in sizes.samples)
-    return Asked(samples[0][0] if sizes.samples[0][0] is sizes.largest else at(sizes.largest), samples)
+    return SizedDemands(samples[0][0] if sizes.samples[0][0] is sizes.largest else at(sizes.largest), samples)
 
 
 @lru_cache(maxsize=64)

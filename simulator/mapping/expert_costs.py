@@ -128,7 +128,9 @@ def stack_sum(high: Target, low: Target, made: Quantity) -> Activity:
     if not low.description.in_memory or stacks == 1 or apart:
         return Activity("sum over stacks")
     size = (stacks + 1) * made
-    return launched("sum over stacks", {high.system[tier]: size, high.system[f"{tier}->{high.name}"]: size}, high.latency)
+    return launched(
+        "sum over stacks", {high.system[tier]: size, high.system[f"{tier}->{high.name}"]: size}, high.latency
+    )
 
 
 def _plan(target: Target, model: Model, ways: int, at: Array) -> Affine:

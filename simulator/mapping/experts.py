@@ -31,7 +31,8 @@ def shared_plan(
     for place, engine in enumerate(engines):
         chain = Plan(engine.engine)
         own = [e for e, (n, other) in enumerate(zip(tokens, on_other, strict=True)) if n and bool(other) == bool(place)]
-        for launch in [[e] for e in own] if one_by_one(engine.description) else [own] if own else []:
+        launches = [[e] for e in own] if one_by_one(engine.description) else [own]
+        for launch in filter(None, launches):
             spaces = sorted({e % bundles for e in launch}) if bundles > 1 else ()
             block = expert_block(model, float(sum(tokens[e] for e in launch)), float(len(launch)))
             for kernel in kernels(block, fusion(engine.description), ways):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.config.choose import check_name
 from simulator.core import Quantity
-from simulator.errors import ConfigError, nearest, one_of
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
@@ -61,9 +61,8 @@ def kernels_of(block: Block, groups: Sequence[Sequence[str]], ways: int = 1) -> 
         ConfigError: the block has no operator of a name.
     """
     shares = {operator.name: shard(operator, ways) for operator in block.operators}
-    if unknown := next((name for names in groups for name in names if name not in shares), None):
-        close = nearest(unknown, shares)
-        raise ConfigError("no such operator", found=f"'{unknown}'", expected=one_of(shares), nearest=close)
+    for name in (name for names in groups for name in names):
+        check_name(name, shares, message="no such operator")
     return [_kernel(block, names, shares) for names in groups]
 
 

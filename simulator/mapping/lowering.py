@@ -76,7 +76,7 @@ def lowered(target: Target, block: Block) -> Plan:
     return lower(target, block)
 
 
-def declared(target: Target, blocks: Callable[[], Iterable[Block]]) -> Target:
+def compiled(target: Target, blocks: Callable[[], Iterable[Block]]) -> Target:
     """The target with programs for blocks, compiled once for all sizes that their quantities are arrays over.
 
     What is lowered to it later, whatever its size and with others or not, runs on these programs. Of an engine that

@@ -15,7 +15,7 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.mapping.call import fabric
 from simulator.mapping.cuts import Cuts, cuts
-from simulator.mapping.demands import Asked, all_asked, asked
+from simulator.mapping.demands import SizedDemands, all_sized_demands, sized_demands
 from simulator.mapping.fusion import FUSIONS, Kernels
 from simulator.mapping.pipeline import Fitted, Pipeline, fit
 from simulator.mapping.sizes import Sizes, sizes
@@ -71,7 +71,7 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     if fabric(target).max_span == "none" and fabric(target).fusion == "streaming":
         for times in (n for n in range(2, repeat + 1) if repeat % n == 0):
             larger = spread.unrolled(times)
-            whole = asked(larger, [list(larger.block.graph)], target.ways)
+            whole = sized_demands(larger, [list(larger.block.graph)], target.ways)
             fitted = fit(target, whole)
             if not np.isfinite(fitted.seconds[0]):
                 break
@@ -82,14 +82,14 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
 
 def _fastest(target: Target, spread: Sizes, reserved: float) -> Partition:
     """The fastest partition with a share of the PMUs reserved."""
-    every = all_asked(spread, target.ways)
+    every = all_sized_demands(spread, target.ways)
     fitted = fit(target, every, reserved)
     chain = _shortest(cuts(spread.block), fitted)
     if not chain:  # what rides with another does not fit beside it
         return Partition((), np.inf)
     best, block = _partition(every, fitted, chain, reserved), spread.block
     if fabric(target).looping and block.repeat > 1:
-        whole = asked(spread, [list(block.graph)], target.ways)
+        whole = sized_demands(spread, [list(block.graph)], target.ways)
         looped = _partition(whole, fit(target, whole, reserved, 1 / block.repeat), [0], reserved)
         if looped.seconds < best.seconds:
             pipelines = tuple(replace(p, launches=1 / block.repeat) for p in looped.pipelines)
@@ -116,7 +116,7 @@ def _shortest(found: Cuts, fitted: Fitted) -> list[int]:
 
 def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
     """Given kernels; one that does not fit runs operator by operator."""
-    given = asked(spread, groups, target.ways)
+    given = sized_demands(spread, groups, target.ways)
     fits = np.isfinite(fit(target, given).seconds)
     if not fits.all():
         order = list(spread.block.graph)
@@ -125,11 +125,11 @@ def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
             for group, ok in zip(groups, fits, strict=True)
             for part in ([group] if ok else [[n] for n in sorted(group, key=order.index)])
         ]
-        given = asked(spread, groups, target.ways)
+        given = sized_demands(spread, groups, target.ways)
     return _partition(given, fit(target, given), list(range(len(groups))), 0.0)
 
 
-def _partition(given: Asked, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
+def _partition(given: SizedDemands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
     kernels = given.largest
     names = list(kernels.block.graph)
     pipelines = tuple(

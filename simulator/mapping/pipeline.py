@@ -13,7 +13,7 @@ from simulator.mapping import layout
 from simulator.mapping.allocate import Numbers
 from simulator.mapping.call import Call, call_plan, fabric, grid
 from simulator.mapping.collective import all_reduce
-from simulator.mapping.demands import Asked, Demands, demands, rows
+from simulator.mapping.demands import Demands, SizedDemands, demands, rows
 from simulator.mapping.kernels import kernels_of
 from simulator.mapping.layout import Layout, Sample
 from simulator.mapping.symbols import spilled_traffic
@@ -55,7 +55,7 @@ class Pipeline:
     launches: float = 1.0
 
 
-def fit(target: Target, asked: Asked, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
+def fit(target: Target, asked: SizedDemands, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
     """Lay each kernel on the grid, as one tile and as many, and take what is faster over all sizes together."""
     shape = grid(target, reserved)
     ahead = _ahead(target, reserved)

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.errors import ConfigError
-from simulator.mapping.lowering import declared, lowered
+from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.parallelism import Parallelism, group, send
 from simulator.mapping.target import Target, program_key
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
@@ -46,11 +46,11 @@ class Replica:
         """How many microbatches a batch of one replica is divided into: the most that are equal, up to its stages."""
         return max(m for m in range(1, len(self.stages) + 1) if batch % m == 0)
 
-    def declared(self, model: Model, batch: Batch) -> Replica:
+    def compiled(self, model: Model, batch: Batch) -> Replica:
         """The replica with programs on its stages, which are alike, for all sizes of a microbatch."""
         graph = operator_graph(model, batch)
         blocks = {program_key(block): block for stage in self.stages for block in stage.blocks(graph)}
-        programs = declared(self.stages[0].target, blocks.values).programs
+        programs = compiled(self.stages[0].target, blocks.values).programs
         stages = (replace(stage, target=replace(stage.target, programs=programs)) for stage in self.stages)
         return replace(self, stages=tuple(stages))
 

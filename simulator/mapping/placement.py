@@ -267,18 +267,17 @@ def _other_machines(
     fits = []
     device, nodes = target.device, target.system.machine.nodes
     models = [model, draft] if draft else [model]
-    counts = [
-        n for n in even_ways(model) if n > target.ways and n % nodes == 0 and all(n in even_ways(m) for m in models)
-    ]
-    for count in counts if device == target.system.device()[0] else ():
+    may_grow = device == target.system.device()[0] and f"{device}->{device}" in target.system.links
+    counts = set[int].intersection(*(set(even_ways(m)) for m in models)) if may_grow else ()
+    for count in sorted(n for n in counts if n > target.ways and n % nodes == 0):
         larger = replace(target, system=target.system.with_devices(count))
         (placement,) = _needed(larger, model, batch, context, output, None, draft)
         if placement.fits:
             fits.append(f"{count} of {device}")
             break
     for tier in (tier for tier in target.description.reads if tier != target.memory):
-        (there,) = _needed(replace(target, memory=tier), model, batch, context, output, None, draft)
-        if target.system.tiers[there.tier].kind != "sram" and there.fits:
+        (placement,) = _needed(replace(target, memory=tier), model, batch, context, output, None, draft)
+        if target.system.tiers[placement.tier].kind != "sram" and placement.fits:
             fits.append(f"--memory {tier}")
             fits += ["--spill"] if target.description.kind == "dataflow" and draft is None else []
     return fits

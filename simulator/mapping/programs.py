@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,37 +58,48 @@ def programs(target: Target, block: Block) -> tuple[Program, ...]:
     Raises:
         ConfigError: the machine is given as arrays of design points.
     """
-    whole = _Run.of(target, block, 0, count(block) or 1)
-    runs = [whole]
+    runs = [_Run(target, block, 0, count(block) or 1)]
     while len(runs) < fabric(target).programs:
         if sum(run.seconds for run in runs) <= (1 + PRECISION) * sum(run.least for run in runs):
             break
         worst = max((run for run in runs if run.end - run.start > 1), key=lambda run: run.seconds - run.least)
         index, middle = runs.index(worst), (worst.start + worst.end) // 2
-        runs[index : index + 1] = [
-            _Run.of(target, block, *bounds) for bounds in ((worst.start, middle), (middle, worst.end))
-        ]
+        runs[index : index + 1] = [replace(worst, end=middle), replace(worst, start=middle)]
     return tuple(run.program for run in runs)
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """Sizes from `start` to before `end`, their program, its seconds over all of them, and the least that any take."""
+    """The sizes of a block from `start` to before `end`, which one program serves."""
 
+    target: Target
+    block: Block
     start: int
     end: int
-    program: Program
-    seconds: float
-    least: float
 
-    @staticmethod
-    def of(target: Target, block: Block, start: int, end: int) -> _Run:
-        spread = sizes(block, start, end)
-        program, seconds = _compiled(target, spread)
-        if end - start == 1:
-            return _Run(start, end, program, seconds, seconds)
-        least = sum(weight * _compiled(target, one)[1] for one, weight in spread.alone())
-        return _Run(start, end, program, seconds, least)
+    @property
+    def program(self) -> Program:
+        return self._compiled[0]
+
+    @property
+    def seconds(self) -> float:
+        """Of a repeat, summed over the sizes."""
+        return self._compiled[1]
+
+    @cached_property
+    def least(self) -> float:
+        """The seconds, if each size had a program of its own."""
+        if self.end - self.start == 1:
+            return self.seconds
+        return sum(weight * _compiled(self.target, one)[1] for one, weight in self._sizes.alone())
+
+    @cached_property
+    def _compiled(self) -> tuple[Program, float]:
+        return _compiled(self.target, self._sizes)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return sizes(self.block, self.start, self.end)
 
 
 def _compiled(target: Target, spread: Sizes) -> tuple[Program, float]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from simulator.config.choose import check_name
 from simulator.core import Plan
-from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError
 from simulator.mapping.kernels import kernels_of
 from simulator.mapping.lowering import lowered
 from simulator.mapping.memory_plan import ORDERS, MemoryPlan, memory_plan, space
@@ -56,6 +57,25 @@ class Spill:
         return plan
 
 
+def check_spill(target: Target, orders: Sequence[str]) -> str:
+    """The tier that takes what main memory cannot hold, in one of these orders: the next that is read off the chip.
+
+    Raises:
+        ConfigError: an engine that is no dataflow engine, or that reads no further tier; no such order.
+    """
+    for order in orders:
+        check_name(order, ORDERS, message="spill order")
+    tiers = target.system.machine.devices[target.device].tiers
+    others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
+    if target.description.kind != "dataflow" or not others:
+        found = (
+            f"'{target.engine}', a {target.description.kind} engine that reads {', '.join(target.description.reads)}"
+        )
+        expected = "a dataflow engine that reads two tiers off the chip"
+        raise ConfigError("to spill", found=found, expected=expected)
+    return others[0]
+
+
 def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], orders: Sequence[str]) -> Iterator[Spill]:
     """Plan the memory of a program, its passes, each with how often it is made: by each of these orders that fits.
 
@@ -66,18 +86,7 @@ def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], order
         ConfigError: an engine that is no dataflow engine, or that reads no further tier; no such order.
         CapacityError: both tiers together are too small, in any of these orders.
     """
-    for order in orders:
-        if order not in ORDERS:
-            close = nearest(order, ORDERS)
-            raise ConfigError("spill order", found=f"'{order}'", expected=one_of(ORDERS), nearest=close)
-    tiers = target.system.machine.devices[target.device].tiers
-    others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
-    if target.description.kind != "dataflow" or not others:
-        found = (
-            f"'{target.engine}', a {target.description.kind} engine that reads {', '.join(target.description.reads)}"
-        )
-        expected = "a dataflow engine that reads two tiers off the chip"
-        raise ConfigError("to spill", found=found, expected=expected)
+    behind = check_spill(target, orders)
     programs = [[Program(1, partition(target, block)) for block in graph.blocks] for graph, _ in program]
     passes = [
         Pass(
@@ -88,7 +97,7 @@ def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], order
         for (graph, times), of_pass in zip(program, programs, strict=True)
     ]
     uses = symbols(passes)
-    both = space(target, target.memory), space(target, others[0])
+    both = space(target, target.memory), space(target, behind)
     full: list[CapacityError] = []
     for order in orders:
         try:
@@ -96,7 +105,7 @@ def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], order
         except CapacityError as error:
             full.append(error)
             continue
-        yield Spill(order, replace(target, spill=others[0]), plan, uses, programs)
+        yield Spill(order, replace(target, spill=behind), plan, uses, programs)
         if not plan.slow.addresses:
             break
     if len(full) == len(orders):

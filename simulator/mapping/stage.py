@@ -13,7 +13,7 @@ from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.dispatch import Route, policy
-from simulator.mapping.lowering import declared, lowered
+from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
@@ -80,7 +80,7 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
     for block in operator_graph(deployment.model, batch(x, kind)).blocks:
         if deployment.whole_layers:
-            yield Part(1, lowered(_compiled(deployment, kind), block), False)
+            yield Part(1, lowered(_engine(deployment, kind), block), False)
             continue
         route = Route(deployment.engines, block, deployment.together, True, kind.mixed)
         choices = choose(route)
@@ -95,12 +95,12 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
 
 
 @lru_cache(maxsize=32)
-def _compiled(deployment: Deployment, kind: Kind) -> Target:
+def _engine(deployment: Deployment, kind: Kind) -> Target:
     """The engine that runs layers as a whole, with programs for all iterations of a kind that are declared."""
     if deployment.declared is None:
         return deployment.high
     x = _iterations(deployment.declared, kind)
-    return declared(deployment.high, lambda: operator_graph(deployment.model, batch(x, kind)).blocks)
+    return compiled(deployment.high, lambda: operator_graph(deployment.model, batch(x, kind)).blocks)
 
 
 def _iterations(load: Declared, kind: Kind) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ class Target:
 
     `device`, `engine` and `memory` are names as the machine's YAML has them (`gpu`, `gpu`, `hbm`); so is `spill`, the
     tier for what `memory` cannot hold, and `spilled` the operands of the block at hand that lie there, each with its
-    operator. `programs` are what its engine has compiled for blocks (`lowering.declared`).
+    operator. `programs` are what its engine has compiled for blocks (`lowering.compiled`).
     """
 
     system: System

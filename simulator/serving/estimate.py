@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from simulator.core import Plan, closed_form
 from simulator.core.breakdown import binding
-from simulator.errors import CapacityError, ConfigError
+from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.memory_plan import ORDERS, space
 from simulator.mapping.parallelism import Parallelism, parallelism
-from simulator.mapping.pipeline_parallel import Replica, replica
-from simulator.mapping.placement import Placement, largest, max_batch, max_context, place
-from simulator.mapping.spill import Spill, spills
+from simulator.mapping.placement import Placement
+from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target, target
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.provenance import Provenance
 from simulator.result import Result
+from simulator.serving.arrangement import resident, spilled
 from simulator.serving.energy import EnergyPart, energy
-from simulator.serving.generation import (
-    Generation,
-    Passes,
-    generated,
-    pipelined,
-    spilling,
-    step_contexts,
-    tensor_parallel,
-)
-from simulator.serving.loaded import in_formats, loaded
-from simulator.serving.speculative import Speculation, speculate, speculative
-from simulator.workload import Model, decode, load_model, operator_graph, prefill
+from simulator.serving.generation import Generation, mean_context
+from simulator.serving.loaded import check_context, in_formats, loaded
+from simulator.serving.speculative import Speculation, speculate
+from simulator.workload import Model, load_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,41 +195,29 @@ def estimate(
     system, model = loaded(hardware, model, devices, dtype, overrides, kv)
     helper = None if draft is None else in_formats(draft if isinstance(draft, Model) else load_model(draft), dtype, kv)
     for each in [model, helper] if helper else [model]:
-        if input + output > each.max_context:
-            expected = f"at most the {each.max_context} that {each.name} was made for"
-            raise ConfigError("input + output", found=f"{input} + {output} tokens", expected=expected)
+        check_context(each, input + output, found=f"{input} + {output}")
     runner = target(system, memory=memory)
     parallel = parallelism(runner.ways, tensor, pipeline, data)
     for each in [model, helper] if helper else [model]:
         check_ways(each, parallel.tensor)
     speculation = speculate(helper, drafted, acceptance, accepted_length)
-    typical = input + max(output - 2, 0) / 2
-    asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
-    share: Replica | None = None
-    spilled = None
+    if spill_order and not spill:
+        raise ConfigError(path="spill_order", found=f"'{spill_order}'", expected="a run that spills")
+    if spill and (speculation or not parallel.is_tensor):
+        found = "a draft, stages or replicas"
+        raise ConfigError(path="spill", found=found, expected="all devices tensor parallel alone")
     if spill:
-        if speculation or not parallel.is_tensor:
-            found = "a draft, stages or replicas"
-            raise ConfigError(path="spill", found=found, expected="all devices tensor parallel alone")
-        orders = [spill_order] if spill_order else list(ORDERS)
-        spilled, run = _fastest(_plans(runner, model, batch, input, output, orders), model, batch, input, output)
-        placement = _in_both(spilled)
-        asked |= {"spill": True, "spill_order": spilled.order}
-    elif parallel.is_tensor:
-        placement = place(runner, model, batch, input + output, output=output, draft=helper)
+        laid = spilled(runner, parallel, model, batch, input, output, spill_order)
     else:
-        share = _replica(runner, parallel, model, batch, typical if output > 1 else None, input, speculation)
-        placement = place(runner, model, batch, input + output, output=output, replica=share)
+        laid = resident(runner, parallel, model, batch, input, output, speculation)
+    asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
+    if spill:
+        asked |= {"spill": True, "spill_order": laid.spill.order if laid.spill else spill_order}
+    elif not parallel.is_tensor:
         asked |= {"parallelism": asdict(parallel)}
     if speculation:
         asked |= {"speculation": speculation.as_dict(), "draft": speculation.draft.model_dump()}
-    if spilled:
-        passes = spilling(spilled, model, batch, input)
-    else:
-        passes = _passes(runner, model, batch, input, output, share, speculation)
-        run = generated(passes, input, output)
-    step = passes.step(typical)
-    room: dict[str, Any] = {"output": output, "replica": share, "draft": helper}
+    run, step = laid.run, laid.passes.step(mean_context(input, output))
     return Estimate(
         target=runner,
         model=model,
@@ -248,99 +225,17 @@ def estimate(
         input=input,
         output=output,
         ttft_s=run.ttft,
-        tbt_s=float(closed_form(step).time) / passes.tokens,
+        tbt_s=float(closed_form(step).time) / laid.passes.tokens,
         e2e_s=run.seconds,
         tokens_per_s=batch * output / run.seconds,
         bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(step)))},
         energy=energy(system, run, parallel.data),
-        placement=placement,
-        most=_most_spilled(spilled, placement, model, batch, input, output, orders)
-        if spilled
-        else (
-            partial(max_batch, runner, model, input + output, **room),
-            partial(max_context, runner, model, batch, **room),
-        ),
+        placement=laid.placement,
+        most=laid.most,
         run=run,
         decode=step,
         parallelism=parallel,
         speculation=speculation,
-        spill=spilled,
+        spill=laid.spill,
         provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "estimate": asked}),
     )
-
-
-def _passes(
-    runner: Target,
-    model: Model,
-    batch: int,
-    input: int,
-    output: int,
-    share: Replica | None,
-    speculation: Speculation | None,
-) -> Passes:
-    if share:
-        return pipelined(share, model, batch // share.parallel.data, input, output)
-    if speculation:
-        return speculative(runner, model, speculation, batch, input, output)
-    return tensor_parallel(runner, model, batch, input, output)
-
-
-def _plans(runner: Target, model: Model, batch: int, input: int, output: int, orders: Sequence[str]) -> Iterator[Spill]:
-    """The memory plans, by order, of the prefill and of the decode steps, with room for one token more than these."""
-    contexts = np.append(step_contexts(input, output), input + output)
-    first, later = (operator_graph(model, each) for each in (prefill(batch, input), decode(batch, contexts)))
-    return spills(runner, [(first, 1.0), (later, output - 1.0)], orders)
-
-
-def _fastest(plans: Iterator[Spill], model: Model, batch: int, input: int, output: int) -> tuple[Spill, Generation]:
-    """The memory plan that takes the least time, and its run."""
-    runs = [(each, generated(spilling(each, model, batch, input), input, output)) for each in plans]
-    return min(runs, key=lambda run: run[1].seconds)
-
-
-def _most_spilled(
-    plan: Spill, placed: Placement, model: Model, batch: int, input: int, output: int, orders: Sequence[str]
-) -> tuple[Callable[[], int], Callable[[], int]]:
-    """What finds the largest batch and the longest context of which a memory plan over both tiers has room."""
-    runner, rest = plan.target, placed.used - placed.weights
-    more = (placed.capacity - placed.weights) / rest  # as many times what lies beside the weights, or nearly
-
-    def fits(batch: int, input: int) -> bool:
-        try:
-            return next(_plans(runner, model, batch, input, output, orders)) is not None
-        except CapacityError:
-            return False
-
-    return (
-        lambda: largest(lambda each: fits(each, input), near=max(int(more * batch), 1)),
-        lambda: output + largest(lambda each: fits(batch, each), model.max_context - output, max(int(more * input), 1)),
-    )
-
-
-def _in_both(spilled: Spill) -> Placement:
-    """What main memory and the tier that it spills to hold together."""
-    target = spilled.target
-    tiers = [target.memory, target.spill or target.memory]
-    kinds: tuple[Literal["weight", "kv", "activation"], ...] = ("weight", "kv", "activation")
-    weights, kv, activations = (sum(spilled.stored(tier, kind) for tier in tiers) for kind in kinds)
-    capacity = sum(space(target, tier).capacity for tier in tiers) * target.ways
-    return Placement(f"{target.device}.{target.memory}", capacity, weights, kv, activations)
-
-
-def _replica(
-    runner: Target,
-    parallel: Parallelism,
-    model: Model,
-    batch: int,
-    context: float | None,
-    input: int,
-    speculation: Speculation | None,
-) -> Replica:
-    """A replica whose layers are divided by the times of a decode step, or of the prefill where it is all (None)."""
-    if speculation:
-        expected = "no draft: speculation is modelled with all devices tensor parallel"
-        raise ConfigError("pipeline x data", found=f"{parallel.pipeline} x {parallel.data}", expected=expected)
-    if batch % parallel.data:
-        raise ConfigError(path="batch", found=batch, expected=f"a multiple of the {parallel.data} replicas")
-    each = batch // parallel.data
-    return replica(runner, parallel, model, prefill(each, input) if context is None else decode(each, context))

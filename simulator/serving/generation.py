@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
-from simulator.mapping.lowering import declared, model_plan
+from simulator.core.resource import plain
+from simulator.mapping.lowering import compiled, model_plan
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan
 from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target
@@ -87,9 +88,14 @@ def step_contexts(input: int, output: int, tokens: float = 1.0) -> NDArray[np.fl
     return input + tokens * np.arange(max(ceil((output - 1) / tokens), 1), dtype=np.float64)
 
 
+def mean_context(input: Quantity, output: Quantity) -> Quantity:
+    """The mean context of all decode steps, `input + (output - 2) / 2`; that of the next one where none is."""
+    return plain(input + np.maximum(output - 2, 0) / 2)
+
+
 def tensor_parallel(target: Target, model: Model, batch: int, input: int, output: int) -> Passes:
     """All devices of a target share each pass."""
-    steps = declared(target, lambda: operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
+    steps = compiled(target, lambda: operator_graph(model, decode(batch, step_contexts(input, output))).blocks)
     return Passes(
         lambda: model_plan(target, model, prefill(batch, input)),
         lambda context: model_plan(steps, model, decode(batch, context)),
@@ -109,7 +115,7 @@ def pipelined(replica: Replica, model: Model, batch: int, input: int, output: in
     """The batch of one replica in microbatches that pass through its stages (`mapping/pipeline_parallel.py`)."""
     microbatches = replica.microbatches(batch)
     each = batch // microbatches
-    steps = replica.declared(model, decode(each, step_contexts(input, output)))
+    steps = replica.compiled(model, decode(each, step_contexts(input, output)))
     return Passes(
         lambda: forward_plan(replica, model, prefill(each, input), microbatches),
         lambda context: decode_plan(steps, model, decode(each, context), microbatches),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.hardware import System, load_system
 from simulator.workload import Model, load_model
 from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
-from simulator.workload.formats import FORMATS, KV, UNSAID, computing
+from simulator.workload.formats import COMPUTING, KV, computing
 
 
 def loaded(
@@ -75,11 +76,11 @@ def in_formats(model: Model, dtype: str | None, kv: str | None = None) -> Model:
             changes |= {"weights": computing(dtype), "compute": None, "group": None, "wide": None}
         except ValueError as error:
             raise ConfigError(str(error), path="dtype") from None
-        _check("dtype", dtype, [name for name in FORMATS if name not in UNSAID])
+        check_name(dtype, COMPUTING, "dtype")
         if BYTES_PER_ELEMENT.get(cast("Dtype", dtype), 0) >= 2:
             changes |= {"activations": dtype, "kv": dtype}
     if kv is not None:
-        _check("kv", kv, KV)
+        check_name(kv, KV, "kv")
         changes["kv"] = kv
     if not changes:
         return model
@@ -87,6 +88,12 @@ def in_formats(model: Model, dtype: str | None, kv: str | None = None) -> Model:
     return model.model_copy(update={"dtypes": model.dtypes.model_copy(update=changes), **scales})
 
 
-def _check(path: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        raise ConfigError(path=path, found=f"'{name}'", expected=one_of(known), nearest=nearest(name, known))
+def check_context(model: Model, tokens: float, what: str = "input + output", found: str | None = None) -> None:
+    """Nothing where a model was made for contexts of so many tokens; `found` is how they were asked for.
+
+    Raises:
+        ConfigError: it was not.
+    """
+    if tokens > model.max_context:
+        expected = f"at most the {model.max_context} that {model.name} was made for"
+        raise ConfigError(what, found=f"{found or f'{tokens:g}'} tokens", expected=expected)

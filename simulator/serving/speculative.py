@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.core import Plan, Quantity, closed_form
 from simulator.errors import ConfigError
-from simulator.mapping.lowering import declared, model_plan
+from simulator.mapping.lowering import compiled, model_plan
 from simulator.mapping.target import Target
 from simulator.serving.generation import Passes, step_contexts
 from simulator.workload import Batch, Model, Sequences, decode, operator_graph, prefill
@@ -125,8 +125,8 @@ def speculative(target: Target, model: Model, speculation: Speculation, batch: i
         return plan
 
     contexts = step_contexts(input, output, speculation.length)
-    drafter = declared(target, lambda: operator_graph(draft, _drafts(batch, drafted, contexts)).blocks)
-    verifier = declared(target, lambda: operator_graph(model, _verified(batch, drafted, contexts)).blocks)
+    drafter = compiled(target, lambda: operator_graph(draft, _drafts(batch, drafted, contexts)).blocks)
+    verifier = compiled(target, lambda: operator_graph(model, _verified(batch, drafted, contexts)).blocks)
     return Passes(
         first,
         lambda context: step_plan(verifier, model, draft, drafted, batch, context, drafter),

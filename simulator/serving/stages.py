@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Resource, closed_form, launched, paced
+from simulator.core import Activity, Plan, Resource, closed_form, paced
 from simulator.core.affine import Affine, affine, probes
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Declared, Deployment

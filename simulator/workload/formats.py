@@ -51,6 +51,9 @@ FORMATS: dict[str, Format] = {
 UNSAID = {"int4": ("w4a16", "w4a4"), "fp4": ("mxfp4", "nvfp4"), "fp6": ("q6_k",)}
 """Formats that do not say what computes, and those of as many bits that do."""
 
+COMPUTING = [name for name in FORMATS if name not in UNSAID]
+"""Formats that say it."""
+
 KV: dict[str, Block] = {
     **{name: BLOCKS[name] for name in (*BYTES_PER_ELEMENT, "q8_0", "q4_0")},
     "int4": Block(4, None, 4),

@@ -41,7 +41,8 @@ def shares(names: Sequence[str], layers: int) -> dict[str, float]:
     """Our matrices that `names` mean, each with the share of the layers in which they do.
 
     A name is a module or what its name begins, ends or holds, at its dots (`self_attn`); `re:` a regular expression of
-    the whole name; with `*`, a pattern. What is no matrix of ours, such as a norm, is passed over.
+    the whole name; with `*`, a pattern of it, or of what it begins with. What is no matrix of ours, such as a norm, is
+    passed over.
     """
     parts = {}
     for tensor in TENSORS:
@@ -65,5 +66,5 @@ def _means(name: str, module: str) -> bool:
     if name.startswith("re:"):
         return re.match(name.removeprefix("re:"), module) is not None
     if "*" in name:
-        return fnmatchcase(module, name)
+        return fnmatchcase(module, name) or fnmatchcase(module, f"{name}.*")
     return f".{name.strip('.')}." in f".{module}."

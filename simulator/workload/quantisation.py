@@ -106,6 +106,8 @@ def _bitsandbytes(keys: Keys) -> Quantised:
     kept = TABLES if modules else None
     if keys.flag("load_in_8bit", False) or keys.flag("_load_in_8bit", False):
         return Quantised("bnb-int8", modules, key, kept)
+    if not (keys.flag("load_in_4bit", False) or keys.flag("_load_in_4bit", False)):
+        raise keys.error("load_in_4bit", "missing key", "true, or load_in_8bit: true")
     kind = keys.choice(
         "bnb_4bit_quant_type", known={"nf4": "nf4", "fp4": "nf4"}, default="fp4", what="format of 4 bits"
     )
@@ -149,6 +151,8 @@ def _scheme(groups: Keys, name: str) -> tuple[str, int | None]:
     weights = group and group.within("weights")
     if group is None or weights is None:
         raise groups.error(name, "missing key", "weights, with num_bits and type")
+    if any(module != "Linear" for module in group.texts("targets")):
+        raise group.error("targets", "some modules by their names", "['Linear'], and in 'ignore' those that are not")
     inputs = group.within("input_activations")
     numbers = (_number(weights), _number(inputs) if inputs else None)
     strategy, size = weights.config.data.get("strategy"), weights.size("group_size", default=None, least=-1)

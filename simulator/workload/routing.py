@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.core.resource import Quantity
+from simulator.core.resource import Quantity, plain
 from simulator.errors import ConfigError
 
 Routing: TypeAlias = Callable[[Quantity], Quantity]
@@ -39,7 +39,7 @@ def popularity(shares: ArrayLike) -> Routing:
 
     def distinct(tokens: Quantity) -> Quantity:
         missed: NDArray[np.float64] = (1 - share) ** np.asarray(tokens, dtype=np.float64)[..., np.newaxis]
-        return _plain((1 - missed).sum(axis=-1))
+        return plain((1 - missed).sum(axis=-1))
 
     return distinct
 
@@ -49,7 +49,7 @@ def counted(tokens_of_expert: ArrayLike) -> Routing:
 
     Leading axes (steps) broadcast with the batch's arrays.
     """
-    touched = _plain(np.count_nonzero(np.asarray(tokens_of_expert), axis=-1).astype(np.float64))
+    touched = plain(np.count_nonzero(np.asarray(tokens_of_expert), axis=-1).astype(np.float64))
     return lambda tokens: touched
 
 
@@ -63,7 +63,3 @@ def tokens_of_expert(choices: ArrayLike, experts: int) -> NDArray[np.int64]:
     if chosen.size and not (np.issubdtype(chosen.dtype, np.integer) and chosen.min() >= 0 and chosen.max() < experts):
         raise ConfigError("expert index", found=f"{chosen.min()} to {chosen.max()}", expected=f"0 to {experts - 1}")
     return np.bincount(chosen.ravel().astype(np.int64), minlength=experts)
-
-
-def _plain(value: NDArray[np.float64]) -> Quantity:
-    return value if value.ndim else float(value)

@@ -8,8 +8,9 @@ from typing import get_args
 
 import numpy as np
 
+from simulator.config.choose import check_name
 from simulator.core.resource import Quantity
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError
 from simulator.workload.backward import Recompute, backward, with_backward
 from simulator.workload.batch import Batch, Ragged
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
@@ -65,7 +66,7 @@ def training_graph(
     Raises:
         ConfigError: an unknown `recompute` or `optimizer`; sequences with a past, or of one token.
     """
-    _check("optimizer", optimizer, OPTIMIZERS)
+    check_name(optimizer, OPTIMIZERS, "optimizer")
     mode = _recompute(recompute)
     for group in batch:
         if isinstance(group, Ragged) or group.phase == "decode" or np.any(group.past != 0.0):
@@ -113,10 +114,5 @@ def _step(model: Model, optimizer: Optimizer) -> Block:
 
 def _recompute(name: str) -> Recompute:
     known: tuple[Recompute, ...] = get_args(Recompute)
-    _check("recompute", name, known)
+    check_name(name, known, "recompute")
     return next(mode for mode in known if mode == name)
-
-
-def _check(path: str, name: str, known: dict[str, Optimizer] | tuple[str, ...]) -> None:
-    if name not in known:
-        raise ConfigError(path=path, found=f"'{name}'", expected=one_of(known), nearest=nearest(name, known))

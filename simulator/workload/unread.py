@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulator.config import Config, KeyPath
-from simulator.config.plausible import mark_of
-from simulator.errors import ConfigError, warn
+from simulator.errors import warn
 from simulator.workload.model import Model
 
 
 def check_read(model: Model, config: Config) -> None:
     """Warn of each section or figure of a model's YAML that no operator and no weight comes from."""
     for path, found, expected in _unread(model):
-        mark = mark_of(config, path)
-        warn(ConfigError("nothing reads it", file=mark.file, line=mark.line, path=path, found=found, expected=expected))
+        warn(config.error(path, "nothing reads it", found=found, expected=expected))
 
 
 def _unread(model: Model) -> Iterator[tuple[KeyPath, str, str]]:

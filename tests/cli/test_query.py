@@ -43,7 +43,7 @@ def test_points_that_are_not_there_are_told(run, folder: str) -> None:
         write_part(store.folder, store.manifest, (0, 2), axes, metrics)
     told = run("query", "half", "select count(*) as points from points", "--json")
     assert told.json == [{"points": 2}]
-    assert told.err == "note: of 2 points; 1 are not computed yet\n"
+    assert told.err == "note: of 2 of 3 points; the others are not computed yet\n"
 
 
 def test_mistakes(run, folder: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from simulator.core import Quantity
 from simulator.mapping.call import fabric, grid
 from simulator.mapping.dataflow import dataflow
-from simulator.mapping.demands import asked
+from simulator.mapping.demands import sized_demands
 from simulator.mapping.partition import Partition, partition
 from simulator.mapping.pipeline import fit
 from simulator.mapping.sizes import sizes
@@ -75,7 +75,7 @@ def brute_force(target: Target, block: Block, every: Iterator[Chain]) -> float:
     found = list(every)
     groups = list({group for chain in found for group in chain})
     kernels = [sorted(group, key=order.index) for group in groups]
-    took = fit(target, asked(sizes(block), kernels, target.ways)).seconds
+    took = fit(target, sized_demands(sizes(block), kernels, target.ways)).seconds
     seconds = dict(zip(groups, np.atleast_1d(took).tolist(), strict=True))
     return min(sum(seconds[group] for group in chain) for chain in found)
 

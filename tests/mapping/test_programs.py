@@ -15,7 +15,7 @@ from simulator.core.events import events
 from simulator.core.plan import point
 from simulator.mapping.call import grid
 from simulator.mapping.dataflow import dataflow
-from simulator.mapping.lowering import declared
+from simulator.mapping.lowering import compiled
 from simulator.mapping.pipeline import pipeline_plan
 from simulator.mapping.programs import programs
 from simulator.mapping.target import Target
@@ -36,11 +36,11 @@ def layer(model: str, batch: int, contexts: Any) -> Block:
 @settings(max_examples=8)
 def test_the_chip_has_room_for_every_size(machine: Machine, most: int, batch: int, contexts: Any) -> None:
     runner, block = machine(**FULL, programs=most), layer("llama-3.1-8b", batch, contexts)
-    compiled = programs(runner, block)
-    assert 1 <= len(compiled) <= most
-    assert np.any([np.broadcast_to(p.holds(runner, block), contexts.shape) for p in compiled], axis=0).all()
-    assert compiled[-1].holds(runner, layer("llama-3.1-8b", batch, contexts[-1]))
-    for program in compiled:
+    several = programs(runner, block)
+    assert 1 <= len(several) <= most
+    assert np.any([np.broadcast_to(p.holds(runner, block), contexts.shape) for p in several], axis=0).all()
+    assert several[-1].holds(runner, layer("llama-3.1-8b", batch, contexts[-1]))
+    for program in several:
         for pipeline in program.partition.pipelines:
             assert pipeline.layout.pmus.sum() <= grid(runner).pmus
             assert pipeline.layout.pcus.sum() <= grid(runner).pcus
@@ -51,7 +51,7 @@ def test_the_chip_has_room_for_every_size(machine: Machine, most: int, batch: in
 def test_each_size_runs_on_the_fastest_program_that_holds_it(machine: Machine, batch: int, contexts: Any) -> None:
     runner = machine(**FULL, programs=4)
     block = layer("llama-3.1-8b", batch, contexts)
-    known = declared(runner, lambda: [block])
+    known = compiled(runner, lambda: [block])
     times = np.broadcast_to(closed_form(dataflow(known, block)).time, contexts.shape)
     for i in (0, 17, 39):
         alone = layer("llama-3.1-8b", batch, float(contexts[i]))

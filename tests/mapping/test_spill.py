@@ -13,8 +13,13 @@ def test_what_fits_is_as_without() -> None:
     plain, spilled = (
         simulator.estimate("sn40l-node", "llama-2-7b", 1, 256, 16, spill=spill) for spill in (False, True)
     )
-    assert spilled.e2e_s == pytest.approx(plain.e2e_s, rel=1e-12)
-    assert spilled.spill and not spilled.spill.plan.slow.addresses
+    assert (spilled.ttft_s, spilled.e2e_s, spilled.placement) == (plain.ttft_s, plain.e2e_s, plain.placement)
+    assert spilled.spill is None
+    most = simulator.estimate("sn40l-node", "llama-3-8b", 1, 2000, 100).max_batch
+    full, same = (
+        simulator.estimate("sn40l-node", "llama-3-8b", most, 2000, 100, spill=spill) for spill in (False, True)
+    )
+    assert full.e2e_s == same.e2e_s
 
 
 def test_what_does_not_fit_lies_in_the_next_tier_and_takes_its_time() -> None:
@@ -75,3 +80,8 @@ def test_weights_spill_last_or_what_is_read_least() -> None:
 def test_an_unknown_order_is_told() -> None:
     with pytest.raises(ConfigError, match="did you mean 'weights_last'"):
         simulator.estimate("sn40l-node", "llama-2-7b", spill=True, spill_order="weight_last")
+
+
+def test_an_order_of_what_does_not_spill_is_refused() -> None:
+    with pytest.raises(ConfigError, match="spill_order: found 'weights_last', expected a run that spills"):
+        simulator.estimate("sn40l-node", "llama-2-7b", spill_order="weights_last")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from simulator.core import closed_form
 from simulator.errors import CapacityError
 from simulator.hardware import System, load_system
-from simulator.mapping.lowering import declared
+from simulator.mapping.lowering import compiled
 from simulator.mapping.parallelism import parallelism
 from simulator.mapping.pipeline_parallel import replica
 from simulator.mapping.spill import spills
@@ -178,4 +178,4 @@ def test_what_is_declared_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> N
 def test_engines_that_compile_nothing_are_left_as_they_are() -> None:
     runner = target(system("dgx-h100"))
     blocks = operator_graph(load_model("llama-3.1-8b"), decode(1, np.arange(9.0))).blocks
-    assert declared(runner, lambda: blocks) is runner
+    assert compiled(runner, lambda: blocks) is runner

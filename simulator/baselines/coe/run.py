@@ -11,8 +11,9 @@ import numpy as np
 from simulator.baselines.coe.form import Calibration, CoeExperiment, Recorded, Trace
 from simulator.baselines.coe.outcome import CoeOutcome
 from simulator.baselines.experiment import Progress, part_of
+from simulator.config.choose import check_name
 from simulator.core import Activity, paced
-from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
 from simulator.mapping.placement import nodes_needed
 from simulator.mapping.target import target
@@ -96,9 +97,7 @@ class _Runner:
     def _bytes(self, role: Literal["home", "cache"]) -> float:
         stated: float | None = getattr(self.machine, f"{role}_bytes")
         tier: str = getattr(self.machine, role)
-        if tier not in self.system.tiers:
-            path, tiers = ("systems", self.name, role), self.system.tiers
-            raise ConfigError(path=path, found=tier, expected=one_of(tiers), nearest=nearest(tier, tiers))
+        check_name(tier, self.system.tiers, ("systems", self.name, role))
         return self.system.capacity(tier) if stated is None else stated
 
     def _run(self, what: str, tokens: int) -> Activity:

@@ -14,6 +14,7 @@ from simulator.errors import ConfigError, nearest, one_of
 from simulator.serving.sparse import Overlap
 from simulator.units import Bytes, Count, EnergyPerByte, Fraction, Seed, Unit, Width
 from simulator.workload.dtypes import Dtype
+from simulator.workload.window_law import WindowLaw
 
 Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
@@ -25,6 +26,10 @@ class Law(Part):
     window: Count
     share: Fraction
     increment: Fraction
+
+    def fitted(self) -> WindowLaw:
+        """The law through both numbers."""
+        return WindowLaw.fitted(self.window, self.share, self.increment)
 
 
 class TwoPopulations(Part):

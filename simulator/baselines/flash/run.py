@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
+from itertools import islice, product
 from math import nan
 from typing import Any
 
@@ -15,8 +15,9 @@ from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.flash.form import Dense, FlashExperiment, Law, Machine, Method, Sparse, SparseModel
 from simulator.baselines.flash.form import Recorded as RecordedFile
 from simulator.baselines.flash.outcome import FlashOutcome
+from simulator.config.choose import check_name
 from simulator.core.rows import Ints
-from simulator.errors import CapacityError, ConfigError, nearest, one_of
+from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
 from simulator.mapping.flash_read import throughput
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
@@ -59,9 +60,9 @@ class FlashKind:
                 _memory(systems[name], name, machine)
         kinds = {tier.kind for system in systems.values() for tier in system.tiers.values()}
         for system, ranges in experiment.energy.items():
-            _named(dict.fromkeys(["any", *(each.name for each in systems.values())]), system, "energy")
+            check_name(system, ["any", *(each.name for each in systems.values())], "energy")
             for kind in ranges:
-                _named(dict.fromkeys(sorted(kinds)), kind, f"energy.{system}")
+                check_name(kind, sorted(kinds), f"energy.{system}")
         for name in experiment.usage.models if experiment.usage else ():
             _window_law(experiment, name)
 
@@ -215,7 +216,7 @@ class _Lab:
                 path = ("models", name, "share_by_layer")
                 raise ConfigError(path=path, found="a share of each layer", expected="none: the recording has them")
         elif isinstance(activity, Law):
-            trace = renewal(_law(activity), layers, kept.neurons, length, seed, by_layer)
+            trace = renewal(activity.fitted(), layers, kept.neurons, length, seed, by_layer)
         else:
             two = HotCold(activity.hot, activity.hot_rate, activity.cold_rate)
             trace = hot_cold(two, layers, kept.neurons, length, seed, by_layer)
@@ -238,12 +239,10 @@ class _Lab:
 
     def throughput(self) -> list[dict[str, Any]]:
         chunks, rows = self.experiment.chunks, []
-        for name in chunks.systems if chunks else ():
-            machine = _named(self.experiment.systems, name, "systems")
-            for threads in chunks.threads if chunks else ():
-                for size in chunks.sizes if chunks else ():
-                    rate = throughput(self.systems[name], machine.flash, machine.dram, size, threads)
-                    rows.append({"system": name, "chunk": round(size), "threads": threads, "bandwidth": rate})
+        for name, threads, size in product(chunks.systems, chunks.threads, chunks.sizes) if chunks else ():
+            machine = self.experiment.systems[name]
+            rate = throughput(self.systems[name], machine.flash, machine.dram, size, threads)
+            rows.append({"system": name, "chunk": round(size), "threads": threads, "bandwidth": rate})
         return rows
 
     def usage(self) -> list[dict[str, Any]]:
@@ -323,10 +322,7 @@ def _check_steps(left: int, warm_up: int, tokens: int) -> None:
 def _memory(system: System, name: str, machine: Machine) -> Memory:
     parts: dict[str, Collection[str]] = {"flash": system.tiers, "dram": system.tiers, "manager": system.engines}
     for key, known in parts.items():
-        each = getattr(machine, key)
-        if each not in known:
-            close, expected = nearest(each, known), one_of(known)
-            raise ConfigError(path=("systems", name, key), found=f"'{each}'", expected=expected, nearest=close)
+        check_name(getattr(machine, key), known, ("systems", name, key))
     run = target(system, machine.device, machine.engine)
     if machine.dram == machine.flash:
         raise ConfigError(path=("systems", name, "dram"), found=f"'{machine.dram}'", expected="another than flash")
@@ -337,11 +333,7 @@ def _window_law(experiment: FlashExperiment, name: str) -> WindowLaw:
     activity = _named(experiment.models, name, "models").activity
     if not isinstance(activity, Law):
         raise ConfigError(path=("usage", "models"), found=f"'{name}'", expected="a model with a window law")
-    return _law(activity)
-
-
-def _law(activity: Law) -> WindowLaw:
-    return WindowLaw.fitted(activity.window, activity.share, activity.increment)
+    return activity.fitted()
 
 
 def _in(model: Model, dtype: Dtype, scales: float) -> Model:
@@ -352,7 +344,4 @@ def _in(model: Model, dtype: Dtype, scales: float) -> Model:
 
 
 def _named(known: dict[str, Any], name: str, path: str) -> Any:
-    if name not in known:
-        close = nearest(name, known)
-        raise ConfigError(path=path, found=f"'{name}'", expected=one_of(known), nearest=close)
-    return known[name]
+    return known[check_name(name, known, path)]

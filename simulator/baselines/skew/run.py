@@ -89,11 +89,11 @@ class _Shared:
     def speedup(self, drawn: Counts) -> float:
         """Mean time of all experts on the faster engine, over that of both engines at once, each with its experts.
 
-        `mean(min(a(all), b(all))) / mean(max(a(here), b(there)))`, a and b the times of a set of experts on the one and
+        `mean(min(a(all), b(all))) / mean(max(a(own), b(others)))`, a and b the times of a set of experts on the one and
         the other engine. The engines do not slow each other down.
         """
-        there = self.split(drawn, self.one.each[drawn], self.other.each[drawn])
-        both = np.maximum(self.one.time(drawn, ~there), self.other.time(drawn, there))
+        on_other = self.split(drawn, self.one.each[drawn], self.other.each[drawn])
+        both = np.maximum(self.one.time(drawn, ~on_other), self.other.time(drawn, on_other))
         return float(np.minimum(self.one.time(drawn), self.other.time(drawn)).mean() / both.mean())
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.explore.sweep.problem import Problem
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class StudyOutcome:
         """A metric of the only point that a condition, by the names of axes, leaves."""
         frame = self.named()
         for name in (metric, *condition):
-            check_column(frame, name)
+            check_name(name, list(map(str, frame)), message="no such column")
         for name, value in condition.items():
             frame = frame[frame[name] == value]
         if len(frame) != 1:
@@ -50,10 +51,3 @@ class StudyOutcome:
         if isinstance(value, str):
             raise ConfigError(path=metric, found=f"the text '{value}'", expected="a number")
         return float(value)
-
-
-def check_column(frame: pd.DataFrame, name: str) -> None:
-    """Nothing where points have a column of this name; else a ConfigError, with the nearest."""
-    if name not in frame:
-        there = list(map(str, frame))
-        raise ConfigError("no such column", found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there))

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.baselines.study.form import Crossing, Front, Heat, StudyExperiment
+from simulator.config.choose import check_name
 from simulator.errors import ConfigError, described, nearest, one_of
 from simulator.explore.sweep.load import OURS
 from simulator.explore.sweep.problem import Problem
 
 MOST_NAMED = 20  # values that a message names
+NO_COLUMN = "no such column"
 
 
 def check_shown(experiment: StudyExperiment, asked: Problem) -> None:
@@ -29,15 +31,16 @@ def check_shown(experiment: StudyExperiment, asked: Problem) -> None:
         for name, figure in figures.items():
             for key in ("x", "y", "value", "colour", "between"):
                 if (column := getattr(figure, key, None)) is not None:
-                    _check_among(column, columns, (kind, name, key))
+                    check_name(column, columns, (kind, name, key), NO_COLUMN)
             for place, column in enumerate(getattr(figure, "label", ())):
-                _check_among(column, columns, (kind, name, "label", place))
+                check_name(column, columns, (kind, name, "label", place), NO_COLUMN)
             for column, wanted in figure.where.items():
-                _check_among(column, columns, (kind, name, "where", column))
-                _check_values(wanted if isinstance(wanted, list) else [wanted], column, values, (kind, name, "where"))
+                check_name(column, columns, (kind, name, "where", column), NO_COLUMN)
+                if column in values:  # what a metric is cannot be known before
+                    check_values(wanted, values[column], (kind, name, "where"))
     for name, crossing in experiment.crossings.items():
-        for key in ("first", "second"):
-            _check_values([getattr(crossing, key)], crossing.between, values, ("crossings", name, key))
+        for key in ("first", "second") if crossing.between in values else ():
+            check_values(getattr(crossing, key), values[crossing.between], ("crossings", name, key))
     if experiment.search and not asked.objectives:
         raise ConfigError(path="search", found="a sweep without objectives", expected="one or more")
 
@@ -48,16 +51,10 @@ def _values(asked: Problem, path: str) -> list[Any]:
     return [*axis.values.tolist(), *([] if axis.when is None else [axis.otherwise])]
 
 
-def _check_among(name: str, columns: Sequence[str], at: Sequence[str | int]) -> None:
-    if name not in columns:
-        close, expected = nearest(name, columns), one_of(columns)
-        raise ConfigError("no such column", path=at, found=f"'{name}'", expected=expected, nearest=close)
-
-
-def _check_values(wanted: Sequence[Any], axis: str, values: Mapping[str, Sequence[Any]], at: Sequence[str]) -> None:
-    known = values.get(axis)  # what a metric is cannot be known before
-    lost = [each for each in wanted if known is not None and each not in known]
-    if known is not None and lost:
-        expected = one_of(map(str, known[:MOST_NAMED]))
-        close = nearest(str(lost[0]), [each for each in known if isinstance(each, str)])
-        raise ConfigError("no point has it", path=at, found=described(lost[0]), expected=expected, nearest=close)
+def check_values(wanted: Any, known: Sequence[Any], path: Sequence[str | int]) -> None:
+    """Nothing where points have a value, or each of a list; else a ConfigError, with the nearest."""
+    for value in wanted if isinstance(wanted, list) else [wanted]:
+        if value not in known:
+            close = nearest(str(value), [each for each in known if isinstance(each, str)])
+            expected = one_of(map(str, known[:MOST_NAMED]))
+            raise ConfigError("no point has it", path=path, found=described(value), expected=expected, nearest=close)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.config.choose import check_name
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, nearest, one_of, unwarned
+from simulator.errors import ConfigError, unwarned
 from simulator.explore.sweep.columns import Columns
 from simulator.hardware import System, load_system
 from simulator.mapping.target import target
@@ -38,9 +39,8 @@ def model(said: Mapping[str, Any]) -> Model:
     Raises:
         ConfigError: no such model, figure or format; none is said.
     """
-    own = (f"{path.removeprefix('model.')}={_text(v)}" for path, v in said.items() if path.startswith("model."))
     with _of_point("model"):
-        named = _model((str(required(said, "model")), *own))
+        named = _model((str(required(said, "model")), *_own(said, "model.")))
         return in_formats(named, said.get("mapping.dtype"), said.get("mapping.kv"))
 
 
@@ -55,23 +55,13 @@ def required(said: Mapping[str, Any], key: str) -> Any:
     return said[key]
 
 
-def part(said: Mapping[str, Any], key: str, there: Collection[str]) -> str:
+def part(said: Mapping[str, Any], key: str, known: Collection[str]) -> str:
     """The full name that a point says there, of one of the parts of its machine.
 
     Raises:
         ConfigError: it says nothing, or a name that no part has.
     """
-    name = str(required(said, key))
-    if name not in there:
-        raise ConfigError(path=key, found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there))
-    return name
-
-
-def check_context(model: Model, tokens: float, what: str = "input + output") -> None:
-    """Nothing where a model reads as many tokens; else a ConfigError."""
-    if tokens > model.max_context:
-        expected = f"at most the {model.max_context} that {model.name} was made for"
-        raise ConfigError(what, found=f"{tokens:g} tokens", expected=expected)
+    return check_name(str(required(said, key)), known, key)
 
 
 def alike(
@@ -95,8 +85,7 @@ def alike(
 
 def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
     """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
-    own = (f"{path.removeprefix('hardware.')}={_text(v)}" for path, v in said.items() if path.startswith("hardware."))
-    named = (str(required(said, "hardware")), *overrides, *own)
+    named = (str(required(said, "hardware")), *overrides, *_own(said, "hardware."))
     where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
     return named, said.get("mapping.devices"), where
 
@@ -119,8 +108,16 @@ def _model(key: tuple[str, ...]) -> Model:
         return load_model(key[0], key[1:])
 
 
-def _text(value: Any) -> str:
-    """As an override has it. A count is a double where its column has none elsewhere."""
+def _own(said: Mapping[str, Any], root: str) -> Iterator[str]:
+    """What a point says of its machine or its model, as overrides."""
+    own = ((path.removeprefix(root), value) for path, value in said.items() if path.startswith(root))
+    return (f"{path}={override_text(value)}" for path, value in own)
+
+
+def override_text(value: Any) -> str:
+    """A value as an override has it; a count is a double where its column lacks one elsewhere."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
     if not isinstance(value, float | np.floating):
         return str(value)
     number = float(value)

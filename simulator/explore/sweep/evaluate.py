@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Plan
+from simulator.core.resource import plain
 from simulator.errors import ConfigError, TiersimError
 from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, alike, check_context, machine
+from simulator.explore.sweep.designs import RUNNER, alike, machine
 from simulator.explore.sweep.designs import model as model_of
-from simulator.explore.sweep.parts import energies, mean_context, parts_of, plain, times
+from simulator.explore.sweep.parts import energies, parts_of, times
 from simulator.hardware import System
 from simulator.hardware.system import varies
 from simulator.mapping.dispatch import dispatched
@@ -25,6 +26,7 @@ from simulator.mapping.target import Target, target
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.registry import register
 from simulator.serving import generation
+from simulator.serving.loaded import check_context
 from simulator.workload import Batch, Model, decode, operator_graph, prefill
 
 DEFAULTS: dict[str, Any] = {
@@ -72,7 +74,6 @@ class Passes:
     metrics: ClassVar[Mapping[str, str]] = METRICS
     reads: ClassVar[Collection[str]] = READS
     alone: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         points = len(next(iter(columns.values())))
@@ -98,11 +99,11 @@ class Passes:
         if phase == "prefill":
             return passes.first
         if phase == "decode":
-            return passes.step(mean_context(input, output))
+            return passes.step(generation.mean_context(input, output))
         whole = Plan(model.name)
         whole.add(passes.first)
         if output > 1:
-            whole.add(passes.step(mean_context(input, output)), repeat=int(output) - 1)
+            whole.add(passes.step(generation.mean_context(input, output)), repeat=int(output) - 1)
         return whole
 
     def _fill(self, found: dict[str, Any], rows: NDArray[np.int64], said: dict[str, Any], varied: Columns) -> None:

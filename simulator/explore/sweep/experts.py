@@ -13,12 +13,13 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, check_context, machine, model, part
+from simulator.explore.sweep.designs import RUNNER, machine, model, part
 from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import generate
+from simulator.serving.loaded import check_context
 from simulator.workload import kv_bytes, weight_bytes
 from simulator.workload.trace import uniform
 
@@ -56,7 +57,6 @@ class Experts:
     reads: ClassVar[Collection[str]] = READS
     kinds: ClassVar[Mapping[str, str]] = {"mapping.policy": "residency"}
     alone: ClassVar[bool] = True
-    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))

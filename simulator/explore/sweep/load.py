@@ -74,18 +74,18 @@ def load_sweep(
         space = Space(groups)
     known = None if metrics is None else _of_their_kinds(axes.values(), metrics)
     texts = texts_of(axes.values())
-    taken = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
+    reserved = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
     derived: dict[str, Expression] = {}
     for name, text in form.derived.items():
         with located(config, ("derived", name)):
             _check_identifier(name)
-            if name.casefold() in taken:
+            if name.casefold() in reserved:
                 raise ConfigError("a name that is taken", found=f"'{name}'", expected="another, whatever its case")
             derived[name] = parse(str(text))
             derived[name].check_texts(texts)
             if known is not None:
                 known[name] = derived[name].at(known)
-        taken.add(name.casefold())
+        reserved.add(name.casefold())
     constraints = []
     for position, text in enumerate(form.constraints):
         with located(config, ("constraints", position)):
@@ -156,11 +156,11 @@ def _groups(
     given += [[_Given(("axes", path), path, steps)] for path, steps in form.axes.items()]
     every = {each.path: each for group in given for each in group}
     if not every:
-        raise _error(config, ("axes",), "nothing varies", expected="a path and its values")
+        raise config.error(("axes",), "nothing varies", expected="a path and its values")
     for group in given:
         for each in group:
             if every[each.path] is not each:
-                raise _error(config, every[each.path].at, "an axis that is there already", expected="one of a path")
+                raise config.error(every[each.path].at, "an axis that is there already", expected="one of a path")
     names = _names(list(every.values()), config, metrics)
     roots = _roots(form.base, every, config, reads, kinds)
     groups: list[list[Axis]] = []
@@ -170,7 +170,7 @@ def _groups(
         lengths = [len(axis) for axis in groups[-1]]
         if len(set(lengths)) > 1:
             found = f"{', '.join(map(str, lengths))} values"
-            raise _error(config, group[0].at[:-1], "axes that move together", found, "as many for each")
+            raise config.error(group[0].at[:-1], "axes that move together", found=found, expected="as many for each")
     _check_base(form.base, roots, config)
     return groups
 
@@ -217,11 +217,11 @@ def _roots(
         found = []
         for at, each in places:
             if each is None and at[0] == "base":
-                raise _error(config, at, "missing key", expected="a name or a path")
+                raise config.error(at, "missing key", expected="a name or a path")
             with located(config, at):
                 found.append(load_one(Figure(None, str).read(each)))
         if axis and not places:
-            raise _error(config, axis.at, "names", expected="a list")
+            raise config.error(axis.at, "names", expected="a list")
         return found
 
     systems = read("hardware", lambda name: load_system(name, base.set))
@@ -252,15 +252,15 @@ def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) ->
             continue
         last = each.path.rpartition(".")[2]
         unique = lasts[last] == 1 and last.isidentifier() and not iskeyword(last)
-        taken = last in (*metrics, *OURS, *names.values())
-        names[each.path] = last if unique and not taken else re.sub(r"\W+", "_", each.path)
+        free = last not in (*metrics, *OURS, *names.values())
+        names[each.path] = last if unique and free else re.sub(r"\W+", "_", each.path)
     ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
     seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
     for each in every:
         name = names[each.path]
         if other := seen.get(name.casefold()):
             at = (*each.at, "name") if each.name else each.at
-            raise _error(config, at, f"the name of {other} too", f"'{name}'", "another, whatever its case")
+            raise config.error(at, f"the name of {other} too", found=f"'{name}'", expected="another, whatever its case")
         seen[name.casefold()] = each.path
     return names
 
@@ -280,19 +280,6 @@ def located(config: Config, at: KeyPath) -> Iterator[None]:
             raise
         on = () if error.path is None else (error.path,) if isinstance(error.path, str) else tuple(error.path)
         path = (*at, *on)
-        raise _error(config, path, error.message, error.found, error.expected, error.nearest) from None
-
-
-def _error(
-    config: Config,
-    path: KeyPath,
-    message: str = "",
-    found: object = None,
-    expected: str | None = None,
-    nearest: str | None = None,
-) -> ConfigError:
-    """At the line of the key, or of what should hold it."""
-    mark = next(config.marks[path[:end]] for end in range(len(path), -1, -1) if path[:end] in config.marks)
-    return ConfigError(
-        message, file=mark.file, line=mark.line, path=path, found=found, expected=expected, nearest=nearest
-    )
+        raise config.error(
+            path, error.message, found=error.found, expected=error.expected, nearest=error.nearest
+        ) from None

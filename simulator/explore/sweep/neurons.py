@@ -14,12 +14,13 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, check_context, machine, model, part
+from simulator.explore.sweep.designs import RUNNER, machine, model, part
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.target import target
 from simulator.registry import register
+from simulator.serving.loaded import check_context
 from simulator.serving.sparse import decode_sparse
 from simulator.workload.window_law import WindowLaw, renewal
 
@@ -54,7 +55,6 @@ class Neurons:
     reads: ClassVar[Collection[str]] = READS
     kinds: ClassVar[Mapping[str, str]] = {"mapping.policy": "rows"}
     alone: ClassVar[bool] = True
-    requires: ClassVar[Mapping[str, str]] = {}
 
     def __call__(self, columns: Columns) -> Columns:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))

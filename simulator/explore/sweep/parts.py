@@ -30,7 +30,7 @@ def parts_of(
     if phase != "decode":
         found["prefill"] = _part(passes.first)
     if phase != "prefill":
-        found["decode"] = _part(passes.step(plain(mean_context(input, output))))
+        found["decode"] = _part(passes.step(generation.mean_context(input, output)))
     if phase == "request" and varied:
         bends = {layer.window - 1.0 for layer in model.decoder if layer.window}
         found["steps"] = _together(even_steps(passes.step, input, output - 1, tuple(bends)), found["decode"].plan)
@@ -94,13 +94,3 @@ def energies(
                 joules = joules + units * resource.count * each
     tokens = batch * (output if phase == "request" else 1.0)
     return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
-
-
-def mean_context(input: Any, output: Any) -> Any:
-    """Of all decode steps; that of the next one if there is none."""
-    return input + np.maximum(output - 2, 0) / 2
-
-
-def plain(quantity: Any) -> Any:
-    """A number as a double; an array of points as it is."""
-    return float(quantity) if np.ndim(quantity) == 0 else quantity

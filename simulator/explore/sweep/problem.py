@@ -48,7 +48,7 @@ class Evaluator(Protocol):
     """Paths among `reads` whose values are names, and the kind for which these are registered; may be left out."""
     requires: ClassVar[Mapping[str, str]]
     """Constraints of every design that is compared or offered, unless a sweep's own read the same metric; and of each
-    the metric, a text, that says why a point does not tell whether it holds."""
+    the metric, a text, that says why a point does not tell whether it holds; may be left out."""
 
     def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
 
@@ -163,10 +163,10 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
 
 def _check_costs(sweep: Sweep, config: Config) -> None:
     """Nothing where there is a table of costs, or nothing asks for one; else a ConfigError."""
-    texts: dict[KeyPath, Collection[str]] = {("objectives", name): {name} for name in sweep.objectives}
-    texts |= {("derived", name): each.names for name, each in sweep.derived.items()}
-    texts |= {("constraints", place): each.names for place, each in enumerate(sweep.constraints)}
-    for at, names in texts.items():
+    read: dict[KeyPath, Collection[str]] = {("objectives", name): {name} for name in sweep.objectives}
+    read |= {("derived", name): each.names for name, each in sweep.derived.items()}
+    read |= {("constraints", place): each.names for place, each in enumerate(sweep.constraints)}
+    for at, names in read.items():
         if sweep.base.costs is None and (lost := sorted(COSTS.keys() & names)):
             with located(config, at):
                 raise ConfigError(found=f"'{lost[0]}', and no costs in the base", expected="base.costs: a table's name")

@@ -8,18 +8,19 @@ from functools import lru_cache
 from math import nan
 from typing import Any, ClassVar
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
 from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, check_context, machine, model
+from simulator.explore.sweep.designs import RUNNER, machine, model
 from simulator.mapping.deployment import deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.target import target
 from simulator.registry import register
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths
+from simulator.serving.loaded import check_context
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import percentile
@@ -116,10 +117,7 @@ def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load
     stages = Stages(deployed).compiled_for(cap, lengths.longest_input, output)
     router = None
     if served.moe:
-        name = said["workload.router"]
-        if name not in ROUTERS:
-            near = nearest(name, ROUTERS)
-            raise ConfigError(path="workload.router", found=f"'{name}'", expected=one_of(ROUTERS), nearest=near)
+        name = check_name(said["workload.router"], ROUTERS, "workload.router")
         router = stages.draws(ROUTERS[name](served.moe.experts, served.moe.top_k))
     times = StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap))
     return _Load(times, lengths, cap, sustained(stages, lengths, cap, router))

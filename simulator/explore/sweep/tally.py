@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from simulator.explore.sweep.infeasible import infeasibility
 from simulator.explore.sweep.problem import FEASIBLE, Problem
 
 REASONS, OTHERS = 1000, "of other reasons"
-"""How many messages of failures are told apart, which bounds their memory; and what all others are called."""
+"""How many messages are told apart, which bounds their memory; and what all others are called."""
 
 
 class Tally:
@@ -34,15 +34,13 @@ class Tally:
         self.feasible += int(np.count_nonzero(feasible))
         for name, values in zip(self._lacking, self.asked.wanted(columns, found).T, strict=True):
             self._lacking[name] += int(np.count_nonzero(np.isnan(values[feasible])))
-        for text, points in Counter(found["error"][~fine].tolist()).items():
-            known = text in self._failures or len(self._failures) < REASONS
-            self._failures[text if known else OTHERS] += points
+        _add(self._failures, found["error"][~fine].tolist())
         if masks := {text: holds[fine] for text, holds in self.asked.constraints(columns, found).items()}:
             rows = infeasibility(masks)
             for text, out, alone in zip(*(rows[name].tolist() for name in rows), strict=True):
                 self._rules_out[text] += out
                 self._alone[text] += alone
-        self._undecided.update(text for column in self.asked.requires.values() for text in found[column][fine] if text)
+        _add(self._undecided, (text for column in self.asked.requires.values() for text in found[column][fine] if text))
 
     @property
     def failures(self) -> dict[str, int]:
@@ -82,3 +80,10 @@ def none_has(lacking: Mapping[str, int], feasible: int) -> ConfigError:
     found = "; ".join(f"{points:,} of {feasible:,} feasible points lack '{name}'" for name, points in lacking.items())
     expected = "metrics that the phase and the machine give"
     return ConfigError("no point has every objective", path="objectives", found=found, expected=expected)
+
+
+def _add(counted: Counter[str], texts: Iterable[str]) -> None:
+    """Count texts, of which at most `REASONS` are told apart."""
+    for text, points in Counter(texts).items():
+        known = text in counted or len(counted) < REASONS
+        counted[text if known else OTHERS] += points

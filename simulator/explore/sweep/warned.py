@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.config import Config, KeyPath
-from simulator.config.plausible import mark_of
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, TiersimWarning, warn
 from simulator.explore.sweep.axis import Axis
+from simulator.explore.sweep.designs import override_text
 
 Load = Callable[[str, Sequence[str]], Any]
 
@@ -22,26 +22,20 @@ def warn_of(axis: Axis, at: KeyPath, name: str, overrides: Sequence[str], load: 
     is an error of the points that have it.
     """
     path = axis.path.partition(".")[2]
-    numbers = [value for value in axis.values.tolist() if value == value and value is not None]
-    if axis.values.dtype.kind in "if" and numbers:
-        numbers = list(dict.fromkeys((min(numbers), max(numbers))))
-    for value in numbers:
+    values = [value for value in axis.values.tolist() if value == value and value is not None]
+    if axis.values.dtype.kind in "if" and values:
+        values = list(dict.fromkeys((min(values), max(values))))
+    for value in values:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", TiersimWarning)
             try:
-                load(name, [*overrides, f"{path}={_text(value)}"])
+                load(name, [*overrides, f"{path}={override_text(value)}"])
             except ConfigError:
                 continue
         problems = [each.message.problem for each in caught if isinstance(each.message, TiersimWarning)]
         for problem in problems:
             keys = ".".join(map(str, problem.path or ()))
             if problem.file == OPTION and keys.startswith(path):
-                mark = mark_of(config, at)
+                mark = config.mark(at)
                 problem.file, problem.line, problem.path = mark.file, mark.line, at
                 warn(problem)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.explore.sweep import pareto
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def column(frame: pd.DataFrame, name: str) -> NDArray[Any]:
     Raises:
         ConfigError: there is none of this name.
     """
-    there = [str(each) for each in frame.columns]
-    if name not in there:
-        close = nearest(name, there)
-        raise ConfigError("no such column", found=f"'{name}'", expected=one_of(there), nearest=close)
+    check_name(name, list(map(str, frame)), message="no such column")
     values: NDArray[Any] = frame[name].to_numpy()
     return values
 

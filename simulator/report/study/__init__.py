@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from simulator.baselines.reproduction import Reproduction
 from simulator.baselines.study import StudyExperiment, StudyOutcome
 from simulator.baselines.study.form import Crossing
-from simulator.baselines.study.outcome import check_column
-from simulator.errors import ConfigError, described, one_of
+from simulator.baselines.study.shown import check_values
+from simulator.errors import ConfigError
 from simulator.escape import markdown
 from simulator.explore.sweep.problem import FEASIBLE
 from simulator.registry import register
@@ -18,13 +18,11 @@ from simulator.report.explore.convergence import convergence
 from simulator.report.explore.crossing import crossing
 from simulator.report.explore.heat import heat
 from simulator.report.explore.pareto import pareto
+from simulator.report.explore.points import column
 from simulator.report.figures import Drawn
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-MOST_NAMED = 20  # values that a message names
 
 
 @register("figures", "study")
@@ -63,7 +61,7 @@ def _lines(frame: pd.DataFrame, cross: Crossing) -> tuple[Any, Any, Any]:
 
     lines = []
     for name in (cross.x, cross.value):
-        check_column(frame, name)
+        column(frame, name)
     for value in (cross.first, cross.second):
         rows = _where(frame, {cross.between: value})
         if rows[cross.x].duplicated().any():
@@ -76,14 +74,9 @@ def _lines(frame: pd.DataFrame, cross: Crossing) -> tuple[Any, Any, Any]:
 
 def _where(frame: pd.DataFrame, condition: Mapping[str, Any]) -> pd.DataFrame:
     for name, value in condition.items():
-        check_column(frame, name)
-        wanted = value if isinstance(value, list) else [value]
-        there = list(frame[name].unique())
-        lost = next((each for each in wanted if each not in there), None)
-        if lost is not None:
-            found, expected = described(lost), one_of(map(str, there[:MOST_NAMED]))
-            raise ConfigError("no point has it", path=("where", name), found=found, expected=expected)
-        frame = frame[frame[name].isin(wanted)]
+        column(frame, name)
+        check_values(value, list(frame[name].unique()), ("where", name))
+        frame = frame[frame[name].isin(value if isinstance(value, list) else [value])]
     return frame
 
 

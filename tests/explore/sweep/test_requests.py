@@ -10,6 +10,7 @@ import pytest
 from simulator import crossover, optimise, search, sensitivity, sweep
 from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
+from simulator.explore.sweep.evaluate import Passes
 from simulator.explore.sweep.requests import METRICS, Requests
 
 GPU = {
@@ -75,7 +76,7 @@ def test_it_is_what_a_serving_experiment_says(tmp_path: Any) -> None:
 schema: 1
 kind: serving
 title: the same
-systems: {both: {hardware: duplex-node, dispatch: static_by_layer}}
+systems: {both: {hardware: duplex-node, dispatch: static_by_layer, experts: tensor}}
 models: {mixtral-8x7b: {devices: 4}}
 lengths: {spread: 0.0}
 arrivals:
@@ -155,3 +156,30 @@ def test_why_nothing_is_offered_is_told(tmp_path: Any) -> None:
     file.write_text(SWEEP.replace("requests: 100", "requests: 9"))
     with pytest.raises(ConfigError, match=r"'keeps_up == 1' rules out 4; .*9 requests are too few"):
         optimise(file, "tokens_per_s", workers=1)
+
+
+@pytest.mark.parametrize("model", ["mixtral-8x7b", "qwen3-30b-a3b"])
+@pytest.mark.parametrize(
+    ("hardware", "mapping"),
+    [
+        ("dgx-h100", {"devices": 4}),
+        ("dgx-a100", {"devices": 1}),
+        ("duplex-node", {"devices": 4, "dispatch": "pim_only"}),
+        ("family-logic-pim", {"devices": 2, "dispatch": "static_by_layer"}),
+        ("sn40l-node", {}),
+    ],
+)
+def test_a_request_alone_takes_what_a_pass_of_it_takes(hardware: str, mapping: dict[str, Any], model: str) -> None:
+    base = {
+        "hardware": hardware, "model": model, "workload.batch": 1, "workload.input": 300, "workload.output": 20,
+        **{f"mapping.{key}": value for key, value in mapping.items()},
+    }  # fmt: skip
+    of_engine = {"mapping.engine": "xpu"} if "dispatch" in mapping else {}
+    served = Requests({**base, **of_engine, "workload.requests": 1})({"workload.rate": np.array([1.0])})
+    passed = Passes({**base, **of_engine, "workload.phase": "request"})({"workload.batch": np.array([1])})
+    if passed["error"][0]:
+        assert served["error"][0]
+        return
+    assert served["error"][0] == ""
+    for name, of in (("ttft_p50_s", "ttft_s"), ("tbt_p50_s", "tbt_s"), ("e2e_p50_s", "e2e_s")):
+        assert served[name][0] == pytest.approx(passed[of][0], rel=0.03), name

@@ -17,6 +17,7 @@ import numpy as np
 from simulator.errors import ConfigError, described
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.search.seen import Indices, Space
+from simulator.files import reason
 
 SCHEMA = 2
 
@@ -67,17 +68,17 @@ class Log:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise ConfigError(f"cannot write it: {error.strerror or error}", file=self.path) from None
+            raise ConfigError(f"cannot write it: {reason(error)}", file=self.path) from None
 
 
 def _check(path: Path, first: bytes, head: dict[str, Any]) -> None:
     try:
-        there = json.loads(first)
+        logged = json.loads(first)
     except ValueError:
         raise ConfigError("no log of a search", file=path, line=1, expected="a line of JSON") from None
     for key, expected in head.items():
-        if not isinstance(there, dict) or there.get(key) != expected:
-            found = described(there.get(key) if isinstance(there, dict) else there)
+        if not isinstance(logged, dict) or logged.get(key) != expected:
+            found = described(logged.get(key) if isinstance(logged, dict) else logged)
             expected = f"{described(expected)}, or a new file"
             raise ConfigError("not of this search", file=path, line=1, path=key, found=found, expected=expected)
 

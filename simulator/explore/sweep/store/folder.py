@@ -14,6 +14,7 @@ from typing import IO
 from uuid import uuid4
 
 from simulator.errors import ConfigError
+from simulator.files import reason
 
 LOCK = ".tiersim.lock"
 UNFINISHED = re.compile(r"\.tiersim-[0-9a-f]{32}\.tmp")
@@ -62,7 +63,7 @@ def write_whole(path: Path, data: Iterable[bytes | memoryview]) -> None:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot write it: {error.strerror or error}", file=path) from None
+        raise ConfigError(f"cannot write it: {reason(error)}", file=path) from None
 
 
 def locked(folder: Path) -> IO[bytes]:

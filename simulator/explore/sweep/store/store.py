@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.explore.sweep.store.folder import locked, refuse_foreign, remove_unfinished, write_whole
 from simulator.explore.sweep.store.manifest import (
     MANIFEST,
@@ -71,7 +72,7 @@ def _stored(folder: Path, manifest: Manifest, own: bool) -> Manifest | None:
             check_same(stored, manifest, folder / MANIFEST)
             return stored
     store = Store(folder, manifest, None)
-    if not own and not any(map(store.sound, store.there())):
+    if not own and not any(map(store.sound, store.present())):
         if damage is not None:
             raise damage
         refuse_foreign(folder)
@@ -123,10 +124,10 @@ class Store:
 
     def missing(self) -> list[Chunk]:
         """The chunks that are not there as they were written, in order."""
-        there = set(self.there())
-        return [chunk for chunk in self.manifest.chunks() if chunk not in there or not self.sound(chunk)]
+        present = set(self.present())
+        return [chunk for chunk in self.manifest.chunks() if chunk not in present or not self.sound(chunk)]
 
-    def there(self) -> Iterator[Chunk]:
+    def present(self) -> Iterator[Chunk]:
         """The chunks that have a file, be it whole or not, in order."""
         names = set(os.listdir(self.folder))
         return (chunk for chunk in self.manifest.chunks() if part_name(*chunk) in names)
@@ -144,7 +145,7 @@ class Store:
         Raises:
             ConfigError: one is damaged.
         """
-        sealed = (chunk for chunk in self.there() if read_sealed(self.folder, self.manifest, chunk))
+        sealed = (chunk for chunk in self.present() if read_sealed(self.folder, self.manifest, chunk))
         return [self.folder / part_name(*chunk) for chunk in sealed]
 
     def read(self, columns: Iterable[str] | None = None, where: Any = None) -> Iterator[Any]:
@@ -160,7 +161,7 @@ class Store:
 
     def _batches(self, names: Sequence[str], where: Any) -> Iterator[Any]:
         pa, dataset, columns = arrow("pyarrow"), arrow("pyarrow.dataset"), schema(self.manifest)
-        for chunk in self.there():
+        for chunk in self.present():
             if data := read_sealed(self.folder, self.manifest, chunk):
                 part = dataset.ParquetFileFormat().make_fragment(pa.BufferReader(data))
                 batches = part.to_batches(schema=columns, columns=names, filter=where)
@@ -182,12 +183,7 @@ class Store:
     def _names(self, columns: Iterable[str] | None) -> list[str]:
         known = [column.name for column in self.manifest.columns]
         names = known if columns is None else list(columns)
-        for name in names:
-            if name not in known:
-                raise ConfigError(
-                    "column", file=self.folder, found=repr(name), expected=one_of(known), nearest=nearest(name, known)
-                )
-        return names
+        return [check_name(name, known, message="column", file=self.folder) for name in names]
 
 
 def _plain(field: Any) -> Any:
