@@ -122,6 +122,8 @@ def test_modules_that_are_left_stay_wide_in_their_layers() -> None:
     assert element_bytes(whole, "attention.q_proj") == 2
     assert storage(whole).matrix("attention.q_proj").dtype == "fp16"
     assert element_bytes(whole, "ffn.up_proj") < 0.6
+    for name in ("model.layers.*.self_attn", "model.layers.*.self_attn.*", r"re:model\.layers\..*self_attn"):
+        assert shares([name], 4) == shares(["self_attn"], 4), name
 
 
 def test_a_head_that_is_not_left_is_quantised() -> None:
@@ -154,6 +156,12 @@ def test_names_of_modules_mean_our_matrices() -> None:
     assert shares(["vision_tower", "norm"], 4) == {}
 
 
+def only_experts() -> dict[str, Any]:
+    found = scheme(INT4)
+    found["config_groups"]["group_0"]["targets"] = ["re:.*experts.*"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("quantised", "says"),
     [
@@ -171,7 +179,9 @@ def test_names_of_modules_mean_our_matrices() -> None:
         ({"quant_method": "awq", "modules_to_not_convert": "lm_head"}, "a list of texts"),
         ({"quant_method": "fp8", "weight_block_size": [128]}, "rows and columns"),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf5"}, "nf4, fp4"),
+        ({"quant_method": "bitsandbytes"}, r"quantization_config\.load_in_4bit: missing key"),
         ({"quant_method": "compressed-tensors"}, "config_groups: missing key"),
+        (only_experts(), r"group_0\.targets: some modules by their names"),
         (scheme(FP8, FP8, ignore=["re:*("]), r"quantization_config\.ignore: no regular expression"),
         (scheme({"num_bits": 6, "type": "int"}), r"group_0\.weights\.num_bits.*weights in int6"),
         ({"quant_method": "modelopt", "quant_algo": "W4A4"}, "algorithm of modelopt: found 'W4A4'"),
