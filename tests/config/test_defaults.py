@@ -35,13 +35,14 @@ def subclasses(form: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 FORMS = sorted(
-    {f for f in subclasses(BaseModel) if f.__module__.startswith("simulator.")}, key=lambda f: f.__qualname__
+    {f for f in subclasses(BaseModel) if f.__module__.startswith("simulator.")},
+    key=lambda f: (f.__module__, f.__qualname__),
 )
 DERIVED = {(Engine, "peak"), (Tier, "capacity"), (Tier, "bandwidth")}
 """What a machine has in any case: where it is left out it follows from other figures, and no default holds."""
 
 DEFAULTS = [
-    pytest.param(field.rebuild_annotation(), default, id=f"{form.__qualname__}.{name}")
+    pytest.param(field.rebuild_annotation(), default, id=f"{form.__module__}.{form.__qualname__}.{name}")
     for form in FORMS
     for name, field in form.model_fields.items()
     if (default := field.get_default(call_default_factory=True, validated_data={})) is not PydanticUndefined
