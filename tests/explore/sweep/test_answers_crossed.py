@@ -60,9 +60,9 @@ def test_what_is_counted_is_compared_step_by_step(yaml) -> None:
     file = yaml(STEPS)
     found = simulator.crossover(file, "batch", ("dispatch", "pim_only", "xpu_only"))
     ((low, high, below, above),) = found.crossings.itertuples(index=False)
-    assert (low, high, below, above) == (64, 128, "dispatch pim_only", "dispatch xpu_only")
+    assert (low, high, below, above) == (32, 64, "dispatch pim_only", "dispatch xpu_only")
     dispatch = np.array(["pim_only", "xpu_only"], dtype=object)
-    for batch, better in ((64, 0), (128, 1)):
+    for batch, better in ((low, 0), (high, 1)):
         points = {"mapping.dispatch": dispatch, "workload.batch": np.array([batch, batch])}
         assert problem(file)(points)["tokens_per_s"].argmax() == better
 
