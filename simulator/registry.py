@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, TypeVar
 
 from simulator.errors import ConfigError, nearest, one_of
@@ -11,6 +13,9 @@ from simulator.errors import ConfigError, nearest, one_of
 T = TypeVar("T")
 
 ENTRY_POINTS = "tiersim.plugins"  # modules that other packages have imported, so that they register
+
+FOLDERS = {"evaluator": "simulator.scenario.evaluators"}
+"""Where our implementations of a kind are: each file of the folder registers one."""
 
 _found: dict[str, dict[str, Any]] = {}
 
@@ -37,6 +42,7 @@ def registered(kind: str, name: str) -> Any:
     Raises:
         ConfigError: nobody registered it; names those that are there.
     """
+    _load_folder(kind)
     if name not in _found.get(kind, {}):
         _load_plugins()
     known = _found.get(kind, {})
@@ -47,8 +53,17 @@ def registered(kind: str, name: str) -> Any:
 
 def names(kind: str) -> list[str]:
     """The names registered for a kind."""
+    _load_folder(kind)
     _load_plugins()
     return sorted(_found.get(kind, {}))
+
+
+@cache
+def _load_folder(kind: str) -> None:
+    """Import each file of the folder of a kind."""
+    if kind in FOLDERS:
+        for module in iter_modules(import_module(FOLDERS[kind]).__path__):
+            import_module(f"{FOLDERS[kind]}.{module.name}")
 
 
 @cache

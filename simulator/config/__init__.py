@@ -14,13 +14,16 @@ from simulator import data as folders
 from simulator.config.check import validate
 from simulator.config.figures import ROLES
 from simulator.config.read import Mark, Node, Source
-from simulator.config.resolve import longest_key, resolve
+from simulator.config.resolve import Override, longest_key, resolve
 from simulator.errors import ConfigError, described
 from simulator.units import LEAST, MOST, is_bounded
 
 __all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
 
 KeyPath = tuple[str | int, ...]
+
+INLINE = Path("inline")
+"""The file of a config that no file holds."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,21 @@ class Config:
         return sha256(canonical.encode(errors="backslashreplace")).hexdigest()
 
 
-def load(name_or_path: str | Path, folder: str, overrides: Sequence[str] = ()) -> Config:
+def load(source: str | Path | Mapping[str, Any], folder: str, overrides: Sequence[Override] = ()) -> Config:
     """The config of that name in `folder`, or in that file, with what it extends and with `overrides` applied.
 
-    An override is ``path.to.key=value``, as after ``--set``. Raises `ConfigError` with file, line and key path.
+    A mapping is an inline config: figures by their dotted paths, over what it `extends`. An override is
+    ``path.to.key=value``, as after ``--set``, or such a path and a value. Raises `ConfigError` with file, line and key
+    path.
     """
-    file = folders.find(name_or_path, folder)
+    if isinstance(source, Mapping):
+        overrides = [*((key, value) for key, value in source.items() if key != "extends"), *overrides]
+    named = source.get("extends") if isinstance(source, Mapping) else source
+    file = None if named is None else folders.find(named, folder)
     marks: dict[KeyPath, Mark] = {}
     sources: dict[KeyPath, Source] = {}
     data = _plain(resolve(file, folder, overrides), (), marks, sources)
-    return Config(file, data, marks, sources)
+    return Config(file or INLINE, data, marks, sources)
 
 
 def _plain(node: Node, path: KeyPath, marks: dict[KeyPath, Mark], sources: dict[KeyPath, Source]) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from os.path import isfile
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from simulator import data
 from simulator.config.figures import fold
-from simulator.config.read import Node, Source, parse, read
+from simulator.config.read import Mark, Node, Source, parse, read
 from simulator.errors import ConfigError, described, nearest, one_of
 
 SCHEMA = 1
@@ -19,16 +20,28 @@ SCHEMA = 1
 OPTION = Path("--set")
 """The file, in messages and marks, of what an override says."""
 
+Override: TypeAlias = str | tuple[str, Any]
+"""`path.to.key=value`, as after `--set`; or the path, and a value of plain data."""
+
 _KEY = r'"[^"]*"|[^".=]+'
-_OVERRIDE = re.compile(rf"\s*((?:{_KEY})(?:\.(?:{_KEY}))*)=(.*)", re.DOTALL)
+_PATH = rf"(?:{_KEY})(?:\.(?:{_KEY}))*"
+_OVERRIDE = re.compile(rf"\s*({_PATH})=(.*)", re.DOTALL)
 
 
-def resolve(file: Path, folder: str, overrides: Sequence[str]) -> Node:
-    """The mapping in `file`, over what it extends (by name in `folder`), under `overrides` (path.to.key=value)."""
-    tree = _extended(file, folder, ())
+def resolve(file: Path | None, folder: str, overrides: Sequence[Override]) -> Node:
+    """The mapping in `file`, over what it extends (by name in `folder`), under `overrides`; without a file, these."""
+    tree = _extended(file, folder, ()) if file else Node({}, Mark(OPTION))
     for override in overrides:
         tree = _overridden(tree, override)
     return tree
+
+
+def parsed(override: str) -> tuple[str, Any]:
+    """The path and the plain value of `path.to.key=value`."""
+    match = _OVERRIDE.fullmatch(override)
+    if match is None:
+        raise ConfigError(file=OPTION, found=described(override), expected="path.to.key=value")
+    return match[1].strip(), _plain(parse(match[2], OPTION, lines=False))
 
 
 def merge(base: Node, over: Node) -> Node:
@@ -89,13 +102,25 @@ def _base(extends: Node, folder: str) -> Path:
         ) from None
 
 
-def _overridden(tree: Node, override: str) -> Node:
-    match = _OVERRIDE.fullmatch(override)
-    if match is None:
-        raise ConfigError(file=OPTION, found=described(override), expected="path.to.key=value")
-    path = [key.strip().strip('"') for key in re.findall(_KEY, match[1])]
-    value = fold(parse(match[2], OPTION, lines=False), Source(str(OPTION), "assumption"))
-    return _with(tree, path, 0, value)
+def _overridden(tree: Node, override: Override) -> Node:
+    key, value = parsed(override) if isinstance(override, str) else override
+    path = [each.strip().strip('"') for each in re.findall(_KEY, key)]
+    return _with(tree, path, 0, fold(_node(value), Source(str(OPTION), "assumption")))
+
+
+def _node(value: Any) -> Node:
+    """Plain data as a tree, of what an option says."""
+    if isinstance(value, Mapping):
+        return Node({str(key): _node(each) for key, each in value.items()}, Mark(OPTION))
+    if isinstance(value, list | tuple):
+        return Node([_node(each) for each in value], Mark(OPTION))
+    return Node(value, Mark(OPTION))
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node.value, dict):
+        return {key: _plain(each) for key, each in node.value.items()}
+    return [_plain(each) for each in node.value] if isinstance(node.value, list) else node.value
 
 
 def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from simulator.config import Config, load, longest_key, validate
 from simulator.config.plausible import check_sizes, unit_of
+from simulator.config.resolve import Override
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware.derive import derived
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 RATES = {"B/s", "FLOP/s", "s", "Hz", "W", "J", "J/B", "J/FLOP", "1"}
 
 
-def load_system(name: str | Path, overrides: Sequence[str] = ()) -> System:
-    """Read a machine by its name in `hwconfigs/` or by its path; `overrides` are `path.to.key=value`.
+def load_system(name: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()) -> System:
+    """Read a machine by its name in `hwconfigs/`, by its path, or inline; `overrides` are `path.to.key=value`.
 
     Warns of figures that nothing depends on (`unread.py`), and of those that no machine has (`config/plausible.py`).
 

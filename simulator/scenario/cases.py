@@ -1,0 +1,82 @@
+"""Cases as columns: a scenario, and arrays by dotted path of what differs from it; no object is made a point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.config.check import checked
+from simulator.scenario.form import Scenario
+
+Columns: TypeAlias = Mapping[str, NDArray[Any]]
+"""One array a column, all of one length, an element a case: float64, int64, bool, or object for text."""
+Rows: TypeAlias = NDArray[np.int64]
+
+ROOTS = ("hardware", "model", "mapping", "workload", "costs")
+"""What the paths of a scenario begin with; a column of another name is a key that nothing evaluates."""
+
+
+def alike(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[Rows, dict[str, Any]]]:
+    """Rows that agree in these columns, and their values there; in the order of their first.
+
+    NaN and None are no value: what the scenario has there holds.
+    """
+    if not paths:
+        yield rows, {}
+        return
+    kinds: dict[Any, tuple[list[int], tuple[Any, ...]]] = {}
+    lists = [[None if each != each else each for each in columns[path][rows].tolist()] for path in paths]
+    for row, values in zip(rows.tolist(), zip(*lists, strict=True), strict=True):
+        key = values if all(map(_is_scalar, values)) else repr(values)
+        kinds.setdefault(key, ([], values))[0].append(row)
+    for members, values in kinds.values():
+        given = {path: value for path, value in zip(paths, values, strict=True) if value is not None}
+        yield np.array(members, dtype=np.int64), given
+
+
+def present(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[Rows, list[str]]]:
+    """Rows that have values in the same of these columns, and those columns."""
+    missing = {path: columns[path][rows] != columns[path][rows] for path in paths if columns[path].dtype.kind == "f"}
+    missing = {path: mask for path, mask in missing.items() if mask.any()}
+    for some, absent in alike(missing, list(missing), np.arange(len(rows))):
+        yield rows[some], [path for path in paths if not absent.get(path, False)]
+
+
+def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
+    """The scenario with these values at their paths; figures of the machine and the model become an inline part of it.
+
+    Raises:
+        ConfigError: values that do not go together.
+    """
+    if not values:
+        return scenario
+    data = {name: getattr(scenario, name) for name in ("hardware", "model", "costs")}
+    data |= {name: getattr(scenario, name).model_dump(exclude_unset=True) for name in ("mapping", "workload")}
+    data["workload"]["kind"] = scenario.workload.kind
+    for path, value in values.items():
+        root, *keys = path.split(".")
+        if root in ("hardware", "model") and keys:
+            part = data[root]
+            inline = part if isinstance(part, dict) else {"extends": part}
+            data[root] = {**inline, path.partition(".")[2]: _plain(value)}
+            continue
+        section = data
+        for key in [root, *keys][:-1]:
+            section[key] = dict(section.get(key) or {})
+            section = section[key]
+        section[[root, *keys][-1]] = value
+    return checked(data, Scenario)
+
+
+def _plain(value: Any) -> Any:
+    """A figure as a YAML has it; a count is a double where its column lacks one elsewhere."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def _is_scalar(value: Any) -> bool:
+    return not isinstance(value, dict | list)

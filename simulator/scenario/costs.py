@@ -1,0 +1,47 @@
+"""What the machine of a scenario takes of silicon, money and power."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from simulator.hardware import System
+from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
+from simulator.scenario.form import Scenario
+from simulator.scenario.metric import Metric
+from simulator.workload import Model
+
+METRICS = (
+    Metric("area_m2", "m^2", "min", "die area", per="device"),
+    Metric("price_usd", "USD", "min", "price of the machine"),
+    Metric("peak_power_w", "W", "min", "peak power of the machine"),
+)
+NAMES = tuple(metric.name for metric in METRICS)
+
+
+def costs_of(scenario: Scenario, system: System, model: Model) -> dict[str, Any]:
+    """The die area of a device, the price and the peak power of the machine, by the scenario's table; NaN without one.
+
+    Engines are as large as what computes the products of the model makes them, where the mapping has a dtype; else as
+    the largest.
+    """
+    if scenario.costs is None:
+        return dict.fromkeys(NAMES, np.nan)
+    table, dtype = _table(scenario.costs), model.dtypes.products if scenario.mapping.dtype else None
+    idle = system.machine.static_power
+    watts: Any = np.nan if idle is None else idle * system.machine.nodes
+    for name in system.machine.devices:
+        one = peak_power(system, name).total
+        watts = watts + (np.nan if one is None else one * system.count(name))
+    return {
+        "area_m2": area(system, table, dtype=dtype).total,
+        "price_usd": price(system, table, dtype).total,
+        "peak_power_w": watts,
+    }
+
+
+@lru_cache(maxsize=16)
+def _table(name: str) -> Costs:
+    return load_costs(name)

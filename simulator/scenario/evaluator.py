@@ -1,0 +1,130 @@
+"""What evaluates the scenarios of a kind of workload: its contract, and the table of many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from simulator.errors import TiersimError
+from simulator.registry import registered
+from simulator.scenario.cases import ROOTS, Columns, Rows, alike, present, with_values
+from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.metric import ERROR, Metric
+
+
+class Evaluator(Protocol):
+    """What is registered (`evaluator`) under the name of a kind of workload; a class of static methods.
+
+    Attributes:
+        form: the section `workload` of the kind.
+        metrics: what it gives of each case.
+        needs: the parts of a scenario that it reads beside mapping and workload: `hardware`, `model`.
+        mapping: the keys of the mapping that it reads; all others are refused.
+        kinds: paths whose values are names, and the kind for which these are registered.
+        vectorised: whether some paths may be arrays in one call; else each case is a run of its own.
+        requires: constraints of every design that is compared or offered, unless a sweep's own read the same metric;
+            and of each the metric, a text, that says why a case does not tell whether it holds.
+    """
+
+    form: ClassVar[type[Workload]]
+    metrics: ClassVar[tuple[Metric, ...]]
+    needs: ClassVar[Collection[str]]
+    mapping: ClassVar[Collection[str]]
+    kinds: ClassVar[Mapping[str, str]]
+    vectorised: ClassVar[bool]
+    requires: ClassVar[Mapping[str, str]]
+
+    @staticmethod
+    def batched(scenario: Scenario, path: str) -> bool:
+        """Whether a path may be an array in one call; without a machine in the scenario, whether it may be for some."""
+
+    @staticmethod
+    def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
+        """The `wanted` metrics of cases that differ in the batched `columns` alone: an array of all, or one value.
+
+        It may give more metrics than are wanted, `error` among them. What is wrong with all cases is raised.
+
+        Raises:
+            TiersimError: the scenario cannot be evaluated.
+        """
+
+    @staticmethod
+    def detail(scenario: Scenario) -> Any:
+        """The deployment, its footprint, the plans and the energy behind the metrics of one scenario.
+
+        Raises:
+            TiersimError: the scenario cannot be evaluated, or has no plans to show.
+        """
+
+
+def evaluator(scenario: Scenario) -> type[Evaluator]:
+    """What evaluates a scenario."""
+    kind: type[Evaluator] = registered("evaluator", scenario.workload.kind)
+    return kind
+
+
+def evaluated(scenario: Scenario, columns: Columns, wanted: Collection[str] | None = None) -> dict[str, Any]:
+    """The metrics of cases, a column each: `wanted` of them (None: all), and `error`, which is never raised.
+
+    Cases are grouped by what cannot be an array in one call. A group that fails is halved, so that what is wrong stays
+    with its own cases.
+    """
+    kind = evaluator(scenario)
+    cases = len(next(iter(columns.values()))) if columns else 1
+    metrics = [each for each in kind.metrics if wanted is None or each.name in wanted]
+    table: dict[str, Any] = {
+        each.name: np.full(cases, "", dtype=object) if each.is_text else np.full(cases, np.nan)
+        for each in (*metrics, ERROR)
+    }
+    names = {each.name for each in metrics}
+    for rows, values, batched in _groups(kind, scenario, columns, cases):
+        _fill(table, kind, scenario, values, {path: columns[path][rows] for path in batched}, rows, names)
+    return table
+
+
+def _groups(
+    kind: type[Evaluator], scenario: Scenario, columns: Columns, cases: int
+) -> Iterator[tuple[Rows, dict[str, Any], list[str]]]:
+    """Rows of a group, the values that its cases have in common, and the columns that are arrays in it."""
+    paths = [path for path in columns if path.partition(".")[0] in ROOTS]
+    free = [path for path in paths if kind.vectorised and kind.batched(scenario, path)]
+    fixed = [path for path in paths if path not in free]
+    for rows, values in alike(columns, fixed, np.arange(cases)):
+        if not free:
+            yield rows, values, []
+            continue
+        for some, varied in present(columns, free, rows):
+            try:
+                alone = with_values(scenario, values)
+                structural = [path for path in varied if not kind.batched(alone, path)]
+            except TiersimError:  # told with the case
+                structural = varied
+            for each, more in alike(columns, structural, some):
+                yield each, values | more, [path for path in varied if path not in structural]
+
+
+def _fill(
+    table: dict[str, Any],
+    kind: type[Evaluator],
+    scenario: Scenario,
+    values: Mapping[str, Any],
+    columns: Columns,
+    rows: Rows,
+    wanted: Collection[str],
+) -> None:
+    """Write the metrics of a group into the table; where it fails, of its halves."""
+    try:
+        metrics = kind.evaluate(with_values(scenario, values), columns, len(rows), wanted)
+    except TiersimError as error:
+        if len(rows) == 1 or not columns:
+            table[ERROR.name][rows] = str(error)
+            return
+        for half in np.array_split(np.arange(len(rows)), 2):
+            halved = {path: each[half] for path, each in columns.items()}
+            _fill(table, kind, scenario, values, halved, rows[half], wanted)
+        return
+    for name, value in metrics.items():
+        if name in table:
+            table[name][rows] = value

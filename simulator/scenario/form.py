@@ -1,0 +1,75 @@
+"""The form of a scenario: what every command, sweep, experiment and comparison asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, SerializeAsAny, model_validator
+from pydantic_core import PydanticCustomError
+
+from simulator.config.choose import choose
+from simulator.config.section import Section
+from simulator.errors import described, one_of
+from simulator.hardware import System
+from simulator.mapping.form import MappingForm
+from simulator.registry import names, registered
+from simulator.workload import Model
+
+
+class Workload(Section):
+    """What is to be computed. Each kind, a registered `evaluator`, has a form of its own."""
+
+    kind: str
+    """What evaluates it: `batch`, `requests`, `expert_models`, `sparse_flash`, ..."""
+
+
+def _of_its_kind(value: Any) -> Any:
+    """A section `workload`, read in the form of its kind: of a static batch unless it says another."""
+    if isinstance(value, Workload):
+        return value
+    if not isinstance(value, Mapping):
+        raise PydanticCustomError("model_type", "a mapping")
+    kind = choose(value.get("kind", "batch"), names("evaluator"), "kind")
+    return registered("evaluator", kind).form.model_validate(value)
+
+
+Part = str | dict[str, Any] | None
+
+
+class Scenario(Section):
+    """A machine, a model, a mapping of one on the other, and a workload."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    hardware: Part | InstanceOf[System] = None
+    """A machine by its name or path; or inline, with `extends` and figures by their dotted paths."""
+    model: Part | InstanceOf[Model] = None
+    """A model by its name or path (a `config.json` too); or inline, with `extends` and figures by their paths."""
+    mapping: MappingForm = MappingForm()
+    """Who computes, from which memory, in what order and which formats."""
+    workload: Annotated[SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True)] = Field(
+        default_factory=dict
+    )
+    """What is to be computed."""
+    costs: str | None = None
+    """A table of costs of silicon, memory and packages, by its name or path."""
+
+    @model_validator(mode="after")
+    def _all_is_read(self) -> Scenario:
+        """Refuse a key of the mapping, a machine or a model that nothing of this kind of workload reads."""
+        kind = registered("evaluator", self.workload.kind)
+        for key in sorted(self.mapping.model_fields_set):
+            if key not in kind.mapping and getattr(self.mapping, key) != MappingForm.model_fields[key].get_default(
+                call_default_factory=True
+            ):
+                raise _unread(self.workload.kind, ("mapping", key), getattr(self.mapping, key), kind.mapping)
+        for key in ("hardware", "model"):
+            if key not in kind.needs and getattr(self, key) is not None:
+                raise _unread(self.workload.kind, (key,), getattr(self, key), kind.needs)
+        return self
+
+
+def _unread(kind: str, at: tuple[str, ...], value: Any, read: Any) -> PydanticCustomError:
+    told = {"at": at, "found": described(value), "expected": one_of(sorted(read)) if read else "nothing"}
+    return PydanticCustomError("name", "not read", {**told, "message": f"a workload of kind '{kind}' does not read it"})

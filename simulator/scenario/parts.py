@@ -1,0 +1,100 @@
+"""The machine, the model and the deployment that a scenario names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from simulator.config.choose import check_name
+from simulator.config.resolve import OPTION
+from simulator.errors import ConfigError, one_of, unwarned
+from simulator.hardware import System, load_system
+from simulator.mapping.deployment import Deployment, resolve
+from simulator.scenario.form import Scenario
+from simulator.workload import Model, load_model
+
+P = TypeVar("P", System, Model)
+
+
+def machine(scenario: Scenario) -> System:
+    """The machine of a scenario.
+
+    Raises:
+        ConfigError: none is given; no such machine, or a figure that it cannot have.
+    """
+    return _part(scenario.hardware, "hardware", _machine)
+
+
+def model(scenario: Scenario) -> Model:
+    """The model of a scenario, in the formats of its file.
+
+    Raises:
+        ConfigError: none is given; no such model, or a figure that it cannot have.
+    """
+    return _part(scenario.model, "model", _model)
+
+
+def deployment(scenario: Scenario, system: System | None = None) -> Deployment:
+    """The mapping of a scenario on its machine, or on one that differs from it in rates alone.
+
+    Raises:
+        ConfigError: parts that do not go together, by the key of the mapping.
+    """
+    draft = scenario.mapping.draft
+    with _at("mapping", "draft", "model"):
+        drafter = _model(json.dumps(draft.model)) if draft else None
+    with _at("mapping"):
+        return resolve(scenario.mapping, system or machine(scenario), model(scenario), drafter)
+
+
+def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> str:
+    """The full name that the mapping has at a key, of one of the parts of its machine.
+
+    Raises:
+        ConfigError: it has none, or one that no part has.
+    """
+    value: Any = scenario.mapping
+    for each in key:
+        value = getattr(value, each)
+    path = ("mapping", *key)
+    if value is None:
+        raise ConfigError("missing key", path=path, expected=one_of(known))
+    return check_name(value, known, path)
+
+
+def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
+    if part is None:
+        raise ConfigError("missing key", path=key, expected="a name or a path")
+    if not isinstance(part, str | dict):
+        return part  # type: ignore[no-any-return]
+    with _at(key):
+        return load(json.dumps(part, sort_keys=True))
+
+
+@lru_cache(maxsize=4096)
+def _machine(key: str) -> System:
+    with unwarned():
+        return load_system(json.loads(key))
+
+
+@lru_cache(maxsize=256)
+def _model(key: str) -> Model:
+    with unwarned():
+        return load_model(json.loads(key))
+
+
+@contextmanager
+def _at(*key: str) -> Iterator[None]:
+    """Lead the path of an error of what stands there from that key of the scenario."""
+    try:
+        yield
+    except ConfigError as error:
+        on = () if error.path is None else (error.path,) if isinstance(error.path, str) else tuple(error.path)
+        if error.file == OPTION:
+            error.file, error.line = None, None
+        if error.file is None and on[: len(key)] != key:
+            error.path = (*key, *on)
+        raise
