@@ -12,7 +12,7 @@ from simulator.errors import ConfigError, described, nearest, one_of
 from simulator.units import Unit
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, ValidationError
 
     from simulator.config import Config
 
@@ -31,11 +31,19 @@ def validate(config: Config, model: type[M]) -> M:
     try:
         return model.model_validate(config.data)
     except ValidationError as error:
-        problems = list(_problems(config, model, error.errors(include_url=False)))
-    if len(problems) == 1:
-        raise problems[0]
-    more = [f"and {len(problems) - MOST} more"] if len(problems) > MOST else []
-    raise ConfigError("\n".join([*map(str, problems[:MOST]), *more]))
+        wrong = list(problems(config.data, model, error))
+    for problem in wrong:
+        mark = config.mark(tuple(problem.path or ()))
+        problem.file, problem.line = mark.file, mark.line
+    raise raised(wrong)
+
+
+def raised(wrong: Sequence[ConfigError]) -> ConfigError:
+    """One error that tells up to `MOST` of several, a line each."""
+    if len(wrong) == 1:
+        return wrong[0]
+    more = [f"and {len(wrong) - MOST} more"] if len(wrong) > MOST else []
+    return ConfigError("\n".join([*map(str, wrong[:MOST]), *more]))
 
 
 def checked(data: Mapping[str, Any], model: type[M]) -> M:
@@ -60,19 +68,17 @@ class _Place:
     apt: bool = True  # false for the members of a union that were never meant
 
 
-def _problems(config: Config, model: type[BaseModel], errors: Sequence[Mapping[str, Any]]) -> Iterator[ConfigError]:
-    placed = [(_place(error["loc"], config.data, model), error) for error in errors]
-    apt = [(place, error) for place, error in placed if place.apt] or placed
+def problems(data: Any, model: type[BaseModel], error: ValidationError) -> Iterator[ConfigError]:
+    """What pydantic finds wrong in `data`, as errors of ours with key paths; the caller adds file and line."""
+    errors = error.errors(include_url=False)
+    placed = [(_place(each["loc"], data, model), each) for each in errors]
+    apt = [(place, each) for place, each in placed if place.apt] or placed
     told: dict[tuple[str | int, ...], ConfigError] = {}
-    for place, error in apt:
-        problem = _problem(place, error)
+    for place, each in apt:
+        problem = _problem(place, each)
         path = tuple(problem.path or ())
-        known = told.get(path)
-        if known is None:
-            mark = config.mark(path)
-            problem.file, problem.line = mark.file, mark.line
-            told[path] = problem
-        elif known.expected and problem.expected and problem.expected not in known.expected:
+        known = told.setdefault(path, problem)
+        if known is not problem and known.expected and problem.expected and problem.expected not in known.expected:
             known.expected += f" or {problem.expected}"
     yield from told.values()
 
@@ -157,6 +163,8 @@ def _bare(types: Any) -> Any:
 
 
 def _at(data: Any, step: str | int) -> Any:
+    if hasattr(type(data), "model_fields"):  # a section that is checked already
+        return getattr(data, str(step), None)
     if isinstance(data, dict):
         return data.get(str(step))
     if isinstance(data, list) and isinstance(step, int) and step < len(data):

@@ -16,8 +16,8 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 import simulator
 from simulator.cli.app import app
+from simulator.config.path import figure
 from simulator.data import folder
-from simulator.explore.sweep.figure import figure
 from simulator.explore.sweep.form import Base
 from simulator.hardware import load_system
 from simulator.hardware.machine import Engine, Tier

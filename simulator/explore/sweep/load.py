@@ -16,11 +16,11 @@ from unicodedata import normalize
 import numpy as np
 
 from simulator.config import Config, KeyPath, load, validate
+from simulator.config.path import Figure
 from simulator.data import folder
 from simulator.errors import ConfigError, described
 from simulator.explore.sweep.axis import Axis
 from simulator.explore.sweep.expression import Expression, check, parse
-from simulator.explore.sweep.figure import Figure
 from simulator.explore.sweep.form import Base, Form, Steps, Varied
 from simulator.explore.sweep.roots import Roots
 from simulator.explore.sweep.space import Space

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from simulator.config.choose import one_among
+from simulator.config.path import Figure, figure
 from simulator.errors import ConfigError, nearest, one_of
-from simulator.explore.sweep.figure import Figure, figure
 from simulator.explore.sweep.form import Base
 from simulator.hardware import System
 from simulator.registry import names

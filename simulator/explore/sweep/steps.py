@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.config.path import Figure
 from simulator.errors import ConfigError, described, one_of
 from simulator.explore.sweep.axis import column
-from simulator.explore.sweep.figure import Figure
 from simulator.explore.sweep.form import WAYS, Varied
 from simulator.units import parse
 
