@@ -46,17 +46,6 @@ def raised(wrong: Sequence[ConfigError]) -> ConfigError:
     return ConfigError("\n".join([*map(str, wrong[:MOST]), *more]))
 
 
-def checked(data: Mapping[str, Any], model: type[M]) -> M:
-    """Plain data of no file as a `model`. Raises a `ConfigError` with the key path of the first mistake."""
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _problem(_place(first["loc"], data, model), first) from None
-
-
 @dataclass
 class _Place:
     """Where an error's location leads: in the data, and in the types."""

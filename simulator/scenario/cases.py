@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.config.check import checked
+from simulator.config.path import replaced
 from simulator.scenario.form import Scenario
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
@@ -17,6 +17,7 @@ Rows: TypeAlias = NDArray[np.int64]
 
 ROOTS = ("hardware", "model", "mapping", "workload", "costs")
 """What the paths of a scenario begin with; a column of another name is a key that nothing evaluates."""
+SECTIONS = ("mapping", "workload")
 
 
 def alike(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[Rows, dict[str, Any]]]:
@@ -51,24 +52,17 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     Raises:
         ConfigError: values that do not go together.
     """
-    if not values:
-        return scenario
-    data = {name: getattr(scenario, name) for name in ("hardware", "model", "costs")}
-    data |= {name: getattr(scenario, name).model_dump(exclude_unset=True) for name in ("mapping", "workload")}
-    data["workload"]["kind"] = scenario.workload.kind
-    for path, value in values.items():
-        root, *keys = path.split(".")
-        if root in ("hardware", "model") and keys:
-            part = data[root]
-            inline = part if isinstance(part, dict) else {"extends": part}
-            data[root] = {**inline, path.partition(".")[2]: _plain(value)}
-            continue
-        section = data
-        for key in [root, *keys][:-1]:
-            section[key] = dict(section.get(key) or {})
-            section = section[key]
-        section[[root, *keys][-1]] = value
-    return checked(data, Scenario)
+    changes: dict[str, Any] = {path: value for path, value in values.items() if path.partition(".")[0] in SECTIONS}
+    for root in ("hardware", "model"):
+        part = values.get(root, getattr(scenario, root))
+        figures = {p.partition(".")[2]: _plain(value) for p, value in values.items() if p.startswith(f"{root}.")}
+        if figures:
+            part = {**(part if isinstance(part, dict) else {"extends": part}), **figures}
+        if figures or root in values:
+            changes[root] = part
+    if "costs" in values:
+        changes["costs"] = values["costs"]
+    return replaced(scenario, changes) if changes else scenario
 
 
 def _plain(value: Any) -> Any:

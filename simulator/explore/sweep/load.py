@@ -21,12 +21,15 @@ from simulator.data import folder
 from simulator.errors import ConfigError, described
 from simulator.explore.sweep.axis import Axis
 from simulator.explore.sweep.expression import Expression, check, parse
-from simulator.explore.sweep.form import Base, Form, Steps, Varied
+from simulator.explore.sweep.form import Form, Steps, Varied
 from simulator.explore.sweep.roots import Roots
 from simulator.explore.sweep.space import Space
 from simulator.explore.sweep.steps import values
 from simulator.explore.sweep.warned import warn_of
 from simulator.hardware import load_system
+from simulator.scenario.evaluator import evaluator
+from simulator.scenario.form import Scenario
+from simulator.scenario.metric import ERROR
 from simulator.workload import load_model
 
 OURS = ("point", "feasible", "front")
@@ -41,7 +44,7 @@ class Sweep:
     """
 
     title: str
-    base: Base
+    base: Scenario
     axes: Mapping[str, Axis]
     space: Space
     derived: Mapping[str, Expression]
@@ -52,29 +55,23 @@ class Sweep:
 def load_sweep(
     name_or_path: str | Path,
     overrides: Sequence[str] = (),
-    metrics: Mapping[str, str] | None = None,
-    reads: Collection[str] | None = None,
-    kinds: Mapping[str, str] | None = None,
 ) -> tuple[Sweep, Config]:
     """Read a sweep by name or path; `overrides` are `path.to.key=value`.
-
-    `metrics` are the names that expressions and objectives may use beside those of axes and derived values, with their
-    units, none of a text; None: any. `reads` are the paths of the workload and the mapping that axes may have, `kinds`
-    those among them that are names registered for a kind.
 
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(found(name_or_path), "experiments", overrides)
     form = validate(config, Form)
-    groups = _groups(form, config, metrics or (), reads, kinds or {})
+    metrics = {metric.name: metric.unit for metric in (*evaluator(form.base).metrics, ERROR)}
+    groups = _groups(form, config, metrics)
     axes = {axis.path: axis for group in groups for axis in group}
     _warn(form, axes, config)
     with located(config, ("axes",)):
         space = Space(groups)
-    known = None if metrics is None else _of_their_kinds(axes.values(), metrics)
+    known = _of_their_kinds(axes.values(), metrics)
     texts = texts_of(axes.values())
-    reserved = {name.casefold() for name in (*axes, *space.aliases.values(), *(metrics or ()), *OURS)}
+    reserved = {name.casefold() for name in (*axes, *space.aliases.values(), *metrics, *OURS)}
     derived: dict[str, Expression] = {}
     for name, text in form.derived.items():
         with located(config, ("derived", name)):
@@ -83,22 +80,19 @@ def load_sweep(
                 raise ConfigError("a name that is taken", found=f"'{name}'", expected="another, whatever its case")
             derived[name] = parse(str(text))
             derived[name].check_texts(texts)
-            if known is not None:
-                known[name] = derived[name].at(known)
+            known[name] = derived[name].at(known)
         reserved.add(name.casefold())
     constraints = []
     for position, text in enumerate(form.constraints):
         with located(config, ("constraints", position)):
             constraints.append(parse(text))
             constraints[-1].check_texts(texts)
-            if known is not None:
-                constraints[-1].holds(known)
-    if known is not None:
-        for name in form.objectives:
-            with located(config, ("objectives", name)):
-                check([name], known)
-                if any(isinstance(value, str) for value in np.ravel(known[name])):
-                    raise ConfigError(found="a text", expected="a number to be large or small")
+            constraints[-1].holds(known)
+    for name in form.objectives:
+        with located(config, ("objectives", name)):
+            check([name], known)
+            if any(isinstance(value, str) for value in np.ravel(known[name])):
+                raise ConfigError(found="a text", expected="a number to be large or small")
     return Sweep(form.title, form.base, axes, space, derived, tuple(constraints), form.objectives), config
 
 
@@ -145,9 +139,7 @@ class _Given:
         yield from (((*at, position), value) for position, value in enumerate(of or ()))
 
 
-def _groups(
-    form: Form, config: Config, metrics: Collection[str], reads: Collection[str] | None, kinds: Mapping[str, str]
-) -> list[list[Axis]]:
+def _groups(form: Form, config: Config, metrics: Collection[str]) -> list[list[Axis]]:
     """The axes that move together, those of `zip` first."""
     given = [
         [_Given(("zip", position, path), path, steps) for path, steps in group.items()]
@@ -162,7 +154,7 @@ def _groups(
             if every[each.path] is not each:
                 raise config.error(every[each.path].at, "an axis that is there already", expected="one of a path")
     names = _names(list(every.values()), config, metrics)
-    roots = _roots(form.base, every, config, reads, kinds)
+    roots = _roots(form.base, every, config)
     groups: list[list[Axis]] = []
     for group in given:
         before = [axis for earlier in groups for axis in earlier]
@@ -171,15 +163,12 @@ def _groups(
         if len(set(lengths)) > 1:
             found = f"{', '.join(map(str, lengths))} values"
             raise config.error(group[0].at[:-1], "axes that move together", found=found, expected="as many for each")
-    _check_base(form.base, roots, config)
+    _check_base(roots, config)
     return groups
 
 
-def _check_base(base: Base, roots: Roots, config: Config) -> None:
-    """Nothing where points read all that the base says, and its names are known; else a ConfigError."""
-    for path in base.given():
-        with located(config, ("base", *path.split("."))):
-            roots.check_read(path)
+def _check_base(roots: Roots, config: Config) -> None:
+    """Nothing where the names of the base are known; else a ConfigError."""
     for path, figure in roots.named():
         with located(config, ("base", *path.split("."))):
             figure.read(figure.value)
@@ -204,9 +193,7 @@ def _axis(given: _Given, names: Mapping[str, str], before: Sequence[Axis], roots
     return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
 
 
-def _roots(
-    base: Base, every: Mapping[str, _Given], config: Config, reads: Collection[str] | None, kinds: Mapping[str, str]
-) -> Roots:
+def _roots(base: Scenario, every: Mapping[str, _Given], config: Config) -> Roots:
     """The machines and models of the base and of the axes, read."""
 
     def read(root: str, load_one: Callable[[str], Any]) -> list[Any]:
@@ -219,26 +206,24 @@ def _roots(
             if each is None and at[0] == "base":
                 raise config.error(at, "missing key", expected="a name or a path")
             with located(config, at):
-                found.append(load_one(Figure(None, str).read(each)))
+                found.append(load_one(each if at[0] == "base" else Figure(None, str).read(each)))
         if axis and not places:
             raise config.error(axis.at, "names", expected="a list")
         return found
 
-    systems = read("hardware", lambda name: load_system(name, base.set))
-    return Roots(base, systems, read("model", load_model), reads, kinds)
+    return Roots(base, read("hardware", load_system), read("model", load_model))
 
 
 def _warn(form: Form, axes: Mapping[str, Axis], config: Config) -> None:
     """Warn of what the axes make of each machine and model."""
-    loads = {"hardware": (load_system, form.base.set), "model": (load_model, ())}
+    loads = {"hardware": load_system, "model": load_model}
     for path, axis in axes.items():
         root, dot, _ = path.partition(".")
         if dot and root in loads:
-            load_one, overrides = loads[root]
             names = axes[root].values.tolist() if root in axes else [getattr(form.base, root)]
             at = next((("zip", i, path) for i, group in enumerate(form.zip) if path in group), ("axes", path))
             for name in names:
-                warn_of(axis, at, name, overrides, load_one, config)
+                warn_of(axis, at, name, loads[root], config)
 
 
 def _names(every: Sequence[_Given], config: Config, metrics: Collection[str]) -> dict[str, str]:

@@ -6,53 +6,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-import simulator.explore.sweep.evaluate
-import simulator.explore.sweep.experts
-import simulator.explore.sweep.neurons
-import simulator.explore.sweep.requests  # noqa: F401  # these register what evaluates points
-from simulator.config import Config, KeyPath, load, validate
+from simulator.config import Config, KeyPath
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns, Evaluate
-from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.expression import Expression, parse
-from simulator.explore.sweep.form import Form
-from simulator.explore.sweep.load import Sweep, found, load_sweep, located
+from simulator.explore.sweep.load import Sweep, load_sweep, located
 from simulator.explore.sweep.store import CHUNK
 from simulator.hardware.cost import load_costs
 from simulator.provenance import Provenance
-from simulator.registry import registered
+from simulator.scenario.costs import NAMES as COSTS
+from simulator.scenario.evaluator import evaluated, evaluator
+from simulator.scenario.metric import ERROR
 
 FEASIBLE = "feasible"
 """The column that says whether a point did not fail and all constraints hold."""
 FILES = 1000  # of a sweep whose points are slow
-
-
-class Evaluator(Protocol):
-    """What is registered (`evaluator`): made with what the points of a sweep do not say, and overrides of the machine.
-
-    It can be pickled, and gives a column for each of its `metrics` (with their units; none of a text), whatever the
-    points say. What is wrong with a point is its `error`, and never raised.
-    """
-
-    metrics: ClassVar[Mapping[str, str]]
-    reads: ClassVar[Collection[str]]
-    """Paths of the workload and the mapping that change what a point gives: others can be no axis."""
-    alone: ClassVar[bool]
-    """Whether each point is a run of its own, so that a task is few of them."""
-    kinds: ClassVar[Mapping[str, str]]
-    """Paths among `reads` whose values are names, and the kind for which these are registered; may be left out."""
-    requires: ClassVar[Mapping[str, str]]
-    """Constraints of every design that is compared or offered, unless a sweep's own read the same metric; and of each
-    the metric, a text, that says why a point does not tell whether it holds; may be left out."""
-
-    def __init__(self, base: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> None: ...
-
-    def __call__(self, columns: Columns) -> Columns: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +33,6 @@ class Problem:
     """A sweep and what evaluates it: a `Job` for `execute`, and an `Evaluate` by itself."""
 
     sweep: Sweep
-    evaluator: Evaluate
     metrics: Mapping[str, str]
     provenance: Provenance
     requires: Mapping[Expression, str] = field(default_factory=dict)
@@ -74,7 +46,7 @@ class Problem:
     @property
     def chunk(self) -> int:
         """Points a file, and the least that is computed again: of slow ones a thousandth of all."""
-        return min(max(1, self.points // FILES), CHUNK) if getattr(self.evaluator, "alone", False) else CHUNK
+        return CHUNK if evaluator(self.sweep.base).vectorised else min(max(1, self.points // FILES), CHUNK)
 
     @property
     def objectives(self) -> Mapping[str, Literal["max", "min"]]:
@@ -95,7 +67,7 @@ class Problem:
 
     def __call__(self, columns: Columns) -> Columns:
         """Metrics, derived values and `feasible` of points."""
-        found = dict(self.evaluator(columns))
+        found = evaluated(self.sweep.base, columns)
         points = len(found["error"])
         known = self.named(columns, found)
         for name, expression in self.sweep.derived.items():
@@ -141,24 +113,20 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
-    config = load(found(name_or_path), "experiments", overrides)
-    base = validate(config, Form).base
-    with located(config, ("base", "kind")):
-        make: type[Evaluator] = registered("evaluator", base.kind)
-    if base.costs is not None:
+    sweep, config = load_sweep(name_or_path, overrides)
+    if sweep.base.costs is not None:
         with located(config, ("base", "costs")):
-            load_costs(base.costs)
-    sweep, config = load_sweep(name_or_path, overrides, make.metrics, make.reads, getattr(make, "kinds", {}))
+            load_costs(sweep.base.costs)
     _check_costs(sweep, config)
+    kind = evaluator(sweep.base)
     requires: dict[Expression, str] = {}
-    for text, why in getattr(make, "requires", {}).items():
+    for text, why in kind.requires.items():
         own = [each for each in sweep.constraints if each.names & parse(text).names]
         requires |= dict.fromkeys(own or [parse(text)], why)
     sweep = replace(sweep, constraints=tuple(dict.fromkeys([*sweep.constraints, *requires])))
-    metrics = {**make.metrics, FEASIBLE: ""}
-    evaluator = make(_flat(sweep.base.model_dump(exclude={"set", "kind"})), sweep.base.set)
+    metrics = {metric.name: metric.unit for metric in (*kind.metrics, ERROR)} | {FEASIBLE: ""}
     made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})
-    return Problem(sweep, evaluator, metrics, made_from, requires)
+    return Problem(sweep, metrics, made_from, requires)
 
 
 def _check_costs(sweep: Sweep, config: Config) -> None:
@@ -167,15 +135,6 @@ def _check_costs(sweep: Sweep, config: Config) -> None:
     read |= {("derived", name): each.names for name, each in sweep.derived.items()}
     read |= {("constraints", place): each.names for place, each in enumerate(sweep.constraints)}
     for at, names in read.items():
-        if sweep.base.costs is None and (lost := sorted(COSTS.keys() & names)):
+        if sweep.base.costs is None and (lost := sorted(set(COSTS) & names)):
             with located(config, at):
                 raise ConfigError(found=f"'{lost[0]}', and no costs in the base", expected="base.costs: a table's name")
-
-
-def _flat(base: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections as dotted keys; what is not said is left out."""
-    found: dict[str, Any] = {}
-    for key, value in base.items():
-        inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
-        found |= {path: each for path, each in inner.items() if each is not None}
-    return found

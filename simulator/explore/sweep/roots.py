@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -12,25 +12,21 @@ from pydantic import BaseModel
 from simulator.config.choose import one_among
 from simulator.config.path import Figure, figure
 from simulator.errors import ConfigError, nearest, one_of
-from simulator.explore.sweep.form import Base
 from simulator.hardware import System
 from simulator.registry import names
+from simulator.scenario.cases import ROOTS
+from simulator.scenario.evaluator import evaluator
+from simulator.scenario.form import Scenario
 from simulator.workload import Model
-
-ROOTS = ("hardware", "model", "workload", "mapping")
 
 
 @dataclass(frozen=True)
 class Roots:
     """The base, and every machine and model that a point may have."""
 
-    base: Base
+    base: Scenario
     systems: Sequence[System]
     models: Sequence[Model]
-    reads: Collection[str] | None = None
-    """Paths of the workload and the mapping that change what a point gives; None: any."""
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    """Paths whose values are names registered for a kind."""
 
     def figure(self, path: str, everywhere: bool = True) -> Figure:
         """The figure at a dotted path; of several machines or models, where `everywhere`, each must have it.
@@ -44,50 +40,47 @@ class Roots:
         if root not in ROOTS:
             expected = f"a path from {one_of(ROOTS)}"
             raise ConfigError("unknown path", found=f"'{root}'", expected=expected, nearest=nearest(root, ROOTS))
-        if not keys and root in ("hardware", "model"):
+        if not keys and root in ("hardware", "model", "costs"):
             return Figure(getattr(self.base, root), str)
-        if root not in ("hardware", "model"):
-            figure(getattr(self.base, root), keys)
-            self.check_read(path)
-        found, errors = [], []
+        if root == "mapping":
+            self.check_read(keys[0])
+        values, errors = [], []
         for part in self._parts(root):
             try:
-                found.append(figure(part, keys))
+                values.append(figure(part, keys))
             except ConfigError as error:
                 errors.append(error)
-        if errors and (everywhere or not found):
+        if errors and (everywhere or not values):
             raise errors[0]
-        one = found[0] if len(found) + len(errors) == 1 else Figure(None, found[0].types)
+        one = values[0] if len(values) + len(errors) == 1 else Figure(None, values[0].types)
         known = self._names.get(path)
-        if known is None:
-            return one
-        types: Any = Annotated[one.types, one_among(lambda: known)]
-        return Figure(one.value, types)
+        return one if known is None else Figure(one.value, Annotated[one.types, one_among(lambda: known)])
 
-    def check_read(self, path: str) -> None:
-        """Nothing where a point reads this path of the workload or the mapping; else a ConfigError."""
-        if self.reads is not None and path not in self.reads:
-            message = f"of a sweep of the kind '{self.base.kind}', no point reads it"
-            raise ConfigError(message, expected=one_of(self.reads))
+    def check_read(self, key: str) -> None:
+        """Nothing where the kind of workload reads this key of the mapping; else a ConfigError."""
+        read = evaluator(self.base).mapping
+        if key not in read and key in type(self.base.mapping).model_fields:
+            kind = self.base.workload.kind
+            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(read)))
 
     def named(self) -> Iterator[tuple[str, Figure]]:
         """The figures of the workload and the mapping whose values are names, by their paths."""
-        read = (path for path in self._names if self.reads is None or path in self.reads)
-        return ((path, self.figure(path)) for path in read)
+        read = evaluator(self.base).mapping
+        paths = (path for path in self._names if path.split(".")[1] in read or path.startswith("workload."))
+        return ((path, self.figure(path)) for path in paths)
 
     @cached_property
     def _names(self) -> Mapping[str, Sequence[str]]:
         """The names that a path may have: of parts that one of the machines has, or registered ones."""
-        devices = [(name, device) for system in self.systems for name, device in system.machine.devices.items()]
+        devices = [device for system in self.systems for device in system.machine.devices.values()]
         tiers = [name for system in self.systems for name in system.tiers]
         parts = {
-            "mapping.device": [name for name, _ in devices],
-            "mapping.engine": [name for _, device in devices for name in device.engines],
-            "mapping.memory": [name for _, device in devices for name in device.tiers],
-            "mapping.manager": [name for system in self.systems for name in system.engines],
-            **{f"mapping.{key}": tiers for key in ("home", "cache", "flash", "dram")},
+            "mapping.memory": [name for device in devices for name in device.tiers],
+            "mapping.residency.manager": [name for system in self.systems for name in system.engines],
+            "mapping.residency.home": tiers,
+            "mapping.residency.cache": tiers,
         }
-        registered = {path: names(kind) for path, kind in self.kinds.items()}
+        registered = {path: names(kind) for path, kind in evaluator(self.base).kinds.items()}
         return {path: list(dict.fromkeys(known)) for path, known in {**parts, **registered}.items()}
 
     def _parts(self, root: str) -> Sequence[BaseModel]:

@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.config import Config, KeyPath
-from simulator.config.resolve import OPTION
+from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError, TiersimWarning, warn
 from simulator.explore.sweep.axis import Axis
-from simulator.explore.sweep.designs import override_text
 
-Load = Callable[[str, Sequence[str]], Any]
+Load = Callable[[Any, Sequence[Override]], Any]
 
 
-def warn_of(axis: Axis, at: KeyPath, name: str, overrides: Sequence[str], load: Load, config: Config) -> None:
-    """Warn of what the machine or the model `name` has at the least and the greatest value of an axis.
+def warn_of(axis: Axis, at: KeyPath, part: Any, load: Load, config: Config) -> None:
+    """Warn of what a machine or a model has at the least and the greatest value of an axis.
 
     `at` is the key of the axis, which takes the place of that of the figure. A value that cannot be is no warning: it
     is an error of the points that have it.
@@ -29,7 +28,7 @@ def warn_of(axis: Axis, at: KeyPath, name: str, overrides: Sequence[str], load: 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", TiersimWarning)
             try:
-                load(name, [*overrides, f"{path}={override_text(value)}"])
+                load(part, [(path, value)])
             except ConfigError:
                 continue
         problems = [each.message.problem for each in caught if isinstance(each.message, TiersimWarning)]
