@@ -159,8 +159,12 @@ class ChartForm(Section):
         for column, wanted in self.where.items():
             yield ("where", column), column, wanted
 
+    def expressions(self) -> Iterator[tuple[KeyPath, str]]:
+        """The expressions of columns and published metrics that the chart has, each at its key."""
+        yield from ()
 
-COLUMNS = ("x", "y", "of", "series", "panels", "colour", "label", "between")
+
+COLUMNS = ("x", "y", "of", "series", "panels", "colour", "label", "between", "beside")
 
 
 def _of_its_kind(value: Any) -> Any:

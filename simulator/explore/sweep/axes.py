@@ -160,7 +160,7 @@ def _axis(given: _Given, names: Mapping[str, str], before: Sequence[Axis], roots
 
 
 def _roots(base: Scenario, every: Mapping[str, _Given], asked: Asked) -> Roots:
-    """The machines and models that points may have, read: those of an axis, of cases, and of the base where it holds."""
+    """The machines and models that points may have, read: those of an axis, of cases, of the base where it holds."""
     return Roots(base, _parts("hardware", base, every, asked), _parts("model", base, every, asked))
 
 
