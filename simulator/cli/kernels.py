@@ -26,7 +26,7 @@ from simulator.cli.output import console, print_json, table_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulator.explore.kernels import KernelReport
+    from simulator.scenario.kernels import KernelReport
 
 
 def command(

@@ -26,7 +26,7 @@ from simulator.cli.output import console, print_json, table_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulator.explore.roofline import Roofline
+    from simulator.scenario.roofline import Roofline
 
 
 def command(

@@ -116,11 +116,19 @@ def replaced(root: M, values: Mapping[str, Any] | Mapping[_Keys, Any]) -> M:
         ConfigError: no such key, with the nearest; a value that it cannot have, or that contradicts others. Its path is
             that of the key, and it has no file.
     """
-    data = _with(root, _exact(root, values), checked=True)
+    return checked(type(root), _with(root, _exact(root, values), checked=True))
+
+
+def checked(form: type[M], data: Mapping[str, Any]) -> M:
+    """Plain data of no file in its form.
+
+    Raises:
+        ConfigError: what is wrong with it, by its key.
+    """
     try:
-        return type(root).model_validate(data)
+        return form.model_validate(data)
     except ValidationError as error:
-        raise raised(list(problems(data, type(root), error))) from None
+        raise raised(list(problems(data, form, error))) from None
 
 
 def put(root: M, values: Mapping[str, Any] | Mapping[_Keys, Any]) -> M:

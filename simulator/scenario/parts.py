@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -37,17 +37,19 @@ def model(scenario: Scenario) -> Model:
     return _part(scenario.model, "model", _model)
 
 
-def deployment(scenario: Scenario, system: System | None = None) -> Deployment:
-    """The mapping of a scenario on its machine, or on one that differs from it in rates alone.
+def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None) -> Deployment:
+    """The mapping of a scenario on its machine; with `rates`, on as many machines, by the paths of their figures.
 
     Raises:
         ConfigError: parts that do not go together, by the key of the mapping.
     """
-    draft = scenario.mapping.draft
-    with _at("mapping", "draft", "model"):
-        drafter = _model(json.dumps(draft.model)) if draft else None
+    form, system, served = scenario.mapping, machine(scenario), model(scenario)
+    drafter = None
+    if form.draft:
+        with _at("mapping", "draft", "model"):
+            drafter = _model(json.dumps(form.draft.model))
     with _at("mapping"):
-        return resolve(scenario.mapping, system or machine(scenario), model(scenario), drafter)
+        return resolve(form, system.at(rates) if rates else system, served, drafter)
 
 
 def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> str:
