@@ -16,8 +16,13 @@ def static_power(system: System, seconds: Quantity) -> dict[Resource, Quantity]:
     """What a system draws whatever it does, as seconds of resources that take watts: of its nodes and its devices."""
     machine = system.machine
     powers = [(STATIC, machine.static_power, machine.nodes)]
-    powers += [(f"devices.{n}.{STATIC}", d.static_power, system.count(n)) for n, d in machine.devices.items()]
+    powers += [(device_power(n), d.static_power, system.count(n)) for n, d in machine.devices.items()]
     return {Resource(name, 1.0, "s", energy=watts, count=count): seconds for name, watts, count in powers}
+
+
+def device_power(device: str) -> str:
+    """The key of what a device draws whatever it does."""
+    return f"devices.{device}.{STATIC}"
 
 
 def energy_key(system: System, resource: str) -> str:
