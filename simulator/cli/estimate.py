@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,6 +58,7 @@ def command(
     --pipeline or --data divide them.
     """
     from simulator.scenario.evaluate import evaluate
+    from simulator.scenario.evaluator import evaluator
 
     work = {"phase": phase, "batch": batch, "input": input, "output": output}
     asked = options_scenario(file, hardware, model, mapping, work, overrides or ())
@@ -158,13 +160,12 @@ def _figures(answer: BatchDetail) -> Table:
 
 def _binding(plan: Plan) -> str:
     """What binds, each with its share of the time; what is under 5 % is left out."""
-    from simulator.core.breakdown import binding
+    from simulator.core.account import binding
 
-    seconds = binding(plan)
-    total = sum(seconds.values())
-    first, *others = seconds
-    told = [first, *(name for name in others if seconds[name] >= 0.05 * total)]
-    return ", ".join(f"{name} {seconds[name] / total:.0%}" for name in told)
+    shares = sorted(binding(plan).items(), key=itemgetter(1), reverse=True)
+    total = sum(seconds for _, seconds in shares)
+    told = [shares[0], *(share for share in shares[1:] if share[1] >= 0.05 * total)]
+    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in told)
 
 
 def _memory(answer: BatchDetail) -> Table:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 from simulator.config import Source
 from simulator.core import Plan, Resource, closed_form
-from simulator.core.breakdown import Part, binding, breakdown
+from simulator.core.account import Bound, Term, binding, breakdown, busy
 from simulator.errors import ConfigError
 from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
 from simulator.mapping.placement import Placement, place
 from simulator.mapping.target import Target, peak, rate_for
-from simulator.serving.energy import EnergyPart
 from simulator.serving.estimate import Estimate
 from simulator.units import show
 from simulator.workload.formats import FORMATS
@@ -73,27 +73,23 @@ def explain(estimate: Estimate) -> list[Line]:
 
 def _pass(estimate: Estimate, figure: str, plan: Plan) -> Iterator[Line]:
     """One pass: what it is bound by, each resource, each kernel."""
-    bound = binding(plan)
+    bound = sorted(((float(time), name) for name, time in binding(plan).items()), key=itemgetter(0), reverse=True)
     seconds = float(closed_form(plan).time)
-    parts = " + ".join(f"{show(time, 's')} [{name}]" for name, time in bound.items() if time > 0)
-    hidden = sum(bound.values()) - seconds
+    parts = " + ".join(f"{show(time, 's')} [{name}]" for time, name in bound if time > 0)
+    hidden = sum(time for time, _ in bound) - seconds
     if hidden > 1e-9 * seconds:
         parts += f" - {show(hidden, 's')} [loaded during launches]"
     yield Line(figure, "total", figure.upper(), f"{parts} = {show(seconds, 's')}", seconds)
-    activities = breakdown(plan)
-    busy: dict[Resource, float] = {}
-    for part in activities:
-        for resource, time in part.activity.seconds().items():
-            busy[resource] = busy.get(resource, 0.0) + part.times * float(time)
     demand = plan.demand()
-    for resource, time in sorted(busy.items(), key=lambda item: -item[1]):
+    at_work = ((resource, float(time)) for resource, time in busy(plan).items())
+    for resource, time in sorted(at_work, key=itemgetter(1), reverse=True):
         if time > 0:
             equation = _quotient(estimate, resource, float(demand[resource]), time, resource.count)
             yield Line(figure, "resource", resource.name, f"{equation} = {show(time, 's')}", time)
-    yield from _kernels(estimate, figure, activities)
+    yield from _kernels(estimate, figure, breakdown(plan))
 
 
-def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Line]:
+def _kernels(estimate: Estimate, figure: str, parts: list[Bound]) -> Iterator[Line]:
     """Each activity once: those that are alike, such as the reductions of a layer, are counted together."""
     lines: dict[tuple[str, str], Line] = {}
     for part in parts:
@@ -149,7 +145,7 @@ def _run(estimate: Estimate) -> Iterator[Line]:
 
 def _energy(estimate: Estimate) -> Iterator[Line]:
     """Demand times energy a unit, over the whole run; power times time; what is missing."""
-    lines = [_term(estimate, part) for part in estimate.energy if part.each is not None]
+    lines = [_term(estimate, term) for term in estimate.energy if term.each is not None]
     parts = " + ".join(f"{show(line.value or 0.0, 'J')} [{line.name}]" for line in lines)
     total = f"{parts} = {show(estimate.energy_j, 'J')}" if estimate.energy_j is not None else "not known"
     yield Line("energy", "total", "energy", total, estimate.energy_j)
@@ -157,18 +153,18 @@ def _energy(estimate: Estimate) -> Iterator[Line]:
     yield from (Line("energy", "resource", key, "not given") for key in estimate.missing)
 
 
-def _term(estimate: Estimate, part: EnergyPart) -> Line:
+def _term(estimate: Estimate, term: Term) -> Line:
     """One term of the energy as an equation."""
     system = estimate.target.system
-    each, joules = part.each or 0.0, part.joules or 0.0
-    if part.name not in [resource.name for resource in system.resources]:  # static power
-        amount = f"{part.count} x {show(each, 'W')} x {show(part.amount, 's')}"
-    elif part.name in system.engines:  # as FLOPs of the format that its energy is given for
-        dtype, rate = next(iter(system.engines[part.name].peak.items()))
-        amount = f"{show(part.amount * part.count * rate, 'FLOP')} [as {dtype}] x {show(each / rate, 'J/FLOP')}"
+    each, amount, joules = (float(figure or 0.0) for figure in (term.each, term.amount, term.joules))
+    if term.name not in [resource.name for resource in system.resources]:  # static power
+        product = f"{term.count} x {show(each, 'W')} x {show(amount, 's')}"
+    elif term.name in system.engines:  # as FLOPs of the format that its energy is given for
+        dtype, rate = next(iter(system.engines[term.name].peak.items()))
+        product = f"{show(amount * term.count * rate, 'FLOP')} [as {dtype}] x {show(each / rate, 'J/FLOP')}"
     else:
-        amount = f"{show(part.amount * part.count, 'B')} x {show(each, 'J/B')}"
-    return Line("energy", "resource", part.name, f"{amount} = {show(joules, 'J')}", joules)
+        product = f"{show(amount * term.count, 'B')} x {show(each, 'J/B')}"
+    return Line("energy", "resource", term.name, f"{product} = {show(joules, 'J')}", joules)
 
 
 def _capacity(estimate: Estimate) -> Iterator[Line]:

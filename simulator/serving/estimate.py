@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.core import Plan, closed_form
-from simulator.core.breakdown import binding
+from simulator.core.account import Term, bound_by, energy, joules
 from simulator.errors import ConfigError
 from simulator.hardware import System
+from simulator.hardware.energy import missing, static_power
 from simulator.mapping.parallelism import Parallelism, parallelism
 from simulator.mapping.placement import Placement
 from simulator.mapping.spill import Spill
@@ -20,7 +21,6 @@ from simulator.mapping.tensor_parallel import check_ways
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.serving.arrangement import resident, spilled
-from simulator.serving.energy import EnergyPart, energy
 from simulator.serving.generation import Generation, mean_context
 from simulator.serving.loaded import check_context, in_formats, loaded
 from simulator.serving.speculative import Speculation, speculate
@@ -62,7 +62,7 @@ class Estimate(Result):
     e2e_s: float
     tokens_per_s: float
     bound_by: dict[str, str]
-    energy: tuple[EnergyPart, ...]
+    energy: tuple[Term, ...]
     placement: Placement
     most: tuple[Callable[[], int], Callable[[], int]]
     run: Generation
@@ -85,13 +85,13 @@ class Estimate(Result):
     @property
     def energy_j(self) -> float | None:
         """Joules of the whole run; None where the machine lacks a figure."""
-        joules = [part.joules for part in self.energy]
-        return None if None in joules else sum(j for j in joules if j is not None)
+        total = joules(self.energy)
+        return None if total is None else float(total)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The keys that the machine's YAML lacks for the energy."""
-        return tuple(dict.fromkeys(part.key for part in self.energy if part.each is None))
+        return missing(self.target.system, self.energy)
 
     def as_json(self) -> dict[str, Any]:
         system = self.target.system
@@ -228,8 +228,8 @@ def estimate(
         tbt_s=float(closed_form(step).time) / laid.passes.tokens,
         e2e_s=run.seconds,
         tokens_per_s=batch * output / run.seconds,
-        bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(step)))},
-        energy=energy(system, run, parallel.data),
+        bound_by={"ttft": bound_by(run.prefill), "tbt": bound_by(step)},
+        energy=(*energy(run.demand(), parallel.data), *energy(static_power(system, run.seconds))),
         placement=laid.placement,
         most=laid.most,
         run=run,

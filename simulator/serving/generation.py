@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
+from simulator.core.account import over_steps
 from simulator.core.resource import plain
 from simulator.mapping.lowering import compiled, model_plan
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan
@@ -63,19 +64,13 @@ class Generation:
         """From the start to the last token."""
         return self.ttft + float(np.sum(self.step_times))
 
-    def over_steps(self) -> Iterator[tuple[Plan, int]]:
-        """Each plan, and how many steps it stands for."""
-        yield self.prefill, 1
-        if self.steps:
-            yield self.steps, len(self.step_times)
+    def demand(self) -> dict[Resource, float]:
+        """Total demand of the prefill and all steps."""
+        return over_steps([(self.prefill, 1), *([(self.steps, len(self.step_times))] if self.steps else [])])
 
     def activity(self, name: str) -> Activity:
         """The whole generation as one activity: its time, and its total demands spread over it."""
-        total: dict[Resource, Quantity] = {}
-        for plan, steps in self.over_steps():
-            for resource, demand in plan.demand().items():
-                total[resource] = total.get(resource, 0.0) + summed(demand, steps)
-        return paced(name, self.seconds, total)
+        return paced(name, self.seconds, self.demand())
 
 
 def generate(target: Target, model: Model, batch: int, input: int, output: int) -> Generation:
@@ -130,8 +125,3 @@ def generated(passes: Passes, input: int, output: int) -> Generation:
         steps = passes.step(contexts)
         times = np.array(np.broadcast_to(closed_form(steps).time, contexts.shape))
     return Generation(passes.first, steps, float(closed_form(passes.first).time), times)
-
-
-def summed(quantity: Quantity, steps: int) -> float:
-    """The sum over steps of a quantity that is an array over them, or the same in each."""
-    return float(np.sum(np.broadcast_to(quantity, steps)))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Plan
+from simulator.core.account import bound_by
 from simulator.core.resource import plain
 from simulator.errors import ConfigError, TiersimError
-from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import RUNNER, alike, machine
@@ -53,7 +53,7 @@ class Passes:
     `ttft_s` is the prefill, `tbt_s` a decode step at the mean context `input + (output - 2) / 2`, each a closed form;
     `e2e_s` is the prefill and each of the `output - 1` steps at its own context (`core/steps.py`). The phase `decode`
     has the second alone, `prefill` the first, `request` all. `tokens_per_s`: of all sequences. Energy a token as
-    `serving/energy.py` has it, NaN where the machine lacks a figure; `power_w` is that over time. `needed_bytes` as
+    `core/account.py` has it, NaN where the machine lacks a figure; `power_w` is that over time. `needed_bytes` as
     `mapping/placement.py` has them. `bound_by`: the resource that binds longest, of the step (of the prefill where
     there is none). With `costs` in the base, `area_m2` of the die of one device, and `price_usd` and `peak_power_w` of
     the whole machine (`hardware/cost.py`).
@@ -150,13 +150,14 @@ class Passes:
         passes = _passes(runner, model, said, plain(batch), plain(input), plain(output))
         parts = parts_of(passes, model, phase, input, output, bool(varied))
         found = times(parts, phase, batch, output, points)
-        found |= energies(system, parts, found, phase, batch, output, points)
+        found |= energies(system, parts, found, phase, batch, output)
         found |= taken(system, said, points)
         found["needed_bytes"] = needed_bytes(runner, model, batch, input, output)
         found["capacity_bytes"] = free_bytes(runner)
         full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
         if self.binds:
-            found["bound_by"] = bound_by(parts["prefill" if phase == "prefill" else "decode"].plan, points)
+            longest = bound_by(parts["prefill" if phase == "prefill" else "decode"].plan)
+            found["bound_by"] = np.broadcast_to(np.asarray(longest, dtype=object), points)
         for name, values in found.items():
             if np.any(full) and name not in STANDS:
                 found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.core import Plan, Resource, closed_form
+from simulator.core.account import energy, joules, over_steps
 from simulator.core.steps import Steps, even_steps
 from simulator.hardware import System
+from simulator.hardware.energy import static_power
 from simulator.serving import generation
 from simulator.workload import Model
 
@@ -36,9 +38,7 @@ def parts_of(
         found["steps"] = _together(even_steps(passes.step, input, output - 1, tuple(bends)), found["decode"].plan)
     elif phase == "request":
         run = generation.generated(passes, int(input), int(output))
-        demand = run.steps.demand().items() if run.steps else ()
-        number = len(run.step_times)
-        total = {resource: generation.summed(each, number) for resource, each in demand}
+        total = over_steps([(run.steps, len(run.step_times))] if run.steps else [])
         found["steps"] = Part(float(np.sum(run.step_times)), total, found["decode"].plan)
     return found
 
@@ -77,20 +77,12 @@ def energies(
     phase: str,
     batch: Any,
     output: Any,
-    points: int,
 ) -> dict[str, Any]:
     """Joules a token, and watts: of the step, of the prefill, or of the whole request."""
     done = ("prefill", "steps") if phase == "request" else (phase,)
     seconds = times["e2e_s"] if phase == "request" else times["tbt_s"] if phase == "decode" else times["ttft_s"]
-    powers = [(system.machine.static_power, system.machine.nodes)]
-    powers += [(device.static_power, system.count(name)) for name, device in system.machine.devices.items()]
-    joules: Any = np.zeros(points)
-    for watts, count in powers:
-        joules = joules + (np.nan if watts is None else watts * count) * seconds
-    for name in done:
-        for resource, units in parts[name].demand.items():
-            each: Any = np.nan if resource.energy is None else resource.energy
-            if np.any(units) and np.any(each != 0):
-                joules = joules + units * resource.count * each
+    terms = [term for name in done for term in energy(parts[name].demand)]
+    spent = joules([*energy(static_power(system, seconds)), *terms])
+    known = np.nan if spent is None else spent
     tokens = batch * (output if phase == "request" else 1.0)
-    return {"energy_per_token_j": joules / tokens, "power_w": joules / seconds}
+    return {"energy_per_token_j": known / tokens, "power_w": known / seconds}
