@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from simulator.errors import TiersimError
+from simulator.errors import ConfigError, TiersimError
 from simulator.registry import registered
 from simulator.scenario.cases import ROOTS, Columns, Rows, alike, present, with_values
 from simulator.scenario.form import Scenario, Workload
@@ -61,6 +61,12 @@ class Evaluator(Protocol):
         Raises:
             TiersimError: the scenario cannot be evaluated, or has no plans to show.
         """
+
+
+def no_plan(scenario: Scenario) -> ConfigError:
+    """What to tell of a kind of workload whose cases are runs of their own."""
+    kind = f"'{scenario.workload.kind}'"
+    return ConfigError(path=("workload", "kind"), found=kind, expected="a kind whose cases are one plan")
 
 
 def evaluator(scenario: Scenario) -> type[Evaluator]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.core.account import bound_by
 from simulator.core.resource import plain
+from simulator.errors import ConfigError
 from simulator.hardware.system import varies
 from simulator.registry import register
 from simulator.scenario.batch_detail import BatchDetail, batch_detail
@@ -92,7 +93,7 @@ class BatchEvaluator:
         assert isinstance(work, Batch)
         batch, input, output = (_lengths(columns, path, work) for path in LENGTHS)
         deployed = deployment(scenario, _rates(columns))
-        check_context(deployed.model, float(np.max(input + output)))
+        check_context(deployed.model, float(np.max(input + np.where((output > 1) | (work.phase == "request"), output, 0))))
         footprint = deployed.footprint(plain(batch), plain(input), plain(output))
         total = footprint.total
         metrics: dict[str, Any] = {"needed_bytes": total.used, "capacity_bytes": total.capacity}
@@ -118,8 +119,11 @@ class BatchEvaluator:
 
 
 def _lengths(columns: Columns, path: str, work: Batch) -> Any:
-    """A length of each case."""
-    return np.asarray(columns.get(path, getattr(work, path.rpartition(".")[2])), dtype=float)
+    """A length of each case, 1 or more."""
+    values = np.asarray(columns.get(path, getattr(work, path.rpartition(".")[2])), dtype=float)
+    if not np.all(values >= 1):
+        raise ConfigError(path=path, found=float(values.min()), expected="1 or more")
+    return values
 
 
 def _rates(columns: Columns) -> dict[str, Any]:

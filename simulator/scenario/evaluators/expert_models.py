@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
+from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, named
@@ -70,6 +71,10 @@ class ExpertModelsEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps = scenario.workload, scenario.mapping.residency
         assert isinstance(work, ExpertModels)
@@ -103,6 +108,10 @@ class ExpertModelsEvaluator:
             "tokens_per_s": work.batch * work.output / latency,
             **costs_of(scenario, system, expert),
         }
+
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
 
 
 def _run(runner: Target, expert: Model, name: str, input: int, output: int) -> Activity:

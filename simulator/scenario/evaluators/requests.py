@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import nan
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 from simulator.config.choose import one_among
 from simulator.mapping.room import most_sequences
@@ -14,6 +14,7 @@ from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
+from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
@@ -83,6 +84,10 @@ class RequestsEvaluator:
     requires: ClassVar[Mapping[str, str]] = {"keeps_up == 1": "undecided"}
 
     @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = scenario.workload
         assert isinstance(work, Requests)
@@ -101,6 +106,10 @@ class RequestsEvaluator:
             "undecided": judged.undecided,
             **load.costs,
         }
+
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
 
 
 @dataclass(frozen=True, eq=False)
