@@ -40,19 +40,19 @@ class Roots:
         Raises:
             ConfigError: there is no such figure, with the nearest.
         """
-        root, *keys = path.split(".")
+        root, _, inner = path.partition(".")
         if root not in ROOTS:
             expected = f"a path from {one_of(ROOTS)}"
             raise ConfigError("unknown path", found=f"'{root}'", expected=expected, nearest=nearest(root, ROOTS))
-        if not keys and root in ("hardware", "model"):
+        if not inner and root in ("hardware", "model"):
             return Figure(getattr(self.base, root), str)
         if root not in ("hardware", "model"):
-            figure(getattr(self.base, root), keys)
+            figure(getattr(self.base, root), inner)
             self.check_read(path)
         found, errors = [], []
         for part in self._parts(root):
             try:
-                found.append(figure(part, keys))
+                found.append(figure(part, inner))
             except ConfigError as error:
                 errors.append(error)
         if errors and (everywhere or not found):
