@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -124,7 +124,7 @@ def deployment(
     for kind, name in (("dispatch", dispatch), ("split", split)):
         _check_registered(kind, name)
     names = engines or tuple(system.engines)
-    node = replace(system, machine=system.machine.model_copy(update={"nodes": 1}))
+    node = system.put({"nodes": 1})
     targets = []
     for name in names:
         device, dot, engine = name.partition(".")

@@ -101,23 +101,10 @@ def program_key(block: Block) -> ProgramKey:
 
 def at_peak(target: Target) -> Target:
     """The same engine, if it achieved all of the bandwidth of its port and its memory."""
-    device = target.system.machine.devices[target.device]
-    engine = target.description
-    port = engine.reads[target.memory].model_copy(update={"efficiency": 1.0})
-    tier = device.tiers[target.memory].model_copy(update={"efficiency": 1.0})
-    changed = device.model_copy(
-        update={
-            "tiers": {**device.tiers, target.memory: tier},
-            "engines": {
-                **device.engines,
-                target.engine: engine.model_copy(update={"reads": {**engine.reads, target.memory: port}}),
-            },
-        }
-    )
-    machine = target.system.machine
-    devices = {**machine.devices, target.device: changed}
-    system = replace(target.system, machine=machine.model_copy(update={"devices": devices}))
-    return replace(target, system=system)
+    device = f"devices.{target.device}"
+    port = f"{device}.engines.{target.engine}.reads.{target.memory}"
+    tier = f"{device}.tiers.{target.memory}"
+    return replace(target, system=target.system.put({f"{port}.efficiency": 1.0, f"{tier}.efficiency": 1.0}))
 
 
 def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:

@@ -129,11 +129,7 @@ def _pipelined(target: Target, block: Block, pipeline: Pipeline) -> Run:
 
 def _with_fusion(target: Target, mode: str) -> Target:
     """The same engine under another fusion mode."""
-    system, grid = target.system, fabric(target)
-    if grid.fusion == mode:
+    if fabric(target).fusion == mode:
         return target
-    device = system.machine.devices[target.device]
-    engine = target.description.model_copy(update={"fabric": grid.model_copy(update={"fusion": mode})})
-    device = device.model_copy(update={"engines": {**device.engines, target.engine: engine}})
-    machine = system.machine.model_copy(update={"devices": {**system.machine.devices, target.device: device}})
-    return replace(target, system=replace(system, machine=machine))
+    path = f"devices.{target.device}.engines.{target.engine}.fabric.fusion"
+    return replace(target, system=target.system.put({path: mode}))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config.choose import check_name
+from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, unwarned
 from simulator.explore.sweep.columns import Columns
@@ -40,7 +41,7 @@ def model(said: Mapping[str, Any]) -> Model:
         ConfigError: no such model, figure or format; none is said.
     """
     with _of_point("model"):
-        named = _model((str(required(said, "model")), *_own(said, "model.")))
+        named = _model(str(required(said, "model")), _own(said, "model."))
         return in_formats(named, said.get("mapping.dtype"), said.get("mapping.kv"))
 
 
@@ -83,45 +84,53 @@ def alike(
         yield np.array(members, dtype=np.int64), there
 
 
-def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
-    """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
-    named = (str(required(said, "hardware")), *overrides, *_own(said, "hardware."))
+def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[Any, ...]:
+    """What tells one machine from another: its file and overrides, its figures, devices, and how kernels are fused."""
     where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
-    return named, said.get("mapping.devices"), where
+    return str(required(said, "hardware")), overrides, _own(said, "hardware."), said.get("mapping.devices"), where
 
 
 @lru_cache(maxsize=4096)
-def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
-    (name, *overrides), devices, (device, engine, fusion) = structure
+def _machine(structure: tuple[Any, ...]) -> System:
+    name, overrides, figures, devices, (device, engine, fusion) = structure
     with unwarned():
+        system = _loaded(name, overrides)
+        if figures:
+            system = system.replaced(dict(figures))
         if fusion is not None:
-            system = load_system(name, overrides)
             runner = target(system, device, engine)
             key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
-            overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
-        return with_only(load_system(name, overrides), None if devices is None else int(devices))
+            system = system.replaced({f"devices.{runner.device}.engines.{runner.engine}.{key}": fusion})
+        return with_only(system, None if devices is None else int(devices))
 
 
 @lru_cache(maxsize=256)
-def _model(key: tuple[str, ...]) -> Model:
+def _loaded(name: str, overrides: tuple[str, ...]) -> System:
+    return load_system(name, overrides)
+
+
+@lru_cache(maxsize=256)
+def _model(name: str, figures: tuple[tuple[str, Any], ...] = ()) -> Model:
+    if figures:
+        return replaced(_model(name), dict(figures))
     with unwarned():
-        return load_model(key[0], key[1:])
+        return load_model(name)
 
 
-def _own(said: Mapping[str, Any], root: str) -> Iterator[str]:
-    """What a point says of its machine or its model, as overrides."""
-    own = ((path.removeprefix(root), value) for path, value in said.items() if path.startswith(root))
-    return (f"{path}={override_text(value)}" for path, value in own)
+def _own(said: Mapping[str, Any], root: str) -> tuple[tuple[str, Any], ...]:
+    """The figures that a point says of its machine or its model, by their paths."""
+    return tuple((path.removeprefix(root), _whole(value)) for path, value in said.items() if path.startswith(root))
+
+
+def _whole(value: Any) -> Any:
+    """A figure as a file would have it; a count is a double where its column lacks one elsewhere."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def override_text(value: Any) -> str:
-    """A value as an override has it; a count is a double where its column lacks one elsewhere."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
-    if not isinstance(value, float | np.floating):
-        return str(value)
-    number = float(value)
-    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+    """A figure as an override has it."""
+    return str(value).lower() if isinstance(value, bool) else str(_whole(value))
 
 
 @contextmanager
@@ -130,6 +139,6 @@ def _of_point(root: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        if error.file == OPTION and error.path is not None and not isinstance(error.path, str):
+        if error.file in (OPTION, None) and error.path is not None and not isinstance(error.path, str):
             error.file, error.path = None, (root, *error.path)
         raise
