@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from simulator.config.choose import check_name
 from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, one_of, unwarned
-from simulator.hardware import System, load_system
+from simulator.hardware import Machine, System, load_system
 from simulator.mapping.deployment import Deployment, resolve
 from simulator.scenario.form import Scenario
 from simulator.workload import Model, load_model
@@ -81,21 +83,25 @@ def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
 def _machine(key: str) -> System:
     part = json.loads(key)
     with unwarned():
-        return _with_figures(part, _machine, System.replaced) or load_system(part)
+        return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
 
 
 @lru_cache(maxsize=256)
 def _model(key: str) -> Model:
     part = json.loads(key)
     with unwarned():
-        return _with_figures(part, _model, replaced) or load_model(part)
+        return _with_figures(part, _model, replaced, Model) or load_model(part)
 
 
-def _with_figures(part: Any, load: Callable[[str], P], replace: Callable[[P, Mapping[str, Any]], P]) -> P | None:
+def _with_figures(
+    part: Any, load: Callable[[str], P], replace: Callable[[P, Mapping[str, Any]], P], form: type[BaseModel]
+) -> P | None:
     """What an inline part extends, with its figures replaced; None where it gives more than figures by their paths."""
     if not isinstance(part, dict) or "extends" not in part or any(isinstance(v, dict | list) for v in part.values()):
         return None
     figures = {path: value for path, value in part.items() if path != "extends"}
+    if any(path.partition(".")[0] not in form.model_fields for path in figures):  # those of a `config.json`
+        return None
     base = load(json.dumps(part["extends"]))
     return replace(base, figures) if figures else base
 

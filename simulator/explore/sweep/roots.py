@@ -36,7 +36,7 @@ class Roots:
         Raises:
             ConfigError: there is no such figure, with the nearest.
         """
-        root, _, inner = path.partition(".")
+        root, *keys = path.split(".")
         if root not in ROOTS:
             expected = f"a path from {one_of(ROOTS)}"
             raise ConfigError("unknown path", found=f"'{root}'", expected=expected, nearest=nearest(root, ROOTS))
