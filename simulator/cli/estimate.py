@@ -111,7 +111,7 @@ def command(
 
 def _title(answer: Estimate) -> str:
     target, model, parallel, speculation = answer.target, answer.model, answer.parallelism, answer.speculation
-    said = f"{target.ways} x {target.name}"
+    said = f"{parallel.devices} x {target.name}"
     if not parallel.is_tensor:
         said += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
     drafts = ""

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
-from simulator.mapping.placement import place
-from simulator.mapping.target import Target, target
-from simulator.mapping.tensor_parallel import check_ways
+from simulator.mapping.deployment import resolve
+from simulator.mapping.form import MappingForm
+from simulator.mapping.target import Target
 from simulator.serving.loaded import loaded
 from simulator.workload import Model, decode, operator_graph, prefill
 from simulator.workload.graph import OperatorGraph
@@ -46,14 +46,14 @@ def one_pass(
     """
     if phase not in ("prefill", "decode"):
         raise ConfigError(path="phase", found=phase, expected=one_of(["prefill", "decode"]))
-    system, model = loaded(hardware, model, devices, dtype, overrides, kv)
-    runner = target(system)
-    check_ways(model, runner.ways)
+    system, model = loaded(hardware, model, overrides)
+    deployment = resolve(MappingForm.model_construct(devices=devices, dtype=dtype, kv=kv), system, model)
+    runner, model = deployment.engine, deployment.model
     if batch < 1:
         raise ConfigError(path="batch", found=batch, expected="1 or more")
     if not 1 <= context <= model.max_context:
         raise ConfigError(path="context", found=context, expected=f"1 to {model.max_context:,}")
-    place(runner, model, batch, context, output=0)
+    deployment.footprint(batch, context, 0).check()
     graph = operator_graph(model, (prefill if phase == "prefill" else decode)(batch, context))
     of = f"{model.name} on {runner.ways} x {runner.device} of {system.name}"
     return OnePass(runner, model, graph, f"{of}: {phase}, {batch} x {context} tokens")

@@ -68,8 +68,8 @@ class System:
             )
         return chosen, devices[chosen]
 
-    def with_devices(self, count: int) -> System:
-        """The same machine with `count` of its first device in all, as many in each node.
+    def with_devices(self, count: int, device: str | None = None) -> System:
+        """The same machine with `count` of a device in all (the first without a name), as many in each node.
 
         Raises:
             ConfigError: a count that is no multiple of the nodes.
@@ -79,8 +79,8 @@ class System:
             raise ConfigError(
                 path="devices", found=count, expected=f"a multiple of {nodes}" if nodes > 1 else "1 or more"
             )
-        name, device = self.device()
-        devices = {**self.machine.devices, name: device.model_copy(update={"count": count // nodes})}
+        name, described = self.device(device)
+        devices = {**self.machine.devices, name: described.model_copy(update={"count": count // nodes})}
         return replace(self, machine=self.machine.model_copy(update={"devices": devices}))
 
     @cached_property

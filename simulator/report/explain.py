@@ -12,7 +12,7 @@ from simulator.core.breakdown import Part, binding, breakdown
 from simulator.errors import ConfigError
 from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
-from simulator.mapping.placement import Placement, place
+from simulator.mapping.held import Held
 from simulator.mapping.target import Target, peak, rate_for
 from simulator.serving.energy import EnergyPart
 from simulator.serving.estimate import Estimate
@@ -172,7 +172,7 @@ def _term(estimate: Estimate, part: EnergyPart) -> Line:
 
 
 def _capacity(estimate: Estimate) -> Iterator[Line]:
-    target, model, main = estimate.target, estimate.model, estimate.placement
+    target, main = estimate.target, estimate.placement
     tier, count = target.system.tiers[main.tier], target.system.count(main.tier)
     each = show(tier.capacity, "B")
     if tier.reserved:
@@ -190,11 +190,11 @@ def _capacity(estimate: Estimate) -> Iterator[Line]:
     room = f"({free}) / {show(one, 'B')} [a sequence] = {most:,.1f}"
     yield Line("capacity", "total", "largest batch", f"{room} [rounded down]", most)
     if estimate.max_context:
-        full = place(target, model, estimate.batch, estimate.max_context, output=estimate.output)
+        full = estimate.footprint.at(estimate.batch, estimate.max_context).total
         yield _filled("largest context", full, f"{estimate.batch:,} x {estimate.max_context:,} tokens")
 
 
-def _filled(name: str, placed: Placement, what: str) -> Line:
+def _filled(name: str, placed: Held, what: str) -> Line:
     parts = (placed.weights, "weights"), (placed.kv, what), (placed.activations, "activations")
     equation = " + ".join(f"{show(size, 'B')} [{kind}]" for size, kind in parts)
     return Line("capacity", "total", name, f"{equation} = {show(placed.used, 'B')}", placed.used)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from simulator.config import Config, Mark, validate
 from simulator.core import Plan, closed_form
 from simulator.core.breakdown import binding
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.parallelism import Parallelism, parallelism
-from simulator.mapping.placement import Placement
-from simulator.mapping.spill import Spill
+from simulator.mapping.deployment import Deployment, resolve
+from simulator.mapping.footprint import Footprint
+from simulator.mapping.form import MappingForm
+from simulator.mapping.held import Held
+from simulator.mapping.parallelism import Parallelism
+from simulator.mapping.passes import mean_context
+from simulator.mapping.speculative import Speculation
+from simulator.mapping.spill import Spill, check_spill, tiers_behind
 from simulator.mapping.target import Target, target
-from simulator.mapping.tensor_parallel import check_ways
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.serving.arrangement import resident, spilled
 from simulator.serving.energy import EnergyPart, energy
-from simulator.serving.generation import Generation, mean_context
-from simulator.serving.loaded import check_context, in_formats, loaded
-from simulator.serving.speculative import Speculation, speculate
-from simulator.workload import Model, load_model
+from simulator.serving.generation import Generation, generated
+from simulator.serving.loaded import loaded
+from simulator.workload import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,18 +45,13 @@ class Estimate(Result):
         tokens_per_s: output tokens of all sequences over `e2e_s`.
         bound_by: what binds most of the time, for `ttft` and `tbt`: a resource, or `latency`.
         energy: dynamic and static energy of the whole run, term by term.
-        placement: bytes in main memory, and in the tier that it spills to.
-        most: finds the largest batch of prompts and answers of these lengths, and the longest context of this batch
-            with answers of this length, that fit where this one lies; 0 where there is none.
+        deployment: who serves it.
+        footprint: bytes in main memory, and in the tier that it spills to.
         run: the plans behind `ttft_s` and `e2e_s`.
         decode: the plan behind `tbt_s`, of one step.
-        parallelism: how the devices share the model; `run` and `decode` are of one replica.
-        speculation: how tokens are drafted; None where they are not.
-        spill: what lies where, with main memory and the tier behind it; None where all is in main memory.
     """
 
-    target: Target
-    model: Model
+    deployment: Deployment
     batch: int
     input: int
     output: int
@@ -63,24 +61,47 @@ class Estimate(Result):
     tokens_per_s: float
     bound_by: dict[str, str]
     energy: tuple[EnergyPart, ...]
-    placement: Placement
-    most: tuple[Callable[[], int], Callable[[], int]]
+    footprint: Footprint
     run: Generation
     decode: Plan
-    parallelism: Parallelism
-    speculation: Speculation | None
-    spill: Spill | None
     provenance: Provenance
+
+    @property
+    def target(self) -> Target:
+        return self.deployment.engine
+
+    @property
+    def model(self) -> Model:
+        return self.deployment.model
+
+    @property
+    def parallelism(self) -> Parallelism:
+        """How the devices share the model; `run` and `decode` are of one replica."""
+        return self.deployment.parallel
+
+    @property
+    def speculation(self) -> Speculation | None:
+        return self.deployment.draft
+
+    @property
+    def spill(self) -> Spill | None:
+        """What lies where, with main memory and the tier behind it; None where all is in main memory."""
+        return self.footprint.spill
+
+    @cached_property
+    def placement(self) -> Held:
+        """Bytes in main memory, and in the tier that it spills to."""
+        return self.footprint.total
 
     @cached_property
     def max_batch(self) -> int:
         """The largest batch that fits at these lengths."""
-        return self.most[0]()
+        return self.footprint.max_batch()
 
     @cached_property
     def max_context(self) -> int:
         """The longest context, of a prompt and its answer of this length, that fits at this batch."""
-        return self.most[1]()
+        return self.footprint.max_context()
 
     @property
     def energy_j(self) -> float | None:
@@ -94,10 +115,10 @@ class Estimate(Result):
         return tuple(dict.fromkeys(part.key for part in self.energy if part.each is None))
 
     def as_json(self) -> dict[str, Any]:
-        system = self.target.system
+        system = self.deployment.system
         return {
             "hardware": system.name,
-            "devices": self.target.ways,
+            "devices": self.parallelism.devices,
             "parallelism": asdict(self.parallelism),
             "engine": self.target.name,
             "model": self.model.name,
@@ -120,24 +141,17 @@ class Estimate(Result):
             "energy_missing": list(self.missing),
             "tiers": {
                 name: {
-                    "weights_bytes": self._stored(name, "weight"),
-                    "kv_bytes": self._stored(name, "kv"),
-                    "activations_bytes": self._stored(name, "activation"),
+                    "weights_bytes": held.weights if held else 0.0,
+                    "kv_bytes": held.kv if held else 0.0,
+                    "activations_bytes": held.activations if held else 0.0,
                     "capacity_bytes": system.capacity(name),
                 }
-                for name in system.tiers
+                for name, held in ((name, self.footprint.tiers.get(name)) for name in system.tiers)
             },
             "max_batch": self.max_batch,
             "max_context": self.max_context,
             "provenance": self.provenance.as_dict(),
         }
-
-    def _stored(self, tier: str, kind: Literal["weight", "kv", "activation"]) -> float:
-        """Bytes of weights, of keys and values, or of activations in a tier."""
-        if self.spill:
-            return self.spill.stored(tier.removeprefix(f"{self.target.device}."), kind)
-        main = self.placement
-        return {"weight": main.weights, "kv": main.kv, "activation": main.activations}[kind] * (tier == main.tier)
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
@@ -192,50 +206,59 @@ def estimate(
             raise ConfigError(
                 path=name, found=value, expected="1 or more" if isinstance(value, int) else "a whole number"
             )
-    system, model = loaded(hardware, model, devices, dtype, overrides, kv)
-    helper = None if draft is None else in_formats(draft if isinstance(draft, Model) else load_model(draft), dtype, kv)
-    for each in [model, helper] if helper else [model]:
-        check_context(each, input + output, found=f"{input} + {output}")
-    runner = target(system, memory=memory)
-    parallel = parallelism(runner.ways, tensor, pipeline, data)
-    for each in [model, helper] if helper else [model]:
-        check_ways(each, parallel.tensor)
-    speculation = speculate(helper, drafted, acceptance, accepted_length)
-    if spill_order and not spill:
-        raise ConfigError(path="spill_order", found=f"'{spill_order}'", expected="a run that spills")
-    if spill and (speculation or not parallel.is_tensor):
-        found = "a draft, stages or replicas"
-        raise ConfigError(path="spill", found=found, expected="all devices tensor parallel alone")
+    system, model = loaded(hardware, model, overrides)
+    behind = None
     if spill:
-        laid = spilled(runner, parallel, model, batch, input, output, spill_order)
-    else:
-        laid = resident(runner, parallel, model, batch, input, output, speculation)
-    asked: dict[str, Any] = {"batch": batch, "input": input, "output": output, "devices": runner.ways}
-    if spill:
-        asked |= {"spill": True, "spill_order": laid.spill.order if laid.spill else spill_order}
-    elif not parallel.is_tensor:
-        asked |= {"parallelism": asdict(parallel)}
-    if speculation:
-        asked |= {"speculation": speculation.as_dict(), "draft": speculation.draft.model_dump()}
-    run, step = laid.run, laid.passes.step(mean_context(input, output))
+        runner = target(system, memory=memory, dtype=model.dtypes.products)
+        behind = next(iter(tiers_behind(runner)), None) or check_spill(runner, "")
+    form = _form(
+        devices=devices, tensor=tensor, pipeline=pipeline, data=data, memory=memory, dtype=dtype, kv=kv, spill=behind,
+        spill_order=spill_order, draft=_draft(draft, drafted, acceptance, accepted_length),
+    )  # fmt: skip
+    deployment = resolve(form, system, model, draft if isinstance(draft, Model) else None)
+    passes, footprint = deployment.passes(batch, input, output), deployment.footprint(batch, input, output)
+    footprint.check()
+    run, step = generated(passes, input, output), passes.step(mean_context(input, output))
     return Estimate(
-        target=runner,
-        model=model,
+        deployment=deployment,
         batch=batch,
         input=input,
         output=output,
         ttft_s=run.ttft,
-        tbt_s=float(closed_form(step).time) / laid.passes.tokens,
+        tbt_s=float(closed_form(step).time) / passes.tokens,
         e2e_s=run.seconds,
         tokens_per_s=batch * output / run.seconds,
         bound_by={"ttft": next(iter(binding(run.prefill))), "tbt": next(iter(binding(step)))},
-        energy=energy(system, run, parallel.data),
-        placement=laid.placement,
-        most=laid.most,
+        energy=energy(deployment.system, run, deployment.parallel.data),
+        footprint=footprint,
         run=run,
         decode=step,
-        parallelism=parallel,
-        speculation=speculation,
-        spill=laid.spill,
-        provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "estimate": asked}),
+        provenance=_provenance(deployment, form, {"batch": batch, "input": input, "output": output}),
     )
+
+
+def _provenance(deployment: Deployment, form: MappingForm, lengths: dict[str, int]) -> Provenance:
+    models = [model.model_dump() for model in deployment.models]
+    asked = {**lengths, **form.model_dump(exclude_defaults=True), "draft_model": models[1:]}
+    return Provenance({"hardware": deployment.system.config.data, "model": models[0], "estimate": asked})
+
+
+def _draft(
+    draft: Model | str | Path | None, drafted: int, acceptance: float | None, accepted_length: float | None
+) -> dict[str, Any] | None:
+    if draft is None:
+        if acceptance is not None or accepted_length is not None:
+            raise ConfigError(path="draft", found="none", expected="a model that drafts what is accepted")
+        return None
+    name = draft.name if isinstance(draft, Model) else str(draft)
+    return {"model": name, "tokens": drafted, "acceptance": acceptance, "accepted_length": accepted_length}
+
+
+def _form(**keys: Any) -> MappingForm:
+    """The mapping of these keys; what is wrong with one is told by its name alone."""
+    place = Path("mapping")
+    try:
+        return validate(Config(place, keys, {(): Mark(place, 1)}, {}), MappingForm)
+    except ConfigError as error:
+        error.file = None
+        raise

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from simulator.explore.sweep.designs import model
-from simulator.hardware import System
 from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
+from simulator.mapping.deployment import Deployment
 
 METRICS = {"area_m2": "m^2", "price_usd": "USD", "peak_power_w": "W"}
 
 
-def taken(system: System, said: Mapping[str, Any], points: int = 1) -> dict[str, Any]:
+def taken(deployment: Deployment, said: Mapping[str, Any], points: int = 1) -> dict[str, Any]:
     """The die area of a device, the price and the peak power of the machine, by the table `costs`; NaN without one.
 
     Engines are as large as what computes in `mapping.dtype` makes them, where a point says one; else as the largest.
@@ -23,7 +22,8 @@ def taken(system: System, said: Mapping[str, Any], points: int = 1) -> dict[str,
     table = said.get("costs")
     if table is None:
         return dict.fromkeys(METRICS, np.full(points, np.nan))
-    costs, dtype = _table(table), model(said).dtypes.products if said.get("mapping.dtype") else None
+    system, costs = deployment.system, _table(table)
+    dtype = deployment.model.dtypes.products if said.get("mapping.dtype") else None
     idle = system.machine.static_power
     watts: Any = np.nan if idle is None else idle * system.machine.nodes
     for name in system.machine.devices:

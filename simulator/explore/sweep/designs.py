@@ -15,8 +15,8 @@ from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, unwarned
 from simulator.explore.sweep.columns import Columns
 from simulator.hardware import System, load_system
-from simulator.mapping.target import target
-from simulator.serving.loaded import in_formats, with_only
+from simulator.mapping.deployment import Deployment, by_nodes, resolve
+from simulator.mapping.form import MappingForm
 from simulator.workload import Model, load_model
 
 RUNNER = ("mapping.devices", "mapping.device", "mapping.engine", "mapping.dtype", "mapping.kv", "mapping.fusion")
@@ -24,24 +24,46 @@ RUNNER = ("mapping.devices", "mapping.device", "mapping.engine", "mapping.dtype"
 
 
 def machine(said: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> System:
-    """The machine of a point: its file, what is set in all points and in this one, its devices, how kernels are fused.
+    """The machine of a point: its file, with what is set in all points and in this one.
 
     Raises:
-        ConfigError: no such machine, figure or fusion; none is said.
+        ConfigError: no such machine or figure; none is said.
     """
     with _of_point("hardware"):
-        return _machine(_structure(said, overrides))
+        return _machine((str(required(said, "hardware")), *overrides, *_own(said, "hardware.")))
 
 
-def model(said: Mapping[str, Any]) -> Model:
-    """The model of a point, in its formats of weights and KV cache.
+def deployed(
+    said: Mapping[str, Any],
+    overrides: tuple[str, ...] = (),
+    rates: Mapping[str, Any] | None = None,
+    requests: bool = False,
+) -> Deployment:
+    """The mapping of a point on its machine, of which some `rates` may be arrays; of `requests` node by node.
 
     Raises:
-        ConfigError: no such model, figure or format; none is said.
+        ConfigError: a name that there is not; keys that do not compose.
     """
+    system = machine(said, overrides)
     with _of_point("model"):
-        named = _model((str(required(said, "model")), *_own(said, "model.")))
-        return in_formats(named, said.get("mapping.dtype"), said.get("mapping.kv"))
+        served = _model((str(required(said, "model")), *_own(said, "model.")))
+    form = by_nodes(_mapping(said), system) if requests else _mapping(said)
+    return resolve(form, system.at(rates) if rates else system, served)
+
+
+def _mapping(said: Mapping[str, Any]) -> MappingForm:
+    """What a point says of its mapping, in the words of the form."""
+    device, engine, dispatch = (said.get(f"mapping.{key}") for key in ("device", "engine", "dispatch"))
+    name = device if engine is None or dispatch is not None else f"{device}.{engine}" if device else engine
+    read = {key: said.get(f"mapping.{key}") for key in ("dtype", "kv", "fusion", "memory", "dispatch")}
+    devices = said.get("mapping.devices")
+    form = {
+        **{key: value for key, value in read.items() if value is not None},
+        "engines": (name,) if name else (),
+        "devices": None if devices is None else int(devices),
+        "together": bool(said.get("mapping.together", False)),
+    }
+    return MappingForm.model_construct(**form)
 
 
 def required(said: Mapping[str, Any], key: str) -> Any:
@@ -83,23 +105,10 @@ def alike(
         yield np.array(members, dtype=np.int64), there
 
 
-def _structure(said: Mapping[str, Any], overrides: tuple[str, ...]) -> tuple[tuple[str, ...], Any, Any]:
-    """What tells one machine from another: its file and overrides, devices, and how kernels are fused."""
-    named = (str(required(said, "hardware")), *overrides, *_own(said, "hardware."))
-    where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "fusion"))
-    return named, said.get("mapping.devices"), where
-
-
 @lru_cache(maxsize=4096)
-def _machine(structure: tuple[tuple[str, ...], Any, Any]) -> System:
-    (name, *overrides), devices, (device, engine, fusion) = structure
+def _machine(key: tuple[str, ...]) -> System:
     with unwarned():
-        if fusion is not None:
-            system = load_system(name, overrides)
-            runner = target(system, device, engine)
-            key = "fabric.fusion" if runner.description.kind == "dataflow" else "fusion"
-            overrides.append(f"devices.{runner.device}.engines.{runner.engine}.{key}={fusion}")
-        return with_only(load_system(name, overrides), None if devices is None else int(devices))
+        return load_system(key[0], key[1:])
 
 
 @lru_cache(maxsize=256)

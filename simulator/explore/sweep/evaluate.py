@@ -15,19 +15,11 @@ from simulator.errors import ConfigError, TiersimError
 from simulator.explore.sweep.binding import bound_by
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, alike, machine
-from simulator.explore.sweep.designs import model as model_of
+from simulator.explore.sweep.designs import RUNNER, alike, deployed, machine
 from simulator.explore.sweep.parts import energies, parts_of, times
-from simulator.hardware import System
 from simulator.hardware.system import varies
-from simulator.mapping.dispatch import dispatched
-from simulator.mapping.placement import free_bytes, needed_bytes
-from simulator.mapping.target import Target, target
-from simulator.mapping.tensor_parallel import check_ways
+from simulator.mapping.passes import mean_context
 from simulator.registry import register
-from simulator.serving import generation
-from simulator.serving.loaded import check_context
-from simulator.workload import Batch, Model, decode, operator_graph, prefill
 
 DEFAULTS: dict[str, Any] = {
     "workload.phase": "decode", "workload.batch": 1, "workload.input": 512, "workload.output": 128,
@@ -94,16 +86,16 @@ class Passes:
         """
         known = {**DEFAULTS, **self.base, **said}
         batch, input, output = (float(known[key]) for key in LENGTHS)
-        runner, model = _runner(machine(known, self.overrides), known), model_of(known)
-        passes, phase = _passes(runner, model, known, batch, input, output), known["workload.phase"]
+        deployment, phase = deployed(known, self.overrides), known["workload.phase"]
+        passes = deployment.passes(batch, input, output)
         if phase == "prefill":
             return passes.first
         if phase == "decode":
-            return passes.step(generation.mean_context(input, output))
-        whole = Plan(model.name)
+            return passes.step(mean_context(input, output))
+        whole = Plan(deployment.model.name)
         whole.add(passes.first)
         if output > 1:
-            whole.add(passes.step(generation.mean_context(input, output)), repeat=int(output) - 1)
+            whole.add(passes.step(mean_context(input, output)), repeat=int(output) - 1)
         return whole
 
     def _fill(self, found: dict[str, Any], rows: NDArray[np.int64], said: dict[str, Any], varied: Columns) -> None:
@@ -136,25 +128,21 @@ class Passes:
         for key, values in lengths.items():
             if not np.all(values >= 1):
                 raise ConfigError(path=key, found=float(values.min()), expected="1 or more")
-        system, model = machine(said, self.overrides), model_of(said)
         rates = {path.removeprefix("hardware."): values for path, values in varied.items() if path not in LENGTHS}
-        if rates:
-            system = system.at(rates)
-        runner = _runner(system, said)
+        deployment = deployed(said, self.overrides, rates)
+        system, model = deployment.system, deployment.model
         batch, input, output = (lengths[key] for key in LENGTHS)
-        check_context(model, float((input + output).max()))
         phase = said["workload.phase"]
         if phase not in ("prefill", "decode", "request"):
             raise ConfigError(path="workload.phase", found=f"'{phase}'", expected="prefill, decode or request")
-        check_ways(model, runner.ways)
-        passes = _passes(runner, model, said, plain(batch), plain(input), plain(output))
+        passes = deployment.passes(plain(batch), plain(input), plain(output))
         parts = parts_of(passes, model, phase, input, output, bool(varied))
         found = times(parts, phase, batch, output, points)
         found |= energies(system, parts, found, phase, batch, output, points)
-        found |= taken(system, said, points)
-        found["needed_bytes"] = needed_bytes(runner, model, batch, input, output)
-        found["capacity_bytes"] = free_bytes(runner)
-        full = np.broadcast_to(found["needed_bytes"] > found["capacity_bytes"], points)
+        found |= taken(deployment, said, points)
+        footprint = deployment.footprint(batch, input, output)
+        found["needed_bytes"], found["capacity_bytes"] = footprint.total.used, footprint.total.capacity
+        full = np.broadcast_to(np.logical_not(footprint.fits), points)
         if self.binds:
             found["bound_by"] = bound_by(parts["prefill" if phase == "prefill" else "decode"].plan, points)
         for name, values in found.items():
@@ -162,32 +150,6 @@ class Passes:
                 found[name] = np.where(full, "" if name == "bound_by" else np.nan, values)
         found["error"] = np.where(full, FULL, "").astype(object)
         return found
-
-
-def _runner(system: System, said: Mapping[str, Any]) -> Target:
-    return target(system, said.get("mapping.device"), said.get("mapping.engine"), said.get("mapping.memory"))
-
-
-def _passes(
-    runner: Target, model: Model, said: Mapping[str, Any], batch: Any, input: Any, output: Any
-) -> generation.Passes:
-    """Passes on one engine, or dispatched over all engines of its device where there are several."""
-    alone = len(runner.system.machine.devices[runner.device].engines) == 1
-    if alone or said.get("mapping.dispatch") is None:
-        return generation.tensor_parallel(runner, model, batch, input, output)
-    return generation.Passes(
-        lambda: _dispatched(runner, model, said, prefill(batch, input)),
-        lambda context: _dispatched(runner, model, said, decode(batch, context)),
-    )
-
-
-def _dispatched(runner: Target, model: Model, said: Mapping[str, Any], batch: Batch) -> Plan:
-    names = runner.system.machine.devices[runner.device].engines
-    engines = tuple(target(runner.system, runner.device, name) for name in names)
-    plan = Plan(model.name)
-    for block in operator_graph(model, batch).blocks:
-        plan.add(dispatched(engines, block, said["mapping.dispatch"], bool(said.get("mapping.together", False))))
-    return plan
 
 
 def _said(
@@ -207,10 +169,9 @@ def _may_vary(path: str) -> bool:
 def _hangs_on_times(said: Mapping[str, Any], overrides: tuple[str, ...]) -> bool:
     """Whether the plan depends on rates: partitions of a dataflow engine, and dispatch over engines."""
     try:
-        runner = _runner(machine(said, overrides), said)
+        return not deployed(said, overrides).vectorised
     except TiersimError:
         return True  # told with the point
-    return said.get("mapping.dispatch") is not None or runner.description.kind == "dataflow"
 
 
 def _rate(said: Mapping[str, Any], path: str, overrides: tuple[str, ...]) -> bool:

@@ -13,13 +13,13 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, machine, model, part
-from simulator.mapping.target import target
+from simulator.explore.sweep.designs import RUNNER, deployed, part
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.serving.coe import Service, serve
-from simulator.serving.generation import generate
-from simulator.serving.loaded import check_context
+from simulator.serving.generation import generated
 from simulator.workload import kv_bytes, weight_bytes
 from simulator.workload.trace import uniform
 
@@ -62,16 +62,16 @@ class Experts:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
 
     def _point(self, said: Mapping[str, Any]) -> dict[str, float]:
-        system, expert = machine(said, self.overrides), model(said)
+        deployment = deployed(said, self.overrides)
+        system, expert = deployment.system, deployment.model
         batch, input, output = (int(said[f"workload.{key}"]) for key in ("batch", "input", "output"))
         experts, size = int(said["workload.experts"]), weight_bytes(expert)
         home, cache = (part(said, f"mapping.{key}", system.tiers) for key in ("home", "cache"))
         check_context(expert, input + output)
         kept = size + batch * float(kv_bytes(expert, float(input + output)))
-        runner = target(system, *(said.get(f"mapping.{key}") for key in ("device", "engine", "memory")))
         service = Service(
-            router=_run(runner, expert, "router", input, 1),
-            expert=_run(runner, expert, "expert", input, output),
+            router=_run(deployment, "router", input, 1),
+            expert=_run(deployment, "expert", input, output),
             switch=transfer(system, size, home, cache, said["mapping.links"], "switch"),
             expert_bytes=int(size),
             cache_bytes=int(system.capacity(cache) - kept),
@@ -91,9 +91,9 @@ class Experts:
             "misses": float(np.mean(batches.misses[steady])),
             "resident_experts": float(min(service.cache_bytes // service.expert_bytes, experts)),
             "tokens_per_s": batch * output / latency,
-            **taken(system, said),
+            **taken(deployment, said),
         }
 
 
-def _run(runner: Any, expert: Any, name: str, input: int, output: int) -> Activity:
-    return generate(runner, expert, 1, input, output).activity(name)
+def _run(deployment: Deployment, name: str, input: int, output: int) -> Activity:
+    return generated(deployment.passes(1, input, output), input, output).activity(name)

@@ -14,13 +14,12 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, machine, model, part
+from simulator.explore.sweep.designs import RUNNER, deployed, part
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
-from simulator.mapping.target import target
+from simulator.mapping.static_batch import check_context
 from simulator.registry import register
-from simulator.serving.loaded import check_context
 from simulator.serving.sparse import decode_sparse
 from simulator.workload.window_law import WindowLaw, renewal
 
@@ -60,7 +59,8 @@ class Neurons:
         return one_by_one(columns, METRICS, lambda said: self._point({**DEFAULTS, **self.base, **said}))
 
     def _point(self, said: Mapping[str, Any]) -> dict[str, float]:
-        system, kept = machine(said, self.overrides), stored(model(said))
+        deployment = deployed(said, self.overrides)
+        system, kept = deployment.system, stored(deployment.model)
         flash, dram = (part(said, f"mapping.{key}", system.tiers) for key in ("flash", "dram"))
         manager = part(said, "mapping.manager", system.engines)
         check_context(kept.model, float(said["workload.input"]), "input")
@@ -75,8 +75,7 @@ class Neurons:
         layers = kept.model.layers
         counts = {name: np.repeat(each, layers, axis=0) for name, each in vars(one).items() if name != "pinned"}
         run = Memory(
-            target(system, said.get("mapping.device"), said.get("mapping.engine")),
-            flash, dram, manager, said["mapping.threads"],
+            deployment.engine, flash, dram, manager, said["mapping.threads"],
         )  # fmt: skip
         context = np.full(TOKENS, float(said["workload.input"]))
         done = decode_sparse(run, kept, NeuronTraffic(**counts, pinned=0), context, said["mapping.overlap"])
@@ -87,7 +86,7 @@ class Neurons:
             "dram_bytes": means["dram"],
             "read_bytes": means["read"],
             "held_share": float(done.held.mean()),
-            **taken(system, said),
+            **taken(deployment, said),
         }
 
 

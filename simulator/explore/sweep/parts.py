@@ -10,6 +10,7 @@ import numpy as np
 from simulator.core import Plan, Resource, closed_form
 from simulator.core.steps import Steps, even_steps
 from simulator.hardware import System
+from simulator.mapping.passes import Passes, mean_context
 from simulator.serving import generation
 from simulator.workload import Model
 
@@ -22,15 +23,13 @@ class Part(NamedTuple):
     plan: Plan
 
 
-def parts_of(
-    passes: generation.Passes, model: Model, phase: str, input: Any, output: Any, varied: bool
-) -> dict[str, Part]:
+def parts_of(passes: Passes, model: Model, phase: str, input: Any, output: Any, varied: bool) -> dict[str, Part]:
     """What a point does, by name; the `steps` of a request one by one, or of many points at once in even runs."""
     found = {}
     if phase != "decode":
         found["prefill"] = _part(passes.first)
     if phase != "prefill":
-        found["decode"] = _part(passes.step(generation.mean_context(input, output)))
+        found["decode"] = _part(passes.step(mean_context(input, output)))
     if phase == "request" and varied:
         bends = {layer.window - 1.0 for layer in model.decoder if layer.window}
         found["steps"] = _together(even_steps(passes.step, input, output - 1, tuple(bends)), found["decode"].plan)

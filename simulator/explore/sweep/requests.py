@@ -13,14 +13,13 @@ from simulator.explore.sweep.alone import one_by_one
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
-from simulator.explore.sweep.designs import RUNNER, machine, model
-from simulator.mapping.deployment import deployment
+from simulator.explore.sweep.designs import RUNNER, deployed
+from simulator.mapping.compose import check_requests
 from simulator.mapping.room import most_sequences
-from simulator.mapping.target import target
+from simulator.mapping.static_batch import check_context
 from simulator.registry import register
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths
-from simulator.serving.loaded import check_context
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import percentile
@@ -80,7 +79,7 @@ class Requests:
             "utilisation": seen.utilisation,
             "keeps_up": nan if seen.keeps_up is None else float(seen.keeps_up),
             "undecided": seen.undecided,
-            **taken(machine(said, self.overrides), said),
+            **taken(load.times.stages.deployment, said),
         }
 
 
@@ -103,21 +102,17 @@ class _Load:
 @lru_cache(maxsize=8)
 def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load:
     said = dict(key)
-    system, served = machine(said, overrides), model(said)
-    runner = target(system, said.get("mapping.device"), said.get("mapping.engine"))
-    dispatch = said.get("mapping.dispatch")
-    engines = [runner.engine] if dispatch is None else system.machine.devices[runner.device].engines
-    names = tuple(f"{runner.device}.{engine}" for engine in engines)
-    together = bool(said.get("mapping.together", False))
-    deployed = deployment(system, served, names, dispatch or "xpu_only", together, experts="tensor")
+    deployment = deployed(said, overrides, requests=True)
+    check_requests(deployment)
     input, output, batch, number = (int(said[f"workload.{name}"]) for name in ("input", "output", "batch", "requests"))
-    check_context(served, input + output)
+    check_context(deployment.model, input + output)
     lengths = Lengths(input, output, float(said["workload.spread"]))
-    cap = most_sequences(deployed, lengths.total, lengths.longest_input, batch)
-    stages = Stages(deployed).compiled_for(cap, lengths.longest_input, output)
+    cap = most_sequences(deployment, lengths.total, lengths.longest_input, batch)
+    stages = Stages(deployment).compiled_for(cap, lengths.longest_input, output)
     router = None
-    if served.moe:
+    moe = deployment.model.moe
+    if moe:
         name = check_name(said["workload.router"], ROUTERS, "workload.router")
-        router = stages.draws(ROUTERS[name](served.moe.experts, served.moe.top_k))
+        router = stages.draws(ROUTERS[name](moe.experts, moe.top_k))
     times = StageTimes(stages, chosen(requests(lengths, number, 1.0, "even"), router, stages.layers, cap))
     return _Load(times, lengths, cap, sustained(stages, lengths, cap, router))
