@@ -74,8 +74,8 @@ class System:
             )
         return chosen, devices[chosen]
 
-    def with_devices(self, count: int) -> System:
-        """The same machine with `count` of its first device in all, as many in each node.
+    def with_devices(self, count: int, device: str | None = None) -> System:
+        """The same machine with `count` of a device in all (the first without a name), as many in each node.
 
         Raises:
             ConfigError: a count that is no multiple of the nodes.
@@ -85,7 +85,7 @@ class System:
             raise ConfigError(
                 path="devices", found=count, expected=f"a multiple of {nodes}" if nodes > 1 else "1 or more"
             )
-        name, _ = self.device()
+        name, _ = self.device(device)
         return self.put({f"devices.{name}.count": count // nodes})
 
     def put(self, values: Mapping[str, Any]) -> System:

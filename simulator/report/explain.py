@@ -13,7 +13,7 @@ from simulator.core.account import Bound, Term, binding, breakdown, busy
 from simulator.errors import ConfigError
 from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
-from simulator.mapping.footprint import Held
+from simulator.mapping.held import Held
 from simulator.mapping.target import Target, peak, rate_for
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show

@@ -16,8 +16,7 @@ from simulator.mapping.target import Target
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.form import Scenario
-from simulator.scenario.static_batch import Part, Phase, parts_of, terms_of, timed, times_of
-from simulator.serving.loaded import check_context
+from simulator.scenario.batch_parts import Part, Phase, parts_of, terms_of, timed, times_of
 from simulator.workload import Model
 
 if TYPE_CHECKING:
@@ -206,8 +205,6 @@ def batch_detail(scenario: Scenario, deployed: Deployment, work: Lengths) -> Bat
         CapacityError: it does not fit.
     """
     batch, input, output = work.batch, work.input, work.output
-    for model in deployed.models:
-        check_context(model, input + output, found=f"{input} + {output}")
     footprint = deployed.footprint(batch, input, output)
     footprint.check()
     parts = parts_of(deployed, work.phase, batch, input, output, many=False)

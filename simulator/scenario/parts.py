@@ -15,7 +15,7 @@ from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, one_of, unwarned
 from simulator.hardware import Machine, System, load_system
-from simulator.mapping.deployment import Deployment, resolve
+from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.scenario.form import Scenario
 from simulator.workload import Model, load_model
 
@@ -40,8 +40,12 @@ def model(scenario: Scenario) -> Model:
     return _part(scenario.model, "model", _model)
 
 
-def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None) -> Deployment:
+def deployment(
+    scenario: Scenario, rates: Mapping[str, Any] | None = None, *, requests: bool = False
+) -> Deployment:
     """The mapping of a scenario on its machine; with `rates`, on as many machines, by the paths of their figures.
+
+    Of `requests`, each node computes its own attention and dense layers.
 
     Raises:
         ConfigError: parts that do not go together, by the key of the mapping.
@@ -52,6 +56,7 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None) -> De
         with _at("mapping", "draft", "model"):
             drafter = _model(json.dumps(form.draft.model))
     with _at("mapping"):
+        form = by_nodes(form, system) if requests else form
         return resolve(form, system.at(rates) if rates else system, served, drafter)
 
 

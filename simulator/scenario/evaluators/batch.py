@@ -20,8 +20,8 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, machine
-from simulator.scenario.static_batch import Phase, energies_of, parts_of, times_of
-from simulator.serving.loaded import check_context
+from simulator.scenario.batch_parts import Phase, energies_of, parts_of, times_of
+from simulator.mapping.static_batch import check_context
 from simulator.units import Count
 
 LENGTHS = ("workload.batch", "workload.input", "workload.output")

@@ -9,6 +9,7 @@ from math import nan
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 from simulator.config.choose import one_among
+from simulator.mapping.compose import check_requests
 from simulator.mapping.room import most_sequences
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
@@ -20,7 +21,7 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths, Spread
-from simulator.serving.loaded import check_context
+from simulator.mapping.static_batch import check_context
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import percentile
@@ -136,7 +137,8 @@ def _load(text: str) -> _Load:
     scenario = Scenario.model_validate_json(text)
     work = scenario.workload
     assert isinstance(work, Requests)
-    deployed = deployment(scenario)
+    deployed = deployment(scenario, requests=True)
+    check_requests(deployed)
     model = deployed.model
     check_context(model, work.input + work.output)
     lengths = Lengths(work.input, work.output, work.spread)

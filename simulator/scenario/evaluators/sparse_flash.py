@@ -21,7 +21,7 @@ from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, named
-from simulator.serving.loaded import check_context
+from simulator.mapping.static_batch import check_context
 from simulator.serving.sparse import decode_sparse
 from simulator.units import Count, Fraction
 from simulator.workload.window_law import WindowLaw, renewal
