@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Plan, Quantity, closed_form
-from simulator.core.breakdown import breakdown
+from simulator.core.account import breakdown
 from simulator.core.plan import point
 from simulator.data import names
 from simulator.explore.sweep.columns import Columns

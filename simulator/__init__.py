@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from simulator.baselines.fit import fit
     from simulator.baselines.simulate import simulate
     from simulator.explore.cost import cost
-    from simulator.explore.kernels import kernels
-    from simulator.explore.roofline import roofline
+    from simulator.scenario.kernels import kernels
+    from simulator.scenario.roofline import roofline
     from simulator.explore.sweep.answers.crossed import crossover
     from simulator.explore.sweep.answers.optimised import optimise
     from simulator.explore.sweep.answers.searched import search
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simulator.explore.sweep.swept import sweep
     from simulator.hardware.system import load_system
     from simulator.report.reproduce import reproduce
-    from simulator.serving.estimate import estimate
+    from simulator.scenario.evaluate import estimate, evaluate
     from simulator.workload.load import load_model
     from simulator.workload.neuron_files import load_neurons
     from simulator.workload.record import record_model as record
@@ -35,6 +35,7 @@ __all__ = [
     "cost",
     "crossover",
     "estimate",
+    "evaluate",
     "fit",
     "kernels",
     "load_model",
@@ -55,9 +56,10 @@ __all__ = [
 _HOME = {
     "cost": "simulator.explore.cost",
     "crossover": "simulator.explore.sweep.answers.crossed",
-    "estimate": "simulator.serving.estimate",
+    "estimate": "simulator.scenario.evaluate",
+    "evaluate": "simulator.scenario.evaluate",
     "fit": "simulator.baselines.fit",
-    "kernels": "simulator.explore.kernels",
+    "kernels": "simulator.scenario.kernels",
     "load_model": "simulator.workload.load",
     "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
@@ -66,7 +68,7 @@ _HOME = {
     "query": "simulator.explore.sweep.query",
     "record": "simulator.workload.record:record_model",
     "reproduce": "simulator.report.reproduce",
-    "roofline": "simulator.explore.roofline",
+    "roofline": "simulator.scenario.roofline",
     "search": "simulator.explore.sweep.answers.searched",
     "sensitivity": "simulator.explore.sweep.answers.sensed",
     "simulate": "simulator.baselines.simulate",

@@ -3,95 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.cli.options import (
-    Batch,
-    Devices,
-    Dtype,
-    Hardware,
-    Json,
-    Kv,
-    MachineOverrides,
-    ModelName,
-    at_least_one,
-    known_order,
-    number,
-)
+from simulator.cli.mapping_options import with_mapping
+from simulator.cli.options import Json, MachineOverrides, ScenarioOnly, at_least_one
 from simulator.cli.output import console, print_json
+from simulator.cli.scenario import options_scenario, print_scenario
+from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
     from simulator.core import Plan
-    from simulator.serving.estimate import Estimate
+    from simulator.scenario.batch_detail import BatchDetail
+    from simulator.scenario.evaluate import Evaluation
     from simulator.workload import Model
 
 
+MAPPING = (
+    "devices", "engines", "tensor", "pipeline", "data", "experts", "memory", "spill", "spill_order", "dtype", "kv",
+    "activations", "compute", "fusion", "dispatch", "together", "draft",
+)  # fmt: skip
+
+
+@with_mapping(MAPPING)
 def command(
-    hardware: Hardware,
-    model: ModelName,
-    batch: Batch = 1,
-    input: Annotated[int, typer.Option("--input", callback=at_least_one, help="Tokens of each prompt.")] = 512,
-    output: Annotated[int, typer.Option("--output", callback=at_least_one, help="Tokens for each prompt.")] = 128,
-    devices: Devices = None,
-    dtype: Dtype = None,
-    kv: Kv = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory", metavar="TIER", help="The tier for weights and KV caches; the first that has them by default."
-        ),
+    file: Annotated[
+        str | None, typer.Argument(metavar="[SCENARIO]", help="A scenario's YAML; options replace what it says.")
     ] = None,
-    spill: Annotated[
-        bool, typer.Option("--spill", help="Put what main memory cannot hold into the next tier that the engine reads.")
-    ] = False,
-    spill_order: Annotated[
-        str | None,
-        typer.Option(
-            "--spill-order",
-            callback=known_order,
-            help="weights_last or traffic_per_byte: what goes first; the faster by default.",
-        ),
+    hardware: Annotated[str | None, typer.Option("--hardware", help="A machine, by name or path.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model, by name or path (config.json too).")] = None,
+    phase: Annotated[str | None, typer.Option("--phase", help="prefill, decode or request, which is the default.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", callback=at_least_one, help="Sequences at once.")] = None,
+    input: Annotated[
+        int | None, typer.Option("--input", callback=at_least_one, help="Tokens of each prompt; 512 by default.")
+    ] = None,
+    output: Annotated[
+        int | None, typer.Option("--output", callback=at_least_one, help="Tokens for each prompt; 128 by default.")
     ] = None,
     overrides: MachineOverrides = None,
-    pipeline: Annotated[
-        int, typer.Option("--pipeline", callback=at_least_one, help="Stages, each with some of the layers.")
-    ] = 1,
-    data: Annotated[
-        int, typer.Option("--data", callback=at_least_one, help="Replicas of the model, which share the batch.")
-    ] = 1,
-    draft: Annotated[
-        str | None,
-        typer.Option("--draft", metavar="MODEL", help="A model that drafts tokens for it (speculative decoding)."),
-    ] = None,
-    drafted: Annotated[int, typer.Option("--drafted", callback=at_least_one, help="Tokens drafted a step.")] = 4,
-    acceptance: Annotated[
-        float | None,
-        typer.Option("--acceptance", callback=number, help="The rate at which drafted tokens are accepted."),
-    ] = None,
-    accepted_length: Annotated[
-        float | None,
-        typer.Option("--accepted-length", callback=number, help="Or the tokens that a step gives on average."),
-    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print the equation behind each figure.")] = False,
+    scenario: ScenarioOnly = False,
     json: Json = False,
+    *,
+    mapping: dict[str, Any],
 ) -> None:
-    """Estimate TTFT, TBT, energy and what fits.
+    """Estimate TTFT, TBT, energy and what fits; or evaluate any scenario from its file.
 
     In closed form, for one static batch on an idle machine; all devices share each layer (tensor parallel) unless
     --pipeline or --data divide them.
     """
-    import simulator
+    from simulator.scenario.evaluate import evaluate
+    from simulator.scenario.evaluator import evaluator
 
-    answer = simulator.estimate(
-        hardware, model, batch, input, output, devices=devices, dtype=dtype, kv=kv, memory=memory,
-        overrides=overrides or (), pipeline=pipeline, data=data, draft=draft, drafted=drafted, acceptance=acceptance,
-        accepted_length=accepted_length, spill=spill, spill_order=spill_order,
-    )  # fmt: skip
+    work = {"phase": phase, "batch": batch, "input": input, "output": output}
+    asked = options_scenario(file, hardware, model, mapping, work, overrides or ())
+    if scenario:
+        print_scenario(asked)
+        return
+    if asked.workload.kind != "batch":
+        _print_metrics(evaluate(asked), explain, json)
+        return
+    answer = evaluator(asked).detail(asked)
     if json:
         document = answer.as_json()
         if explain:
@@ -109,16 +86,42 @@ def command(
         out.print(explanation(answer))
 
 
-def _title(answer: Estimate) -> str:
-    target, model, parallel, speculation = answer.target, answer.model, answer.parallelism, answer.speculation
-    said = f"{target.ways} x {target.name}"
+def _print_metrics(answer: Evaluation, explain: bool, json: bool) -> None:
+    """The metrics of another kind of workload."""
+    if explain:
+        raise ConfigError(path="--explain", found=f"a workload of kind '{answer.scenario.workload.kind}'", expected="batch")
+    if json:
+        print_json(answer.as_json())
+        return
+    from rich.table import Table
+
+    from simulator.units import show
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    table.add_column(style="dim")
+    for metric in answer.declared:
+        value = answer.metrics.get(metric.name)
+        if value is not None and value != "":
+            text = value if isinstance(value, str) else show(value, metric.unit)
+            table.add_row(metric.label or metric.name, text, f"of a {metric.per}" if metric.per else "")
+    console().print(table)
+
+
+def _title(answer: BatchDetail) -> str:
+    deployed, model = answer.deployment, answer.model
+    parallel, speculation, engines = deployed.parallel, deployed.draft, deployed.engines
+    runs_on = f"{parallel.devices} x {' and '.join(engine.name for engine in engines)}"
     if not parallel.is_tensor:
-        said += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
+        runs_on += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
+    if len(engines) > 1:
+        runs_on += f", {deployed.dispatch}"
     drafts = ""
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
     return (
-        f"{model.name} ({_formats(model)}) on {target.system.name} ({said}): "
+        f"{model.name} ({_formats(model)}) on {deployed.system.name} ({runs_on}): "
         f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
     )
 
@@ -129,7 +132,7 @@ def _formats(model: Model) -> str:
     return f"weights {dtypes.weights}, KV {dtypes.kv}, computes in {dtypes.products}"
 
 
-def _figures(answer: Estimate) -> Table:
+def _figures(answer: BatchDetail) -> Table:
     from rich.table import Table
 
     from simulator.units import show
@@ -138,38 +141,34 @@ def _figures(answer: Estimate) -> Table:
     table.add_column()
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim", overflow="fold")
-    table.add_row("TTFT", show(answer.ttft_s, "s"), f"bound by {_binding(answer.run.prefill)}")
-    table.add_row("TBT", show(answer.tbt_s, "s"), f"bound by {_binding(answer.decode)}")
-    table.add_row("E2E", show(answer.e2e_s, "s"), f"{answer.output:,} tokens for each of {answer.batch:,}")
+    if "prefill" in answer.parts:
+        table.add_row("TTFT", show(answer.ttft_s, "s"), f"bound by {_binding(answer.parts['prefill'].plan)}")
+    if "decode" in answer.parts:
+        table.add_row("TBT", show(answer.tbt_s, "s"), f"bound by {_binding(answer.parts['decode'].plan)}")
+    if "steps" in answer.parts:
+        table.add_row("E2E", show(answer.e2e_s, "s"), f"{answer.output:,} tokens for each of {answer.batch:,}")
     table.add_row("throughput", f"{answer.tokens_per_s:,.4g} tok/s", "all sequences together")
     if answer.energy_j is None:
         first, *more = answer.missing
         others = f" and {len(more)} more, see --json" if more else ""
-        table.add_row("energy", "unknown", f"{answer.target.system.name} lacks {first}{others}")
+        table.add_row("energy", "unknown", f"{answer.deployment.system.name} lacks {first}{others}")
     else:
-        token = show(answer.energy_j / (answer.batch * answer.output), "J")
-        table.add_row("energy", show(answer.energy_j, "J"), f"{token} a token, {_power(answer.energy_j, answer)}")
+        token, power = show(answer.energy_per_token_j, "J"), show(answer.power_w, "W")
+        table.add_row("energy", show(answer.energy_j, "J"), f"{token} a token, {power} on average")
     return table
 
 
 def _binding(plan: Plan) -> str:
     """What binds, each with its share of the time; what is under 5 % is left out."""
-    from simulator.core.breakdown import binding
+    from simulator.core.account import binding
 
-    seconds = binding(plan)
-    total = sum(seconds.values())
-    first, *others = seconds
-    told = [first, *(name for name in others if seconds[name] >= 0.05 * total)]
-    return ", ".join(f"{name} {seconds[name] / total:.0%}" for name in told)
-
-
-def _power(energy: float, answer: Estimate) -> str:
-    from simulator.units import show
-
-    return f"{show(energy / answer.e2e_s, 'W')} on average"
+    shares = sorted(binding(plan).items(), key=itemgetter(1), reverse=True)
+    total = sum(seconds for _, seconds in shares)
+    told = [shares[0], *(share for share in shares[1:] if share[1] >= 0.05 * total)]
+    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in told)
 
 
-def _memory(answer: Estimate) -> Table:
+def _memory(answer: BatchDetail) -> Table:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
@@ -193,7 +192,7 @@ def _memory(answer: Estimate) -> Table:
     return table
 
 
-def _largest(answer: Estimate) -> str:
+def _largest(answer: BatchDetail) -> str:
     made_for = " (all that the model was made for)" if answer.max_context == answer.model.max_context else ""
     return (
         f"fits: batch {answer.max_batch:,} at {answer.input + answer.output:,} tokens each, "

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from simulator.report.explain import Line
-    from simulator.serving.estimate import Estimate
+    from simulator.scenario.batch_detail import BatchDetail
 
 
-def explanation(estimate: Estimate) -> Group:
+def explanation(estimate: BatchDetail) -> Group:
     """The equations of an estimate, and what they are made from."""
     from rich.console import Group
 
@@ -27,7 +27,7 @@ def explanation(estimate: Estimate) -> Group:
         if part == "kernel":
             shown += ["", _kernels(lines, estimate)]
         elif part == "input":
-            shown += ["", _inputs(lines), "", abbreviations(estimate.target.system.config)]
+            shown += ["", _inputs(lines), "", abbreviations(estimate.engine.system.config)]
         else:
             if part == "resource" and lines[0].figure in ("ttft", "tbt"):
                 shown.append("  busy, side by side:")
@@ -46,11 +46,11 @@ def _equations(lines: list[Line], heading: bool) -> Table:
     return table
 
 
-def _kernels(lines: list[Line], estimate: Estimate) -> Table:
+def _kernels(lines: list[Line], estimate: BatchDetail) -> Table:
     from simulator.report.names import kernel
     from simulator.units import show
 
-    of = f", each of {estimate.target.ways} {estimate.target.device}" if estimate.target.ways > 1 else ""
+    of = f", each of {estimate.engine.ways} {estimate.engine.device}" if estimate.engine.ways > 1 else ""
     columns = ["kernel", "times", f"once{of}", "together", "bound by"]
     table = table_of(columns, numbers=["times", "together"])
     for line in lines:

@@ -3,63 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.cli.mapping_options import with_mapping
 from simulator.cli.options import (
     Batch,
     Context,
-    Devices,
-    Dtype,
     Fusion,
     Hardware,
     Json,
-    Kv,
     MachineOverrides,
     ModelName,
     Phase,
     PhaseName,
+    ScenarioOnly,
 )
 from simulator.cli.output import console, print_json, table_of
+from simulator.cli.scenario import print_scenario
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulator.explore.kernels import KernelReport
+    from simulator.scenario.kernels import KernelReport
 
 
+MAPPING = ("devices", "engines", "memory", "dtype", "kv", "activations", "compute")
+
+
+@with_mapping(MAPPING)
 def command(
     hardware: Hardware,
     model: ModelName,
     phase: PhaseName = Phase.DECODE,
     batch: Batch = 1,
     context: Context = 2048,
-    devices: Devices = None,
-    dtype: Dtype = None,
-    kv: Kv = None,
     fusion: Fusion = None,
     overrides: MachineOverrides = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Draw the pipelines: .png, .svg or .pdf.")
     ] = None,
+    scenario: ScenarioOnly = False,
     json: Json = False,
+    *,
+    mapping: dict[str, Any],
 ) -> None:
     """Show a pass's kernels, what each uses of the chip, and the pass under every fusion mode."""
-    import simulator
+    from simulator.scenario.kernels import kernels_of
+    from simulator.scenario.one_pass import pass_of
 
-    report = simulator.kernels(
-        hardware,
-        model,
-        phase.value,
-        batch,
-        context,
-        devices=devices,
-        dtype=dtype,
-        kv=kv,
-        fusion=fusion,
-        overrides=overrides or (),
-    )
+    asked = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
+    if scenario:
+        print_scenario(asked)
+        return
+    report = kernels_of(asked, fusion)
     if output is not None:
         from simulator.report.pipeline import draw
 

@@ -76,7 +76,7 @@ def known_number(parameter: typer.CallbackParam, value: str | None) -> str | Non
 def known_fusion(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a fusion mode. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.explore.calls import known_modes
+        from simulator.scenario.runs import known_modes
 
         _expect(parameter, value, known_modes())
     return value
@@ -152,3 +152,4 @@ MachineOverrides = Annotated[
 ]
 Folder = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Write the results below this folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+ScenarioOnly = Annotated[bool, typer.Option("--scenario", help="Print the scenario as YAML, and evaluate nothing.")]

@@ -3,63 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.cli.kernels import MAPPING
+from simulator.cli.mapping_options import with_mapping
 from simulator.cli.options import (
     Batch,
     Context,
-    Devices,
-    Dtype,
     Fusion,
     Hardware,
     Json,
-    Kv,
     MachineOverrides,
     ModelName,
     Phase,
     PhaseName,
+    ScenarioOnly,
 )
 from simulator.cli.output import console, print_json, table_of
+from simulator.cli.scenario import print_scenario
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulator.explore.roofline import Roofline
+    from simulator.scenario.roofline import Roofline
 
 
+@with_mapping(MAPPING)
 def command(
     hardware: Hardware,
     model: ModelName,
     phase: PhaseName = Phase.DECODE,
     batch: Batch = 1,
     context: Context = 2048,
-    devices: Devices = None,
-    dtype: Dtype = None,
-    kv: Kv = None,
     fusion: Fusion = None,
     overrides: MachineOverrides = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Draw it: .png, .svg or .pdf.")
     ] = None,
+    scenario: ScenarioOnly = False,
     json: Json = False,
+    *,
+    mapping: dict[str, Any],
 ) -> None:
     """Place a model's kernels on a machine's roofline."""
-    import simulator
+    from simulator.scenario.one_pass import pass_of
+    from simulator.scenario.roofline import roofline_of
 
-    result = simulator.roofline(
-        hardware,
-        model,
-        phase.value,
-        batch,
-        context,
-        devices=devices,
-        dtype=dtype,
-        kv=kv,
-        fusion=fusion,
-        overrides=overrides or (),
-    )
+    asked = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
+    if scenario:
+        print_scenario(asked)
+        return
+    result = roofline_of(asked, fusion)
     if output is not None:
         from simulator.report.roofline import draw
 

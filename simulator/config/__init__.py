@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -14,7 +15,7 @@ from simulator import data as folders
 from simulator.config.check import validate
 from simulator.config.figures import ROLES
 from simulator.config.read import Mark, Node, Source
-from simulator.config.resolve import Override, longest_key, resolve
+from simulator.config.resolve import OPTION, Override, longest_key, resolve
 from simulator.errors import ConfigError, described
 from simulator.units import LEAST, MOST, is_bounded
 
@@ -59,6 +60,28 @@ class Config:
         known = next((path[:end] for end in range(len(path), -1, -1) if path[:end] in self.marks), ())
         return self.sources.get(known)
 
+    def replaced(self, values: Mapping[tuple[str, ...], Any]) -> Config:
+        """The config with other values at some keys, which nothing checks, as if options had given them."""
+        below = {path for path in self.marks if any(path[: len(keys)] == keys for keys in values)}
+        marks = {path: mark for path, mark in self.marks.items() if path not in below}
+        sources = {path: source for path, source in self.sources.items() if path not in below}
+        data = self.data
+        for keys, value in values.items():
+            data = _replaced(data, keys, value)
+            marks[keys], sources[keys] = Mark(OPTION), Source(str(OPTION), "assumption")
+        return replace(self, data=data, marks=marks, sources=sources)
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Give an error that has a key path and no file the file and the line of that key."""
+        try:
+            yield
+        except ConfigError as error:
+            if error.file is None and error.path is not None and not isinstance(error.path, str):
+                mark = self.mark(tuple(error.path))
+                error.file, error.line = mark.file, mark.line
+            raise
+
     @cached_property
     def hash(self) -> str:
         """The SHA-256 of the resolved data as canonical JSON: equal for equal data, whatever the files it came from."""
@@ -83,6 +106,14 @@ def load(source: str | Path | Mapping[str, Any], folder: str, overrides: Sequenc
     sources: dict[KeyPath, Source] = {}
     data = _plain(resolve(file, folder, overrides), (), marks, sources)
     return Config(file or INLINE, data, marks, sources)
+
+
+def _replaced(data: Mapping[str, Any] | None, keys: Sequence[str], value: Any) -> Any:
+    if not keys:
+        return value
+    known = data or {}
+    inner = _replaced(known.get(keys[0]), keys[1:], value)
+    return {key: each for key, each in {**known, keys[0]: inner}.items() if each is not None or key != keys[0]}
 
 
 def _plain(node: Node, path: KeyPath, marks: dict[KeyPath, Mark], sources: dict[KeyPath, Source]) -> Any:

@@ -1,8 +1,11 @@
-"""The value at a dotted path of a typed config: what it is, which values it may have, and the config with another."""
+"""The value at a dotted path of a typed config: what it is, which values it may have, and the config with another.
+
+A path is keys with dots between them, of which some have dots of their own: `links.host<->gpu.hbm.bandwidth`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin
@@ -15,9 +18,6 @@ from simulator.errors import ConfigError, described, nearest, one_of
 from simulator.units import Unit
 
 M = TypeVar("M", bound=BaseModel)
-
-Path: TypeAlias = str | Sequence[str]
-"""Keys with dots between them, of which some have dots of their own (`links.host<->gpu.hbm.bandwidth`); or the keys."""
 
 _Keys: TypeAlias = tuple[str, ...]
 
@@ -83,7 +83,16 @@ _BOUNDS = {
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}  # as pydantic begins
 
 
-def get(root: BaseModel, path: Path) -> Any:
+def keys(root: BaseModel, path: str) -> tuple[str, ...]:
+    """The keys that a path leads over; below a section that `root` has not got, as the path has them.
+
+    Raises:
+        ConfigError: there is no such key, with the nearest; its path leads to that key.
+    """
+    return _walked(root, path, beyond=True)[0]
+
+
+def get(root: BaseModel, path: str) -> Any:
     """The value at a path: a figure, a section, a table or a list.
 
     Raises:
@@ -92,20 +101,24 @@ def get(root: BaseModel, path: Path) -> Any:
     return _walked(root, path)[1]
 
 
-def figure(root: BaseModel, path: Path) -> Figure:
+def figure(root: BaseModel, path: str) -> Figure:
     """The figure at a path, with its type.
 
     Raises:
         ConfigError: there is none, with the nearest; or it is a section of several.
     """
-    _, value, types = _walked(root, path)
+    try:
+        _, value, types = _walked(root, path)
+    except ConfigError as error:
+        key, close = (error.path or [path])[-1], error.nearest
+        raise ConfigError("no such figure", found=f"'{key}'", expected=error.expected, nearest=close) from None
     if isinstance(value, dict | list | tuple | BaseModel):
         names = _names(value)
         raise ConfigError(found="a section" if names else "a list", expected=f"a figure of it: {one_of(sorted(names))}")
     return Figure(value, types)
 
 
-def replaced(root: M, values: Mapping[str, Any] | Mapping[_Keys, Any]) -> M:
+def replaced(root: M, values: Mapping[str, Any]) -> M:
     """A config with other values at some paths, checked as if a file had them; None takes a key away, as null does.
 
     A value may be a text with a unit, a section or a list. The sections that lead to it are checked anew, with what
@@ -116,14 +129,22 @@ def replaced(root: M, values: Mapping[str, Any] | Mapping[_Keys, Any]) -> M:
         ConfigError: no such key, with the nearest; a value that it cannot have, or that contradicts others. Its path is
             that of the key, and it has no file.
     """
-    data = _with(root, _exact(root, values), checked=True)
+    return checked(type(root), _with(root, _exact(root, values), checked=True))
+
+
+def checked(form: type[M], data: Mapping[str, Any]) -> M:
+    """Plain data of no file in its form.
+
+    Raises:
+        ConfigError: what is wrong with it, by its key.
+    """
     try:
-        return type(root).model_validate(data)
+        return form.model_validate(data)
     except ValidationError as error:
-        raise raised(list(problems(data, type(root), error))) from None
+        raise raised(list(problems(data, form, error))) from None
 
 
-def put(root: M, values: Mapping[str, Any] | Mapping[_Keys, Any]) -> M:
+def put(root: M, values: Mapping[str, Any]) -> M:
     """A config with other values at some paths that nothing checks: what the program made itself, arrays among them.
 
     Raises:
@@ -133,12 +154,12 @@ def put(root: M, values: Mapping[str, Any] | Mapping[_Keys, Any]) -> M:
     return copy
 
 
-def _exact(root: BaseModel, values: Mapping[Any, Any]) -> dict[_Keys, Any]:
+def _exact(root: BaseModel, values: Mapping[str, Any]) -> dict[_Keys, Any]:
     """The values by the keys that their paths lead over."""
-    exact = {_walked(root, path, beyond=True)[0]: value for path, value in values.items()}
-    for keys in exact:
-        if outer := next((keys[:end] for end in range(len(keys)) if keys[:end] in exact), None):
-            raise ConfigError(path=keys, found=f"a value for {'.'.join(outer)} too", expected="one of the two")
+    exact = {keys(root, path): value for path, value in values.items()}
+    for path in exact:
+        if outer := next((path[:end] for end in range(len(path)) if path[:end] in exact), None):
+            raise ConfigError(path=path, found=f"a value for {'.'.join(outer)} too", expected="one of the two")
     return exact
 
 
@@ -156,13 +177,13 @@ def _with(part: Any, values: Mapping[_Keys, Any], *, checked: bool) -> Any:
     return {key: value for key, value in {**present, **changes}.items() if value is not None or key not in changes}
 
 
-def _walked(root: BaseModel, path: Path, beyond: bool = False) -> tuple[_Keys, Any, Any]:
+def _walked(root: BaseModel, path: str, beyond: bool = False) -> tuple[_Keys, Any, Any]:
     """The keys that a path leads over, the value there and its type; `beyond`: it may lead on where there is nothing.
 
     Raises:
         ConfigError: there is no such key, with the nearest.
     """
-    rest = [piece for key in ([path] if isinstance(path, str) else path) for piece in key.split(".")]
+    rest = path.split(".") if path else []
     keys: list[str] = []
     part: Any = root
     types: Any = type(root)
@@ -173,9 +194,8 @@ def _walked(root: BaseModel, path: Path, beyond: bool = False) -> tuple[_Keys, A
         key = longest_key(rest, names)
         if key is None:
             expected = one_of(sorted(names)) if names else "no further key"
-            raise ConfigError(
-                "no such figure", found=f"'{rest[0]}'", expected=expected, nearest=nearest(rest[0], names)
-            )
+            close = nearest(rest[0], names)
+            raise ConfigError("unknown key", path=[*keys, rest[0]], expected=expected, nearest=close)
         types = type(part).model_fields[key].rebuild_annotation() if isinstance(part, BaseModel) else _inside(types)
         part = _inner(part, key)
         keys.append(key)

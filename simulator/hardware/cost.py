@@ -14,7 +14,7 @@ import numpy as np
 from simulator.core import Quantity
 from simulator.hardware.cost_area import Area, area, stacks_of, units
 from simulator.hardware.cost_form import Costs, load_costs
-from simulator.hardware.cost_power import PeakPower, peak_power, power
+from simulator.hardware.cost_power import PeakPower, peak_power
 from simulator.hardware.stack import Pim, added_area
 from simulator.hardware.system import System
 
@@ -30,7 +30,6 @@ __all__ = [
     "load_costs",
     "memory_price",
     "peak_power",
-    "power",
     "price",
 ]
 

@@ -1,4 +1,4 @@
-"""The power of a device: on average, and at most."""
+"""The power of a device at most."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.core import Quantity
-from simulator.errors import dotted
+from simulator.hardware.energy import device_power, energy_key, static_power
 from simulator.hardware.system import System
 
 
@@ -23,11 +23,6 @@ class PeakPower:
         return None if self.missing else sum(self.parts.values())
 
 
-def power(energy: Quantity, seconds: Quantity, static: Quantity = 0.0) -> Quantity:
-    """W on average: `energy / seconds`, in J and s, and `static` where the energy has no static power in it."""
-    return energy / seconds + static
-
-
 def peak_power(system: System, device: str | None = None) -> PeakPower:
     """What one device draws with its tiers at full bandwidth and its engines at their peaks, links apart.
 
@@ -35,25 +30,16 @@ def peak_power(system: System, device: str | None = None) -> PeakPower:
     kernel does all of it at once, and none at its peak: a bound, above what a data sheet gives as thermal design power.
     """
     name, part = system.device(device)
-    wanted: list[tuple[str, tuple[str, ...]]] = []
+    used: list[str] = []
     for key, tier in part.tiers.items():
-        ways = ("", ".write") if tier.full_duplex else ("",)
-        wanted += [(f"{name}.{key}{way}", ("devices", name, "tiers", key, "energy")) for way in ways]
+        used += [f"{name}.{key}", f"{name}.{key}.write"] if tier.full_duplex else [f"{name}.{key}"]
     for key, engine in part.engines.items():
-        path: tuple[str, ...] = ("devices", name, "engines", key)
-        wanted.append((f"{name}.{key}", (*path, "energy_per_flop")))
-        reads = engine.reads if engine.in_memory else {}
-        wanted += [(f"{name}.{tier}->{name}.{key}", (*path, "reads", tier, "energy")) for tier in reads]
-    parts: dict[str, Quantity] = {}
-    missing: list[str] = []
-    for full, path in wanted:
-        resource = system[full]
-        if resource.energy is None:
-            missing.append(dotted(path))
-        else:
-            parts[full] = resource.energy * resource.capacity
-    if part.static_power is None:
-        missing.append(dotted(("devices", name, "static_power")))
-    else:
-        parts["static"] = part.static_power
+        used.append(f"{name}.{key}")
+        used += [f"{name}.{tier}->{name}.{key}" for tier in engine.reads] if engine.in_memory else []
+    (idle,) = (power for power in static_power(system, 1.0) if power.name == device_power(name))
+    drawn = {each: system[each] for each in used} | {"static": idle}
+    missing = [energy_key(system, resource.name) for resource in drawn.values() if resource.energy is None]
+    parts = {
+        each: resource.energy * resource.capacity for each, resource in drawn.items() if resource.energy is not None
+    }
     return PeakPower(parts, tuple(dict.fromkeys(missing)))

@@ -122,6 +122,7 @@ class Engine(Part):
     kind: str  # gpu, dataflow, pim, cpu, or what a plugin registers a lowering for
     peak: Annotated[dict[str, Rate], Field(min_length=1)] = Field(default_factory=dict)
     reads: Annotated[dict[str, Port], Field(min_length=1)]
+    default: bool = False  # runs a model where no engine is named; none marked: see mapping/target.py
     efficiency: Fraction = 1.0
     launch_overhead: Seconds = 0.0
     shape_overhead: Seconds = 0.0  # of a kernel whose shape is new: what preparing it takes

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel
+from numpy.typing import NDArray
 
-from simulator.config import Config, load, longest_key, validate
-from simulator.config.plausible import check_sizes, unit_of
+from simulator.config import Config, load, validate
+from simulator.config.path import figure, keys, put, replaced
+from simulator.config.plausible import check_sizes
 from simulator.config.resolve import Override
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest, one_of
@@ -39,7 +40,11 @@ def load_system(name: str | Path | Mapping[str, Any], overrides: Sequence[Overri
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(name, "hwconfigs", overrides)
-    machine = derived(validate(config, Machine), config)
+    return _checked(validate(config, Machine), config)
+
+
+def _checked(machine: Machine, config: Config) -> System:
+    machine = derived(machine, config)
     check_references(machine, config)
     check_sizes("machine", machine, config)
     system = System(machine, config)
@@ -69,8 +74,8 @@ class System:
             )
         return chosen, devices[chosen]
 
-    def with_devices(self, count: int) -> System:
-        """The same machine with `count` of its first device in all, as many in each node.
+    def with_devices(self, count: int, device: str | None = None) -> System:
+        """The same machine with `count` of a device in all (the first without a name), as many in each node.
 
         Raises:
             ConfigError: a count that is no multiple of the nodes.
@@ -80,9 +85,23 @@ class System:
             raise ConfigError(
                 path="devices", found=count, expected=f"a multiple of {nodes}" if nodes > 1 else "1 or more"
             )
-        name, device = self.device()
-        devices = {**self.machine.devices, name: device.model_copy(update={"count": count // nodes})}
-        return replace(self, machine=self.machine.model_copy(update={"devices": devices}))
+        name, _ = self.device(device)
+        return self.put({f"devices.{name}.count": count // nodes})
+
+    def put(self, values: Mapping[str, Any]) -> System:
+        """The same machine with other values at some paths, which nothing checks, and from which nothing follows."""
+        return replace(self, machine=put(self.machine, values))
+
+    def replaced(self, values: Mapping[str, Any]) -> System:
+        """The machine that `load_system` gives with these figures as overrides: checked and derived, and warned of.
+
+        Raises:
+            ConfigError: as `load_system`; of these figures with the file `OPTION`.
+        """
+        config = self.config.replaced({keys(self.machine, path): value for path, value in values.items()})
+        with config.located():
+            machine = replaced(self.machine, values)
+        return _checked(machine, config)
 
     @cached_property
     def tiers(self) -> dict[str, Tier]:
@@ -248,59 +267,30 @@ class System:
             ConfigError: an unknown path; a figure that is no rate, or contradicts the stacks of its tier; arrays of
                 different lengths or out of range.
         """
-        machine = self.machine
         lengths = {len(np.atleast_1d(values)) for values in points.values()}
         if len(lengths) > 1:
             raise ConfigError("design points", found=f"arrays of lengths {sorted(lengths)}", expected="one length")
-        for path, values in points.items():
-            machine = _replaced(machine, path.split("."), np.asarray(values, dtype=float), path)
-        machine = derived(machine, self.config)
+        arrays = {path: _rates(self.machine, path, np.asarray(values, float)) for path, values in points.items()}
+        machine = derived(put(self.machine, arrays), self.config)
         return replace(self, machine=machine, points=lengths.pop() if lengths else None)
 
 
 def varies(system: System, path: str) -> bool:
     """Whether a figure may be an array of design points (`System.at`): a rate, latency, energy or efficiency."""
     try:
-        system.at({path: np.atleast_1d(_figure(system.machine, path.split(".")))})
+        system.at({path: np.atleast_1d(figure(system.machine, path).value)})
     except (ConfigError, TypeError, ValueError):
         return False
     return True
 
 
-def _figure(part: Any, keys: list[str]) -> Any:
-    """The figure that these keys name."""
-    names: Any = part if isinstance(part, dict) else type(part).model_fields
-    key = longest_key(keys, names)
-    if key is None:
-        raise ConfigError("no such figure", found=keys[0], expected=one_of(sorted(names)))
-    rest = keys[key.count(".") + 1 :]
-    inner = part[key] if isinstance(part, dict) else getattr(part, key)
-    return _figure(inner, rest) if rest else inner
-
-
-def _replaced(part: Any, keys: list[str], values: Any, path: str, unit: str | None = None) -> Any:
-    """A copy of a part with one figure, found by its keys, replaced by an array; `unit`: of the figures of a table."""
-    names: Any = part if isinstance(part, dict) else type(part).model_fields
-    key = longest_key(keys, names)
-    if key is None:
-        raise ConfigError(
-            "no such figure", path=path, found=keys[0], expected=one_of(sorted(names)), nearest=nearest(keys[0], names)
-        )
-    rest = keys[key.count(".") + 1 :]
-    inner = part[key] if isinstance(part, dict) else getattr(part, key)
-    unit = unit if isinstance(part, dict) else unit_of(type(part), key)
-    if isinstance(inner, dict | BaseModel):
-        if not rest:
-            raise ConfigError("no figure", path=path, found="a section", expected="one of its figures")
-        new = _replaced(inner, rest, values, path, unit)
-    elif rest:
-        raise ConfigError("no such figure", path=path, found=".".join(keys), expected=f"'{key}' to be the last key")
-    else:
-        new = _checked(values, unit, path)
-    return {**part, key: new} if isinstance(part, dict) else part.model_copy(update={key: new})
-
-
-def _checked(values: Any, unit: str | None, path: str) -> Any:
+def _rates(machine: Machine, path: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, if the figure at `path` may be an array of them."""
+    try:
+        unit = figure(machine, path).unit
+    except ConfigError as error:
+        error.path = path
+        raise
     if unit not in RATES:
         raise ConfigError("cannot vary in one call", path=path, expected="a rate, latency, energy or efficiency")
     least = values >= 0 if unit in ("s", "W") else values > 0

@@ -1,23 +1,26 @@
-"""How a machine serves a model: engines, dispatch, where experts lie, and the nodes that share the requests."""
+"""A mapping on a machine: engines and their ways, dispatch, where experts lie, drafts, and what spills."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
-import simulator.mapping.experts  # noqa: F401  # registers its splits
+from simulator.core import Quantity
 from simulator.errors import ConfigError
 from simulator.hardware import System
+from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
+from simulator.mapping.engines import engine_names, fused, with_only
+from simulator.mapping.footprint import Footprint, footprint
+from simulator.mapping.form import Experts, MappingForm, Residency, Scheduler, SplitBy
+from simulator.mapping.formats import in_formats
 from simulator.mapping.lowering import by_kernels
+from simulator.mapping.parallelism import Parallelism, group, parallelism
+from simulator.mapping.passes import Lowering, Passes
+from simulator.mapping.speculative import Speculation, speculate
+from simulator.mapping.static_batch import passes
 from simulator.mapping.target import Target, target
-from simulator.mapping.tensor_parallel import check_ways
-from simulator.registry import registered
-from simulator.workload import Model
-
-Experts = Literal["whole", "tensor"]
-SplitBy = Literal["achieved", "peak"]
+from simulator.workload import Model, load_model
 
 
 @dataclass(frozen=True)
@@ -31,44 +34,46 @@ class Declared:
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """A model on a machine of one or more nodes.
+    """A model on a machine, as a mapping says (`form.py`).
 
-    Attention and dense layers are tensor parallel over the devices of a node; every node has them all, and a part of
-    the requests (data parallel). Experts are shared by all nodes.
+    The devices are divided into replicas of `pipeline` stages of `tensor` devices each. A stage of a replica is a
+    machine of its own, which `engines` are of. Replicas share the work; where `experts` says so, also the experts.
 
     Attributes:
         system: the whole machine.
         model: what it serves.
-        engines: what may run a part of the model, each over the devices of one node.
+        engines: what may run a part of the model, each over the devices of one stage.
+        parallel: how many devices share an operator, stages, and replicas.
         dispatch: which engine runs what: a registered policy.
-        together: whether engines of one device may run at once.
-        split: how experts are shared between two engines of one device: a registered way, or `none`: as the policy
-            says, all on one.
-        experts: `whole`: each on one device, spread over all devices, and cut only where there are more devices;
-            `tensor`: each cut over all devices of a node, and spread over nodes.
-        expert_reduces: all-reduces of an MoE layer where experts are `tensor`: over the experts' devices, and (2) over
-            those of the attention once more.
-        split_by: the times that decide how experts are split: as achieved, or at the peak bandwidths.
-        migrate: whether keys and values of prompts are copied, once their attention is done, from the memory space of
-            prompts to those of the caches.
+        draft: how tokens are drafted; None where they are not.
+        answers: the engines that decode, where these compute prompts.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
     """
 
     system: System
     model: Model
     engines: tuple[Target, ...]
-    dispatch: str = "static_by_layer"
+    parallel: Parallelism
+    dispatch: str = "xpu_only"
     together: bool = False
     split: str = "none"
-    experts: Experts = "whole"
-    expert_reduces: int = 1
     split_by: SplitBy = "achieved"
+    experts: Experts | None = None
+    expert: int | None = None
+    expert_reduces: int = 1
     migrate: bool = False
+    draft: Speculation | None = None
+    spill: str | None = None
+    spill_order: str | None = None
+    residency: Residency = Residency()
+    scheduler: Scheduler = Scheduler()
+    answers: Deployment | None = None
     declared: Declared | None = None
 
     @property
     def nodes(self) -> int:
-        return self.system.machine.nodes
+        """Replicas that share the experts: of requests, the nodes."""
+        return self.parallel.data
 
     @cached_property
     def low(self) -> Target:
@@ -79,6 +84,16 @@ class Deployment:
     def high(self) -> Target:
         """The engine of high Op/B, whose devices hold all other weights."""
         return max(self.engines, key=ridge)
+
+    @property
+    def engine(self) -> Target:
+        """The engine whose kernels are shown."""
+        return self.high
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The model, and the one that drafts for it."""
+        return (self.model, self.draft.draft) if self.draft else (self.model,)
 
     @cached_property
     def whole_layers(self) -> bool:
@@ -92,14 +107,89 @@ class Deployment:
 
     @property
     def groups(self) -> int:
-        """Groups of devices that hold different experts."""
+        """Groups of devices that hold different experts; each replica has one of its own unless they share."""
         number = self.model.moe.experts if self.model.moe else 1
-        return min(number, self.nodes if self.experts == "tensor" else self.nodes * self.low.ways)
+        return self.expert or min(number, self.nodes if self.experts != "whole" else self.nodes * self.low.ways)
 
     @property
     def expert_ways(self) -> int:
         """How many devices each expert is cut over."""
         return self.nodes * self.low.ways // self.groups
+
+    @property
+    def shares_experts(self) -> bool:
+        """Whether the experts are spread over the replicas; else each replica has all of them."""
+        return self.experts is not None or self.expert is not None
+
+    @property
+    def vectorised(self) -> bool:
+        """Whether lengths, batch and rates may be arrays in one lowering: no choice of its plan hangs on a time."""
+        alone = len(self.engines) == 1 and not self.whole_layers
+        return alone and self.parallel.pipeline == 1 and self.draft is None and self.spill is None
+
+    @property
+    def lowering(self) -> Lowering:
+        """What lowers the passes of one stage."""
+        return Lowering(self.engines, self.dispatch, self.together)
+
+    def passes(self, batch: Quantity, input: Quantity, output: Quantity) -> Passes:
+        """The passes of one replica that serve a static batch; `batch` prompts of all replicas (`static_batch.py`)."""
+        return passes(self, batch, input, output)
+
+    def footprint(self, batch: Quantity, input: Quantity, output: Quantity) -> Footprint:
+        """What a static batch keeps in memory (`footprint.py`)."""
+        return footprint(self, batch, input, output)
+
+
+def resolve(form: MappingForm, system: System, model: Model, draft: Model | None = None) -> Deployment:
+    """A mapping on a machine; `draft`: the model that the form names to draft, where it is loaded already.
+
+    Raises:
+        ConfigError: a name that the machine lacks; devices that do not share the model so; keys that do not compose.
+    """
+    formats = form.dtype, form.kv, form.activations, form.compute
+    model = in_formats(model, *formats)
+    helper = in_formats(draft or load_model(form.draft.model), *formats) if form.draft else None
+    names = engine_names(system, form.engines, form.dispatch is not None, model.dtypes.products)
+    device = names[0].partition(".")[0]
+    system = fused(with_only(system, form.devices, device), names, form.fusion)
+    parallel = parallelism(system.count(device), form.tensor, form.pipeline, form.data)
+    stage = group(system, device, parallel)
+    engines = tuple(target(stage, *name.split(".", 1), form.memory) for name in names)
+    deployed = Deployment(
+        system,
+        model,
+        engines,
+        parallel,
+        form.dispatch or "xpu_only",
+        draft=helper and speculate(helper, form.draft),
+        answers=_answers(form, system, model),
+        **{key: getattr(form, key) for key in _KEPT},
+    )
+    check(form, deployed)
+    return deployed
+
+
+_KEPT = (
+    "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
+    "residency", "scheduler",
+)  # fmt: skip
+
+
+def by_nodes(form: MappingForm, system: System) -> MappingForm:
+    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts.
+
+    Raises:
+        ConfigError: stages, replicas or groups of devices other than the nodes.
+    """
+    nodes = system.machine.nodes
+    names = engine_names(system, form.engines, form.dispatch is not None, None)
+    in_node = (form.devices or system.count(names[0].partition(".")[0])) // nodes
+    for key, allowed in (("pipeline", (1,)), ("data", (1, nodes)), ("tensor", (None, in_node))):
+        if getattr(form, key) not in allowed:
+            expected = f"{allowed[-1]}: of requests, the devices of a node are one group"
+            raise ConfigError(path=(key,), found=getattr(form, key), expected=expected)
+    return form.model_copy(update={"data": nodes, "experts": form.experts or "tensor"})
 
 
 def deployment(
@@ -114,56 +204,16 @@ def deployment(
     split_by: SplitBy = "achieved",
     migrate: bool = False,
 ) -> Deployment:
-    """A deployment on the `engines` named (`device.engine`; all of the machine if none is).
-
-    Raises:
-        ConfigError: no such engine, dispatch or split; heads or experts that do not divide evenly; a split without two
-            engines over one memory; an engine that runs layers as a whole, beside others or with experts on single
-            devices.
-    """
-    for kind, name in (("dispatch", dispatch), ("split", split)):
-        _check_registered(kind, name)
-    names = engines or tuple(system.engines)
-    node = replace(system, machine=system.machine.model_copy(update={"nodes": 1}))
-    targets = []
-    for name in names:
-        device, dot, engine = name.partition(".")
-        targets.append(target(node, device, engine if dot else None))
-    found = Deployment(
-        system, model, tuple(targets), dispatch, together, split, experts, expert_reduces, split_by, migrate
-    )
-    if split != "none" and not (len(targets) == 2 and found.shares_memory):
-        expected = "two engines over one memory, which share the experts"
-        raise ConfigError(path="split", found=f"'{split}' with {', '.join(names)}", expected=expected)
-    _check_whole_layers(found)
-    if model.moe:
-        devices, number = found.nodes * found.low.ways, model.moe.experts
-        if number % found.groups or devices % found.groups:
-            expected = f"a number that divides the {number} experts of {model.name}, or that they divide"
-            raise ConfigError(path="experts", found=f"{found.groups} groups of {devices} devices", expected=expected)
-    for each in found.engines:
-        check_ways(model, each.ways, found.expert_ways if each is found.low else 1)
-    return found
+    """Requests on the `engines` named, all of the machine if none is."""
+    form = MappingForm(
+        engines=engines or tuple(system.engines), dispatch=dispatch, together=together, split=split, experts=experts,
+        expert_reduces=expert_reduces, split_by=split_by, migrate=migrate,
+    )  # fmt: skip
+    return resolve(by_nodes(form, system), system, model)
 
 
-def _check_whole_layers(found: Deployment) -> None:
-    """Nothing, where an engine that runs layers as a whole has all the work to itself, experts cut as all else."""
-    for each in found.engines:
-        if not by_kernels(each):
-            kind = f"{each.name}, of kind {each.description.kind}, which runs a layer as a whole"
-            if len(found.engines) > 1:
-                raise ConfigError(path="engines", found=f"{kind}, and others", expected="it alone")
-            if found.model.moe and found.nodes > 1:
-                raise ConfigError(path="nodes", found=f"{found.nodes} with {kind}", expected="1, for routed experts")
-            if found.model.moe and found.experts == "whole" and each.ways > 1:
-                raise ConfigError(path="experts", found=f"'whole' with {kind}", expected="'tensor'")
-
-
-def _check_registered(kind: str, name: str) -> None:
-    """Nothing, where there is an implementation of this name; `none` is a split of its own."""
-    if (kind, name) != ("split", "none"):
-        try:
-            registered(kind, name)
-        except ConfigError as error:
-            error.path = kind
-            raise
+def _answers(form: MappingForm, system: System, model: Model) -> Deployment | None:
+    """The same mapping with the engines that decode, where these are others."""
+    if not form.answers:
+        return None
+    return resolve(form.model_copy(update={"engines": form.answers, "answers": ()}), system, model)

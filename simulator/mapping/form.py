@@ -1,70 +1,127 @@
-"""The YAML section `mapping` of a scenario: who computes, from where, in what order and in which formats."""
+"""The form of a section `mapping`: who computes a model, how devices share it, where it lies, in which formats."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from simulator.config.choose import registered_as
+import simulator.core.residency
+import simulator.mapping.dispatch
+import simulator.mapping.experts  # noqa: F401  # all three register names that the form knows
+from simulator.config.choose import one_among, registered_as
 from simulator.config.section import Section
+from simulator.mapping.memory_plan import ORDERS
 from simulator.units import Bytes, Count, Fraction, Positive
+from simulator.workload.dtypes import Dtype
 from simulator.workload.formats import ComputingFormat, KvFormat
-
 
 def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""One name, or a list of some."""
+Experts: TypeAlias = Literal["whole", "tensor"]
+SplitBy: TypeAlias = Literal["achieved", "peak"]
 
 
 class Draft(Section):
+    """Speculative decoding: a small model drafts tokens, and the large one checks them in one pass."""
+
     model: str
+    """The model that drafts, by its name or path."""
     tokens: Count = 4
+    """Tokens drafted a step."""
     acceptance: Fraction | None = None
+    """The rate at which drafted tokens are accepted; null where `accepted_length` says it."""
     accepted_length: Positive | None = None
+    """Tokens that a step gives on average, with that of the large model; null where `acceptance` says it."""
 
 
 class Residency(Section):
+    """What lies in a small tier of something larger: experts of a composition, neurons of a model in flash."""
+
     home: str | None = None
+    """The tier where all of it lies, `device.tier`."""
     cache: str | None = None
+    """The tier that holds what is in use, `device.tier`."""
     policy: str | None = None
+    """What leaves the cache; null: as the kind of workload has it."""
     links: Count | None = None
+    """Links side by side that copy at once; null: all."""
     manager: str | None = None
+    """The engine that reads and keeps neurons, `device.engine`."""
     threads: Count | None = None
+    """Threads that read; null: as many as the storage has reads in flight."""
     overlap: Literal["none", "layer", "prefetch"] = "none"
+    """What is read while something else is computed."""
     bytes: Bytes | None = None
+    """Bytes of the cache that may be filled; null: all that is free."""
 
 
 class Scheduler(Section):
+    """What chooses the requests of an iteration."""
+
     kind: Literal["continuous"] = "continuous"
+    """Continuous batching: those that wait join before an iteration."""
     max_sequences: Count | None = None
+    """Sequences served at once, at most; null: as many as there is room for."""
 
 
 class MappingForm(Section):
+    """Who computes a model, how devices share it, where it lies, and in which formats."""
+
     devices: Count | None = None
+    """Devices of the engines' type, over all nodes; null: all of the machine."""
     engines: Names = ()
+    """`device.engine`, or a device, or an engine that one device has; none: the default engine, or with a dispatch all
+    engines of its device."""
     answers: Names = ()
+    """Engines that decode, where `engines` compute prompts; none: the same."""
     tensor: Count | None = None
+    """Devices that share each operator; null: what `pipeline` and `data` leave."""
     pipeline: Count = 1
+    """Stages of `tensor` devices, each with some of the layers."""
     data: Count = 1
+    """Replicas, which share the batch."""
     expert: Count | None = None
-    experts: Literal["whole", "tensor"] | None = None
-    expert_reduces: Literal[1, 2] = 1
-    split: str = "none"
-    split_by: Literal["achieved", "peak"] = "achieved"
+    """Groups of devices that hold different experts; null: as `experts` says."""
+    experts: Experts | None = None
+    """`whole`: each expert on one device, spread over all; `tensor`: each cut over the devices of a replica, and spread
+    over replicas; null: each replica has all of them, cut over its devices."""
+    expert_reduces: Annotated[int, Field(ge=1, le=2)] = 1
+    """All-reduces of an MoE layer: 2 where those of attention reduce once more."""
+    split: Annotated[str, registered_as("split", "none")] = "none"
+    """How two engines share the routed experts of a device; `none`: one has them all."""
+    split_by: SplitBy = "achieved"
+    """The times that a split goes by: as achieved, or at peak bandwidths."""
     migrate: bool = False
+    """Whether keys and values of prompts are copied to the memory space of the caches."""
     dispatch: Annotated[str, registered_as("dispatch")] | None = None
+    """Which engine runs what; null: one engine runs all."""
     together: bool = False
+    """Whether engines of one device run at once where nothing makes them wait."""
     memory: str | None = None
+    """The tier of weights and KV caches; null: the first off-chip one that the engine reads."""
     spill: str | None = None
-    spill_order: str | None = None
+    """The tier that takes what `memory` cannot hold; null: nothing may spill."""
+    spill_order: Annotated[str, one_among(lambda: ORDERS)] | None = None
+    """What spills first; null: the order that takes the least time."""
     dtype: ComputingFormat | None = None
+    """The format of weights, which says what products with them compute in; one of 16 bits or more is that of all
+    else too. null: the model's."""
     kv: KvFormat | None = None
-    activations: str | None = None
-    compute: str | None = None
+    """The format of KV caches; null: as `dtype` or the model has it."""
+    activations: Dtype | None = None
+    """The format of activations; null: as `dtype` or the model has it."""
+    compute: Dtype | None = None
+    """The format of products with weights; null: as `dtype` or the model has it."""
     fusion: Literal["unfused", "conventional", "streaming"] | None = None
+    """How operators are fused into kernels; null: as the machine has it."""
     draft: Draft | None = None
-    residency: Residency = Field(default_factory=Residency)
-    scheduler: Scheduler = Field(default_factory=Scheduler)
+    """A model that drafts tokens; null: none."""
+    residency: Residency = Residency()
+    """What lies in a small tier of something larger."""
+    scheduler: Scheduler = Scheduler()
+    """What chooses the requests of an iteration."""

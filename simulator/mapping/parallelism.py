@@ -6,7 +6,7 @@ are filled in that order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from simulator.core import Activity, Quantity, launched
 from simulator.errors import ConfigError
@@ -65,14 +65,13 @@ def group(system: System, device: str, parallel: Parallelism) -> System:
     Raises:
         ConfigError: a group, or a replica, that is neither a whole part of a node nor whole nodes.
     """
-    machine, per_node = system.machine, system.machine.devices[device].count
+    per_node = system.machine.devices[device].count
     for size in (parallel.tensor, parallel.replica):
         if per_node % size and size % per_node:
             expected = f"a whole part of the {per_node} {device} of a node, or whole nodes"
             raise ConfigError("devices that share a model", found=size, expected=expected)
-    alike = machine.devices[device].model_copy(update={"count": min(parallel.tensor, per_node)})
-    update = {"nodes": max(parallel.tensor // per_node, 1), "devices": {**machine.devices, device: alike}}
-    return replace(system, machine=machine.model_copy(update=update))
+    count, nodes = min(parallel.tensor, per_node), max(parallel.tensor // per_node, 1)
+    return system.put({f"devices.{device}.count": count, "nodes": nodes})
 
 
 def send(system: System, device: str, parallel: Parallelism, stage: int, of_stage: System, size: Quantity) -> Activity:

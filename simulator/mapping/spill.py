@@ -11,7 +11,7 @@ from simulator.core import Plan
 from simulator.errors import CapacityError, ConfigError
 from simulator.mapping.kernels import kernels_of
 from simulator.mapping.lowering import lowered
-from simulator.mapping.memory_plan import ORDERS, MemoryPlan, memory_plan, space
+from simulator.mapping.memory_plan import MemoryPlan, memory_plan, space
 from simulator.mapping.partition import partition
 from simulator.mapping.programs import Program
 from simulator.mapping.symbols import Pass, Uses, distinct, spilled_groups, symbols
@@ -57,36 +57,42 @@ class Spill:
         return plan
 
 
-def check_spill(target: Target, orders: Sequence[str]) -> str:
-    """The tier that takes what main memory cannot hold, in one of these orders: the next that is read off the chip.
+def check_spill(target: Target, tier: str) -> None:
+    """Nothing, where what main memory cannot hold may lie in a tier: another that is read off the chip.
 
     Raises:
-        ConfigError: an engine that is no dataflow engine, or that reads no further tier; no such order.
+        ConfigError: an engine that is no dataflow engine, or no such tier.
     """
-    for order in orders:
-        check_name(order, ORDERS, message="spill order")
-    tiers = target.system.machine.devices[target.device].tiers
-    others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
-    if target.description.kind != "dataflow" or not others:
+    others = tiers_behind(target)
+    if not others:
         found = (
             f"'{target.engine}', a {target.description.kind} engine that reads {', '.join(target.description.reads)}"
         )
         expected = "a dataflow engine that reads two tiers off the chip"
-        raise ConfigError("to spill", found=found, expected=expected)
-    return others[0]
+        raise ConfigError("to spill", path="spill", found=found, expected=expected)
+    check_name(tier, others, "spill")
 
 
-def spills(target: Target, program: Sequence[tuple[OperatorGraph, float]], orders: Sequence[str]) -> Iterator[Spill]:
+def tiers_behind(target: Target) -> list[str]:
+    """The tiers that may take what main memory cannot hold."""
+    tiers = target.system.machine.devices[target.device].tiers
+    others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
+    return others if target.description.kind == "dataflow" else []
+
+
+def spills(
+    target: Target, behind: str, program: Sequence[tuple[OperatorGraph, float]], orders: Sequence[str]
+) -> Iterator[Spill]:
     """Plan the memory of a program, its passes, each with how often it is made: by each of these orders that fits.
+
+    `behind` is the tier that takes what main memory cannot hold.
 
     One plan is all where nothing spills. Kernels are those of the machine with all symbols in main memory: one program
     a block, whatever its size, as symbols are what these kernels hand to one another.
 
     Raises:
-        ConfigError: an engine that is no dataflow engine, or that reads no further tier; no such order.
         CapacityError: both tiers together are too small, in any of these orders.
     """
-    behind = check_spill(target, orders)
     programs = [[Program(1, partition(target, block)) for block in graph.blocks] for graph, _ in program]
     passes = [
         Pass(

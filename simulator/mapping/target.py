@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
@@ -66,8 +68,14 @@ class Target:
         return {}
 
 
-def target(system: System, device: str | None = None, engine: str | None = None, memory: str | None = None) -> Target:
-    """The engine that runs a model: by default the first engine of the first device, from its first off-chip tier.
+def target(
+    system: System,
+    device: str | None = None,
+    engine: str | None = None,
+    memory: str | None = None,
+    dtype: str | None = None,
+) -> Target:
+    """The engine that runs a model: of the first device, the default one for a `dtype`; from its first off-chip tier.
 
     Raises:
         ConfigError: no such device or engine, a memory that the engine does not read, or one that reads on-chip memory
@@ -80,7 +88,7 @@ def target(system: System, device: str | None = None, engine: str | None = None,
         raise ConfigError(
             f"{system.name}: device '{device}'", found=f"no engine {engine or ''}".strip(), expected=expected
         )
-    engine = engine or next(iter(engines))
+    engine = engine or default_engine(engines, dtype)
     reads = engines[engine].reads
     if memory is not None and memory not in reads:
         raise ConfigError(
@@ -94,6 +102,24 @@ def target(system: System, device: str | None = None, engine: str | None = None,
     return Target(system, device, engine, memory)
 
 
+def default_engine(engines: Mapping[str, Engine], dtype: str | None) -> str:
+    """The engine of a device that runs a model where none is named.
+
+    The one that its YAML marks `default`; else the one of the highest peak rate for the dtype that the products
+    compute in, the first of equals. Beside an engine in the memory, and without a dtype, the first.
+    """
+    marked = next((name for name, engine in engines.items() if engine.default), None)
+    if marked or dtype is None or any(engine.in_memory for engine in engines.values()):
+        return marked or next(iter(engines))
+    return max(engines, key=lambda name: _highest(engines[name].peak, dtype))
+
+
+def _highest(rates: Mapping[str, Quantity], dtype: str) -> float:
+    """The peak rate for a dtype (at the mean of design points), 0 where there is none."""
+    named = rate_for(rates, dtype)
+    return float(np.mean(rates[named])) if named else 0.0
+
+
 def program_key(block: Block) -> ProgramKey:
     """What a block is known by among the programs of a target, whatever its size."""
     return block.name, block.repeat, tuple(block.graph)
@@ -101,23 +127,10 @@ def program_key(block: Block) -> ProgramKey:
 
 def at_peak(target: Target) -> Target:
     """The same engine, if it achieved all of the bandwidth of its port and its memory."""
-    device = target.system.machine.devices[target.device]
-    engine = target.description
-    port = engine.reads[target.memory].model_copy(update={"efficiency": 1.0})
-    tier = device.tiers[target.memory].model_copy(update={"efficiency": 1.0})
-    changed = device.model_copy(
-        update={
-            "tiers": {**device.tiers, target.memory: tier},
-            "engines": {
-                **device.engines,
-                target.engine: engine.model_copy(update={"reads": {**engine.reads, target.memory: port}}),
-            },
-        }
-    )
-    machine = target.system.machine
-    devices = {**machine.devices, target.device: changed}
-    system = replace(target.system, machine=machine.model_copy(update={"devices": devices}))
-    return replace(target, system=system)
+    device = f"devices.{target.device}"
+    port = f"{device}.engines.{target.engine}.reads.{target.memory}"
+    tier = f"{device}.tiers.{target.memory}"
+    return replace(target, system=target.system.put({f"{port}.efficiency": 1.0, f"{tier}.efficiency": 1.0}))
 
 
 def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
@@ -129,7 +142,7 @@ def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
     return sum((o.flops / peak(target.system, target.name, o.dtype) for o in operators), start=0.0)
 
 
-def rate_for(rates: Mapping[str, float], dtype: str) -> str | None:
+def rate_for(rates: Mapping[str, Quantity], dtype: str) -> str | None:
     """The dtype whose rate serves another: its own, or of bf16 and fp16 the other; None where there is neither.
 
     Engines that have both run them alike.

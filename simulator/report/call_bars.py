@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.explore.kernels import KernelReport
+from simulator.scenario.kernels import KernelReport
 from simulator.report import style
 from simulator.units import show
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 from simulator.config import Source
 from simulator.core import Plan, Resource, closed_form
-from simulator.core.breakdown import Part, binding, breakdown
+from simulator.core.account import Bound, Term, binding, breakdown, busy
 from simulator.errors import ConfigError
 from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
-from simulator.mapping.placement import Placement, place
+from simulator.mapping.held import Held
 from simulator.mapping.target import Target, peak, rate_for
-from simulator.serving.energy import EnergyPart
-from simulator.serving.estimate import Estimate
+from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show
 from simulator.workload.formats import FORMATS
 
@@ -49,21 +49,22 @@ class Line:
     role: str | None = None
 
 
-def explain(estimate: Estimate) -> list[Line]:
+def explain(estimate: BatchDetail) -> list[Line]:
     """The equations of all figures of an estimate, then each input that they use, with its source.
 
     For plans whose activities run one after another, as those of an estimate do where all devices share each pass; of
     what is loaded while a kernel is launched, the time is taken off again.
 
     Raises:
-        ConfigError: an estimate of pipeline stages or replicas, or with speculation.
+        ConfigError: an estimate of pipeline stages, replicas or several engines, or with a draft.
     """
-    if not estimate.parallelism.is_tensor or estimate.speculation:
+    deployed = estimate.deployment
+    if not deployed.parallel.is_tensor or deployed.draft or len(deployed.engines) > 1:
         expected = "tensor parallelism alone and no draft: equations of other estimates are not written yet"
         raise ConfigError("explain", expected=expected)
     return [
-        *_pass(estimate, "ttft", estimate.run.prefill),
-        *_pass(estimate, "tbt", estimate.decode),
+        *_pass(estimate, "ttft", estimate.parts["prefill"].plan),
+        *_pass(estimate, "tbt", estimate.parts["decode"].plan),
         *_run(estimate),
         *_energy(estimate),
         *_capacity(estimate),
@@ -71,29 +72,25 @@ def explain(estimate: Estimate) -> list[Line]:
     ]
 
 
-def _pass(estimate: Estimate, figure: str, plan: Plan) -> Iterator[Line]:
+def _pass(estimate: BatchDetail, figure: str, plan: Plan) -> Iterator[Line]:
     """One pass: what it is bound by, each resource, each kernel."""
-    bound = binding(plan)
+    bound = sorted(((float(time), name) for name, time in binding(plan).items()), key=itemgetter(0), reverse=True)
     seconds = float(closed_form(plan).time)
-    parts = " + ".join(f"{show(time, 's')} [{name}]" for name, time in bound.items() if time > 0)
-    hidden = sum(bound.values()) - seconds
+    parts = " + ".join(f"{show(time, 's')} [{name}]" for time, name in bound if time > 0)
+    hidden = sum(time for time, _ in bound) - seconds
     if hidden > 1e-9 * seconds:
         parts += f" - {show(hidden, 's')} [loaded during launches]"
     yield Line(figure, "total", figure.upper(), f"{parts} = {show(seconds, 's')}", seconds)
-    activities = breakdown(plan)
-    busy: dict[Resource, float] = {}
-    for part in activities:
-        for resource, time in part.activity.seconds().items():
-            busy[resource] = busy.get(resource, 0.0) + part.times * float(time)
     demand = plan.demand()
-    for resource, time in sorted(busy.items(), key=lambda item: -item[1]):
+    at_work = ((resource, float(time)) for resource, time in busy(plan).items())
+    for resource, time in sorted(at_work, key=itemgetter(1), reverse=True):
         if time > 0:
             equation = _quotient(estimate, resource, float(demand[resource]), time, resource.count)
             yield Line(figure, "resource", resource.name, f"{equation} = {show(time, 's')}", time)
-    yield from _kernels(estimate, figure, activities)
+    yield from _kernels(estimate, figure, breakdown(plan))
 
 
-def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Line]:
+def _kernels(estimate: BatchDetail, figure: str, parts: list[Bound]) -> Iterator[Line]:
     """Each activity once: those that are alike, such as the reductions of a layer, are counted together."""
     lines: dict[tuple[str, str], Line] = {}
     for part in parts:
@@ -110,12 +107,12 @@ def _kernels(estimate: Estimate, figure: str, parts: list[Part]) -> Iterator[Lin
     yield from lines.values()
 
 
-def _quotient(estimate: Estimate, resource: Resource, demand: float, seconds: float, count: int = 1) -> str:
+def _quotient(estimate: BatchDetail, resource: Resource, demand: float, seconds: float, count: int = 1) -> str:
     """`13.2 GB / (0.81 x 8 x 2.039 TB/s)`: what is demanded of all copies, over what they achieve.
 
     A limit inside an engine is that of each copy: its seconds at full rate, `20 us [full rate] / 0.9`.
     """
-    system = estimate.target.system
+    system = estimate.engine.system
     rate = float(resource.capacity)
     unit, what = resource.unit, ""
     if resource.name != _part(resource):
@@ -136,7 +133,7 @@ def _part(resource: Resource) -> str:
     return resource.name.partition(" (")[0]
 
 
-def _run(estimate: Estimate) -> Iterator[Line]:
+def _run(estimate: BatchDetail) -> Iterator[Line]:
     e2e, steps = estimate.e2e_s, estimate.output - 1
     equation = show(estimate.ttft_s, "s")
     if steps:
@@ -147,9 +144,9 @@ def _run(estimate: Estimate) -> Iterator[Line]:
     yield Line("throughput", "total", "throughput", equation, rate)
 
 
-def _energy(estimate: Estimate) -> Iterator[Line]:
+def _energy(estimate: BatchDetail) -> Iterator[Line]:
     """Demand times energy a unit, over the whole run; power times time; what is missing."""
-    lines = [_term(estimate, part) for part in estimate.energy if part.each is not None]
+    lines = [_term(estimate, term) for term in estimate.energy if term.each is not None]
     parts = " + ".join(f"{show(line.value or 0.0, 'J')} [{line.name}]" for line in lines)
     total = f"{parts} = {show(estimate.energy_j, 'J')}" if estimate.energy_j is not None else "not known"
     yield Line("energy", "total", "energy", total, estimate.energy_j)
@@ -157,28 +154,28 @@ def _energy(estimate: Estimate) -> Iterator[Line]:
     yield from (Line("energy", "resource", key, "not given") for key in estimate.missing)
 
 
-def _term(estimate: Estimate, part: EnergyPart) -> Line:
+def _term(estimate: BatchDetail, term: Term) -> Line:
     """One term of the energy as an equation."""
-    system = estimate.target.system
-    each, joules = part.each or 0.0, part.joules or 0.0
-    if part.name not in [resource.name for resource in system.resources]:  # static power
-        amount = f"{part.count} x {show(each, 'W')} x {show(part.amount, 's')}"
-    elif part.name in system.engines:  # as FLOPs of the format that its energy is given for
-        dtype, rate = next(iter(system.engines[part.name].peak.items()))
-        amount = f"{show(part.amount * part.count * rate, 'FLOP')} [as {dtype}] x {show(each / rate, 'J/FLOP')}"
+    system = estimate.engine.system
+    each, amount, joules = (float(figure or 0.0) for figure in (term.each, term.amount, term.joules))
+    if term.name not in [resource.name for resource in system.resources]:  # static power
+        product = f"{term.count} x {show(each, 'W')} x {show(amount, 's')}"
+    elif term.name in system.engines:  # as FLOPs of the format that its energy is given for
+        dtype, rate = next(iter(system.engines[term.name].peak.items()))
+        product = f"{show(amount * term.count * rate, 'FLOP')} [as {dtype}] x {show(each / rate, 'J/FLOP')}"
     else:
-        amount = f"{show(part.amount * part.count, 'B')} x {show(each, 'J/B')}"
-    return Line("energy", "resource", part.name, f"{amount} = {show(joules, 'J')}", joules)
+        product = f"{show(amount * term.count, 'B')} x {show(each, 'J/B')}"
+    return Line("energy", "resource", term.name, f"{product} = {show(joules, 'J')}", joules)
 
 
-def _capacity(estimate: Estimate) -> Iterator[Line]:
-    target, model, main = estimate.target, estimate.model, estimate.placement
+def _capacity(estimate: BatchDetail) -> Iterator[Line]:
+    target, model, main = estimate.engine, estimate.model, estimate.footprint.total
     tier, count = target.system.tiers[main.tier], target.system.count(main.tier)
     each = show(tier.capacity, "B")
     if tier.reserved:
         each = f"({each} - {show(tier.reserved, 'B')} [reserved])"
     yield _filled("needed", main, "keys and values")
-    if estimate.spill:  # over two tiers, by a memory plan
+    if estimate.footprint.spill:  # over two tiers, by a memory plan
         return
     there = f"{count} x {each} = {show(main.capacity, 'B')}"
     yield Line("capacity", "total", main.tier, there, main.capacity)
@@ -190,11 +187,11 @@ def _capacity(estimate: Estimate) -> Iterator[Line]:
     room = f"({free}) / {show(one, 'B')} [a sequence] = {most:,.1f}"
     yield Line("capacity", "total", "largest batch", f"{room} [rounded down]", most)
     if estimate.max_context:
-        full = place(target, model, estimate.batch, estimate.max_context, output=estimate.output)
+        full = estimate.footprint.at(estimate.batch, estimate.max_context).total
         yield _filled("largest context", full, f"{estimate.batch:,} x {estimate.max_context:,} tokens")
 
 
-def _filled(name: str, placed: Placement, what: str) -> Line:
+def _filled(name: str, placed: Held, what: str) -> Line:
     parts = (placed.weights, "weights"), (placed.kv, what), (placed.activations, "activations")
     equation = " + ".join(f"{show(size, 'B')} [{kind}]" for size, kind in parts)
     return Line("capacity", "total", name, f"{equation} = {show(placed.used, 'B')}", placed.used)
@@ -209,16 +206,16 @@ _USED = {
 """The figures of a part that an estimate uses, beside `peak` and `fabric`, by the section that the part stands in."""
 
 
-def _inputs(estimate: Estimate) -> Iterator[Line]:
+def _inputs(estimate: BatchDetail) -> Iterator[Line]:
     """Each figure used, once; a default that nobody stated is not listed."""
-    target, model = estimate.target, estimate.model
+    target, model = estimate.engine, estimate.model
     config, machine = target.system.config, target.system.machine
     engine, weights, products = target.description, model.dtypes.weights, model.dtypes.products
     dtypes = dict.fromkeys(rate_for(engine.peak, dtype) for dtype in (model.dtypes.products, model.dtypes.activations))
     paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
-    paths[(*target.system.key(estimate.placement.tier), "capacity")] = None
-    for resource in {**estimate.run.prefill.demand(), **estimate.decode.demand()}:
+    paths[(*target.system.key(estimate.footprint.total.tier), "capacity")] = None
+    for resource in {**estimate.parts["prefill"].plan.demand(), **estimate.parts["decode"].plan.demand()}:
         key = target.system.key(_part(resource))
         paths |= {(*key, "peak", dtype): None for dtype in dtypes if dtype}
         paths |= {(*key, figure): None for figure in _USED[key[-2]]}
@@ -229,7 +226,7 @@ def _inputs(estimate: Estimate) -> Iterator[Line]:
             value, source = target.ways // machine.nodes, Source("--devices", "input")
         if value is not None:
             yield _input(".".join(path), _written(value), source)
-    yield _input(model.name, f"{show(estimate.placement.weights, 'B')} of weights", Source(model.source, "input"))
+    yield _input(model.name, f"{show(estimate.footprint.total.weights, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))
     yield _input("KV cache", model.dtypes.kv, Source("the model's dtypes, --dtype or --kv", "input"))
 

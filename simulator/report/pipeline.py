@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError
-from simulator.explore.kernels import KernelReport
+from simulator.scenario.kernels import KernelReport
 from simulator.report import style
 from simulator.report.call_bars import BUFFER, KEPT, RESERVED, SLOW, TALL, bars, duration, rectangle
 from simulator.report.flow import Flow, Node, flow

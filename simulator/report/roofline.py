@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.explore.roofline import Roofline
+from simulator.scenario.roofline import Roofline
 from simulator.report import style
 from simulator.units import show
 

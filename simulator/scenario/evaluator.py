@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from simulator.errors import TiersimError
+from simulator.errors import ConfigError, TiersimError
 from simulator.registry import registered
 from simulator.scenario.cases import ROOTS, Columns, Rows, alike, present, with_values
 from simulator.scenario.form import Scenario, Workload
@@ -37,8 +37,12 @@ class Evaluator(Protocol):
     requires: ClassVar[Mapping[str, str]]
 
     @staticmethod
-    def batched(scenario: Scenario, path: str) -> bool:
-        """Whether a path may be an array in one call; without a machine in the scenario, whether it may be for some."""
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        """Of these paths, those that may be arrays in one call; without a scenario, those that may for one of them.
+
+        Raises:
+            TiersimError: the scenario cannot be evaluated.
+        """
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -57,6 +61,12 @@ class Evaluator(Protocol):
         Raises:
             TiersimError: the scenario cannot be evaluated, or has no plans to show.
         """
+
+
+def no_plan(scenario: Scenario) -> ConfigError:
+    """What to tell of a kind of workload whose cases are runs of their own."""
+    kind = f"'{scenario.workload.kind}'"
+    return ConfigError(path=("workload", "kind"), found=kind, expected="a kind whose cases are one plan")
 
 
 def evaluator(scenario: Scenario) -> type[Evaluator]:
@@ -89,7 +99,7 @@ def _groups(
 ) -> Iterator[tuple[Rows, dict[str, Any], list[str]]]:
     """Rows of a group, the values that its cases have in common, and the columns that are arrays in it."""
     paths = [path for path in columns if path.partition(".")[0] in ROOTS]
-    free = [path for path in paths if kind.vectorised and kind.batched(scenario, path)]
+    free = kind.batched(None, paths) if kind.vectorised else []
     fixed = [path for path in paths if path not in free]
     for rows, values in alike(columns, fixed, np.arange(cases)):
         if not free:
@@ -97,12 +107,11 @@ def _groups(
             continue
         for some, varied in present(columns, free, rows):
             try:
-                alone = with_values(scenario, values)
-                structural = [path for path in varied if not kind.batched(alone, path)]
+                arrays = kind.batched(with_values(scenario, values), varied)
             except TiersimError:  # told with the case
-                structural = varied
-            for each, more in alike(columns, structural, some):
-                yield each, values | more, [path for path in varied if path not in structural]
+                arrays = []
+            for each, more in alike(columns, [path for path in varied if path not in arrays], some):
+                yield each, values | more, arrays
 
 
 def _fill(

@@ -70,6 +70,20 @@ class Scenario(Section):
         return self
 
 
+    def written(self) -> dict[str, Any]:
+        """The scenario as a YAML has it, without what is as it would be anyway."""
+        parts: dict[str, Any] = {"hardware": self.hardware, "model": self.model, "costs": self.costs}
+        if isinstance(self.hardware, System):
+            parts["hardware"] = self.hardware.config.data
+        if isinstance(self.model, Model):
+            parts["model"] = self.model.model_dump(exclude_unset=True)
+        sections = {
+            "mapping": self.mapping.model_dump(exclude_defaults=True),
+            "workload": {"kind": self.workload.kind, **self.workload.model_dump(exclude_defaults=True)},
+        }
+        return {key: value for key, value in {**parts, **sections}.items() if value}
+
+
 def _unread(kind: str, at: tuple[str, ...], value: Any, read: Any) -> PydanticCustomError:
     told = {"at": at, "found": described(value), "expected": one_of(sorted(read)) if read else "nothing"}
     return PydanticCustomError("name", "not read", {**told, "message": f"a workload of kind '{kind}' does not read it"})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from simulator.config.choose import check_name
+from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, one_of, unwarned
-from simulator.hardware import System, load_system
-from simulator.mapping.deployment import Deployment, resolve
+from simulator.hardware import Machine, System, load_system
+from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.scenario.form import Scenario
 from simulator.workload import Model, load_model
 
@@ -37,17 +40,24 @@ def model(scenario: Scenario) -> Model:
     return _part(scenario.model, "model", _model)
 
 
-def deployment(scenario: Scenario, system: System | None = None) -> Deployment:
-    """The mapping of a scenario on its machine, or on one that differs from it in rates alone.
+def deployment(
+    scenario: Scenario, rates: Mapping[str, Any] | None = None, *, requests: bool = False
+) -> Deployment:
+    """The mapping of a scenario on its machine; with `rates`, on as many machines, by the paths of their figures.
+
+    Of `requests`, each node computes its own attention and dense layers.
 
     Raises:
         ConfigError: parts that do not go together, by the key of the mapping.
     """
-    draft = scenario.mapping.draft
-    with _at("mapping", "draft", "model"):
-        drafter = _model(json.dumps(draft.model)) if draft else None
+    form, system, served = scenario.mapping, machine(scenario), model(scenario)
+    drafter = None
+    if form.draft:
+        with _at("mapping", "draft", "model"):
+            drafter = _model(json.dumps(form.draft.model))
     with _at("mapping"):
-        return resolve(scenario.mapping, system or machine(scenario), model(scenario), drafter)
+        form = by_nodes(form, system) if requests else form
+        return resolve(form, system.at(rates) if rates else system, served, drafter)
 
 
 def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> str:
@@ -76,14 +86,29 @@ def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
 
 @lru_cache(maxsize=4096)
 def _machine(key: str) -> System:
+    part = json.loads(key)
     with unwarned():
-        return load_system(json.loads(key))
+        return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
 
 
 @lru_cache(maxsize=256)
 def _model(key: str) -> Model:
+    part = json.loads(key)
     with unwarned():
-        return load_model(json.loads(key))
+        return _with_figures(part, _model, replaced, Model) or load_model(part)
+
+
+def _with_figures(
+    part: Any, load: Callable[[str], P], replace: Callable[[P, Mapping[str, Any]], P], form: type[BaseModel]
+) -> P | None:
+    """What an inline part extends, with its figures replaced; None where it gives more than figures by their paths."""
+    if not isinstance(part, dict) or "extends" not in part or any(isinstance(v, dict | list) for v in part.values()):
+        return None
+    figures = {path: value for path, value in part.items() if path != "extends"}
+    if any(path.partition(".")[0] not in form.model_fields for path in figures):  # those of a `config.json`
+        return None
+    base = load(json.dumps(part["extends"]))
+    return replace(base, figures) if figures else base
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Quantity, Resource, closed_form
+from simulator.core import Activity, Plan, Resource, closed_form
+from simulator.core.account import over_steps
 from simulator.core.events import events
 from simulator.core.plan import point
 from simulator.errors import CapacityError
@@ -162,7 +163,7 @@ def _decoded(
         dram=unknown,
         held=unknown,
         missed=unknown,
-        demand={resource: _sum(units, steps) for resource, units in plan.demand().items()},
+        demand=over_steps([(plan, steps)]),
     )
 
 
@@ -175,7 +176,3 @@ def _chain(activities: Sequence[Activity]) -> Plan:
 
 def _seconds(plan: Plan, steps: int) -> Floats:
     return np.broadcast_to(np.asarray(closed_form(plan).time, dtype=np.float64), steps)
-
-
-def _sum(units: Quantity, steps: int) -> float:
-    return float(np.sum(np.broadcast_to(np.asarray(units, dtype=np.float64), steps)))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Resource, closed_form, paced
+from simulator.core.account import summed
 from simulator.core.affine import Affine, affine, probes
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Declared, Deployment
@@ -22,13 +23,15 @@ from simulator.workload.routers import Popular, Router
 
 Array = NDArray[np.float64]
 
+ATTENTION = "attention"
+
 
 def kind_of(activity: str) -> str:
     """What an activity of a stage does: `attention` over the cache, `links` between devices, or `other` layers."""
     if activity.startswith(("all_", "reduce_", "move")):
         return "links"
     seen = (".scores.", ".softmax.", ".values.")
-    return "attention" if any(part in activity for part in seen) else "other"
+    return ATTENTION if any(part in activity for part in seen) else "other"
 
 
 class Stages:
@@ -101,22 +104,22 @@ class Stages:
                     each[rows] += times * (longest + activity.latency)
         return spent
 
-    def shared_demand(self, x: Array, mixed: bool) -> dict[tuple[str, Resource], float]:
-        """Demands of these stages without their experts, by what is done (`kind_of`) and resource.
+    def shared_demand(self, x: Array, mixed: bool) -> dict[str, dict[Resource, float]]:
+        """Demands of these stages without their experts, by what is done (`kind_of`).
 
         Of all stages and nodes together, as of one device of each node.
         """
         flat = x.reshape(-1, x.shape[-1])
-        total: dict[tuple[str, Resource], float] = {}
+        total: dict[str, dict[Resource, float]] = {}
         for kind, rows in kinds(flat, mixed):
             lowered = self._affine(kind)
             plans = [(n, each.total(flat[rows])) for n, each in lowered or ()] or self._plans(flat[rows], kind)
             for repeat, plan in plans:
                 for activity, times in plan.activities(repeat):
+                    of = total.setdefault(kind_of(activity.name), {})
                     for resource, units in activity.demand.items():
-                        whole = np.sum(np.broadcast_to(units, len(rows))) if lowered is None else units
-                        key = kind_of(activity.name), resource
-                        total[key] = total.get(key, 0.0) + times * float(whole)
+                        whole = summed(units, len(rows)) if lowered is None else float(units)
+                        of[resource] = of.get(resource, 0.0) + times * whole
         return total
 
     def experts(self, counts: Counts, mixed: bool) -> Array:
@@ -144,7 +147,7 @@ class Stages:
         return total
 
     def expert_demand(self, counts: Counts, mixed: bool) -> dict[Resource, float]:
-        """Demands of the routed experts of these stages, of all stages, layers and devices together."""
+        """Demands of the routed experts of these stages and their layers, together, as of one device of each node."""
         total: dict[Resource, float] = {}
         if not counts.size:
             return total
@@ -153,7 +156,8 @@ class Stages:
         rows = float(np.where(on_low, grouped, 0).sum())
         for demand in (high.total(grouped, ~on_low), low.total(grouped, on_low), self._stack_sum(rows).demand):
             for resource, units in demand.items():
-                total[resource] = total.get(resource, 0.0) + self.deployment.expert_ways * float(units)
+                each = self.deployment.expert_ways * float(units) / resource.count
+                total[resource] = total.get(resource, 0.0) + each
         return total
 
     def _plans(self, flat: Array, kind: Kind) -> list[tuple[int, Plan]]:

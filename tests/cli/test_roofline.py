@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import simulator
-from simulator.explore.calls import intensity
+from simulator.scenario.runs import intensity
 
 DGX = ("roofline", "--hardware", "dgx-a100", "--model", "llama-2-7b")
 

@@ -78,10 +78,10 @@ def test_a_default_of_a_kind_of_sweep_can_be_written(kind: str) -> None:
     """In the base, and as the value of an axis."""
     module = importlib.import_module(registered("evaluator", kind).__module__)
     for path, default in module.DEFAULTS.items():
-        root, *keys = path.split(".")
-        types = figure(getattr(Base(), root), keys)
+        root, _, key = path.partition(".")
+        types = figure(getattr(Base(), root), key)
         assert types.read(written(default)) == default, path
-        assert getattr(getattr(Base.model_validate({root: {keys[0]: default}}), root), keys[0]) == default
+        assert getattr(getattr(Base.model_validate({root: {key: default}}), root), key) == default
 
 
 GROUP: Any = typer.main.get_command(app)

@@ -22,7 +22,6 @@ from simulator.hardware.cost import (
     load_costs,
     memory_price,
     peak_power,
-    power,
     price,
 )
 
@@ -110,8 +109,6 @@ def test_peak_power_by_hand(load) -> None:
     got = peak_power(load())
     assert got.parts == pytest.approx({"chip.sram": 80, "chip.hbm": 32, "chip.core": 100, "static": 10})
     assert got.total == pytest.approx(222)
-    assert power(50.0, 2.0) == 25
-    assert power(50.0, 2.0, 10.0) == 35
 
 
 def test_power_names_what_is_missing() -> None:

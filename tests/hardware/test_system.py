@@ -143,7 +143,7 @@ def test_design_points_at_once_equal_one_at_a_time(paths: list[str]) -> None:
         ("devices.gpu.tiers.hbm.bandwith", "did you mean 'bandwidth'"),
         ("devices.gpu.count", "cannot vary in one call"),
         ("devices.gpu.tiers.hbm.capacity", "cannot vary in one call"),
-        ("devices.gpu.tiers.hbm.bandwidth.x", "last key"),
+        ("devices.gpu.tiers.hbm.bandwidth.x", "no further key"),
         ("devices.gpu", "a section"),
     ],
 )

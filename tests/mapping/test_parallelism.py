@@ -203,8 +203,8 @@ def test_replicas_work_side_by_side() -> None:
     parts = {part.name: part for part in both.energy}
     for part in pair.energy:
         joules = parts[part.name].joules
-        assert joules == pytest.approx(part.joules if part.key.endswith("static_power") and "devices" not in part.key
-                                       else 2 * (part.joules or 0.0))  # fmt: skip
+        assert part.joules is not None
+        assert joules == pytest.approx(part.joules if part.name == "static_power" else 2 * part.joules)
 
 
 def test_stages_cost_latency_and_interleaving_gives_throughput() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.explore.kernels import KernelReport
+from simulator.scenario.kernels import KernelReport
 from simulator.report.pipeline import draw
 
 

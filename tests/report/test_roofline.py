@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.explore.roofline import Roofline
+from simulator.scenario.roofline import Roofline
 from simulator.provenance import Provenance
 from simulator.report.roofline import draw
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core import closed_form
+from simulator.core.account import energy, joules, traffic
 from simulator.hardware import load_system
 from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
@@ -18,7 +19,7 @@ from simulator.mapping.stage import kinds, stage
 from simulator.serving.closed_loop import Load, layout, load, timed
 from simulator.serving.lengths import Lengths
 from simulator.serving.split import serve_split
-from simulator.serving.stage_energy import spent, total
+from simulator.serving.stage_demand import demand_by_kind
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
 from simulator.workload.draws import counts, pool
@@ -138,16 +139,20 @@ def loaded(model: str = "mixtral-8x7b") -> Load:
     return load(layout(Lengths(64, 16), 8, 3), router, on(model=model).layers)
 
 
+def spent(of: Stages, work: Load) -> Any:
+    """Joules of all stages; None where the machine lacks a figure."""
+    return joules(term for demand in demand_by_kind(of, work).values() for term in energy(demand))
+
+
 def test_energy_is_demand_times_energy_a_unit() -> None:
     of, work = on(model="llama-2-7b", **PLAIN), loaded("llama-2-7b")
-    terms = spent(of, work)
+    demand = demand_by_kind(of, work)
     cached = work.layout.features(1)[:, 0, 4] + work.layout.features(1)[:, 0, 3]
-    read = [term for term in terms if (term.kind, term.resource) == ("attention", "xpu.hbm->xpu.pim")]
+    (read,) = (term for term in energy(demand["attention"]) if term.name == "xpu.hbm->xpu.pim")
     kv = 2 * 32 * 128 * 2.0 * 32 * cached.sum()  # keys and values of 32 heads and layers
     queries = 2 * 32 * 128 * 2.0 * 32 * work.layout.features(1)[:, 0, 3].sum()  # and results
-    assert sum(term.amount for term in read) == pytest.approx(kv + queries, rel=1e-9)
-    assert read[0].each == pytest.approx(8 * (1.81e-12 + 0.909e-9 / 8192), rel=1e-3)
-    assert total(terms) == pytest.approx(sum(term.amount * (term.each or 0.0) for term in terms))
+    assert read.count * read.amount == pytest.approx(kv + queries, rel=1e-9)
+    assert read.each == pytest.approx(8 * (1.81e-12 + 0.909e-9 / 8192), rel=1e-3)
 
 
 def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
@@ -155,8 +160,9 @@ def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
     work = loaded("llama-2-7b")
 
     def read(nodes: int) -> float:
-        terms = spent(on("duplex-node", "llama-2-7b", f"nodes={nodes}", dispatch="xpu_only"), work)
-        return sum(t.amount for t in terms if t.resource == "xpu.hbm->xpu.xpu")
+        of = on("duplex-node", "llama-2-7b", f"nodes={nodes}", dispatch="xpu_only")
+        moved = [traffic(demand) for demand in demand_by_kind(of, work).values()]
+        return float(sum(each.get("xpu.hbm->xpu.xpu", 0.0) for each in moved))
 
     weights = 2 * (32 * (4 * 4096**2 + 3 * 4096 * 11008) + 32000 * 4096)  # and the head
     assert read(2) - read(1) == pytest.approx(work.layout.stages * weights, rel=0.01)
@@ -169,7 +175,7 @@ def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
 
 def test_experts_on_logic_pim_cost_less_than_over_the_bus() -> None:
     work = loaded()
-    plain, gpu = (total(spent(of, work)) for of in (on(**PLAIN), on(dispatch="xpu_only")))
+    plain, gpu = (spent(of, work) for of in (on(**PLAIN), on(dispatch="xpu_only")))
     assert plain is not None and gpu is not None
     assert 0.5 < plain / gpu < 0.9
     assert on(**PLAIN).expert_demand(loaded().decoding, False)  # type: ignore[arg-type]
@@ -183,7 +189,7 @@ def test_a_machine_that_lacks_a_figure_gives_no_energy(tmp_path: Any) -> None:
     of = Stages(deployment(load_system(tmp_path / "bare.yaml"), load_model("llama-2-7b")))
     work = load(layout(Lengths(64, 16), 8, 3), None, 0)
     assert timed(of, work).served.throughput > 0
-    assert total(spent(of, work)) is None
+    assert spent(of, work) is None
 
 
 def test_a_split_has_no_mixed_stage_and_waits_for_prompts() -> None:

@@ -15,12 +15,13 @@ from simulator.config.choose import check_name
 from simulator.core import Activity, paced
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
+from simulator.mapping.deployment import resolve
+from simulator.mapping.form import MappingForm
 from simulator.mapping.placement import nodes_needed
-from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.serving.coe import Service, serve
-from simulator.serving.generation import generate
+from simulator.serving.generation import generated
 from simulator.workload import GENERATORS, kv_bytes, load_model, load_trace, weight_bytes
 
 
@@ -104,7 +105,8 @@ class _Runner:
         """One prompt on the router or on its expert: as calibrated, or from the operator graph."""
         calibration = self.experiment.calibration
         if calibration == "none":
-            return generate(target(self.system), self.model, 1, self.experiment.prompt.tokens, tokens).activity(what)
+            passes = resolve(MappingForm(), self.system, self.model).passes(1, self.experiment.prompt.tokens, tokens)
+            return generated(passes, self.experiment.prompt.tokens, tokens).activity(what)
         self._check_calibrated(calibration)
         times = calibration.expert_time.get(self.machine.hardware, {})
         if tokens not in times:

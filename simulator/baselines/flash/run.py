@@ -16,6 +16,7 @@ from simulator.baselines.flash.form import Dense, FlashExperiment, Law, Machine,
 from simulator.baselines.flash.form import Recorded as RecordedFile
 from simulator.baselines.flash.outcome import FlashOutcome
 from simulator.config.choose import check_name
+from simulator.core.account import energy
 from simulator.core.rows import Ints
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
@@ -227,14 +228,14 @@ class _Lab:
         """Bytes that each tier moves for a token, and the joules: as the machine has it, or as sources disagree."""
         ranges = self.experiment.energy
         rows = []
-        for resource, units in done.demand.items():
-            if resource.name in system.tiers and units:
-                each = units * resource.count / tokens
-                kind = system.tiers[resource.name].kind
+        for term in energy(done.demand):
+            if term.name in system.tiers:
+                each = float(term.count * term.amount) / tokens
+                kind = system.tiers[term.name].kind
                 known = ranges.get(system.name, {}).get(kind) or ranges.get("any", {}).get(kind)
-                own = nan if resource.energy is None else float(np.mean(resource.energy))
+                own = nan if term.each is None else float(term.each)
                 low, high = (known.low, known.high) if known else (own, own)
-                rows.append({"tier": resource.name, "bytes": each, "low_j": each * low, "high_j": each * high})
+                rows.append({"tier": term.name, "bytes": each, "low_j": each * low, "high_j": each * high})
         return rows
 
     def throughput(self) -> list[dict[str, Any]]:

@@ -9,8 +9,10 @@ from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.pim.form import Gemm, InDram, PimExperiment, PimUnit
 from simulator.baselines.pim.outcome import PimOutcome
 from simulator.core import Activity, Plan, closed_form
+from simulator.core.account import energy
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System, Tier, load_system
+from simulator.hardware.energy import missing
 from simulator.hardware.stack import Pim, added_area
 from simulator.mapping.target import peak
 from simulator.registry import register
@@ -117,22 +119,23 @@ def _gemm(unit: _Placed, gemm: Gemm, rows: int, area: float) -> dict[str, Any]:
     plan = Plan("gemm")
     plan.add(Activity("gemm", {engine: flops / peak(system, name, gemm.dtype), port: weights}))
     delay = float(closed_form(plan).time)
-    energies = {}
-    for part, resource in (("memory", port), ("arithmetic", engine)):
-        if resource.energy is None:
-            key = ".".join((*system.key(resource.name), "energy_per_flop" if resource is engine else "energy"))
-            raise ConfigError(f"{system.name} gives no energy", path=key, expected="a figure")
-        energies[f"{part}_energy_j"] = float(plan.demand()[resource] * resource.energy)
-    energy = sum(energies.values())
+    terms = {term.name: term for term in energy(plan.demand())}
+    for key in missing(system, terms.values()):
+        raise ConfigError(f"{system.name} gives no energy", path=key, expected="a figure")
+    spent = {
+        f"{part}_energy_j": float(term.amount * (term.each or 0.0))
+        for part, term in (("memory", terms[port.name]), ("arithmetic", terms[engine.name]))
+    }
+    total = sum(spent.values())
     return {
         "op_per_byte": rows,
         "flops": flops,
         "bytes": weights,
         "delay_s": delay,
-        **energies,
-        "energy_j": energy,
+        **spent,
+        "energy_j": total,
         "area_m2": area,
-        "edap": energy * delay * area,
+        "edap": total * delay * area,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from math import nan
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,6 +13,7 @@ import numpy as np
 from simulator.baselines.experiment import Progress, part_of
 from simulator.baselines.serving.form import NODE, Arrivals, ServingExperiment, SystemForm
 from simulator.baselines.serving.outcome import ServingOutcome
+from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError, TiersimError, dotted
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import Deployment, deployment
@@ -25,8 +26,8 @@ from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
 from simulator.serving.split import serve_split
-from simulator.serving.stage_energy import spent, total
-from simulator.serving.stages import Stages
+from simulator.serving.stage_demand import EXPERTS, demand_by_kind
+from simulator.serving.stages import ATTENTION, Stages
 from simulator.workload import load_model
 from simulator.workload.routers import ROUTERS, Router
 
@@ -113,7 +114,7 @@ def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loo
     if form.answers:
         number = int(experiment.rounds * admitted)
         served = serve_split(stages[0], stages[1], lengths, admitted, number, router, experiment.seed)
-        mixed, joules, parts = 0.0, None, {}
+        mixed, spent, parts = 0.0, None, {}
     else:
         if admitted not in loads:
             layout = closed_loop.layout(lengths, admitted, experiment.rounds, experiment.seed)
@@ -121,16 +122,17 @@ def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loo
         load = loads[admitted]
         timed = closed_loop.timed(stages[0], load)
         served, mixed = timed.served, float(load.layout.mixed.mean())
-        terms = spent(stages[0], load)
-        joules = total(terms)
+        terms = {kind: energy(demand) for kind, demand in demand_by_kind(stages[0], load).items()}
+        spent = joules(chain.from_iterable(terms.values()))
+        of_memory = joules(term for kind in (EXPERTS, ATTENTION) for term in terms.get(kind, ()))
         parts = _parts(stages[0], timed)
-        of_memory = sum(t.joules or 0.0 for t in terms if t.kind in ("experts", "attention"))
-        parts["energy_share_experts_attention"] = of_memory / joules if joules else nan
-    energy = nan if joules is None else joules / served.tokens
+        parts["energy_share_experts_attention"] = (
+            nan if spent is None or of_memory is None else float(of_memory / spent)
+        )
     return {
         "admitted": admitted,
         **_seen(served),
-        "energy_j_per_token": energy,
+        "energy_j_per_token": nan if spent is None else spent / served.tokens,
         "mixed_share": mixed,
         **parts,
         "refused": "",
@@ -144,7 +146,7 @@ def _parts(stages: Stages, timed: closed_loop.Timed) -> dict[str, float]:
     for name, mixed in (("decoding", False), ("mixed", True)):
         at = np.flatnonzero(layout.mixed == mixed)[:256]
         whole = float(timed.seconds[at].sum())
-        attention = float(stages.parts(x[at], mixed).get("attention", np.zeros(1)).sum()) if at.size else nan
+        attention = float(stages.parts(x[at], mixed).get(ATTENTION, np.zeros(1)).sum()) if at.size else nan
         found[f"{name}_share_experts"] = float(timed.experts[at].sum()) / whole if at.size else nan
         found[f"{name}_share_attention"] = attention / whole if at.size else nan
     return found

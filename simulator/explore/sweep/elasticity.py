@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Resource, Step
-from simulator.core.breakdown import LATENCY
+from simulator.core.account import LATENCY
 from simulator.core.closed_form import is_exact
 
 TIE = 1e-4

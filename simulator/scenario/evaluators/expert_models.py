@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
 from simulator.core import Activity
-from simulator.mapping.target import Target
+from simulator.mapping.deployment import Deployment
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
+from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, named
 from simulator.serving.coe import Service, serve
-from simulator.serving.generation import generate
-from simulator.serving.loaded import check_context
+from simulator.serving.generation import generated
+from simulator.mapping.static_batch import check_context
 from simulator.units import Count
-from simulator.workload import Model, kv_bytes, weight_bytes
+from simulator.workload import kv_bytes, weight_bytes
 from simulator.workload.trace import uniform
 
 ROUNDS, WARM_UP = 32, 2
@@ -70,18 +71,22 @@ class ExpertModelsEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps = scenario.workload, scenario.mapping.residency
         assert isinstance(work, ExpertModels)
         deployed = deployment(scenario)
-        system, expert, runner = deployed.system, deployed.model, deployed.engine
+        system, expert = deployed.system, deployed.model
         home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
         check_context(expert, work.input + work.output)
         size = weight_bytes(expert)
         kept = size + work.batch * float(kv_bytes(expert, float(work.input + work.output)))
         service = Service(
-            router=_run(runner, expert, "router", work.input, 1),
-            expert=_run(runner, expert, "expert", work.input, work.output),
+            router=_run(deployed, "router", work.input, 1),
+            expert=_run(deployed, "expert", work.input, work.output),
             switch=transfer(system, size, home, cache, keeps.links, "switch"),
             expert_bytes=int(size),
             cache_bytes=int(system.capacity(cache) - kept),
@@ -104,6 +109,11 @@ class ExpertModelsEvaluator:
             **costs_of(scenario, system, expert),
         }
 
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
 
-def _run(runner: Target, expert: Model, name: str, input: int, output: int) -> Activity:
-    return generate(runner, expert, 1, input, output).activity(name)
+
+def _run(deployed: Deployment, name: str, input: int, output: int) -> Activity:
+    """One prompt, and its answer, as one activity."""
+    return generated(deployed.passes(1, input, output), input, output).activity(name)

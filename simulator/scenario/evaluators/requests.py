@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import nan
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 from simulator.config.choose import one_among
+from simulator.mapping.compose import check_requests
 from simulator.mapping.room import most_sequences
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
+from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths, Spread
-from simulator.serving.loaded import check_context
+from simulator.mapping.static_batch import check_context
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import percentile
@@ -83,6 +85,10 @@ class RequestsEvaluator:
     requires: ClassVar[Mapping[str, str]] = {"keeps_up == 1": "undecided"}
 
     @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = scenario.workload
         assert isinstance(work, Requests)
@@ -101,6 +107,10 @@ class RequestsEvaluator:
             "undecided": judged.undecided,
             **load.costs,
         }
+
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +137,8 @@ def _load(text: str) -> _Load:
     scenario = Scenario.model_validate_json(text)
     work = scenario.workload
     assert isinstance(work, Requests)
-    deployed = deployment(scenario)
+    deployed = deployment(scenario, requests=True)
+    check_requests(deployed)
     model = deployed.model
     check_context(model, work.input + work.output)
     lengths = Lengths(work.input, work.output, work.spread)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
+from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, named
-from simulator.serving.loaded import check_context
+from simulator.mapping.static_batch import check_context
 from simulator.serving.sparse import decode_sparse
 from simulator.units import Count, Fraction
 from simulator.workload.window_law import WindowLaw, renewal
@@ -69,6 +70,10 @@ class SparseFlashEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps = scenario.workload, scenario.mapping.residency
         assert isinstance(work, SparseFlash)
@@ -99,6 +104,10 @@ class SparseFlashEvaluator:
             "held_share": float(tokens.held.mean()),
             **costs_of(scenario, system, deployed.model),
         }
+
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
 
 
 @lru_cache(maxsize=512)

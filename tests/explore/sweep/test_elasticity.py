@@ -11,50 +11,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from simulator.core import Activity, Curve, Plan, Resource, closed_form
+from simulator.core import Activity, Plan, Resource, closed_form
 from simulator.explore.sweep.elasticity import Elasticity, elasticities
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.workload import decode, load_model
+from tests.core.conftest import RESOURCES, activities, chain, plans, side_by_side
 
-HBM, GPU, LINK = Resource("hbm", 2e12, efficiency=0.5), Resource("gpu", 1.0, "s"), Resource("a->b", 1e11)
-CURVED = Resource("port", 1e12, efficiency=Curve((1e6, 1e8), (0.1, 0.8)))
-RESOURCES = (HBM, GPU, LINK, CURVED)
-
-
-def chain(*works: Activity | Plan, repeat: int = 1) -> Plan:
-    plan = Plan()
-    for work in works:
-        plan.add(work, repeat=repeat)
-    return plan
-
-
-def side_by_side(*works: Activity | Plan) -> Plan:
-    plan = Plan()
-    for work in works:
-        plan.add(work, after=())
-    return plan
-
-
-@st.composite
-def activities(draw: st.DrawFn, least: int = 0) -> Activity:
-    """Busy seconds of the resources within a factor of a few of one another."""
-    used = draw(st.lists(st.sampled_from(RESOURCES), min_size=least, max_size=3, unique=True))
-    seconds = {resource: draw(st.floats(0.3, 1.0)) for resource in used}
-    demand = {r: s * float(r.rate(1e9)) for r, s in seconds.items()}
-    return Activity("a", demand, draw(st.sampled_from([0.0, 0.1]) | st.floats(1e-3, 0.5)))
-
-
-@st.composite
-def plans(draw: st.DrawFn, depth: int = 2) -> Plan:
-    """Chains, branches that may meet on a resource, joins, and repeats of smaller plans."""
-    plan = Plan()
-    for index in range(draw(st.integers(1, 4))):
-        after = draw(st.none() | st.lists(st.integers(0, index - 1), max_size=2, unique=True)) if index else None
-        work = draw(activities() if depth == 0 else activities() | plans(depth - 1))
-        plan.add(work, after, draw(st.integers(1, 3)))
-    return plan
+HBM, GPU, LINK, CURVED = RESOURCES
 
 
 def scaled(plan: Plan, what: str, by: float, new: dict[Resource, Resource] | None = None) -> Plan:
@@ -94,7 +59,7 @@ def test_elasticities_are_central_differences_where_nothing_ties(plan: Plan) -> 
     assert sum(found[n].above for n in found if n != "latency") - found["latency"].above == pytest.approx(-1)
 
 
-@given(st.lists(st.tuples(activities(1), st.integers(1, 3)), min_size=1, max_size=4), st.data())
+@given(st.lists(st.tuples(activities(least=1), st.integers(1, 3)), min_size=1, max_size=4), st.data())
 def test_at_a_tie_both_one_sided_values_are_right(parts: list[tuple[Activity, int]], data: st.DataObject) -> None:
     """Each activity gets a second resource that is busy as long, and the chain a branch that takes as long."""
     plan = Plan()

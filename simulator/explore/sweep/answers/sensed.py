@@ -15,11 +15,13 @@ from simulator.explore.sweep.answers.metric import metric_named, numbers
 from simulator.explore.sweep.axis import Axis
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.elasticity import elasticities
-from simulator.explore.sweep.evaluate import Passes
 from simulator.explore.sweep.problem import Problem, problem
 from simulator.explore.sweep.sensitivity import sobol, tornado
 from simulator.provenance import Provenance
 from simulator.result import Result
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluator
+from simulator.scenario.form import Scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +76,7 @@ def sensitivity(
     its middle step (the lower of two), where its condition holds.
 
     Elasticities are `d ln(time) / d ln(capacity)`, exact from the closed form of the phase that the sweep times, with
-    the plan as it is (an engine that plans by times may plan otherwise). They are of sweeps of the kind `pass`.
+    the plan as it is (an engine that plans by times may plan otherwise). A kind of workload without plans has none.
 
     Sobol' indices are over the designs of the sweep that are as `at` says: each other axis that varies in the design
     takes each of its steps as often as any other, independently. So a number is drawn as its steps are laid (those of
@@ -100,10 +102,10 @@ def sensitivity(
     evaluate = _completing(asked, chosen)
     notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, found)) if why]
     resources = None
-    if isinstance(asked.evaluator, Passes):
-        resources = _resources(asked.evaluator, base)
-    else:
-        notes.append(f"elasticities are of sweeps of the kind pass; points of {asked.sweep.base.kind} have no one plan")
+    try:
+        resources = _resources(with_values(asked.sweep.base, base))
+    except ConfigError as error:
+        notes.append(f"elasticities are left out: {error}")
     table = _tornado(evaluate, asked, axes, base, metric)
     shares = None
     if samples and any(axis.path not in chosen for axis in axes):
@@ -141,10 +143,10 @@ def _completing(asked: Problem, chosen: Mapping[str, Any]) -> Evaluate:
     return evaluate
 
 
-def _resources(passes: Passes, base: Mapping[str, Any]) -> pd.DataFrame:
+def _resources(scenario: Scenario) -> pd.DataFrame:
     import pandas as pd
 
-    rows = [(name, *each) for name, each in elasticities(passes.plan(base)).items()]
+    rows = [(name, *each) for name, each in elasticities(evaluator(scenario).detail(scenario).plan).items()]
     return pd.DataFrame(rows, columns=["resource", "below", "above"])
 
 

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 import simulator
 from simulator.errors import TiersimError
-from simulator.explore.sweep.evaluate import Passes
+from simulator.scenario.batch_detail import BatchDetail
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.form import Scenario
 
 MACHINES = {
     "dgx-h100": (
@@ -47,7 +50,7 @@ def designs(draw: st.DrawFn) -> tuple[str, dict[str, Any], list[dict[str, Any]]]
     return hardware, said, rows
 
 
-def estimated(hardware: str, said: dict[str, Any], row: dict[str, Any]) -> simulator.Estimate:
+def estimated(hardware: str, said: dict[str, Any], row: dict[str, Any]) -> BatchDetail:
     figures = [
         f"{path.removeprefix('hardware.')}={value!r} {UNITS[path.rpartition('.')[2]]}".strip()
         for path, value in row.items()
@@ -69,13 +72,13 @@ def test_a_point_is_what_an_estimate_says(design: tuple[str, dict[str, Any], lis
     except TiersimError:  # fewer devices, or too little memory
         assume(False)
     points = {path: np.array([row[path] for row in rows]) for path in rows[0]}
-    found = Passes({"hardware": hardware, "workload.phase": "request", **said})(points)
+    found = evaluated(with_values(Scenario(), {"hardware": hardware, **said}), points)
     for place, one in enumerate(each):
         joules = np.nan if one.energy_j is None else one.energy_j
         expected = {
             "ttft_s": one.ttft_s, "tbt_s": one.tbt_s, "e2e_s": one.e2e_s, "tokens_per_s": one.tokens_per_s,
             "energy_per_token_j": joules / (one.batch * one.output), "power_w": joules / one.e2e_s,
-            "needed_bytes": one.placement.used, "capacity_bytes": one.placement.capacity,
+            "needed_bytes": one.footprint.total.used, "capacity_bytes": one.footprint.total.capacity,
         }  # fmt: skip
         for name, value in expected.items():
             assert found[name][place] == pytest.approx(value, rel=1e-8, nan_ok=True), name

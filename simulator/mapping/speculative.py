@@ -6,14 +6,14 @@ Leviathan et al., arXiv 2211.17192; Chen et al., arXiv 2302.01318. What is kept 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from simulator.core import Plan, Quantity, closed_form
 from simulator.errors import ConfigError
-from simulator.mapping.lowering import compiled, model_plan
-from simulator.mapping.target import Target
-from simulator.serving.generation import Passes, step_contexts
-from simulator.workload import Batch, Model, Sequences, decode, operator_graph, prefill
+from simulator.mapping.form import Draft
+from simulator.mapping.passes import Lowering, Passes, step_contexts
+from simulator.workload import Batch, Model, Sequences, decode, prefill
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,24 +46,18 @@ class Speculation:
         }
 
 
-def speculate(
-    draft: Model | None, drafted: int, acceptance: float | None, accepted_length: float | None
-) -> Speculation | None:
-    """Speculation as asked for, by the rate of acceptance or by the tokens that a step gives; None without a draft.
+def speculate(model: Model, draft: Draft) -> Speculation:
+    """Speculation as a mapping has it, by the rate of acceptance or by the tokens that a step gives.
 
     Raises:
-        ConfigError: neither or both of them, or one without a draft.
+        ConfigError: neither or both of them.
     """
-    given = [value for value in (acceptance, accepted_length) if value is not None]
-    if draft is None:
-        if given:
-            raise ConfigError(path="draft", found="none", expected="a model that drafts what is accepted")
-        return None
+    given = [value for value in (draft.acceptance, draft.accepted_length) if value is not None]
     if len(given) != 1:
         found = "both" if given else "neither"
-        raise ConfigError("speculation", found=found, expected="an acceptance or an accepted length")
-    length = given[0] if acceptance is None else expected_length(acceptance, drafted)
-    return Speculation(draft, drafted, length, acceptance)
+        raise ConfigError(path="draft", found=found, expected="an acceptance or an accepted length")
+    length = given[0] if draft.acceptance is None else expected_length(draft.acceptance, draft.tokens)
+    return Speculation(model, draft.tokens, length, draft.acceptance)
 
 
 def expected_length(acceptance: float, drafted: int) -> float:
@@ -96,69 +90,74 @@ def implied_acceptance(length: float, drafted: int) -> float:
 
 
 def implied_length(
-    target: Target, model: Model, draft: Model, drafted: int, context: float, tokens_per_s: float, batch: int = 1
+    lowering: Lowering,
+    model: Model,
+    draft: Model,
+    drafted: int,
+    context: float,
+    tokens_per_s: float,
+    batch: int = 1,
 ) -> float:
     """The tokens a step that a measured rate implies: `tokens_per_s * seconds of a step`, of one sequence.
 
     Below 1 or above `drafted + 1` no acceptance explains the rate: draft, depth or machine are other ones.
     """
-    return tokens_per_s * float(closed_form(step_plan(target, model, draft, drafted, batch, context)).time)
+    return tokens_per_s * float(closed_form(step_plan(lowering, model, draft, drafted, batch, context)).time)
 
 
-def speculative(target: Target, model: Model, speculation: Speculation, batch: int, input: int, output: int) -> Passes:
+def speculative(
+    lowering: Lowering, model: Model, speculation: Speculation, batch: Quantity, input: int, output: int
+) -> Passes:
     """Both models read the prompts before the first token; then steps of `length` tokens on average.
 
     Sequences of a batch go on at the mean rate. All devices share both models.
-
-    Raises:
-        ConfigError: the draft has another vocabulary (sizes that differ by a hundredth are padding).
     """
     draft, drafted = speculation.draft, speculation.drafted
-    if abs(draft.vocab - model.vocab) > 0.01 * model.vocab:
-        expected = f"the {model.vocab:,} tokens of {model.name}"
-        raise ConfigError("a draft with another vocabulary", path="draft", found=f"{draft.vocab:,}", expected=expected)
+    contexts = step_contexts(input, output, speculation.length)
 
     def first() -> Plan:
         plan = Plan(model.name)
         for each in (model, draft):
-            plan.add(model_plan(target, each, prefill(batch, input)))
+            plan.add(lowering.plan(each, prefill(batch, input)))
         return plan
 
-    contexts = step_contexts(input, output, speculation.length)
-    drafter = compiled(target, lambda: operator_graph(draft, _drafts(batch, drafted, contexts)).blocks)
-    verifier = compiled(target, lambda: operator_graph(model, _verified(batch, drafted, contexts)).blocks)
-    return Passes(
-        first,
-        lambda context: step_plan(verifier, model, draft, drafted, batch, context, drafter),
-        tokens=speculation.length,
-    )
+    @cache
+    def compiled() -> tuple[Lowering, Lowering]:
+        drafter = lowering.compiled(draft, lambda: _drafts(batch, drafted, contexts))
+        return lowering.compiled(model, lambda: _verified(batch, drafted, contexts)), drafter
+
+    def step(context: Quantity) -> Plan:
+        verifier, drafter = compiled()
+        return step_plan(verifier, model, draft, drafted, batch, context, drafter)
+
+    return Passes(first, step, tokens=speculation.length)
 
 
 def step_plan(
-    target: Target,
+    lowering: Lowering,
     model: Model,
     draft: Model,
     drafted: int,
-    batch: int,
+    batch: Quantity,
     context: Quantity,
-    drafter: Target | None = None,
+    drafter: Lowering | None = None,
 ) -> Plan:
     """`drafted` decode steps of the draft, each over one token more, and a pass of the model over them and one more.
 
-    The draft's steps are folded at their mean context: all that they demand is linear in it. `drafter` runs the draft,
-    where it is not the same target.
+    The draft's steps are folded at their mean context: all that they demand is linear in it. `drafter` lowers the
+    draft, where it is not the same.
     """
     plan = Plan(f"{model.name} with {draft.name}")
-    plan.add(model_plan(drafter or target, draft, _drafts(batch, drafted, context)), repeat=drafted)
-    plan.add(model_plan(target, model, _verified(batch, drafted, context)))
+    plan.add((drafter or lowering).plan(draft, _drafts(batch, drafted, context)), repeat=drafted)
+    plan.add(lowering.plan(model, _verified(batch, drafted, context)))
     return plan
 
 
-def _drafts(batch: int, drafted: int, context: Quantity) -> Batch:
+def _drafts(batch: Quantity, drafted: int, context: Quantity) -> Batch:
     """The mean of the draft's steps."""
     return decode(batch, context + (drafted - 1) / 2)
 
 
-def _verified(batch: int, drafted: int, context: Quantity) -> Batch:
+def _verified(batch: Quantity, drafted: int, context: Quantity) -> Batch:
     """The model's pass over what was drafted, and one token more."""
     return (Sequences(batch, drafted + 1, context, scored=True),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from simulator.core import Activity, Plan, closed_form
-from simulator.core.breakdown import LATENCY
+from simulator.core.account import LATENCY, binding, bound_by, busy, traffic
 from simulator.errors import ConfigError, one_of
 from simulator.mapping.call import fabric
 from simulator.mapping.dataflow import dataflow
@@ -59,22 +59,29 @@ class Run:
         return float(closed_form(self.plan).time) - self.seconds
 
     @property
+    def whole(self) -> Plan:
+        """The call as one activity, its work, whose latency is all that it waits for."""
+        plan = Plan(self.call.name)
+        plan.add(replace(self.work, latency=max(self.seconds - self.work.alone, 0.0)))
+        return plan
+
+    @property
     def busy(self) -> dict[str, float]:
         """Seconds of each resource while it works, and of the latency before that, the longest first."""
-        seconds = {resource.name: float(time) for resource, time in self.work.seconds().items()}
-        seconds[LATENCY] = self.seconds - self.work.alone
+        seconds = {resource.name: float(time) for resource, time in busy(self.whole).items()}
+        seconds[LATENCY] = float(binding(self.whole)[LATENCY])
         return dict(sorted(((n, t) for n, t in seconds.items() if t > 0), key=lambda item: -item[1]))
 
     @property
     def bound_by(self) -> str:
-        """What is busy longest in a call: a resource, or `latency`."""
-        return next(iter(self.busy), LATENCY)
+        """What binds a call longest: a resource, or `latency`."""
+        return str(bound_by(self.whole))
 
     def traffic(self, target: Target) -> dict[str, float]:
         """Bytes of a call through the engine's port to each tier that it touches, over all devices."""
-        demand = {resource.name: float(size) * target.ways for resource, size in self.call.demand().items()}
+        moved = traffic(self.call.demand())
         ports = {tier: f"{target.device}.{tier}->{target.name}" for tier in target.description.reads}
-        return {tier: demand[port] for tier, port in ports.items() if port in demand}
+        return {tier: float(moved[port]) for tier, port in ports.items() if port in moved}
 
 
 def runs(target: Target, block: Block, mode: str) -> list[Run]:
@@ -122,11 +129,7 @@ def _pipelined(target: Target, block: Block, pipeline: Pipeline) -> Run:
 
 def _with_fusion(target: Target, mode: str) -> Target:
     """The same engine under another fusion mode."""
-    system, grid = target.system, fabric(target)
-    if grid.fusion == mode:
+    if fabric(target).fusion == mode:
         return target
-    device = system.machine.devices[target.device]
-    engine = target.description.model_copy(update={"fabric": grid.model_copy(update={"fusion": mode})})
-    device = device.model_copy(update={"engines": {**device.engines, target.engine: engine}})
-    machine = system.machine.model_copy(update={"devices": {**system.machine.devices, target.device: device}})
-    return replace(target, system=replace(system, machine=machine))
+    path = f"devices.{target.device}.engines.{target.engine}.fabric.fusion"
+    return replace(target, system=target.system.put({path: mode}))

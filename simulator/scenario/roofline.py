@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core import Resource
-from simulator.explore.calls import Run, intensity, own_mode, runs
-from simulator.explore.one_pass import Phase, one_pass
+from simulator.scenario.runs import Run, intensity, own_mode, runs
+from simulator.scenario.one_pass import Phase, one_pass, pass_of
 from simulator.hardware import System
 from simulator.mapping.target import Target, peak
 from simulator.provenance import Provenance
 from simulator.result import Result
+from simulator.scenario.form import Scenario
 from simulator.workload import Model
 
 if TYPE_CHECKING:
@@ -66,11 +67,9 @@ def roofline(
     batch: int = 1,
     context: int = 2048,
     *,
-    devices: int | None = None,
-    dtype: str | None = None,
-    kv: str | None = None,
     fusion: str | None = None,
     overrides: Sequence[str] = (),
+    **mapping: Any,
 ) -> Roofline:
     """Place each kernel of one pass on the rooflines of a machine (Williams et al., CACM 2009).
 
@@ -82,14 +81,18 @@ def roofline(
         ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
         CapacityError: weights and KV caches do not fit.
     """
-    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides, kv)
+    return roofline_of(pass_of(hardware, model, phase, batch, context, overrides, mapping), fusion)
+
+
+def roofline_of(scenario: Scenario, fusion: str | None = None) -> Roofline:
+    """The roofline of a scenario of one pass (`roofline`)."""
+    runner, model, graph, title, provenance = one_pass(scenario)
     mode = fusion or own_mode(runner)
     rows = [
         {"op": run.kernel.name, "repeat": run.block.repeat, **_row(runner, run)}
         for block in graph.blocks
         for run in runs(runner, block, mode)
     ]
-    asked = {"phase": phase, "batch": batch, "context": context, "devices": runner.ways, "fusion": mode}
     system, engine = runner.system, runner.description
     return Roofline(
         title=title,
@@ -97,7 +100,7 @@ def roofline(
         roofs=[{"tier": tier, "bandwidth": _bandwidth(runner, tier)} for tier in _tiers(runner)],
         peak=peak(system, runner.name, model.dtypes.products) * engine.efficiency * runner.ways,
         memory=runner.memory,
-        provenance=Provenance({"hardware": system.config.data, "model": model.model_dump(), "roofline": asked}),
+        provenance=provenance,
     )
 
 

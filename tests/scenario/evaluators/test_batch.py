@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,27 +11,37 @@ from hypothesis import strategies as st
 
 import simulator
 from simulator.explore.sweep.axis import column
-from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.evaluate import FULL, METRICS, Passes
 from simulator.hardware import load_system
 from simulator.registry import names
-from simulator.serving.estimate import estimate
+from simulator.scenario.cases import Columns, with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.evaluators.batch import FULL, BatchEvaluator
+from simulator.scenario.form import Scenario
 
 H100 = {"hardware": "dgx-h100", "model": "llama-3.1-8b", "mapping.devices": 2, "workload.input": 1024}
 HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
+
+
+TEXTS = {metric.name for metric in BatchEvaluator.metrics if metric.is_text} | {"error"}
+
+
+def passes(base: dict[str, Any]) -> Callable[[Columns], dict[str, Any]]:
+    """Evaluates cases of a batch: of a decode step unless the base says another phase."""
+    values = {path: value for path, value in {"workload.phase": "decode", **base}.items() if value is not None}
+    return partial(evaluated, with_values(Scenario(), values))
 
 
 def columns(**values: Any) -> Columns:
     return {path: np.array(each, dtype=object if isinstance(each[0], str) else None) for path, each in values.items()}
 
 
-def same_as_one_at_a_time(evaluate: Passes, points: Columns) -> Columns:
+def same_as_one_at_a_time(evaluate: Callable[[Columns], dict[str, Any]], points: Columns) -> Columns:
     together = evaluate(points)
     for row in range(len(next(iter(points.values())))):
         alone = evaluate({path: values[row : row + 1] for path, values in points.items()})
         assert alone.keys() == together.keys()
         for name, values in together.items():
-            if METRICS[name]:
+            if name not in TEXTS:
                 assert values[row] == pytest.approx(alone[name][0], rel=1e-12, nan_ok=True), name
             else:
                 assert values[row] == alone[name][0], name
@@ -42,7 +54,7 @@ def same_as_one_at_a_time(evaluate: Passes, points: Columns) -> Columns:
 def test_a_vectorised_sweep_is_its_points_one_at_a_time(phase: str, drawn: list[tuple[float, float, int]]) -> None:
     bandwidth, latency, batch = zip(*drawn, strict=True)
     points = columns(**{HBM: bandwidth, "hardware.links.gpu<->gpu.latency": latency, "workload.batch": batch})
-    same_as_one_at_a_time(Passes({**H100, "workload.phase": phase}), points)
+    same_as_one_at_a_time(passes({**H100, "workload.phase": phase}), points)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +71,7 @@ def test_of_every_kind_of_engine(hardware: str, model: str, varied: str) -> None
     values = {"bandwidth": [1e11, 2e12], "bf16": [1e14, 4e14], "launch_overhead": [0.0, 5e-6]}[
         varied.rpartition(".")[2]
     ]
-    found = same_as_one_at_a_time(Passes(start), columns(**{varied: values, "workload.batch": [1, 4]}))
+    found = same_as_one_at_a_time(passes(start), columns(**{varied: values, "workload.batch": [1, 4]}))
     assert set(found["error"]) == {""}
 
 
@@ -70,7 +82,7 @@ def test_for_every_policy_and_fusion(dispatch: str | None, fusion: str) -> None:
     points = columns(
         **{"hardware.devices.xpu.engines.xpu.launch_overhead": [0.0, 2e-6, 9e-6], "workload.batch": [1, 64, 16]}
     )
-    found = same_as_one_at_a_time(Passes({**start, "mapping.engine": "xpu"}), points)
+    found = same_as_one_at_a_time(passes(start), points)
     assert set(found["error"]) == {""}
 
 
@@ -96,7 +108,7 @@ def test_points_of_any_kind_together_are_each_of_them_alone(rows: list[dict[str,
     for row in rows:
         row["hardware.devices.xpu.engines.xpu.launch_overhead" if row["hardware"] == GPU else HBM] = None
     points = {path: column([row[path] for row in rows]) for path in MIXED}
-    same_as_one_at_a_time(Passes({"workload.phase": phase, "workload.output": 32, "costs": "silicon"}), points)
+    same_as_one_at_a_time(passes({"workload.phase": phase, "workload.output": 32, "costs": "silicon"}), points)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +127,7 @@ def test_one_design_is_what_an_estimate_says(
     said: dict[str, Any] = {f"mapping.{key}": value for key, value in options.items()}
     said["mapping.fusion"] = fusion and fusion.partition("=")[2]
     start = {"hardware": hardware, "model": model, "workload.phase": "request", "workload.input": 256}
-    found = Passes({**start, **said, "workload.output": 16})(columns(**{"workload.batch": [2]}))
+    found = passes({**start, **said, "workload.output": 16})(columns(**{"workload.batch": [2]}))
     assert found["error"].tolist() == [""]
     assert found["ttft_s"][0] == pytest.approx(one.ttft_s, rel=1e-12)
     assert found["tbt_s"][0] == pytest.approx(one.tbt_s, rel=1e-12)
@@ -126,7 +138,7 @@ def test_one_design_is_what_an_estimate_says(
 
 def test_what_is_set_of_all_machines_is_known_where_points_are_grouped() -> None:
     """Sixteen devices are there by an override alone."""
-    evaluate = Passes({**H100, "mapping.devices": 16}, ("devices.gpu.count=16",))
+    evaluate = passes({**H100, "mapping.devices": 16, "hardware.devices.gpu.count": 16})
     found = same_as_one_at_a_time(evaluate, columns(**{HBM: [1e12, 2e12]}))
     assert found["error"].tolist() == ["", ""]
     assert found["tbt_s"][1] < found["tbt_s"][0]
@@ -135,21 +147,21 @@ def test_what_is_set_of_all_machines_is_known_where_points_are_grouped() -> None
 def test_a_count_may_be_left_out_by_some() -> None:
     """Where a column has no number for some points, its counts are doubles."""
     mixtral = columns(**{"model": ["mixtral-8x7b"] * 2 + ["llama-3.1-8b"], "model.moe.top_k": [1.0, 2.0, np.nan]})
-    found = same_as_one_at_a_time(Passes({"hardware": "dgx-h100"}), mixtral)
+    found = same_as_one_at_a_time(passes({"hardware": "dgx-h100"}), mixtral)
     assert set(found["error"]) == {""}
     assert found["tbt_s"][0] < found["tbt_s"][1]
 
 
 def test_what_a_machine_lacks_is_told_by_the_path_of_its_axis() -> None:
-    found = Passes({"hardware": "m1-max", "model": "phi-2"})(columns(**{HBM: [1e12]}))
+    found = passes({"hardware": "m1-max", "model": "phi-2"})(columns(**{HBM: [1e12]}))
     assert found["error"][0] == "hardware.devices.gpu: unknown key: expected 'soc'"
 
 
 def test_it_agrees_with_an_estimate() -> None:
     asked = {"workload.phase": "request", "workload.batch": 4, "workload.output": 64}
-    found = Passes({**H100, **asked})(columns(**{HBM: [3.35e12, 2e12]}))
+    found = passes({**H100, **asked})(columns(**{HBM: [3.35e12, 2e12]}))
     for row, bandwidth in enumerate([3.35e12, 2e12]):
-        one = estimate("dgx-h100", "llama-3.1-8b", 4, 1024, 64, devices=2,
+        one = simulator.estimate("dgx-h100", "llama-3.1-8b", 4, 1024, 64, devices=2,
                        overrides=[f"devices.gpu.tiers.hbm.bandwidth={bandwidth} B/s"])  # fmt: skip
         assert found["ttft_s"][row] == pytest.approx(one.ttft_s, rel=1e-12)
         assert found["tbt_s"][row] == pytest.approx(one.tbt_s, rel=1e-12)
@@ -157,11 +169,11 @@ def test_it_agrees_with_an_estimate() -> None:
         assert found["tokens_per_s"][row] == pytest.approx(one.tokens_per_s, rel=1e-9)
         assert found["energy_per_token_j"][row] == pytest.approx((one.energy_j or 0.0) / 256, rel=1e-9)
         assert found["bound_by"][row] == one.bound_by["tbt"]
-        assert found["needed_bytes"][row] == pytest.approx(one.placement.used)
+        assert found["needed_bytes"][row] == pytest.approx(one.footprint.total.used)
 
 
 def test_what_does_not_fit_is_a_row_with_its_bytes() -> None:
-    found = Passes(H100)(columns(**{"workload.batch": [1, 4000]}))
+    found = passes(H100)(columns(**{"workload.batch": [1, 4000]}))
     assert found["error"].tolist() == ["", FULL]
     assert found["needed_bytes"][1] > found["capacity_bytes"][1]
     assert np.isnan(found["tbt_s"][1])
@@ -169,30 +181,30 @@ def test_what_does_not_fit_is_a_row_with_its_bytes() -> None:
 
 
 def test_a_point_that_fails_is_a_row_with_its_error() -> None:
-    found = Passes(H100)(columns(model=["llama-3.1-8b", "lama-3.1-8b"]))
+    found = passes(H100)(columns(model=["llama-3.1-8b", "lama-3.1-8b"]))
     assert found["error"][0] == ""
     assert "did you mean 'llama-3-8b'" in found["error"][1]
     assert np.isnan(found["tbt_s"][1])
-    found = Passes(H100)(columns(**{"workload.phase": ["decode", "decoding"], "workload.batch": [1, 1]}))
+    found = passes(H100)(columns(**{"workload.phase": ["decode", "decoding"], "workload.batch": [1, 1]}))
     assert [bool(error) for error in found["error"]] == [False, True]
-    found = Passes(H100)(columns(**{"workload.batch": [1, 0, 2, 3, -1], HBM: [1e12, 1e12, 1e12, 0.0, 1e12]}))
+    found = passes(H100)(columns(**{"workload.batch": [1, 0, 2, 3, -1], HBM: [1e12, 1e12, 1e12, 0.0, 1e12]}))
     assert [bool(error) for error in found["error"]] == [False, True, False, True, True], "of one group, by themselves"
     assert "1 or more" in found["error"][1]
-    found = Passes(H100)(columns(**{"hardware.devices.gpu.count": [1, 0]}))
+    found = passes(H100)(columns(**{"hardware.devices.gpu.count": [1, 0]}))
     assert [bool(error) for error in found["error"]] == [True, True], "two devices are asked for"
 
 
 def test_structural_axes_and_overrides() -> None:
     start = {**H100, "mapping.devices": None}
-    found = Passes(start)(columns(**{"hardware.devices.gpu.count": [1, 2, 8], "model.layers": [32, 32, 16]}))
+    found = passes(start)(columns(**{"hardware.devices.gpu.count": [1, 2, 8], "model.layers": [32, 32, 16]}))
     assert np.all(np.diff(found["tokens_per_s"]) > 0)
-    less = Passes(start, ("devices.gpu.tiers.hbm.bandwidth=1 TB/s",))(columns(**{"workload.batch": [1]}))
+    less = passes({**start, "hardware.devices.gpu.tiers.hbm.bandwidth": "1 TB/s"})(columns(**{"workload.batch": [1]}))
     assert less["tbt_s"][0] > found["tbt_s"][2]
 
 
 def test_a_machine_without_figures_of_energy_gives_none() -> None:
     tier = "devices.gpu.tiers.hbm.bandwidth"
     assert load_system("dgx-h100").machine.static_power is not None
-    found = Passes(H100, (f"{tier}=2 TB/s",))(columns(**{"workload.batch": [1]}))
+    found = passes({**H100, f"hardware.{tier}": "2 TB/s"})(columns(**{"workload.batch": [1]}))
     assert found["energy_per_token_j"][0] > 0
     assert found["power_w"][0] == pytest.approx(found["energy_per_token_j"][0] / found["tbt_s"][0])

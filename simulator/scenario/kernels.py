@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.explore.calls import Run, intensity, modes, own_mode, runs
-from simulator.explore.one_pass import Phase, one_pass
+from simulator.scenario.runs import Run, intensity, modes, own_mode, runs
+from simulator.scenario.one_pass import Phase, one_pass, pass_of
 from simulator.hardware import System
 from simulator.mapping.call import grid
 from simulator.mapping.pipeline import Pipeline
 from simulator.mapping.target import Target, engine_seconds
 from simulator.provenance import Provenance
 from simulator.result import Result
+from simulator.scenario.form import Scenario
 from simulator.workload import Model
 from simulator.workload.graph import OperatorGraph
 from simulator.workload.operators import WRITES
@@ -90,11 +91,9 @@ def kernels(
     batch: int = 1,
     context: int = 2048,
     *,
-    devices: int | None = None,
-    dtype: str | None = None,
-    kv: str | None = None,
     fusion: str | None = None,
     overrides: Sequence[str] = (),
+    **mapping: Any,
 ) -> KernelReport:
     """What runs as one kernel in a pass, what each kernel uses of the chip, and the pass under every fusion mode.
 
@@ -107,12 +106,15 @@ def kernels(
         ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
         CapacityError: weights and KV caches do not fit.
     """
-    runner, model, graph, title = one_pass(hardware, model, phase, batch, context, devices, dtype, overrides, kv)
+    return kernels_of(pass_of(hardware, model, phase, batch, context, overrides, mapping), fusion)
+
+
+def kernels_of(scenario: Scenario, fusion: str | None = None) -> KernelReport:
+    """The kernels of a scenario of one pass (`kernels`)."""
+    runner, _, graph, title, provenance = one_pass(scenario)
     fusion = fusion or own_mode(runner)
     shown = _runs(runner, graph, fusion)
     compared = {mode: shown if mode == fusion else _runs(runner, graph, mode) for mode in (*modes(runner), "whole")}
-    asked = {"phase": phase, "batch": batch, "context": context, "devices": runner.ways, "fusion": fusion}
-    config = runner.system.config.data
     return KernelReport(
         title=title,
         fusion=fusion,
@@ -126,7 +128,7 @@ def kernels(
         ],
         modes=[_mode(runner, mode, found) for mode, found in compared.items()],
         grid=_grid(runner),
-        provenance=Provenance({"hardware": config, "model": model.model_dump(), "kernels": asked}),
+        provenance=provenance,
     )
 
 

@@ -1,0 +1,49 @@
+"""Scenarios from files and options, and scenarios as YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from simulator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from simulator.scenario.form import Scenario
+
+
+def options_scenario(
+    file: str | None,
+    hardware: str | None,
+    model: str | None,
+    mapping: Mapping[str, Any],
+    workload: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> Scenario:
+    """The scenario of a file with what options replace, or of options alone.
+
+    Raises:
+        ConfigError: what is wrong, by its key or option; no machine or model.
+    """
+    from simulator.scenario.evaluate import read_scenario, scenario_of
+
+    work = {key: value for key, value in workload.items() if value is not None}
+    if file is not None:
+        parts = {"hardware": hardware, "model": model}
+        replaced = {key: value for key, value in parts.items() if value is not None}
+        replaced |= {f"mapping.{key}": value for key, value in mapping.items()}
+        replaced |= {f"workload.{key}": value for key, value in work.items()}
+        figures = [o if o.startswith(("hardware.", "model.")) else f"hardware.{o}" for o in overrides]
+        return read_scenario(file, figures, replaced)
+    for option, given in (("--hardware", hardware), ("--model", model)):
+        if given is None:
+            raise ConfigError(path=option, found="nothing", expected="a name, or a scenario's file")
+    return scenario_of(str(hardware), str(model), mapping, {"kind": "batch", **work}, overrides)
+
+
+def print_scenario(scenario: Scenario) -> None:
+    """Print a scenario as the YAML that gives it again, to the bit."""
+    import yaml
+
+    typer.echo(yaml.safe_dump({"schema": 1, **scenario.written()}, sort_keys=False, allow_unicode=True), nl=False)

@@ -1,0 +1,132 @@
+"""What composes in a mapping; what does not is refused by the name of its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from simulator.errors import ConfigError
+from simulator.mapping.form import MappingForm, Residency, Scheduler
+from simulator.mapping.lowering import by_kernels
+from simulator.mapping.spill import check_spill
+from simulator.mapping.tensor_parallel import check_ways
+
+if TYPE_CHECKING:
+    from simulator.mapping.deployment import Deployment
+
+Refusal: TypeAlias = tuple[bool, str, object, str]
+"""Whether it applies, its key, what was found there and what was expected."""
+
+
+def check(form: MappingForm, deployed: Deployment) -> None:
+    """Nothing, where the keys of a mapping compose.
+
+    Raises:
+        ConfigError: some do not; or heads, layers, experts or a vocabulary that the devices or models do not share.
+    """
+    _refuse(*_apart(form, deployed))
+    _check_whole_layers(deployed)
+    if deployed.spill:
+        check_spill(deployed.engine, deployed.spill)
+    _check_experts(deployed)
+    for engine in deployed.engines:
+        others = deployed.expert_ways if engine is deployed.low else 1
+        for model in deployed.models:
+            check_ways(model, engine.ways, others if deployed.shares_experts else None)
+
+
+def check_batch(deployed: Deployment) -> None:
+    """Nothing, where a static batch can be served so: every key is read, and what it asks for is modelled.
+
+    Raises:
+        ConfigError: a key of requests or of other kinds of workload, by its name.
+    """
+    alone = "none: of requests alone"
+    shared = "none: each replica has all experts, cut over its devices"
+    uneven = deployed.experts == "whole" or (deployed.shares_experts and deployed.nodes > 1)
+    _refuse(
+        (deployed.answers is not None, "answers", "other engines", alone),
+        (deployed.expert is not None, "expert", deployed.expert, shared),
+        (uneven, "experts", f"'{deployed.experts}'", shared),
+        (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
+        (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
+        (deployed.migrate, "migrate", "true", "false, but of requests"),
+        (deployed.scheduler != Scheduler(), "scheduler", "one", alone),
+        (deployed.residency != Residency(), "residency", "one", "none: of experts or neurons"),
+    )
+
+
+def check_requests(deployed: Deployment) -> None:
+    """Nothing, where requests can be served so.
+
+    Raises:
+        ConfigError: stages, a draft or a tier to spill to; devices other than a node as one group.
+    """
+    device = deployed.engines[0].device
+    node, parallel = deployed.system.machine.devices[device].count, deployed.parallel
+    _refuse(
+        (parallel.pipeline > 1, "pipeline", parallel.pipeline, "1: requests pass through no stages yet"),
+        (parallel.tensor != node, "tensor", parallel.tensor, f"{node}, the {device} of a node, of requests"),
+        (deployed.draft is not None, "draft", "one", "none, of requests"),
+        (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
+        (deployed.residency != Residency(), "residency", "one", "none: of experts or neurons"),
+    )
+
+
+def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
+    """Keys that do not go together, whatever is computed."""
+    engines, parallel = deployed.engines, deployed.parallel
+    named = " and ".join(engine.name for engine in engines)
+    several = len(engines) > 1
+    per_node = deployed.system.machine.devices[engines[0].device].count
+    yield several and form.dispatch is None, "dispatch", f"none with {named}", "a policy that shares the work out"
+    yield form.together and form.dispatch is None, "together", "true", "a dispatch over several engines"
+    devices = dict.fromkeys(engine.device for engine in engines)
+    cut = len(devices) > 1 and bool(parallel.tensor % per_node)
+    yield cut, "tensor", f"{parallel.tensor} with {named}", f"whole nodes, of {per_node} {engines[0].device}"
+    staged = parallel.pipeline > 1
+    yield staged and several, "dispatch", f"'{deployed.dispatch}' with pipeline {parallel.pipeline}", "one engine"
+    yield staged and deployed.draft is not None, "draft", f"one with pipeline {parallel.pipeline}", "no stages"
+    yield staged and deployed.spill is not None, "spill", f"'{form.spill}' with stages", "no stages"
+    both = deployed.spill is not None and deployed.draft is not None
+    yield both, "spill", f"'{form.spill}' with a draft", "no draft"
+    yield form.spill_order is not None and form.spill is None, "spill_order", f"'{form.spill_order}'", "a spill"
+    unshared = deployed.split != "none" and not (len(engines) == 2 and deployed.shares_memory)
+    pair = "two engines over one memory, which share the experts"
+    yield unshared, "split", f"'{deployed.split}' with {', '.join(e.name for e in engines)}", pair
+    yield form.split_by == "peak" and form.split == "none", "split_by", "'peak'", "a split"
+    once = form.expert_reduces > 1 and form.experts == "whole"
+    yield once, "expert_reduces", form.expert_reduces, "1 with whole experts"
+    wide = [abs(model.vocab - deployed.model.vocab) > 0.01 * model.vocab for model in deployed.models]
+    vocabulary = f"{deployed.models[-1].vocab:,} tokens"
+    yield any(wide), "draft", vocabulary, f"the {deployed.model.vocab:,} tokens of {deployed.model.name}"
+
+
+def _check_whole_layers(deployed: Deployment) -> None:
+    """Nothing, where an engine that runs layers as a whole has all the work to itself, experts cut as all else."""
+    shared = deployed.shares_experts and deployed.model.moe is not None
+    for engine in (each for each in deployed.engines if not by_kernels(each)):
+        kind = f"{engine.name}, of kind {engine.description.kind}, which runs a layer as a whole"
+        over = f"{deployed.nodes} with {kind}"
+        _refuse(
+            (len(deployed.engines) > 1, "engines", f"{kind}, and others", "it alone"),
+            (shared and deployed.nodes > 1, "nodes", over, "1, for routed experts"),
+            (shared and deployed.groups > 1, "experts", f"'{deployed.experts}' with {kind}", "'tensor'"),
+        )
+
+
+def _check_experts(deployed: Deployment) -> None:
+    """Nothing, where all groups of devices hold as many experts, and have as many devices."""
+    model, key = deployed.model, "experts" if deployed.expert is None else "expert"
+    if not deployed.shares_experts or (model.moe is None and deployed.expert is None):
+        return
+    devices, number = deployed.nodes * deployed.low.ways, model.moe.experts if model.moe else 1
+    if number % deployed.groups or devices % deployed.groups or (deployed.expert or deployed.nodes) % deployed.nodes:
+        expected = f"a number that divides the {number} experts of {model.name}, or that they divide"
+        raise ConfigError(path=key, found=f"{deployed.groups} groups of {devices} devices", expected=expected)
+
+
+def _refuse(*refusals: Refusal) -> None:
+    for applies, key, found, expected in refusals:
+        if applies:
+            raise ConfigError(path=(key,), found=found, expected=expected)

@@ -1,0 +1,144 @@
+"""Does it fit? What a static batch keeps, and how many sequences, how long, there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Quantity
+from simulator.errors import CapacityError
+from simulator.mapping.held import Held, held, held_in_both
+from simulator.mapping.pipeline_parallel import Replica
+from simulator.mapping.placement import largest
+from simulator.mapping.remedy import remedy
+from simulator.mapping.spill import Spill
+from simulator.mapping.spilled import fit_spilled, spilled
+from simulator.mapping.static_batch import share, staged
+
+if TYPE_CHECKING:
+    from simulator.mapping.deployment import Deployment
+
+
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """What a static batch keeps: the one answer to what fits, and to how much more would.
+
+    Attributes:
+        places: what one replica keeps, tier by tier; where it has stages, stage by stage.
+        stages: the stages of a replica, where there are more than one.
+        spill: where the symbols of a batch lie that one tier does not hold.
+        refusal: why what spills does not fit either.
+    """
+
+    deployment: Deployment
+    batch: Quantity
+    input: Quantity
+    output: Quantity
+    places: tuple[Held, ...]
+    stages: Replica | None = None
+    spill: Spill | None = None
+    refusal: CapacityError | None = None
+
+    @property
+    def tiers(self) -> dict[str, Held]:
+        """What each tier keeps, of all devices together."""
+        tiers = dict.fromkeys(held.tier for held in self.places)
+        return {tier: self._sum([held for held in self.places if held.tier == tier]) for tier in tiers}
+
+    @property
+    def total(self) -> Held:
+        """What all tiers keep together; by the name of main memory."""
+        return self._sum(self.places)
+
+    def _sum(self, places: Sequence[Held]) -> Held:
+        copies = self.deployment.parallel.data
+        kinds = ("capacity", "weights", "kv", "activations", "kept")
+        return Held(places[0].tier, *(sum(getattr(held, kind) for held in places) * copies for kind in kinds))
+
+    @property
+    def fits(self) -> bool | NDArray[np.bool_]:
+        """Whether every place holds what it should; an array where the batch or its lengths are."""
+        fits = [held.fits for held in self.places]
+        return np.logical_and.reduce(np.broadcast_arrays(*fits)) if any(map(np.ndim, fits)) else all(fits)
+
+    @property
+    def resident(self) -> bool | NDArray[np.bool_]:
+        """Whether it fits, and nothing spills."""
+        return self.fits and self.spill is None
+
+    def max_batch(self) -> int:
+        """The largest batch that fits at these lengths, a multiple of the replicas; 0: not one."""
+        copies = self.deployment.parallel.data
+        context = int(self.input + self.output)
+        near = int(self._more * self.batch / copies)
+        return copies * largest(lambda each: self._fit(each, context), near=max(near, 1))
+
+    def max_context(self) -> int:
+        """The longest context, of a prompt and its answer of this length, that fits, at most what the models take."""
+        each = self.batch / self.deployment.parallel.data
+        most = min(model.max_context for model in self.deployment.models)
+        near = int(self._more * (self.input + self.output))
+        return largest(lambda context: self._fit(each, context), most, max(near, 1))
+
+    def at(self, batch: int, context: int) -> Footprint:
+        """The footprint of another batch and context, with answers of the same length, in one tier, by these stages."""
+        prompt = max(context - int(self.output), 0)
+        each = batch / self.deployment.parallel.data
+        places = held(self.deployment, each, float(context), prompt, self.stages)
+        return replace(self, batch=batch, input=prompt, places=places, spill=None, refusal=None)
+
+    def check(self) -> None:
+        """Nothing, where it fits.
+
+        Raises:
+            CapacityError: it does not; says what would.
+        """
+        if self.refusal:
+            raise self.refusal
+        names = " and ".join(model.name for model in self.deployment.models)
+        for place, each in enumerate(self.places):
+            if not each.fits:
+                where = f" of stage {place + 1} of {len(self.places)}" if self.stages else ""
+                raise CapacityError(
+                    f"{names} with {self.batch} x {self.input + self.output:,} tokens in {each.tier}{where}",
+                    needed=each.used,
+                    there=each.capacity,
+                    remedy=remedy(self),
+                )
+
+    @property
+    def _more(self) -> float:
+        """As many times the tokens, or nearly, would fill what there is."""
+        total = self.total
+        return float((total.capacity - total.weights) / (total.used - total.weights))
+
+    def _fit(self, each: float, context: int) -> bool:
+        """Whether `each` sequences of a replica fit, of so many tokens in the end."""
+        deployed, output = self.deployment, int(self.output)
+        prompt = max(context - output, 0)
+        resident = all(h.fits for h in held(deployed, each, float(context), prompt, self.stages))
+        may_spill = deployed.spill is not None and prompt > 0
+        return resident or (may_spill and fit_spilled(deployed, int(each), prompt, output))
+
+
+def footprint(deployed: Deployment, batch: Quantity, input: Quantity, output: Quantity) -> Footprint:
+    """The footprint of `batch` prompts of `input` tokens, with `output` tokens for each.
+
+    Raises:
+        ConfigError: a batch that the replicas do not share evenly; more stages than layers.
+    """
+    each = share(deployed, batch)
+    stages = staged(deployed, each, input, output) if deployed.parallel.pipeline > 1 else None
+    places = held(deployed, each, input + output, input, stages)
+    of_batch = Footprint(deployed, batch, input, output, places, stages)
+    if deployed.spill is None or of_batch.fits:
+        return of_batch
+    try:
+        spill = spilled(deployed, int(each), int(input), int(output))
+    except CapacityError as error:
+        return replace(of_batch, refusal=error)
+    return replace(of_batch, places=held_in_both(spill), spill=spill)

@@ -1,0 +1,41 @@
+"""A model in other formats than its own."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
+from simulator.workload import Model
+from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.formats import COMPUTING, KV, computing
+
+
+def in_formats(
+    model: Model, dtype: str | None, kv: str | None = None, activations: str | None = None, compute: str | None = None
+) -> Model:
+    """A model with weights, KV cache, activations and products in other formats, or as they are (None).
+
+    A number format of 16 bits or more is that of everything. Any other format is of weights, and says what products
+    with them compute in (`workload/formats.py`); activations, and the KV cache unless `kv` says, stay as they are.
+
+    Raises:
+        ConfigError: no such format, or one that does not say what computes.
+    """
+    changes: dict[str, Any] = {}
+    if dtype is not None:
+        try:
+            changes |= {"weights": computing(dtype), "compute": None, "group": None, "wide": None}
+        except ValueError as error:
+            raise ConfigError(str(error), path="dtype") from None
+        check_name(dtype, COMPUTING, "dtype")
+        if BYTES_PER_ELEMENT.get(cast("Dtype", dtype), 0) >= 2:
+            changes |= {"activations": dtype, "kv": dtype}
+    known = {"kv": KV, "activations": BYTES_PER_ELEMENT, "compute": BYTES_PER_ELEMENT}
+    for key, name in (("kv", kv), ("activations", activations), ("compute", compute)):
+        if name is not None:
+            changes[key] = check_name(name, list(known[key]), key)
+    if not changes:
+        return model
+    scales = {} if dtype is None else {"weight_scales": 0.0}
+    return model.model_copy(update={"dtypes": model.dtypes.model_copy(update=changes), **scales})

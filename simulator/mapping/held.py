@@ -1,0 +1,123 @@
+"""What a deployment keeps in each tier: weights, keys and values, activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Quantity
+from simulator.mapping.memory_plan import space
+from simulator.mapping.pipeline_parallel import Replica, Stage
+from simulator.mapping.placement import active_bytes, cached_bytes, stage_bytes, stored_bytes
+from simulator.mapping.spill import Spill
+from simulator.mapping.target import Target
+from simulator.workload import Model
+from simulator.workload.parameters import weight_bytes_by_class
+
+if TYPE_CHECKING:
+    from simulator.mapping.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes of one tier, of all devices together; arrays where the batch or its lengths are.
+
+    Attributes:
+        tier: its full name, `device.tier`.
+        capacity: what is free for the model.
+        kv: keys and values of the whole batch at its full context, with the copies that many devices need.
+        kept: what nothing may fill: the rest of a memory space that is for prompts.
+    """
+
+    tier: str
+    capacity: float
+    weights: Quantity
+    kv: Quantity
+    activations: Quantity
+    kept: Quantity = 0.0
+
+    @property
+    def used(self) -> Quantity:
+        return self.weights + self.kv + self.activations + self.kept
+
+    @property
+    def fits(self) -> bool | NDArray[np.bool_]:
+        return self.used <= self.capacity
+
+
+def held(
+    deployed: Deployment,
+    batch: Quantity,
+    context: Quantity,
+    prompt: Quantity,
+    stages: Replica | None = None,
+    beside: bool = False,
+) -> tuple[Held, ...]:
+    """What one replica keeps of `batch` sequences of `context` tokens in the end, one prompt of which is computed at
+    a time.
+
+    Every device keeps what is not divided (norms, routers, MLA's down-projections), and has room for the KV heads of
+    the one that has most (`tensor_parallel.py`). Each stage keeps its own layers; a draft lies beside the model.
+    Experts and KV caches lie with the engine of low Op/B, other weights with that of high Op/B, activations with both.
+
+    Where a prompt is computed `beside` sequences that decode, by engines that run together over one memory, one of its
+    spaces (bank bundles) is for what the engine of high Op/B alone reads: other weights and activations. Experts lie
+    evenly in all spaces, KV caches in the others, and what else is left of the last one stays empty.
+    """
+    model, low, high = deployed.model, deployed.low, deployed.high
+    if stages:
+        return tuple(_of_stage(stage, model, batch, context, prompt) for stage in stages.stages)
+    models = deployed.models
+    kv = sum(cached_bytes(m, low.ways, batch, context) for m in models)
+    active: Quantity = np.maximum.reduce([active_bytes(m, batch, prompt) for m in models])
+    experts = sum(weight_bytes_by_class(m)["experts"] for m in models)
+    own = experts / deployed.nodes if deployed.shares_experts else experts
+    stored = sum(stored_bytes(m, high.ways) for m in models) - experts
+    if not deployed.shares_memory:
+        return (
+            Held(tier_name(low), free_bytes(low), own, kv, active * low.ways),
+            Held(tier_name(high), free_bytes(high), stored, 0.0, active * high.ways),
+        )
+    kept: Quantity = 0.0
+    stack = low.system.tiers[tier_name(low)].stack
+    if beside and prompt and deployed.together and stack and stack.bundles > 1:
+        kept = np.maximum((free_bytes(low) - own) / stack.bundles - stored - active * low.ways, 0.0)
+    return (Held(tier_name(low), free_bytes(low), stored + own, kv, active * low.ways, kept),)
+
+
+def held_in_both(spill: Spill) -> tuple[Held, ...]:
+    """What main memory and the tier behind it hold, by the memory plan."""
+    target = spill.target
+    return tuple(
+        Held(
+            f"{target.device}.{tier}",
+            free_bytes(target, tier),
+            *(spill.stored(tier, kind) for kind in ("weight", "kv", "activation")),
+        )
+        for tier in (target.memory, target.spill or target.memory)
+    )
+
+
+def tier_name(target: Target) -> str:
+    """The full name of the tier that an engine runs from."""
+    return f"{target.device}.{target.memory}"
+
+
+def free_bytes(target: Target, tier: str | None = None) -> float:
+    """Bytes of a tier (main memory) of all devices together, less what is reserved."""
+    return space(target, tier or target.memory).capacity * target.ways
+
+
+def _of_stage(stage: Stage, model: Model, batch: Quantity, context: Quantity, prompt: Quantity) -> Held:
+    target = stage.target
+    weights, kv = stage_bytes(stage, model, context)
+    return Held(
+        tier_name(target),
+        free_bytes(target),
+        weights,
+        cached_bytes(model, target.ways, batch, context) * kv,
+        active_bytes(model, batch, prompt) * target.ways,
+    )

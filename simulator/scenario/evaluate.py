@@ -1,0 +1,158 @@
+"""Evaluate a scenario: the public function behind every command that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.config import load, validate
+from simulator.config.path import checked
+from simulator.config.resolve import parsed
+from simulator.errors import ConfigError, TiersimError
+from simulator.hardware import System
+from simulator.provenance import Provenance
+from simulator.result import Result
+from simulator.scenario.batch_detail import BatchDetail
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluator
+from simulator.scenario.form import Scenario
+from simulator.scenario.metric import ERROR, Metric
+from simulator.workload import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Result):
+    """A scenario and its metrics.
+
+    Attributes:
+        scenario: what was asked.
+        metrics: its metrics in SI units; None of what is not known.
+    """
+
+    scenario: Scenario
+    metrics: Mapping[str, float | str | None]
+    provenance: Provenance
+
+    @property
+    def declared(self) -> tuple[Metric, ...]:
+        """What the metrics are."""
+        return evaluator(self.scenario).metrics
+
+    @cached_property
+    def detail(self) -> Any:
+        """The deployment, its footprint, the plans and the energy behind the metrics.
+
+        Raises:
+            ConfigError: the kind of workload has no plans to show.
+        """
+        return evaluator(self.scenario).detail(self.scenario)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "scenario": self.scenario.written(),
+            "metrics": dict(self.metrics),
+            "provenance": self.provenance.as_dict(),
+        }
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        import pandas as pd
+
+        return {"metrics": pd.DataFrame([self.metrics])}
+
+
+def evaluate(scenario: Scenario | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()) -> Evaluation:
+    """The metrics of a scenario: of a form, of plain data, or of a YAML; `overrides` are `path.to.key=value` of it.
+
+    Raises:
+        TiersimError: what is wrong with the scenario, by its key; what does not fit.
+    """
+    asked = read_scenario(scenario, overrides)
+    kind = evaluator(asked)
+    values = kind.evaluate(asked, {}, 1, {metric.name for metric in kind.metrics})
+    if error := _plain(values.get(ERROR.name, "")):
+        raise TiersimError(str(error))
+    metrics = {metric.name: _plain(values[metric.name]) for metric in kind.metrics if metric.name in values}
+    return Evaluation(asked, metrics, Provenance({"scenario": asked.written()}))
+
+
+def _plain(value: Any) -> float | str | None:
+    """A metric of one case: a number, a text, or None of what is not known."""
+    one = value.ravel()[0] if isinstance(value, np.ndarray) else value
+    return one if isinstance(one, str) else None if one != one else float(one)
+
+
+def read_scenario(
+    scenario: Scenario | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> Scenario:
+    """A scenario in its form; `values` by their paths, and then overrides, replace what it says.
+
+    Raises:
+        ConfigError: what is wrong with it, with the line and the key path.
+    """
+    if isinstance(scenario, str | Path):
+        asked = validate(load(scenario, "experiments"), Scenario)
+    else:
+        asked = scenario if isinstance(scenario, Scenario) else checked(Scenario, scenario)
+    return with_values(asked, {**(values or {}), **dict(map(parsed, overrides))})
+
+
+def estimate(
+    hardware: System | str | Path,
+    model: Model | str | Path,
+    batch: int = 1,
+    input: int = 512,
+    output: int = 128,
+    *,
+    phase: str = "request",
+    overrides: Sequence[str] = (),
+    **mapping: Any,
+) -> BatchDetail:
+    """Times of one static batch in closed form, by default tensor parallel over all devices of the machine.
+
+    `mapping` are the keys of the section `mapping` (`mapping/form.py`): `devices`, `dtype`, `pipeline`, `dispatch`, ...
+    `overrides` are `path.to.key=value` of the machine, or of the model behind `model.`, where these are given by name.
+
+    Raises:
+        ConfigError: what is wrong, by its key.
+        CapacityError: weights and KV caches do not fit.
+    """
+    work = {"kind": "batch", "phase": phase, "batch": batch, "input": input, "output": output}
+    detail = evaluator(asked := scenario_of(hardware, model, mapping, work, overrides)).detail(asked)
+    assert isinstance(detail, BatchDetail)
+    return detail
+
+
+def scenario_of(
+    hardware: System | str | Path,
+    model: Model | str | Path,
+    mapping: Mapping[str, Any],
+    workload: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+) -> Scenario:
+    """A scenario from its parts; overrides become figures of an inline machine or model.
+
+    Raises:
+        ConfigError: what is wrong, by its key; an override of a machine or a model that is loaded already.
+    """
+    parts: dict[str, Any] = {"hardware": hardware, "model": model}
+    for override in overrides:
+        path, value = parsed(override)
+        root = "model" if path.startswith("model.") else "hardware"
+        part = parts[root]
+        if isinstance(part, System | Model):
+            expected = "a name, or it when that was loaded"
+            raise ConfigError("the override comes too late", found=override, expected=expected)
+        inline = part if isinstance(part, dict) else {"extends": str(part)}
+        parts[root] = {**inline, path.removeprefix(f"{root}."): value}
+    named = {key: str(part) if isinstance(part, Path) else part for key, part in parts.items()}
+    return checked(Scenario, {**named, "mapping": dict(mapping), "workload": dict(workload)})

@@ -1,0 +1,131 @@
+"""A static batch: its prefill, its decode steps or whole requests, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from simulator.core.account import bound_by
+from simulator.core.resource import plain
+from simulator.errors import ConfigError
+from simulator.hardware.system import varies
+from simulator.registry import register
+from simulator.scenario.batch_detail import BatchDetail, batch_detail
+from simulator.scenario.cases import Columns
+from simulator.scenario.costs import METRICS as COSTS
+from simulator.scenario.costs import NAMES as COST_NAMES
+from simulator.scenario.costs import costs_of
+from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.metric import Metric
+from simulator.scenario.parts import deployment, machine
+from simulator.scenario.batch_parts import Phase, energies_of, parts_of, times_of
+from simulator.mapping.static_batch import check_context
+from simulator.units import Count
+
+LENGTHS = ("workload.batch", "workload.input", "workload.output")
+STANDS = ("needed_bytes", "capacity_bytes", *COST_NAMES)
+"""What a design has that its model does not fit into."""
+FULL = "weights and KV caches do not fit"
+
+
+class Batch(Workload):
+    """So many sequences at once on an idle machine: all of each request, or one of its phases."""
+
+    kind: Literal["batch"] = "batch"
+    phase: Phase = "request"
+    """`prefill`: the prompts; `decode`: one step, at the mean context of all steps; `request`: prompts and all steps."""
+    batch: Count = 1
+    """Sequences at once, on all replicas together."""
+    input: Count = 512
+    """Tokens of each prompt."""
+    output: Count = 128
+    """Tokens of each answer, of which the first comes from the prefill."""
+
+
+@register("evaluator", "batch")
+class BatchEvaluator:
+    """Times a batch in closed form.
+
+    `ttft_s` is the prefill; `tbt_s` a decode step at the mean context `input + (output - 2) / 2`, over the tokens that
+    it gives each sequence; `e2e_s` the prefill and each further step at its own context. `tokens_per_s`: of all
+    sequences. Energy a token is dynamic and static, of all devices, NaN where the machine lacks a figure; `power_w` is
+    that over time. `bound_by`: the resource that binds longest, of the step (of the prefill where there is none).
+    """
+
+    form = Batch
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("ttft_s", "s", "min", "time to first token"),
+        Metric("tbt_s", "s", "min", "time between tokens"),
+        Metric("e2e_s", "s", "min", "time to last token"),
+        Metric("tokens_per_s", "1/s", "max", "throughput"),
+        Metric("energy_per_token_j", "J", "min", "energy", per="token"),
+        Metric("power_w", "W", "min", "power"),
+        Metric("needed_bytes", "B", "min", "memory needed"),
+        Metric("capacity_bytes", "B", "max", "memory"),
+        *COSTS,
+        Metric("bound_by", label="what binds"),
+    )
+    needs: ClassVar[Collection[str]] = ("hardware", "model")
+    mapping: ClassVar[Collection[str]] = (
+        "devices", "engines", "tensor", "pipeline", "data", "experts", "memory", "spill", "spill_order", "dtype", "kv",
+        "activations", "compute", "fusion", "dispatch", "together", "draft",
+    )  # fmt: skip
+    kinds: ClassVar[Mapping[str, str]] = {}
+    vectorised: ClassVar[bool] = True
+    requires: ClassVar[Mapping[str, str]] = {}
+
+    @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        """Lengths, and rates of the machine; none where the plan of the deployment hangs on times."""
+        free = [path for path in paths if path in LENGTHS or path.startswith("hardware.")]
+        if scenario is None or not free:
+            return free
+        system = machine(scenario)
+        if not deployment(scenario).vectorised:
+            return []
+        return [path for path in free if path in LENGTHS or varies(system, path.removeprefix("hardware."))]
+
+    @staticmethod
+    def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
+        work = scenario.workload
+        assert isinstance(work, Batch)
+        batch, input, output = (_lengths(columns, path, work) for path in LENGTHS)
+        deployed = deployment(scenario, _rates(columns))
+        check_context(deployed.model, float(np.max(input + np.where((output > 1) | (work.phase == "request"), output, 0))))
+        footprint = deployed.footprint(plain(batch), plain(input), plain(output))
+        total = footprint.total
+        metrics: dict[str, Any] = {"needed_bytes": total.used, "capacity_bytes": total.capacity}
+        metrics |= costs_of(scenario, deployed.system, deployed.model) if wanted & set(COST_NAMES) else {}
+        full = ~np.broadcast_to(footprint.fits, cases)
+        if not full.all():
+            parts = parts_of(deployed, work.phase, batch, input, output, bool(columns))
+            metrics |= times_of(parts, work.phase, batch, output)
+            metrics |= energies_of(deployed, parts, work.phase, batch, output)
+            if "bound_by" in wanted:
+                metrics["bound_by"] = bound_by(parts["prefill" if work.phase == "prefill" else "decode"].plan)
+        if full.any():
+            blank = {name: "" if name == "bound_by" else np.nan for name in metrics if name not in STANDS}
+            metrics |= {name: np.where(full, value, metrics[name]) for name, value in blank.items()}
+        return metrics | {"error": np.where(full, FULL, "").astype(object)}
+
+    @staticmethod
+    def detail(scenario: Scenario) -> BatchDetail:
+        """The deployment, its footprint, its plans and its energy."""
+        work = scenario.workload
+        assert isinstance(work, Batch)
+        return batch_detail(scenario, deployment(scenario), work)
+
+
+def _lengths(columns: Columns, path: str, work: Batch) -> Any:
+    """A length of each case, 1 or more."""
+    values = np.asarray(columns.get(path, getattr(work, path.rpartition(".")[2])), dtype=float)
+    if not np.all(values >= 1):
+        raise ConfigError(path=path, found=float(values.min()), expected="1 or more")
+    return values
+
+
+def _rates(columns: Columns) -> dict[str, Any]:
+    """The figures of the machine that differ from case to case, by their paths in it."""
+    return {path.removeprefix("hardware."): each for path, each in columns.items() if path not in LENGTHS}
