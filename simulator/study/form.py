@@ -90,7 +90,7 @@ class Variant(Section):
     """The same study under other settings, shown beside it."""
 
     title: str
-    set: dict[str, Scalar]
+    set: dict[str, Scalar | list[Scalar]]
     """Values by path: of the scenarios of the runs, or of the study's YAML (`runs.NAME.workload.output`)."""
     runs: tuple[str, ...] = ()
     """The runs that it is computed for; all unless given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -44,8 +44,8 @@ class CopiesEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
-    def batched(scenario: Scenario, path: str) -> bool:
-        return path.startswith("workload.")
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return [path for path in paths if path.startswith("workload.")]
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ class Roots:
         values, errors = [], []
         for part in self._parts(root):
             try:
-                values.append(figure(part, keys))
+                values.append(figure(part, ".".join(keys)))
             except ConfigError as error:
                 errors.append(error)
         if errors and (everywhere or not values):
