@@ -12,7 +12,7 @@ from simulator.baselines.experiment import Progress, part_of
 from simulator.errors import CapacityError
 from simulator.hardware import System, load_system
 from simulator.registry import register
-from simulator.serving.estimate import estimate
+from simulator.scenario.evaluate import estimate
 from simulator.workload import Model, load_model
 
 

@@ -135,6 +135,6 @@ def _check_costs(sweep: Sweep, config: Config) -> None:
     read |= {("derived", name): each.names for name, each in sweep.derived.items()}
     read |= {("constraints", place): each.names for place, each in enumerate(sweep.constraints)}
     for at, names in read.items():
-        if sweep.base.costs is None and (lost := sorted(set(COSTS) & names)):
+        if sweep.base.costs is None and (lost := sorted(set(COSTS).intersection(names))):
             with located(config, at):
                 raise ConfigError(found=f"'{lost[0]}', and no costs in the base", expected="base.costs: a table's name")
