@@ -124,7 +124,7 @@ def _check_costs(
 ) -> None:
     """Nothing where a scenario has a table of costs, or nothing asks for one; else a ConfigError."""
     has_some = base.costs or "costs" in settings or any("costs" in each.columns for each in cases.values())
-    if not has_some and (lost := sorted(set(COSTS) & set(names))):
+    if not has_some and (lost := sorted(set(COSTS).intersection(names))):
         raise ConfigError(found=f"'{lost[0]}', and no costs in the base", expected="base.costs: a table's name")
 
 
