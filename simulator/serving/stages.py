@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.core import Activity, Plan, Resource, closed_form, paced
 from simulator.core.account import summed
 from simulator.core.affine import Affine, affine, probes
+from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.expert_costs import Costs, Counts, costs, stack_sum
@@ -98,10 +98,8 @@ class Stages:
         for kind, rows in kinds(x[:, 0], mixed):
             for repeat, plan in self._plans(x[rows, 0], kind):
                 for activity, times in plan.activities(repeat):
-                    busy = [resource.seconds(units) for resource, units in activity.demand.items()]
-                    longest = reduce(np.maximum, busy, np.zeros(len(rows)))
                     each = spent.setdefault(kind_of(activity.name), np.zeros(len(x)))
-                    each[rows] += times * (longest + activity.latency)
+                    each[rows] += times * alone(activity)
         return spent
 
     def shared_demand(self, x: Array, mixed: bool) -> dict[str, dict[Resource, float]]:
