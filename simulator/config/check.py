@@ -24,14 +24,19 @@ MOST = 5
 """How many mistakes one message tells."""
 
 
-def validate(config: Config, model: type[M]) -> M:
-    """`config` as a `model`. Raises one `ConfigError` that tells up to `MOST` of the mistakes, a line each."""
+def validate(config: Config, model: type[M], data: Mapping[str, Any] | None = None) -> M:
+    """`config` as a `model`; `data` are what it has, where some of its sections are checked already.
+
+    Raises:
+        ConfigError: it tells up to `MOST` of the mistakes, a line each.
+    """
     from pydantic import ValidationError
 
+    data = config.data if data is None else data
     try:
-        return model.model_validate(config.data)
+        return model.model_validate(data)
     except ValidationError as error:
-        wrong = list(problems(config.data, model, error))
+        wrong = list(problems(data, model, error))
     for problem in wrong:
         mark = config.mark(tuple(problem.path or ()))
         problem.file, problem.line = mark.file, mark.line

@@ -129,11 +129,21 @@ def replaced(root: M, values: Mapping[str, Any]) -> M:
         ConfigError: no such key, with the nearest; a value that it cannot have, or that contradicts others. Its path is
             that of the key, and it has no file.
     """
-    data = _with(root, _exact(root, values), checked=True)
+    data = opened(root, values)
     try:
         return type(root).model_validate(data)
     except ValidationError as error:
         raise raised(list(problems(data, type(root), error))) from None
+
+
+def opened(root: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of `replaced`, to be checked: the sections that lead to the values as tables, all others as they are.
+
+    Raises:
+        ConfigError: no such key, with the nearest.
+    """
+    data: dict[str, Any] = _with(root, _exact(root, values), checked=True)
+    return data
 
 
 def put(root: M, values: Mapping[str, Any]) -> M:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config import Config, load, validate
-from simulator.config.path import figure, keys, put, replaced
+from simulator.config.path import figure, keys, opened, put
 from simulator.config.plausible import check_sizes
+from simulator.config.resolve import OPTION
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware.derive import derived
@@ -97,10 +98,13 @@ class System:
         Raises:
             ConfigError: as `load_system`; of these figures with the file `OPTION`.
         """
+        try:
+            data = opened(self.machine, values)
+        except ConfigError as error:
+            error.file = OPTION
+            raise
         config = self.config.replaced({keys(self.machine, path): value for path, value in values.items()})
-        with config.located():
-            machine = replaced(self.machine, values)
-        return _checked(machine, config)
+        return _checked(validate(config, Machine, data), config)
 
     @cached_property
     def tiers(self) -> dict[str, Tier]:
