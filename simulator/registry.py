@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import unknown
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def registered(kind: str, name: str) -> Any:
         _load_plugins()
     known = _found.get(kind, {})
     if name not in known:
-        raise ConfigError(f"no such {kind}", found=name, expected=one_of(sorted(known)), nearest=nearest(name, known))
+        raise unknown(name, sorted(known), f"no such {kind}", found=name)
     return known[name]
 
 

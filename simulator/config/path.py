@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from simulator.config.check import problems, raised
 from simulator.config.resolve import longest_key
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, one_of, unknown
 from simulator.units import Unit
 
 M = TypeVar("M", bound=BaseModel)
@@ -63,7 +63,7 @@ class Figure:
             expected = one_of(self._names)
         else:
             expected = kind or text.removeprefix("Input should be ")
-        raise ConfigError(found=described(value), expected=expected, nearest=nearest(str(value), self._names))
+        raise unknown(str(value), self._names, found=described(value), expected=expected)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -196,8 +196,7 @@ def _walked(root: BaseModel, path: str, beyond: bool = False) -> tuple[_Keys, An
         key = longest_key(rest, names)
         if key is None:
             expected = one_of(sorted(names)) if names else "no further key"
-            close = nearest(rest[0], names)
-            raise ConfigError("unknown key", path=[*keys, rest[0]], expected=expected, nearest=close)
+            raise unknown(rest[0], names, "unknown key", path=[*keys, rest[0]], found=None, expected=expected)
         types = type(part).model_fields[key].rebuild_annotation() if isinstance(part, BaseModel) else _inside(types)
         part = _inner(part, key)
         keys.append(key)

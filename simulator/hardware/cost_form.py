@@ -11,7 +11,7 @@ from pydantic import Field
 
 from simulator.config import Config, KeyPath, load, validate
 from simulator.config.plausible import check_sizes
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, one_of, unknown
 from simulator.hardware.part import Part
 from simulator.hardware.system import System
 from simulator.units import Bandwidth, Fraction, SquareMetres, Unit
@@ -100,9 +100,7 @@ class Costs:
         """
         there = self.table.processes
         if name not in there:
-            raise ConfigError(
-                "no such process", found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there)
-            )
+            raise unknown(name, there, "no such process")
         return there[name]
 
     def process_of(self, system: System, device: str) -> str:
@@ -115,9 +113,10 @@ class Costs:
         if name in self.table.processes:
             return str(name)
         there, path = self.table.processes, ("devices", device, "process")
-        missing, found = ("missing key", None) if name is None else ("no such process", f"'{name}'")
-        close = None if name is None else nearest(name, there)
-        raise system.config.error(path, missing, found=found, expected=one_of(there), nearest=close)
+        if name is None:
+            raise system.config.error(path, "missing key", expected=one_of(there))
+        mark = system.config.mark(path)
+        raise unknown(name, there, "no such process", file=mark.file, line=mark.line, path=path)
 
     def tier(self, system: System, name: str) -> Technology:
         """What a tier is: `<machine>.<tier>`, `<tier>` or its kind, the first of them that the table has.
@@ -174,6 +173,7 @@ def load_costs(name: str | Path = "silicon", overrides: Sequence[str] = ()) -> C
         for key, used in uses.items():
             if used not in there:
                 path = (section, key) if key else (section,)
-                raise config.error(path, found=f"'{used}'", expected=one_of(there), nearest=nearest(used, there))
+                mark = config.mark(path)
+                raise unknown(used, there, file=mark.file, line=mark.line, path=path)
     check_sizes("cost table", table, config)
     return Costs(table, config)

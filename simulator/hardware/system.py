@@ -16,7 +16,7 @@ from simulator.config.path import figure, keys, opened, put
 from simulator.config.plausible import check_sizes
 from simulator.config.resolve import OPTION
 from simulator.core import Quantity, Resource
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.hardware.derive import derived
 from simulator.hardware.flash import capacities
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
@@ -69,9 +69,7 @@ class System:
         devices = self.machine.devices
         chosen = name or next(iter(devices))
         if chosen not in devices:
-            raise ConfigError(
-                "no such device", found=chosen, expected=one_of(sorted(devices)), nearest=nearest(chosen, devices)
-            )
+            raise unknown(chosen, sorted(devices), "no such device", found=chosen)
         return chosen, devices[chosen]
 
     def with_devices(self, count: int) -> System:
@@ -167,12 +165,7 @@ class System:
     def __getitem__(self, name: str) -> Resource:
         """A resource by name; ConfigError names the nearest."""
         if name not in self._parts:
-            raise ConfigError(
-                f"{self.name} has no such resource",
-                found=name,
-                expected=one_of(sorted(self._parts)),
-                nearest=nearest(name, self._parts),
-            )
+            raise unknown(name, sorted(self._parts), f"{self.name} has no such resource", found=name)
         return self._parts[name][0]
 
     def _described(self) -> Iterator[tuple[Resource, tuple[str, ...]]]:
@@ -251,10 +244,7 @@ class System:
 
         for name in (source, target):
             if name not in self.graph:
-                expected = one_of(sorted(self.graph.nodes))
-                raise ConfigError(
-                    f"{self.name} has no such part", found=name, expected=expected, nearest=nearest(name, self.graph)
-                )
+                raise unknown(name, sorted(self.graph.nodes), f"{self.name} has no such part", found=name)
         try:
             path: list[str] = nx.shortest_path(self.graph, source, target)
         except nx.NetworkXNoPath:

@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from simulator import units
-from simulator.errors import nearest, one_of
+from simulator.config.choose import choose
 from simulator.units import Fraction, Unit
 from simulator.workload.dtypes import Dtype
 from simulator.workload.folding import folded
@@ -208,9 +207,7 @@ class Dtypes(Part):
             raise ValueError(f"weights in {self.weights} have no groups: group {self.group} says nothing")
         for pattern, _ in self.wide or ():
             if not any(fnmatchcase(tensor, pattern) for tensor in TENSORS):
-                context = {"at": ("wide",), "found": f"'{pattern}'", "expected": one_of(TENSORS)}
-                close = {"nearest": nearest(pattern, TENSORS)}
-                raise PydanticCustomError("name", "no such matrix", context | close)
+                choose(pattern, TENSORS, "wide")
         return self
 
     @property
