@@ -18,7 +18,7 @@ from simulator.config.resolve import OPTION, longest_key, resolve
 from simulator.errors import ConfigError, described
 from simulator.units import LEAST, MOST, is_bounded
 
-__all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
+__all__ = ["OPTION", "ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
 
 KeyPath = tuple[str | int, ...]
 

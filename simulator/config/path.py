@@ -129,11 +129,19 @@ def replaced(root: M, values: Mapping[str, Any]) -> M:
         ConfigError: no such key, with the nearest; a value that it cannot have, or that contradicts others. Its path is
             that of the key, and it has no file.
     """
-    data = opened(root, values)
+    return checked(type(root), opened(root, values))
+
+
+def checked(form: type[M], data: Mapping[str, Any]) -> M:
+    """Plain data of no file in its form.
+
+    Raises:
+        ConfigError: what is wrong with it, by its key.
+    """
     try:
-        return type(root).model_validate(data)
+        return form.model_validate(data)
     except ValidationError as error:
-        raise raised(list(problems(data, type(root), error))) from None
+        raise raised(list(problems(data, form, error))) from None
 
 
 def opened(root: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from simulator import data
 from simulator.config.figures import fold
 from simulator.config.read import Node, Source, parse, read
-from simulator.errors import ConfigError, described, unknown
+from simulator.errors import ConfigError, described, nearest, one_of
 
 SCHEMA = 1
 """The newest form of the files that this program reads."""
@@ -117,7 +117,8 @@ def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
         found = f"{described(node.value)} at {'.'.join(path[:depth])}"
         raise ConfigError(file=OPTION, path=here, found=found, expected="a mapping there")
     if key not in node.value and not last:
-        raise unknown(key, node.value, "unknown key", file=OPTION, path=here, found=None)
+        there = list(node.value)
+        raise ConfigError("unknown key", file=OPTION, path=here, expected=one_of(there), nearest=nearest(key, there))
     inside = dict(node.value)
     if last and value.value is None:
         inside.pop(key, None)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.config import Config, load, validate
+from simulator.config import OPTION, Config, load, validate
 from simulator.config.path import figure, keys, opened, put
 from simulator.config.plausible import check_sizes
-from simulator.config.resolve import OPTION
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, unknown
 from simulator.hardware.derive import derived
