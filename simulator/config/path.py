@@ -182,7 +182,10 @@ def _with(part: Any, values: Mapping[_Keys, Any], *, checked: bool) -> Any:
         below.setdefault(key, {})[tuple(rest)] = value
     changes = {key: _with(_inner(part, key), some, checked=checked) for key, some in below.items()}
     if isinstance(part, BaseModel) and not checked:
-        return part.model_copy(update=changes)
+        copy = part.model_copy(update=changes)
+        for cached in vars(copy).keys() - type(copy).model_fields.keys():  # what was computed from other values
+            del vars(copy)[cached]
+        return copy
     present = {key: getattr(part, key) for key in part.model_fields_set} if isinstance(part, BaseModel) else part or {}
     return {key: value for key, value in {**present, **changes}.items() if value is not None or key not in changes}
 
