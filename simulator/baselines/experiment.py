@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from simulator.config import Config, load, validate
 from simulator.config.resolve import OPTION
+from simulator.config.section import Section
 from simulator.errors import ConfigError
 from simulator.explore.sweep.load import located
 from simulator.registry import names as registered_names
@@ -26,26 +27,20 @@ Progress = Callable[[int, int], None]
 """Called with the points done and the points in all."""
 
 
-class Part(BaseModel):
-    """A section of an experiment's YAML: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Variant(Part):
+class Variant(Section):
     """The same experiment under other settings, shown beside it: `set` holds overrides as `--set` takes them."""
 
     title: str
     set: list[str]
 
 
-class Experiment(Part):
+class Experiment(Section):
     """What every kind of experiment has. `published` of the folder holds what a paper says of it."""
 
     kind: str
     title: str
     paper: str = ""
-    variants: dict[str, Variant] = {}
+    variants: dict[str, Variant] = Field(default_factory=dict)
 
 
 class Outcome(Protocol):

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from simulator.config import Config, KeyPath, load, validate
 from simulator.config.plausible import check_sizes
-from simulator.errors import ConfigError, nearest, one_of
-from simulator.hardware.part import Part
+from simulator.config.section import NonEmpty, Section
+from simulator.errors import ConfigError, one_of, unknown
 from simulator.hardware.system import System
-from simulator.units import Bandwidth, Fraction, SquareMetres, Unit
+from simulator.units import Bandwidth, Fraction, Positive, SquareMetres, Unit
 
 FOLDER = "hwconfigs/costs"
 
@@ -24,28 +24,27 @@ DollarsPerArea: TypeAlias = Annotated[float, Unit("USD/m^2"), Field(ge=0)]
 PerArea: TypeAlias = Annotated[float, Unit("m^-2"), Field(ge=0)]
 RatePerArea: TypeAlias = Annotated[float, Unit("FLOP/s/m^2"), Field(gt=0)]
 Metres: TypeAlias = Annotated[float, Unit("m"), Field(gt=0)]
-Ratio: TypeAlias = Annotated[float, Unit("1"), Field(gt=0)]
 Share: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, lt=1)]
 
 
-class Wafer(Part):
+class Wafer(Section):
     """What all wafers have in common; `clustering` is alpha of the yield."""
 
     diameter: Metres
-    clustering: Ratio
+    clustering: Positive
 
 
-class Process(Part):
+class Process(Section):
     """A node. `logic` and `compute` say how much denser it is than the one at which the table has its densities."""
 
     wafer_price: Dollars
     defect_density: PerArea
     sram_cell: SquareMetres  # of one bit
-    logic: Ratio
-    compute: dict[str, Ratio] = Field(default_factory=dict)  # by kind of engine, where it does not follow logic
+    logic: Positive
+    compute: dict[str, Positive] = Field(default_factory=dict)  # by kind of engine, where it does not follow logic
 
 
-class Phy(Part):
+class Phy(Section):
     """What each `bandwidth` takes of a die: `area`, alike at all nodes, and a `controller`, which shrinks as logic."""
 
     bandwidth: Bandwidth
@@ -53,7 +52,7 @@ class Phy(Part):
     controller: Annotated[float, Unit("m^2"), Field(ge=0)] = 0.0
 
 
-class Technology(Part):
+class Technology(Section):
     """A memory or a link, as a die and a buyer see it; `footprint` is what one `phy` of it takes of an interposer."""
 
     phy: Phy | None = None
@@ -61,14 +60,14 @@ class Technology(Part):
     price: DollarsPerByte | None = None
 
 
-class Package(Part):
+class Package(Section):
     """What a device costs besides its dies: a package, and an interposer where its memories have footprints."""
 
     price: Dollars
     interposer: DollarsPerArea  # of the silicon that it carries
 
 
-class CostTable(Part):
+class CostTable(Section):
     """A whole table. `tiers` and `links` say which technology each is: by full name or by kind."""
 
     name: str = ""
@@ -76,7 +75,7 @@ class CostTable(Part):
     wafer: Wafer
     fixed: Share  # of a die: network, input and output, spare units
     sram_efficiency: Fraction  # of an SRAM's area that is cells
-    processes: Annotated[dict[str, Process], Field(min_length=1)]
+    processes: NonEmpty[dict[str, Process]]
     compute: dict[str, dict[str, dict[str, RatePerArea]]]  # kind of engine -> parts of it -> dtype
     stacks: str  # the process of units on the logic die of a stack
     technologies: dict[str, Technology]
@@ -100,9 +99,7 @@ class Costs:
         """
         there = self.table.processes
         if name not in there:
-            raise ConfigError(
-                "no such process", found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there)
-            )
+            raise unknown(name, there, "no such process")
         return there[name]
 
     def process_of(self, system: System, device: str) -> str:
@@ -115,9 +112,10 @@ class Costs:
         if name in self.table.processes:
             return str(name)
         there, path = self.table.processes, ("devices", device, "process")
-        missing, found = ("missing key", None) if name is None else ("no such process", f"'{name}'")
-        close = None if name is None else nearest(name, there)
-        raise system.config.error(path, missing, found=found, expected=one_of(there), nearest=close)
+        if name is None:
+            raise system.config.error(path, "missing key", expected=one_of(there))
+        mark = system.config.mark(path)
+        raise unknown(name, there, "no such process", file=mark.file, line=mark.line, path=path)
 
     def tier(self, system: System, name: str) -> Technology:
         """What a tier is: `<machine>.<tier>`, `<tier>` or its kind, the first of them that the table has.
@@ -174,6 +172,7 @@ def load_costs(name: str | Path = "silicon", overrides: Sequence[str] = ()) -> C
         for key, used in uses.items():
             if used not in there:
                 path = (section, key) if key else (section,)
-                raise config.error(path, found=f"'{used}'", expected=one_of(there), nearest=nearest(used, there))
+                mark = config.mark(path)
+                raise unknown(used, there, file=mark.file, line=mark.line, path=path)
     check_sizes("cost table", table, config)
     return Costs(table, config)

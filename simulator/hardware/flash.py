@@ -13,13 +13,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from simulator.config.section import Section
 from simulator.core import Quantity
-from simulator.hardware.part import Part
 from simulator.hardware.stack import Interval
 from simulator.units import Bandwidth, Bytes, Count, Hertz, Seconds
 
 
-class TwoConstant(Part):
+class TwoConstant(Section):
     """One read of c bytes takes `fixed + c / stream` by itself."""
 
     kind: Literal["two_constant"]
@@ -27,7 +27,7 @@ class TwoConstant(Part):
     stream: Bandwidth
 
 
-class Nand(Part):
+class Nand(Section):
     """Channels, each a bus to its dies, each of planes that read one page at a time.
 
     A read of c bytes starts at a page. Its `ceil(c / page)` pages lie in successive channels, then dies, then planes.
@@ -42,7 +42,7 @@ class Nand(Part):
     bus: Bandwidth  # of a channel
 
 
-class Flash(Part):
+class Flash(Section):
     """How a tier of flash is read: chunks, so many in flight at once."""
 
     queue_depth: Count

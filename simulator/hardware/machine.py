@@ -7,17 +7,29 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from simulator.config.section import NonEmpty, Section
 from simulator.core import Curve
 from simulator.hardware.flash import Flash
-from simulator.hardware.part import Part
 from simulator.hardware.stack import Pim, Stack
-from simulator.units import Bandwidth, Bytes, Count, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
+from simulator.units import (
+    Bandwidth,
+    Bytes,
+    Count,
+    EnergyPerByte,
+    EnergyPerFlop,
+    Fraction,
+    Rate,
+    Seconds,
+    Size,
+    Unit,
+    Watts,
+)
 
 
-class Efficiency(Part):
+class Efficiency(Section):
     """An achieved fraction over the size of a demand: its log is linear in log(size), and constant beyond the ends."""
 
-    sizes: Annotated[list[Bytes], Field(min_length=1)]
+    sizes: NonEmpty[list[Bytes]]
     fractions: list[Fraction]
 
     @field_validator("sizes")
@@ -42,7 +54,7 @@ class Efficiency(Part):
         return Curve(tuple(self.sizes), tuple(self.fractions))
 
 
-class Tier(Part):
+class Tier(Section):
     """One memory. Writes share the bus with reads unless `full_duplex`, and are as fast without `write_bandwidth`.
 
     Capacity and bandwidth may be left out where they follow from `stacks` of DRAM, bandwidth from channels of flash
@@ -54,7 +66,7 @@ class Tier(Part):
     stack: Stack | None = None  # what one is like
     flash: Flash | None = None  # how one of kind flash is read
     capacity: Bytes = 0.0  # left out: derived
-    reserved: Annotated[float, Unit("B"), Field(ge=0)] = 0.0  # kept by the runtime, not for weights and KV
+    reserved: Size = 0.0  # kept by the runtime, not for weights and KV
     bandwidth: Bandwidth = 0.0  # left out: derived
     write_bandwidth: Bandwidth | None = None
     full_duplex: bool = False
@@ -64,7 +76,7 @@ class Tier(Part):
     energy: EnergyPerByte | None = None
 
 
-class Port(Part):
+class Port(Section):
     """How an engine reads a tier: at its own bandwidth (that of the tier if absent) and achieved fraction.
 
     The bytes of an engine in the memory do not cross the tier's bus: what they cost is the `energy` of the port.
@@ -76,7 +88,7 @@ class Port(Part):
     energy: EnergyPerByte | None = None
 
 
-class Phases(Part):
+class Phases(Section):
     """What starting one kernel takes: its program is loaded, its arguments are, and it is set off."""
 
     load: Seconds = 0.0  # for each PCU and PMU that the kernel configures, while the kernel before it runs
@@ -84,14 +96,14 @@ class Phases(Part):
     execute: Seconds = 0.0
 
 
-class Launch(Part):
+class Launch(Section):
     """The phases of the hardware, always, and those that a host adds where software orchestrates."""
 
     hardware: Phases = Phases()
     software: Phases = Phases()
 
 
-class Fabric(Part):
+class Fabric(Section):
     """The grid of a dataflow engine: compute units (PCUs) and memory units (PMUs), equal parts of it.
 
     The PMUs are the on-chip tier that the engine reads: each has its capacity and bandwidth over `pmus`; a PCU has the
@@ -113,15 +125,15 @@ class Fabric(Part):
     launch: Launch = Launch()
 
 
-class Engine(Part):
+class Engine(Section):
     """What computes. `peak` is the dense rate per dtype; `reads` the tiers that it reads, fastest first.
 
     An engine with `pim` sits in the stacks of its tiers; its peak may be left out (`derive.py`).
     """
 
     kind: str  # gpu, dataflow, pim, cpu, or what a plugin registers a lowering for
-    peak: Annotated[dict[str, Rate], Field(min_length=1)] = Field(default_factory=dict)
-    reads: Annotated[dict[str, Port], Field(min_length=1)]
+    peak: NonEmpty[dict[str, Rate]] = Field(default_factory=dict)
+    reads: NonEmpty[dict[str, Port]]
     default: bool = False  # runs a model where no engine is named; none marked: see mapping/target.py
     efficiency: Fraction = 1.0
     launch_overhead: Seconds = 0.0
@@ -141,7 +153,7 @@ class Engine(Part):
         return self.pim is not None
 
 
-class Link(Part):
+class Link(Section):
     """Joins two ends; `parallel` like links side by side, each of `bandwidth` a direction."""
 
     bandwidth: Bandwidth
@@ -174,18 +186,18 @@ def _with_ends(link: str) -> str:
 LinkName = Annotated[str, AfterValidator(_with_ends)]
 
 
-class Device(Part):
+class Device(Section):
     """A socket or package; `count` of them work in lockstep. The names of `links` are `a->b` or `a<->b`."""
 
     count: Count = 1
     process: str | None = None  # of its die: a node that the cost tables know (cost.py)
     static_power: Watts | None = None
-    tiers: Annotated[dict[str, Tier], Field(min_length=1)]
+    tiers: NonEmpty[dict[str, Tier]]
     engines: dict[str, Engine] = Field(default_factory=dict)
     links: dict[LinkName, Link] = Field(default_factory=dict)
 
 
-class Machine(Part):
+class Machine(Section):
     """A whole machine: `nodes` alike, each of the devices that share a host, tiers outside them, and links.
 
     A link of a node joins `device.tier`, `device.engine` and the node's own tiers; `device<->device` joins the devices
@@ -196,6 +208,6 @@ class Machine(Part):
     description: str = ""
     nodes: Count = 1
     static_power: Watts | None = None
-    devices: Annotated[dict[str, Device], Field(min_length=1)]
+    devices: NonEmpty[dict[str, Device]]
     tiers: dict[str, Tier] = Field(default_factory=dict)
     links: dict[LinkName, Link] = Field(default_factory=dict)

@@ -12,15 +12,15 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from simulator.config.section import NonEmpty, Section
 from simulator.core import Quantity
 from simulator.core.resource import plain
-from simulator.hardware.part import Part
 from simulator.units import Bytes, Count, Fraction, Hertz, Joules, Seconds, SquareMetres, Unit
 
 Interval: TypeAlias = Annotated[float, Unit("s"), Field(gt=0)]
 
 
-class Timing(Part):
+class Timing(Section):
     """Least times between commands, named as JEDEC names them (JESD238): those that the rates follow from."""
 
     tCCD_S: Interval  # burst to burst, another bank group
@@ -45,14 +45,14 @@ class Timing(Part):
         return long
 
 
-class Writes(Part):
+class Writes(Section):
     """What turns the bus round: a share of its bytes; each pseudo channel gathers them and writes `drain` at a time."""
 
     share: Fraction
     drain: Bytes
 
 
-class Stack(Part):
+class Stack(Section):
     """One stack of DRAM. A bank bundle is an equal part of a pseudo channel's banks, over all ranks."""
 
     timing: Timing
@@ -95,14 +95,14 @@ class Stack(Part):
         return bundles
 
 
-class Area(Part):
+class Area(Section):
     """What units in the memory add to a die, part by part."""
 
-    parts: Annotated[dict[str, SquareMetres], Field(min_length=1)]
+    parts: NonEmpty[dict[str, SquareMetres]]
     die: SquareMetres
 
 
-class Pim(Part):
+class Pim(Section):
     """The units of one stack that compute, and how many banks of a pseudo channel they read at once."""
 
     at: Literal["logic_die", "bank_group", "bank"]

@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from simulator.config import load, validate
+from simulator.config.section import Section
 from simulator.workload.graph import OperatorGraph
-from simulator.workload.model import Part
 from simulator.workload.operators import Operator
 
 FOLDER = "workloads/eager"
@@ -25,7 +25,7 @@ Calls: TypeAlias = tuple[str, ...]
 _NAME = re.compile(r"(?:\d+\.)*(?P<stem>.+?)(?:\.(?:prefill|decode))?(?:\.(?P<part>dgrad|wgrad|sum|partial_sum))?")
 
 
-class Dispatch(Part):
+class Dispatch(Section):
     """What is dispatched for one operator of ours, by part of a pass; None where the file says nothing of it."""
 
     forward: Calls | None = None
@@ -37,14 +37,14 @@ class Dispatch(Part):
     sum: Calls | None = None
 
 
-class Measured(Part):
+class Measured(Section):
     """Calls counted on the model itself, in one decoder layer and in the rest: with casts and copies, and without."""
 
     layer: tuple[int, int]
     rest: tuple[int, int]
 
 
-class Family(Part):
+class Family(Section):
     """A family of models: what is dispatched for its operators, by their name or their kind."""
 
     family: str

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from simulator.config import load, validate
+from simulator.config.section import NonEmpty, Section
 from simulator.errors import ConfigError, one_of
-from simulator.workload.model import Count, Part, Width
+from simulator.workload.model import Count, Width
 from simulator.workload.routers import Popular, measured
 
 FOLDER = "workloads/routing"
 
 
-class MeasuredLayer(Part):
+class MeasuredLayer(Section):
     """One layer: `tokens` were recorded, and `counts[e]` of them picked expert e."""
 
     layer: Width
     tokens: Count
-    counts: Annotated[tuple[Width, ...], Field(min_length=1)]
+    counts: NonEmpty[tuple[Width, ...]]
 
 
-class MeasuredRouting(Part):
+class MeasuredRouting(Section):
     """The experts of a model, and the layers in which they were counted. What tokens picked together is not in it."""
 
     name: str
     experts: Count
     top_k: Count
-    layers: Annotated[tuple[MeasuredLayer, ...], Field(min_length=1)]
+    layers: NonEmpty[tuple[MeasuredLayer, ...]]
 
     @model_validator(mode="after")
     def _counts_fit(self) -> Self:

@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
 
 from simulator import units
-from simulator.errors import nearest, one_of
-from simulator.units import Fraction, Unit
+from simulator.config.choose import choose
+from simulator.config.section import NonEmpty, Section
+from simulator.units import Fraction, Size
 from simulator.workload.dtypes import Dtype
 from simulator.workload.folding import folded
 from simulator.workload.format import TENSORS
@@ -29,13 +29,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Activation = Literal["silu", "gelu", "relu", "relu2"]
 
 
-class Part(BaseModel):
-    """A section of the YAML: unknown keys are errors, and nothing changes once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class LatentAttention(Part):
+class LatentAttention(Section):
     """DeepSeek's multi-head latent attention (MLA): keys and values are kept as one compressed latent a token.
 
     `q_lora_rank` is absent where queries are not compressed (DeepSeek-V2-Lite). A query or key head is a part without
@@ -50,7 +44,7 @@ class LatentAttention(Part):
     v_head_dim: Count
 
 
-class Attention(Part):
+class Attention(Section):
     """Self-attention. MHA, GQA or MQA follows from `kv_heads`; MLA has a section of its own.
 
     With MLA, `kv_heads` is `heads` and `head_dim` the width of a query head (`qk_nope_head_dim + qk_rope_head_dim`).
@@ -66,7 +60,7 @@ class Attention(Part):
     fused_qkv: Flag = False
     qk_norm: Flag = False
     window: Count | None = None
-    window_pattern: Annotated[tuple[bool, ...], Field(min_length=1)] = (True,)
+    window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
     mla: LatentAttention | None = None
 
     @model_validator(mode="after")
@@ -94,7 +88,7 @@ class Attention(Part):
         return self.mla.v_head_dim if self.mla else self.head_dim
 
 
-class Ffn(Part):
+class Ffn(Section):
     """A feed-forward network: 2 matrices (up, down), or 3 where a gate multiplies the up projection."""
 
     intermediate: Count
@@ -103,7 +97,7 @@ class Ffn(Part):
     bias: Flag = False
 
 
-class Moe(Part):
+class Moe(Section):
     """A mixture of experts in place of the FFN: in layers `first_layer`, `first_layer + every`, ...
 
     `intermediate` is the width of one routed expert; `shared_intermediate` that of all shared experts together, which
@@ -140,7 +134,7 @@ class Moe(Part):
         return Ffn(intermediate=self.shared_intermediate, matrices=self.matrices, activation=self.activation)
 
 
-class Norm(Part):
+class Norm(Section):
     """Normalisation: RMS or layer norm, with or without a bias beside the weight.
 
     `per_layer` is 2 (before attention, before the FFN), 1 (one for both branches of a parallel layer) or 4 (after
@@ -153,7 +147,7 @@ class Norm(Part):
     embedding: Flag = False
 
 
-class Positions(Part):
+class Positions(Section):
     """Where a token's position enters: RoPE on queries and keys, a bias on scores, or a learned embedding.
 
     `count` and `offset` size the learned table (OPT keeps two rows before the first position); `rotary_dim` is the
@@ -187,7 +181,7 @@ Wide = Annotated[
 ]
 
 
-class Dtypes(Part):
+class Dtypes(Section):
     """Formats by operand class: of weights one of `workload/formats.py`, of keys and values one of `KV` there.
 
     `group` replaces how many weights of the format share a scale. `wide` replaces what it leaves wide: names of
@@ -208,9 +202,7 @@ class Dtypes(Part):
             raise ValueError(f"weights in {self.weights} have no groups: group {self.group} says nothing")
         for pattern, _ in self.wide or ():
             if not any(fnmatchcase(tensor, pattern) for tensor in TENSORS):
-                context = {"at": ("wide",), "found": f"'{pattern}'", "expected": one_of(TENSORS)}
-                close = {"nearest": nearest(pattern, TENSORS)}
-                raise PydanticCustomError("name", "no such matrix", context | close)
+                choose(pattern, TENSORS, "wide")
         return self
 
     @property
@@ -219,7 +211,7 @@ class Dtypes(Part):
         return self.compute or FORMATS[self.weights].compute or self.activations
 
 
-class Published(Part):
+class Published(Section):
     """What the model's makers say of it, to compare with: `rounded` where they print a round figure only."""
 
     parameters: Annotated[int, Field(gt=0, lt=2**63, strict=True)]
@@ -238,7 +230,7 @@ class Layer(NamedTuple):
         return ("moe" if self.moe else "dense") + ("-window" if self.window else "")
 
 
-class Model(Part):
+class Model(Section):
     """A decoder-only transformer. `parallel` layers feed attention and FFN from the same input (Falcon, Phi).
 
     `weight_density` is the part of the elements of the decoder layers' matrices that is not zero, of a sparse model.
@@ -260,7 +252,7 @@ class Model(Part):
     tied_embeddings: Flag = False
     lm_head_bias: Flag = False
     weight_density: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
-    weight_scales: Annotated[float, Unit("B"), Field(ge=0)] = 0.0
+    weight_scales: Size = 0.0
     dtypes: Dtypes = Dtypes()
     published: Published | None = None
     source: str = ""

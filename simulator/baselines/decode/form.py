@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
+from simulator.config.section import Section
 from simulator.units import Count
 
 
-class Run(Part):
+class Run(Section):
     """One model on so many devices of a machine: a static batch for each pair of `tokens`."""
 
     hardware: str

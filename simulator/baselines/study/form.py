@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 import simulator.explore.sweep.search  # noqa: F401  # this registers methods
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
 from simulator.config.choose import registered_as
+from simulator.config.section import Section
 from simulator.units import Count, Fraction
 
 Sense: TypeAlias = Literal["max", "min"]
 
 
-class Heat(Part):
+class Heat(Section):
     """A metric over two axes, each by its name; `where` keeps points alone that have these values."""
 
     x: str
@@ -25,7 +26,7 @@ class Heat(Part):
     title: str = ""
 
 
-class Front(Part):
+class Front(Section):
     """All designs by two metrics, with the front of the sweep's objectives among those that `where` keeps."""
 
     x: str
@@ -36,7 +37,7 @@ class Front(Part):
     title: str = ""
 
 
-class Crossing(Part):
+class Crossing(Section):
     """Two values of one axis beside one another over another: where does one begin to win?"""
 
     x: str
@@ -48,7 +49,7 @@ class Crossing(Part):
     title: str = ""
 
 
-class Searches(Part):
+class Searches(Section):
     """Searches of the same space beside the whole: each with so many seeds, and as many evaluations as a `share` of
     the feasible points that have all objectives.
     """

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.errors import ConfigError, described, nearest
+from simulator.errors import ConfigError, described, unknown
 from simulator.explore.sweep.extra import extra
 
 Sense: TypeAlias = Literal["min", "max"]
@@ -94,9 +94,7 @@ def _costs(values: ArrayLike, senses: Sequence[Sense]) -> Array:
     wrong: Any = next((sense for sense in senses if sense not in ("min", "max")), None)
     if wrong is not None or not senses:
         found = described(wrong) if senses else "no objective"
-        raise ConfigError(
-            path="objectives", found=found, expected="min or max", nearest=nearest(str(wrong), ("min", "max"))
-        )
+        raise unknown(str(wrong), ("min", "max"), path="objectives", found=found, expected="min or max")
     costs: Array = np.asarray(values, dtype=np.float64)
     if costs.ndim != 2 or costs.shape[1] != len(senses):
         expected = f"a column for each of {len(senses)} objectives"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from simulator.errors import ConfigError, nearest
+from simulator.errors import ConfigError, unknown
 from simulator.explore.sweep.store import load_store
 
 if TYPE_CHECKING:
@@ -63,11 +63,9 @@ def query(folder: str | Path, sql: str) -> pd.DataFrame:
 def _wrong(message: str, columns: list[str]) -> ConfigError:
     """The error of a query in our words: an unknown column by name, and what there is."""
     expected = f"SQL over the table 'points' of {', '.join(columns)}"
-    if unknown := re.search(r'column "([^"]+)" not found|does not have a column named "([^"]+)"', message):
-        name = unknown[1] or unknown[2]
-        return ConfigError(
-            "no such column", path="sql", found=repr(name), expected=expected, nearest=nearest(name, columns)
-        )
+    if match := re.search(r'column "([^"]+)" not found|does not have a column named "([^"]+)"', message):
+        name = match[1] or match[2]
+        return unknown(name, columns, "no such column", path="sql", found=repr(name), expected=expected)
     return ConfigError(message, path="sql", expected=expected)
 
 

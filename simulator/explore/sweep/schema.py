@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from simulator.config import ROLES
 from simulator.config.resolve import SCHEMA
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import unknown
 from simulator.explore.sweep.form import Form
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
@@ -49,7 +49,7 @@ def json_schema(kind: str) -> dict[str, Any]:
         ConfigError: no such kind.
     """
     if kind not in kinds():
-        raise ConfigError("no such kind of YAML", found=kind, expected=one_of(kinds()), nearest=nearest(kind, kinds()))
+        raise unknown(kind, kinds(), "no such kind of YAML", found=kind)
     form: type[BaseModel] = FORMS[kind] if kind in FORMS else registered("experiment", kind).form
     schema = _written(form.model_json_schema())
     own = {"schema": {"type": "integer", "minimum": 1, "maximum": SCHEMA}, "extends": {"type": "string"}}

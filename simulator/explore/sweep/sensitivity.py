@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.extra import extra
 
@@ -33,9 +33,7 @@ def tornado(
 
     for path in ranges:
         if path not in base:
-            raise ConfigError(
-                "no such axis", path=path, found="a range", expected=one_of(base), nearest=nearest(path, base)
-            )
+            raise unknown(path, base, "no such axis", path=path, found="a range")
     _some(ranges)
     points = [dict(base)] + [{**base, path: end} for path, ends in ranges.items() for end in ends]
     metrics = evaluate({path: _column([point[path] for point in points]) for path in base})
@@ -119,13 +117,12 @@ def _check(ranges: Mapping[str, tuple[float, float]], scaled: set[str]) -> None:
         if path in scaled and low <= 0:
             raise ConfigError("range in logarithm", path=path, found=f"{low} to {high}", expected="above 0")
     for path in sorted(scaled - set(ranges)):
-        raise ConfigError(path="log", found=f"'{path}'", expected=one_of(ranges), nearest=nearest(path, ranges))
+        raise unknown(path, ranges, path="log")
 
 
 def _metric(metrics: Columns, metric: str) -> NDArray[np.float64]:
     if metric not in metrics:
-        near = nearest(metric, metrics)
-        raise ConfigError("the points have no such metric", found=f"'{metric}'", expected=one_of(metrics), nearest=near)
+        raise unknown(metric, metrics, "the points have no such metric")
     return np.asarray(metrics[metric], dtype=np.float64)
 
 
