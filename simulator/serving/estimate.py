@@ -192,7 +192,7 @@ def estimate(
 
     `pipeline` stages of `tensor` devices each, in `data` replicas that share the batch, make up the devices
     (`mapping/parallelism.py`). A `draft` model drafts `drafted` tokens a step, each accepted at the rate `acceptance`,
-    or so many that a step gives `accepted_length` tokens (`serving/speculative.py`). With `spill`, what main memory
+    or so many that a step gives `accepted_length` tokens (`mapping/speculative.py`). With `spill`, what main memory
     cannot hold lies in the next tier that the engine reads (`mapping/spill.py`); in the `spill_order` of
     `mapping/memory_plan.py`, the one that takes the least time unless given.
 
@@ -233,14 +233,16 @@ def estimate(
         footprint=footprint,
         run=run,
         decode=step,
-        provenance=_provenance(deployment, form, {"batch": batch, "input": input, "output": output}),
+        provenance=_provenance(deployment, form, footprint),
     )
 
 
-def _provenance(deployment: Deployment, form: MappingForm, lengths: dict[str, int]) -> Provenance:
+def _provenance(deployment: Deployment, form: MappingForm, footprint: Footprint) -> Provenance:
     models = [model.model_dump() for model in deployment.models]
-    asked = {**lengths, **form.model_dump(exclude_defaults=True), "draft_model": models[1:]}
-    return Provenance({"hardware": deployment.system.config.data, "model": models[0], "estimate": asked})
+    asked = {key: getattr(footprint, key) for key in ("batch", "input", "output")}
+    asked |= form.model_dump(exclude_defaults=True, exclude={"devices"}) | asdict(deployment.parallel)
+    asked |= {"spill_order": footprint.spill.order} if footprint.spill else {}
+    return Provenance({"hardware": deployment.system.config.data, "models": models, "estimate": asked})
 
 
 def _draft(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulator.core import Activity, Plan, Resource, closed_form, paced
 from simulator.core.affine import Affine, affine, probes
 from simulator.errors import ConfigError
+from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.expert_costs import Costs, Counts, costs, stack_sum
 from simulator.mapping.experts import split
@@ -44,6 +45,7 @@ class Stages:
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        check_requests(deployment)
         self.deployment, self.model = deployment, deployment.model
         self.layers = 0 if deployment.whole_layers else sum(layer.moe for layer in self.model.decoder)
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}

@@ -14,7 +14,6 @@ from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import RUNNER, deployed
-from simulator.mapping.compose import check_requests
 from simulator.mapping.room import most_sequences
 from simulator.mapping.static_batch import check_context
 from simulator.registry import register
@@ -103,7 +102,6 @@ class _Load:
 def _load(key: tuple[tuple[str, Any], ...], overrides: tuple[str, ...]) -> _Load:
     said = dict(key)
     deployment = deployed(said, overrides, requests=True)
-    check_requests(deployment)
     input, output, batch, number = (int(said[f"workload.{name}"]) for name in ("input", "output", "batch", "requests"))
     check_context(deployment.model, input + output)
     lengths = Lengths(input, output, float(said["workload.spread"]))
