@@ -13,6 +13,7 @@ from simulator.core.account import summed
 from simulator.core.affine import Affine, affine, probes
 from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
+from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.expert_costs import Costs, Counts, costs, stack_sum
 from simulator.mapping.experts import split
@@ -47,6 +48,7 @@ class Stages:
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        check_requests(deployment)
         self.deployment, self.model = deployment, deployment.model
         self.layers = 0 if deployment.whole_layers else sum(layer.moe for layer in self.model.decoder)
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}

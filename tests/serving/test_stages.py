@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from simulator.core import closed_form
 from simulator.core.account import energy, joules, traffic
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.stage import kinds, stage
 from simulator.serving.closed_loop import Load, layout, load, timed
@@ -24,6 +23,7 @@ from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
 from simulator.workload.draws import counts, pool
 from simulator.workload.routers import uniform
+from tests.deployed import deployment
 
 PLAIN = {"dispatch": "static_by_layer"}
 FULL = PLAIN | {"together": True, "split": "greedy", "experts": "tensor"}

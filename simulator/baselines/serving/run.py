@@ -16,7 +16,8 @@ from simulator.baselines.serving.outcome import ServingOutcome
 from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError, TiersimError, dotted
 from simulator.hardware import System, load_system
-from simulator.mapping.deployment import Deployment, deployment
+from simulator.mapping.deployment import Deployment, by_nodes, resolve
+from simulator.mapping.form import MappingForm
 from simulator.mapping.room import most_sequences
 from simulator.registry import register
 from simulator.serving import closed_loop
@@ -220,23 +221,12 @@ def _deployed(
         nodes, devices = sized(nodes, devices, form.scale)
         device, _ = found.device()
         found = _machine(form.hardware, (*overrides, f"nodes={nodes}", f"devices.{device}.count={devices}"))
-    engines = (form.engines, form.answers) if form.answers else (form.engines,)
-    return tuple(_deployment(found, form, each, model) for each in engines)
+    mapping = MappingForm(engines=form.engines or tuple(found.engines), **{key: getattr(form, key) for key in _MAPPING})
+    deployed = resolve(by_nodes(mapping, found), found, load_model(model))
+    return (deployed, deployed.answers) if deployed.answers else (deployed,)
 
 
-def _deployment(system: System, form: SystemForm, engines: tuple[str, ...], model: str) -> Deployment:
-    return deployment(
-        system,
-        load_model(model),
-        engines,
-        form.dispatch,
-        form.together,
-        form.split,
-        form.experts,
-        form.expert_reduces,
-        form.split_by,
-        form.migrate,
-    )
+_MAPPING = ("answers", "dispatch", "together", "split", "experts", "expert_reduces", "split_by", "migrate")
 
 
 def sized(nodes: int, devices: int, scale: int) -> tuple[int, int]:

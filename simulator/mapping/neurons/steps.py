@@ -23,7 +23,7 @@ def advances(tokens: int, drafted: int, acceptance: float, seed: int = 0) -> NDA
     """Tokens that each speculative step gives, until fewer than `drafted + 1` of a trace are left.
 
     Each of the drafted tokens is accepted with probability `acceptance`, and none after the first that is not; the
-    large model adds one: 1 to `drafted + 1`, on average `serving.speculative.expected_length`.
+    large model adds one: 1 to `drafted + 1`, on average `mapping.speculative.expected_length`.
 
     Raises:
         ConfigError: a rate outside 0 to 1, or no drafted token.

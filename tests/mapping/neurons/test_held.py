@@ -12,7 +12,7 @@ from simulator.errors import ConfigError
 from simulator.mapping.neurons.friends import friends, reads
 from simulator.mapping.neurons.held import Keeping, held, settled
 from simulator.mapping.neurons.steps import advances, speculative_steps
-from simulator.serving.speculative import expected_length
+from simulator.mapping.speculative import expected_length
 from simulator.workload.hot_cold import HotCold, hot_cold
 from simulator.workload.neurons import NeuronTrace, recorded
 from simulator.workload.window_law import WindowLaw, renewal
