@@ -93,13 +93,13 @@ class CostTable(Part):
     wafer: Wafer
     """What all wafers have in common."""
     fixed: Share
-    """The share of a die that is neither engine, memory nor interface: network, input and output, spare units."""
+    """The share of a die beside what its parts are counted with: network, input and output, spare units."""
     sram_efficiency: Fraction
     """The share of an SRAM's area that is cells."""
     processes: Annotated[dict[str, Process], Field(min_length=1)]
     """Process nodes, by the names that machines give as `process`."""
     compute: dict[str, dict[str, dict[str, RatePerArea]]]
-    """Peak rate an area, by kind of engine, part of it and dtype; a part is as large as one of its dtypes needs."""
+    """Peak rate an area, by kind of engine, part of it and dtype; the dtype that needs most of a part sizes it."""
     stacks: str
     """The process of the units on the logic die of a stack."""
     technologies: dict[str, Technology]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from inspect import cleandoc
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -35,11 +34,11 @@ with all that it extends, is refused; where there is no default, a key that is l
 
 
 class Chapter(NamedTuple):
-    """A kind of YAML: its form, and the folder in which files of it ship."""
+    """A kind of YAML: its form, and the folder in which files of it ship, if any do."""
 
     title: str
     form: type[BaseModel]
-    folder: str
+    folder: str = ""
 
 
 CHAPTERS = (
@@ -50,17 +49,24 @@ CHAPTERS = (
     Chapter("What PyTorch dispatches", Family, "workloads/eager"),
 )
 
+Examples: TypeAlias = dict[tuple[type[BaseModel], str], tuple[Any, str]]
+"""By form and key: a value, and the file that has it."""
+
 
 def reference() -> str:
     """The page as Markdown, a chapter a kind of YAML and a table a section of it."""
-    return "\n".join([HEAD, *(line for chapter in CHAPTERS for line in _Reference(chapter).lines())])
+    examples = _examples()
+    return "\n".join([HEAD, *(line for chapter in CHAPTERS for line in _Sections(chapter).lines(examples))])
 
 
-class _Reference:
-    """One chapter: where each of its forms stands, and an example of each of their keys."""
+class _Sections:
+    """The sections of one chapter: its forms, and where each stands; without those that have chapters of their own."""
 
     def __init__(self, chapter: Chapter) -> None:
         self.chapter = chapter
+        self.titles = {
+            each.form: f"{each.title} (`{each.folder}/`)" if each.folder else each.title for each in CHAPTERS
+        }
         self.places: dict[type[BaseModel], list[str]] = {}
         self._place(chapter.form, "")
 
@@ -69,13 +75,12 @@ class _Reference:
         self.places.setdefault(form, []).append(path)
         for key, field in () if known else form.model_fields.items():
             for levels, inner in forms(field_type(field)):
-                self._place(inner, f"{path}.{_key(key, field)}".lstrip(".") + "".join(levels))
+                if inner not in self.titles:
+                    self._place(inner, f"{path}.{key}".lstrip(".") + "".join(levels))
 
-    def lines(self) -> Iterator[str]:
-        yield f"## {self.chapter.title} (`{self.chapter.folder}/`)\n"
+    def lines(self, examples: Examples) -> Iterator[str]:
         for form, (_, *others) in self.places.items():
-            if form is not self.chapter.form:
-                yield f"### {self._title(form)}\n"
+            yield f"{'##' if form is self.chapter.form else '###'} {self._title(form)}\n"
             if form.__doc__:
                 yield cleandoc(form.__doc__) + "\n"
             if others:
@@ -83,18 +88,20 @@ class _Reference:
             yield "| key | holds | default | meaning | example |"
             yield "|---|---|---|---|---|"
             for key, field in form.model_fields.items():
-                types = field_type(field)
+                example = _flow(*examples[form, key]) if (form, key) in examples else ""
                 cells = [
-                    f"`{_key(key, field)}`",
-                    type_text(types, self._link),
+                    f"`{key}`",
+                    type_text(field_type(field), self._link),
                     _default(field),
-                    field.description or "",
-                    self._example(form, key),
+                    field.description,
+                    example,
                 ]
-                yield "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+                yield "| " + " | ".join(" ".join((cell or "").split()).replace("|", "\\|") for cell in cells) + " |"
             yield ""
 
     def _title(self, form: type[BaseModel]) -> str:
+        if form in self.titles:
+            return self.titles[form]
         tag = next((get_args(f.annotation)[0] for f in form.model_fields.values() if _is_tag(f)), None)
         return f"`{self.places[form][0]}`" + (f" of kind `{tag}`" if tag else "")
 
@@ -102,35 +109,40 @@ class _Reference:
         slug = re.sub(r"[^\w -]", "", self._title(form).lower()).replace(" ", "-")
         return f"[section](#{slug})"
 
-    def _example(self, form: type[BaseModel], key: str) -> str:
-        if (form, key) not in self._examples or any(True for _ in forms(field_type(form.model_fields[key]))):
-            return ""
-        value, file = self._examples[form, key]
-        text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
-        text = text.removesuffix("\n").removesuffix("\n...")
-        return f"`{text if len(text) <= LONGEST else text[:LONGEST].rstrip() + ' …'}` ({file})"
 
-    @cached_property
-    def _examples(self) -> dict[tuple[type[BaseModel], str], tuple[Any, str]]:
-        """The first value that ships of each key of each form, and the file that has it."""
-        first: dict[tuple[type[BaseModel], str], tuple[Any, str]] = {}
-        for name in data.names(self.chapter.folder):
-            config = load(name, self.chapter.folder)
-            for form, section, path in _sections(self.chapter.form, config.data, ()):
-                for key in section:
-                    first.setdefault((form, key), (section[key], config.mark((*path, key)).file.stem))
-        return first
+def _examples() -> Examples:
+    """The first value that ships of each key that holds no section."""
+    first: Examples = {}
+    for chapter in CHAPTERS:
+        for name in data.names(chapter.folder) if chapter.folder else ():
+            config = load(name, chapter.folder)
+            for form, section, path in _sections(chapter.form, config.data, ()):
+                for key, value in section.items():
+                    inner = any(True for _ in forms(field_type(form.model_fields[key])))
+                    if not (inner and isinstance(value, dict | list)):
+                        first.setdefault((form, key), (value, config.mark((*path, key)).file.stem))
+    return first
+
+
+def _flow(value: Any, file: str) -> str:
+    """A value as a file may write it in one line, cut where it is long."""
+    text = _yaml(value)
+    return f"`{text if len(text) <= LONGEST else text[:LONGEST].rstrip() + ' …'}` ({file})"
+
+
+def _yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _sections(form: type[BaseModel], section: Any, path: KeyPath) -> Iterator[tuple[type[BaseModel], Any, KeyPath]]:
     """The sections of a file that are of a form or of those inside it, each with its path."""
-    keys = {_key(key, field): field for key, field in form.model_fields.items()}
-    if not isinstance(section, dict) or not section.keys() <= {*keys, "schema", "extends"}:
+    if not isinstance(section, dict) or not section.keys() <= {*form.model_fields, "schema", "extends"}:
         return  # what a union holds is of another form
-    own = {key: value for key, value in section.items() if key in keys}
+    own = {key: value for key, value in section.items() if key in form.model_fields}
     yield form, own, path
     for key, value in own.items():
-        for levels, inner in forms(field_type(keys[key])):
+        for levels, inner in forms(field_type(form.model_fields[key])):
             for below, at in _below(value, (*path, key), levels):
                 yield from _sections(inner, below, at)
 
@@ -157,14 +169,9 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(value, float):
         return f"`{value:g} {unit(types)}`".replace(" 1`", "`").replace(" None`", "`")
-    return f"`{yaml.safe_dump(value, default_flow_style=True).removesuffix(chr(10)).removesuffix(chr(10) + '...')}`"
+    return f"`{_yaml(value)}`"
 
 
 def _is_tag(field: FieldInfo) -> bool:
     """Whether a key tells its form from others in its place."""
     return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
-
-
-def _key(name: str, field: FieldInfo) -> str:
-    """A key as a file writes it."""
-    return field.alias or name

@@ -53,12 +53,16 @@ class Whole(BaseModel):
     """What comes first."""
 
 
-def test_a_chapter_has_a_table_a_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> str:
     (tmp_path / "a.yaml").write_text("schema: 1\nname: a\nparts: {x: {count: 3}}\n")
     (tmp_path / "b.yaml").write_text("extends: a\nname: b\nparts: {y: {count: 4, size: {value: 1 MB, source: S}}}\n")
-    monkeypatch.setattr(module, "CHAPTERS", (Chapter("Wholes", Whole, str(tmp_path)),))
-    text = reference()
-    _, page = text.split("## Wholes", 1)
+    return str(tmp_path)
+
+
+def test_a_chapter_has_a_table_a_section(files: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHAPTERS", (Chapter("Wholes", Whole, files),))
+    _, page = reference().split("## Wholes", 1)
     assert page.partition("\n")[2] == (
         "\n"
         "A whole.\n"
@@ -78,3 +82,13 @@ def test_a_chapter_has_a_table_a_section(tmp_path: Path, monkeypatch: pytest.Mon
         "| `size` | number in B > 0 | *derived* | How large \\| it is. | `1 MB` (b) |\n"
         "| `count` | whole number | `2` | How many. | `3` (a) |\n"
     )
+
+
+def test_a_form_with_a_chapter_of_its_own_is_linked_and_has_its_examples(
+    files: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHAPTERS", (Chapter("Wholes", Whole, files), Chapter("A part", Part)))
+    text = reference()
+    assert re.findall(r"^##+ .*", text, re.MULTILINE) == [f"## Wholes (`{files}/`)", "## A part"]
+    assert "| `first` | [section](#a-part) |" in text
+    assert text.endswith("| `count` | whole number | `2` | How many. | `3` (a) |\n")
