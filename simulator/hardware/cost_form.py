@@ -28,60 +28,87 @@ Share: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, lt=1)]
 
 
 class Wafer(Section):
-    """What all wafers have in common; `clustering` is alpha of the yield."""
+    """What all wafers have in common."""
 
     diameter: Metres
+    """Diameter of the wafer."""
     clustering: Positive
+    """How defects cluster: alpha of the negative binomial yield, `(1 + A D0 / alpha)^-alpha`."""
 
 
 class Process(Section):
-    """A node. `logic` and `compute` say how much denser it is than the one at which the table has its densities."""
+    """A process node."""
 
     wafer_price: Dollars
+    """Price of a processed wafer."""
     defect_density: PerArea
-    sram_cell: SquareMetres  # of one bit
+    """Defects an area of the die (D0)."""
+    sram_cell: SquareMetres
+    """Area of the SRAM cell of one bit."""
     logic: Positive
-    compute: dict[str, Positive] = Field(default_factory=dict)  # by kind of engine, where it does not follow logic
+    """How many times denser logic is than at the node of the densities in `compute` of the table."""
+    compute: dict[str, Positive] = Field(default_factory=dict)
+    """The same of a kind of engine, where it does not follow `logic`."""
 
 
 class Phy(Section):
-    """What each `bandwidth` takes of a die: `area`, alike at all nodes, and a `controller`, which shrinks as logic."""
+    """The interface of a memory or a link on a die."""
 
     bandwidth: Bandwidth
+    """Bandwidth of one; a tier without stacks, or a link, has as many as its bandwidth needs."""
     area: SquareMetres
+    """Area of one, alike at all nodes."""
     controller: Annotated[float, Unit("m^2"), Field(ge=0)] = 0.0
+    """Area of the controller of one, which shrinks as logic does."""
 
 
 class Technology(Section):
-    """A memory or a link, as a die and a buyer see it; `footprint` is what one `phy` of it takes of an interposer."""
+    """A memory or a link, as a die and a buyer see it."""
 
     phy: Phy | None = None
+    """What it takes of the die; nothing unless given."""
     footprint: SquareMetres | None = None
+    """What the memory behind one `phy` takes of an interposer; without it, none is needed."""
     price: DollarsPerByte | None = None
+    """Price of the capacity; the price of a machine with such a tier needs it."""
 
 
 class Package(Section):
-    """What a device costs besides its dies: a package, and an interposer where its memories have footprints."""
+    """What a device costs besides its dies and memories."""
 
     price: Dollars
-    interposer: DollarsPerArea  # of the silicon that it carries
+    """Price of one package."""
+    interposer: DollarsPerArea
+    """Price of an interposer an area of the silicon on it: the die, and memories with a footprint."""
 
 
 class CostTable(Section):
-    """A whole table. `tiers` and `links` say which technology each is: by full name or by kind."""
+    """What area of dies and money are made of: `silicon` unless another table is named (`--costs`, or `costs:`)."""
 
     name: str = ""
+    """What the table is called."""
     description: str = ""
+    """One line for people."""
     wafer: Wafer
-    fixed: Share  # of a die: network, input and output, spare units
-    sram_efficiency: Fraction  # of an SRAM's area that is cells
+    """What all wafers have in common."""
+    fixed: Share
+    """The share of a die beside what its parts are counted with: network, input and output, spare units."""
+    sram_efficiency: Fraction
+    """The share of an SRAM's area that is cells."""
     processes: NonEmpty[dict[str, Process]]
-    compute: dict[str, dict[str, dict[str, RatePerArea]]]  # kind of engine -> parts of it -> dtype
-    stacks: str  # the process of units on the logic die of a stack
+    """Process nodes, by the names that machines give as `process`."""
+    compute: dict[str, dict[str, dict[str, RatePerArea]]]
+    """Peak rate an area, by kind of engine, part of it and dtype; the dtype that needs most of a part sizes it."""
+    stacks: str
+    """The process of the units on the logic die of a stack."""
     technologies: dict[str, Technology]
+    """Memories and links as a die and a buyer see them, by any name."""
     tiers: dict[str, str]
+    """The technology of a tier: by `machine.device.tier`, `device.tier` or its kind, the first that the table has."""
     links: dict[str, str]
+    """The technology of a link: by `machine.link`, `link`, or what it joins a device to, `devices` or `node`."""
     package: Package
+    """What a device costs besides its dies and memories."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,31 +26,44 @@ _NAME = re.compile(r"(?:\d+\.)*(?P<stem>.+?)(?:\.(?:prefill|decode))?(?:\.(?P<pa
 
 
 class Dispatch(Section):
-    """What is dispatched for one operator of ours, by part of a pass; None where the file says nothing of it."""
+    """What is dispatched for one operator of ours, by part of a pass."""
 
     forward: Calls | None = None
+    """Calls of every forward pass."""
     prefill: Calls | None = None
+    """Calls that a prefill has besides."""
     decode: Calls | None = None
+    """Calls that a decode step has besides."""
     training: Calls | None = None
+    """Calls that training has besides those of a prefill."""
     dgrad: Calls | None = None
+    """Calls of the gradient of its input."""
     wgrad: Calls | None = None
+    """Calls of the gradient of its weight."""
     sum: Calls | None = None
+    """Calls that add up the gradients of those that read what it makes."""
 
 
 class Measured(Section):
-    """Calls counted on the model itself, in one decoder layer and in the rest: with casts and copies, and without."""
+    """Calls counted on the model itself, as `[all, without casts and copies]`."""
 
     layer: tuple[int, int]
+    """Calls in one decoder layer."""
     rest: tuple[int, int]
+    """Calls in the rest of the model."""
 
 
 class Family(Section):
-    """A family of models: what is dispatched for its operators, by their name or their kind."""
+    """A family of models, and what PyTorch dispatches for its operators."""
 
     family: str
+    """The family, as models of it name it."""
     not_counted: Calls
+    """Calls that compute nothing and do not count: casts and copies."""
     operators: dict[str, Dispatch]
+    """What is dispatched for an operator, by its name or else its kind; one that is not here counts one call."""
     measured: dict[Literal["prefill", "decode", "forward", "backward"], Measured] = Field(default_factory=dict)
+    """Calls counted on the model itself, with which the lists are compared."""
 
 
 def dispatched(family: str, operator: Operator, phase: EagerPhase, *, copies: bool = False) -> int:

@@ -18,20 +18,27 @@ FOLDER = "workloads/routing"
 
 
 class MeasuredLayer(Section):
-    """One layer: `tokens` were recorded, and `counts[e]` of them picked expert e."""
+    """One layer of a recording."""
 
     layer: Width
+    """The layer, counted from 0."""
     tokens: Count
+    """How many tokens were recorded."""
     counts: NonEmpty[tuple[Width, ...]]
+    """How many of them picked each expert, in the order of the experts."""
 
 
 class MeasuredRouting(Section):
-    """The experts of a model, and the layers in which they were counted. What tokens picked together is not in it."""
+    """How often recorded tokens picked each expert of a model; which of them were picked together is not in it."""
 
     name: str
+    """What the recording is called."""
     experts: Count
+    """How many experts a layer has."""
     top_k: Count
+    """How many of them each token picked."""
     layers: NonEmpty[tuple[MeasuredLayer, ...]]
+    """The layers in which they were counted."""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> Self:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from simulator.explore.sweep.evaluate import Passes
 
 import simulator
 from simulator.errors import CapacityError, TiersimError
-from simulator.explore.sweep.evaluate import Passes
 from simulator.hardware import load_system
 from simulator.mapping.placement import largest
 from simulator.mapping.room import most_sequences

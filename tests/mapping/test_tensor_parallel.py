@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulator.explore.sweep.evaluate import Passes
 
 from simulator import estimate, kernels, roofline
 from simulator.errors import CapacityError, ConfigError
-from simulator.explore.sweep.evaluate import Passes
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.serving.speculative import expected_length, implied_acceptance, implied_length, step_plan
 
 from simulator.core import closed_form
 from simulator.errors import CapacityError, ConfigError

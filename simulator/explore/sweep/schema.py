@@ -86,14 +86,14 @@ def _written(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _figure(schema: dict[str, Any]) -> dict[str, Any]:
     """What a key may hold: the value, null, and a figure: the value with its source, unless it is a section."""
-    default = {"default": schema.pop("default")} if schema.get("default") is not None else {}
-    schema.pop("default", None)
+    about = {key: schema.pop(key, None) for key in ("description", "default")}
+    kept = {key: value for key, value in about.items() if value is not None}
     choices = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
     if all("$ref" in each or each.get("type") == "object" for each in choices):
-        return {"anyOf": [*choices, {"type": "null"}], **default}
+        return {"anyOf": [*choices, {"type": "null"}], **kept}
     value = choices[0] if len(choices) == 1 else {"anyOf": choices}
     sourced = {"type": "object", "required": ["value"], "additionalProperties": False}
     return {
         "anyOf": [*choices, {"type": "null"}, {**sourced, "properties": {"value": value, **_SAID}}],
-        **default,
+        **kept,
     }

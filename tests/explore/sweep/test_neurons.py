@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from simulator.explore.sweep.neurons import METRICS, Neurons
+
 from simulator.hardware import load_system
 from simulator.mapping.formats import in_formats
 from simulator.mapping.neurons.held import Keeping, held, settled
