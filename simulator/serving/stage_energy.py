@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.core import Resource
-from simulator.serving.closed_loop import Load
-from simulator.serving.stages import Stages
+from simulator.serving.closed_loop import Timed
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,22 @@ class Joules:
         return None if self.each is None else self.amount * self.each
 
 
-def spent(stages: Stages, load: Load) -> list[Joules]:
+def spent(timed: Timed) -> list[Joules]:
     """Dynamic energy of all stages of a load, `demand x energy a unit`, term by term."""
-    found, layout = [], load.layout
+    found, stages, layout = [], timed.stages, timed.layout
     x = layout.features(stages.deployment.nodes)
     for mixed in (False, True):
         at = layout.mixed == mixed
         for (kind, resource), units in stages.shared_demand(x[at], mixed).items():
             found.append(_term(kind, resource, units * resource.count))
-        chosen = load.mixed if mixed else load.decoding
-        if chosen is None:
+        if mixed not in timed.routed:
             continue
-        rounds, rest = (1, 0) if mixed else divmod(int(at.sum()), len(chosen))
-        for times, counts in ((rounds, chosen), (1, chosen[:rest])):
-            for resource, units in stages.expert_demand(counts, mixed).items():
-                found.append(_term("experts", resource, times * units))
+        routed = timed.routed[mixed]
+        rounds, rest = divmod(int(at.sum()), len(routed.counts))
+        for times, part in ((rounds, slice(None)), (1, slice(rest))):
+            if times and part.stop != 0:
+                for resource, units in routed.demand(part).items():
+                    found.append(_term("experts", resource, times * units))
     return [term for term in found if term.amount]
 
 

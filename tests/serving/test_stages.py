@@ -140,7 +140,7 @@ def loaded(model: str = "mixtral-8x7b") -> Load:
 
 def test_energy_is_demand_times_energy_a_unit() -> None:
     of, work = on(model="llama-2-7b", **PLAIN), loaded("llama-2-7b")
-    terms = spent(of, work)
+    terms = spent(timed(of, work))
     cached = work.layout.features(1)[:, 0, 4] + work.layout.features(1)[:, 0, 3]
     read = [term for term in terms if (term.kind, term.resource) == ("attention", "xpu.hbm->xpu.pim")]
     kv = 2 * 32 * 128 * 2.0 * 32 * cached.sum()  # keys and values of 32 heads and layers
@@ -155,24 +155,24 @@ def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
     work = loaded("llama-2-7b")
 
     def read(nodes: int) -> float:
-        terms = spent(on("duplex-node", "llama-2-7b", f"nodes={nodes}", dispatch="xpu_only"), work)
+        terms = spent(timed(on("duplex-node", "llama-2-7b", f"nodes={nodes}", dispatch="xpu_only"), work))
         return sum(t.amount for t in terms if t.resource == "xpu.hbm->xpu.xpu")
 
     weights = 2 * (32 * (4 * 4096**2 + 3 * 4096 * 11008) + 32000 * 4096)  # and the head
     assert read(2) - read(1) == pytest.approx(work.layout.stages * weights, rel=0.01)
     one, two = (on("duplex-node", "mixtral-8x7b", f"nodes={n}", dispatch="xpu_only") for n in (1, 2))
     of_one, of_two = (
-        {r.name: units for r, units in of.expert_demand(drawn(32), False).items() if units} for of in (one, two)
+        {r.name: units for r, units in of.routed(drawn(32), False).demand().items() if units} for of in (one, two)
     )
     assert of_one == pytest.approx(of_two)
 
 
 def test_experts_on_logic_pim_cost_less_than_over_the_bus() -> None:
     work = loaded()
-    plain, gpu = (total(spent(of, work)) for of in (on(**PLAIN), on(dispatch="xpu_only")))
+    plain, gpu = (total(spent(timed(of, work))) for of in (on(**PLAIN), on(dispatch="xpu_only")))
     assert plain is not None and gpu is not None
     assert 0.5 < plain / gpu < 0.9
-    assert on(**PLAIN).expert_demand(loaded().decoding, False)  # type: ignore[arg-type]
+    assert on(**PLAIN).routed(loaded().decoding, False).demand()  # type: ignore[arg-type]
 
 
 def test_a_machine_that_lacks_a_figure_gives_no_energy(tmp_path: Any) -> None:
@@ -183,7 +183,7 @@ def test_a_machine_that_lacks_a_figure_gives_no_energy(tmp_path: Any) -> None:
     of = Stages(deployment(load_system(tmp_path / "bare.yaml"), load_model("llama-2-7b")))
     work = load(layout(Lengths(64, 16), 8, 3), None, 0)
     assert timed(of, work).served.throughput > 0
-    assert total(spent(of, work)) is None
+    assert total(spent(timed(of, work))) is None
 
 
 def test_a_split_has_no_mixed_stage_and_waits_for_prompts() -> None:
