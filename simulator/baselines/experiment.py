@@ -78,6 +78,9 @@ class Kind(Protocol):
 
     def run(self, experiment: Any, progress: Progress) -> Outcome: ...
 
+    def run_together(self, experiments: Sequence[Any], progress: Progress) -> list[Outcome]:
+        """Run an experiment under several settings, what these have in common once. A kind may leave it out."""
+
 
 def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Config]:
     """Read an experiment by its name or path, and check it against the form of its kind.
@@ -133,10 +136,13 @@ def part_of(*path: str) -> Iterator[None]:
         raise
 
 
-def run(experiment: Experiment, progress: Progress) -> Outcome:
-    """Run an experiment of any kind."""
-    kind: Kind = registered("experiment", experiment.kind)
-    return kind.run(experiment, progress)
+def run(experiments: Sequence[Experiment], progress: Sequence[Progress]) -> list[Outcome]:
+    """Run an experiment of any kind under one or more settings, each of which has its own progress."""
+    kind: Kind = registered("experiment", experiments[0].kind)
+    together: Callable[..., list[Outcome]] | None = getattr(kind, "run_together", None)
+    if together:
+        return together(experiments, progress[0])
+    return [kind.run(experiment, each) for experiment, each in zip(experiments, progress, strict=True)]
 
 
 class Simulation(Result):

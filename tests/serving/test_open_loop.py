@@ -13,7 +13,8 @@ from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.serving.arrivals import Requests, requests
 from simulator.serving.lengths import Lengths
-from simulator.serving.open_loop import Chosen, StageTimes, chosen, run, serve, spread
+from simulator.serving.loop import run
+from simulator.serving.open_loop import Chosen, StageTimes, chosen, serve, spread
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
