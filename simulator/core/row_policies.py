@@ -13,6 +13,7 @@ from simulator.core.rows import Ints, RowBuffer
 from simulator.registry import register, registered
 
 NONE: Ints = np.empty(0, dtype=np.int32)
+ONE_USE = 1 << 40  # of a score: more than rows ever enter
 
 
 class Step(NamedTuple):
@@ -163,13 +164,11 @@ class LeastRecent:
 class _Cache:
     """Rows stay until there is no room; those with the lowest score leave, of those that the step does not need.
 
-    No two rows have the same score, and those that leave do so in the order of their slots: which are copied into the
-    holes then hangs on nothing else.
+    No two rows have the same score, and those that leave do so in the order of their slots.
     """
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
-        self._clock = 0
-        self._stamp = np.zeros(rows, dtype=np.int64)
+        self._score = np.zeros(rows, dtype=np.int64)
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         slots = buffer.slot[step.active]
@@ -181,20 +180,14 @@ class _Cache:
         if excess <= 0:
             return NONE
         resident = buffer.row[: buffer.used]
-        scores = self._scores(resident)
+        scores = self._score[resident]
         scores[slots[there]] = np.iinfo(np.int64).max
-        return resident[np.sort(np.argpartition(scores, excess - 1)[:excess])]
+        leaving: Ints = resident[scores <= np.partition(scores, excess - 1)[excess - 1]]
+        return leaving
 
     def _seen(self, hits: Ints, misses: Ints) -> None:
+        """Gives the rows of a step their new scores."""
         raise NotImplementedError
-
-    def _scores(self, rows: Ints) -> Ints:
-        raise NotImplementedError
-
-    def _mark(self, rows: Ints) -> None:
-        """Stamps rows, one after another."""
-        self._stamp[rows] = np.arange(self._clock, self._clock + len(rows))
-        self._clock += len(rows)
 
 
 @register("rows", "lfu")
@@ -203,15 +196,13 @@ class LeastFrequent(_Cache):
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         super().__init__(rows, window, future)
-        self._count = np.zeros(rows, dtype=np.int64)
+        self._entered = 0  # rows that entered so far
 
     def _seen(self, hits: Ints, misses: Ints) -> None:
-        self._count[hits] += 1
-        self._count[misses] += 1
-        self._mark(misses)
-
-    def _scores(self, rows: Ints) -> Ints:
-        return (self._count[rows] << 40) + self._stamp[rows]
+        self._score[hits] += ONE_USE
+        entered = np.arange(self._entered, self._entered + len(misses))
+        self._score[misses] = (self._score[misses] // ONE_USE + 1) * ONE_USE + entered
+        self._entered += len(misses)
 
 
 @register("rows", "belady")
@@ -225,15 +216,12 @@ class FarthestNext(_Cache):
         self._step = 0
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        self._stamp[step.active] = step.active - len(self._stamp) * self._next[self._step]
+        self._score[step.active] = step.active - len(self._score) * self._next[self._step]
         self._step += 1
         return super().leaving(step, buffer)
 
     def _seen(self, hits: Ints, misses: Ints) -> None:
         pass
-
-    def _scores(self, rows: Ints) -> Ints:
-        return self._stamp[rows]
 
 
 def _next_uses(rows: int, steps: Sequence[Ints]) -> list[Ints]:
