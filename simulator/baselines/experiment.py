@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +17,7 @@ from simulator.explore.sweep.load import located
 from simulator.registry import names as registered_names
 from simulator.registry import registered
 from simulator.result import Result
+from simulator.units import Seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +36,15 @@ class Variant(Section):
 
 
 class Experiment(Section):
-    """What every kind of experiment has. `published` of the folder holds what a paper says of it."""
+    """What every kind of experiment has. `published` of the folder holds what a paper says of it.
+
+    `takes`: about how long it runs, on one core; of many, those that take least run first.
+    """
 
     kind: str
     title: str
     paper: str = ""
+    takes: Seconds = 60.0
     variants: dict[str, Variant] = Field(default_factory=dict)
 
 
@@ -96,6 +101,12 @@ def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Ex
         raise ConfigError(file=mark.file, line=mark.line, path="kind", found=repr(kind), expected=expected)
     form: type[Experiment] = registered("experiment", kind).form
     return validate(config, form), config
+
+
+def shortest_first(names: Iterable[str]) -> dict[str, float]:
+    """About how long each experiment runs, in s; those that take least come first."""
+    takes = {name: load_experiment(name)[0].takes for name in names}
+    return dict(sorted(takes.items(), key=lambda item: item[1]))
 
 
 def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experiment:

@@ -216,10 +216,6 @@ def _parquet(file: Path, top_k: int | None) -> _Rows:
     _exists(file)
     try:
         frame = pd.read_parquet(file)
-    except ImportError:
-        raise ConfigError(
-            "reading Parquet needs pyarrow", file=file, expected="pip install 'tiersim[parquet]'"
-        ) from None
     except UNREADABLE as error:
         raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
     picks = _columns([str(name) for name in frame.columns], file, None)

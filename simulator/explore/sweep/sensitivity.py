@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, unknown
 from simulator.explore.sweep.columns import Columns, Evaluate
-from simulator.explore.sweep.extra import extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,9 +74,10 @@ def sobol(
 
     Raises:
         ConfigError: no or empty ranges, a range in logarithm that reaches 0, samples that are no power of two, points
-            that failed, a metric that the points lack, no SALib.
+            that failed, a metric that the points lack.
     """
     import pandas as pd
+    from SALib.sample import sobol
 
     _some(ranges)
     if samples < 2 or samples & (samples - 1):
@@ -87,7 +87,7 @@ def sobol(
     _check(ranges, scaled)
     bounds = [np.log(ends).tolist() if path in scaled else list(ends) for path, ends in ranges.items()]
     problem = {"num_vars": len(ranges), "names": list(ranges), "bounds": bounds}
-    drawn = extra("SALib.sample.sobol").sample(problem, samples, calc_second_order=False, seed=seed)
+    drawn = sobol.sample(problem, samples, calc_second_order=False, seed=seed)
     varied = {path: np.exp(x) if path in scaled else x for path, x in zip(ranges, drawn.T, strict=True)}
     fixed = {path: _column([value] * len(drawn)) for path, value in (base or {}).items()}
     value = _known(evaluate({**fixed, **varied}), metric)
@@ -97,10 +97,12 @@ def sobol(
 
 def _indices(problem: Mapping[str, Any], value: NDArray[np.float64], seed: int) -> dict[str, Any]:
     """By SALib, which takes no seed of 0; of a metric that is the same everywhere, nothing explains anything."""
+    from SALib.analyze import sobol
+
     if np.ptp(value) == 0:
         zeros = np.zeros(problem["num_vars"])
         return dict.fromkeys(("first", "first_confidence", "total", "total_confidence"), zeros)
-    indices = extra("SALib.analyze.sobol").analyze(problem, value, calc_second_order=False, seed=seed)
+    indices = sobol.analyze(problem, value, calc_second_order=False, seed=seed)
     names = {"S1": "first", "S1_conf": "first_confidence", "ST": "total", "ST_conf": "total_confidence"}
     return {name: np.asarray(indices[key]) for key, name in names.items()}
 
