@@ -103,7 +103,7 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     for row in (each.published for each in shown.rows):
         if beside is None or row.metric != metric or row.figure not in beside.figures:
             continue
-        keys = shown.results.cases(metric, row.condition).iloc[0].to_dict()
+        keys: dict[str, Any] = dict(shown.results.cases(metric, row.condition).iloc[0])
         value = row.si()
         if beside.as_ is not None:
             value = float(parse(beside.as_).at({**keys, metric: value}))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from simulator.explore.sweep.experts import METRICS, Experts
 
 from simulator import simulate
-from simulator.explore.sweep.experts import METRICS, Experts
 
 SN40L = {
     "hardware": "sn40l-node", "model": "llama-2-7b", "workload.batch": 8, "workload.input": 512, "workload.output": 4,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulator.explore.sweep.evaluate import Passes
 
 from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.evaluate import Passes
 from simulator.hardware import load_system
 from simulator.mapping.dispatch import Route, dispatched, policy
 from simulator.mapping.lowering import by_kernels, lowered
