@@ -95,12 +95,8 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield staged and deployed.spill is not None, "spill", f"'{form.spill}' with stages", "no stages"
     both = deployed.spill is not None and deployed.draft is not None
     yield both, "spill", f"'{form.spill}' with a draft", "no draft"
-    yield (
-        form.spill_order is not None and form.spill is None,
-        "spill_order",
-        f"'{form.spill_order}'",
-        "a run that spills",
-    )
+    unread = form.spill_order is not None and form.spill is None
+    yield unread, "spill_order", f"'{form.spill_order}'", "a run that spills"
     unshared = deployed.split != "none" and not (len(engines) == 2 and deployed.shares_memory)
     pair = "two engines over one memory, which share the experts"
     yield unshared, "split", f"'{deployed.split}' with {', '.join(e.name for e in engines)}", pair

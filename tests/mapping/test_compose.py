@@ -17,8 +17,8 @@ from simulator.workload import Model, load_model
 
 BATCH, INPUT, OUTPUT = 8, 200, 5
 REFUSED = {  # of a static batch, whatever the machine
-    "answers": ("gpu.gpu",), "expert": 2, "experts": "whole", "expert_reduces": 2, "split": "greedy", "split_by": "peak",
-    "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(),
+    "answers": ("gpu.gpu",), "expert": 2, "experts": "whole", "expert_reduces": 2, "split": "greedy",
+    "split_by": "peak", "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(),
 }  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "gpus": {
@@ -35,19 +35,18 @@ CASES: dict[str, dict[str, Any]] = {
         "kv": "fp8", "fusion": "conventional", **REFUSED, "answers": ("socket.rdu",),
     },
 }  # fmt: skip
-RATES = "bf16: 100 TFLOP/s, fp8: 150 TFLOP/s, fp32: 40 TFLOP/s, int8: 160 TOP/s"
+SPARE = "{kind: gpu, peak: {bf16: 100 TFLOP/s, fp32: 40 TFLOP/s, int8: 160 TOP/s}, reads: {sram: {}, hbm: {}}}"
 PARTS = {
-    "gpus": ("dgx-h100", [f"devices.gpu.engines.spare={{kind: gpu, peak: {{{RATES}}}, reads: {{sram: {{}}, hbm: {{}}}}}}"],
-             "llama-3-8b"),
+    "gpus": ("dgx-h100", [f"devices.gpu.engines.spare={SPARE}"], "llama-3-8b"),
     "duplex": ("duplex-node", [], "mixtral-8x7b"),
-    "sockets": ("sn40l-node", ["devices.socket.tiers.hbm.capacity=1900 MB"], "llama-3-8b"),
+    "sockets": ("sn40l-node", ["devices.socket.tiers.hbm.capacity=400 MB"], "llama-3-8b"),
 }  # fmt: skip
 
 
 @cache
 def parts(case: str) -> tuple[System, Model]:
     hardware, overrides, model = PARTS[case]
-    return load_system(hardware, overrides), load_model(model)
+    return load_system(hardware, overrides), load_model(model, ["layers=4"])
 
 
 @cache
