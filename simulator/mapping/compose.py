@@ -26,7 +26,7 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     """
     _refuse(*_apart(form, deployed))
     _check_whole_layers(deployed)
-    if deployed.spill:
+    if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)
     for engine in deployed.engines:

@@ -20,7 +20,7 @@ from simulator.mapping.held import Held
 from simulator.mapping.parallelism import Parallelism
 from simulator.mapping.passes import mean_context
 from simulator.mapping.speculative import Speculation
-from simulator.mapping.spill import Spill, check_spill, tiers_behind
+from simulator.mapping.spill import Spill, tiers_behind
 from simulator.mapping.target import Target, target
 from simulator.provenance import Provenance
 from simulator.result import Result
@@ -210,7 +210,7 @@ def estimate(
     behind = None
     if spill:
         runner = target(system, memory=memory, dtype=model.dtypes.products)
-        behind = next(iter(tiers_behind(runner)), None) or check_spill(runner, "")
+        behind = next(iter(tiers_behind(runner)), "")
     form = _form(
         devices=devices, tensor=tensor, pipeline=pipeline, data=data, memory=memory, dtype=dtype, kv=kv, spill=behind,
         spill_order=spill_order, draft=_draft(draft, drafted, acceptance, accepted_length),
