@@ -159,8 +159,8 @@ class Route:
                 chain = Plan(self.engines[engine].engine)
                 for unit, runs_on in zip(step, option, strict=True):
                     if runs_on == engine:
-                        plan = self.unit_plan(unit, engine)
-                        chain.add(plan if where is None else plan.scaled(where))
+                        alone = self.unit_plan(unit, engine)
+                        chain.add(alone if where is None else alone.scaled(where))
                 mode.add(chain, () if self.together else None)
             plan.add(mode)
         return plan
