@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
 from simulator.core import Activity
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.form import Residency
 from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
@@ -115,5 +117,6 @@ class ExpertModelsEvaluator:
 
 
 def _run(deployed: Deployment, name: str, input: int, output: int) -> Activity:
-    """One prompt, and its answer, as one activity."""
-    return generated(deployed.passes(1, input, output), input, output).activity(name)
+    """One prompt, and its answer, as one activity, once its expert is there."""
+    alone = replace(deployed, residency=Residency())
+    return generated(alone.passes(1, input, output), input, output).activity(name)
