@@ -15,7 +15,6 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.mapping.tensor_parallel import check_ways, even_ways, shard
-from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
 from simulator.workload import Operator, decode, load_model, prefill, training_graph
@@ -95,7 +94,9 @@ def test_advice_names_devices_that_can_share_the_model(name: str, devices: int, 
 def test_every_way_to_ask_refuses_devices_that_do_not_divide_a_model(devices: int) -> None:
     asks = [
         lambda: estimate("dgx-h100", "llama-3-8b", devices=devices),
-        lambda: estimate("dgx-h100", "llama-3.1-70b", devices=devices, draft={"model": "llama-3-8b", "acceptance": 0.8}),
+        lambda: estimate(
+            "dgx-h100", "llama-3.1-70b", devices=devices, draft={"model": "llama-3-8b", "acceptance": 0.8}
+        ),
         lambda: kernels("dgx-h100", "llama-3-8b", devices=devices),
         lambda: roofline("dgx-h100", "llama-3-8b", devices=devices),
         lambda: deployment(load_system("duplex-node", [f"devices.xpu.count={devices}"]), load_model("llama-3-8b")),
