@@ -14,7 +14,7 @@ from simulator.mapping.form import Residency
 from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
-from simulator.scenario.cases import Columns
+from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
@@ -80,7 +80,7 @@ class ExpertModelsEvaluator:
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps = scenario.workload, scenario.mapping.residency
         assert isinstance(work, ExpertModels)
-        deployed = deployment(scenario)
+        deployed = deployment(with_values(scenario, {"mapping.residency": None}))  # of one expert, on its own
         system, expert = deployed.system, deployed.model
         home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
         check_context(expert, work.input + work.output)
