@@ -9,10 +9,9 @@ from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.mapping.kernels import Kernel, kernels, kernels_of
 from simulator.mapping.lowering import by_kernels, fusion
-from simulator.mapping.partition import spanning
-from simulator.mapping.target import Target
+from simulator.mapping.programs import programs
+from simulator.mapping.target import Target, program_key
 from simulator.workload import Block, OperatorGraph
-from simulator.workload.graph import unrolled
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Launches:
 
 
 def launches(target: Target, graph: OperatorGraph) -> Launches:
-    """The kernels that an engine makes of a graph, as it fuses operators.
+    """The kernels that an engine makes of a graph of one size, as it fuses operators.
 
     Those of a dataflow engine may hold several repeats of a block, or go through all of them in one call.
     """
@@ -52,11 +51,10 @@ def launches(target: Target, graph: OperatorGraph) -> Launches:
             made = kernels(block, fusion(target.description), target.ways)
             total = total.plus(made, block.repeat, block.repeat * len(made))
             continue
-        repeats, chosen = spanning(target, block)
-        times = block.repeat / repeats
-        whole = unrolled(block, repeats) if repeats > 1 else block
-        made = kernels_of(whole, [pipeline.names for pipeline in chosen.pipelines], target.ways)
-        total = total.plus(made, times, times * sum(pipeline.launches for pipeline in chosen.pipelines))
+        (program,) = target.programs.get(program_key(block)) or programs(target, block)
+        whole, pipelines = program.of(block), program.partition.pipelines
+        made = kernels_of(whole, program.groups, target.ways)
+        total = total.plus(made, whole.repeat, whole.repeat * sum(pipeline.launches for pipeline in pipelines))
     return total
 
 

@@ -13,7 +13,7 @@ from simulator.core import closed_form
 from simulator.errors import ConfigError, described
 from simulator.mapping.engines import lone_engine
 from simulator.mapping.launches import launches, launches_of
-from simulator.mapping.lowering import graph_plan
+from simulator.mapping.lowering import compiled, graph_plan
 from simulator.mapping.target import Target
 from simulator.registry import register
 from simulator.scenario.cases import Columns
@@ -123,6 +123,7 @@ class KernelsEvaluator:
         graph = eager(graph) if work.eager else graph
         time = moved = nan
         if runner:
+            runner = compiled(runner, lambda: graph.blocks)
             launched, plan = launches(runner, graph), graph_plan(runner, graph)
             time = float(closed_form(plan).time)
             moved = float(plan.demand()[runner.system[f"{runner.device}.{runner.memory}"]])
