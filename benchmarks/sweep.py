@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from simulator.explore.sweep.evaluate import FULL, Passes
 
 from simulator.core import Plan, Quantity, closed_form
 from simulator.core.account import breakdown
 from simulator.core.plan import point
 from simulator.data import names
 from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.evaluate import FULL, Passes
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from simulator.baselines.fit import fit
     from simulator.baselines.simulate import simulate
     from simulator.explore.cost import cost
-    from simulator.scenario.kernels import kernels
-    from simulator.scenario.roofline import roofline
     from simulator.explore.sweep.answers.crossed import crossover
     from simulator.explore.sweep.answers.optimised import optimise
     from simulator.explore.sweep.answers.searched import search
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from simulator.hardware.system import load_system
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
+    from simulator.scenario.kernels import kernels
+    from simulator.scenario.roofline import roofline
     from simulator.workload.load import load_model
     from simulator.workload.neuron_files import load_neurons
     from simulator.workload.record import record_model as record

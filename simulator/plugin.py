@@ -23,13 +23,13 @@ from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
 from simulator.core.residency import Policy
 from simulator.core.row_policies import Makes, RowPolicy, Step
-from simulator.explore.sweep.problem import Evaluator
 from simulator.explore.sweep.search import Method, Seen
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
 from simulator.mapping.lowering import Compile, Lowering
 from simulator.registry import register
 from simulator.report.figures import Figures
+from simulator.scenario.evaluator import Evaluator
 
 __all__ = [
     "Activity",

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 ENTRY_POINTS = "tiersim.plugins"  # modules that other packages have imported, so that they register
 
-FOLDERS = {"evaluator": "simulator.scenario.evaluators"}
+FOLDERS = {"chart": "simulator.report.charts", "evaluator": "simulator.scenario.evaluators"}
 """Where our implementations of a kind are: each file of the folder registers one."""
 
 _found: dict[str, dict[str, Any]] = {}

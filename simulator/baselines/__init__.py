@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe, decode, flash, fusion, pim, serving, skew, study
+from simulator.baselines import coe, flash, fusion, pim, serving, skew
 
 # The kinds of experiments, which register when they are imported.
-__all__ = ["coe", "decode", "flash", "fusion", "pim", "serving", "skew", "study"]
+__all__ = ["coe", "flash", "fusion", "pim", "serving", "skew"]

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from simulator.baselines.published import PUBLISHED, Published, read_published
 from simulator.config import Config, load, validate
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError
-from simulator.explore.sweep.load import located
 from simulator.registry import names as registered_names
 from simulator.registry import registered
 from simulator.result import Result
+from simulator.study.asked import located
+from simulator.study.form import StudyForm
+from simulator.study.load import Study, load_study, load_variant
+from simulator.study.results import check_lookup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +41,10 @@ class Variant(Part):
 
     title: str
     set: list[str]
+
+    @property
+    def settings(self) -> list[str]:
+        return self.set
 
 
 class Experiment(Part):
@@ -84,6 +92,11 @@ class Kind(Protocol):
     def run(self, experiment: Any, progress: Progress) -> Outcome: ...
 
 
+def is_study(name: str | Path) -> bool:
+    """Whether an experiment is a study: whether it has no `kind`."""
+    return "kind" not in load(name, "experiments").data
+
+
 def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Config]:
     """Read an experiment by its name or path, and check it against the form of its kind.
 
@@ -94,18 +107,26 @@ def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Ex
     kind = config.data.get("kind")
     if not isinstance(kind, str) or kind not in registered_names("experiment"):
         mark = config.marks.get(("kind",), config.marks[()])
-        expected = "one of " + ", ".join(registered_names("experiment"))
+        expected = f"one of {', '.join(registered_names('experiment'))}; or no `kind`, of a study"
         raise ConfigError(file=mark.file, line=mark.line, path="kind", found=repr(kind), expected=expected)
     form: type[Experiment] = registered("experiment", kind).form
     return validate(config, form), config
 
 
-def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experiment | StudyForm:
     """The form of an experiment, where it and each of its variants names what is there; nothing is simulated.
+
+    Of a study, each published value too.
 
     Raises:
         ConfigError: what is wrong with the experiment or with a file that it names.
     """
+    if is_study(name):
+        study = load_study(name, overrides)
+        check_published(study, published_of(study))
+        for variant in study.form.variants:
+            load_variant(study, variant, name, overrides)
+        return study.form
     form, config = load_experiment(name, overrides)
     _check(form, config)
     for key, variant in form.variants.items():
@@ -115,6 +136,22 @@ def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experim
             at = ("variants", key, "set")
             raise ConfigError(str(error), file=config.file, line=config.marks[at].line, path=at) from None
     return form
+
+
+def published_of(study: Study) -> list[Published]:
+    """What was published of a study; nothing where there is no such file."""
+    file = study.config.file.parent / PUBLISHED
+    return read_published(file) if file.is_file() else []
+
+
+def check_published(study: Study, rows: Sequence[Published]) -> None:
+    """Nothing where a study has the metric and the case of each published value; else a ConfigError."""
+    for row in rows:
+        try:
+            check_lookup(study, row.metric, row.condition)
+        except ConfigError as error:
+            error.file, error.line = study.config.file.parent / PUBLISHED, row.line
+            raise
 
 
 def _check(form: Experiment, config: Config) -> None:
@@ -147,7 +184,7 @@ def run(experiment: Experiment, progress: Progress) -> Outcome:
 class Simulation(Result):
     """What an experiment gave, and what it was made from."""
 
-    def __init__(self, experiment: Experiment, outcome: Outcome, provenance: Provenance) -> None:
+    def __init__(self, experiment: Experiment | StudyForm, outcome: Outcome, provenance: Provenance) -> None:
         self.experiment, self.outcome, self.provenance = experiment, outcome, provenance
 
     def frames(self) -> dict[str, pd.DataFrame]:

@@ -14,6 +14,7 @@ from simulator.units import TABLE, parse
 
 COLUMNS = ["figure", "metric", "condition", "role", "published", "unit", "tolerance", "source"]
 CLOSE = 0.03
+PUBLISHED = "published.csv"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Published:
         published: the value in `unit`.
         tolerance: how exactly it could be read, in `unit`; 0 is exact.
         source: where it stands, and how it was read.
+        line: of the file; None where it stands in none.
     """
 
     figure: str
@@ -38,10 +40,15 @@ class Published:
     unit: str
     tolerance: float
     source: str
+    line: int | None = None
 
     def from_si(self, value: float) -> float:
         """A value in SI units in the unit of this row; units such as `x` or `experts` are as they are."""
         return value / float(TABLE[self.unit][1]) if self.unit in TABLE else value
+
+    def si(self) -> float:
+        """The published value in SI units."""
+        return self.published / self.from_si(1.0)
 
     def agrees(self, simulated: float) -> bool:
         """Within 3 % of the published value or within its reading error; an exact one must be met exactly."""
@@ -94,4 +101,6 @@ def _row(row: dict[str, str], file: Path, line: int) -> Published:
     condition = {key: value for key, _, value in pairs}
     typed = {key: int(value) if value.isdecimal() else value for key, value in condition.items()}
     published, tolerance = numbers
-    return Published(row["figure"], row["metric"], typed, row["role"], published, row["unit"], tolerance, row["source"])
+    return Published(
+        row["figure"], row["metric"], typed, row["role"], published, row["unit"], tolerance, row["source"], line
+    )

@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.baselines.experiment import Experiment, Simulation, load_experiment
+from simulator.baselines.experiment import (
+    Experiment,
+    Simulation,
+    check_published,
+    is_study,
+    load_experiment,
+    published_of,
+)
 from simulator.baselines.published import Published, read_published, written
 from simulator.baselines.simulate import simulate
 from simulator.registry import registered
 from simulator.result import Result
+from simulator.study.form import StudyForm
+from simulator.study.load import load_study, load_variant
+from simulator.study.results import StudyResults, results_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +66,7 @@ class Reproduction(Result):
     """
 
     name: str
-    experiment: Experiment
+    experiment: Experiment | StudyForm
     overrides: tuple[str, ...]
     rows: list[Compared]
     base: Simulation
@@ -66,6 +76,11 @@ class Reproduction(Result):
     def predictions(self) -> list[Compared]:
         """The rows that the model was not fitted to."""
         return [row for row in self.rows if row.published.role == "prediction"]
+
+    def is_under(self, variant: str, row: Compared) -> bool:
+        """Whether a variant is computed for a row."""
+        outcome = self.variants[variant].outcome
+        return not isinstance(outcome, StudyResults) or outcome.holds(row.published.metric, row.published.condition)
 
     def as_json(self) -> list[dict[str, Any]]:
         return [
@@ -93,7 +108,9 @@ class Reproduction(Result):
         rows["condition"] = [written(row.published.condition) for row in self.rows]
         rows["agrees"] = [row.agrees for row in self.rows]
         for name, simulation in self.variants.items():
-            rows[f"simulated_{name}"] = [_compare(row.published, simulation).simulated for row in self.rows]
+            rows[f"simulated_{name}"] = [
+                _compare(row.published, simulation).simulated if self.is_under(name, row) else None for row in self.rows
+            ]
         return {"rows": rows, **self.base.frames()}
 
 
@@ -110,6 +127,8 @@ def compare_with_published(
     Raises:
         ConfigError: what is wrong with the experiment, its published values, or a file that it names.
     """
+    if is_study(experiment):
+        return _of_study(experiment, overrides, progress)
     form, config = load_experiment(experiment, overrides)
     kind = registered("experiment", form.kind)
     published = read_published(config.file.parent / "published.csv") if getattr(kind, "published", True) else []
@@ -122,6 +141,27 @@ def compare_with_published(
     rows = [_compare(row, base) for row in published]
     name = config.file.resolve().parent.name
     return Reproduction(name, form, tuple(overrides), rows, base, variants, base.provenance)
+
+
+def _of_study(experiment: str | Path, overrides: Sequence[str], progress: Progress | None) -> Reproduction:
+    """A study beside what was published: of a variant, no more is computed than published values need."""
+    study = load_study(experiment, overrides)
+    published = published_of(study)
+    check_published(study, published)
+    others = {name: load_variant(study, name, experiment, overrides) for name in study.form.variants}
+
+    def told(title: str) -> Callable[[int, int], None] | None:
+        return progress and (lambda done, total: progress(title, done, total))
+
+    results = results_of(study, None, told(study.form.title))
+    wanted = [(row.metric, row.condition) for row in published]
+    titles = {name: variant.title for name, variant in study.form.variants.items()}
+    made = {name: results_of(other, wanted, told(titles[name])) for name, other in others.items()}
+    base, *variants = (Simulation(each.study.form, each, each.provenance) for each in (results, *made.values()))
+    rows = [_compare(row, base) for row in published]
+    name = study.config.file.resolve().parent.name
+    by_name = dict(zip(made, variants, strict=True))
+    return Reproduction(name, study.form, tuple(overrides), rows, base, by_name, base.provenance)
 
 
 def _compare(row: Published, simulation: Simulation) -> Compared:

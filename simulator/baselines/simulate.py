@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator.baselines.experiment import Progress, Simulation, load_experiment, run
+from simulator.baselines.experiment import Progress, Simulation, is_study, load_experiment, run
 from simulator.provenance import Provenance
+from simulator.study.load import load_study
+from simulator.study.results import results_of
 
 
 def simulate(experiment: str | Path, overrides: Sequence[str] = (), progress: Progress | None = None) -> Simulation:
@@ -17,6 +19,9 @@ def simulate(experiment: str | Path, overrides: Sequence[str] = (), progress: Pr
     Raises:
         ConfigError: what is wrong with the experiment or with a file that it names.
     """
+    if is_study(experiment):
+        results = results_of(load_study(experiment, overrides), None, progress)
+        return Simulation(results.study.form, results, results.provenance)
     form, config = load_experiment(experiment, overrides)
     outcome = run(form, progress or (lambda done, total: None))
     return Simulation(form, outcome, Provenance({"experiment": config.data, **outcome.inputs}))

@@ -37,7 +37,9 @@ def command(
     ] = None,
     hardware: Annotated[str | None, typer.Option("--hardware", help="A machine, by name or path.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="A model, by name or path (config.json too).")] = None,
-    phase: Annotated[str | None, typer.Option("--phase", help="prefill, decode or request, which is the default.")] = None,
+    phase: Annotated[
+        str | None, typer.Option("--phase", help="prefill, decode or request, which is the default.")
+    ] = None,
     batch: Annotated[int | None, typer.Option("--batch", callback=at_least_one, help="Sequences at once.")] = None,
     input: Annotated[
         int | None, typer.Option("--input", callback=at_least_one, help="Tokens of each prompt; 512 by default.")
@@ -89,7 +91,9 @@ def command(
 def _print_metrics(answer: Evaluation, explain: bool, json: bool) -> None:
     """The metrics of another kind of workload."""
     if explain:
-        raise ConfigError(path="--explain", found=f"a workload of kind '{answer.scenario.workload.kind}'", expected="batch")
+        raise ConfigError(
+            path="--explain", found=f"a workload of kind '{answer.scenario.workload.kind}'", expected="batch"
+        )
     if json:
         print_json(answer.as_json())
         return
@@ -148,13 +152,14 @@ def _figures(answer: BatchDetail) -> Table:
     if "steps" in answer.parts:
         table.add_row("E2E", show(answer.e2e_s, "s"), f"{answer.output:,} tokens for each of {answer.batch:,}")
     table.add_row("throughput", f"{answer.tokens_per_s:,.4g} tok/s", "all sequences together")
-    if answer.energy_j is None:
+    token, power = answer.energy_per_token_j, answer.power_w
+    if answer.energy_j is None or token is None or power is None:
         first, *more = answer.missing
         others = f" and {len(more)} more, see --json" if more else ""
         table.add_row("energy", "unknown", f"{answer.deployment.system.name} lacks {first}{others}")
     else:
-        token, power = show(answer.energy_per_token_j, "J"), show(answer.power_w, "W")
-        table.add_row("energy", show(answer.energy_j, "J"), f"{token} a token, {power} on average")
+        mean = f"{show(token, 'J')} a token, {show(power, 'W')} on average"
+        table.add_row("energy", show(answer.energy_j, "J"), mean)
     return table
 
 

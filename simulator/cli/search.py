@@ -80,6 +80,6 @@ def _hypervolumes(searched: Searched) -> Table:
 def _drawn(searched: Searched, folder: Path) -> None:
     """The hypervolume over evaluations, as a figure."""
     from simulator.report import style
-    from simulator.report.explore.convergence import convergence
+    from simulator.report.charts.convergence import convergence
 
     style.save(convergence(searched.progress), folder / "convergence.svg")

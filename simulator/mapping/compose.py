@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from simulator.errors import ConfigError
-from simulator.mapping.form import MappingForm, Residency, Scheduler
+from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowering import by_kernels
 from simulator.mapping.spill import check_spill
 from simulator.mapping.tensor_parallel import check_ways
@@ -51,8 +51,8 @@ def check_batch(deployed: Deployment) -> None:
         (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
         (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
         (deployed.migrate, "migrate", "true", "false, but of requests"),
-        (deployed.scheduler != Scheduler(), "scheduler", "one", alone),
-        (deployed.residency != Residency(), "residency", "one", "none: of experts or neurons"),
+        (deployed.scheduler != DEFAULT_SCHEDULER, "scheduler", "one", alone),
+        (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
 
 
@@ -69,7 +69,7 @@ def check_requests(deployed: Deployment) -> None:
         (parallel.tensor != node, "tensor", parallel.tensor, f"{node}, the {device} of a node, of requests"),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
-        (deployed.residency != Residency(), "residency", "one", "none: of experts or neurons"),
+        (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
 
 

@@ -12,7 +12,7 @@ from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, fused, with_only
 from simulator.mapping.footprint import Footprint, footprint
-from simulator.mapping.form import Experts, MappingForm, Residency, Scheduler, SplitBy
+from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, Experts, MappingForm, Residency, Scheduler, SplitBy
 from simulator.mapping.formats import in_formats
 from simulator.mapping.lowering import by_kernels
 from simulator.mapping.parallelism import Parallelism, group, parallelism
@@ -65,8 +65,8 @@ class Deployment:
     draft: Speculation | None = None
     spill: str | None = None
     spill_order: str | None = None
-    residency: Residency = Residency()
-    scheduler: Scheduler = Scheduler()
+    residency: Residency = NO_RESIDENCY
+    scheduler: Scheduler = DEFAULT_SCHEDULER
     answers: Deployment | None = None
     declared: Declared | None = None
 

@@ -16,6 +16,7 @@ from simulator.units import Bytes, Count, Fraction, Positive
 from simulator.workload.dtypes import Dtype
 from simulator.workload.formats import ComputingFormat, KvFormat
 
+
 def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -67,6 +68,9 @@ class Scheduler(Section):
     """Continuous batching: those that wait join before an iteration."""
     max_sequences: Count | None = None
     """Sequences served at once, at most; null: as many as there is room for."""
+
+
+NO_RESIDENCY, DEFAULT_SCHEDULER = Residency(), Scheduler()
 
 
 class MappingForm(Section):
@@ -121,7 +125,7 @@ class MappingForm(Section):
     """How operators are fused into kernels; null: as the machine has it."""
     draft: Draft | None = None
     """A model that drafts tokens; null: none."""
-    residency: Residency = Residency()
+    residency: Residency = NO_RESIDENCY
     """What lies in a small tier of something larger."""
-    scheduler: Scheduler = Scheduler()
+    scheduler: Scheduler = DEFAULT_SCHEDULER
     """What chooses the requests of an iteration."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.scenario.kernels import KernelReport
 from simulator.report import style
+from simulator.scenario.kernels import KernelReport
 from simulator.units import show
 
 if TYPE_CHECKING:

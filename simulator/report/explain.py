@@ -169,7 +169,7 @@ def _term(estimate: BatchDetail, term: Term) -> Line:
 
 
 def _capacity(estimate: BatchDetail) -> Iterator[Line]:
-    target, model, main = estimate.engine, estimate.model, estimate.footprint.total
+    target, main = estimate.engine, estimate.footprint.total
     tier, count = target.system.tiers[main.tier], target.system.count(main.tier)
     each = show(tier.capacity, "B")
     if tier.reserved:

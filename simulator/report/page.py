@@ -10,20 +10,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import simulator.report.coe  # these register their figures
-import simulator.report.decode
 import simulator.report.flash
 import simulator.report.fusion
 import simulator.report.pim
 import simulator.report.serving
-import simulator.report.skew
-import simulator.report.study  # noqa: F401
+import simulator.report.skew  # noqa: F401
 from simulator import registry
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
 from simulator.escape import code, file_name, link, markdown, prose
 from simulator.report import names, style, table
 from simulator.report.figures import Drawn, Figures
+from simulator.report.shown import drawn as charts_of
 from simulator.report.verdict import verdict
+from simulator.study.form import StudyForm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +66,9 @@ def _write(reproduction: Reproduction, folder: Path) -> None:
     frames = reproduction.frames()
     for name, frame in frames.items():
         frame.to_csv(folder / f"{file_name(name)}.csv", index=False, float_format="%.6g", lineterminator="\n")
-    figures: Figures | None = None
-    if reproduction.experiment.kind in registry.names("figures"):
-        figures = registry.registered("figures", reproduction.experiment.kind)
     drawn: list[Drawn] = []
     with style.publication():
-        for each in figures.draw(reproduction) if figures else ():
+        for each in _charts(reproduction):
             drawn.append(each)
             for form in FORMATS:
                 style.save(each.figure, folder / f"{file_name(each.name)}.{form}")
@@ -82,17 +79,28 @@ def _write(reproduction: Reproduction, folder: Path) -> None:
         "config": reproduction.provenance.config,
     }
     _text(folder / PROVENANCE, json.dumps(provenance, indent=1, ensure_ascii=False))
-    headline = figures.headline if figures else ()
-    _text(folder / "index.md", "\n\n".join(_page(reproduction, frames, drawn, headline)))
+    _text(folder / "index.md", "\n\n".join(_page(reproduction, frames, drawn)))
+
+
+def _charts(reproduction: Reproduction) -> Iterator[Drawn]:
+    if isinstance(reproduction.experiment, StudyForm):
+        return charts_of(reproduction)
+    figures = _figures(reproduction)
+    return figures.draw(reproduction) if figures else iter(())
+
+
+def _figures(reproduction: Reproduction) -> Figures | None:
+    """What draws an experiment of a kind; none of a study, which says itself."""
+    kind = getattr(reproduction.experiment, "kind", None)
+    figures: Figures | None = registry.registered("figures", kind) if kind in registry.names("figures") else None
+    return figures
 
 
 def _text(file: Path, text: str) -> None:
     file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _page(
-    reproduction: Reproduction, frames: dict[str, pd.DataFrame], drawn: Sequence[Drawn], headline: Sequence[str]
-) -> Iterator[str]:
+def _page(reproduction: Reproduction, frames: dict[str, pd.DataFrame], drawn: Sequence[Drawn]) -> Iterator[str]:
     rows = frames["rows"].to_dict("records")
     yield f"# {markdown(reproduction.experiment.title)}"
     published = reproduction.experiment.paper
@@ -117,7 +125,7 @@ def _page(
         yield table.compared([row for row in reproduction.rows if row.published.figure == figure])
     yield from _disputed(reproduction)
     if reproduction.variants:
-        yield from _variants(reproduction, [row for row in rows if row["metric"] in headline])
+        yield from _variants(reproduction, rows)
     yield "## Made from"
     provenance = reproduction.provenance.as_dict()
     yield table.markdown(["config hash", "version", "seed"], [[f"`{value}`" for value in provenance.values()]])
@@ -148,21 +156,29 @@ def _disputed(reproduction: Reproduction) -> Iterator[str]:
 
 
 def _variants(reproduction: Reproduction, rows: Sequence[dict[Any, Any]]) -> Iterator[str]:
-    """What each variant sets, and what it makes of the headline metrics."""
+    """What each variant sets, and what it makes of the values that it is computed for."""
     yield "## Under other settings"
     variants = {name: reproduction.experiment.variants[name] for name in reproduction.variants}
     yield "\n".join(
-        f"- {code(name)}: {markdown(variant.title)} ({', '.join(map(code, variant.set))})"
+        f"- {code(name)}: {markdown(variant.title)} ({', '.join(map(code, variant.settings))})"
         for name, variant in variants.items()
     )
+    figures = _figures(reproduction)
     cells = []
-    for row in sorted(rows, key=lambda row: names.order(row["figure"])):
+    for compared, row in sorted(
+        zip(reproduction.rows, rows, strict=True), key=lambda pair: names.order(pair[1]["figure"])
+    ):
+        under = [name for name in variants if reproduction.is_under(name, compared)]
+        if not under or (figures and row["metric"] not in figures.headline):
+            continue
         published, simulated = (table.value(row[column], row["unit"]) for column in ("published", "simulated"))
-        others = [table.value(row[f"simulated_{name}"], row["unit"]) for name in variants]
+        others = [
+            table.value(row[f"simulated_{name}"], row["unit"]) if name in under else simulated for name in variants
+        ]
         changed = ["" if other == simulated else other for other in others]
         called = (names.figure(row["figure"]), row["metric"], row["condition"])
         cells.append(list(map(markdown, (*called, published, simulated, *changed))))
     if cells:
         headings = ["figure", "metric", "condition", "published", "simulated", *map(markdown, variants)]
-        yield "Empty where a setting changes nothing."
+        yield "Empty where a setting changes nothing, or is not computed."
         yield table.markdown(headings, cells, headings[3:])

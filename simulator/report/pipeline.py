@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError
-from simulator.scenario.kernels import KernelReport
 from simulator.report import style
 from simulator.report.call_bars import BUFFER, KEPT, RESERVED, SLOW, TALL, bars, duration, rectangle
 from simulator.report.flow import Flow, Node, flow
 from simulator.report.names import kernel
+from simulator.scenario.kernels import KernelReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

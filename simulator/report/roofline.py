@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.scenario.roofline import Roofline
 from simulator.report import style
+from simulator.scenario.roofline import Roofline
 from simulator.units import show
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from simulator.mapping.footprint import Footprint
 from simulator.mapping.target import Target
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.scenario.form import Scenario
 from simulator.scenario.batch_parts import Part, Phase, parts_of, terms_of, timed, times_of
+from simulator.scenario.form import Scenario
 from simulator.workload import Model
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ class BatchDetail(Result):
             "engines": [engine.name for engine in self.deployment.engines],
             "model": self.model.name,
             "formats": {
-                "weights": dtypes.weights, "kv": dtypes.kv, "activations": dtypes.activations, "compute": dtypes.products,
+                "weights": dtypes.weights, "kv": dtypes.kv,
+                "activations": dtypes.activations, "compute": dtypes.products,
             },
             "phase": self.work.phase,
             "batch": self.batch,

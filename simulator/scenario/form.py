@@ -49,7 +49,7 @@ class Scenario(Section):
     mapping: MappingForm = MappingForm()
     """Who computes, from which memory, in what order and which formats."""
     workload: Annotated[SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True)] = Field(
-        default_factory=dict
+        default_factory=dict  # type: ignore[assignment]  # which is checked, and so becomes a static batch
     )
     """What is to be computed."""
     costs: str | None = None
@@ -68,7 +68,6 @@ class Scenario(Section):
             if key not in kind.needs and getattr(self, key) is not None:
                 raise _unread(self.workload.kind, (key,), getattr(self, key), kind.needs)
         return self
-
 
     def written(self) -> dict[str, Any]:
         """The scenario as a YAML has it, without what is as it would be anyway."""

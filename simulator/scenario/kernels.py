@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.scenario.runs import Run, intensity, modes, own_mode, runs
-from simulator.scenario.one_pass import Phase, one_pass, pass_of
 from simulator.hardware import System
 from simulator.mapping.call import grid
 from simulator.mapping.pipeline import Pipeline
@@ -16,6 +14,8 @@ from simulator.mapping.target import Target, engine_seconds
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.form import Scenario
+from simulator.scenario.one_pass import Phase, one_pass, pass_of
+from simulator.scenario.runs import Run, intensity, modes, own_mode, runs
 from simulator.workload import Model
 from simulator.workload.graph import OperatorGraph
 from simulator.workload.operators import WRITES

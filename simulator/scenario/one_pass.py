@@ -74,5 +74,7 @@ def one_pass(scenario: Scenario) -> OnePass:
     deployed.footprint(batch, context, 0).check()
     graph = operator_graph(model, (prefill if phase == "prefill" else decode)(batch, context))
     of = f"{model.name} on {runner.ways} x {runner.device} of {system.name}"
-    made_from = Provenance({"hardware": system.config.data, "model": model.model_dump(), "scenario": scenario.written()})
+    made_from = Provenance(
+        {"hardware": system.config.data, "model": model.model_dump(), "scenario": scenario.written()}
+    )
     return OnePass(runner, model, graph, f"{of}: {phase}, {batch} x {context} tokens", made_from)

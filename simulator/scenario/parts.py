@@ -40,9 +40,7 @@ def model(scenario: Scenario) -> Model:
     return _part(scenario.model, "model", _model)
 
 
-def deployment(
-    scenario: Scenario, rates: Mapping[str, Any] | None = None, *, requests: bool = False
-) -> Deployment:
+def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, requests: bool = False) -> Deployment:
     """The mapping of a scenario on its machine; with `rates`, on as many machines, by the paths of their figures.
 
     Of `requests`, each node computes its own attention and dense layers.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.core import Resource
-from simulator.scenario.runs import Run, intensity, own_mode, runs
-from simulator.scenario.one_pass import Phase, one_pass, pass_of
 from simulator.hardware import System
 from simulator.mapping.target import Target, peak
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.form import Scenario
+from simulator.scenario.one_pass import Phase, one_pass, pass_of
+from simulator.scenario.runs import Run, intensity, own_mode, runs
 from simulator.workload import Model
 
 if TYPE_CHECKING:

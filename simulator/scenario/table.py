@@ -49,14 +49,7 @@ class Table(Result):
         frame = self.frame
         for key, wanted in values.items():
             check_name(key, self.keys, message="no such key")
-            known = list(self.frame[key].unique())
-            for value in wanted if isinstance(wanted, list) else [wanted]:
-                if value not in known:
-                    close = nearest(str(value), [each for each in known if isinstance(each, str)])
-                    expected = one_of(map(str, known[:MOST_NAMED]))
-                    raise ConfigError(
-                        "no case has it", path=key, found=described(value), expected=expected, nearest=close
-                    )
+            check_values(wanted if isinstance(wanted, list) else [wanted], list(self.frame[key].unique()), key)
             frame = frame[frame[key].isin(wanted if isinstance(wanted, list) else [wanted])]
         return replace(self, frame=frame)
 
@@ -128,3 +121,12 @@ class Table(Result):
     def _numbers(self) -> list[str]:
         keys = [key for key in self.keys if key in self.frame and self.frame[key].dtype.kind in "if"]
         return [*(name for name, metric in self.metrics.items() if not metric.is_text), *keys]
+
+
+def check_values(wanted: Sequence[Any], known: Sequence[Any], path: str | Sequence[str | int]) -> None:
+    """Nothing where cases have each of these values; else a ConfigError, with the nearest."""
+    for value in wanted:
+        if value not in known:
+            close = nearest(str(value), [each for each in known if isinstance(each, str)])
+            expected = one_of(map(str, known[:MOST_NAMED]))
+            raise ConfigError("no case has it", path=path, found=described(value), expected=expected, nearest=close)

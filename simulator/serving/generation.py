@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
+from simulator.core import Activity, Plan, Resource, closed_form, paced
 from simulator.core.account import over_steps
 from simulator.mapping.passes import Passes, step_contexts
 

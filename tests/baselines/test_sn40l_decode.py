@@ -14,7 +14,7 @@ from simulator.baselines.fit import fit
 from simulator.baselines.published import Published, read_published
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.serving.estimate import estimate
+from simulator.scenario.evaluate import estimate
 
 HBM = "devices.socket.engines.rdu.reads.hbm.efficiency"
 LINK = "links.socket<->socket.latency"

@@ -16,12 +16,22 @@ import numpy as np
 import pandas as pd
 
 AGREES = 1e-9  # relative
+RENAMED = {
+    "mapping.memory_bytes": "mapping.residency.bytes",
+    "devices": "mapping.devices",
+    "batch": "workload.batch",
+    "input": "workload.input",
+    "output": "workload.output",
+    "latency_s": "e2e_s",
+    "refused": "error",
+}
+"""Columns of older dumps, and what they are called now, where the newer dump has that one and not the older."""
 
 
 def dump(folder: Path, experiments: Sequence[str] = ()) -> None:
     from simulator import data
     from simulator.baselines.reproduction import compare_with_published
-    from simulator.baselines.study import StudyOutcome
+    from simulator.study.results import StudyResults
 
     for name in experiments or data.names("experiments"):
         print(name, flush=True)
@@ -29,15 +39,20 @@ def dump(folder: Path, experiments: Sequence[str] = ()) -> None:
         tables = reproduction.frames()
         for variant, simulation in reproduction.variants.items():
             tables |= {f"{table}@{variant}": frame for table, frame in simulation.frames().items()}
-        if isinstance(reproduction.base.outcome, StudyOutcome):
-            tables["points"] = reproduction.base.outcome.points
+        results = reproduction.base.outcome
+        if isinstance(results, StudyResults):
+            tables["points"] = pd.concat(list(results.points.values()))
         (folder / name).mkdir(parents=True, exist_ok=True)
         for table, frame in tables.items():
-            frame.to_csv(folder / name / f"{table}.csv", index=False, float_format=repr)
+            frame.to_csv(folder / name / f"{table}.csv", index=False, float_format=lambda value: repr(float(value)))
 
 
 def differences(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
-    """What differs between two tables, whatever the order of their rows and columns."""
+    """What differs between two tables, whatever the order of their rows and columns.
+
+    A column of a variant that is blank for a row was not computed for it.
+    """
+    old = old.rename(columns={name: now for name, now in RENAMED.items() if now in new and name not in new})
     for one, other, verb in ((old, new, "gone"), (new, old, "new")):
         if columns := [str(c) for c in one if c not in other]:
             yield f"{verb}: the columns {', '.join(columns)}"
@@ -53,6 +68,8 @@ def differences(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
     both = both[both["_merge"] == "both"]
     for column in (c for c in columns if c not in keys):
         one, other = both[column], both[f"{column}@new"]
+        if str(column).startswith("simulated_"):
+            one = one.where(other.astype(str) != "", "")
         apart = _apart(one, other)
         if apart.any():
             worst = int(np.argmax(apart))
@@ -73,12 +90,18 @@ def _keys(old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[str]) -> list[
 
 def _apart(one: pd.Series, other: pd.Series) -> np.ndarray:
     """Of each row the relative difference, 0 where the values agree; infinity between texts, and beside a blank."""
-    a, b = (pd.to_numeric(values, errors="coerce").to_numpy(float) for values in (one, other))
+    a, b = (_numbers(values) for values in (one, other))
     same = (one.astype(str) == other.astype(str)).to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.abs(b - a) / np.maximum(np.abs(a), np.abs(b))
     relative = np.where(np.isnan(relative), np.inf, relative)
     return np.where(same | (relative <= AGREES), 0.0, relative)
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    """The numbers among some values, also as numpy writes them; NaN of a text."""
+    plain = values.astype(str).str.replace(r"^np\.float64\((.*)\)$", r"\1", regex=True)
+    return pd.to_numeric(plain, errors="coerce").to_numpy(float)
 
 
 def compare(old: Path, new: Path) -> int:

@@ -16,7 +16,8 @@ from simulator.mapping.parallelism import Parallelism, gradient_all_reduce, grou
 from simulator.mapping.pipeline_parallel import Replica, _staggered, _works, decode_plan, forward_plan, replica, split
 from simulator.mapping.placement import max_batch, max_context, place
 from simulator.mapping.target import target
-from simulator.serving.estimate import Estimate, estimate
+from simulator.scenario.batch_detail import BatchDetail
+from simulator.scenario.evaluate import estimate
 from simulator.workload import decode, load_model, operator_graph, prefill, weight_bytes
 
 NODES = ["nodes=2", "links.node<->node={bandwidth: 50 GB/s, latency: 20 us}"]
@@ -191,7 +192,7 @@ def test_what_does_not_fit_a_stage_is_refused_and_what_fits_is_not() -> None:
         place(runner, model, 8, 4096, replica=staged(1, 8, "llama-3-70b"))
 
 
-def of(**changes: object) -> Estimate:
+def of(**changes: object) -> BatchDetail:
     asked: dict[str, object] = {"hardware": "dgx-a100", "model": "llama-2-7b", "batch": 8, "input": 300, "output": 20}
     return estimate(**(asked | changes))  # type: ignore[arg-type]
 

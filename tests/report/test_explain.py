@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulator import estimate, kernels
 from simulator.errors import TiersimError
 from simulator.report.explain import Line, explain
-from simulator.serving.estimate import Estimate
+from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import TABLE
 from simulator.workload import weight_bytes
 
@@ -42,11 +42,11 @@ def check(line: Line) -> None:
 
 
 @cache
-def answer(hardware: str, model: str, *asked: int, **options) -> Estimate:
+def answer(hardware: str, model: str, *asked: int, **options) -> BatchDetail:
     return estimate(hardware, model, *asked, **options)
 
 
-def lines(result: Estimate, figure: str, part: str) -> list[Line]:
+def lines(result: BatchDetail, figure: str, part: str) -> list[Line]:
     return [line for line in explain(result) if (line.figure, line.part) == (figure, part)]
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.scenario.kernels import KernelReport
 from simulator.report.pipeline import draw
+from simulator.scenario.kernels import KernelReport
 
 
 @cache

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.scenario.roofline import Roofline
 from simulator.provenance import Provenance
 from simulator.report.roofline import draw
+from simulator.scenario.roofline import Roofline
 
 
 def kernel(

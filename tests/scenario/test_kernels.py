@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import simulator
 from simulator.core import closed_form
 from simulator.errors import ConfigError, TiersimError
+from simulator.mapping.lowering import model_plan
 from simulator.scenario.kernels import KernelReport
 from simulator.scenario.one_pass import one_pass
-from simulator.mapping.lowering import model_plan
 from simulator.workload import decode, prefill
 
 FABRIC = "devices.socket.engines.rdu.fabric"

@@ -48,7 +48,10 @@ def test_the_last_of_those_that_keep_up_comes_before_the_first_that_does_not(kee
 
 
 def test_normalised_by_a_key_each_group_is_over_its_own_case() -> None:
-    rows = [{"model": m, "batch": b, "time_s": t} for m, b, t in (("a", 1, 2.0), ("a", 2, 6.0), ("b", 1, 5.0), ("b", 2, 5.0))]
+    rows = [
+        {"model": m, "batch": b, "time_s": t}
+        for m, b, t in (("a", 1, 2.0), ("a", 2, 6.0), ("b", 1, 5.0), ("b", 2, 5.0))
+    ]
     over = table(rows, ["model", "batch"]).normalise("time_s", {"batch": 1}, ["model"])
     assert over.frame["time_s"].tolist() == [1.0, 3.0, 1.0, 1.0]
     assert over.metrics["time_s"].unit == "1"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import deployment
+from simulator.scenario.evaluate import estimate
 from simulator.serving.arrivals import Requests
-from simulator.serving.estimate import estimate
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages

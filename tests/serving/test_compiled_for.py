@@ -12,8 +12,8 @@ from simulator.hardware import load_system
 from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
+from simulator.scenario.evaluate import estimate
 from simulator.serving.arrivals import Requests
-from simulator.serving.estimate import estimate
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model

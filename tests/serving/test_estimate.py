@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import simulator
 from simulator import data
 from simulator.errors import CapacityError, ConfigError, TiersimError
-from simulator.serving.estimate import Estimate, estimate
+from simulator.scenario.batch_detail import BatchDetail
+from simulator.scenario.evaluate import estimate
 from simulator.workload.formats import FORMATS, KV, UNSAID
 
 MODELS = ["llama-3-8b", "qwen3-30b-a3b", "opt-6.7b"]
@@ -18,7 +19,7 @@ WEIGHT_ONLY = sorted(
 )
 
 
-def of(**changes: object) -> Estimate:
+def of(**changes: object) -> BatchDetail:
     asked: dict[str, object] = {"hardware": "dgx-a100", "model": "llama-3-8b", "batch": 4, "input": 500, "output": 40}
     return estimate(**(asked | changes))  # type: ignore[arg-type]
 

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulator.serving.speculative import expected_length, implied_acceptance, implied_length, step_plan
 
 from simulator.core import closed_form
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
-from simulator.serving.estimate import Estimate, estimate
-from simulator.serving.speculative import expected_length, implied_acceptance, implied_length, step_plan
+from simulator.scenario.batch_detail import BatchDetail
+from simulator.scenario.evaluate import estimate
 from simulator.workload import Sequences, decode, load_model, operator_graph
 
 
-def of(**changes: object) -> Estimate:
+def of(**changes: object) -> BatchDetail:
     asked: dict[str, object] = {
         "hardware": "dgx-a100", "model": "llama-3-70b", "batch": 1, "input": 500, "output": 100,
         "draft": "llama-3-8b", "drafted": 4, "acceptance": 0.8,

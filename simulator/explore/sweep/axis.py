@@ -36,10 +36,10 @@ class Axis:
 
 
 def column(values: list[Any]) -> NDArray[Any]:
-    """Values as a column: None among numbers is NaN, and a text makes it one of objects."""
+    """Values as a column: None among numbers is NaN, and a text or a list makes it one of objects."""
     there = [value for value in values if value is not None]
     kinds = {type(value) for value in there}
-    if not there or kinds & {str} or (bool in kinds and (kinds != {bool} or len(there) < len(values))):
+    if not there or kinds - {bool, int, float} or (bool in kinds and (kinds != {bool} or len(there) < len(values))):
         array = np.empty(len(values), dtype=object)
         array[:] = values
         return array

@@ -1,13 +1,12 @@
-"""The form of a sweep's YAML: what stays, what varies, what follows from it, what must hold and what is wanted."""
+"""The form of an axis: the values that a figure takes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
 from simulator.config.section import Section
-from simulator.scenario.form import Scenario
 from simulator.units import Count
 
 Scalar: TypeAlias = bool | int | float | str | None
@@ -33,19 +32,3 @@ class Steps(Section):
 WAYS = ("values", "range", "linspace", "geomspace")
 
 Varied: TypeAlias = Annotated[list[Scalar], Field(min_length=1)] | Steps
-
-
-class Form(Section):
-    """The YAML of a sweep: points are all combinations of the `axes`, by dotted path, of which the last varies fastest.
-
-    The axes of each mapping of `zip` move together; such groups vary before the others. `derived` values follow one
-    from another, `constraints` must hold, and `objectives` name axes, derived values or metrics.
-    """
-
-    title: str = ""
-    base: Scenario = Field(default_factory=Scenario)
-    axes: Annotated[dict[str, Varied], Field(default_factory=dict)]
-    zip: Annotated[list[Annotated[dict[str, Varied], Field(min_length=1)]], Field(default_factory=list)]
-    derived: Annotated[dict[str, str | float], Field(default_factory=dict)]
-    constraints: tuple[str, ...] = ()
-    objectives: Annotated[dict[str, Literal["max", "min"]], Field(default_factory=dict)]

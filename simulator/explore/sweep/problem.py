@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.config import Config, KeyPath
-from simulator.errors import ConfigError
+from simulator.config import Config
+from simulator.config.resolve import Override
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.expression import Expression, parse
-from simulator.explore.sweep.load import Sweep, load_sweep, located
+from simulator.explore.sweep.load import Sweep, load_sweep
 from simulator.explore.sweep.store import CHUNK
-from simulator.hardware.cost import load_costs
 from simulator.provenance import Provenance
-from simulator.scenario.costs import NAMES as COSTS
 from simulator.scenario.evaluator import evaluated, evaluator
 from simulator.scenario.metric import ERROR
 
@@ -67,7 +65,7 @@ class Problem:
 
     def __call__(self, columns: Columns) -> Columns:
         """Metrics, derived values and `feasible` of points."""
-        found = evaluated(self.sweep.base, columns)
+        found = evaluated(self.sweep.base, self.sweep.scenarios(columns))
         points = len(found["error"])
         known = self.named(columns, found)
         for name, expression in self.sweep.derived.items():
@@ -107,17 +105,17 @@ class Problem:
         return np.stack(values, axis=1) if values else np.empty((len(found["error"]), 0))
 
 
-def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
-    """The sweep of a YAML, ready to be computed; `overrides` are `path.to.key=value` of it.
+def problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:
+    """A run of a study, ready to be computed; `overrides` are `path.to.key=value`, of its YAML or of all scenarios.
 
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
-    sweep, config = load_sweep(name_or_path, overrides)
-    if sweep.base.costs is not None:
-        with located(config, ("base", "costs")):
-            load_costs(sweep.base.costs)
-    _check_costs(sweep, config)
+    return problem_of(*load_sweep(name_or_path, overrides, run))
+
+
+def problem_of(sweep: Sweep, config: Config) -> Problem:
+    """What evaluates a run."""
     kind = evaluator(sweep.base)
     requires: dict[Expression, str] = {}
     for text, why in kind.requires.items():
@@ -125,16 +123,6 @@ def problem(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Problem:
         requires |= dict.fromkeys(own or [parse(text)], why)
     sweep = replace(sweep, constraints=tuple(dict.fromkeys([*sweep.constraints, *requires])))
     metrics = {metric.name: metric.unit for metric in (*kind.metrics, ERROR)} | {FEASIBLE: ""}
-    made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases)})
+    set_to = {"set": dict(sweep.settings)} if sweep.settings else {}
+    made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases), **set_to})
     return Problem(sweep, metrics, made_from, requires)
-
-
-def _check_costs(sweep: Sweep, config: Config) -> None:
-    """Nothing where there is a table of costs, or nothing asks for one; else a ConfigError."""
-    read: dict[KeyPath, Collection[str]] = {("objectives", name): {name} for name in sweep.objectives}
-    read |= {("derived", name): each.names for name, each in sweep.derived.items()}
-    read |= {("constraints", place): each.names for place, each in enumerate(sweep.constraints)}
-    for at, names in read.items():
-        if sweep.base.costs is None and (lost := sorted(set(COSTS) & names)):
-            with located(config, at):
-                raise ConfigError(found=f"'{lost[0]}', and no costs in the base", expected="base.costs: a table's name")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -10,14 +10,18 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from simulator.config.choose import one_among
-from simulator.config.path import Figure, figure
+from simulator.config.path import Figure, figure, get
 from simulator.errors import ConfigError, nearest, one_of
-from simulator.hardware import System
+from simulator.hardware import System, load_system
+from simulator.hardware.cost import load_costs
 from simulator.registry import names
-from simulator.scenario.cases import ROOTS
+from simulator.scenario.cases import ROOTS, SECTIONS, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
-from simulator.workload import Model
+from simulator.workload import Model, load_model
+
+LOADS: Mapping[str, Callable[..., Any]] = {"hardware": load_system, "model": load_model, "costs": load_costs}
+"""What reads the parts of a scenario that have files."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Roots:
         values, errors = [], []
         for part in self._parts(root):
             try:
-                values.append(figure(part, keys))
+                values.append(figure(part, ".".join(keys)))
             except ConfigError as error:
                 errors.append(error)
         if errors and (everywhere or not values):
@@ -55,6 +59,35 @@ class Roots:
         one = values[0] if len(values) + len(errors) == 1 else Figure(None, values[0].types)
         known = self._names.get(path)
         return one if known is None else Figure(one.value, Annotated[one.types, one_among(lambda: known)])
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by path that hold in the place of those of the base, in SI units.
+
+        Raises:
+            ConfigError: no such figure, or a value that it cannot have.
+        """
+        alone = with_values(self.base, given)
+        parts = {root: [LOADS[root](given[root])] for root in LOADS if root in given}
+        own = Roots(alone, parts.get("hardware", self.systems), parts.get("model", self.models))
+        values: dict[str, Any] = {}
+        for path, value in given.items():
+            root, _, rest = path.partition(".")
+            if root in SECTIONS:
+                values[path] = get(alone, path)
+            else:
+                values[path] = own.figure(path, everywhere=False).read(value) if rest else value
+        own.check_names(set(given))
+        return values
+
+    def check_names(self, only: Collection[str] | None = None) -> None:
+        """Nothing where the names that the workload and the mapping have are known; else a ConfigError."""
+        for path, each in self.named():
+            if only is None or path in only:
+                try:
+                    each.read(each.value)
+                except ConfigError as error:
+                    error.path = path.split(".")
+                    raise
 
     def check_read(self, key: str) -> None:
         """Nothing where the kind of workload reads this key of the mapping; else a ConfigError."""

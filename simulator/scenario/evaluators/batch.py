@@ -13,6 +13,7 @@ from simulator.errors import ConfigError
 from simulator.hardware.system import varies
 from simulator.registry import register
 from simulator.scenario.batch_detail import BatchDetail, batch_detail
+from simulator.scenario.batch_parts import Phase, energies_of, parts_of, times_of
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import NAMES as COST_NAMES
@@ -20,8 +21,6 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, machine
-from simulator.scenario.batch_parts import Phase, energies_of, parts_of, times_of
-from simulator.mapping.static_batch import check_context
 from simulator.units import Count
 
 LENGTHS = ("workload.batch", "workload.input", "workload.output")
@@ -35,7 +34,7 @@ class Batch(Workload):
 
     kind: Literal["batch"] = "batch"
     phase: Phase = "request"
-    """`prefill`: the prompts; `decode`: one step, at the mean context of all steps; `request`: prompts and all steps."""
+    """`prefill`: the prompts; `decode`: one step, at the mean context of all; `request`: prompts and all steps."""
     batch: Count = 1
     """Sequences at once, on all replicas together."""
     input: Count = 512
@@ -93,11 +92,12 @@ class BatchEvaluator:
         assert isinstance(work, Batch)
         batch, input, output = (_lengths(columns, path, work) for path in LENGTHS)
         deployed = deployment(scenario, _rates(columns))
-        check_context(deployed.model, float(np.max(input + np.where((output > 1) | (work.phase == "request"), output, 0))))
         footprint = deployed.footprint(plain(batch), plain(input), plain(output))
         total = footprint.total
         metrics: dict[str, Any] = {"needed_bytes": total.used, "capacity_bytes": total.capacity}
-        metrics |= costs_of(scenario, deployed.system, deployed.model) if wanted & set(COST_NAMES) else {}
+        metrics |= (
+            costs_of(scenario, deployed.system, deployed.model) if any(name in wanted for name in COST_NAMES) else {}
+        )
         full = ~np.broadcast_to(footprint.fits, cases)
         if not full.all():
             parts = parts_of(deployed, work.phase, batch, input, output, bool(columns))

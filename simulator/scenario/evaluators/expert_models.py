@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.core import Activity
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.scenario.cases import Columns
@@ -20,7 +21,6 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, named
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import generated
-from simulator.mapping.static_batch import check_context
 from simulator.units import Count
 from simulator.workload import kv_bytes, weight_bytes
 from simulator.workload.trace import uniform

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn
 from simulator.config.choose import one_among
 from simulator.mapping.compose import check_requests
 from simulator.mapping.room import most_sequences
+from simulator.mapping.static_batch import check_context
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
@@ -21,7 +22,6 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths, Spread
-from simulator.mapping.static_batch import check_context
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import percentile
@@ -68,7 +68,7 @@ class RequestsEvaluator:
 
     form = Requests
     metrics: ClassVar[tuple[Metric, ...]] = (
-        *(Metric(f"{n}_p{p}_s", "s", "min", f"{label}, p{p}", "request") for n, label in LABELS.items() for p in PERCENTS),
+        *(Metric(f"{n}_p{p}_s", "s", "min", f"{t}, p{p}", "request") for n, t in LABELS.items() for p in PERCENTS),
         Metric("tokens_per_s", "1/s", "max", "throughput"),
         Metric("admitted", "1", "max", "requests served at once"),
         Metric("utilisation", "1", None, "rate over that which is sustained"),

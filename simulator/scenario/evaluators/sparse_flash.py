@@ -13,6 +13,7 @@ from simulator.errors import CapacityError
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
+from simulator.mapping.static_batch import check_context
 from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
@@ -21,7 +22,6 @@ from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, named
-from simulator.mapping.static_batch import check_context
 from simulator.serving.sparse import decode_sparse
 from simulator.units import Count, Fraction
 from simulator.workload.window_law import WindowLaw, renewal

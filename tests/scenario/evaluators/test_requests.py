@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from simulator.explore.sweep.evaluate import Passes
+from simulator.explore.sweep.requests import METRICS, Requests
 
 from simulator import crossover, optimise, search, sensitivity, sweep
 from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
-from simulator.explore.sweep.evaluate import Passes
-from simulator.explore.sweep.requests import METRICS, Requests
 
 GPU = {
     "hardware": "dgx-h100", "model": "llama-3-8b", "workload.batch": 16, "workload.input": 256, "workload.output": 32,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from simulator.errors import ConfigError
+from simulator.registry import register
 from simulator.report import style
 from simulator.report.explore import axis, looks, points, short
+from simulator.report.shown import Shown
+from simulator.study.form import RUN, ChartForm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 SHARE = 0.95
+
+
+class Convergence(ChartForm):
+    """How much of the hypervolume of all points each search reaches."""
+
+    kind: Literal["convergence"]
 
 
 @style.publication()
@@ -79,6 +88,22 @@ def convergence(
     axes.grid(which="major")
     looks.legend(figure, keys, width, f"method: evaluations to {share:.0%}".replace("%", " %"))
     return figure
+
+
+@register("chart", "convergence")
+class ConvergenceChart:
+    """Draws a line for each method of search."""
+
+    form = Convergence
+
+    @staticmethod
+    def draw(shown: Shown, chart: Convergence) -> tuple[Figure, str] | None:
+        searches = shown.results.searches
+        if searches is None:
+            return None
+        searches = searches if chart.run is None else searches[searches[RUN] == chart.run]
+        text = "Share of the hypervolume of all points that searches reach: medians over seeds, bands of all."
+        return convergence(searches, best=1.0, width=style.PAGE * 0.7), text
 
 
 def _band(runs: list[tuple[points.Array, points.Array]]) -> tuple[points.Array, ...]:

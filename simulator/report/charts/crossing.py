@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from simulator.config import KeyPath
 from simulator.errors import ConfigError
+from simulator.escape import markdown
+from simulator.explore.sweep.form import Scalar
+from simulator.explore.sweep.problem import FEASIBLE
+from simulator.registry import register
 from simulator.report import style
 from simulator.report.explore import looks, points, short
 from simulator.report.explore.axis import lay, spans_a_decade
+from simulator.report.shown import Shown
+from simulator.study.form import ChartForm
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = (style.BLUE, style.VERMILION)
 DASHES = ("-", "--")
+
+
+class Crossing(ChartForm):
+    """Two values of one axis, or two cases, beside one another over another axis: where does one begin to win?"""
+
+    kind: Literal["crossing"]
+    x: str
+    of: str
+    between: str
+    first: Scalar
+    second: Scalar
+
+    def values(self) -> Iterator[tuple[KeyPath, str, Any]]:
+        yield from super().values()
+        yield from (((key,), self.between, getattr(self, key)) for key in ("first", "second"))
 
 
 @style.publication()
@@ -72,6 +95,36 @@ def crossing(
     ]
     looks.legend(figure, keys, width, "band: the better of both")
     return figure
+
+
+@register("chart", "crossing")
+class CrossingChart:
+    """Draws both, and marks where they cross."""
+
+    form = Crossing
+
+    @staticmethod
+    def draw(shown: Shown, chart: Crossing) -> tuple[Figure, str]:
+        x, one, other = _lines(shown.frame(chart), chart)
+        first, second = (shown.label(chart.between, value) for value in (chart.first, chart.second))
+        names, units = (first, second), shown.units(chart)
+        figure = crossing(x, one, other, names, chart.x, chart.of, units=units, width=style.PAGE * 0.6)
+        return figure, markdown(f"{chart.of} over {chart.x}")
+
+
+def _lines(frame: pd.DataFrame, chart: Crossing) -> tuple[Any, Any, Any]:
+    """Values of the axis, and at each the value of both designs, NaN where one is not feasible or not there."""
+    import pandas as pd
+
+    lines = []
+    for value in (chart.first, chart.second):
+        rows = frame[frame[chart.between] == value]
+        if rows[chart.x].duplicated().any():
+            found = f"several points of {chart.between} {value} at one {chart.x}"
+            raise ConfigError("two designs over an axis", found=found, expected="one, by `where`")
+        lines.append(rows[chart.of].where(rows[FEASIBLE]).set_axis(rows[chart.x]))
+    both = pd.concat(lines, axis=1).sort_index()
+    return both.index, both.iloc[:, 0], both.iloc[:, 1]
 
 
 def _crossings(x: points.Array, a: points.Array, b: points.Array) -> list[float]:

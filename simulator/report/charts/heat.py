@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
+from simulator.escape import markdown
+from simulator.registry import register
 from simulator.report import style
 from simulator.report.explore import looks, points, short
+from simulator.report.shown import Shown
+from simulator.study.form import ChartForm, Sense
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +25,16 @@ if TYPE_CHECKING:
 MOST_CELLS = 1_000_000
 HATCH: dict[str, Any] = {"facecolor": "white", "edgecolor": "#9A9A9A", "hatch": "//////", "linewidth": 0}
 _WORDS = {"max": "highest", "min": "lowest"}
+
+
+class Heat(ChartForm):
+    """A metric over two axes; of several points of a cell, the `best`."""
+
+    kind: Literal["heat"]
+    x: str
+    y: str
+    of: str
+    best: Sense | None = None
 
 
 @style.publication()
@@ -80,6 +94,19 @@ def heat(
     looks.legend(figure, keys, width)
     _values(axes, shown, mapping)
     return figure
+
+
+@register("chart", "heat")
+class HeatChart:
+    """Draws a cell for each pair of values."""
+
+    form = Heat
+
+    @staticmethod
+    def draw(shown: Shown, chart: Heat) -> tuple[Figure, str]:
+        units = shown.units(chart)
+        figure = heat(shown.frame(chart), chart.x, chart.y, chart.of, chart.best, units, style.PAGE * 0.7)
+        return figure, markdown(f"{chart.of} over {chart.x} and {chart.y}")
 
 
 def _cells(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.escape import markdown
+from simulator.registry import register
 from simulator.report import style
 from simulator.report.explore import axis, labels, looks, points, short
+from simulator.report.shown import Shown
+from simulator.study.form import ChartForm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +30,16 @@ LABELLED = 8
 LETTER = 0.05  # inches, of a label
 FRONT = 5  # the height at which it is drawn
 _BETTER = {"max": 1, "min": -1}
+
+
+class Front(ChartForm):
+    """All designs by two metrics, with the front of the objectives among those that are drawn."""
+
+    kind: Literal["front"]
+    x: str
+    y: str
+    colour: str | None = None
+    label: tuple[str, ...] = ()
 
 
 @style.publication()
@@ -86,6 +100,29 @@ def pareto(
     towards = (_BETTER[directions[x]], _BETTER[directions[y]])
     labels.place(axes, texts, towards, np.concatenate(covered), LABELLED)
     return figure
+
+
+@register("chart", "front")
+class FrontChart:
+    """Draws a dot for each design."""
+
+    form = Front
+
+    @staticmethod
+    def draw(shown: Shown, chart: Front) -> tuple[Figure, str]:
+        senses = shown.results.senses(chart.run)
+        figure = pareto(
+            shown.frame(chart),
+            chart.x,
+            chart.y,
+            senses,
+            chart.colour,
+            chart.label,
+            "front",
+            shown.units(chart),
+            style.PAGE,
+        )
+        return figure, markdown(f"{chart.y} against {chart.x}")
 
 
 def _keys(

@@ -1,0 +1,202 @@
+"""The form of a study's YAML: a base scenario, what varies of it, what is looked up in the results, what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+import simulator.explore.sweep.search  # noqa: F401  # this registers methods
+from simulator.config import KeyPath
+from simulator.config.choose import choose, registered_as
+from simulator.config.section import Section
+from simulator.explore.sweep.form import Scalar, Varied
+from simulator.mapping.form import MappingForm
+from simulator.registry import names, registered
+from simulator.units import Count, Fraction
+
+Sense: TypeAlias = Literal["max", "min"]
+POINTS = "points"
+"""The one run of a study that names none."""
+RUN = "run"
+"""The key of the table of all cases that says which run a case is of."""
+
+
+class Written:
+    """Says in a JSON Schema that a mapping is written as a form has it, of which each key may be left out."""
+
+    def __init__(self, form: type[Section]) -> None:
+        self.form = form
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self.form.__pydantic_core_schema__)
+
+
+class Partial(Section):
+    """Some keys of a scenario, laid over those of another: mappings key by key, all else in the place of the other.
+
+    Of a machine or a model, figures alone are laid over the one that is named elsewhere.
+    """
+
+    hardware: str | dict[str, Any] | None = None
+    """A machine by its name or path; or inline, with `extends` and figures by their dotted paths."""
+    model: str | dict[str, Any] | None = None
+    """A model by its name or path (a `config.json` too); or inline, with `extends` and figures by their paths."""
+    mapping: Annotated[dict[str, Any], Written(MappingForm)] = Field(default_factory=dict)
+    """Who computes, from which memory, in what order and which formats."""
+    workload: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})] = Field(default_factory=dict)
+    """What is to be computed; `kind` says of which kind it is."""
+    costs: str | None = None
+    """A table of costs of silicon, memory and packages, by its name or path."""
+
+
+class Case(Partial):
+    """A named partial scenario: a value of an axis."""
+
+    label: str = ""
+    """What charts call it."""
+
+
+class Varying(Section):
+    """What varies, what follows from it, what must hold and what is wanted.
+
+    Points are all combinations of the `axes`, by dotted path, of which the last varies fastest.
+    """
+
+    axes: Annotated[dict[str, Varied], Field(default_factory=dict)]
+    """The values of figures, by their dotted paths (`workload.batch`)."""
+    zip: Annotated[list[Annotated[dict[str, Varied], Field(min_length=1)]], Field(default_factory=list)]
+    """Groups of axes that move together; they vary before the others."""
+    derived: Annotated[dict[str, str | float], Field(default_factory=dict)]
+    """Expressions of axes, metrics and other derived values, by name."""
+    constraints: tuple[str, ...] = ()
+    """Expressions that must hold at a feasible point."""
+    objectives: Annotated[dict[str, Sense], Field(default_factory=dict)]
+    """Axes, derived values or metrics of which more (`max`) or less (`min`) is better."""
+
+
+class Run(Partial, Varying):
+    """A cross of cases and axes, over the base and beside what varies in all runs."""
+
+    title: str = ""
+    cases: Annotated[dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]], Field(default_factory=dict)]
+    """Which cases of which axis, in this order; `all` of them. An axis that is not named does not vary."""
+
+
+class Variant(Section):
+    """The same study under other settings, shown beside it."""
+
+    title: str
+    set: dict[str, Scalar | list[Scalar]]
+    """Values by path: of the scenarios of the runs, or of the study's YAML (`runs.NAME.workload.output`)."""
+    runs: tuple[str, ...] = ()
+    """The runs that it is computed for; all unless given."""
+
+    @property
+    def settings(self) -> list[str]:
+        return [f"{path}={value}" for path, value in self.set.items()]
+
+
+class Lookup(Section):
+    """A figure of the results beside metrics: of some cases, or of each over another."""
+
+    of: str
+    """The metric, derived value or key."""
+    over: dict[str, Scalar] = Field(default_factory=dict)
+    """Divide by the metric of the case that has these values of keys, and all others alike."""
+    by: tuple[str, ...] | None = None
+    """With `over`: divide by that of the case that has these keys alike, whatever its others."""
+    inverse: bool = False
+    """With `over`: divide the other by each, as a speed-up of times."""
+    while_: str | None = Field(default=None, alias="while")
+    """Keep the cases up to the first for which this metric of yes and no does not hold, in the order of `along`."""
+    along: str | None = None
+    take: Literal["max", "min", "mean", "first", "last"] | None = None
+    """Which of several cases counts; unless given, there must be one."""
+    run: str | None = None
+    """The run whose cases are looked at; those of all runs unless given."""
+
+
+class Searches(Section):
+    """Searches of the same space beside the whole: each with so many seeds, and as many evaluations as a `share` of
+    the feasible points that have all objectives.
+    """
+
+    methods: Annotated[list[Annotated[str, registered_as("search")]], Field(min_length=1)]
+    share: Fraction = 0.05
+    seeds: Count = 5
+    batch: Count = 32
+
+
+class ChartForm(Section):
+    """A chart. Each kind, registered as `chart`, has a form of its own.
+
+    A field whose name is in `COLUMNS` names a column of the results, or several.
+    """
+
+    kind: str
+    run: str | None = None
+    """The run whose cases are drawn; those of all runs unless given."""
+    where: Annotated[dict[str, Scalar | list[Scalar]], Field(default_factory=dict)]
+    """The cases that are drawn: of each of these keys, one value or some."""
+    title: str = ""
+    """The text below the chart."""
+
+    def columns(self) -> Iterator[tuple[KeyPath, str]]:
+        """The columns that the chart names, each at its key."""
+        for key in COLUMNS:
+            value = getattr(self, key, None)
+            if isinstance(value, str):
+                yield (key,), value
+            for place, name in enumerate(value if isinstance(value, tuple) else ()):
+                yield (key, place), name
+
+    def values(self) -> Iterator[tuple[KeyPath, str, Any]]:
+        """The columns of which the chart names values, and those, each at its key."""
+        for column, wanted in self.where.items():
+            yield ("where", column), column, wanted
+
+    def expressions(self) -> Iterator[tuple[KeyPath, str]]:
+        """The expressions of columns and published metrics that the chart has, each at its key."""
+        yield from ()
+
+
+COLUMNS = ("x", "y", "of", "series", "panels", "colour", "label", "between", "beside")
+
+
+def _of_its_kind(value: Any) -> Any:
+    """A chart, read in the form of its kind."""
+    if isinstance(value, ChartForm) or not isinstance(value, Mapping):
+        return value
+    kind = value.get("kind")
+    known = names("chart")
+    if not isinstance(kind, str):
+        told = {"at": ("kind",), "found": "nothing" if kind is None else repr(kind), "expected": ", ".join(known)}
+        raise PydanticCustomError("name", "no such name", told)
+    return registered("chart", choose(kind, known, "kind")).form.model_validate(value)
+
+
+Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind)]
+
+
+class StudyForm(Varying):
+    """The YAML of a study. A study without `runs` is one run over all cases: what `tiersim sweep` takes."""
+
+    title: str = ""
+    paper: str = ""
+    """Whose published values stand in `published.csv`."""
+    base: Partial = Partial()
+    cases: Annotated[dict[str, Annotated[dict[str, Case], Field(min_length=1)]], Field(default_factory=dict)]
+    """Axes whose values are named partial scenarios."""
+    runs: Annotated[dict[str, Run], Field(default_factory=dict)]
+    variants: Annotated[dict[str, Variant], Field(default_factory=dict)]
+    metrics: Annotated[dict[str, Lookup], Field(default_factory=dict)]
+    """Look-ups in the results, by the name that published values have."""
+    charts: Annotated[dict[str, Chart], Field(default_factory=dict)]
+    """What is drawn, by the names of files."""
+    search: Searches | None = None
+    keep: Literal["all", "front"] = "all"
+    """Whether the table has all points, or those alone that are on the front of the objectives."""

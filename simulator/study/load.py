@@ -1,0 +1,153 @@
+"""A study, read from its YAML and checked: its runs, its variants, what it looks up and what it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simulator.config import Config
+from simulator.config.choose import check_name
+from simulator.config.resolve import Override
+from simulator.errors import ConfigError
+from simulator.explore.sweep.axes import OURS
+from simulator.explore.sweep.expression import parse
+from simulator.explore.sweep.load import sweep_of
+from simulator.explore.sweep.problem import Problem, problem_of
+from simulator.scenario.table import check_values
+from simulator.study.asked import located, read_study
+from simulator.study.form import POINTS, RUN, StudyForm, Variant
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A base scenario and what varies of it.
+
+    Attributes:
+        form: as the YAML has it.
+        runs: what each run computes, by its name.
+        settings: what holds in the scenarios of all points, by path.
+    """
+
+    form: StudyForm
+    config: Config
+    runs: Mapping[str, Problem]
+    settings: Mapping[str, Any]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """What tells cases apart: `run`, where there are several, and the axes of all runs."""
+        axes = [name for each in self.runs.values() for name in each.sweep.space.aliases.values()]
+        return [*([RUN] if self.form.runs else []), *dict.fromkeys(axes)]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Keys, metrics and derived values of all runs."""
+        some = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
+        return list(dict.fromkeys([*self.keys, *some, *OURS[:-1]]))
+
+    def values(self, key: str) -> list[Any] | None:
+        """What a key may be; None of what is computed."""
+        if key == RUN:
+            return list(self.runs)
+        axes = [axis for each in self.runs.values() for axis in each.sweep.axes.values() if axis.name == key]
+        values = [value for axis in axes for value in (*axis.values.tolist(), *([axis.otherwise] if axis.when else []))]
+        return list(dict.fromkeys(values)) if axes else None
+
+    def unit(self, key: str) -> str:
+        """The SI unit of a key that is a number; `1` where it has none."""
+        axes = (axis for each in self.runs.values() for axis in each.sweep.axes.values())
+        return next((axis.unit for axis in axes if axis.name == key and axis.unit), "1")
+
+    def label(self, key: str, value: Any) -> str | None:
+        """What charts call a case; None of what is none."""
+        case = self.form.cases.get(key, {}).get(value)
+        return (case.label or str(value)) if case else None
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[Override] = ()) -> Study:
+    """Read a study by name or path; `overrides` are `path.to.key=value`, of its YAML or of the scenarios of all points.
+
+    Raises:
+        ConfigError: what is wrong with the file, with its line and key path.
+    """
+    study = _loaded(name_or_path, overrides)
+    with located(study.config, ()):
+        _check_lookups(study)
+        _check_charts(study)
+        for name, variant in study.form.variants.items():
+            for place, run in enumerate(variant.runs):
+                check_name(run, study.runs, ("variants", name, "runs", place), "no such run")
+    return study
+
+
+def load_variant(study: Study, name: str, name_or_path: str | Path, overrides: Sequence[Override]) -> Study:
+    """A study under the settings of one of its variants, with the runs that this is computed for.
+
+    Raises:
+        ConfigError: what is wrong with them, at the line of the variant.
+    """
+    variant: Variant = study.form.variants[name]
+    with _of_variant(study.config, name):
+        return _loaded(name_or_path, [*overrides, *variant.set.items()], variant.runs)
+
+
+@contextmanager
+def _of_variant(config: Config, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(
+            str(error),
+            file=config.file,
+            line=config.mark(("variants", name, "set")).line,
+            path=("variants", name, "set"),
+        ) from None
+
+
+def _loaded(name_or_path: str | Path, overrides: Sequence[Override], only: Collection[str] = ()) -> Study:
+    form, config, settings = read_study(name_or_path, overrides)
+    names = [name for name in (*form.runs,) or (POINTS,) if not only or name in only]
+    runs = {name: problem_of(sweep_of(form, config, name, settings), config) for name in names}
+    return Study(form, config, runs, settings)
+
+
+def _check_lookups(study: Study) -> None:
+    """Nothing where each look-up is of what some run has; else a ConfigError."""
+    for name, each in study.form.metrics.items():
+        at = ("metrics", name)
+        if each.run is not None:
+            check_name(each.run, study.runs, (*at, RUN), "no such run")
+        check_name(each.of, study.columns, (*at, "of"), "no such metric")
+        if each.while_ is not None:
+            check_name(each.while_, study.columns, (*at, "while"), "no such metric")
+            if each.along is None:
+                raise ConfigError("missing key", path=(*at, "along"), expected="the key in whose order cases stand")
+        for key in filter(None, (each.along, *(each.by or ()))):
+            check_name(key, study.keys, (*at, "along" if key == each.along else "by"), "no such key")
+        for key, value in each.over.items():
+            check_name(key, study.keys, (*at, "over", key), "no such key")
+            check_values([value], study.values(key) or [], (*at, "over", key))
+
+
+def _check_charts(study: Study) -> None:
+    """Nothing where each chart shows what there is; else a ConfigError."""
+    for name, chart in study.form.charts.items():
+        at = ("charts", name)
+        if chart.run is not None:
+            check_name(chart.run, study.runs, (*at, RUN), "no such run")
+        for key, column in chart.columns():
+            check_name(column, [*study.columns, *study.form.metrics], (*at, *key), "no such column")
+        for key, column, wanted in chart.values():
+            check_name(column, study.columns, (*at, *key), "no such column")
+            known = study.values(column)
+            if known is not None:  # what a metric is cannot be known before
+                check_values(wanted if isinstance(wanted, list) else [wanted], known, (*at, *key))
+        for key, text in chart.expressions():
+            with located(study.config, (*at, *key)):
+                parse(text).check([*study.columns, *study.form.metrics])
+    if study.form.search and not any(each.objectives for each in study.runs.values()):
+        raise ConfigError(path="search", found="a study without objectives", expected="one or more")

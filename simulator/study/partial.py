@@ -1,0 +1,103 @@
+"""Partial scenarios laid over one another, and where in the YAML a key of the whole stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from simulator.config import Config, KeyPath
+from simulator.config.check import problems, raised
+from simulator.errors import ConfigError
+from simulator.scenario.form import Scenario
+from simulator.study.form import Partial
+
+PARTS = ("hardware", "model")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A partial scenario, and the key of the YAML at which it stands."""
+
+    at: KeyPath
+    part: Partial
+
+
+def laid(layers: Sequence[Layer], config: Config) -> Scenario:
+    """The scenario of partial ones, each over those before it.
+
+    Raises:
+        ConfigError: what is wrong with it, at the line of the last that has the key.
+    """
+    data: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.part.model_dump(include=set(Partial.model_fields), exclude_unset=True).items():
+            data[key] = _over(data.get(key), value, key)
+    data = {key: value for key, value in data.items() if value is not None}
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        wrong = list(problems(data, Scenario, error))
+    raise raised([_at(problem, layers, config) for problem in wrong])
+
+
+def given(part: Partial) -> dict[str, Any]:
+    """What a partial scenario gives, by dotted path."""
+    values: dict[str, Any] = {}
+    for key in Partial.model_fields:
+        value = getattr(part, key)
+        if isinstance(value, dict) and not (key in PARTS and "extends" in value):
+            values |= _leaves(value, key, deep=key not in PARTS)
+        elif value is not None:
+            values[key] = value
+    return values
+
+
+@contextmanager
+def located_in(layers: Sequence[Layer], config: Config) -> Iterator[None]:
+    """Give an error of a key of a scenario the line of the last partial one that has the key."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.file is not None:
+            raise
+        raise _at(error, layers, config) from None
+
+
+def _over(below: Any, value: Any, key: str = "") -> Any:
+    """A value over another: mappings key by key, a null takes a key away, all else replaces."""
+    if key in PARTS and isinstance(value, dict) and "extends" not in value and isinstance(below, str):
+        below = {"extends": below}
+    if not (isinstance(below, dict) and isinstance(value, dict)) or (key in PARTS and "extends" in value):
+        return value
+    merged = {**below, **{each: _over(below.get(each), inner) for each, inner in value.items()}}
+    return {each: inner for each, inner in merged.items() if inner is not None}
+
+
+def _leaves(section: Mapping[str, Any], at: str, deep: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in section.items():
+        if value is None:
+            raise ConfigError(path=(*at.split("."), key), found="nothing", expected="a value, or no such key")
+        inner = _leaves(value, f"{at}.{key}", deep) if deep and isinstance(value, dict) else {f"{at}.{key}": value}
+        values |= inner
+    return values
+
+
+def _at(error: ConfigError, layers: Sequence[Layer], config: Config) -> ConfigError:
+    """The error at the key of the last layer that has most of its path."""
+    path = error.path or ()
+    keys: KeyPath = tuple(path.split(".")) if isinstance(path, str) else tuple(path)
+
+    def depth(layer: Layer) -> int:
+        lengths = range(len(keys), 0, -1)
+        return next((length for length in lengths if (*layer.at, *keys[:length]) in config.marks), 0)
+
+    depths = [depth(layer) for layer in layers]
+    layer = layers[max(range(len(layers)), key=lambda place: (depths[place], place * (depths[place] > 0)))]
+    return config.error(
+        (*layer.at, *keys), error.message, found=error.found, expected=error.expected, nearest=error.nearest
+    )

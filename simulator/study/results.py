@@ -1,0 +1,244 @@
+"""What a study gave: its points, run by run, and figures looked up in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
+from simulator.explore.sweep.problem import Problem
+from simulator.provenance import Provenance
+from simulator.result import Result
+from simulator.scenario.evaluator import evaluator
+from simulator.scenario.metric import Metric
+from simulator.scenario.table import Table
+from simulator.study.form import RUN, Lookup, Sense
+from simulator.study.load import Study
+from simulator.study.run import FRONT, computed
+from simulator.study.searches import searched
+from simulator.units import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[int, int], None]
+"""Called with the points done and the points in all."""
+Wanted = tuple[str, Mapping[str, Any]]
+"""A metric or look-up, and the values of keys under which it is looked up."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StudyResults(Result):
+    """The points of a study.
+
+    Attributes:
+        points: of each run, a row a point: axes by path, metrics, derived values, `feasible`, `front`.
+        searches: `method`, `seed`, `evaluations`, and the share of the `hypervolume` of all points; None without any.
+    """
+
+    study: Study
+    points: Mapping[str, pd.DataFrame]
+    searches: pd.DataFrame | None
+    provenance: Provenance
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        import pandas as pd
+
+        kept = {
+            name: each[each[FRONT]] if self.study.form.keep == "front" else each for name, each in self.points.items()
+        }
+        if self.study.form.runs:
+            kept = {name: each.assign(**{RUN: name})[[RUN, *each]] for name, each in kept.items()}
+        whole = pd.concat(list(kept.values()), ignore_index=True) if len(kept) > 1 else next(iter(kept.values()))
+        return {"points": whole.dropna(axis=1, how="all")} | (
+            {} if self.searches is None else {"searches": self.searches}
+        )
+
+    def named(self, run: str | None = None) -> pd.DataFrame:
+        """The points of a run, or of all, with axes by their names."""
+        import pandas as pd
+
+        runs = self.points if run is None else {run: self.points[run]}
+        parts = []
+        for name, frame in runs.items():
+            own = frame.rename(columns=dict(self.study.runs[name].sweep.space.aliases))
+            parts.append(own.assign(**{RUN: name})[[RUN, *own]] if self.study.form.runs else own)
+        return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+    def units(self, run: str | None = None) -> dict[str, str]:
+        """The SI units of the columns of `named` that have one."""
+        units: dict[str, str] = {}
+        for name in self.points if run is None else [run]:
+            asked = self.study.runs[name]
+            names = asked.sweep.space.aliases
+            units |= {names.get(path, path): unit for path, unit in asked.units.items()}
+        return units
+
+    @cached_property
+    def tables(self) -> dict[str | None, Table]:
+        """The table of each run by its name, and that of all."""
+        return {run: self._table(run) for run in (None, *self.points)}
+
+    def _table(self, run: str | None) -> Table:
+        frame = self.named(run)
+        metrics = {
+            metric.name: metric
+            for name in (self.points if run is None else [run])
+            for metric in evaluator(self.study.runs[name].sweep.base).metrics
+        }
+        keys = [key for key in self.study.keys if key in frame]
+        others = (str(name) for name in frame if name not in (*keys, *metrics, "error"))
+        metrics |= {name: Metric(name, "" if frame[name].dtype == object else "1") for name in others}
+        return Table(frame, keys, {name: each for name, each in metrics.items() if name in frame}, self.provenance)
+
+    def senses(self, run: str | None = None) -> dict[str, Sense]:
+        """The objectives of a run, or of all."""
+        runs = self.study.runs.values() if run is None else [self.study.runs[run]]
+        return {name: sense for each in runs for name, sense in each.objectives.items()}
+
+    @cached_property
+    def _looked(self) -> dict[tuple[str, str | None], tuple[Table, str]]:
+        """The tables in which look-ups are made, and the column of each: kept, for many published values are of one."""
+        return {}
+
+    def _look(self, metric: str, run: str | None) -> tuple[Table, str]:
+        lookup = _lookup(self.study, metric)
+        if (metric, run) not in self._looked:
+            table, column = self.tables[run], lookup.of
+            if lookup.over and lookup.by is None:
+                table, column = table.ratio(column, _typed(self.study, lookup.over), lookup.inverse), "ratio"
+            elif lookup.over:
+                table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
+            self._looked[metric, run] = table, column
+        return self._looked[metric, run]
+
+    def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
+        """A look-up of each case of `named`."""
+        table, column = self._look(metric, run)
+        values: NDArray[Any] = table.frame[column].to_numpy()
+        return values
+
+    def cases(self, metric: str, condition: Mapping[str, Any]) -> pd.DataFrame:
+        """The cases in which a metric or look-up is looked up under a condition.
+
+        Raises:
+            ConfigError: no such metric or key, or a value that no case has.
+        """
+        return self._look(metric, _lookup(self.study, metric).run)[0].select(**_typed(self.study, condition)).frame
+
+    def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
+        """A metric or look-up of the cases that a condition leaves; None where they failed.
+
+        Raises:
+            ConfigError: no such metric or key; no case, or several where one is needed.
+        """
+        lookup = _lookup(self.study, metric)
+        table, column = self._look(metric, lookup.run)
+        table = table.select(**_typed(self.study, condition))
+        if lookup.while_ is not None and lookup.along is not None:
+            table = table.while_(lookup.while_, lookup.along)
+        if lookup.take is not None:
+            return table.take(column, lookup.take)
+        return _only(table, column, condition)
+
+    def holds(self, metric: str, condition: Mapping[str, Any]) -> bool:
+        """Whether a run has cases of a metric or look-up under a condition."""
+        runs = _runs(self.study, _lookup(self.study, metric))
+        return any(len(_rows(self.study, name, [(metric, condition)])) for name in runs)
+
+
+def _only(table: Table, column: str, condition: Mapping[str, Any]) -> float | None:
+    """The metric of the one case of a table; that of equal cases of several runs is one."""
+    keys = [key for key in table.keys if key != RUN and key in table.frame]
+    frame = table.frame.drop_duplicates([*keys, column])
+    if len(frame) != 1:
+        telling = {key: list(frame[key].unique()) for key in table.keys if frame[key].nunique(dropna=False) > 1}
+        found = f"{len(frame)} with {_written(condition)}"
+        more = f", told apart by {' and '.join(telling)}" if telling else ""
+        raise ConfigError("no such case", found=found + more, expected="the values of one case")
+    value = frame[column].iloc[0]
+    if isinstance(value, str):
+        raise ConfigError(path=column, found=f"the text '{value}'", expected="a number")
+    return None if value != value else float(value)
+
+
+def _written(condition: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in condition.items()) or "no condition"
+
+
+def _lookup(study: Study, metric: str) -> Lookup:
+    lookup = study.form.metrics.get(metric)
+    if lookup is None:
+        check_name(metric, [*study.form.metrics, *study.columns], message="no such metric")
+        lookup = Lookup(of=metric)
+    return lookup
+
+
+def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition with its numbers in SI units, where it has them as texts."""
+    typed = {}
+    for key, value in condition.items():
+        check_name(key, study.keys, message="no such key")
+        known = study.values(key) or []
+        if value not in known and isinstance(value, str) and not any(isinstance(each, str) for each in known):
+            value = parse(value, study.unit(key))
+        typed[key] = value
+    return typed
+
+
+def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
+    """Nothing where a study has a metric or look-up, and cases under a condition; else a ConfigError."""
+    lookup = _lookup(study, metric)
+    if not any(len(_rows(study, name, [(metric, condition)])) for name in _runs(study, lookup)):
+        _typed(study, condition)
+        raise ConfigError("no such case", found=_written(condition), expected="the values of one case")
+
+
+def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None) -> StudyResults:
+    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches."""
+    some = None if wanted is None else list(wanted)
+    rows = {name: _rows(study, name, some) for name in study.runs}
+    total, done = sum(map(len, rows.values())), 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress:
+            progress(done, total)
+
+    points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
+    searches = searched(study, points) if study.form.search and wanted is None else None
+    made_from = {"experiment": study.config.data, **({"set": dict(study.settings)} if study.settings else {})}
+    return StudyResults(study, points, searches, Provenance(made_from))
+
+
+def _runs(study: Study, lookup: Lookup) -> list[str]:
+    return [name for name in study.runs if lookup.run in (None, name)]
+
+
+def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:
+    """The points of a run that some figures need; all, where nothing says which."""
+    asked: Problem = study.runs[run]
+    every = np.arange(asked.points, dtype=np.int64)
+    if wanted is None:
+        return every
+    names = asked.sweep.space.aliases
+    columns: dict[str, Any] = {names[path]: each for path, each in asked.columns(0, asked.points).items()}
+    columns[RUN] = np.full(asked.points, run, dtype=object)
+    needed = np.zeros(asked.points, dtype=np.bool_)
+    for metric, condition in wanted:
+        lookup = _lookup(study, metric)
+        if run not in _runs(study, lookup):
+            continue
+        others = dict(lookup.over) if lookup.by is not None else {**condition, **lookup.over}
+        for values in (condition, others):
+            if set(values) <= set(columns):
+                masks = [columns[key] == value for key, value in _typed(study, values).items()]
+                needed |= np.logical_and.reduce(masks) if masks else True
+    return every[needed]

@@ -1,0 +1,87 @@
+"""How much of what all designs offer a search finds: nothing is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.explore.sweep.columns import Columns
+from simulator.explore.sweep.lattice import Lattice
+from simulator.explore.sweep.pareto import hypervolume, normalised
+from simulator.explore.sweep.problem import FEASIBLE, Problem
+from simulator.explore.sweep.search import search
+from simulator.study.form import RUN, Searches
+from simulator.study.load import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTED = 40  # places along a search at which its hypervolume is noted
+
+
+def searched(study: Study, points: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The share of the hypervolume of all points that searches reach, by `method`, `seed` and `evaluations`."""
+    import pandas as pd
+
+    wanted = study.form.search
+    assert wanted is not None
+    parts = []
+    for name, asked in study.runs.items():
+        if asked.objectives:
+            found = _searched(asked, points[name], wanted)
+            parts.append(found.assign(**{RUN: name}) if study.form.runs else found)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _searched(asked: Problem, frame: pd.DataFrame, wanted: Searches) -> pd.DataFrame:
+    import pandas as pd
+
+    lattice = Lattice(asked.sweep.space)
+    columns = {str(name): frame[name].to_numpy() for name in frame}
+    values = asked.wanted(columns, columns)
+    good = frame[FEASIBLE].to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
+    if not good.any():
+        expected = "feasible points that have every objective"
+        raise ConfigError("nothing to search for", path="search", found="none", expected=expected)
+    metrics = {name: each for name, each in columns.items() if name not in asked.sweep.axes} | {FEASIBLE: good}
+    senses = np.array([-1.0 if sense == "max" else 1.0 for sense in asked.objectives.values()])
+    costs = values[good] * senses
+    best, worst = costs.min(axis=0) * senses, costs.max(axis=0) * senses
+
+    def evaluate(columns: Columns) -> Columns:
+        rows = columns["point"].astype(np.int64)
+        objectives = {name: values[rows, place] for place, name in enumerate(asked.objectives)}
+        return {**{name: each[rows] for name, each in metrics.items()}, **objectives}
+
+    class Numbered:
+        """The lattice, whose points are known by their number."""
+
+        sizes = lattice.sizes
+
+        @staticmethod
+        def at(indices: Any) -> Columns:
+            return {"point": np.asarray(lattice.points(indices))}
+
+    rows: list[dict[str, Any]] = []
+    whole = _volume(costs, senses, best, worst, asked)
+    most = max(1, int(wanted.share * int(good.sum())))
+    for method in wanted.methods:
+        for seed in range(wanted.seeds):
+            found = search(
+                Numbered(), evaluate, asked.objectives, lambda found: found[FEASIBLE].astype(bool), method, most,
+                wanted.batch, seed,
+            )  # fmt: skip
+            volumes = found.progress(best, worst) / whole
+            for place in np.unique(np.linspace(1, len(volumes), NOTED).round().astype(int)):
+                rows.append({"method": method, "seed": seed, "evaluations": place, "hypervolume": volumes[place - 1]})
+    return pd.DataFrame(rows)
+
+
+def _volume(costs: Any, senses: Any, best: Any, worst: Any, asked: Problem) -> float:
+    """The hypervolume of all feasible points, as a search measures its own."""
+    kinds = list(asked.objectives.values())
+    scaled = normalised(costs * senses, kinds, best, worst)
+    return hypervolume(scaled, ["min"] * len(kinds), np.ones(len(kinds)))

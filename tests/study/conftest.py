@@ -1,0 +1,87 @@
+"""An evaluator that costs nothing, and studies of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+
+from simulator.registry import register
+from simulator.scenario.cases import Columns
+from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.metric import Metric
+from simulator.scenario.parts import machine
+from simulator.units import Count
+
+
+class Copies(Workload):
+    kind: Literal["copies"]
+    size: Count = 1
+    """Gigabytes of each copy."""
+    number: Count = 1
+    """Copies."""
+
+
+@register("evaluator", "copies")
+class CopiesEvaluator:
+    """The time of copies out of the memory of an engine, one after another."""
+
+    form = Copies
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("time_s", "s", "min", "time"),
+        Metric("rate_per_s", "1/s", "max", "copies a second"),
+        Metric("keeps_up", "1", "max", "whether it keeps up"),
+        Metric("why", label="why it does not"),
+        Metric("area_m2", "m^2", "min", "die area"),
+    )
+    needs: ClassVar[Collection[str]] = ("hardware",)
+    mapping: ClassVar[Collection[str]] = ("devices", "engines", "memory", "residency")
+    kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "residency"}
+    vectorised: ClassVar[bool] = True
+    requires: ClassVar[Mapping[str, str]] = {}
+
+    @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return [path for path in paths if path.startswith("workload.")]
+
+    @staticmethod
+    def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
+        size, number = (
+            np.asarray(columns.get(f"workload.{key}", getattr(scenario.workload, key)), dtype=float)
+            for key in ("size", "number")
+        )
+        system = machine(scenario)
+        tier = scenario.mapping.memory or "hbm"
+        bandwidth = next(d.tiers[tier].bandwidth for d in system.machine.devices.values() if tier in d.tiers)
+        time = size * number * 1e9 / float(bandwidth) * np.ones(cases)
+        return {"time_s": time, "rate_per_s": number / time, "keeps_up": 1.0 * (size <= 4), "area_m2": size * 1e-4}
+
+
+TWO = """\
+title: two machines
+base: {workload: {kind: copies, number: 2}}
+cases:
+  machine:
+    small: {hardware: dgx-a100, label: Small}
+    large: {hardware: dgx-h100, workload: {number: 3}, label: Large}
+runs:
+  sizes: {cases: {machine: [large, small]}, axes: {workload.size: [1, 2, 4, 8]}}
+  numbers: {hardware: dgx-a100, axes: {workload.size: [1], workload.number: [1, 2, 3]}}
+"""
+"""Eight points of two machines, and three of one."""
+
+
+@pytest.fixture
+def yaml(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a study."""
+
+    def write(text: str) -> Path:
+        folder = tmp_path / "copying"
+        folder.mkdir(exist_ok=True)
+        (folder / "experiment.yaml").write_text(f"schema: 1\n{text}", encoding="utf-8")
+        return folder / "experiment.yaml"
+
+    return write
