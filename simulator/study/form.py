@@ -105,8 +105,11 @@ class Lookup(Section):
 
     of: str
     """The metric, derived value or key."""
-    over: dict[str, Scalar] = Field(default_factory=dict)
-    """Divide by the metric of the case that has these values of keys, and all others alike."""
+    where: dict[str, Scalar] = Field(default_factory=dict)
+    """The cases that count: those that have these values of keys."""
+    over: Literal["max", "min"] | dict[str, Scalar] = Field(default_factory=dict)
+    """Divide by the metric of the case that has these values of keys, and all others alike; or by the largest or the
+    least of all."""
     by: tuple[str, ...] | None = None
     """With `over`: divide by that of the case that has these keys alike, whatever its others."""
     inverse: bool = False

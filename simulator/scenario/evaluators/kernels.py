@@ -103,6 +103,7 @@ class KernelsEvaluator:
         Metric("op_per_byte", "FLOP/B", "max", "operational intensity"),
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
+    optional: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "memory", "dtype", "kv", "activations", "compute", "fusion"
     )  # fmt: skip

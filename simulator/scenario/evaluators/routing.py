@@ -61,6 +61,7 @@ class RoutingEvaluator:
         Metric("sharing_speedup_even", "1", "max", "speed-up by a second engine, even experts"),
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
+    optional: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("engines", "split", "expert")
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
