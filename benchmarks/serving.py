@@ -14,7 +14,8 @@ import numpy as np
 
 from simulator.baselines.simulate import simulate
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
+from simulator.mapping.deployment import by_nodes, resolve
+from simulator.mapping.form import MappingForm
 from simulator.serving.closed_loop import layout, load, timed
 from simulator.serving.lengths import Lengths
 from simulator.serving.stages import Stages
@@ -40,8 +41,9 @@ def fig11() -> tuple[float, float]:
 
 def long_run(requests: int = 10_000) -> tuple[float, float]:
     start = time.perf_counter()
-    model = load_model("mixtral-8x7b")
-    stages = Stages(deployment(load_system("duplex-node"), model, (), "static_by_layer", True, "greedy", "tensor"))
+    system, model = load_system("duplex-node"), load_model("mixtral-8x7b")
+    form = MappingForm(dispatch="static_by_layer", together=True, split="greedy")
+    stages = Stages(resolve(by_nodes(form, system), system, model))
     found = layout(Lengths(4096, 512, 0.4), 128, requests / 128)
     served = timed(stages, load(found, uniform(8, 2), stages.layers)).served
     return time.perf_counter() - start, served.tokens

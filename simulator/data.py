@@ -6,7 +6,7 @@ from functools import cache
 from os.path import isfile
 from pathlib import Path
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import one_of, unknown
 
 EXPERIMENT = "experiment.yaml"
 """The file that makes a folder below `experiments` an experiment."""
@@ -35,8 +35,7 @@ def find(name: str | Path, folder: str) -> Path:
             return file
     there = names(folder)
     expected = f"a file, or {one_of(there)}" if there else "a file"
-    close = nearest(Path(name).stem, there)
-    raise ConfigError(f"nothing in {folder} has this name", found=f"'{name}'", expected=expected, nearest=close)
+    raise unknown(Path(name).stem, there, f"nothing in {folder} has this name", found=f"'{name}'", expected=expected)
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 
 class TiersimError(Exception):
@@ -89,6 +90,16 @@ class CapacityError(TiersimError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return partial(CapacityError, needed=self.needed, there=self.there, remedy=self.remedy), (self.what,)
+
+
+def unknown(name: str, known: Iterable[str], message: str = "", **where: Any) -> ConfigError:
+    """The error of a name that is none of those that are known, with the nearest of them.
+
+    `where` are the file, line and path, and what else it says otherwise of what was found or expected.
+    """
+    names = list(known)
+    said: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names), "nearest": nearest(name, names)}
+    return ConfigError(message, **{**said, **where})
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -1,7 +1,7 @@
 """What a package that extends tiersim may rely on.
 
 Name a module of yours in the entry-point group `tiersim.plugins`; it is imported when a name is looked up that tiersim
-itself does not have. In it, decorate each implementation with `register(kind, name)`:
+itself does not have. In it, decorate each implementation with `register(kind, name)`; `docs/extend.md` has examples:
 
 | kind        | contract (a Protocol here)                                       | chosen by                       |
 |-------------|------------------------------------------------------------------|---------------------------------|
@@ -21,22 +21,31 @@ from __future__ import annotations
 
 from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
-from simulator.core.residency import Policy
+from simulator.core.residency import Key, Policy
 from simulator.core.row_policies import Makes, RowPolicy, Step
 from simulator.explore.sweep.search import Method, Seen
+from simulator.explore.sweep.search.seen import Indices
+from simulator.mapping.dispatch import Choice, Route
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
-from simulator.mapping.lowering import Compile, Lowering
+from simulator.mapping.kernels import kernels_of
+from simulator.mapping.lowering import Compile, Lowering, kernel_plan
+from simulator.mapping.target import Target
 from simulator.registry import register
 from simulator.report.figures import Figures
 from simulator.scenario.evaluator import Evaluator
+from simulator.workload import Block
 
 __all__ = [
     "Activity",
+    "Block",
+    "Choice",
     "Compile",
     "Dispatch",
     "Evaluator",
     "Figures",
+    "Indices",
+    "Key",
     "Kind",
     "Lowering",
     "Makes",
@@ -44,9 +53,13 @@ __all__ = [
     "Plan",
     "Policy",
     "Resource",
+    "Route",
     "RowPolicy",
     "Seen",
     "Split",
     "Step",
+    "Target",
+    "kernel_plan",
+    "kernels_of",
     "register",
 ]

@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, TypeVar
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import unknown
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def registered(kind: str, name: str) -> Any:
         _load_plugins()
     known = _found.get(kind, {})
     if name not in known:
-        raise ConfigError(f"no such {kind}", found=name, expected=one_of(sorted(known)), nearest=nearest(name, known))
+        raise unknown(name, sorted(known), f"no such {kind}", found=name)
     return known[name]
 
 

@@ -206,6 +206,7 @@ class Unit:
 
 
 Bytes = Annotated[float, Unit("B"), Gt(0)]
+Size = Annotated[float, Unit("B"), Ge(0)]
 Bandwidth = Annotated[float, Unit("B/s"), Gt(0)]
 Rate = Annotated[float, Unit("FLOP/s"), Gt(0)]
 Seconds = Annotated[float, Unit("s"), Ge(0)]

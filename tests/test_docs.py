@@ -60,7 +60,7 @@ def words(text: str) -> str:
 
 FIRST, *OTHERS = (
     code
-    for title, text in sections("yaml.md").items()
+    for title, text in sections("studies.md").items()
     if title.startswith(("Sweeps", "`base`", "`axes`", "`zip`", "`derived`"))
     for _, code in blocks(text)
 )
@@ -77,5 +77,23 @@ def test_the_keys_of_a_sweep_are_as_described(code: str, tmp_path: Path) -> None
 
 
 def test_every_schema_is_linked() -> None:
-    linked = re.findall(r"\(schemas/(\w+)\.json\)", (DOCS / "yaml.md").read_text(encoding="utf-8"))
+    linked = re.findall(r"\(schemas/(\w+)\.json\)", (DOCS / "files.md").read_text(encoding="utf-8"))
     assert sorted(linked) == sorted(file.stem for file in (DOCS / "schemas").iterdir())
+
+
+def slugs(text: str) -> list[str]:
+    """The anchors of the headings of a page, as MkDocs and GitHub make them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_every_anchor_is_one_heading(page: Path) -> None:
+    for name, anchor in re.findall(r"\]\((\w*(?:\.md)?)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        there = slugs((page.parent / name if name else page).read_text(encoding="utf-8"))
+        assert there.count(anchor) == 1, f"{name}#{anchor}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    nav = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(file for entry in nav for file in entry.values()) == sorted(page.name for page in DOCS.glob("*.md"))

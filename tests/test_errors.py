@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-from simulator.errors import CapacityError, ConfigError, TiersimError, described, dotted, nearest, one_of
+from simulator.errors import CapacityError, ConfigError, TiersimError, described, dotted, nearest, one_of, unknown
 
 
 def test_a_config_error_says_where_what_was_found_what_was_expected_and_the_nearest_name() -> None:
@@ -59,3 +59,9 @@ def test_a_capacity_error_comes_back_whole_from_another_process() -> None:
     error = CapacityError("a model", needed=3e9, there=2e9, remedy="more devices")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.needed, again.there) == (str(error), 3e9, 2e9)
+
+
+def test_an_unknown_name_is_told_with_those_that_are_known_and_the_nearest() -> None:
+    text = "a.yaml: kind: no such tier: found 'hbn', expected one of ddr, hbm; did you mean 'hbm'?"
+    assert str(unknown("hbn", ("ddr", "hbm"), "no such tier", file="a.yaml", path="kind")) == text
+    assert str(unknown("x", iter(["hbm"]), found=None, expected="a memory")) == "expected a memory"

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from simulator.baselines.published import PUBLISHED, Published, read_published
 from simulator.config import Config, load, validate
 from simulator.config.resolve import OPTION
+from simulator.config.section import Section
 from simulator.errors import ConfigError
 from simulator.registry import names as registered_names
 from simulator.registry import registered
 from simulator.result import Result
-from simulator.study.asked import located
+from simulator.study.asked import located, read_study
 from simulator.study.form import StudyForm
 from simulator.study.load import Study, load_study, load_variant
 from simulator.study.results import check_lookup
+from simulator.units import Seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,13 +32,7 @@ Progress = Callable[[int, int], None]
 """Called with the points done and the points in all."""
 
 
-class Part(BaseModel):
-    """A section of an experiment's YAML: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Variant(Part):
+class Variant(Section):
     """The same experiment under other settings, shown beside it: `set` holds overrides as `--set` takes them."""
 
     title: str
@@ -47,13 +43,17 @@ class Variant(Part):
         return self.set
 
 
-class Experiment(Part):
-    """What every kind of experiment has. `published` of the folder holds what a paper says of it."""
+class Experiment(Section):
+    """What every kind of experiment has. `published` of the folder holds what a paper says of it.
+
+    `takes`: about how long it runs, on one core; of many, those that take least run first.
+    """
 
     kind: str
     title: str
     paper: str = ""
-    variants: dict[str, Variant] = {}
+    takes: Seconds = 60.0
+    variants: dict[str, Variant] = Field(default_factory=dict)
 
 
 class Outcome(Protocol):
@@ -91,6 +91,9 @@ class Kind(Protocol):
 
     def run(self, experiment: Any, progress: Progress) -> Outcome: ...
 
+    def run_together(self, experiments: Sequence[Any], progress: Progress) -> list[Outcome]:
+        """Run an experiment under several settings, what these have in common once. A kind may leave it out."""
+
 
 def is_study(name: str | Path) -> bool:
     """Whether an experiment is a study: whether it has no `kind`."""
@@ -111,6 +114,12 @@ def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Ex
         raise ConfigError(file=mark.file, line=mark.line, path="kind", found=repr(kind), expected=expected)
     form: type[Experiment] = registered("experiment", kind).form
     return validate(config, form), config
+
+
+def shortest_first(names: Iterable[str]) -> dict[str, float]:
+    """About how long each experiment runs, in s; those that take least come first."""
+    takes = {name: (read_study(name) if is_study(name) else load_experiment(name))[0].takes for name in names}
+    return dict(sorted(takes.items(), key=lambda item: item[1]))
 
 
 def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experiment | StudyForm:
@@ -175,10 +184,13 @@ def part_of(*path: str) -> Iterator[None]:
         raise
 
 
-def run(experiment: Experiment, progress: Progress) -> Outcome:
-    """Run an experiment of any kind."""
-    kind: Kind = registered("experiment", experiment.kind)
-    return kind.run(experiment, progress)
+def run(experiments: Sequence[Experiment], progress: Sequence[Progress]) -> list[Outcome]:
+    """Run an experiment of any kind under one or more settings, each of which has its own progress."""
+    kind: Kind = registered("experiment", experiments[0].kind)
+    together: Callable[..., list[Outcome]] | None = getattr(kind, "run_together", None)
+    if together:
+        return together(experiments, progress[0])
+    return [kind.run(experiment, each) for experiment, each in zip(experiments, progress, strict=True)]
 
 
 class Simulation(Result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from simulator.baselines.experiment import (
     published_of,
 )
 from simulator.baselines.published import Published, read_published, written
-from simulator.baselines.simulate import simulate
+from simulator.baselines.simulate import simulate_each
 from simulator.registry import registered
 from simulator.result import Result
 from simulator.study.form import StudyForm
@@ -133,11 +134,10 @@ def compare_with_published(
     kind = registered("experiment", form.kind)
     published = read_published(config.file.parent / "published.csv") if getattr(kind, "published", True) else []
 
-    def run(title: str, settings: Sequence[str]) -> Simulation:
-        return simulate(experiment, settings, progress and (lambda done, total: progress(title, done, total)))
-
-    base = run(form.title, overrides)
-    variants = {name: run(v.title, [*overrides, *v.set]) for name, v in form.variants.items()}
+    titles = [form.title, *(variant.title for variant in form.variants.values())]
+    settings = [overrides, *([*overrides, *variant.set] for variant in form.variants.values())]
+    base, *others = simulate_each(experiment, settings, [partial(progress, t) if progress else None for t in titles])
+    variants = dict(zip(form.variants, others, strict=True))
     rows = [_compare(row, base) for row in published]
     name = config.file.resolve().parent.name
     return Reproduction(name, form, tuple(overrides), rows, base, variants, base.provenance)

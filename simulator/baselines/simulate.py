@@ -22,6 +22,16 @@ def simulate(experiment: str | Path, overrides: Sequence[str] = (), progress: Pr
     if is_study(experiment):
         results = results_of(load_study(experiment, overrides), None, progress)
         return Simulation(results.study.form, results, results.provenance)
-    form, config = load_experiment(experiment, overrides)
-    outcome = run(form, progress or (lambda done, total: None))
-    return Simulation(form, outcome, Provenance({"experiment": config.data, **outcome.inputs}))
+    return simulate_each(experiment, [overrides], [progress])[0]
+
+
+def simulate_each(
+    experiment: str | Path, settings: Sequence[Sequence[str]], progress: Sequence[Progress | None]
+) -> list[Simulation]:
+    """Run an experiment under each of some overrides; what these have in common is computed once."""
+    loaded = [load_experiment(experiment, overrides) for overrides in settings]
+    outcomes = run([form for form, _ in loaded], [each or (lambda done, total: None) for each in progress])
+    return [
+        Simulation(form, outcome, Provenance({"experiment": config.data, **outcome.inputs}))
+        for (form, config), outcome in zip(loaded, outcomes, strict=True)
+    ]

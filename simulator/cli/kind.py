@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from simulator import data
-from simulator.errors import ConfigError, described, nearest
+from simulator.errors import ConfigError, described, nearest, unknown
 
 Kind: TypeAlias = Literal[
     "machine", "model", "experiment", "sweep", "cost table", "routing", "eager", "trace", "published values"
@@ -39,9 +39,7 @@ def kind_of(name: str) -> Kind:
     named = _named(name)
     if named is None:
         expected = "a file, or the name of a machine, a model, an experiment or a cost table (tiersim list)"
-        raise ConfigError(
-            "no such file or name", found=f"'{name}'", expected=expected, nearest=nearest(path.stem, _names())
-        )
+        raise unknown(path.stem, _names(), "no such file or name", found=f"'{name}'", expected=expected)
     return named
 
 

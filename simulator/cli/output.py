@@ -6,8 +6,9 @@ import json
 import math
 import os
 import sys
+import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -165,6 +166,24 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[title], completed=done, total=total)
 
         yield advance
+
+
+def in_turn(takes: Mapping[str, float], advance: Callable[[str, int, int], None]) -> Iterator[str]:
+    """Names of what is to run, one after another, of which each takes about so many seconds.
+
+    Where there are several, stderr says which runs and how long is left, in proportion to what was needed so far: on a
+    terminal by `advance`, elsewhere in lines.
+    """
+    start, done, total = time.monotonic(), 0.0, sum(takes.values())
+    for place, (name, seconds) in enumerate(takes.items(), start=1):
+        if len(takes) > 1:
+            advance("all, in seconds", round(done), round(total))
+            if not sys.stderr.isatty():
+                left = (total - done) * ((time.monotonic() - start) / done if done else 1.0)
+                span = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+                print(f"{place} of {len(takes)}: {name}; about {span} left", file=sys.stderr, flush=True)
+        yield name
+        done += seconds
 
 
 def _finite(value: Any) -> Any:

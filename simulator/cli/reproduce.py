@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulator.cli.options import Folder, Json, Overrides
-from simulator.cli.output import console, print_json, progress, role_text, table_of
+from simulator.cli.output import console, in_turn, print_json, progress, role_text, table_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,10 +28,11 @@ def command(
     """Set what an experiment gives beside what was published."""
     import simulator
     from simulator import data
+    from simulator.baselines.experiment import shortest_first
 
     with progress() as advance:
-        asked = data.names("experiments") if name == ALL else [name]
-        found = [simulator.reproduce(each, overrides or (), output, advance) for each in asked]
+        takes = shortest_first(data.names("experiments")) if name == ALL else {name: 0.0}
+        found = [simulator.reproduce(each, overrides or (), output, advance) for each in in_turn(takes, advance)]
     if name == ALL and output is not None:
         from simulator.report.index import write_index
 

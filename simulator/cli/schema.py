@@ -17,13 +17,22 @@ def command(
         Path | None,
         typer.Option("--output", metavar="DIR", help="Write KIND.json, or those of all kinds, into this folder."),
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--reference", metavar="FILE", help="Write a page of Markdown about every key.")
+    ] = None,
 ) -> None:
     """Print the JSON Schema of a kind of YAML; without a kind, list the kinds."""
     import simulator.baselines  # noqa: F401  # registers the kinds of experiments
     from simulator.explore.sweep.schema import json_schema, kinds
     from simulator.files import whole
 
-    if output is not None:
+    if page is not None:
+        from simulator.report.reference import reference
+
+        with whole(page) as file:
+            file.write_text(reference(), encoding="utf-8")
+        console().print(shown_path(page), soft_wrap=True)
+    elif output is not None:
         output.mkdir(parents=True, exist_ok=True)
         for each in [kind] if kind else kinds():
             text = json.dumps(json_schema(each), indent=2) + "\n"

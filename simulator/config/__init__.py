@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
@@ -19,7 +18,7 @@ from simulator.config.resolve import OPTION, Override, longest_key, resolve
 from simulator.errors import ConfigError, described
 from simulator.units import LEAST, MOST, is_bounded
 
-__all__ = ["ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
+__all__ = ["OPTION", "ROLES", "Config", "KeyPath", "Mark", "Source", "load", "longest_key", "validate"]
 
 KeyPath = tuple[str | int, ...]
 
@@ -70,17 +69,6 @@ class Config:
             data = _replaced(data, keys, value)
             marks[keys], sources[keys] = Mark(OPTION), Source(str(OPTION), "assumption")
         return replace(self, data=data, marks=marks, sources=sources)
-
-    @contextmanager
-    def located(self) -> Iterator[None]:
-        """Give an error that has a key path and no file the file and the line of that key."""
-        try:
-            yield
-        except ConfigError as error:
-            if error.file is None and error.path is not None and not isinstance(error.path, str):
-                mark = self.mark(tuple(error.path))
-                error.file, error.line = mark.file, mark.line
-            raise
 
     @cached_property
     def hash(self) -> str:

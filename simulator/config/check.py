@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, one_of, unknown
 from simulator.units import Unit
 
 if TYPE_CHECKING:
@@ -24,14 +24,19 @@ MOST = 5
 """How many mistakes one message tells."""
 
 
-def validate(config: Config, model: type[M]) -> M:
-    """`config` as a `model`. Raises one `ConfigError` that tells up to `MOST` of the mistakes, a line each."""
+def validate(config: Config, model: type[M], data: Mapping[str, Any] | None = None) -> M:
+    """`config` as a `model`; `data` are what it has, where some of its sections are checked already.
+
+    Raises:
+        ConfigError: it tells up to `MOST` of the mistakes, a line each.
+    """
     from pydantic import ValidationError
 
+    data = config.data if data is None else data
     try:
-        return model.model_validate(config.data)
+        return model.model_validate(data)
     except ValidationError as error:
-        wrong = list(problems(config.data, model, error))
+        wrong = list(problems(data, model, error))
     for problem in wrong:
         mark = config.mark(tuple(problem.path or ()))
         problem.file, problem.line = mark.file, mark.line
@@ -188,7 +193,7 @@ def _problem(place: _Place, error: Mapping[str, Any]) -> ConfigError:
         return ConfigError("missing key", path=path, expected=_expected_unit(place.types))
     if kind == "extra_forbidden":
         names = _keys(place.around)
-        return ConfigError("unknown key", path=path, expected=one_of(names), nearest=nearest(str(path[-1]), names))
+        return unknown(str(path[-1]), names, "unknown key", path=path, found=None)
     if kind == "union_tag_not_found":
         key = context["discriminator"].strip("'")
         names = [tag for member in _members(place.types)[0] for tag in _tags(member, key)]
@@ -202,7 +207,7 @@ def _problem(place: _Place, error: Mapping[str, Any]) -> ConfigError:
             path, found = [*path, key], described(_at(place.data, key))
         names = re.findall(r"'([^']*)'", context.get("expected_tags") or context["expected"])
         expected = one_of(names) if names else context["expected"]
-        return ConfigError(path=path, found=found, expected=expected, nearest=nearest(found.strip("'"), names))
+        return unknown(found.strip("'"), names, path=path, found=found, expected=expected)
     if kind == "unit":
         return ConfigError(path=path, **context)
     if kind == "name":  # found by a validator that sees more than one key: `at` leads on from where it stands

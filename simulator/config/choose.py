@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import described, unknown
 from simulator.registry import names
 
 N = TypeVar("N", bound="str | None")
@@ -19,8 +19,9 @@ def choose(name: N, known: Iterable[str], *at: str | int) -> N:
     """The name, if it is known or None; told as of the key `at`, which leads on from where a validator stands."""
     choices = list(known)
     if name is not None and name not in choices:
-        told: dict[str, Any] = {"at": at, "found": described(name), "expected": one_of(choices)}
-        raise PydanticCustomError("name", "no such name", {**told, "nearest": nearest(name, choices)})
+        error = unknown(name, choices, found=described(name))
+        told = {"at": at, "found": error.found, "expected": error.expected, "nearest": error.nearest}
+        raise PydanticCustomError("name", "no such name", told)
     return name
 
 
@@ -37,8 +38,7 @@ def check_name(
         ConfigError: it is not; with the nearest.
     """
     if name not in known:
-        close = nearest(name, known)
-        raise ConfigError(message, file=file, path=path, found=f"'{name}'", expected=one_of(known), nearest=close)
+        raise unknown(name, known, message, file=file, path=path)
     return name
 
 

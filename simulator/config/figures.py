@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.config.read import Node, Source
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, nearest, unknown
 
 ROLES = ("input", "assumption", "calibration", "prediction", "context", "disputed")
 _ABOUT = ("source", "role", "note")
@@ -54,6 +54,5 @@ def _text(key: str, node: Node) -> str:
     if not isinstance(value, str):
         raise ConfigError(file=mark.file, line=mark.line, path=key, found=described(value), expected="text")
     if key == "role" and value not in ROLES:
-        found, close = described(value), nearest(value, ROLES)
-        raise ConfigError(file=mark.file, line=mark.line, path=key, found=found, expected=one_of(ROLES), nearest=close)
+        raise unknown(value, ROLES, file=mark.file, line=mark.line, path=key, found=described(value))
     return value

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from simulator.config.check import problems, raised
 from simulator.config.resolve import longest_key
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, one_of, unknown
 from simulator.units import Unit
 
 M = TypeVar("M", bound=BaseModel)
@@ -63,7 +63,7 @@ class Figure:
             expected = one_of(self._names)
         else:
             expected = kind or text.removeprefix("Input should be ")
-        raise ConfigError(found=described(value), expected=expected, nearest=nearest(str(value), self._names))
+        raise unknown(str(value), self._names, found=described(value), expected=expected)
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -129,7 +129,7 @@ def replaced(root: M, values: Mapping[str, Any]) -> M:
         ConfigError: no such key, with the nearest; a value that it cannot have, or that contradicts others. Its path is
             that of the key, and it has no file.
     """
-    return checked(type(root), _with(root, _exact(root, values), checked=True))
+    return checked(type(root), opened(root, values))
 
 
 def checked(form: type[M], data: Mapping[str, Any]) -> M:
@@ -142,6 +142,16 @@ def checked(form: type[M], data: Mapping[str, Any]) -> M:
         return form.model_validate(data)
     except ValidationError as error:
         raise raised(list(problems(data, form, error))) from None
+
+
+def opened(root: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of `replaced`, to be checked: the sections that lead to the values as tables, all others as they are.
+
+    Raises:
+        ConfigError: no such key, with the nearest.
+    """
+    data: dict[str, Any] = _with(root, _exact(root, values), checked=True)
+    return data
 
 
 def put(root: M, values: Mapping[str, Any]) -> M:
@@ -172,7 +182,10 @@ def _with(part: Any, values: Mapping[_Keys, Any], *, checked: bool) -> Any:
         below.setdefault(key, {})[tuple(rest)] = value
     changes = {key: _with(_inner(part, key), some, checked=checked) for key, some in below.items()}
     if isinstance(part, BaseModel) and not checked:
-        return part.model_copy(update=changes)
+        copy = part.model_copy(update=changes)
+        for cached in vars(copy).keys() - type(copy).model_fields.keys():  # what was computed from other values
+            del vars(copy)[cached]
+        return copy
     present = {key: getattr(part, key) for key in part.model_fields_set} if isinstance(part, BaseModel) else part or {}
     return {key: value for key, value in {**present, **changes}.items() if value is not None or key not in changes}
 
@@ -194,8 +207,7 @@ def _walked(root: BaseModel, path: str, beyond: bool = False) -> tuple[_Keys, An
         key = longest_key(rest, names)
         if key is None:
             expected = one_of(sorted(names)) if names else "no further key"
-            close = nearest(rest[0], names)
-            raise ConfigError("unknown key", path=[*keys, rest[0]], expected=expected, nearest=close)
+            raise unknown(rest[0], names, "unknown key", path=[*keys, rest[0]], found=None, expected=expected)
         types = type(part).model_fields[key].rebuild_annotation() if isinstance(part, BaseModel) else _inside(types)
         part = _inner(part, key)
         keys.append(key)

@@ -8,8 +8,9 @@ bound or contain themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,23 @@ class Source:
 class Node:
     """One value of a file: a scalar, or a mapping or list of further nodes."""
 
-    value: dict[str, Node] | list[Node] | Scalar
+    value: Mapping[str, Node] | Sequence[Node] | Scalar
     mark: Mark
     source: Source | None = None
 
 
 def read(file: Path) -> Node:
-    """The tree of a YAML file. Raises `ConfigError` with file and line if it cannot be read or is not YAML."""
-    return parse(read_text(file), file)
+    """The tree of a YAML file, parsed once for all who read it: nothing changes its nodes.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML; with file and line.
+    """
+    return _tree(read_text(file), file)
+
+
+@lru_cache(maxsize=256)
+def _tree(text: str, file: Path) -> Node:
+    return parse(text, file)
 
 
 def parse(text: str, file: Path, *, lines: bool = True) -> Node:

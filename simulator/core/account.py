@@ -5,7 +5,7 @@ Quantities may be arrays of design points, as everywhere in `core`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -102,12 +102,12 @@ def summed(quantity: Quantity, steps: int) -> float:
     return float(np.sum(np.broadcast_to(quantity, steps)))
 
 
-def busy(plan: Plan) -> dict[Resource, Quantity]:
-    """Seconds that each resource is busy with a plan."""
+def busy(plan: Plan, seconds: Callable[[Resource, Quantity], Any] = Resource.seconds) -> dict[Resource, Quantity]:
+    """Seconds that each resource is busy with a plan, where it is so many with a demand (`Resource.seconds`)."""
     total: dict[Resource, Quantity] = {}
     for activity, times in plan.activities():
-        for resource, seconds in activity.seconds().items():
-            total[resource] = total.get(resource, 0.0) + times * seconds
+        for resource, demand in activity.demand.items():
+            total[resource] = total.get(resource, 0.0) + times * seconds(resource, demand)
     return total
 
 

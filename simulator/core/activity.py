@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -42,6 +42,11 @@ class Activity:
     def seconds(self) -> dict[Resource, Any]:
         """Seconds that each resource is busy with it."""
         return {resource: resource.seconds(demand) for resource, demand in self.demand.items()}
+
+    def scaled(self, factor: Quantity) -> Activity:
+        """The same with each demand and its latency times a factor; nothing at the points at which that is 0."""
+        demand = {resource: units * factor for resource, units in self.demand.items()}
+        return replace(self, demand=demand, latency=self.latency * factor)
 
     @cached_property
     def alone(self) -> float:

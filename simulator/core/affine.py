@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.activity import Activity
-from simulator.core.closed_form import closed_form, is_exact
+from simulator.core.closed_form import closed_form
+from simulator.core.fold import fold, is_exact, largest
 from simulator.core.plan import Plan
 from simulator.core.resource import Curve, Quantity, Resource
 
@@ -36,7 +37,7 @@ class Affine:
     def at(self, x: Array) -> Plan:
         """The plan at points x, of shape (points, features), with arrays as demands."""
         ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
-        return self._filled(self.plan, lambda c: _plain(c, ones))
+        return self._filled(lambda c: _plain(c, ones))
 
     def time(self, x: Array) -> Array:
         """Seconds of each point: the closed form of the plan there."""
@@ -45,7 +46,9 @@ class Affine:
         rows, starts = self._rows
         ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
         each = np.maximum.reduceat(rows[1] @ ones.T, starts, axis=0) + rows[0] @ ones.T
-        return _longest(self.plan, iter(each))
+        once = iter(each)  # of the activities in order, as `fold` comes to them
+        time: Array = fold(self.plan, lambda _: next(once), largest)
+        return time
 
     @cached_property
     def _rows(self) -> tuple[tuple[Array, Array], list[int]] | None:
@@ -67,32 +70,18 @@ class Affine:
     def total(self, x: Array) -> Plan:
         """The plan with the demands and latencies of all points together; its time is that of none of them."""
         ones = np.concatenate([[float(len(x))], np.sum(x, axis=0)])
-        return self._filled(self.plan, lambda c: float(c @ ones))
+        return self._filled(lambda c: float(c @ ones))
 
     def demand(self, x: Array) -> dict[Resource, Quantity]:
         """Total demand of all points together on each resource."""
         return self.total(x).demand()
 
-    def _filled(self, plan: Plan, value: Callable[[Array], Quantity]) -> Plan:
-        filled = Plan(plan.name)
-        for work, after, repeat in plan.steps:
-            if isinstance(work, Plan):
-                filled.add(self._filled(work, value), after, repeat)
-            else:
-                demand, latency = self.coefficients[id(work)]
-                done = Activity(work.name, {r: value(c) for r, c in demand.items()}, value(latency), weight=work.weight)
-                filled.add(done, after, repeat)
-        return filled
+    def _filled(self, value: Callable[[Array], Quantity]) -> Plan:
+        def filled(activity: Activity) -> Activity:
+            demand, latency = self.coefficients[id(activity)]
+            return replace(activity, demand={r: value(c) for r, c in demand.items()}, latency=value(latency))
 
-
-def _longest(plan: Plan, each: Iterator[Array]) -> Array:
-    """The longest path, where `each` gives the seconds of the activities in order."""
-    ends: list[Array] = []
-    for work, after, repeat in plan.steps:
-        once = _longest(work, each) if isinstance(work, Plan) else next(each)
-        took = once * repeat if repeat > 1 else once
-        ends.append(took + reduce(np.maximum, [ends[i] for i in after]) if after else took)
-    return reduce(np.maximum, ends) if ends else np.zeros(1)
+        return self.plan.mapped(filled)
 
 
 def probes(scale: Sequence[float]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -45,6 +45,20 @@ class Plan:
         self.steps.append(Step(work, before, repeat))
         return index
 
+    def mapped(self, change: Callable[[Activity], Activity]) -> Plan:
+        """A plan of the same order, with each activity changed."""
+        return Plan(
+            self.name,
+            [
+                Step(work.mapped(change) if isinstance(work, Plan) else change(work), after, repeat)
+                for work, after, repeat in self.steps
+            ],
+        )
+
+    def scaled(self, factor: Quantity) -> Plan:
+        """The plan with all demands and latencies times a factor: at points at which that is 0, nothing is done."""
+        return self.mapped(lambda activity: activity.scaled(factor))
+
     def activities(self, times: int = 1) -> Iterator[tuple[Activity, int]]:
         """Each activity with how often it runs in all, folded repeats multiplied out."""
         for step in self.steps:
@@ -75,11 +89,8 @@ def point(plan: Plan, index: int) -> Plan:
             found[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
         return found[resource]
 
-    one = Plan(plan.name)
-    for work, after, repeat in plan.steps:
-        if isinstance(work, Plan):
-            one.add(point(work, index), after, repeat)
-        else:
-            demand = {scalar(resource): at(units) for resource, units in work.demand.items()}
-            one.add(Activity(work.name, demand, at(work.latency), work.weight), after, repeat)
-    return one
+    def one(activity: Activity) -> Activity:
+        demand = {scalar(resource): at(units) for resource, units in activity.demand.items()}
+        return replace(activity, demand=demand, latency=at(activity.latency))
+
+    return plan.mapped(one)

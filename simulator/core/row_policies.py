@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.row_uses import RowUses
 from simulator.core.rows import Ints, RowBuffer
 from simulator.registry import register, registered
 
 NONE: Ints = np.empty(0, dtype=np.int32)
+ONE_USE = 1 << 40  # of a score: more than rows ever enter
 
 
 class Step(NamedTuple):
@@ -79,9 +80,7 @@ class Window:
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         self.window = window
-        self._tokens: deque[Ints] = deque()  # of the window, the oldest first
-        self._now = 0  # tokens so far
-        self._last = np.full(rows, -1, dtype=np.int32)  # token that used each row last
+        self._uses = RowUses(rows)
         self._unused: Ints = NONE  # rows that came for tokens which did not count
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
@@ -90,19 +89,11 @@ class Window:
     def _moved_on(self, step: Step) -> list[Ints]:
         """Takes the tokens of a step into the window, and gives the rows that fall out of it."""
         for rows in step.used:
-            self._last[rows] = self._now
-            self._tokens.append(rows)
-            self._now += 1
+            self._uses.add(rows)
         gone = [self._unused]
-        while len(self._tokens) > self.window:
-            gone.append(self._oldest())
+        while len(self._uses) > self.window:
+            gone.append(self._uses.drop_oldest())
         return gone
-
-    def _oldest(self) -> Ints:
-        """Drops the oldest token of the window, and gives the rows that no later one used."""
-        rows = self._tokens.popleft()
-        left: Ints = rows[self._last[rows] == self._now - len(self._tokens) - 1]
-        return left
 
     def _less(self, step: Step, gone: list[Ints]) -> Ints:
         """Without those that a token needs which does not count: they go later, with what else came for it."""
@@ -110,9 +101,9 @@ class Window:
         if _alone(step):
             self._unused = NONE
             return leaving
-        held = self._now - len(self._tokens)  # the first token of the window
-        self._unused = step.active[self._last[step.active] < held]
-        return np.unique(leaving[~_mask(step, len(self._last))[leaving] & (self._last[leaving] < held)])
+        last, held = self._uses.last, self._uses.first
+        self._unused = step.active[last[step.active] < held]
+        return np.unique(leaving[~_mask(step, len(last))[leaving] & (last[leaving] < held)])
 
 
 @register("rows", "dynamic_window")
@@ -121,15 +112,15 @@ class DynamicWindow(Window):
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         gone = self._moved_on(step)
-        needed = None if _alone(step) else _mask(step, len(self._last))
+        needed = None if _alone(step) else _mask(step, len(self._uses.last))
 
         def room(rows: Ints) -> int:
             there = buffer.slot[rows] >= 0
             return int(np.count_nonzero(there if needed is None else there & ~needed[rows]))
 
         spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + sum(map(room, gone))
-        while spare < 0 and len(self._tokens) > 1:
-            gone.append(self._oldest())
+        while spare < 0 and len(self._uses) > 1:
+            gone.append(self._uses.drop_oldest())
             spare += room(gone[-1])
         return self._less(step, gone)
 
@@ -146,12 +137,38 @@ def _mask(step: Step, rows: int) -> NDArray[np.bool_]:
     return needed
 
 
-class _Cache:
-    """Rows stay until there is no room; those with the lowest score leave, of those that the step does not need."""
+@register("rows", "lru")
+class LeastRecent:
+    """Least recently used leaves first: of one step, what was there goes before what came for it."""
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
-        self._clock = 0
-        self._stamp = np.zeros(rows, dtype=np.int64)
+        self._uses = RowUses(rows)
+
+    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
+        there = buffer.slot[step.active] >= 0
+        hits = step.active[there]
+        self._uses.add(np.concatenate([hits, step.active[~there]]))
+        excess = buffer.used + len(there) - len(hits) - buffer.capacity
+        excess = min(excess, buffer.used - len(hits))
+        gone = [NONE]
+        while excess > 0:
+            rows = self._uses.drop_oldest()
+            rows = rows[buffer.slot[rows] >= 0]
+            if len(rows) > excess:
+                self._uses.put_back(rows[excess:])
+            gone.append(rows[:excess])
+            excess -= len(gone[-1])
+        return np.concatenate(gone)
+
+
+class _Cache:
+    """Rows stay until there is no room; those with the lowest score leave, of those that the step does not need.
+
+    No two rows have the same score, and those that leave do so in the order of their slots.
+    """
+
+    def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
+        self._score = np.zeros(rows, dtype=np.int64)
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         slots = buffer.slot[step.active]
@@ -163,32 +180,14 @@ class _Cache:
         if excess <= 0:
             return NONE
         resident = buffer.row[: buffer.used]
-        scores = self._scores(resident)
+        scores = self._score[resident]
         scores[slots[there]] = np.iinfo(np.int64).max
-        return resident[np.argpartition(scores, excess - 1)[:excess]]
+        leaving: Ints = resident[scores <= np.partition(scores, excess - 1)[excess - 1]]
+        return leaving
 
     def _seen(self, hits: Ints, misses: Ints) -> None:
+        """Gives the rows of a step their new scores."""
         raise NotImplementedError
-
-    def _scores(self, rows: Ints) -> Ints:
-        raise NotImplementedError
-
-    def _mark(self, rows: Ints) -> None:
-        """Stamps rows, one after another."""
-        self._stamp[rows] = np.arange(self._clock, self._clock + len(rows))
-        self._clock += len(rows)
-
-
-@register("rows", "lru")
-class LeastRecent(_Cache):
-    """Least recently used leaves first."""
-
-    def _seen(self, hits: Ints, misses: Ints) -> None:
-        self._mark(hits)
-        self._mark(misses)
-
-    def _scores(self, rows: Ints) -> Ints:
-        return self._stamp[rows]
 
 
 @register("rows", "lfu")
@@ -197,20 +196,18 @@ class LeastFrequent(_Cache):
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         super().__init__(rows, window, future)
-        self._count = np.zeros(rows, dtype=np.int64)
+        self._entered = 0  # rows that entered so far
 
     def _seen(self, hits: Ints, misses: Ints) -> None:
-        self._count[hits] += 1
-        self._count[misses] += 1
-        self._mark(misses)
-
-    def _scores(self, rows: Ints) -> Ints:
-        return (self._count[rows] << 40) + self._stamp[rows]
+        self._score[hits] += ONE_USE
+        entered = np.arange(self._entered, self._entered + len(misses))
+        self._score[misses] = (self._score[misses] // ONE_USE + 1) * ONE_USE + entered
+        self._entered += len(misses)
 
 
 @register("rows", "belady")
 class FarthestNext(_Cache):
-    """What is needed again last leaves first: a bound on all that hold as much, and no design (Belady 1966)."""
+    """What is needed again last leaves first, of equals the first row: a bound, and no design (Belady 1966)."""
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         super().__init__(rows, window, future)
@@ -219,15 +216,12 @@ class FarthestNext(_Cache):
         self._step = 0
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        self._stamp[step.active] = -self._next[self._step]
+        self._score[step.active] = step.active - len(self._score) * self._next[self._step]
         self._step += 1
         return super().leaving(step, buffer)
 
     def _seen(self, hits: Ints, misses: Ints) -> None:
         pass
-
-    def _scores(self, rows: Ints) -> Ints:
-        return self._stamp[rows]
 
 
 def _next_uses(rows: int, steps: Sequence[Ints]) -> list[Ints]:

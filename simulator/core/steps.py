@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.core.activity import Activity
 from simulator.core.closed_form import closed_form
-from simulator.core.plan import Plan
+from simulator.core.plan import Plan, Step
 from simulator.core.resource import Curve, Quantity, Resource, plain
 
 Array = NDArray[np.float64]
@@ -111,10 +111,13 @@ def _alike(a: Plan | Activity, b: Plan | Activity) -> bool:
     return all(x is y or np.array_equal(x, y) for x, y in zip(_figures(a), _figures(b), strict=True))
 
 
+def _activities(work: Plan | Activity) -> list[Activity]:
+    return [activity for activity, _ in work.activities()] if isinstance(work, Plan) else [work]
+
+
 def _figures(work: Plan | Activity) -> list[Quantity]:
     """All latencies and demands."""
-    activities = [activity for activity, _ in work.activities()] if isinstance(work, Plan) else [work]
-    return [figure for each in activities for figure in (each.latency, *each.demand.values())]
+    return [figure for each in _activities(work) for figure in (each.latency, *each.demand.values())]
 
 
 def _summed(a: Plan | Activity, b: Plan | Activity, count: Quantity) -> Quantity:
@@ -201,18 +204,17 @@ class _Points:
     def at(self, step: Quantity) -> Array:
         """Seconds of one step of each point."""
         share = step / np.maximum(self._of(self.count) - 1, 1)
-        return np.broadcast_to(closed_form(self._plan(self.a, self.b, share)).time, len(self.rows))
+        return np.broadcast_to(closed_form(self._plan(share)).time, len(self.rows))
 
-    def _plan(self, a: Plan | Activity, b: Plan | Activity, share: Quantity) -> Plan:
-        plan = Plan(a.name)
-        if isinstance(a, Activity) and isinstance(b, Activity):
-            pairs = zip(a.demand.items(), b.demand.values(), strict=True)
+    def _plan(self, share: Quantity) -> Plan:
+        last = iter(_activities(self.b))
+
+        def between(first: Activity) -> Activity:
+            pairs = zip(first.demand.items(), (other := next(last)).demand.values(), strict=True)
             demand = {self._resource(resource): self._between(low, high, share) for (resource, low), high in pairs}
-            plan.add(Activity(a.name, demand, self._between(a.latency, b.latency, share), a.weight))
-        elif isinstance(a, Plan) and isinstance(b, Plan):
-            for one, other in zip(a.steps, b.steps, strict=True):
-                plan.add(self._plan(one.work, other.work, share), one.after, one.repeat)
-        return plan
+            return replace(first, demand=demand, latency=self._between(first.latency, other.latency, share))
+
+        return (self.a if isinstance(self.a, Plan) else Plan(self.a.name, [Step(self.a, (), 1)])).mapped(between)
 
     def _between(self, low: Quantity, high: Quantity, share: Quantity) -> Quantity:
         here: Quantity = self._of(low)
@@ -240,6 +242,5 @@ def _at(quantity: Any, where: NDArray[np.bool_]) -> Any:
 
 def _rates(work: Plan | Activity) -> list[Array]:
     """The arrays of design points among the rates of a plan."""
-    activities = [activity for activity, _ in work.activities()] if isinstance(work, Plan) else [work]
-    parts = (part for each in activities for r in each.demand for part in (r.capacity, r.efficiency))
+    parts = (part for each in _activities(work) for r in each.demand for part in (r.capacity, r.efficiency))
     return [part for part in parts if isinstance(part, np.ndarray) and part.ndim]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.core import Quantity
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import one_of, unknown
 from simulator.hardware.cost_form import Costs, Process, Technology
 from simulator.hardware.machine import Engine, ends
 from simulator.hardware.stack import added_area
@@ -49,9 +49,7 @@ def area(system: System, costs: Costs, device: str | None = None, dtype: str | N
     process = costs.process(costs.process_of(system, name))
     there = sorted({known for engine in system.engines.values() for known in engine.peak})
     if dtype is not None and dtype not in there:
-        raise ConfigError(
-            "no engine has a peak of it", found=dtype, expected=one_of(there), nearest=nearest(dtype, there)
-        )
+        raise unknown(dtype, there, "no engine has a peak of it", found=dtype)
     parts: dict[str, Quantity] = {}
     in_memory: dict[str, float | None] = {}
     for key, engine in part.engines.items():

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from simulator.config import Config, KeyPath, load, validate
 from simulator.config.plausible import check_sizes
-from simulator.errors import ConfigError, nearest, one_of
-from simulator.hardware.part import Part
+from simulator.config.section import NonEmpty, Section
+from simulator.errors import ConfigError, one_of, unknown
 from simulator.hardware.system import System
-from simulator.units import Bandwidth, Fraction, SquareMetres, Unit
+from simulator.units import Bandwidth, Fraction, Positive, SquareMetres, Unit
 
 FOLDER = "hwconfigs/costs"
 
@@ -24,65 +24,91 @@ DollarsPerArea: TypeAlias = Annotated[float, Unit("USD/m^2"), Field(ge=0)]
 PerArea: TypeAlias = Annotated[float, Unit("m^-2"), Field(ge=0)]
 RatePerArea: TypeAlias = Annotated[float, Unit("FLOP/s/m^2"), Field(gt=0)]
 Metres: TypeAlias = Annotated[float, Unit("m"), Field(gt=0)]
-Ratio: TypeAlias = Annotated[float, Unit("1"), Field(gt=0)]
 Share: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, lt=1)]
 
 
-class Wafer(Part):
-    """What all wafers have in common; `clustering` is alpha of the yield."""
+class Wafer(Section):
+    """What all wafers have in common."""
 
     diameter: Metres
-    clustering: Ratio
+    """Diameter of the wafer."""
+    clustering: Positive
+    """How defects cluster: alpha of the negative binomial yield, `(1 + A D0 / alpha)^-alpha`."""
 
 
-class Process(Part):
-    """A node. `logic` and `compute` say how much denser it is than the one at which the table has its densities."""
+class Process(Section):
+    """A process node."""
 
     wafer_price: Dollars
+    """Price of a processed wafer."""
     defect_density: PerArea
-    sram_cell: SquareMetres  # of one bit
-    logic: Ratio
-    compute: dict[str, Ratio] = Field(default_factory=dict)  # by kind of engine, where it does not follow logic
+    """Defects an area of the die (D0)."""
+    sram_cell: SquareMetres
+    """Area of the SRAM cell of one bit."""
+    logic: Positive
+    """How many times denser logic is than at the node of the densities in `compute` of the table."""
+    compute: dict[str, Positive] = Field(default_factory=dict)
+    """The same of a kind of engine, where it does not follow `logic`."""
 
 
-class Phy(Part):
-    """What each `bandwidth` takes of a die: `area`, alike at all nodes, and a `controller`, which shrinks as logic."""
+class Phy(Section):
+    """The interface of a memory or a link on a die."""
 
     bandwidth: Bandwidth
+    """Bandwidth of one; a tier without stacks, or a link, has as many as its bandwidth needs."""
     area: SquareMetres
+    """Area of one, alike at all nodes."""
     controller: Annotated[float, Unit("m^2"), Field(ge=0)] = 0.0
+    """Area of the controller of one, which shrinks as logic does."""
 
 
-class Technology(Part):
-    """A memory or a link, as a die and a buyer see it; `footprint` is what one `phy` of it takes of an interposer."""
+class Technology(Section):
+    """A memory or a link, as a die and a buyer see it."""
 
     phy: Phy | None = None
+    """What it takes of the die; nothing unless given."""
     footprint: SquareMetres | None = None
+    """What the memory behind one `phy` takes of an interposer; without it, none is needed."""
     price: DollarsPerByte | None = None
+    """Price of the capacity; the price of a machine with such a tier needs it."""
 
 
-class Package(Part):
-    """What a device costs besides its dies: a package, and an interposer where its memories have footprints."""
+class Package(Section):
+    """What a device costs besides its dies and memories."""
 
     price: Dollars
-    interposer: DollarsPerArea  # of the silicon that it carries
+    """Price of one package."""
+    interposer: DollarsPerArea
+    """Price of an interposer an area of the silicon on it: the die, and memories with a footprint."""
 
 
-class CostTable(Part):
-    """A whole table. `tiers` and `links` say which technology each is: by full name or by kind."""
+class CostTable(Section):
+    """What area of dies and money are made of: `silicon` unless another table is named (`--costs`, or `costs:`)."""
 
     name: str = ""
+    """What the table is called."""
     description: str = ""
+    """One line for people."""
     wafer: Wafer
-    fixed: Share  # of a die: network, input and output, spare units
-    sram_efficiency: Fraction  # of an SRAM's area that is cells
-    processes: Annotated[dict[str, Process], Field(min_length=1)]
-    compute: dict[str, dict[str, dict[str, RatePerArea]]]  # kind of engine -> parts of it -> dtype
-    stacks: str  # the process of units on the logic die of a stack
+    """What all wafers have in common."""
+    fixed: Share
+    """The share of a die beside what its parts are counted with: network, input and output, spare units."""
+    sram_efficiency: Fraction
+    """The share of an SRAM's area that is cells."""
+    processes: NonEmpty[dict[str, Process]]
+    """Process nodes, by the names that machines give as `process`."""
+    compute: dict[str, dict[str, dict[str, RatePerArea]]]
+    """Peak rate an area, by kind of engine, part of it and dtype; the dtype that needs most of a part sizes it."""
+    stacks: str
+    """The process of the units on the logic die of a stack."""
     technologies: dict[str, Technology]
+    """Memories and links as a die and a buyer see them, by any name."""
     tiers: dict[str, str]
+    """The technology of a tier: by `machine.device.tier`, `device.tier` or its kind, the first that the table has."""
     links: dict[str, str]
+    """The technology of a link: by `machine.link`, `link`, or what it joins a device to, `devices` or `node`."""
     package: Package
+    """What a device costs besides its dies and memories."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +126,7 @@ class Costs:
         """
         there = self.table.processes
         if name not in there:
-            raise ConfigError(
-                "no such process", found=f"'{name}'", expected=one_of(there), nearest=nearest(name, there)
-            )
+            raise unknown(name, there, "no such process")
         return there[name]
 
     def process_of(self, system: System, device: str) -> str:
@@ -115,9 +139,10 @@ class Costs:
         if name in self.table.processes:
             return str(name)
         there, path = self.table.processes, ("devices", device, "process")
-        missing, found = ("missing key", None) if name is None else ("no such process", f"'{name}'")
-        close = None if name is None else nearest(name, there)
-        raise system.config.error(path, missing, found=found, expected=one_of(there), nearest=close)
+        if name is None:
+            raise system.config.error(path, "missing key", expected=one_of(there))
+        mark = system.config.mark(path)
+        raise unknown(name, there, "no such process", file=mark.file, line=mark.line, path=path)
 
     def tier(self, system: System, name: str) -> Technology:
         """What a tier is: `<machine>.<tier>`, `<tier>` or its kind, the first of them that the table has.
@@ -174,6 +199,7 @@ def load_costs(name: str | Path = "silicon", overrides: Sequence[str] = ()) -> C
         for key, used in uses.items():
             if used not in there:
                 path = (section, key) if key else (section,)
-                raise config.error(path, found=f"'{used}'", expected=one_of(there), nearest=nearest(used, there))
+                mark = config.mark(path)
+                raise unknown(used, there, file=mark.file, line=mark.line, path=path)
     check_sizes("cost table", table, config)
     return Costs(table, config)

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simulator.config import Config, KeyPath
+from simulator.config.section import Section
 from simulator.core import Quantity
 from simulator.hardware.flash import Nand, array_bandwidth, channel_bandwidth
 from simulator.hardware.machine import Device, Engine, Machine, Port, Tier
-from simulator.hardware.part import Part
 from simulator.hardware.stack import (
     Stack,
     Timing,
@@ -27,7 +27,7 @@ from simulator.hardware.stack import (
 )
 from simulator.units import Unit, show
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=Section)
 
 APART = 0.01
 """How far a figure of the YAML may lie from what follows from the rest of it."""
@@ -153,7 +153,7 @@ def _port(
     return _filled(port, figures)
 
 
-def _figure(part: Part, key: str, figure: Any, unit: str, path: KeyPath, config: Config) -> Any:
+def _figure(part: Section, key: str, figure: Any, unit: str, path: KeyPath, config: Config) -> Any:
     """What the YAML says, if that agrees with the derived figure; else the derived one; one of them there must be."""
     if key in part.model_fields_set:
         said = getattr(part, key)

@@ -13,43 +13,61 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from simulator.config.section import Section
 from simulator.core import Quantity
-from simulator.hardware.part import Part
 from simulator.hardware.stack import Interval
 from simulator.units import Bandwidth, Bytes, Count, Hertz, Seconds
 
 
-class TwoConstant(Part):
+class TwoConstant(Section):
     """One read of c bytes takes `fixed + c / stream` by itself."""
 
     kind: Literal["two_constant"]
+    """Two constants: what is known of a device by measurements alone."""
     fixed: Seconds
+    """What a read takes whatever its size."""
     stream: Bandwidth
+    """The rate at which its bytes come after that."""
 
 
-class Nand(Part):
+class Nand(Section):
     """Channels, each a bus to its dies, each of planes that read one page at a time.
 
     A read of c bytes starts at a page. Its `ceil(c / page)` pages lie in successive channels, then dies, then planes.
     """
 
     kind: Literal["nand"]
+    """Channels, dies and planes, as SSD simulators have them; the bandwidth of the tier follows."""
     channels: Count
-    dies: Count  # of a channel
-    planes: Count  # of a die
+    """How many channels the device has."""
+    dies: Count
+    """How many dies a channel has."""
+    planes: Count
+    """How many planes a die has."""
     page: Bytes
-    read_time: Interval  # tR: from the cells to the register of a plane
-    bus: Bandwidth  # of a channel
+    """What a plane reads at once."""
+    read_time: Interval
+    """How long a page takes from the cells to the register of its plane (tR)."""
+    bus: Bandwidth
+    """The rate of the bus of one channel."""
 
 
-class Flash(Part):
-    """How a tier of flash is read: chunks, so many in flight at once."""
+class Flash(Section):
+    """How a tier of flash is read: chunks, so many in flight at once.
+
+    What bounds reads beside the bandwidth are resources: `<tier>.inflight`, `.operations`, `.channels`, `.array`.
+    """
 
     queue_depth: Count
+    """How many reads are in flight at most."""
     reads: Annotated[TwoConstant | Nand, Field(discriminator="kind")]
-    host_cost: Seconds = 0.0  # of a read, in the thread that waits for it: system call, interrupt, copy out
-    operations: Hertz | None = None  # reads a second, that controller or host can take at most
-    page_cache: bool = False  # reads go through that of the operating system: mapping says what it holds
+    """What one read takes by itself."""
+    host_cost: Seconds = 0.0
+    """What each read takes in the thread that waits for it: system call, interrupt, copy out."""
+    operations: Hertz | None = None
+    """How many reads a second controller or host can take at most; no such limit unless given."""
+    page_cache: bool = False
+    """Whether reads go through the operating system's page cache: copied once more, and held in the DRAM left over."""
 
 
 def array_bandwidth(nand: Nand) -> Quantity:

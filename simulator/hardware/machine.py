@@ -7,18 +7,32 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from simulator.config.section import NonEmpty, Section
 from simulator.core import Curve
 from simulator.hardware.flash import Flash
-from simulator.hardware.part import Part
 from simulator.hardware.stack import Pim, Stack
-from simulator.units import Bandwidth, Bytes, Count, EnergyPerByte, EnergyPerFlop, Fraction, Rate, Seconds, Unit, Watts
+from simulator.units import (
+    Bandwidth,
+    Bytes,
+    Count,
+    EnergyPerByte,
+    EnergyPerFlop,
+    Fraction,
+    Rate,
+    Seconds,
+    Size,
+    Unit,
+    Watts,
+)
 
 
-class Efficiency(Part):
+class Efficiency(Section):
     """An achieved fraction over the size of a demand: its log is linear in log(size), and constant beyond the ends."""
 
-    sizes: Annotated[list[Bytes], Field(min_length=1)]
+    sizes: NonEmpty[list[Bytes]]
+    """Bytes of the demands at which the fraction is known, rising."""
     fractions: list[Fraction]
+    """The fraction achieved at each of the `sizes`; it grows no faster than they do."""
 
     @field_validator("sizes")
     @classmethod
@@ -42,56 +56,75 @@ class Efficiency(Part):
         return Curve(tuple(self.sizes), tuple(self.fractions))
 
 
-class Tier(Part):
-    """One memory. Writes share the bus with reads unless `full_duplex`, and are as fast without `write_bandwidth`.
+class Tier(Section):
+    """One memory.
 
-    Capacity and bandwidth may be left out where they follow from `stacks` of DRAM, bandwidth from channels of flash
-    (`derive.py`).
+    A figure that is derived and given all the same must agree within 1 %; a bandwidth of flash may be lower, and an
+    efficiency that is given holds.
     """
 
     kind: Literal["sram", "hbm", "ddr", "flash", "host", "cxl"]
+    """What the memory is; `sram` is on the chip, and `flash` may say how it is read. Others differ in figures alone."""
     stacks: Count = 1
-    stack: Stack | None = None  # what one is like
-    flash: Flash | None = None  # how one of kind flash is read
-    capacity: Bytes = 0.0  # left out: derived
-    reserved: Annotated[float, Unit("B"), Field(ge=0)] = 0.0  # kept by the runtime, not for weights and KV
-    bandwidth: Bandwidth = 0.0  # left out: derived
+    """How many stacks of DRAM the tier of one device has; a number needs `stack` beside it."""
+    stack: Stack | None = None
+    """What one stack of DRAM is like: capacity, bandwidth and the achieved fraction of it follow."""
+    flash: Flash | None = None
+    """How a tier of kind `flash` is read."""
+    capacity: Bytes = 0.0
+    """What the tier of one device holds; derived from `stacks` of a `stack` that has a capacity."""
+    reserved: Size = 0.0
+    """What of the capacity the software keeps for itself, so that no weights and KV caches lie there."""
+    bandwidth: Bandwidth = 0.0
+    """Peak rate of reads; derived from a `stack`, or from channels of `flash`."""
     write_bandwidth: Bandwidth | None = None
+    """Peak rate of writes, where it is not that of reads."""
     full_duplex: bool = False
+    """Whether writes have a bus of their own; else they share that of reads."""
     latency: Seconds = 0.0
+    """What a kernel or a copy waits for before the first byte comes from the tier."""
     granularity: Bytes = 1.0
+    """The grain of the tier: a copy moves whole grains, and what is placed in the tier starts at one."""
     efficiency: Fraction | Efficiency = 1.0
+    """The fraction of its bandwidth that the tier achieves: one, or a curve over the bytes of a demand."""
     energy: EnergyPerByte | None = None
+    """Energy of what crosses the bus of the tier, read or written; rows that are opened come on top (`activation`)."""
 
 
-class Port(Part):
-    """How an engine reads a tier: at its own bandwidth (that of the tier if absent) and achieved fraction.
-
-    The bytes of an engine in the memory do not cross the tier's bus: what they cost is the `energy` of the port.
-    """
+class Port(Section):
+    """How an engine reads a tier. `{}` says that it does, as fast as the tier gives."""
 
     bandwidth: Bandwidth | None = None
+    """Peak rate at which the engine reads; that of the tier unless given, and derived for an engine with `pim`."""
     efficiency: Fraction | Efficiency = 1.0
-    copy_bandwidth: Bandwidth | None = None  # that the engine copies within the tier: rows, each read and written
+    """The fraction of the port's bandwidth that is achieved: one, or a curve; derived where the tier has a `stack`."""
+    copy_bandwidth: Bandwidth | None = None
+    """Rate at which the engine copies within the tier, each byte read and written once; for neurons from flash."""
     energy: EnergyPerByte | None = None
+    """Energy of what an engine with `pim` reads, which does not cross the bus of the tier; others have none here."""
 
 
-class Phases(Part):
+class Phases(Section):
     """What starting one kernel takes: its program is loaded, its arguments are, and it is set off."""
 
-    load: Seconds = 0.0  # for each PCU and PMU that the kernel configures, while the kernel before it runs
+    load: Seconds = 0.0
+    """To load the program, for each PCU and PMU that the kernel configures; the kernel before it runs meanwhile."""
     arguments: Seconds = 0.0
+    """To load the arguments."""
     execute: Seconds = 0.0
+    """To set the kernel off."""
 
 
-class Launch(Part):
-    """The phases of the hardware, always, and those that a host adds where software orchestrates."""
+class Launch(Section):
+    """What starting one kernel takes in the hardware, and in a host that orchestrates."""
 
     hardware: Phases = Phases()
+    """The phases in the hardware, which every kernel takes."""
     software: Phases = Phases()
+    """What a host adds to them where `orchestration` is `software`."""
 
 
-class Fabric(Part):
+class Fabric(Section):
     """The grid of a dataflow engine: compute units (PCUs) and memory units (PMUs), equal parts of it.
 
     The PMUs are the on-chip tier that the engine reads: each has its capacity and bandwidth over `pmus`; a PCU has the
@@ -99,41 +132,66 @@ class Fabric(Part):
     """
 
     pcus: Count
+    """How many compute units the grid has; more of them at the same peak are finer units."""
     pmus: Count
-    usable: Fraction = 1.0  # of each, that one kernel can fill
-    tile_rows: Count = 1  # rows of a tensor that a stage takes at a time
-    stage_latency: Seconds = 0.0  # a tile's way through a stage, however many units work on it
+    """How many memory units the grid has."""
+    usable: Fraction = 1.0
+    """The share of the PCUs, and of the PMUs, that one kernel can fill."""
+    tile_rows: Count = 1
+    """The most rows of a tensor that stream through the stages of a pipeline at a time."""
+    stage_latency: Seconds = 0.0
+    """The least time of a tile in a stage, however many units work on it."""
     fusion: Literal["streaming", "conventional", "unfused"] = "streaming"
-    max_span: Literal["layer", "none"] = "layer"  # the most that one kernel holds
-    collectives: Literal["streamed", "after"] = "after"  # inside a kernel, or when it has ended
-    prefetch: bool = False  # weights of a kernel are loaded while it is launched
-    looping: bool = False  # consecutive calls of one kernel are one launch
-    programs: Count = 1  # of a block, compiled for different sizes, among which each call has the fastest
+    """How operators become kernels: the fastest partition into pipelines, as GPU libraries do, or one operator each."""
+    max_span: Literal["layer", "none"] = "layer"
+    """The most that one kernel holds: a decoder layer, or `none`: as many whole layers as go best in one."""
+    collectives: Literal["streamed", "after"] = "after"
+    """Whether a collective runs inside the kernel that makes its operand, or when that kernel has ended."""
+    prefetch: bool = False
+    """Whether PMUs may be set aside so that weights of a kernel are loaded while it is launched."""
+    looping: bool = False
+    """Whether consecutive calls of one kernel are one launch."""
+    programs: Count = 1
+    """How many programs of a block are compiled at most, for runs of context lengths; a call runs the fastest."""
     orchestration: Literal["hardware", "software"] = "hardware"
+    """What starts kernels: the hardware alone, or a host, whose phases come on top."""
     launch: Launch = Launch()
+    """What starting one kernel takes."""
 
 
-class Engine(Part):
-    """What computes. `peak` is the dense rate per dtype; `reads` the tiers that it reads, fastest first.
+class Engine(Section):
+    """What computes."""
 
-    An engine with `pim` sits in the stacks of its tiers; its peak may be left out (`derive.py`).
-    """
-
-    kind: str  # gpu, dataflow, pim, cpu, or what a plugin registers a lowering for
-    peak: Annotated[dict[str, Rate], Field(min_length=1)] = Field(default_factory=dict)
-    reads: Annotated[dict[str, Port], Field(min_length=1)]
-    default: bool = False  # runs a model where no engine is named; none marked: see mapping/target.py
+    kind: str
+    """How work is lowered to the engine: `gpu`, `cpu`, `pim`, `dataflow`, or a kind that a plugin lowers to."""
+    peak: NonEmpty[dict[str, Rate]] = Field(default_factory=dict)
+    """Dense peak rate by dtype; the first named is what ridges go by. Derived for an engine with `pim`."""
+    reads: NonEmpty[dict[str, Port]]
+    """The tiers of the device that the engine reads, fastest first: the first that is no `sram` is its main memory."""
+    default: bool = False
+    """Whether it runs a model where no engine is named; none marked: the highest peak (`mapping/engines.py`)."""
     efficiency: Fraction = 1.0
+    """The fraction of its peak rate that the engine achieves."""
     launch_overhead: Seconds = 0.0
-    shape_overhead: Seconds = 0.0  # of a kernel whose shape is new: what preparing it takes
-    command: Seconds = 0.0  # of a kernel of an engine in the memory: what the host takes to issue it
-    mode_switch: Seconds = 0.0  # from plain reads to those of an engine in the memory, or back
+    """What each kernel waits for before it starts."""
+    shape_overhead: Seconds = 0.0
+    """What preparing a kernel of a new shape takes, where neurons are read from flash."""
+    command: Seconds = 0.0
+    """What the host takes to issue a kernel to an engine in the memory; each kernel waits for it."""
+    mode_switch: Seconds = 0.0
+    """What going from plain reads to those of an engine in the memory takes; each kernel waits for it."""
     slots: Count = 1
-    energy_per_flop: EnergyPerFlop | None = None  # at the dtype named first; others draw the same power at full rate
-    fusion: Literal["unfused", "conventional"] | None = None  # None: as its kind has it
-    experts: Literal["grouped", "one_by_one"] | None = None  # one launch, or one an expert; None: as its kind has it
-    fabric: Fabric | None = None  # of a dataflow engine
-    pim: Pim | None = None  # of an engine in the memory
+    """How many kernels run at once; others wait, first come first served."""
+    energy_per_flop: EnergyPerFlop | None = None
+    """Energy of an operation in the dtype that `peak` names first; others draw the same power at their full rate."""
+    fusion: Literal["unfused", "conventional"] | None = None
+    """How operators become kernels; unless given `conventional` for `gpu` and `cpu`, `unfused` for others."""
+    experts: Literal["grouped", "one_by_one"] | None = None
+    """Whether the experts of a layer are one launch, or one each; unless given one each for `pim`, else one."""
+    fabric: Fabric | None = None
+    """The grid of an engine of kind `dataflow`, which must have one."""
+    pim: Pim | None = None
+    """The units of an engine of kind `pim`, in each stack of the tiers that it reads."""
 
     @property
     def in_memory(self) -> bool:
@@ -141,15 +199,21 @@ class Engine(Part):
         return self.pim is not None
 
 
-class Link(Part):
-    """Joins two ends; `parallel` like links side by side, each of `bandwidth` a direction."""
+class Link(Section):
+    """A link joins two ends, which its name says: `a->b` one way, `a<->b` both ways."""
 
     bandwidth: Bandwidth
+    """Peak rate of one of the parallel links, in each direction; among devices, what each of them puts in."""
     latency: Seconds = 0.0
+    """What a copy, or each phase of a collective, waits for on the link."""
     parallel: Count = 1
-    algorithm: Literal["ring", "tree", "direct"] = "direct"  # of collectives over it (mapping/collective.py)
+    """How many links lie side by side; a transfer may use fewer."""
+    algorithm: Literal["ring", "tree", "direct"] = "direct"
+    """How a collective of n goes over the link: in n - 1 phases, in log2(n), or in one, each sending to all others."""
     efficiency: Fraction | Efficiency = 1.0
-    energy: Annotated[float, Unit("J/B"), Field(ge=0)] | None = None  # 0: none is charged for it
+    """The fraction of its bandwidth that the link achieves: one, or a curve over the bytes of a demand."""
+    energy: Annotated[float, Unit("J/B"), Field(ge=0)] | None = None
+    """Energy of what crosses the link; 0: none is charged for it."""
 
 
 def ends(link: str) -> tuple[str, str]:
@@ -174,28 +238,41 @@ def _with_ends(link: str) -> str:
 LinkName = Annotated[str, AfterValidator(_with_ends)]
 
 
-class Device(Part):
-    """A socket or package; `count` of them work in lockstep. The names of `links` are `a->b` or `a<->b`."""
+class Device(Section):
+    """A socket or package; its parts are resources `<device>.<tier>`, `<device>.<engine>`, `<device>.<a>-><b>`."""
 
     count: Count = 1
-    process: str | None = None  # of its die: a node that the cost tables know (cost.py)
+    """How many of the device a node has, alike and in lockstep."""
+    process: str | None = None
+    """The process node of its die, one of the `processes` of the cost table; only area and price need it."""
     static_power: Watts | None = None
-    tiers: Annotated[dict[str, Tier], Field(min_length=1)]
+    """Power of one device that does not depend on its work; energy needs it."""
+    tiers: NonEmpty[dict[str, Tier]]
+    """The memories of one device, by name."""
     engines: dict[str, Engine] = Field(default_factory=dict)
+    """The engines of one device, by name."""
     links: dict[LinkName, Link] = Field(default_factory=dict)
+    """Links between the tiers of a device, inside each; the name has the two ends, `ddr<->hbm`."""
 
 
-class Machine(Part):
-    """A whole machine: `nodes` alike, each of the devices that share a host, tiers outside them, and links.
+class Machine(Section):
+    """A whole machine: nodes that are alike, each of the devices that share a host, tiers outside them, and links.
 
-    A link of a node joins `device.tier`, `device.engine` and the node's own tiers; `device<->device` joins the devices
-    of that name with one another: its bandwidth is what each puts in.
+    Energy is given where every tier, link and engine that takes part has its `energy` (`energy_per_flop`), and devices
+    and node a `static_power` (0 W will do); a missing one is named.
     """
 
     name: str = ""
+    """What the machine is called in results; the name of its file unless given."""
     description: str = ""
+    """One line for people, which lists show."""
     nodes: Count = 1
+    """How many nodes the machine has, all alike."""
     static_power: Watts | None = None
-    devices: Annotated[dict[str, Device], Field(min_length=1)]
+    """Power of the rest of a node, outside its devices, that does not depend on its work; energy needs it."""
+    devices: NonEmpty[dict[str, Device]]
+    """The devices of a node, by name; the first runs a model unless another is named."""
     tiers: dict[str, Tier] = Field(default_factory=dict)
+    """Memories of a node outside its devices, by name."""
     links: dict[LinkName, Link] = Field(default_factory=dict)
+    """Links outside the devices: `host<->gpu.hbm` of tiers, `gpu<->gpu` among devices, `node<->node` among nodes."""

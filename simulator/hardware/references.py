@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from simulator import registry
 from simulator.config import Config, KeyPath
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.hardware.machine import Machine, ends
 
 ENGINES = ("gpu", "dataflow", "pim", "cpu")
@@ -66,12 +66,4 @@ def _references(machine: Machine) -> Iterator[tuple[KeyPath, str, str, list[str]
 
 def _problem(config: Config, path: KeyPath, message: str, name: str, known: list[str]) -> ConfigError:
     mark = config.marks[path]
-    return ConfigError(
-        message,
-        file=mark.file,
-        line=mark.line,
-        path=path,
-        found=f"'{name}'",
-        expected=one_of(known),
-        nearest=nearest(name, known),
-    )
+    return unknown(name, known, message, file=mark.file, line=mark.line, path=path)

@@ -12,30 +12,43 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from simulator.config.section import NonEmpty, Section
 from simulator.core import Quantity
 from simulator.core.resource import plain
-from simulator.hardware.part import Part
 from simulator.units import Bytes, Count, Fraction, Hertz, Joules, Seconds, SquareMetres, Unit
 
 Interval: TypeAlias = Annotated[float, Unit("s"), Field(gt=0)]
 
 
-class Timing(Part):
+class Timing(Section):
     """Least times between commands, named as JEDEC names them (JESD238): those that the rates follow from."""
 
-    tCCD_S: Interval  # burst to burst, another bank group
-    tCCD_L: Interval  # burst to burst, same bank group
-    tRCD: Seconds  # a row is opened: to its first burst
-    tRAS: Seconds  # a row is opened: to its closing
-    tRP: Seconds  # a row is closed: to the opening of the next in its bank
-    tRTP: Seconds  # the last read of a row: to its closing
-    tRRD_S: Seconds  # a row is opened: to that in another bank group
-    tFAW: Seconds  # in which no more than four rows are opened
-    tCL: Seconds  # a read: to its data
-    tRTW: Seconds  # the bus is idle from reads to writes
-    tWTR: Seconds  # the data of a write: to a read
-    tRFC: Seconds  # one refresh of all banks
-    tREFI: Interval  # refresh to refresh
+    tCCD_S: Interval
+    """Burst to burst in another bank group."""
+    tCCD_L: Interval
+    """Burst to burst in the same bank group; no shorter than `tCCD_S`."""
+    tRCD: Seconds
+    """From the opening of a row to its first burst."""
+    tRAS: Seconds
+    """From the opening of a row to its closing."""
+    tRP: Seconds
+    """From the closing of a row to the opening of the next in its bank."""
+    tRTP: Seconds
+    """From the last read of a row to its closing."""
+    tRRD_S: Seconds
+    """From the opening of a row to that of one in another bank group."""
+    tFAW: Seconds
+    """The time in which no more than four rows are opened."""
+    tCL: Seconds
+    """From a read to its data."""
+    tRTW: Seconds
+    """The bus is idle so long from reads to writes."""
+    tWTR: Seconds
+    """From the data of a write to a read."""
+    tRFC: Seconds
+    """One refresh of all banks."""
+    tREFI: Interval
+    """From refresh to refresh; more than `tRFC`."""
 
     @field_validator("tCCD_L")
     @classmethod
@@ -45,29 +58,44 @@ class Timing(Part):
         return long
 
 
-class Writes(Part):
-    """What turns the bus round: a share of its bytes; each pseudo channel gathers them and writes `drain` at a time."""
+class Writes(Section):
+    """Writes among the reads of a stack, which turn the bus round."""
 
     share: Fraction
+    """The share of the bytes on the bus that are writes."""
     drain: Bytes
+    """What each pseudo channel gathers, and then writes at a time."""
 
 
-class Stack(Part):
-    """One stack of DRAM. A bank bundle is an equal part of a pseudo channel's banks, over all ranks."""
+class Stack(Section):
+    """One stack of DRAM."""
 
     timing: Timing
+    """Least times between commands, from which the rates follow."""
     capacity: Bytes | None = None
+    """What one stack holds; that of the tier follows."""
     pseudo_channels: Count = 32
+    """How many pseudo channels a stack has, each with a bus of its own."""
     ranks: Count = 2
-    bank_groups: Count = 4  # of a rank's pseudo channel
+    """How many ranks share a pseudo channel."""
+    bank_groups: Count = 4
+    """How many bank groups a rank has in a pseudo channel."""
     banks_per_group: Count = 4
+    """How many banks a bank group has."""
     burst: Bytes = 32.0
+    """What one read of a bank gives."""
     row: Bytes = 1024.0
-    taken: Bytes | None = None  # of a row each time it is opened; all of it if absent
-    bundles: Count = 1  # of a pseudo channel
-    bus_read: Literal["exclusive", "bank_exact"] = "exclusive"  # how long a read over the bus keeps a bundle
+    """What a row of a bank holds, a multiple of `burst`."""
+    taken: Bytes | None = None
+    """What is read of a row each time it is opened; all of it unless given."""
+    bundles: Count = 1
+    """Equal parts of a pseudo channel's banks, over all ranks (`<tier>.bundle1` ...), each for one reader at a time."""
+    bus_read: Literal["exclusive", "bank_exact"] = "exclusive"
+    """How long a read over the bus keeps a bundle: as long as the bus is busy, or as its banks are."""
     writes: Writes | None = None
-    activation: Joules | None = None  # to open one row; what a byte costs has it already if absent
+    """Writes that turn the bus round; none unless given."""
+    activation: Joules | None = None
+    """Energy to open one row; where it is not given, the energy of the tier and its ports has it in it."""
 
     @field_validator("row")
     @classmethod
@@ -95,22 +123,30 @@ class Stack(Part):
         return bundles
 
 
-class Area(Part):
+class Area(Section):
     """What units in the memory add to a die, part by part."""
 
-    parts: Annotated[dict[str, SquareMetres], Field(min_length=1)]
+    parts: NonEmpty[dict[str, SquareMetres]]
+    """Area that each part adds to the die of one stack, by any name."""
     die: SquareMetres
+    """Area of the die without them."""
 
 
-class Pim(Part):
-    """The units of one stack that compute, and how many banks of a pseudo channel they read at once."""
+class Pim(Section):
+    """The units of one stack that compute: peak, bandwidth and achieved fraction of their engine follow."""
 
     at: Literal["logic_die", "bank_group", "bank"]
+    """Where the units sit."""
     banks: Count
+    """How many banks of a pseudo channel they read at once, at most those of a bundle."""
     modules: Count
-    macs: Count  # of a module: multiply-adds of FP16 a clock
+    """How many units a stack has."""
+    macs: Count
+    """How many multiply-adds of FP16 a unit makes a clock."""
     clock: Hertz
+    """The clock of the units."""
     area: Area | None = None
+    """What the units add to the die of a stack; the price of a machine needs it."""
 
 
 def bus_bandwidth(stack: Stack) -> Quantity:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.config import Config, load, validate
-from simulator.config.path import figure, keys, put, replaced
+from simulator.config import OPTION, Config, load, validate
+from simulator.config.path import figure, keys, opened, put
 from simulator.config.plausible import check_sizes
 from simulator.config.resolve import Override
 from simulator.core import Quantity, Resource
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.hardware.derive import derived
 from simulator.hardware.flash import capacities
 from simulator.hardware.machine import Device, Efficiency, Engine, Link, Machine, Tier, ends
@@ -69,9 +69,7 @@ class System:
         devices = self.machine.devices
         chosen = name or next(iter(devices))
         if chosen not in devices:
-            raise ConfigError(
-                "no such device", found=chosen, expected=one_of(sorted(devices)), nearest=nearest(chosen, devices)
-            )
+            raise unknown(chosen, sorted(devices), "no such device", found=chosen)
         return chosen, devices[chosen]
 
     def with_devices(self, count: int, device: str | None = None) -> System:
@@ -98,10 +96,13 @@ class System:
         Raises:
             ConfigError: as `load_system`; of these figures with the file `OPTION`.
         """
+        try:
+            data = opened(self.machine, values)
+        except ConfigError as error:
+            error.file = OPTION
+            raise
         config = self.config.replaced({keys(self.machine, path): value for path, value in values.items()})
-        with config.located():
-            machine = replaced(self.machine, values)
-        return _checked(machine, config)
+        return _checked(validate(config, Machine, data), config)
 
     @cached_property
     def tiers(self) -> dict[str, Tier]:
@@ -164,12 +165,7 @@ class System:
     def __getitem__(self, name: str) -> Resource:
         """A resource by name; ConfigError names the nearest."""
         if name not in self._parts:
-            raise ConfigError(
-                f"{self.name} has no such resource",
-                found=name,
-                expected=one_of(sorted(self._parts)),
-                nearest=nearest(name, self._parts),
-            )
+            raise unknown(name, sorted(self._parts), f"{self.name} has no such resource", found=name)
         return self._parts[name][0]
 
     def _described(self) -> Iterator[tuple[Resource, tuple[str, ...]]]:
@@ -248,10 +244,7 @@ class System:
 
         for name in (source, target):
             if name not in self.graph:
-                expected = one_of(sorted(self.graph.nodes))
-                raise ConfigError(
-                    f"{self.name} has no such part", found=name, expected=expected, nearest=nearest(name, self.graph)
-                )
+                raise unknown(name, sorted(self.graph.nodes), f"{self.name} has no such part", found=name)
         try:
             path: list[str] = nx.shortest_path(self.graph, source, target)
         except nx.NetworkXNoPath:

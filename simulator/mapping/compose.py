@@ -22,7 +22,7 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     """Nothing, where the keys of a mapping compose.
 
     Raises:
-        ConfigError: some do not; or heads, layers, experts or a vocabulary that the devices or models do not share.
+        ConfigError: some do not; or heads, layers or experts that the devices do not share.
     """
     _refuse(*_apart(form, deployed))
     _check_whole_layers(deployed)
@@ -67,6 +67,7 @@ def check_requests(deployed: Deployment) -> None:
     _refuse(
         (parallel.pipeline > 1, "pipeline", parallel.pipeline, "1: requests pass through no stages yet"),
         (parallel.tensor != node, "tensor", parallel.tensor, f"{node}, the {device} of a node, of requests"),
+        (not deployed.shares_experts, "experts", "none", "'whole' or 'tensor', of requests"),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
@@ -90,16 +91,18 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield staged and deployed.spill is not None, "spill", f"'{form.spill}' with stages", "no stages"
     both = deployed.spill is not None and deployed.draft is not None
     yield both, "spill", f"'{form.spill}' with a draft", "no draft"
-    yield form.spill_order is not None and form.spill is None, "spill_order", f"'{form.spill_order}'", "a spill"
+    yield (
+        form.spill_order is not None and form.spill is None,
+        "spill_order",
+        f"'{form.spill_order}'",
+        "a run that spills",
+    )
     unshared = deployed.split != "none" and not (len(engines) == 2 and deployed.shares_memory)
     pair = "two engines over one memory, which share the experts"
     yield unshared, "split", f"'{deployed.split}' with {', '.join(e.name for e in engines)}", pair
     yield form.split_by == "peak" and form.split == "none", "split_by", "'peak'", "a split"
     once = form.expert_reduces > 1 and form.experts == "whole"
     yield once, "expert_reduces", form.expert_reduces, "1 with whole experts"
-    wide = [abs(model.vocab - deployed.model.vocab) > 0.01 * model.vocab for model in deployed.models]
-    vocabulary = f"{deployed.models[-1].vocab:,} tokens"
-    yield any(wide), "draft", vocabulary, f"the {deployed.model.vocab:,} tokens of {deployed.model.name}"
 
 
 def _check_whole_layers(deployed: Deployment) -> None:

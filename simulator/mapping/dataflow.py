@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Quantity, Resource, closed_form
+from simulator.core import Plan, closed_form
 from simulator.mapping.pipeline import pipeline_plan
 from simulator.mapping.programs import Program, programs
 from simulator.mapping.target import Target, program_key
@@ -35,7 +34,7 @@ def dataflow(target: Target, block: Block) -> Plan:
         return chosen[0][0]
     together = Plan(block.name)
     for plan, runs in chosen:
-        together.add(_only(plan, runs.astype(float)))
+        together.add(plan.scaled(runs.astype(float)))
     return together
 
 
@@ -48,19 +47,3 @@ def _plan(target: Target, block: Block, program: Program) -> Plan:
     plan = Plan(block.name)
     plan.add(once, repeat=one.repeat)
     return plan
-
-
-def _only(plan: Plan, runs: NDArray[np.float64]) -> Plan:
-    """The plan where `runs` is 1, and nothing where it is 0."""
-
-    def of(work: Activity | Plan) -> Activity | Plan:
-        if isinstance(work, Plan):
-            return _only(work, runs)
-        demand: dict[Resource, Quantity] = {resource: units * runs for resource, units in work.demand.items()}
-        latency: Quantity = work.latency * runs
-        return Activity(work.name, demand, latency, work.weight)
-
-    part = Plan(plan.name)
-    for work, after, repeat in plan.steps:
-        part.add(of(work), after, repeat)
-    return part

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from simulator.core import Quantity
-from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
@@ -162,7 +161,7 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
         engines,
         parallel,
         form.dispatch or "xpu_only",
-        draft=helper and speculate(helper, form.draft),
+        draft=speculate(model, helper, form.draft) if helper and form.draft else None,
         answers=_answers(form, system, model),
         **{key: getattr(form, key) for key in _KEPT},
     )
@@ -177,39 +176,9 @@ _KEPT = (
 
 
 def by_nodes(form: MappingForm, system: System) -> MappingForm:
-    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts.
-
-    Raises:
-        ConfigError: stages, replicas or groups of devices other than the nodes.
-    """
-    nodes = system.machine.nodes
-    names = engine_names(system, form.engines, form.dispatch is not None, None)
-    in_node = (form.devices or system.count(names[0].partition(".")[0])) // nodes
-    for key, allowed in (("pipeline", (1,)), ("data", (1, nodes)), ("tensor", (None, in_node))):
-        if getattr(form, key) not in allowed:
-            expected = f"{allowed[-1]}: of requests, the devices of a node are one group"
-            raise ConfigError(path=(key,), found=getattr(form, key), expected=expected)
-    return form.model_copy(update={"data": nodes, "experts": form.experts or "tensor"})
-
-
-def deployment(
-    system: System,
-    model: Model,
-    engines: tuple[str, ...] = (),
-    dispatch: str = "xpu_only",
-    together: bool = False,
-    split: str = "none",
-    experts: Experts = "whole",
-    expert_reduces: int = 1,
-    split_by: SplitBy = "achieved",
-    migrate: bool = False,
-) -> Deployment:
-    """Requests on the `engines` named, all of the machine if none is."""
-    form = MappingForm(
-        engines=engines or tuple(system.engines), dispatch=dispatch, together=together, split=split, experts=experts,
-        expert_reduces=expert_reduces, split_by=split_by, migrate=migrate,
-    )  # fmt: skip
-    return resolve(by_nodes(form, system), system, model)
+    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts."""
+    data = system.machine.nodes if form.data == 1 else form.data
+    return form.model_copy(update={"data": data, "experts": form.experts or "tensor"})
 
 
 def _answers(form: MappingForm, system: System, model: Model) -> Deployment | None:

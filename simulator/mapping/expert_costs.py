@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from simulator.workload import Model, expert_block
 Counts: TypeAlias = NDArray[np.integer]
 Array: TypeAlias = NDArray[np.float64]
 Here: TypeAlias = NDArray[np.bool_] | bool
+Number = TypeVar("Number", bound=np.number[Any])
 
 
 class Costs(Protocol):
@@ -51,11 +52,11 @@ class Table:
     demand: Mapping[Resource, Array]
 
     def time(self, counts: Counts, here: Here = True) -> Array:
-        seconds: Array = np.where(here, self.each[counts], 0.0).sum(axis=-1)
+        seconds: Array = _held(self.each[counts], here).sum(axis=-1)
         return seconds
 
     def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
-        often = np.bincount(counts[np.broadcast_to(here, counts.shape)].ravel(), minlength=len(self.each))
+        often = np.bincount(_held(counts, here).ravel(), minlength=len(self.each))  # no token costs nothing
         return {resource: float(often @ units) for resource, units in self.demand.items()}
 
 
@@ -99,11 +100,21 @@ class Grouped:
 
     def time(self, counts: Counts, here: Here = True) -> Array:
         rows, experts = self._features(counts, here)
-        _, first, place = np.unique(rows * (counts.shape[-1] + 1) + experts, return_index=True, return_inverse=True)
-        x = np.stack([rows[first], experts[first]], axis=-1).astype(np.float64)
-        busy, seconds = x[:, 0] > 0, np.zeros(len(x))
-        seconds[busy] = self.plan.time(x[busy])
-        return seconds[place].reshape(counts.shape[:-1])
+        most = int(rows.max(initial=0)) + 1
+        if experts.size <= most * (counts.shape[-1] + 1):
+            return self._seconds(rows, experts).reshape(counts.shape[:-1])
+        key = experts * most + rows  # many are alike
+        seconds = np.zeros(most * (counts.shape[-1] + 1))
+        seconds[key] = 1.0
+        alike = np.flatnonzero(seconds)
+        seconds[alike] = self._seconds(alike % most, alike // most)
+        return seconds[key].reshape(counts.shape[:-1])
+
+    def _seconds(self, rows: Counts, experts: Counts) -> Array:
+        seconds, busy = np.zeros(len(rows)), rows > 0
+        if busy.any():
+            seconds[busy] = self.plan.time(np.stack([rows[busy], experts[busy]], axis=-1).astype(np.float64))
+        return seconds
 
     def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
         x = np.stack(self._features(counts, here), axis=-1).astype(np.float64)
@@ -112,7 +123,7 @@ class Grouped:
     @staticmethod
     def _features(counts: Counts, here: Here) -> tuple[Counts, Counts]:
         """Rows, and the distinct experts that they belong to, of each set."""
-        held = counts if here is True else np.where(here, counts, 0)
+        held = _held(counts, here)
         return held.sum(axis=-1, dtype=np.int64).ravel(), np.count_nonzero(held, axis=-1).ravel()
 
 
@@ -143,6 +154,11 @@ def _plan_at(target: Target, model: Model, ways: int, rows: Array, experts: Arra
     for kernel in kernels(expert_block(model, rows, experts), fusion(target.description), ways):
         plan.add(kernel_activity(target, kernel))
     return plan
+
+
+def _held(values: NDArray[Number], here: Here) -> NDArray[Number]:
+    """The values of the experts that are `here`, and 0 of the others."""
+    return values if here is True else np.where(here, values, values.dtype.type(0))
 
 
 def _from_none(values: Array) -> Array:

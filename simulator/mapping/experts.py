@@ -16,6 +16,8 @@ from simulator.mapping.target import Target
 from simulator.registry import register, registered
 from simulator.workload import Model, expert_block
 
+CHUNK = 65536  # experts at a time: what a split works on stays in the L2 cache
+
 
 def shared_plan(
     engines: tuple[Target, Target], model: Model, tokens: Sequence[int], on_other: Sequence[bool], ways: int = 1
@@ -67,20 +69,41 @@ def greedy(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
     section V-B). That is the optimum where all experts take equally long on the one engine, as when it is bound by
     memory.
     """
-    order = np.argsort(counts, axis=-1, kind="stable")
-    ahead = _prefix(np.take_along_axis(other, order, axis=-1))
-    behind = _prefix(np.take_along_axis(one, order, axis=-1))
-    moves = np.argmin(np.maximum(behind[..., -1:] - behind, ahead), axis=-1)
-    moved = np.arange(counts.shape[-1]) < moves[..., np.newaxis]
-    chosen = np.empty(counts.shape, dtype=bool)
-    np.put_along_axis(chosen, order, moved, axis=-1)
-    return chosen
+    experts = counts.shape[-1]
+    sets = [each.reshape(-1, experts) for each in (counts, one, other)]
+    chosen = np.empty(sets[0].shape, dtype=bool)
+    rows = max(CHUNK // experts, 1)
+    for first in range(0, len(chosen), rows):
+        chosen[first : first + rows] = _fewest_first(*(each[first : first + rows] for each in sets))
+    return chosen.reshape(counts.shape)
 
 
-def _prefix(values: Array) -> Array:
-    """Sums of the first 0, 1, ... of the last axis."""
-    zero = np.zeros((*values.shape[:-1], 1))
-    return np.concatenate([zero, np.cumsum(values, axis=-1)], axis=-1)
+def _fewest_first(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
+    """`greedy` of some sets, shape (sets, experts).
+
+    Experts are ranked by a key that tells those with as many tokens apart; what moves is below the key of the first
+    that stays.
+    """
+    sets, experts = counts.shape
+    key = counts * np.int64(experts) + np.arange(experts)
+    ranked = np.sort(key, axis=-1)
+    place = (ranked % experts + np.arange(0, key.size, experts)[:, np.newaxis]).T
+    ones, others = np.take(one, place), np.take(other, place)
+    ranked = np.concatenate([ranked, np.full((sets, 1), np.iinfo(np.int64).max)], axis=-1)
+    whole, behind, ahead = np.zeros((3, sets))
+    for each in ones:
+        whole += each
+    least, moves = whole.copy(), np.zeros(sets, dtype=np.int64)
+    for number in range(experts):
+        behind += ones[number]
+        ahead += others[number]
+        larger = np.maximum(whole - behind, ahead)
+        better = larger < least
+        np.copyto(least, larger, where=better)
+        moves[better] = number + 1
+    stays = np.take_along_axis(ranked, moves[:, np.newaxis], axis=-1)
+    below: NDArray[np.bool_] = key < stays
+    return below
 
 
 @register("split", "spaces")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.core import Activity, Quantity, Resource, launched
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.hardware import System, Tier
 from simulator.hardware.flash import Flash, demands, grains
 from simulator.mapping.transfer import carried
@@ -95,8 +95,5 @@ def _flash(system: System, tier: str) -> Flash:
 
 def _tier(system: System, name: str) -> Tier:
     if name not in system.tiers:
-        expected = one_of(sorted(system.tiers))
-        raise ConfigError(
-            f"{system.name} has no such tier", found=name, expected=expected, nearest=nearest(name, system.tiers)
-        )
+        raise unknown(name, sorted(system.tiers), f"{system.name} has no such tier", found=name)
     return system.tiers[name]

@@ -29,7 +29,7 @@ class Footprint:
 
     Attributes:
         places: what one replica keeps, tier by tier; where it has stages, stage by stage.
-        stages: the stages of a replica, where there are more than one.
+        stages: the stages of a replica, where there are more than one, each with the layers that it has for this batch.
         spill: where the symbols of a batch lie that one tier does not hold.
         refusal: why what spills does not fit either.
     """
@@ -85,11 +85,9 @@ class Footprint:
         return largest(lambda context: self._fit(each, context), most, max(near, 1))
 
     def at(self, batch: int, context: int) -> Footprint:
-        """The footprint of another batch and context, with answers of the same length, in one tier, by these stages."""
-        prompt = max(context - int(self.output), 0)
-        each = batch / self.deployment.parallel.data
-        places = held(self.deployment, each, float(context), prompt, self.stages)
-        return replace(self, batch=batch, input=prompt, places=places, spill=None, refusal=None)
+        """The footprint of another batch and context, with answers of at most this length, if nothing spills."""
+        output = min(int(self.output), context)
+        return _resident(self.deployment, batch, context - output, output)
 
     def check(self) -> None:
         """Nothing, where it fits.
@@ -119,10 +117,13 @@ class Footprint:
     def _fit(self, each: float, context: int) -> bool:
         """Whether `each` sequences of a replica fit, of so many tokens in the end."""
         deployed, output = self.deployment, int(self.output)
-        prompt = max(context - output, 0)
-        resident = all(h.fits for h in held(deployed, each, float(context), prompt, self.stages))
-        may_spill = deployed.spill is not None and prompt > 0
-        return resident or (may_spill and fit_spilled(deployed, int(each), prompt, output))
+        if self.at(int(each * deployed.parallel.data), context).fits:
+            return True
+        return (
+            deployed.spill is not None
+            and context > output
+            and fit_spilled(deployed, int(each), context - output, output)
+        )
 
 
 def footprint(deployed: Deployment, batch: Quantity, input: Quantity, output: Quantity) -> Footprint:
@@ -131,14 +132,18 @@ def footprint(deployed: Deployment, batch: Quantity, input: Quantity, output: Qu
     Raises:
         ConfigError: a batch that the replicas do not share evenly; more stages than layers.
     """
-    each = share(deployed, batch)
-    stages = staged(deployed, each, input, output) if deployed.parallel.pipeline > 1 else None
-    places = held(deployed, each, input + output, input, stages)
-    of_batch = Footprint(deployed, batch, input, output, places, stages)
+    of_batch = _resident(deployed, batch, input, output)
     if deployed.spill is None or of_batch.fits:
         return of_batch
     try:
-        spill = spilled(deployed, int(each), int(input), int(output))
+        spill = spilled(deployed, int(share(deployed, batch)), int(input), int(output))
     except CapacityError as error:
         return replace(of_batch, refusal=error)
     return replace(of_batch, places=held_in_both(spill), spill=spill)
+
+
+def _resident(deployed: Deployment, batch: Quantity, input: Quantity, output: Quantity) -> Footprint:
+    """The footprint in main memory alone."""
+    each = share(deployed, batch)
+    stages = staged(deployed, int(each), int(input), int(output)) if deployed.parallel.pipeline > 1 else None
+    return Footprint(deployed, batch, input, output, held(deployed, each, input + output, input, stages), stages)

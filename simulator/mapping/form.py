@@ -12,7 +12,7 @@ import simulator.mapping.experts  # noqa: F401  # all three register names that 
 from simulator.config.choose import one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
-from simulator.units import Bytes, Count, Fraction, Positive
+from simulator.units import Bytes, Count, Positive, Unit
 from simulator.workload.dtypes import Dtype
 from simulator.workload.formats import ComputingFormat, KvFormat
 
@@ -34,7 +34,7 @@ class Draft(Section):
     """The model that drafts, by its name or path."""
     tokens: Count = 4
     """Tokens drafted a step."""
-    acceptance: Fraction | None = None
+    acceptance: Annotated[float, Unit("1"), Field(ge=0, le=1)] | None = None
     """The rate at which drafted tokens are accepted; null where `accepted_length` says it."""
     accepted_length: Positive | None = None
     """Tokens that a step gives on average, with that of the large model; null where `acceptance` says it."""

@@ -30,11 +30,9 @@ class Speculation:
     acceptance: float | None = None
 
     def __post_init__(self) -> None:
-        if self.drafted < 1:
-            raise ConfigError(path="drafted", found=self.drafted, expected="1 or more")
         if not 1 <= self.length <= self.drafted + 1:
             expected = f"1 to {self.drafted + 1}, the {self.drafted} drafted tokens and one more"
-            raise ConfigError(path="accepted_length", found=self.length, expected=expected)
+            raise ConfigError(path=("draft", "accepted_length"), found=self.length, expected=expected)
 
     def as_dict(self) -> dict[str, Any]:
         """As documents show it, the draft by its name."""
@@ -46,18 +44,21 @@ class Speculation:
         }
 
 
-def speculate(model: Model, draft: Draft) -> Speculation:
-    """Speculation as a mapping has it, by the rate of acceptance or by the tokens that a step gives.
+def speculate(model: Model, helper: Model, draft: Draft) -> Speculation:
+    """How a `helper` drafts for a model, by the rate of acceptance or by the tokens that a step gives.
 
     Raises:
-        ConfigError: neither or both of them.
+        ConfigError: neither or both of them; another vocabulary (sizes that differ by a hundredth are padding).
     """
+    if abs(helper.vocab - model.vocab) > 0.01 * model.vocab:
+        found, expected = f"{helper.vocab:,}", f"the {model.vocab:,} tokens of {model.name}"
+        raise ConfigError("a draft with another vocabulary", path=("draft",), found=found, expected=expected)
     given = [value for value in (draft.acceptance, draft.accepted_length) if value is not None]
     if len(given) != 1:
         found = "both" if given else "neither"
-        raise ConfigError(path="draft", found=found, expected="an acceptance or an accepted length")
+        raise ConfigError(path=("draft",), found=found, expected="an acceptance or an accepted length")
     length = given[0] if draft.acceptance is None else expected_length(draft.acceptance, draft.tokens)
-    return Speculation(model, draft.tokens, length, draft.acceptance)
+    return Speculation(helper, draft.tokens, length, draft.acceptance)
 
 
 def expected_length(acceptance: float, drafted: int) -> float:

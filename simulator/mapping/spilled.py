@@ -29,7 +29,7 @@ def spilled(deployed: Deployment, batch: int, input: int, output: int) -> Spill:
     contexts = step_contexts(input, output)
 
     def seconds(spill: Spill) -> float:
-        passes = _passes(spill, deployed.model, batch, input)
+        passes = spilling(spill, deployed.model, batch, input)
         steps = closed_form(passes.step(contexts)).time if output > 1 else 0.0
         return float(closed_form(passes.first).time) + float(np.sum(np.broadcast_to(steps, contexts.shape)))
 
@@ -44,12 +44,8 @@ def fit_spilled(deployed: Deployment, batch: int, input: int, output: int) -> bo
         return False
 
 
-def spilling(deployed: Deployment, batch: int, input: int, output: int) -> Passes:
+def spilling(spill: Spill, model: Model, batch: int, input: int) -> Passes:
     """All devices of a replica share each pass, and read from a second tier what main memory cannot hold."""
-    return _passes(spilled(deployed, batch, input, output), deployed.model, batch, input)
-
-
-def _passes(spill: Spill, model: Model, batch: int, input: int) -> Passes:
     first, later = operator_graph(model, prefill(batch, input)), len(spill.uses) - 1
     return Passes(
         lambda: spill.lowered(0, first, model.name),

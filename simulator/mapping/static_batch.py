@@ -15,7 +15,7 @@ from simulator.mapping.compose import check_batch
 from simulator.mapping.passes import Lowering, Passes, mean_context, step_contexts
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan, replica
 from simulator.mapping.speculative import speculative
-from simulator.mapping.spilled import spilling
+from simulator.mapping.spilled import spilled, spilling
 from simulator.workload import Model, decode, prefill
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
         check_context(each, float(np.max(input + output)), found=found)
     own, model = share(deployed, batch), deployed.model
     if deployed.parallel.pipeline > 1:
-        return _pipelined(staged(deployed, own, input, output), model, int(own), input, output)
+        return pipelined(staged(deployed, own, input, output), model, int(own), input, output)
     if deployed.draft:
         return speculative(deployed.lowering, model, deployed.draft, own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
-        return spilling(deployed, int(own), int(input), int(output))
+        return spilling(spilled(deployed, int(own), int(input), int(output)), model, int(own), int(input))
     return whole(deployed.lowering, model, own, input, output)
 
 
@@ -60,7 +60,7 @@ def whole(lowering: Lowering, model: Model, batch: Quantity, input: Quantity, ou
     )
 
 
-def _pipelined(replica: Replica, model: Model, batch: int, input: int, output: int) -> Passes:
+def pipelined(replica: Replica, model: Model, batch: int, input: int, output: int) -> Passes:
     """The batch of one replica in microbatches that pass through its stages (`pipeline_parallel.py`)."""
     microbatches = replica.microbatches(batch)
     each = batch // microbatches
@@ -82,7 +82,7 @@ def staged(deployed: Deployment, batch: int, input: int, output: int) -> Replica
     Raises:
         ConfigError: more stages than layers.
     """
-    alike = decode(batch, mean_context(input, output)) if output > 1 else prefill(batch, input)
+    alike = decode(batch, mean_context(input, output)) if output > 1 else prefill(batch, max(input, 1))
     return replica(replace(deployed.engine, system=deployed.system), deployed.parallel, deployed.model, alike)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from simulator.errors import ConfigError, nearest
+from simulator.errors import unknown
 from simulator.escape import visible
 from simulator.files import whole
 
@@ -103,13 +103,8 @@ def check_suffix(path: Path) -> str:
     """
     suffix = path.suffix.removeprefix(".").lower()
     if suffix not in _METADATA:
-        raise ConfigError(
-            "figures are written as png, svg or pdf",
-            file=path,
-            found=f"'{path.suffix}'",
-            expected=".png, .svg or .pdf",
-            nearest=nearest(path.suffix, (f".{name}" for name in _METADATA)),
-        )
+        known, message = (f".{name}" for name in _METADATA), "figures are written as png, svg or pdf"
+        raise unknown(path.suffix, known, message, file=path, expected=".png, .svg or .pdf")
     return suffix
 
 

@@ -210,9 +210,11 @@ def batch_detail(scenario: Scenario, deployed: Deployment, work: Lengths) -> Bat
     footprint.check()
     parts = parts_of(deployed, work.phase, batch, input, output, many=False)
     times = {name: float(value) for name, value in times_of(parts, work.phase, batch, output).items()}
+    mapping = scenario.mapping.model_dump(exclude_defaults=True, exclude={"devices"}) | asdict(deployed.parallel)
+    mapping |= {"spill_order": footprint.spill.order} if footprint.spill else {}
     made_from = {
-        "hardware": deployed.system.config.data, "model": deployed.model.model_dump(),
-        "mapping": scenario.mapping.model_dump(exclude_defaults=True), "workload": scenario.workload.model_dump(),
+        "hardware": deployed.system.config.data, "models": [model.model_dump() for model in deployed.models],
+        "mapping": mapping, "workload": scenario.workload.model_dump(),
     }  # fmt: skip
     terms = terms_of(deployed, parts, work.phase)
     return BatchDetail(scenario, work, deployed, footprint, parts, times, terms, Provenance(made_from))

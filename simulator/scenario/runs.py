@@ -43,10 +43,10 @@ class Run:
 
     @property
     def work(self) -> Activity:
-        """What the call does once it is launched, and what may be loaded ahead is."""
-        last = self.call.steps[-1].work
-        assert isinstance(last, Activity)
-        return last
+        """What the call does once it is launched, and what may be loaded ahead is; beside it programs may be loaded."""
+        (work,) = (step.work for step in self.call.steps if step.work.name == self.kernel.name)
+        assert isinstance(work, Activity)
+        return work
 
     @property
     def seconds(self) -> float:

@@ -7,7 +7,7 @@ laid out first, and its stages are then timed all at once, by the same draws on 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.mapping.stage import FEATURES
 from simulator.serving.lengths import Ints, Lengths
+from simulator.serving.routed import Array, Routed
 from simulator.serving.served import Served
-from simulator.serving.stages import Array, Stages
-from simulator.workload.draws import counts, pool
+from simulator.serving.stages import Stages
+from simulator.workload.draws import counts, pooled
 from simulator.workload.routers import Router
 
 
@@ -113,17 +114,28 @@ def load(found: Layout, router: Router | None, layers: int, seed: int = 0) -> Lo
         return Load(found, None, None)
     whole = found.features(1)[found.mixed, 0]
     tokens = (whole[:, 1] + whole[:, 3]).astype(np.int64)
-    decoding = pool(router, found.slots, layers, seed=seed).counts(found.slots)
-    return Load(found, decoding, counts(router, tokens, layers, seed))
+    return Load(found, pooled(router, found.slots, layers, seed), counts(router, tokens, layers, seed))
+
+
+@lru_cache(maxsize=4)
+def drawn(lengths: Lengths, slots: int, rounds: float, router: Router | None, layers: int, seed: int = 0) -> Load:
+    """The load of a closed loop of `rounds`; whoever serves the same shares it."""
+    return load(layout(lengths, slots, rounds, seed), router, layers, seed)
 
 
 @dataclass(frozen=True, eq=False)
 class Timed:
-    """A load as one machine serves it: seconds of each stage, and what it spends (`experts`: of the routed ones)."""
+    """A load as one machine serves it: seconds of each stage, and what it spends (`experts`: of the routed ones).
 
+    `routed`: the routed experts of the decoding-only stages of the pool, and of the mixed stages, by whether they are
+    mixed.
+    """
+
+    stages: Stages
     layout: Layout
     seconds: Array
     experts: Array
+    routed: dict[bool, Routed]
 
     @cached_property
     def served(self) -> Served:
@@ -161,11 +173,13 @@ def timed(stages: Stages, load: Load) -> Timed:
     found = load.layout
     x = found.features(stages.deployment.nodes)
     seconds, experts = np.empty(found.stages), np.zeros(found.stages)
+    routed: dict[bool, Routed] = {}
     for mixed in (False, True):
         at = found.mixed == mixed
         seconds[at] = stages.shared(x[at], mixed)
         chosen = load.mixed if mixed else load.decoding
         if chosen is not None and at.any():
-            each = stages.experts(chosen, mixed)
+            routed[mixed] = stages.routed(chosen, mixed)
+            each = routed[mixed].seconds
             experts[at] = each if mixed else each[np.arange(at.sum()) % len(each)]
-    return Timed(found, seconds + experts, experts)
+    return Timed(stages, found, seconds + experts, experts, routed)

@@ -1,18 +1,17 @@
-"""Requests that arrive when they will: continuous batching, with jumps over stages in which nobody comes or goes."""
+"""Requests that arrive when they will, and how long the stages take in which they are served."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.mapping.stage import FEATURES
 from simulator.serving.arrivals import Requests
-from simulator.serving.lengths import Ints
+from simulator.serving.loop import Decoding, Mixed, loop, side_by_side
 from simulator.serving.served import Array, Served
 from simulator.serving.stages import Stages
 from simulator.workload.draws import Pool, counts, pool
@@ -37,7 +36,9 @@ class Chosen:
         if self.decoding is None:
             return None
         if decoding not in self._counted:
-            counted = self.decoding.counts(decoding)
+            fewer = max((n for n in self._counted if n < decoding), default=0)
+            counted = self.decoding.counts(decoding, fewer)
+            counted += self._counted.get(fewer, 0)
             self._counted[decoding] = counted.astype(np.min_scalar_type(decoding))  # there may be many sizes
         return self._counted[decoding]
 
@@ -71,19 +72,24 @@ class StageTimes:
             seconds = seconds + experts[(stage + np.arange(len(context))) % len(experts)]
         return seconds
 
-    def mixed(self, inputs: Ints, joining: list[int], sequences: int, context: float, stage: int) -> float:
-        """Of a stage that computes the prompts of the requests `joining`, beside `sequences` that decode."""
-        tokens = inputs[joining].astype(np.float64)
-        pairs = float((tokens * (tokens + 1) / 2).sum())
-        x = spread(self.stages.deployment.nodes, len(joining), float(tokens.sum()), pairs, sequences, context)
-        seconds = float(self.stages.shared(x, True)[0])
+    def mixed(self, asked: Sequence[tuple[Requests, Mixed]]) -> Array:
+        """Of stages that compute prompts, each of a run of its own requests."""
+        seconds = self.stages.shared(np.concatenate([self._features(*each) for each in asked]), True)
         if self.drawn.prompts is not None:
-            counts = self.drawn.prompts[joining].sum(axis=0, keepdims=True)
-            decoding = self.drawn.counts(sequences) if sequences else None
-            if decoding is not None:
-                counts = counts + decoding[[stage % len(decoding)]]
-            seconds += float(self.stages.experts(counts, True)[0])
+            counts = np.stack([self._picked(self.drawn.prompts[at.joining].sum(axis=0), at) for _, at in asked])
+            seconds = seconds + self.stages.experts(counts, True)
         return seconds
+
+    def _features(self, requests: Requests, at: Mixed) -> Array:
+        tokens = requests.input[at.joining].astype(np.float64)
+        pairs = float((tokens * (tokens + 1) / 2).sum())
+        nodes = self.stages.deployment.nodes
+        return spread(nodes, len(at.joining), float(tokens.sum()), pairs, at.decoding, at.context)
+
+    def _picked(self, prompts: NDArray[np.integer], at: Mixed) -> NDArray[np.integer]:
+        """Tokens of each expert of the prompts of a stage and of the sequences that decode beside them."""
+        decoding = self.drawn.counts(at.decoding) if at.decoding else None
+        return prompts if decoding is None else prompts + decoding[at.stage % len(decoding)]
 
     def _shared(self, sequences: int, context: Array) -> Array:
         """A line over the context where three points lie on one, as they do unless a kernel changes what binds it.
@@ -125,132 +131,19 @@ def serve(times: StageTimes, requests: Requests, cap: int) -> Served:
     differ by one token of context a sequence and by their draw: they are timed in one call, added up from the present
     time, and cut at the first stage that ends when the next request has arrived and there is room.
     """
-
-    def mixed(joining: list[int], decoding: int, context: float, stage: int) -> float:
-        return times.mixed(requests.input, joining, decoding, context, stage)
-
-    return run(requests, cap, times.decoding, mixed)
+    return serve_each(times, [requests], cap)[0]
 
 
-Mixed = Callable[[list[int], int, float, int], float]
-"""Seconds of a stage in which requests join: these, the sequences that decode, their cached tokens, its number."""
+def serve_each(times: StageTimes, runs: Sequence[Requests], cap: int) -> list[Served]:
+    """Serve each of several runs of requests for itself, on the same machine and by the same draws.
 
-
-def run(
-    requests: Requests,
-    cap: int,
-    steps: Callable[[int, Array, int], Array],
-    mixed: Mixed | None,
-    next_arrival: Callable[[int, float], float | None] = lambda request, now: None,
-) -> Served:
-    """The loop behind `serve`: stages one after another, or many in a jump.
-
-    Without `mixed`, prompts were computed elsewhere: requests arrive with their first token, and join at no cost.
-    `next_arrival(request, now)` is asked when a request ends: when the next one of its kind arrives, if it brings one
-    (a closed loop); the requests that have no time of arrival yet (inf) then arrive in their order, and the run is over
-    when there is none left.
+    They advance side by side, so that the mixed stages which come next in each are timed in one call.
     """
-    number = len(requests)
-    arrival = requests.arrival.astype(np.float64).copy()
-    waiting = [(float(t), i) for i, t in enumerate(arrival) if np.isfinite(t)]
-    heapify(waiting)
-    fresh = iter([i for i, t in enumerate(arrival) if not np.isfinite(t)])
-    joined, first, done = (np.full(number, np.nan) for _ in range(3))
-    leaving: list[tuple[int, int]] = []  # by the stage after which a sequence has all its tokens
-    now, stage, decoding, context = 0.0, 0, 0, 0.0
-    gaps: list[Array] = []
-    often: list[Array] = []
-    over = False
 
-    def enter(requested: list[int]) -> None:
-        """Sequences that have their first token before stage number `stage` decode from it on."""
-        nonlocal decoding, context
-        for request in requested:
-            heappush(leaving, (stage + int(requests.output[request]) - 1, request))
-        decoding += len(requested)
-        context += float(requests.input[requested].sum())
+    def answer(asked: Mapping[int, Decoding | Mixed]) -> dict[int, Array]:
+        mixed = {run: at for run, at in asked.items() if isinstance(at, Mixed)}
+        seconds = times.mixed([(runs[run], at) for run, at in mixed.items()])[:, np.newaxis] if mixed else []
+        decoding = {run: times.decoding(*at) for run, at in asked.items() if isinstance(at, Decoding)}
+        return {**decoding, **dict(zip(mixed, seconds, strict=True))}
 
-    def leave() -> None:
-        """Sequences that have all their tokens before stage number `stage` are done."""
-        nonlocal decoding, context, over
-        while leaving and leaving[0][0] <= stage:
-            request = heappop(leaving)[1]
-            done[request] = now
-            decoding -= 1
-            context -= float(requests.input[request] + requests.output[request] - 1)
-            following = next_arrival(request, now)
-            if following is not None:
-                new = next(fresh, None)
-                over = over or new is None
-                if new is not None:
-                    arrival[new] = following
-                    heappush(waiting, (following, new))
-
-    while (waiting or decoding) and not over:
-        joining: list[int] = []
-        while waiting and waiting[0][0] <= now and decoding + len(joining) < cap:
-            joining.append(heappop(waiting)[1])
-        joined[joining] = now
-        if joining and mixed is not None:
-            took = np.array([mixed(joining, decoding, context, stage)])
-            ends = now + took
-            context += decoding
-        elif decoding or joining:
-            enter(joining)  # their first token is there
-            joining = []
-            leave()  # those whose first token is their last
-            if over or not decoding:
-                continue
-            ends, took = _jump(now, stage, decoding, context, leaving, waiting if decoding < cap else [], steps)
-            context += decoding * len(took)
-        else:
-            now = waiting[0][0]
-            continue
-        if decoding:
-            gaps.append(took)
-            often.append(np.full(len(took), float(decoding)))
-        now, stage = float(ends[-1]), stage + len(took)
-        first[joining] = now
-        enter(joining)
-        leave()
-    if mixed is None:
-        first = arrival
-    ended = ~np.isnan(done)
-    whole = np.concatenate(gaps) if gaps else np.empty(0)
-    weights = np.concatenate(often) if often else np.empty(0)
-    start = float(np.min(arrival[ended], initial=now))
-    return Served(
-        done=done,
-        queued=(joined - arrival)[ended],
-        ttft=(first - arrival)[ended],
-        e2e=(done - arrival)[ended],
-        gaps=whole,
-        often=weights,
-        tokens=float(weights.sum() + ended.sum()),
-        seconds=now - start,
-    )
-
-
-def _jump(
-    now: float,
-    stage: int,
-    decoding: int,
-    context: float,
-    leaving: list[tuple[int, int]],
-    waiting: list[tuple[float, int]],
-    steps: Callable[[int, Array, int], Array],
-) -> tuple[Array, Array]:
-    """When each of the decoding-only stages up to the next arrival or end is over, and what it takes."""
-    left = leaving[0][0] - stage
-    first = min(left, 64) if waiting else left  # an arrival mostly cuts the jump: look ahead in growing pieces
-    took = np.empty(0)
-    while True:
-        more = np.arange(len(took), min(first, left), dtype=np.float64)
-        took = np.concatenate([took, steps(decoding, context + decoding * more, stage + len(took))])
-        ends = np.cumsum(np.concatenate([[now], took]))[1:]
-        if waiting and ends[-1] >= waiting[0][0]:
-            cut = int(np.searchsorted(ends, waiting[0][0])) + 1
-            return ends[:cut], took[:cut]
-        if len(took) == left:
-            return ends, took
-        first *= 4
+    return side_by_side([loop(requests, cap) for requests in runs], answer)

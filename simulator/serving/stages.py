@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Resource, closed_form, paced
+from simulator.core import Plan, Resource, closed_form
 from simulator.core.account import summed
 from simulator.core.affine import Affine, affine, probes
+from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
+from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Declared, Deployment
-from simulator.mapping.expert_costs import Costs, Counts, costs, stack_sum
+from simulator.mapping.expert_costs import Costs, Counts, costs
 from simulator.mapping.experts import split
 from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
 from simulator.mapping.target import Target, at_peak
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.serving.routed import Array, Routed
 from simulator.workload.routers import Popular, Router
-
-Array = NDArray[np.float64]
 
 ATTENTION = "attention"
 
@@ -47,11 +45,13 @@ class Stages:
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        check_requests(deployment)
         self.deployment, self.model = deployment, deployment.model
         self.layers = 0 if deployment.whole_layers else sum(layer.moe for layer in self.model.decoder)
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
+        self._kept: tuple[Counts, bool, Routed] | None = None
 
     def compiled_for(self, sequences: int, input: int, output: int) -> Stages:
         """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers."""
@@ -98,10 +98,8 @@ class Stages:
         for kind, rows in kinds(x[:, 0], mixed):
             for repeat, plan in self._plans(x[rows, 0], kind):
                 for activity, times in plan.activities(repeat):
-                    busy = [resource.seconds(units) for resource, units in activity.demand.items()]
-                    longest = reduce(np.maximum, busy, np.zeros(len(rows)))
                     each = spent.setdefault(kind_of(activity.name), np.zeros(len(x)))
-                    each[rows] += times * (longest + activity.latency)
+                    each[rows] += times * alone(activity)
         return spent
 
     def shared_demand(self, x: Array, mixed: bool) -> dict[str, dict[Resource, float]]:
@@ -123,42 +121,17 @@ class Stages:
         return total
 
     def experts(self, counts: Counts, mixed: bool) -> Array:
-        """Seconds of the routed experts of stages, all layers together; `counts`: (stages, layers, experts).
+        """Seconds of the routed experts of stages, all layers together; `counts`: (stages, layers, experts)."""
+        return self.routed(counts, mixed).seconds if counts.size else np.zeros(len(counts))
 
-        In each layer the slowest group of devices counts. An engine runs its experts grouped or one by one
-        (`mapping/expert_costs.py`); where two share them, both engines at once or in turn; then the high engine adds up
-        what the stacks of an engine in the memory have each made.
-        """
-        if not counts.size:
-            return np.zeros(len(counts))
-        grouped, on_low = self._shared_out(counts, mixed)
-        high, low = self._both(int(counts.max()))
-        loads = [high.time(grouped, ~on_low), low.time(grouped, on_low)]
-        plan = Plan("experts")
-        if self.deployment.together:
-            for name, load in zip(("high", "low"), loads, strict=True):
-                plan.add(paced(name, load.max(axis=-1).ravel()), ())
-        else:
-            plan.add(paced("experts", (loads[0] + loads[1]).max(axis=-1).ravel()))
-        rows = np.where(on_low, grouped, 0).sum(axis=-1).max(axis=-1).ravel()
-        plan.add(self._stack_sum(rows), range(len(plan.steps)))
-        of_layers: Array = np.asarray(closed_form(plan).time).reshape(counts.shape[:2])
-        total: Array = of_layers.sum(axis=-1)
-        return total
-
-    def expert_demand(self, counts: Counts, mixed: bool) -> dict[Resource, float]:
-        """Demands of the routed experts of these stages and their layers, together, as of one device of each node."""
-        total: dict[Resource, float] = {}
-        if not counts.size:
-            return total
-        grouped, on_low = self._shared_out(counts, mixed)
-        high, low = self._both(int(counts.max()))
-        rows = float(np.where(on_low, grouped, 0).sum())
-        for demand in (high.total(grouped, ~on_low), low.total(grouped, on_low), self._stack_sum(rows).demand):
-            for resource, units in demand.items():
-                each = self.deployment.expert_ways * float(units) / resource.count
-                total[resource] = total.get(resource, 0.0) + each
-        return total
+    def routed(self, counts: Counts, mixed: bool) -> Routed:
+        """The routed experts of stages as the engines share them; of the last counts that cannot change, it is kept."""
+        if self._kept is None or self._kept[0] is not counts or self._kept[1] != mixed:
+            kept = counts, mixed, self._shared_out(counts, mixed)
+            if counts.flags.writeable:
+                return kept[2]
+            self._kept = kept
+        return self._kept[2]
 
     def _plans(self, flat: Array, kind: Kind) -> list[tuple[int, Plan]]:
         """The blocks of stages, each with its repeats; `flat` has the shape (stages, features)."""
@@ -178,16 +151,16 @@ class Stages:
                     self._lowered[kind] = [(part.repeat, affine(part.plan, at)) for part in parts]
         return self._lowered[kind]
 
-    def _shared_out(self, counts: Counts, mixed: bool) -> tuple[Counts, NDArray[np.bool_]]:
-        """The tokens of each expert by the group of devices that holds it, and which experts the low engine has."""
-        d = self.deployment
+    def _shared_out(self, counts: Counts, mixed: bool) -> Routed:
+        d, most = self.deployment, int(counts.max())
         grouped = counts.reshape(*counts.shape[:-1], d.groups, -1)
         if d.split == "none":
             if mixed not in self._engines:
                 self._engines[mixed] = expert_engine(d, mixed)
-            return grouped, np.full(grouped.shape, self._engines[mixed] is d.low)
-        high, low = self._both(int(counts.max()), d.split_by == "peak")
-        return grouped, split(d.split)(grouped, high.each[grouped], low.each[grouped])
+            return Routed(d, grouped, self._engines[mixed] is d.low, *self._both(most))
+        high, low = self._both(most, d.split_by == "peak")
+        on_low = split(d.split)(grouped, high.each[grouped], low.each[grouped])
+        return Routed(d, grouped, on_low, *self._both(most))
 
     def _both(self, most: int, peak: bool = False) -> tuple[Costs, Costs]:
         return self._of(self.deployment.high, most, peak), self._of(self.deployment.low, most, peak)
@@ -202,8 +175,3 @@ class Stages:
             assert moe
             self._costs[key] = costs(runs_on, self.model, key[1], d.expert_ways, moe.experts // d.groups)
         return self._costs[key]
-
-    def _stack_sum(self, rows: Array | float) -> Activity:
-        """What the stacks of the low engine have each made of `rows` tokens, added up."""
-        made = rows * self.model.hidden * BYTES_PER_ELEMENT[self.model.dtypes.activations]
-        return stack_sum(self.deployment.high, self.deployment.low, made)

@@ -16,7 +16,7 @@ from simulator.config.section import Section
 from simulator.explore.sweep.form import Scalar, Varied
 from simulator.mapping.form import MappingForm
 from simulator.registry import names, registered
-from simulator.units import Count, Fraction
+from simulator.units import Count, Fraction, Seconds
 
 Sense: TypeAlias = Literal["max", "min"]
 POINTS = "points"
@@ -191,6 +191,8 @@ class StudyForm(Varying):
     title: str = ""
     paper: str = ""
     """Whose published values stand in `published.csv`."""
+    takes: Seconds = 10.0
+    """About how long all of it runs, on one core; of many studies, those that take least run first."""
     base: Partial = Partial()
     cases: Annotated[dict[str, Annotated[dict[str, Case], Field(min_length=1)]], Field(default_factory=dict)]
     """Axes whose values are named partial scenarios."""

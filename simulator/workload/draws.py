@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,22 +54,25 @@ class Pool:
         """Tokens of the largest step."""
         return int(self.choices.shape[2])
 
-    def counts(self, tokens: int) -> NDArray[np.int32]:
+    def counts(self, tokens: int, after: int = 0) -> NDArray[np.int32]:
         """Tokens of each expert, shape (draws, layers, experts), among the first `tokens` of each draw.
 
-        Nested: one token more adds `top_k` to each draw and takes nothing away. Counted anew at each call.
+        Nested: one token more adds `top_k` to each draw and takes nothing away; so those that come `after` the first
+        few may be counted alone. Counted anew at each call.
 
         Raises:
             ConfigError: more tokens than the pool holds, or a negative number.
         """
-        if not 0 <= tokens <= self.most:
-            raise ConfigError("tokens of a step", found=tokens, expected=f"0 to {self.most}, which the pool holds")
+        if not 0 <= after <= tokens <= self.most:
+            found, least = (tokens, 0) if after <= 0 else (f"{tokens} after {after}", after)
+            raise ConfigError("tokens of a step", found=found, expected=f"{least} to {self.most}, which the pool holds")
         draws, layers, _, top_k = self.choices.shape
         drawn = np.empty((draws, layers, self.experts), dtype=np.int32)
-        rows = max(1, BYTES // (16 * layers * max(self.experts, tokens * top_k)))
+        number = (tokens - after) * top_k
+        rows = max(1, BYTES // (16 * layers * max(self.experts, number)))
         for first in range(0, draws, rows):
-            part = self.choices[first : first + rows, :, :tokens]
-            picked = part.reshape(len(part) * layers, tokens * top_k)
+            part = self.choices[first : first + rows, :, after:tokens]
+            picked = part.reshape(len(part) * layers, number)
             bins = picked + np.arange(len(picked), dtype=np.int64)[:, np.newaxis] * self.experts
             counted = np.bincount(bins.ravel(), minlength=len(picked) * self.experts)
             drawn[first : first + rows] = counted.reshape(-1, layers, self.experts)
@@ -92,6 +96,18 @@ def pool(router: Router, most: int, layers: int, draws: int = 2048, seed: int = 
             choices[part, layer] = router.choices(random, most, layer, shared[part])
     choices.setflags(write=False)
     return Pool(router.experts, choices)
+
+
+@lru_cache(maxsize=8)
+def pooled(router: Router, tokens: int, layers: int, seed: int = 0) -> NDArray[np.int32]:
+    """The counts of a pool of steps of `tokens` tokens; whoever asks for the same shares them, so that none may write.
+
+    Raises:
+        ConfigError: as `pool`.
+    """
+    counted = pool(router, tokens, layers, seed=seed).counts(tokens)
+    counted.setflags(write=False)
+    return counted
 
 
 def _random(seed: int, what: int, layer: int, block: int) -> np.random.Generator:

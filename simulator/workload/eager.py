@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from simulator.config import load, validate
+from simulator.config.section import Section
 from simulator.workload.graph import OperatorGraph
-from simulator.workload.model import Part
 from simulator.workload.operators import Operator
 
 FOLDER = "workloads/eager"
@@ -25,32 +25,45 @@ Calls: TypeAlias = tuple[str, ...]
 _NAME = re.compile(r"(?:\d+\.)*(?P<stem>.+?)(?:\.(?:prefill|decode))?(?:\.(?P<part>dgrad|wgrad|sum|partial_sum))?")
 
 
-class Dispatch(Part):
-    """What is dispatched for one operator of ours, by part of a pass; None where the file says nothing of it."""
+class Dispatch(Section):
+    """What is dispatched for one operator of ours, by part of a pass."""
 
     forward: Calls | None = None
+    """Calls of every forward pass."""
     prefill: Calls | None = None
+    """Calls that a prefill has besides."""
     decode: Calls | None = None
+    """Calls that a decode step has besides."""
     training: Calls | None = None
+    """Calls that training has besides those of a prefill."""
     dgrad: Calls | None = None
+    """Calls of the gradient of its input."""
     wgrad: Calls | None = None
+    """Calls of the gradient of its weight."""
     sum: Calls | None = None
+    """Calls that add up the gradients of those that read what it makes."""
 
 
-class Measured(Part):
-    """Calls counted on the model itself, in one decoder layer and in the rest: with casts and copies, and without."""
+class Measured(Section):
+    """Calls counted on the model itself, as `[all, without casts and copies]`."""
 
     layer: tuple[int, int]
+    """Calls in one decoder layer."""
     rest: tuple[int, int]
+    """Calls in the rest of the model."""
 
 
-class Family(Part):
-    """A family of models: what is dispatched for its operators, by their name or their kind."""
+class Family(Section):
+    """A family of models, and what PyTorch dispatches for its operators."""
 
     family: str
+    """The family, as models of it name it."""
     not_counted: Calls
+    """Calls that compute nothing and do not count: casts and copies."""
     operators: dict[str, Dispatch]
+    """What is dispatched for an operator, by its name or else its kind; one that is not here counts one call."""
     measured: dict[Literal["prefill", "decode", "forward", "backward"], Measured] = Field(default_factory=dict)
+    """Calls counted on the model itself, with which the lists are compared."""
 
 
 def dispatched(family: str, operator: Operator, phase: EagerPhase, *, copies: bool = False) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simulator.errors import ConfigError
-from simulator.workload.neurons import Floats, Ints, NeuronTrace, at_least, generator, proportions, words
+from simulator.workload.neurons import TRACES, Floats, Ints, NeuronTrace, at_least, generator, proportions, words
 from simulator.workload.window_law import WindowLaw
 
 COLDEST = 1e-6
@@ -99,18 +100,24 @@ def hot_cold(
     if rates.max() > 1:
         found = f"a rate of {rates.max():.4g} in layer {parts.argmax()}"
         raise ConfigError(path="by_layer", found=found, expected="at most 1")
+    return _trace(model.hot, tuple(map(tuple, rates.tolist())), neurons, tokens, seed)
+
+
+@lru_cache(maxsize=TRACES)
+def _trace(share: float, rates: tuple[tuple[float, float], ...], neurons: int, tokens: int, seed: int) -> NeuronTrace:
+    """One object for equal arguments, so that what is known of a trace is known of its equals; rates of each layer."""
 
     def draw(layer: int) -> Iterator[Ints]:
         random = generator(seed, layer, "hot and cold")
-        hot = np.sort(random.permutation(neurons)[: round(model.hot * neurons)])
-        hot_below, cold_below = (round(rate * 2**32) for rate in rates[layer].tolist())
+        hot = np.sort(random.permutation(neurons)[: round(share * neurons)])
+        hot_below, cold_below = (round(rate * 2**32) for rate in rates[layer])
         for _ in range(tokens):
             drawn = words(random, neurons, 32)
             active = drawn < cold_below
             active[hot] = drawn[hot] < hot_below
             yield active.nonzero()[0]
 
-    return NeuronTrace(layers, neurons, tokens, draw)
+    return NeuronTrace(len(rates), neurons, tokens, draw)
 
 
 def _seen(rate: float | Floats, tokens: Floats | Ints) -> Floats:

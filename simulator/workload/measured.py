@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from simulator.config import load, validate
+from simulator.config.section import NonEmpty, Section
 from simulator.errors import ConfigError, one_of
-from simulator.workload.model import Count, Part, Width
+from simulator.workload.model import Count, Width
 from simulator.workload.routers import Popular, measured
 
 FOLDER = "workloads/routing"
 
 
-class MeasuredLayer(Part):
-    """One layer: `tokens` were recorded, and `counts[e]` of them picked expert e."""
+class MeasuredLayer(Section):
+    """One layer of a recording."""
 
     layer: Width
+    """The layer, counted from 0."""
     tokens: Count
-    counts: Annotated[tuple[Width, ...], Field(min_length=1)]
+    """How many tokens were recorded."""
+    counts: NonEmpty[tuple[Width, ...]]
+    """How many of them picked each expert, in the order of the experts."""
 
 
-class MeasuredRouting(Part):
-    """The experts of a model, and the layers in which they were counted. What tokens picked together is not in it."""
+class MeasuredRouting(Section):
+    """How often recorded tokens picked each expert of a model; which of them were picked together is not in it."""
 
     name: str
+    """What the recording is called."""
     experts: Count
+    """How many experts a layer has."""
     top_k: Count
-    layers: Annotated[tuple[MeasuredLayer, ...], Field(min_length=1)]
+    """How many of them each token picked."""
+    layers: NonEmpty[tuple[MeasuredLayer, ...]]
+    """The layers in which they were counted."""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> Self:

@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
 
 from simulator import units
-from simulator.errors import nearest, one_of
-from simulator.units import Fraction, Unit
+from simulator.config.choose import choose
+from simulator.config.section import NonEmpty, Section
+from simulator.units import Fraction, Size
 from simulator.workload.dtypes import Dtype
 from simulator.workload.folding import folded
 from simulator.workload.format import TENSORS
@@ -29,45 +29,47 @@ Flag = Annotated[bool, Field(strict=True)]
 Activation = Literal["silu", "gelu", "relu", "relu2"]
 
 
-class Part(BaseModel):
-    """A section of the YAML: unknown keys are errors, and nothing changes once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class LatentAttention(Part):
+class LatentAttention(Section):
     """DeepSeek's multi-head latent attention (MLA): keys and values are kept as one compressed latent a token.
 
-    `q_lora_rank` is absent where queries are not compressed (DeepSeek-V2-Lite). A query or key head is a part without
-    position (`qk_nope_head_dim`) and one with RoPE (`qk_rope_head_dim`), the latter one key for all heads.
     Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
     """
 
     kv_lora_rank: Count
+    """Width of the latent of keys and values, which the KV cache holds."""
     q_lora_rank: Count | None = None
+    """Width of the latent of queries; none where they are not compressed (DeepSeek-V2-Lite)."""
     qk_nope_head_dim: Count
+    """Width of the part of a query or key head that has no position."""
     qk_rope_head_dim: Count
+    """Width of the part that RoPE turns, one key for all heads; the KV cache holds it too."""
     v_head_dim: Count
+    """Width of a value head."""
 
 
-class Attention(Part):
-    """Self-attention. MHA, GQA or MQA follows from `kv_heads`; MLA has a section of its own.
-
-    With MLA, `kv_heads` is `heads` and `head_dim` the width of a query head (`qk_nope_head_dim + qk_rope_head_dim`).
-    A sliding `window` of W lets a token see itself and the W - 1 before it. `window_pattern` says which layers have
-    the window; it is repeated over the layers (`[true, false]`: every other layer).
-    """
+class Attention(Section):
+    """Self-attention: MHA, GQA or MQA by its numbers of heads, or MLA."""
 
     heads: Count
+    """How many query heads a layer has."""
     kv_heads: Count
+    """How many key and value heads: as many as `heads` (MHA, MLA), one (MQA), or a divisor of `heads` (GQA)."""
     head_dim: Count
+    """Width of a head; with `mla` that of a query head, `qk_nope_head_dim + qk_rope_head_dim`."""
     qkv_bias: Flag = False
+    """Whether the projections of queries, keys and values have a bias; those of MLA have none."""
     output_bias: Flag = False
+    """Whether the output projection has a bias."""
     fused_qkv: Flag = False
+    """Whether queries, keys and values come of one matrix."""
     qk_norm: Flag = False
+    """Whether each head of queries and keys is normalised (Qwen3)."""
     window: Count | None = None
-    window_pattern: Annotated[tuple[bool, ...], Field(min_length=1)] = (True,)
+    """Tokens of a sliding window: each sees itself and those before it, so many in all; no window unless given."""
+    window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
+    """Which layers have the window, repeated over the layers: `[true, false]` is every other one."""
     mla: LatentAttention | None = None
+    """The widths of multi-head latent attention, where the model has it."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
@@ -94,32 +96,42 @@ class Attention(Part):
         return self.mla.v_head_dim if self.mla else self.head_dim
 
 
-class Ffn(Part):
-    """A feed-forward network: 2 matrices (up, down), or 3 where a gate multiplies the up projection."""
+class Ffn(Section):
+    """A dense feed-forward network (FFN)."""
 
     intermediate: Count
+    """Width of the inner layer."""
     matrices: Literal[2, 3]
+    """How many matrices: 2 are up and down, 3 have a gate that multiplies what goes up."""
     activation: Activation
+    """The activation function."""
     bias: Flag = False
+    """Whether its matrices have biases."""
 
 
-class Moe(Part):
-    """A mixture of experts in place of the FFN: in layers `first_layer`, `first_layer + every`, ...
-
-    `intermediate` is the width of one routed expert; `shared_intermediate` that of all shared experts together, which
-    see every token. `router_bias` is one number an expert; `shared_gate` a gate of one output for the shared experts.
-    """
+class Moe(Section):
+    """A mixture of experts in place of the FFN."""
 
     experts: Count
+    """How many routed experts a layer has."""
     top_k: Count
+    """How many of them each token goes to."""
     intermediate: Count
+    """Width of the inner layer of one routed expert."""
     matrices: Literal[2, 3]
+    """How many matrices an expert has: 2 are up and down, 3 have a gate that multiplies what goes up."""
     activation: Activation
+    """The activation function of an expert."""
     shared_intermediate: Width = 0
+    """Width of the inner layer of all shared experts together, which see every token; 0: there are none."""
     shared_gate: Flag = False
+    """Whether a gate of one output a token multiplies what the shared experts make."""
     router_bias: Flag = False
+    """Whether the router has a bias, one number an expert."""
     first_layer: Width = 0
+    """The first layer with experts, counted from 0; those before it have the dense FFN."""
     every: Count = 1
+    """From the first on, every so many-th layer has experts; those between have the dense FFN."""
 
     @model_validator(mode="after")
     def _top_k_fits(self) -> Self:
@@ -140,30 +152,30 @@ class Moe(Part):
         return Ffn(intermediate=self.shared_intermediate, matrices=self.matrices, activation=self.activation)
 
 
-class Norm(Part):
-    """Normalisation: RMS or layer norm, with or without a bias beside the weight.
-
-    `per_layer` is 2 (before attention, before the FFN), 1 (one for both branches of a parallel layer) or 4 (after
-    them too). A final norm before the head is always there; `embedding` is one after the embedding (BLOOM).
-    """
+class Norm(Section):
+    """Normalisation. A final norm before the head is always there."""
 
     kind: Literal["rms", "layer"]
+    """RMS norm or layer norm."""
     bias: Flag = False
+    """Whether a norm has a bias beside its weight."""
     per_layer: Literal[1, 2, 4] = 2
+    """Norms of a layer: 2 before attention and FFN, 1 for both of a parallel layer, 4 before and after each."""
     embedding: Flag = False
+    """Whether a norm follows the embedding (BLOOM)."""
 
 
-class Positions(Part):
-    """Where a token's position enters: RoPE on queries and keys, a bias on scores, or a learned embedding.
-
-    `count` and `offset` size the learned table (OPT keeps two rows before the first position); `rotary_dim` is the
-    part of a head that RoPE turns, where that is not all of it.
-    """
+class Positions(Section):
+    """Where a token's position enters."""
 
     kind: Literal["rope", "alibi", "relative", "learned"]
+    """RoPE on queries and keys, a bias on scores (`alibi`, `relative`), or a learned embedding."""
     count: Count | None = None
+    """Positions of a learned table, which needs it; no other kind has one."""
     offset: Width = 0
+    """Rows of the learned table before the first position (OPT has two)."""
     rotary_dim: Count | None = None
+    """The width of a head that RoPE turns, where that is not all of it."""
 
     @model_validator(mode="after")
     def _table_is_sized(self) -> Self:
@@ -187,20 +199,21 @@ Wide = Annotated[
 ]
 
 
-class Dtypes(Part):
-    """Formats by operand class: of weights one of `workload/formats.py`, of keys and values one of `KV` there.
-
-    `group` replaces how many weights of the format share a scale. `wide` replaces what it leaves wide: names of
-    matrices (`*`: any text), each in all layers or with the share of the layers in which it is so. `compute` is the
-    format of products with weights that are not wide; the format's own, or activations', unless it is given.
-    """
+class Dtypes(Section):
+    """How the operands of a model are stored, and what computes with its weights."""
 
     weights: FormatName = "bf16"
+    """The format of the weights that are not wide."""
     activations: Dtype = "bf16"
+    """The format of activations; what stays wide is as wide, 16 bits at least."""
     kv: KvFormat = "bf16"
+    """The format of the KV cache."""
     compute: Dtype | None = None
+    """What products with weights that are not wide compute in; unless given as the format of weights has it."""
     group: Count | None = None
+    """How many weights share a scale, in place of the format's own number."""
     wide: Wide | None = None
+    """Matrices that stay wide, in place of the format's: names (`*`: any text), or `[name, share of the layers]`."""
 
     @model_validator(mode="after")
     def _fit_the_format(self) -> Self:
@@ -208,9 +221,7 @@ class Dtypes(Part):
             raise ValueError(f"weights in {self.weights} have no groups: group {self.group} says nothing")
         for pattern, _ in self.wide or ():
             if not any(fnmatchcase(tensor, pattern) for tensor in TENSORS):
-                context = {"at": ("wide",), "found": f"'{pattern}'", "expected": one_of(TENSORS)}
-                close = {"nearest": nearest(pattern, TENSORS)}
-                raise PydanticCustomError("name", "no such matrix", context | close)
+                choose(pattern, TENSORS, "wide")
         return self
 
     @property
@@ -219,11 +230,13 @@ class Dtypes(Part):
         return self.compute or FORMATS[self.weights].compute or self.activations
 
 
-class Published(Part):
-    """What the model's makers say of it, to compare with: `rounded` where they print a round figure only."""
+class Published(Section):
+    """What the model's makers say of it, to compare with."""
 
     parameters: Annotated[int, Field(gt=0, lt=2**63, strict=True)]
+    """How many parameters the model has."""
     rounded: Flag = False
+    """Whether that is a round figure."""
 
 
 class Layer(NamedTuple):
@@ -238,32 +251,47 @@ class Layer(NamedTuple):
         return ("moe" if self.moe else "dense") + ("-window" if self.window else "")
 
 
-class Model(Part):
-    """A decoder-only transformer. `parallel` layers feed attention and FFN from the same input (Falcon, Phi).
-
-    `weight_density` is the part of the elements of the decoder layers' matrices that is not zero, of a sparse model.
-    `weight_scales` are bytes kept beside each weight that is not wide, more than its format has (4 B for 32: 0.125).
-    """
+class Model(Section):
+    """A decoder-only transformer. A Hugging Face `config.json` does wherever a model is asked for."""
 
     name: str
+    """What the model is called in results."""
     family: str
+    """The family of the architecture, which names the lists of what PyTorch dispatches (`workloads/eager/`)."""
     layers: Annotated[Count, Field(le=MOST_LAYERS)]
+    """How many decoder layers the model has."""
     hidden: Count
+    """Width of the hidden state."""
     vocab: Count
+    """How many tokens the vocabulary has."""
     max_context: Count
+    """The longest context, in tokens, that the model was made for."""
     attention: Attention
+    """The self-attention of a layer."""
     ffn: Ffn | None = None
+    """The dense FFN of a layer; a model needs it unless all layers are mixtures of experts."""
     moe: Moe | None = None
+    """The mixture of experts, where the model has one."""
     norm: Norm
+    """The norms of the model."""
     positions: Positions
+    """How positions of tokens enter."""
     parallel: Flag = False
+    """Whether attention and FFN of a layer read the same input (Falcon, Phi)."""
     tied_embeddings: Flag = False
+    """Whether the head is the embedding table."""
     lm_head_bias: Flag = False
+    """Whether the head has a bias."""
     weight_density: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
-    weight_scales: Annotated[float, Unit("B"), Field(ge=0)] = 0.0
+    """The share of the elements of the decoder layers' matrices that is not zero, of a sparse model."""
+    weight_scales: Size = 0.0
+    """What is kept beside each weight that is not wide, more than its format has: 4 B for 32 weights are 0.125."""
     dtypes: Dtypes = Dtypes()
+    """How operands are stored."""
     published: Published | None = None
+    """What the makers say of the model."""
     source: str = ""
+    """Where the shape comes from."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, nearest, one_of, unknown
 from simulator.files import read_arrays, read_lines, whole
 from simulator.workload.neurons import Ints, NeuronTrace, at_least, offsets, smallest, stored
 
@@ -49,8 +49,7 @@ def load_neurons(path: str | Path, neurons: int | None = None, layers: int | Non
     file = Path(path)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        close = nearest(file.suffix, _READERS)
-        raise ConfigError("name", file=file, found=f"'{file.suffix}'", expected=one_of(_READERS), nearest=close)
+        raise unknown(file.suffix, _READERS, "name", file=file)
     if neurons is not None:
         at_least(neurons=(neurons, 1))
     trace = reader(file, neurons)
@@ -236,8 +235,7 @@ def _array(
 ) -> NDArray[Any]:
     array = there.get(name)
     if array is None:
-        close = nearest(name, there)
-        raise ConfigError("array", file=file, found=one_of(there), expected=f"'{name}'", nearest=close)
+        raise unknown(name, there, "array", file=file, found=one_of(there), expected=f"'{name}'")
     if array.ndim != dimensions or not np.issubdtype(array.dtype, kind):
         found = f"{array.dtype} of shape {array.shape}"
         raise ConfigError(path=name, file=file, found=found, expected=expected)

@@ -15,6 +15,9 @@ from simulator.errors import ConfigError, described
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+TRACES = 64
+"""Of each law, so many traces are remembered: a trace takes no memory, and what is known of it goes with it."""
+
 
 @dataclass(frozen=True, eq=False)
 class NeuronTrace:

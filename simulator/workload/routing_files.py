@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, one_of, unknown
 from simulator.files import UNREADABLE, read_arrays, read_lines, read_rows, reason
 
 Ints = NDArray[np.int64]
@@ -74,8 +74,7 @@ def read_layers(file: Path, experts: int | None, top_k: int | None) -> list[Laye
     """
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        close = nearest(file.suffix, _READERS)
-        raise ConfigError("name", file=file, found=f"'{file.suffix}'", expected=one_of(_READERS), nearest=close)
+        raise unknown(file.suffix, _READERS, "name", file=file)
     rows = reader(file, top_k)
     if not len(rows.choices):
         raise ConfigError("the recording is empty", file=file, expected="a row for each token and layer")
@@ -143,9 +142,8 @@ def _jsonl(file: Path, top_k: int | None) -> _Rows:
             layer.append(_whole(data, "layer", file, line))
             choices.append(_picks(data, file, line, top_k or (len(choices[0]) if choices else None)))
         else:
-            close = nearest(str(kind), ("meta", "route"))
-            found = described(kind)
-            raise ConfigError("type", file=file, line=line, found=found, expected="meta or route", nearest=close)
+            where: dict[str, Any] = {"file": file, "line": line, "found": described(kind), "expected": "meta or route"}
+            raise unknown(str(kind), ("meta", "route"), "type", **where)
     return _rows(file, places, None, token, layer, choices, experts)
 
 
@@ -218,10 +216,6 @@ def _parquet(file: Path, top_k: int | None) -> _Rows:
     _exists(file)
     try:
         frame = pd.read_parquet(file)
-    except ImportError:
-        raise ConfigError(
-            "reading Parquet needs pyarrow", file=file, expected="pip install 'tiersim[parquet]'"
-        ) from None
     except UNREADABLE as error:
         raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
     picks = _columns([str(name) for name in frame.columns], file, None)
@@ -268,8 +262,7 @@ def _npz(file: Path, top_k: int | None) -> _Rows:
 def _array(there: dict[str, NDArray[Any]], name: str, file: Path, dimensions: int, expected: str) -> Ints:
     array = there.get(name)
     if array is None:
-        close = nearest(name, there)
-        raise ConfigError("array", file=file, found=one_of(there), expected=f"'{name}'", nearest=close)
+        raise unknown(name, there, "array", file=file, found=one_of(there), expected=f"'{name}'")
     if array.ndim != dimensions or not np.issubdtype(array.dtype, np.integer):
         found = f"{array.dtype} of shape {array.shape}"
         raise ConfigError(path=name, file=file, found=found, expected=expected)

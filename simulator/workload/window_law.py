@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, log
 from typing import overload
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
-from simulator.workload.neurons import Floats, Ints, NeuronTrace, at_least, generator, proportions, words
+from simulator.workload.neurons import TRACES, Floats, Ints, NeuronTrace, at_least, generator, proportions, words
 
 WORD = 2**16
 """Gaps are looked up by a random word of 16 bits."""
@@ -128,9 +129,14 @@ def renewal(
     if shares.max() > 1:
         found = f"a share of {shares.max():.4g} at one token in layer {shares.argmax()}"
         raise ConfigError(path="by_layer", found=found, expected="at most 1")
-    laws = [WindowLaw(share, law.exponent) for share in shares.tolist()]
+    return _trace(tuple(WindowLaw(share, law.exponent) for share in shares.tolist()), neurons, tokens, seed)
+
+
+@lru_cache(maxsize=TRACES)
+def _trace(laws: tuple[WindowLaw, ...], neurons: int, tokens: int, seed: int) -> NeuronTrace:
+    """One object for equal arguments, so that what is known of a trace is known of its equals; a law for each layer."""
     return NeuronTrace(
-        layers, neurons, tokens,
+        len(laws), neurons, tokens,
         lambda layer: _renewed(laws[layer], neurons, tokens, generator(seed, layer, "gaps")),
     )  # fmt: skip
 

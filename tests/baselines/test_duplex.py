@@ -16,9 +16,9 @@ from simulator.baselines.serving import ServingOutcome
 from simulator.baselines.simulate import simulate
 from simulator.data import find
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
+from tests.deployed import deployment
 
 slow = pytest.mark.slow  # they share one run of all loops, a minute and a half on two cores
 

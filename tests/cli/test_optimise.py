@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("pyarrow")
-
 SWEEP = """\
 schema: 1
 base:

@@ -9,9 +9,6 @@ from simulator.explore.sweep.store import Manifest, laid_out, open_store
 from simulator.explore.sweep.store import write as write_part
 from simulator.provenance import Provenance
 
-for library in ("pyarrow", "duckdb"):
-    pytest.importorskip(library)
-
 SWEEP = """\
 schema: 1
 base: {hardware: dgx-h100, model: llama-3-8b, workload: {input: 256}}

@@ -72,6 +72,7 @@ def test_a_setting_changes_what_is_simulated(run, experiment: Path) -> None:
 
 def test_all_are_one_document_and_one_index(run, monkeypatch: pytest.MonkeyPatch, experiment: Path) -> None:
     result, asked, written = simulator.reproduce(experiment), [], []
+    takes = {name: result.experiment.model_copy(update={"takes": s}) for name, s in (("a", 200.0), ("b", 100.0))}
 
     def reproduce(name, overrides=(), output=None, progress=None):
         asked.append((name, overrides, output))
@@ -79,8 +80,11 @@ def test_all_are_one_document_and_one_index(run, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(simulator, "reproduce", reproduce)
     monkeypatch.setattr(data, "names", lambda folder: ["a", "b"])
+    monkeypatch.setattr("simulator.baselines.experiment.load_experiment", lambda name: (takes[name], None))
     monkeypatch.setattr("simulator.report.index.write_index", written.append)
-    rows = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--json").json
-    assert rows == 2 * result.as_json()
-    assert asked == [("a", ["policy=fifo"], Path("out")), ("b", ["policy=fifo"], Path("out"))]
+    told = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--json")
+    assert told.json == 2 * result.as_json()
+    assert asked == [("b", ["policy=fifo"], Path("out")), ("a", ["policy=fifo"], Path("out"))], "the shortest first"
+    assert told.err.splitlines()[0] == "1 of 2: b; about 5 min left"
+    assert told.err.splitlines()[1].startswith("2 of 2: a; about ")
     assert written == [Path("out")]

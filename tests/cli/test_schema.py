@@ -7,6 +7,7 @@ import pytest
 
 import simulator.baselines  # noqa: F401  # registers the kinds of experiments
 from simulator.explore.sweep.schema import json_schema, kinds
+from simulator.report.reference import reference
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
 
@@ -29,6 +30,11 @@ def test_all_are_written_into_a_folder(run, tmp_path) -> None:
 def test_one_is_written_into_a_folder(run, tmp_path) -> None:
     run("schema", "model", "--output", tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_the_page_of_all_keys_is_written(run, tmp_path) -> None:
+    assert run("schema", "--reference", tmp_path / "keys.md").out.strip().endswith("keys.md")
+    assert (tmp_path / "keys.md").read_text(encoding="utf-8") == reference()
 
 
 def test_a_kind_that_there_is_not_is_told(run) -> None:

@@ -2,11 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-for library in ("moocore", "scipy", "pyarrow"):
-    pytest.importorskip(library)
-
 SWEEP = """\
 schema: 1
 base:

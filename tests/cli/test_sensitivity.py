@@ -2,10 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("SALib")
-
 SWEEP = """\
 schema: 1
 base:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pyarrow")
-
 SWEEP = """\
 schema: 1
 base: {hardware: dgx-h100, model: llama-3-8b, workload: {input: 256}}

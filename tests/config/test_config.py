@@ -50,3 +50,20 @@ def test_equal_data_have_equal_hashes_whatever_their_files_order_and_sources(wri
 def test_a_path_to_nowhere_is_no_traceback(write) -> None:
     with pytest.raises(ConfigError, match=r"/nowhere/a\.yaml"):
         load(Path("/nowhere/a.yaml"), "hw")
+
+
+def test_overrides_leave_what_is_parsed_as_it_is(write) -> None:
+    write("base", "a: {b: {value: 1, source: Table I}, c: [1, 2]}")
+    write("one", "extends: base\nd: 3")
+    before = load("one", "hw")
+    assert load("one", "hw", ["a.b=2", "a.c.1=5", "d=null", "e=4"]).data == {"a": {"b": 2, "c": [1, 5]}, "e": 4}
+    assert load("one", "hw") == before
+
+
+def test_a_config_whose_figures_are_replaced_is_one_with_overrides(write) -> None:
+    write("one", "a: {b: {value: 1, source: Table I}, c: {d: 2, e: 3}}\nf: 4")
+    overridden = load("one", "hw", ["a.b=2", "a.c={d: 5}", "a.c.e=null", "f=null"])
+    replaced = load("one", "hw").replaced({("a", "b"): 2, ("a", "c"): {"d": 5}, ("f",): None})
+    assert replaced.data == overridden.data
+    assert replaced.mark(("a", "b")) == overridden.mark(("a", "b"))
+    assert replaced.source("a", "b") == overridden.source("a", "b")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import pytest
@@ -35,6 +36,10 @@ class Node(Section):
     most: Bytes = 1e30
     cache: Cache | None = None
 
+    @cached_property
+    def capacity(self) -> float:
+        return sum(tier.capacity for tier in self.tiers.values())
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if any(tier.capacity > self.most for tier in self.tiers.values()):
@@ -60,6 +65,12 @@ def test_what_is_replaced_is_there_to_the_bit_and_nothing_else_changes(values: d
     for other in (replaced(NODE, values), put(NODE, values)):
         assert {path: get(other, path) for path in FIGURES} == {path: get(NODE, path) for path in FIGURES} | values
         assert replaced(other, {path: get(NODE, path) for path in values}) == NODE
+
+
+def test_what_is_computed_from_a_figure_is_computed_anew() -> None:
+    assert NODE.capacity > 2**40
+    for other in (replaced(NODE, {"tiers": {"hbm": {"capacity": 3}}}), put(NODE, {"tiers": {}})):
+        assert other.capacity == sum(tier.capacity for tier in other.tiers.values())
 
 
 def test_other_sections_are_shared() -> None:

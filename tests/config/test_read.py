@@ -130,6 +130,15 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str) -> None:
         read(tmp_path / name)
 
 
+def test_a_text_is_parsed_once_and_a_changed_one_anew(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("a: 1")
+    first = read(file)
+    assert read(file) is first
+    file.write_text("a: 2")  # of the same size, perhaps in the same instant
+    assert plain(read(file)) == {"a": 2}
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\n")

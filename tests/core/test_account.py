@@ -26,6 +26,8 @@ from simulator.core.plan import point
 from tests.core.conftest import RESOURCES, chain, plans, side_by_side
 
 HBM, GPU, LINK, PORT = RESOURCES
+SMALL = plans(depth=1)
+few = settings(max_examples=25)
 
 
 def spent(plan: Plan) -> float:
@@ -34,7 +36,8 @@ def spent(plan: Plan) -> float:
     return float(total)
 
 
-@given(plans(), plans(), st.integers(1, 5))
+@few
+@given(SMALL, SMALL, st.integers(1, 5))
 def test_energy_is_additive_over_plans_and_scales_with_repeats(one: Plan, other: Plan, repeat: int) -> None:
     for plan in (chain(one, other), side_by_side(one, other)):
         assert spent(plan) == pytest.approx(spent(one) + spent(other))
@@ -42,7 +45,8 @@ def test_energy_is_additive_over_plans_and_scales_with_repeats(one: Plan, other:
     assert joules(energy(one.demand(), replicas=repeat)) == pytest.approx(repeat * spent(one))
 
 
-@given(plans())
+@few
+@given(SMALL)
 def test_traffic_is_the_demand_of_all_copies(plan: Plan) -> None:
     moved: dict[str, float] = {}
     for activity, times in plan.activities():
@@ -53,7 +57,8 @@ def test_traffic_is_the_demand_of_all_copies(plan: Plan) -> None:
         assert term.count * term.amount == pytest.approx(moved[term.name])
 
 
-@given(plans())
+@few
+@given(SMALL)
 def test_what_binds_is_no_more_than_what_is_busy(plan: Plan) -> None:
     bound, at_work = binding(plan), {r.name: seconds for r, seconds in busy(plan).items()}
     for name, seconds in bound.items():
@@ -64,7 +69,8 @@ def test_what_binds_is_no_more_than_what_is_busy(plan: Plan) -> None:
     assert bound[bound_by(plan)] == max(bound.values())
 
 
-@given(plans())
+@few
+@given(SMALL)
 def test_a_breakdown_adds_up_to_what_binds(plan: Plan) -> None:
     seconds = {LATENCY: 0.0}
     for part in breakdown(plan):
@@ -86,8 +92,8 @@ def test_of_what_is_busy_as_long_the_first_binds() -> None:
     assert binding(chain(Activity("a", {GPU: 1.0, HBM: 1e12}))) == {"gpu": 1.0, LATENCY: 0.0}
 
 
-@settings(max_examples=30)
-@given(plans(), st.lists(st.floats(0.5, 2.0), min_size=2, max_size=5), st.sampled_from(RESOURCES))
+@few
+@given(SMALL, st.lists(st.floats(0.5, 2.0), min_size=2, max_size=5), st.sampled_from(RESOURCES))
 def test_points_at_once_equal_one_at_a_time(plan: Plan, rates: list[float], faster: Resource) -> None:
     """What binds, what is served and what it costs, where a rate, a demand and an energy are arrays."""
     by = np.array(rates)
@@ -120,7 +126,8 @@ def with_demand(plan: Plan, old: Resource, new: Resource, by: np.ndarray) -> Pla
     return other
 
 
-@given(plans(), st.integers(1, 6))
+@few
+@given(SMALL, st.integers(1, 6))
 def test_steps_that_are_alike_count_once_each(plan: Plan, steps: int) -> None:
     assert over_steps([(plan, steps)]) == pytest.approx({r: steps * units for r, units in plan.demand().items()})
     assert over_steps([(plan, 1)] * steps) == pytest.approx(over_steps([(plan, steps)]))

@@ -90,18 +90,12 @@ def _keys(old: pd.DataFrame, new: pd.DataFrame, columns: Sequence[str]) -> list[
 
 def _apart(one: pd.Series, other: pd.Series) -> np.ndarray:
     """Of each row the relative difference, 0 where the values agree; infinity between texts, and beside a blank."""
-    a, b = (_numbers(values) for values in (one, other))
+    a, b = (pd.to_numeric(values, errors="coerce").to_numpy(float) for values in (one, other))
     same = (one.astype(str) == other.astype(str)).to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.abs(b - a) / np.maximum(np.abs(a), np.abs(b))
     relative = np.where(np.isnan(relative), np.inf, relative)
     return np.where(same | (relative <= AGREES), 0.0, relative)
-
-
-def _numbers(values: pd.Series) -> np.ndarray:
-    """The numbers among some values, also as numpy writes them; NaN of a text."""
-    plain = values.astype(str).str.replace(r"^np\.float64\((.*)\)$", r"\1", regex=True)
-    return pd.to_numeric(plain, errors="coerce").to_numpy(float)
 
 
 def compare(old: Path, new: Path) -> int:
@@ -121,7 +115,17 @@ def _compared(old: Path, new: Path) -> Iterator[str]:
     if absent:
         yield f"absent: {absent[0]}"
     else:
-        yield from differences(*(pd.read_csv(file, keep_default_na=False, low_memory=False) for file in (old, new)))
+        yield from differences(_read(old), _read(new))
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """A dump; numbers as such, also where they were written as numpy shows them."""
+    frame = pd.read_csv(file, keep_default_na=False, low_memory=False)
+    for column in frame.select_dtypes(exclude="number"):
+        plain = frame[column].astype(str).str.replace(r"^np\.float64\((.*)\)$", r"\1", regex=True)
+        numbers = pd.to_numeric(plain, errors="coerce")
+        frame[column] = plain if numbers.isna().any() else numbers
+    return frame
 
 
 def main(arguments: Sequence[str]) -> int:

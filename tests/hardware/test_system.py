@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator import data
+from simulator.config.plausible import figures as numbers
 from simulator.core import closed_form
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, dotted, unwarned
 from simulator.hardware import System, load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
@@ -168,6 +172,29 @@ def test_a_link_whose_name_has_a_dot_is_found() -> None:
     assert load_system("dgx-a100", ["links.host<->gpu.hbm.bandwidth=1 GB/s"])["host->gpu.hbm"].capacity == 8e9
     varied = load_system("dgx-a100").at({"links.host<->gpu.hbm.bandwidth": np.array([1e9, 2e9])})
     assert np.asarray(varied["host->gpu.hbm"].capacity).tolist() == [8e9, 16e9]
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_a_figure_that_is_replaced_is_one_that_is_loaded_so(drawn: st.DataObject) -> None:
+    """To the bit, with what is derived from it; or it is refused in the same words."""
+    name = drawn.draw(st.sampled_from(SHIPPED))
+    system = load_system(name)
+    written = [f for f in numbers(system.machine) if f.path[:-1] in system.config.marks and type(f.path[-1]) is str]
+    some = drawn.draw(st.lists(st.sampled_from(written), min_size=1, max_size=3, unique_by=lambda each: each.path))
+    factors = st.sampled_from([0.5, 1.0, 1.001, 2.0])
+    values = {each.path: (each.value * drawn.draw(factors) if each.unit else int(each.value) + 1) for each in some}
+    with unwarned():
+        try:
+            loaded = load_system(name, [f"{dotted(path)}={value!r}" for path, value in values.items()])
+        except ConfigError as error:
+            with pytest.raises(ConfigError, match=f"^{re.escape(str(error))}$"):
+                system.replaced({".".join(map(str, path)): value for path, value in values.items()})
+            return
+        other = system.replaced({".".join(map(str, path)): value for path, value in values.items()})
+    for unset in (False, True):  # what the file says is known too: from that the rest is derived
+        assert other.machine.model_dump(exclude_unset=unset) == loaded.machine.model_dump(exclude_unset=unset)
+    assert other.config == loaded.config
 
 
 def test_devices_are_those_of_all_nodes() -> None:

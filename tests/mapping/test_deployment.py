@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.workload import load_model
+from tests.deployed import deployment
 
 # groups of devices with different experts, and devices that each expert is cut over: whole, tensor
 GROUPS: dict[tuple[int, int, str], tuple[tuple[int, int], tuple[int, int]]] = {
@@ -101,8 +101,8 @@ def test_a_split_needs_two_engines_over_one_memory(machine: str, engines: tuple[
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("xpu.pin", "duplex-node: device 'xpu': found no engine pin, expected one of xpu, pim"),
-     ("gpu.pim", "no such device: found gpu, expected .*did you mean 'xpu'"), ("xpu.", "found no engine")],
+    [("xpu.pin", "engines.0: .*found 'xpu.pin', expected one of xpu.xpu, xpu.pim; did you mean 'xpu.pim'"),
+     ("gpu.pim", "found 'gpu.pim', expected .*did you mean 'xpu.pim'"), ("xpu.", "found 'xpu.', expected one of")],
 )  # fmt: skip
 def test_an_engine_that_there_is_not_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

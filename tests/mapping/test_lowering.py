@@ -9,10 +9,11 @@ from simulator.hardware import load_system
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.kernels import kernels
 from simulator.mapping.lowering import fusion, kernel_activity, model_plan
-from simulator.mapping.placement import max_batch, max_context, nodes_needed, place
+from simulator.mapping.placement import nodes_needed
 from simulator.mapping.target import peak, target
 from simulator.mapping.transfer import transfer
 from simulator.workload import decode, expert_block, load_model, operator_graph, prefill
+from tests.deployed import kept
 
 MACHINES = ["dgx-a100", "dgx-h100", "sn40l-node", "sn40l-rack16", "sn40l"]
 
@@ -142,27 +143,27 @@ def test_writes_and_the_latency_of_memory_reach_kernels() -> None:
 
 
 def test_what_fits_fits_and_no_more() -> None:
-    runner, model = target(load_system("dgx-a100").with_devices(1)), load_model("llama-2-7b")
-    most = max_batch(runner, model, 4096)
-    place(runner, model, most, 4096)
+    system, model = load_system("dgx-a100").with_devices(1), load_model("llama-2-7b")
+    most = kept(system, model, 1, 4096).max_batch()
+    kept(system, model, most, 4096).check()
     with pytest.raises(CapacityError, match=rf"fits with batch {most} or with 4,0\d\d tokens or with 2 of gpu"):
-        place(runner, model, most + 1, 4096)
-    longest = max_context(runner, model, most)
-    assert longest == 4096 or place(runner, model, most, longest).used <= 80 * 2**30
-    assert max_context(runner, load_model("llama-3-70b"), 1) == 0
+        kept(system, model, most + 1, 4096).check()
+    longest = kept(system, model, most, 4096).max_context()
+    assert longest == 4096 or kept(system, model, most, longest).total.used <= 80 * 2**30
+    assert kept(system, load_model("llama-3-70b"), 1, 4096).max_context() == 0
 
 
 def test_a_remedy_works() -> None:
     system, model = load_system("dgx-a100"), load_model("llama-3.1-405b")
     with pytest.raises(CapacityError, match="fits with 16 of gpu"):  # 11 would do, and do not divide its heads
-        place(target(system), model, 1, 1000)
-    place(target(system.with_devices(16)), model, 1, 1000)
+        kept(system, model, 1, 1000).check()
+    kept(system.with_devices(16), model, 1, 1000).check()
 
 
 def test_a_latent_cache_is_kept_by_every_device() -> None:
     # MLA has one latent for all heads: more devices hold more copies, and none makes a longer context fit.
     with pytest.raises(CapacityError, match=r"fits with [\d,]+ tokens, or try a smaller dtype"):
-        place(target(load_system("dgx-h100", ["devices.gpu.count=16"])), load_model("deepseek-v3"), 1, 160_000_000)
+        kept(load_system("dgx-h100", ["devices.gpu.count=16"]), load_model("deepseek-v3"), 1, 160_000_000).check()
 
 
 def test_nodes_need_room_to_work() -> None:
@@ -188,8 +189,8 @@ def test_a_pim_engine_runs_operator_by_operator_and_what_it_cannot_hold_goes_to_
     )
     socket = load_system("sn40l")
     with pytest.raises(CapacityError, match="--memory ddr"):
-        place(target(socket), load_model("llama-3-70b"), 1, 1000)
-    assert place(target(socket, memory="ddr"), load_model("llama-3-70b"), 1, 1000).tier == "socket.ddr"
+        kept(socket, load_model("llama-3-70b"), 1, 1000).check()
+    assert kept(socket, load_model("llama-3-70b"), 1, 1000, memory="ddr").total.tier == "socket.ddr"
     with pytest.raises(ConfigError, match="found 'dddr', expected one of sram, hbm, ddr"):
         target(socket, memory="dddr")
 
@@ -240,7 +241,7 @@ def test_how_an_engine_fuses_is_its_kind_unless_its_file_says() -> None:
 def test_what_every_device_keeps_whole_takes_room_on_each() -> None:
     # DeepSeek-V3 with its routers, norms and down-projections on each device: more than 8 x 80 GB leave.
     with pytest.raises(CapacityError):
-        place(target(load_system("dgx-h100")), load_model("deepseek-v3"), 8, 2304)
+        kept(load_system("dgx-h100"), load_model("deepseek-v3"), 8, 2304).check()
     machines = [load_system("dgx-h100", [f"devices.gpu.count={count}"]) for count in (16, 32)]
-    sizes = [place(target(machine), load_model("deepseek-v3"), 1, 10).weights for machine in machines]
+    sizes = [kept(machine, load_model("deepseek-v3"), 1, 10).total.weights for machine in machines]
     assert sizes[0] < sizes[1]

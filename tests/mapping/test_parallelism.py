@@ -14,11 +14,11 @@ from simulator.mapping.collective import all_reduce
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.parallelism import Parallelism, gradient_all_reduce, group, parallelism, send
 from simulator.mapping.pipeline_parallel import Replica, _staggered, _works, decode_plan, forward_plan, replica, split
-from simulator.mapping.placement import max_batch, max_context, place
 from simulator.mapping.target import target
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.evaluate import estimate
 from simulator.workload import decode, load_model, operator_graph, prefill, weight_bytes
+from tests.deployed import kept
 
 NODES = ["nodes=2", "links.node<->node={bandwidth: 50 GB/s, latency: 20 us}"]
 
@@ -173,23 +173,23 @@ def test_gradients_are_summed_over_replicas() -> None:
 def test_the_stages_keep_the_whole_model_once(name: str, pipeline: int) -> None:
     model, replicas = load_model(name), 8 // pipeline
     machine = load_system("dgx-h100", ["devices.gpu.tiers.hbm.capacity=4 TB"])
-    got = place(target(machine), model, 8, 1000, replica=staged(pipeline, replicas, name, machine))
+    got = kept(machine, model, 8, 1000, pipeline=pipeline, data=replicas).total
     table = model.vocab * model.hidden * 2 if model.tied_embeddings and pipeline > 1 else 0.0
     assert got.weights == pytest.approx(replicas * (weight_bytes(model) + table))
-    assert got.kv == pytest.approx(place(target(machine.with_devices(1)), model, 8, 1000).kv)
+    assert got.kv == pytest.approx(kept(machine.with_devices(1), model, 8, 1000).total.kv)
 
 
 def test_what_does_not_fit_a_stage_is_refused_and_what_fits_is_not() -> None:
-    runner, model = target(load_system("dgx-a100")), load_model("llama-3-70b")
-    share = staged(4, 1, "llama-3-70b")
-    most = max_batch(runner, model, 4096, replica=share)
-    assert place(runner, model, most, 4096, replica=share).used <= place(runner, model, 1, 1).capacity
+    system, model = load_system("dgx-a100"), load_model("llama-3-70b")
+    most = kept(system, model, 1, 4096, pipeline=4).max_batch()
+    full = kept(system, model, most, 4096, pipeline=4)
+    full.check()
+    assert full.total.used <= full.total.capacity
     with pytest.raises(CapacityError, match=rf"of stage \d of 4.*fits with batch {most}"):
-        place(runner, model, most + 1, 4096, replica=share)
-    longest = max_context(runner, model, most, replica=share)
-    assert longest >= 4096
+        kept(system, model, most + 1, 4096, pipeline=4).check()
+    assert full.max_context() >= 4096
     with pytest.raises(CapacityError, match="more stages"):
-        place(runner, model, 8, 4096, replica=staged(1, 8, "llama-3-70b"))
+        kept(system, model, 8, 4096, data=8).check()
 
 
 def of(**changes: object) -> BatchDetail:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from simulator.explore.sweep.evaluate import Passes
 
 import simulator
 from simulator.errors import CapacityError, TiersimError
-from simulator.explore.sweep.evaluate import Passes
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.mapping.placement import largest
 from simulator.mapping.room import most_sequences
 from simulator.workload import load_model
+from tests.deployed import deployment
 
 LENGTHS = st.tuples(st.sampled_from([1, 100, 1500]), st.sampled_from([1, 2, 40, 500]))
 MODELS = st.sampled_from(["llama-3.1-8b", "mixtral-8x7b", "phi-2", "llama-2-7b", "mistral-7b", "llama-3.1-70b"])

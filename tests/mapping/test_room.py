@@ -8,9 +8,10 @@ import pytest
 
 from simulator.errors import CapacityError
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
-from simulator.mapping.room import most_sequences, room
+from simulator.mapping.held import held
+from simulator.mapping.room import most_sequences
 from simulator.workload import load_model
+from tests.deployed import deployment
 
 
 def fits(machine: str, model: str, context: int, prompt: int, asked: int, *overrides: str, **how: Any) -> int:
@@ -36,10 +37,10 @@ def test_a_split_and_a_dense_model() -> None:
 def test_a_space_for_prompts_is_kept_from_the_caches() -> None:
     both = {"dispatch": "static_by_layer", "together": True, "split": "spaces"}
     of = deployment(load_system("duplex-node"), load_model("mixtral-8x7b"), **both)
-    with_prompts, without = room(of, 128, 4096), room(of, 128, 0)
-    assert (with_prompts.spaces, without.spaces) == (4, 1)
-    assert with_prompts.kv < without.kv
-    assert with_prompts.kv <= 0.75 * with_prompts.capacity
+    (with_prompts,), (without,) = (held(of, 128, 4096.0, prompt, beside=True) for prompt in (4096, 0))
+    assert with_prompts.kept > without.kept == 0
+    own = with_prompts.activations + with_prompts.kept + with_prompts.weights
+    assert with_prompts.capacity - own <= 0.75 * with_prompts.capacity
     assert fits("duplex-node", "mixtral-8x7b", 16384, 8192, 128, **both) < fits(
         "duplex-node", "mixtral-8x7b", 16384, 8192, 128, "devices.xpu.count=8", **both
     )
@@ -53,5 +54,5 @@ def test_no_room_for_one_sequence_is_refused() -> None:
 
 
 def test_weights_that_do_not_fit_on_devices_of_their_own_are_refused() -> None:
-    with pytest.raises(CapacityError, match="bloom-176b without its experts on a gpu"):
+    with pytest.raises(CapacityError, match="beside bloom-176b on a gpu"):
         fits("duplex-hetero", "bloom-176b", 1024, 512, 32, dispatch="experts_in_memory")

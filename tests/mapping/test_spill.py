@@ -40,8 +40,19 @@ def test_what_does_not_fit_lies_in_the_next_tier_and_takes_its_time() -> None:
 def test_only_an_engine_that_reads_two_tiers_spills() -> None:
     with pytest.raises(ConfigError, match="reads two tiers"):
         simulator.estimate("dgx-h100", "llama-2-7b", spill=True)
-    with pytest.raises(ConfigError, match="tensor parallel"):
-        simulator.estimate("sn40l-node", "llama-2-7b", 2, spill=True, data=2)
+    with pytest.raises(ConfigError, match="spill: found 'ddr' with stages, expected no stages"):
+        simulator.estimate("sn40l-node", "llama-2-7b", 2, spill=True, pipeline=2)
+
+
+def test_each_replica_spills_what_it_would_alone() -> None:
+    small = ["devices.socket.tiers.hbm.capacity=3 GB"]
+    both = simulator.estimate("sn40l-node", "llama-2-7b", 2, 256, 16, spill=True, data=2, overrides=small)
+    alone = simulator.estimate("sn40l-node", "llama-2-7b", 1, 256, 16, spill=True, devices=4, overrides=small)
+    assert both.spill
+    assert both.e2e_s == pytest.approx(alone.e2e_s, rel=1e-9)
+    assert {tier: held.used for tier, held in both.footprint.tiers.items()} == {
+        tier: 2 * held.used for tier, held in alone.footprint.tiers.items()
+    }
 
 
 def test_a_run_that_fits_says_how_much_more_fits_in_both_tiers() -> None:

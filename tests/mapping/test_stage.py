@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from simulator.core import Plan, closed_form
 from simulator.core.affine import affine, probes
 from simulator.hardware import load_system
-from simulator.mapping.deployment import Deployment, deployment
+from simulator.mapping.deployment import Deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.stage import DECODING, FEATURES, MIXED, TYPICAL, batch, exchange, expert_engine, kinds, stage
 from simulator.workload import Sequences, decode, load_model, operator_graph, prefill
+from tests.deployed import deployment
 
 FIXED = ["xpu_only", "pim_only", "static_by_layer", "experts_in_memory"]
 

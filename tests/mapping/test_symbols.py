@@ -12,10 +12,10 @@ from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.kernels import kernels
 from simulator.mapping.memory_plan import Space, Symbol, memory_plan, space
-from simulator.mapping.placement import place
 from simulator.mapping.symbols import INPUT, Pass, distinct, spilled_groups, spilled_traffic, symbols
 from simulator.mapping.target import target
 from simulator.workload import Batch, Model, decode, kv_bytes, load_model, operator_graph, prefill, weight_bytes
+from tests.deployed import kept
 
 MODELS = [
     "llama-2-7b",
@@ -55,9 +55,10 @@ def test_symbols_hold_every_weight_once_and_the_caches_at_their_longest(name: st
 
 @pytest.mark.parametrize("name", ["llama-2-7b", "mixtral-8x7b", "deepseek-v3"])
 def test_devices_hold_together_what_placement_counts(name: str) -> None:
-    model, node = load_model(name), target(load_system("sn40l-node", ["devices.socket.tiers.hbm.capacity=1 TiB"]))
+    model, system = load_model(name), load_system("sn40l-node", ["devices.socket.tiers.hbm.capacity=1 TiB"])
+    node = target(system)
     found = distinct(symbols(program(model, ways=node.ways)))
-    placed = place(node, model, 2, 400)
+    placed = kept(system, model, 2, 400).total
     assert node.ways * of_kind(found, "weight") == pytest.approx(placed.weights, rel=1e-12)
     assert node.ways * of_kind(found, "kv") == pytest.approx(placed.kv, rel=1e-12)
 

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulator.explore.sweep.evaluate import Passes
 
 from simulator import estimate, kernels, roofline
 from simulator.errors import CapacityError, ConfigError
-from simulator.explore.sweep.evaluate import Passes
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
-from simulator.mapping.placement import place
 from simulator.mapping.target import target
 from simulator.mapping.tensor_parallel import check_ways, even_ways, shard
 from simulator.workload import Operator, decode, load_model, prefill, training_graph
+from tests.deployed import deployment, kept
 
 NAMES = ("llama-2-7b", "llama-3-70b", "falcon-40b", "bloom-176b", "mixtral-8x7b")
 SHARED = (*NAMES, "falcon-7b", "qwen2-7b", "qwen2-57b-a14b", "deepseek-v3", "grok-1", "yi-34b", "llama-3.1-405b")
@@ -77,17 +76,17 @@ def test_advice_names_devices_that_can_share_the_model(name: str, devices: int, 
         return
     one = load_system("dgx-a100").with_devices(devices)
     try:
-        place(target(one), model, batch, 1000)
+        kept(one, model, batch, 1000).check()
     except CapacityError as error:
         advised = re.search(r"(\d+) of gpu", error.remedy)
         if advised:
             count = int(advised[1])
             assert count in even_ways(model)
-            place(target(one.with_devices(count)), model, batch, 1000)
+            kept(one.with_devices(count), model, batch, 1000).check()
             fewer = [ways for ways in even_ways(model) if devices < ways < count]
             for ways in fewer:
                 with pytest.raises(CapacityError):
-                    place(target(one.with_devices(ways)), model, batch, 1000)
+                    kept(one.with_devices(ways), model, batch, 1000).check()
 
 
 @pytest.mark.parametrize("devices", range(1, 9))

@@ -142,6 +142,16 @@ def test_one_launch_of_a_loop_serves_all_layers() -> None:
     assert looped.totals["launches"] == len(looped.rows)
 
 
+def test_a_program_that_is_loaded_beside_a_kernel_is_not_its_work() -> None:
+    plain = report("sn40l-node", "llama-2-7b")
+    software = report("sn40l-node", "llama-2-7b", overrides=(f"{FABRIC}.orchestration=software",))
+
+    def working(found: KernelReport) -> list[tuple[int, str, float]]:
+        return [(b["row"], b["resource"], b["time_s"]) for b in found.busy if b["resource"] == "socket.rdu (pipeline)"]
+
+    assert working(software) == working(plain) != []
+
+
 def test_only_a_grid_has_stages() -> None:
     found = report("dgx-a100", "llama-2-7b")
     assert found.grid is None and not found.stages

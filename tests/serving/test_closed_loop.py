@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.serving.closed_loop import Layout, layout, load, timed
 from simulator.serving.lengths import Lengths
 from simulator.serving.served import percentile, weighted_percentile
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.routers import uniform
+from tests.deployed import deployment
 
 
 @cache

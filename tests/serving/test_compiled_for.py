@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from simulator.core import closed_form
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.scenario.evaluate import estimate
@@ -17,6 +16,7 @@ from simulator.serving.arrivals import Requests
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
+from tests.deployed import deployment
 
 SYSTEM, MODEL = load_system("sn40l-node"), load_model("llama-3.1-8b")
 OF = Stages(deployment(SYSTEM, MODEL)).compiled_for(16, 512, 128)

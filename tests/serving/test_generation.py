@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from simulator.core import closed_form
 from simulator.errors import CapacityError
 from simulator.hardware import System, load_system
+from simulator.mapping.form import Draft
 from simulator.mapping.lowering import compiled
 from simulator.mapping.parallelism import parallelism
+from simulator.mapping.passes import Lowering, Passes, step_contexts
 from simulator.mapping.pipeline_parallel import replica
+from simulator.mapping.speculative import speculate, speculative
 from simulator.mapping.spill import spills
+from simulator.mapping.spilled import spilling
+from simulator.mapping.static_batch import pipelined, whole
 from simulator.mapping.target import Target, target
-from simulator.serving.generation import Passes, pipelined, spilling, step_contexts, tensor_parallel
-from simulator.serving.speculative import speculate, speculative
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
 
 MODELS = ["llama-3.1-8b", "llama-3.1-70b", "mistral-7b", "mixtral-8x7b", "falcon-40b"]
@@ -56,9 +59,12 @@ LOADS = st.tuples(st.sampled_from([1, 4, 16, 64, 256, 1024]), st.integers(1, 600
 
 
 def drafting(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:
-    speculation = speculate(load_model("llama-3.1-8b"), 4, 0.7, None)
-    assert speculation
-    return speculative(runner, model, speculation, batch, input, output)
+    speculation = speculate(model, load_model("llama-3.1-8b"), Draft(model="llama-3.1-8b", acceptance=0.7))
+    return speculative(Lowering((runner,)), model, speculation, batch, input, output)
+
+
+def tensor_parallel(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:
+    return whole(Lowering((runner,)), model, batch, input, output)
 
 
 def staged(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:
@@ -100,9 +106,8 @@ def test_a_run_takes_what_its_steps_take_alone_at_any_bandwidth(bandwidth: float
 def test_a_drafted_run_takes_what_its_steps_take_alone(machine: System, load: tuple[int, int, int]) -> None:
     # A draft beside whole tokens of context, so that a step alone has the context that it has in the run.
     def serve(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:
-        speculation = speculate(load_model("llama-3.1-8b"), 4, None, 3.0)
-        assert speculation
-        return speculative(runner, model, speculation, batch, input, output)
+        speculation = speculate(model, load_model("llama-3.1-8b"), Draft(model="llama-3.1-8b", accepted_length=3.0))
+        return speculative(Lowering((runner,)), model, speculation, batch, input, output)
 
     assert against_singles(serve, target(machine), load_model("llama-3.1-70b"), load, 3.0) <= 1.02
 
@@ -127,7 +132,7 @@ def test_a_spilled_run_takes_what_its_steps_take_alone(batch: int, input: int, o
     def serve(*lengths: float) -> Any:
         steps = operator_graph(model, decode(batch, np.array(lengths)))
         program = [(operator_graph(model, prefill(batch, input)), 1.0), (steps, float(output - 1))]
-        return next(spills(runner, program, ["weights_last"]))
+        return next(spills(runner, "ddr", program, ["weights_last"]))
 
     contexts = step_contexts(input, output)
     try:
@@ -169,6 +174,7 @@ def test_what_is_declared_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> N
     real = compiler.spanning
     monkeypatch.setattr(compiler, "spanning", lambda *given: calls.append(given) or cast(Any, real(*given)))
     passes = tensor_parallel(target(system("sn40l-node")), load_model("llama-3.1-8b"), 4, 128, 500)
+    passes.step(500.0)
     compiled = len(calls)
     for context in (128.0, np.arange(128.0, 300.0), 627.0):
         passes.step(context)

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.serving.arrivals import Requests, requests
 from simulator.serving.lengths import Lengths
-from simulator.serving.open_loop import Chosen, StageTimes, chosen, run, serve, spread
+from simulator.serving.loop import run
+from simulator.serving.open_loop import Chosen, StageTimes, chosen, serve, spread
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.routers import uniform
+from tests.deployed import deployment
 
 
 def step(decoding: int, context: float, stage: int) -> float:

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.serving.speculative import expected_length, implied_acceptance, implied_length, step_plan
 
 from simulator.core import closed_form
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
+from simulator.mapping.passes import Lowering
+from simulator.mapping.speculative import expected_length, implied_acceptance, implied_length, step_plan
 from simulator.mapping.target import target
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.evaluate import estimate
@@ -44,7 +45,7 @@ def test_the_implied_acceptance_undoes_the_expected_length(acceptance: float, dr
 
 def test_a_step_is_its_drafts_and_one_pass_over_them_all() -> None:
     runner, model, draft = target(load_system("dgx-a100")), load_model("llama-3-70b"), load_model("llama-3-8b")
-    step = float(closed_form(step_plan(runner, model, draft, 4, 2, 1000.0)).time)
+    step = float(closed_form(step_plan(Lowering((runner,)), model, draft, 4, 2, 1000.0)).time)
     drafts = sum(float(closed_form(model_plan(runner, draft, decode(2, 1000 + i))).time) for i in range(4))
     verify = float(closed_form(model_plan(runner, model, (Sequences(2, 5, 1000, scored=True),))).time)
     assert step == pytest.approx(drafts + verify, rel=1e-6)
@@ -67,7 +68,7 @@ def test_drafted_tokens_all_get_logits_and_read_the_cache_once() -> None:
 def test_the_implied_length_of_a_predicted_rate_is_the_stated_one() -> None:
     got = of(accepted_length=2.5, acceptance=None, output=2)
     runner, draft = target(load_system("dgx-a100")), load_model("llama-3-8b")
-    length = implied_length(runner, got.model, draft, 4, 500, 1 / got.tbt_s)
+    length = implied_length(Lowering((runner,)), got.model, draft, 4, 500, 1 / got.tbt_s)
     assert length == pytest.approx(2.5, rel=1e-9)
 
 
@@ -116,12 +117,12 @@ def test_the_document_says_how_tokens_are_drafted() -> None:
         ({"acceptance": None}, "found neither, expected an acceptance or an accepted length"),
         ({"accepted_length": 2.0}, "found both"),
         ({"draft": None}, "draft: found none"),
-        ({"acceptance": 1.5}, "a rate from 0 to 1"),
+        ({"acceptance": 1.5}, r"draft\.acceptance: found 1\.5, expected at most 1"),
         ({"acceptance": None, "accepted_length": 6.0}, "accepted_length: found 6.0, expected 1 to 5"),
-        ({"drafted": 0}, "drafted: found 0, expected 1 or more"),
+        ({"drafted": 0}, r"draft\.tokens: found 0, expected at least 1"),
         ({"draft": "llama-2-7b"}, "draft: a draft with another vocabulary: found 32,000"),
         ({"draft": "llama-3-8"}, "did you mean 'llama-3-8b'"),
-        ({"pipeline": 2}, "tensor parallel"),
+        ({"pipeline": 2}, "draft: found one with pipeline 2, expected no stages"),
     ],
 )
 def test_a_wrong_question_is_told_what_is_wrong(change: dict[str, object], message: str) -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.serving.lengths import Lengths
 from simulator.serving.served import Served
 from simulator.serving.split import serve_split
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.routers import uniform
+from tests.deployed import deployment
 
 CLIENTS, NUMBER = 8, 60
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from simulator.core import closed_form
 from simulator.core.account import energy, joules, traffic
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.stage import kinds, stage
 from simulator.serving.closed_loop import Load, layout, load, timed
@@ -24,6 +23,7 @@ from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
 from simulator.workload.draws import counts, pool
 from simulator.workload.routers import uniform
+from tests.deployed import deployment
 
 PLAIN = {"dispatch": "static_by_layer"}
 FULL = PLAIN | {"together": True, "split": "greedy", "experts": "tensor"}
@@ -141,12 +141,12 @@ def loaded(model: str = "mixtral-8x7b") -> Load:
 
 def spent(of: Stages, work: Load) -> Any:
     """Joules of all stages; None where the machine lacks a figure."""
-    return joules(term for demand in demand_by_kind(of, work).values() for term in energy(demand))
+    return joules(term for demand in demand_by_kind(timed(of, work)).values() for term in energy(demand))
 
 
 def test_energy_is_demand_times_energy_a_unit() -> None:
     of, work = on(model="llama-2-7b", **PLAIN), loaded("llama-2-7b")
-    demand = demand_by_kind(of, work)
+    demand = demand_by_kind(timed(of, work))
     cached = work.layout.features(1)[:, 0, 4] + work.layout.features(1)[:, 0, 3]
     (read,) = (term for term in energy(demand["attention"]) if term.name == "xpu.hbm->xpu.pim")
     kv = 2 * 32 * 128 * 2.0 * 32 * cached.sum()  # keys and values of 32 heads and layers
@@ -161,14 +161,14 @@ def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
 
     def read(nodes: int) -> float:
         of = on("duplex-node", "llama-2-7b", f"nodes={nodes}", dispatch="xpu_only")
-        moved = [traffic(demand) for demand in demand_by_kind(of, work).values()]
+        moved = [traffic(demand) for demand in demand_by_kind(timed(of, work)).values()]
         return float(sum(each.get("xpu.hbm->xpu.xpu", 0.0) for each in moved))
 
     weights = 2 * (32 * (4 * 4096**2 + 3 * 4096 * 11008) + 32000 * 4096)  # and the head
     assert read(2) - read(1) == pytest.approx(work.layout.stages * weights, rel=0.01)
     one, two = (on("duplex-node", "mixtral-8x7b", f"nodes={n}", dispatch="xpu_only") for n in (1, 2))
     of_one, of_two = (
-        {r.name: units for r, units in of.expert_demand(drawn(32), False).items() if units} for of in (one, two)
+        {r.name: units for r, units in of.routed(drawn(32), False).demand().items() if units} for of in (one, two)
     )
     assert of_one == pytest.approx(of_two)
 
@@ -178,7 +178,7 @@ def test_experts_on_logic_pim_cost_less_than_over_the_bus() -> None:
     plain, gpu = (spent(of, work) for of in (on(**PLAIN), on(dispatch="xpu_only")))
     assert plain is not None and gpu is not None
     assert 0.5 < plain / gpu < 0.9
-    assert on(**PLAIN).expert_demand(loaded().decoding, False)  # type: ignore[arg-type]
+    assert on(**PLAIN).routed(loaded().decoding, False).demand()  # type: ignore[arg-type]
 
 
 def test_a_machine_that_lacks_a_figure_gives_no_energy(tmp_path: Any) -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model, prefill
 from simulator.workload.routers import uniform, zipf
+from tests.deployed import deployment
 
 EXECUTE = "devices.socket.engines.rdu.fabric.launch.hardware.execute"
 

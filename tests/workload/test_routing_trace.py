@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,13 +285,6 @@ def test_a_wrong_table_is_refused(tmp_path: Path, change: dict[str, Any], says: 
         load_routing(tmp_path / "a.parquet")
     assert "a.parquet" in str(error.value)
     assert says in str(error.value)
-
-
-def test_without_pyarrow_parquet_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = written(tmp_path, "", "a.parquet")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"pip install 'tiersim\[parquet\]'"):
-        load_routing(file)
 
 
 @pytest.mark.parametrize("called", ["none.jsonl", "none.csv", "none.parquet", "none.npz"])

@@ -7,12 +7,13 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 import simulator.core.residency  # noqa: F401  # this registers policies
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
 from simulator.config.choose import registered_as
+from simulator.config.section import Section
 from simulator.units import Bytes, Count, Seconds, Seed, Unit
 
 
-class Machine(Part):
+class Machine(Section):
     """One machine of the comparison; sizes that it leaves out are those of the machine's tiers."""
 
     hardware: str
@@ -25,7 +26,7 @@ class Machine(Part):
     set: tuple[str, ...] = ()
 
 
-class Bookkeeping(Part):
+class Bookkeeping(Section):
     """What takes up the cache beside experts, and how large an expert is (all its weights unless given)."""
 
     expert_bytes: Bytes | None = None
@@ -34,14 +35,14 @@ class Bookkeeping(Part):
     inclusive: bool = True  # the home keeps the experts that are in the cache too
 
 
-class Calibration(Part):
+class Calibration(Section):
     """Run time of one prompt on its expert, measured with one model: by the name of the hardware, and output tokens."""
 
     model: str
     expert_time: dict[str, dict[int, Seconds]]
 
 
-class Requests(Part):
+class Requests(Section):
     """Which expert each prompt needs, over and over: the steady state after `warm_up` rounds is measured for `rounds`.
 
     A round is as many prompts as there are experts, or a whole recorded trace; the last batch of the warm-up, and that
@@ -97,7 +98,7 @@ class Recorded(Requests):
 Trace: TypeAlias = Annotated[Cyclic | Uniform | Zipf | Markov | Recorded, Field(discriminator="kind")]
 
 
-class Prompt(Part):
+class Prompt(Section):
     """Tokens in, and those that the router generates."""
 
     tokens: Count

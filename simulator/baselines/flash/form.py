@@ -8,18 +8,19 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 import simulator.core.row_policies  # noqa: F401  # this registers policies
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
 from simulator.config.choose import choose, registered_as
+from simulator.config.section import Section
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.serving.sparse import Overlap
-from simulator.units import Bytes, Count, EnergyPerByte, Fraction, Seed, Unit, Width
+from simulator.units import Bytes, Count, EnergyPerByte, Fraction, Seed, Size, Unit, Width
 from simulator.workload.dtypes import Dtype
 from simulator.workload.window_law import WindowLaw
 
 Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
 
-class Law(Part):
+class Law(Section):
     """The window law through two values: the share of neurons that `window` tokens use, and what one more adds."""
 
     kind: Literal["law"]
@@ -32,7 +33,7 @@ class Law(Part):
         return WindowLaw.fitted(self.window, self.share, self.increment)
 
 
-class TwoPopulations(Part):
+class TwoPopulations(Section):
     """Hot neurons, a share of all, and cold ones; each is active with its own rate, independently."""
 
     kind: Literal["hot_cold"]
@@ -41,7 +42,7 @@ class TwoPopulations(Part):
     cold_rate: Fraction
 
 
-class Recorded(Part):
+class Recorded(Section):
     """A file of recorded activations (`workload/neuron_files.py`)."""
 
     kind: Literal["file"]
@@ -51,14 +52,14 @@ class Recorded(Part):
 Activity: TypeAlias = Annotated[Law | TwoPopulations | Recorded, Field(discriminator="kind")]
 
 
-class Errors(Part):
+class Errors(Section):
     """How often a predictor misses an active neuron, and names an inactive one."""
 
     false_negatives: Portion = 0.0
     false_positives: Portion = 0.0
 
 
-class SparseModel(Part):
+class SparseModel(Section):
     """A model, which of its neurons are active, and how they are kept.
 
     `activity` is what a predictor names; with its `errors`, what is truly active, of which it names what it does.
@@ -74,10 +75,10 @@ class SparseModel(Part):
     errors: Errors | None = None
     ranks: tuple[tuple[Width, Count], ...] = ()
     bundle: Count | None = None
-    scales: Annotated[float, Unit("B"), Field(ge=0)] = 0.0
+    scales: Size = 0.0
 
 
-class Machine(Part):
+class Machine(Section):
     """Where it runs: an engine, the tiers by their full names, who moves rows in DRAM, and in which format.
 
     `dense_dtype`: that of the file where whole matrices are read.
@@ -96,14 +97,14 @@ class Machine(Part):
     set: tuple[str, ...] = ()
 
 
-class Dense(Part):
+class Dense(Section):
     """All weights are read for each token but for a resident share."""
 
     kind: Literal["dense"]
     resident: Portion = 0.0
 
 
-class Sparse(Part):
+class Sparse(Section):
     """Active neurons are read unless DRAM holds them.
 
     `window`: tokens; that of the model unless given. `room`: for so large a share of the neurons; `budget`: or for
@@ -131,7 +132,7 @@ class Sparse(Part):
 Method: TypeAlias = Annotated[Dense | Sparse, Field(discriminator="kind")]
 
 
-class Run(Part):
+class Run(Section):
     """Every method on every model on every machine of the lists."""
 
     systems: Annotated[list[str], Field(min_length=1)]
@@ -142,7 +143,7 @@ class Run(Part):
         return ((s, m, method) for s in self.systems for m in self.models for method in self.methods)
 
 
-class Chunks(Part):
+class Chunks(Section):
     """Throughput of random reads over their size and the threads that wait for them."""
 
     systems: Annotated[list[str], Field(min_length=1)]
@@ -150,7 +151,7 @@ class Chunks(Part):
     threads: Annotated[list[Count], Field(min_length=1)]
 
 
-class Usage(Part):
+class Usage(Section):
     """The share of neurons used by k tokens: of the law, of a trace of so many tokens, of two populations."""
 
     models: Annotated[list[str], Field(min_length=1)]
@@ -158,7 +159,7 @@ class Usage(Part):
     tokens: Count
 
 
-class Sweep(Part):
+class Sweep(Section):
     """Methods on one machine and model over one quantity: windows in tokens, or budgets as shares of the model."""
 
     system: str
@@ -168,7 +169,7 @@ class Sweep(Part):
     budgets: tuple[Fraction, ...] = ()
 
 
-class Range(Part):
+class Range(Section):
     """J a byte, lowest and highest, where sources disagree."""
 
     low: EnergyPerByte
@@ -245,7 +246,7 @@ class FlashExperiment(Experiment):
         return [text.partition(".")[2] for text in self.set if text.startswith(f"{system}.")]
 
 
-def _choose_each(experiment: FlashExperiment, part: Part, *at: str) -> None:
+def _choose_each(experiment: FlashExperiment, part: Section, *at: str) -> None:
     """Check the lists of names that a part has, each of a table of the experiment."""
     for table in ("systems", "models", "methods"):
         for place, name in enumerate(getattr(part, table, ())):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, product
@@ -17,12 +19,11 @@ from simulator.baselines.flash.form import Recorded as RecordedFile
 from simulator.baselines.flash.outcome import FlashOutcome
 from simulator.config.choose import check_name
 from simulator.core.account import energy
-from simulator.core.rows import Ints
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
 from simulator.mapping.flash_read import throughput
-from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
-from simulator.mapping.neurons.steps import advances, speculative_steps, token_steps
+from simulator.mapping.neurons.held import Keeping, NeuronTraffic, Steps, held_by_each, settled
+from simulator.mapping.neurons.steps import SpeculativeSteps, advances, token_steps
 from simulator.mapping.neurons.stored import Stored, stored
 from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.target import target
@@ -70,27 +71,17 @@ class FlashKind:
     @staticmethod
     def run(experiment: FlashExperiment, progress: Progress) -> FlashOutcome:
         lab = _Lab(experiment)
-        asked = list(dict.fromkeys(point for run in experiment.runs.values() for point in run.points()))
-        swept = [
-            (name, sweep, {"window": window}) for name, sweep in experiment.sweeps.items() for window in sweep.windows
-        ] + [(name, sweep, {"budget": budget}) for name, sweep in experiment.sweeps.items() for budget in sweep.budgets]
         points: list[dict[str, Any]] = []
         energy: list[dict[str, Any]] = []
         sweeps: list[dict[str, Any]] = []
-        total = len(asked) + sum(len(sweep.methods) for _, sweep, _ in swept)
-        for system, model, name in asked:
-            key = {"system": system, "model": model, "method": name}
-            row, spent = lab.point(system, model, lab.method(name))
-            points.append(key | row)
-            energy += [key | each for each in spent]
-            progress(len(points), total)
-        for name, sweep, setting in swept:
-            for each in sweep.methods:
-                key = {"sweep": name, "system": sweep.system, "model": sweep.model, "method": each}
-                method = lab.method(each).model_copy(update=setting)
-                row, _ = lab.point(sweep.system, sweep.model, method)
-                sweeps.append({**key, "window": nan, "budget": nan, **setting, **row})
-                progress(len(points) + len(sweeps), total)
+        for done, (key, method) in enumerate(lab.asked, start=1):
+            row, spent = lab.point(key["system"], key["model"], method)
+            if "sweep" in key:
+                sweeps.append(key | row)
+            else:
+                points.append(key | row)
+                energy += [key | each for each in spent]
+            progress(done, len(lab.asked))
         return FlashOutcome(points, energy, lab.throughput(), lab.usage(), sweeps, lab.inputs())
 
 
@@ -99,7 +90,27 @@ class _Lab:
     """The machines, models and traces of an experiment, each made once."""
 
     experiment: FlashExperiment
-    _traffic: dict[tuple[Any, ...], tuple[NeuronTraffic, Ints | None]] = field(default_factory=dict)
+    _traffic: dict[tuple[str, Steps, Keeping], NeuronTraffic] = field(default_factory=dict)
+
+    @cached_property
+    def asked(self) -> list[tuple[dict[str, Any], Method]]:
+        """The methods of runs and of sweeps, each with the names that its row has: of a machine, a model, ..."""
+        experiment = self.experiment
+        points = dict.fromkeys(point for run in experiment.runs.values() for point in run.points())
+        keys = [dict(zip(("system", "model", "method"), point, strict=True)) for point in points]
+        asked = [(key, self.method(key["method"])) for key in keys]
+        settings = [
+            (name, sweep, {quantity: value})
+            for quantity in ("window", "budget")
+            for name, sweep in experiment.sweeps.items()
+            for value in getattr(sweep, f"{quantity}s")
+        ]
+        for name, sweep, setting in settings:
+            for each in sweep.methods:
+                key = {"sweep": name, "system": sweep.system, "model": sweep.model, "method": each}
+                method = self.method(each).model_copy(update=setting)
+                asked.append(({**key, "window": nan, "budget": nan, **setting}, method))
+        return asked
 
     @cached_property
     def systems(self) -> dict[str, System]:
@@ -155,51 +166,64 @@ class _Lab:
             file = self._stored(machine.dense_dtype or machine.dtype, sparse)
             return decode_dense(run, kept, file, prompt + np.arange(tokens, dtype=float), method.resident), 1.0
         kept = self._stored(machine.dtype, sparse, method)
-        kept = replace(kept, together=2 if method.together == "friends" else 1)
-        traffic, advance, transient = self._held(name, sparse, method, kept)
-        if cached := _cached(run, kept, traffic, transient):
-            traffic, advance, transient = self._held(name, sparse, method, kept, cached)
-        steps = traffic.held.shape[1]
-        each = np.ones(steps) if advance is None else advance[-steps:].astype(float)
+        keeping, steps = self._keeping(sparse, method, kept), self._steps(method)
+        traffic = self._settled(name, steps, keeping)
+        if cached := _cached(run, kept, traffic, keeping.transient):
+            traffic = self._settled(name, steps, replace(keeping, cached=cached))
+        each = np.ones(traffic.held.shape[1])
+        if isinstance(steps, SpeculativeSteps):
+            each = np.array(steps.advance[-each.size :], dtype=float)
         context = prompt + np.cumsum(each) - each
-        done = decode_sparse(run, kept, traffic, context, method.overlap, method.drafted, transient)
+        done = decode_sparse(run, kept, traffic, context, method.overlap, method.drafted, keeping.transient)
         return done, float(each.mean())
 
-    def _held(
-        self, name: str, sparse: SparseModel, method: Sparse, kept: Stored, cached: int = 0
-    ) -> tuple[NeuronTraffic, Ints | None, bool]:
-        """The traffic of a method, how far each step goes (None: a token), and whether layers share a buffer."""
-        neurons, window = kept.neurons, sparse.window if method.window is None else method.window
-        keeping = Keeping(
+    def _settled(self, name: str, steps: Steps, keeping: Keeping) -> NeuronTraffic:
+        """The traffic of a model after the warm-up; all that is asked of its trace is counted at once."""
+        if (name, steps, keeping) not in self._traffic:
+            ways = self._ways[name, steps]
+            ways = ways if keeping in ways else [keeping]
+            trace, warm_up = self._trace(name), self.experiment.warm_up
+            if isinstance(steps, SpeculativeSteps):
+                warm_up = int(np.searchsorted(np.cumsum(steps.advance), warm_up))
+                _check_steps(len(steps.advance) - warm_up, self.experiment.warm_up, trace.tokens)
+            for way, traffic in zip(ways, held_by_each(trace, ways, steps), strict=True):
+                self._traffic[name, steps, way] = settled(traffic, warm_up)
+        return self._traffic[name, steps, keeping]
+
+    @cached_property
+    def _ways(self) -> dict[tuple[str, Steps], list[Keeping]]:
+        """How methods keep the neurons of a model, by the steps that they go."""
+        ways: defaultdict[tuple[str, Steps], list[Keeping]] = defaultdict(list)
+        for key, method in self.asked:
+            if isinstance(method, Sparse):
+                machine, sparse = self.experiment.systems[key["system"]], self.experiment.models[key["model"]]
+                with suppress(CapacityError):  # told with its point
+                    keeping = self._keeping(sparse, method, self._stored(machine.dtype, sparse, method))
+                    ways[key["model"], self._steps(method)].append(keeping)
+        return ways
+
+    def _keeping(self, sparse: SparseModel, method: Sparse, kept: Stored) -> Keeping:
+        return Keeping(
             policy=method.policy,
-            window=window,
+            window=sparse.window if method.window is None else method.window,
             capacity=_capacity(method, kept),
-            pinned=int(method.pinned * neurons),
+            pinned=int(method.pinned * kept.neurons),
             together=method.together,
-            cached=cached,
             gathered=method.gathered,
             profiled=self.experiment.warm_up,
         )
-        key = (name, keeping, method.drafted, method.acceptance)
-        if key not in self._traffic:
-            trace = self._trace(name)
-            warm_up = self.experiment.warm_up
-            if method.drafted:
-                advance = advances(trace.tokens, method.drafted, method.acceptance, self.experiment.seed)
 
-                def several(trace: NeuronTrace, layer: int) -> Any:
-                    return speculative_steps(trace, layer, method.drafted, method.acceptance, advance.tolist())
-
-                cut = int(np.searchsorted(np.cumsum(advance), warm_up))
-                _check_steps(len(advance) - cut, warm_up, trace.tokens)
-                self._traffic[key] = settled(held(trace, keeping, several), cut), advance
-            else:
-                self._traffic[key] = settled(held(trace, keeping, token_steps), warm_up), None
-        return (*self._traffic[key], keeping.transient)
+    def _steps(self, method: Sparse) -> Steps:
+        if not method.drafted:
+            return token_steps
+        tokens = self.experiment.warm_up + self.experiment.tokens
+        advance = advances(tokens, method.drafted, method.acceptance, self.experiment.seed)
+        return SpeculativeSteps(method.drafted, method.acceptance, tuple(advance.tolist()))
 
     def _stored(self, dtype: Dtype, sparse: SparseModel, method: Sparse | None = None) -> Stored:
         bundle, split = (sparse.bundle if method.bundled else 1, method.split) if method else (sparse.bundle, None)
-        return stored(_in(self.models[sparse.model], dtype, sparse.scales), bundle, sparse.ranks, split)
+        kept = stored(_in(self.models[sparse.model], dtype, sparse.scales), bundle, sparse.ranks, split)
+        return replace(kept, together=2 if method and method.together == "friends" else 1)
 
     def _trace(self, name: str, tokens: int | None = None) -> NeuronTrace:
         experiment = self.experiment

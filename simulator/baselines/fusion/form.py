@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
+from simulator.config.section import Section
 from simulator.units import Count
 
 
-class Pass(Part):
+class Pass(Section):
     """One forward pass of a model (`train`: a step of training), over a batch and a length or context of `tokens`."""
 
     model: str
@@ -22,7 +23,7 @@ class Pass(Part):
     recompute: str = "none"
 
 
-class Convolution(Part):
+class Convolution(Section):
     """A long convolution by Fourier transform: as many points as the product of `factors`, over so many channels."""
 
     graph: Literal["flash-fft-conv"]
@@ -35,14 +36,14 @@ class Convolution(Part):
 Benchmark: TypeAlias = Pass | Convolution
 
 
-class Mode(Part):
+class Mode(Section):
     """How a benchmark is run: overrides of the machine; `eager`: each operator that PyTorch dispatches by itself."""
 
     eager: bool = False
     set: tuple[str, ...] = ()
 
 
-class Intensity(Part):
+class Intensity(Section):
     """The Monarch example of a paper: which of its operators are one kernel, by the name of the fusion."""
 
     groups: Annotated[dict[str, list[list[str]]], Field(min_length=1)]

@@ -7,20 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
+from simulator.config.section import Section
 from simulator.errors import ConfigError, nearest, one_of
-from simulator.units import Count, EnergyPerFlop, Unit, parse
+from simulator.units import Count, EnergyPerFlop, Positive, parse
 from simulator.workload.dtypes import Dtype
 
 
-class PimUnit(Part):
+class PimUnit(Section):
     """Units in the memory: an engine with `pim`, of the first device of a machine."""
 
     hardware: str
     engine: str = "pim"
 
 
-class Gemm(Part):
+class Gemm(Section):
     """`rows` x k times k x n: each row of its weights is used by so many rows of inputs."""
 
     k: Count
@@ -29,14 +30,14 @@ class Gemm(Part):
     dtype: Dtype = "fp16"
 
 
-class InDram(Part):
+class InDram(Section):
     """What units on the dies of the DRAM pay for its process: fitted, one number each for all kinds of them.
 
     `area` is over that of the units on the logic die; `energy_per_flop` takes the place of that of the machines.
     """
 
     energy_per_flop: EnergyPerFlop
-    area: Annotated[float, Unit("1"), Field(gt=0)]
+    area: Positive
 
 
 class PimExperiment(Experiment):

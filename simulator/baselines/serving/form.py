@@ -8,19 +8,19 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from simulator import units
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
 from simulator.config.choose import choose, one_among, registered_as
+from simulator.config.section import Section
 from simulator.serving.lengths import Spread
 from simulator.units import Positive, Seed, Width
+from simulator.workload.model import Count
 from simulator.workload.routers import ROUTERS
 
-Count: TypeAlias = Annotated[units.Count, Field(strict=True)]
 Length: TypeAlias = tuple[Count, Count]
 NODE = 8  # devices that share a host, at most
 
 
-class SystemForm(Part):
+class SystemForm(Section):
     """A machine, and how it serves (`mapping/deployment.py`).
 
     `scale` times the devices that a model is given (`ModelForm`), up to 8 in a node, then more nodes; 0: the machine as
@@ -42,21 +42,21 @@ class SystemForm(Part):
     set: tuple[str, ...] = ()
 
 
-class ModelForm(Part):
+class ModelForm(Section):
     """How many devices serve a model."""
 
     nodes: Count = 1
     devices: Count
 
 
-class LengthsForm(Part):
+class LengthsForm(Section):
     """How lengths are spread about their means (`serving/lengths.py`)."""
 
     spread: Spread = 0.0
     scale: Count = 256
 
 
-class Loops(Part):
+class Loops(Section):
     """Closed loops: each system with each of the models at each of its lengths and of the batch sizes."""
 
     systems: Annotated[list[str], Field(min_length=1)]
@@ -71,7 +71,7 @@ class Loops(Part):
                         yield {"system": system, "model": model, "input": input, "output": output, "batch": batch}
 
 
-class Arrivals(Part):
+class Arrivals(Section):
     """Open loops: requests that arrive at each of the rates, by each process; at most `batch` in a stage."""
 
     systems: Annotated[list[str], Field(min_length=1)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, groupby
+from itertools import chain, groupby, product
 from math import nan
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,13 +16,14 @@ from simulator.baselines.serving.outcome import ServingOutcome
 from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError, TiersimError, dotted
 from simulator.hardware import System, load_system
-from simulator.mapping.deployment import Deployment, deployment
+from simulator.mapping.deployment import Deployment, by_nodes, resolve
+from simulator.mapping.form import MappingForm
 from simulator.mapping.room import most_sequences
 from simulator.registry import register
 from simulator.serving import closed_loop
-from simulator.serving.arrivals import Process, requests
+from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths
-from simulator.serving.open_loop import StageTimes, chosen, serve
+from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
 from simulator.serving.split import serve_split
@@ -55,51 +56,91 @@ class ServingKind:
 
     @staticmethod
     def run(experiment: ServingExperiment, progress: Progress) -> ServingOutcome:
+        return ServingKind.run_together([experiment], progress)[0]
+
+    @staticmethod
+    def run_together(experiments: Sequence[ServingExperiment], progress: Progress) -> list[ServingOutcome]:
+        """Run an experiment and its variants, each point that they have in common once."""
         from joblib import Parallel, delayed
 
-        points = [p for n, loop in experiment.loops.items() if experiment.runs(n) for p in loop.points()]
-        unique = list({tuple(p.items()): p for p in points}.values())
-        loads = [list(g) for _, g in groupby(sorted(unique, key=_load_of), key=_load_of)]
-        opened = [
-            (each, system, process)
-            for name, each in experiment.arrivals.items()
-            if experiment.runs(name)
-            for system in each.systems
-            for process in each.processes
-        ]
-        tasks = [delayed(_arrivals)(experiment, *task) for task in opened]
-        tasks += [delayed(_loops)(experiment, load) for load in loads]
-        found: list[Row] = []
-        open_rows: list[Row] = []
+        points = {_content(e, p): (e, p) for e in reversed(experiments) for p in reversed(_points(e))}
+        opened = {_arriving(*each): each for e in reversed(experiments) for each in reversed(_opened(e))}
+        asked = sorted(points.values(), key=lambda each: _load_of(each[1]))
+        tasks = [delayed(_arrivals)(*each) for each in opened.values()]
+        tasks += [delayed(_loops)(list(group)) for _, group in groupby(asked, key=lambda each: _load_of(each[1])[:2])]
         # Processes are worth starting for more than a few loads; results come in the order of the tasks.
-        for place, rows in enumerate(Parallel(n_jobs=-1 if len(tasks) > 4 else 1, return_as="generator")(tasks)):
-            (open_rows if place < len(opened) else found).extend(rows)
-            progress(place + 1, len(tasks))
-        if found and not open_rows and not any(row["admitted"] for row in found):
-            raise TiersimError(found[0]["refused"])
-        by_point = {tuple(row[key] for key in ("system", "model", "input", "output", "batch")): row for row in found}
-        asked = dict.fromkeys([*(point["system"] for point in points), *(system for _, system, _ in opened)])
-        used = [experiment.systems[name] for name in asked]
-        machines = {form.hardware: _machine(form.hardware, (*experiment.set, *form.set)) for form in used}
-        inputs = {
-            "systems": {name: machines[name].config.data for name in sorted(machines)},
-            "models": {name: load_model(name).model_dump() for name in experiment.models},
-        }
-        ordered = [by_point[tuple(p.values())] for p in unique]
-        return ServingOutcome(experiment, ordered, open_rows, inputs)
+        rows: list[list[Row]] = []
+        for done in Parallel(n_jobs=-1 if len(tasks) > 4 else 1, return_as="generator")(tasks):
+            rows.append(done)
+            progress(len(rows), len(tasks))
+        arrived = dict(zip(opened, rows, strict=False))
+        looped = dict(zip((_content(*each) for each in asked), chain(*rows[len(opened) :]), strict=True))
+        return [_outcome(e, looped, arrived) for e in experiments]
+
+
+def _points(experiment: ServingExperiment) -> list[Row]:
+    """The points of the closed loops that are run, each once."""
+    points = [p for name, loop in experiment.loops.items() if experiment.runs(name) for p in loop.points()]
+    return list({tuple(p.items()): p for p in points}.values())
+
+
+def _opened(experiment: ServingExperiment) -> list[tuple[ServingExperiment, Arrivals, str]]:
+    """The open loops that are run, of each system."""
+    return [
+        (experiment, each, system)
+        for name, each in experiment.arrivals.items()
+        if experiment.runs(name)
+        for system in each.systems
+    ]
+
+
+def _content(experiment: ServingExperiment, point: Row) -> Hashable:
+    """All that the row of a point of a closed loop depends on."""
+    system, *load = point.values()
+    return *_settings(experiment, system, point["model"]), experiment.rounds, *load
+
+
+def _arriving(experiment: ServingExperiment, form: Arrivals, system: str) -> Hashable:
+    """All that the rows of an open loop of a system depend on."""
+    asked = form.length, form.batch, tuple(form.rates), tuple(form.processes), form.requests
+    return *_settings(experiment, system, form.model), form.model, asked
+
+
+def _settings(experiment: ServingExperiment, system: str, model: str) -> tuple[Hashable, ...]:
+    e = experiment
+    return e.systems[system], e.models[model], e.set, e.lengths, e.router, e.seed
 
 
 def _load_of(point: Row) -> tuple[Any, ...]:
-    return point["model"], point["input"], point["output"], point["batch"]
+    """Points that share draws stand together, and among them those of one load."""
+    return point["model"], point["batch"], point["input"], point["output"]
 
 
-def _loops(experiment: ServingExperiment, points: Sequence[Row]) -> list[Row]:
-    """Closed loops of one length and batch size; what a system admits of the batch decides which load it gets."""
-    loads: dict[int, closed_loop.Load] = {}
-    return [{**point, **_loop(experiment, point, loads)} for point in points]
+def _outcome(
+    experiment: ServingExperiment, looped: Mapping[Hashable, Row], arrived: Mapping[Hashable, list[Row]]
+) -> ServingOutcome:
+    points, opened = _points(experiment), _opened(experiment)
+    used = [
+        experiment.systems[name] for name in dict.fromkeys([*(p["system"] for p in points), *(o[2] for o in opened)])
+    ]
+    machines = {form.hardware: _machine(form.hardware, (*experiment.set, *form.set)) for form in used}
+    inputs = {
+        "systems": {name: machines[name].config.data for name in sorted(machines)},
+        "models": {name: load_model(name).model_dump() for name in experiment.models},
+    }
+    rows = [{**point, **looped[_content(experiment, point)]} for point in points]
+    if rows and not opened and not any(row["admitted"] for row in rows):
+        raise TiersimError(rows[0]["refused"])
+    open_rows = [{"system": each[2], **row} for each in opened for row in arrived[_arriving(*each)]]
+    return ServingOutcome(experiment, rows, open_rows, inputs)
 
 
-def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loop.Load]) -> Row:
+def _loops(asked: Sequence[tuple[ServingExperiment, Row]]) -> list[Row]:
+    """Closed loops of one model and batch size."""
+    return [_loop(experiment, point) for experiment, point in asked]
+
+
+def _loop(experiment: ServingExperiment, point: Row) -> Row:
     """What the requests of one point see; NaN where not one has room, and why."""
     lengths = Lengths(point["input"], point["output"], experiment.lengths.spread, experiment.lengths.scale)
     form, model = experiment.systems[point["system"]], point["model"]
@@ -116,13 +157,10 @@ def _loop(experiment: ServingExperiment, point: Row, loads: dict[int, closed_loo
         served = serve_split(stages[0], stages[1], lengths, admitted, number, router, experiment.seed)
         mixed, spent, parts = 0.0, None, {}
     else:
-        if admitted not in loads:
-            layout = closed_loop.layout(lengths, admitted, experiment.rounds, experiment.seed)
-            loads[admitted] = closed_loop.load(layout, router, stages[0].layers, experiment.seed)
-        load = loads[admitted]
-        timed = closed_loop.timed(stages[0], load)
-        served, mixed = timed.served, float(load.layout.mixed.mean())
-        terms = {kind: energy(demand) for kind, demand in demand_by_kind(stages[0], load).items()}
+        asked = lengths, admitted, experiment.rounds, router, stages[0].layers, experiment.seed
+        timed = closed_loop.timed(stages[0], closed_loop.drawn(*asked))
+        served, mixed = timed.served, float(timed.layout.mixed.mean())
+        terms = {kind: energy(demand) for kind, demand in demand_by_kind(timed).items()}
         spent = joules(chain.from_iterable(terms.values()))
         of_memory = joules(term for kind in (EXPERTS, ATTENTION) for term in terms.get(kind, ()))
         parts = _parts(stages[0], timed)
@@ -152,8 +190,8 @@ def _parts(stages: Stages, timed: closed_loop.Timed) -> dict[str, float]:
     return found
 
 
-def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, process: Process) -> list[Row]:
-    """Open loops of one system at each rate, on the same draws."""
+def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str) -> list[Row]:
+    """Open loops of one system by each process and at each rate, on the same draws."""
     lengths = Lengths(*form.length, experiment.lengths.spread, experiment.lengths.scale)
     (stages,) = _stages(experiment, system, form.model)
     router = stages.draws(_router(experiment, form.model))
@@ -163,10 +201,10 @@ def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str, proces
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, experiment.seed))
     most = sustained(stages, lengths, cap, router, experiment.seed)
     rows = []
-    for rate in form.rates:
-        asked = requests(lengths, form.requests, rate, process, experiment.seed)
-        served = serve(times, asked, cap)
-        point = {"system": system, "model": form.model, "process": process, "rate": rate}
+    asked = list(product(form.processes, form.rates))
+    runs = [requests(lengths, form.requests, rate, process, experiment.seed) for process, rate in asked]
+    for (process, rate), served in zip(asked, serve_each(times, runs, cap), strict=True):
+        point = {"model": form.model, "process": process, "rate": rate}
         seen = vars(saturation(served, rate, most))
         rows.append({**point, **_seen(served), "queue_p50_s": percentile(served.queued, 50), **seen})
     return rows
@@ -184,7 +222,13 @@ def _seen(served: Served) -> Row:
 
 def _router(experiment: ServingExperiment, model: str) -> Router | None:
     moe = load_model(model).moe
-    return None if moe is None else ROUTERS[experiment.router](moe.experts, moe.top_k)
+    return None if moe is None else _named(experiment.router, moe.experts, moe.top_k)
+
+
+@lru_cache(maxsize=64)
+def _named(router: str, experts: int, top_k: int) -> Router:
+    """One router for all that ask for the same, so that they share its draws."""
+    return ROUTERS[router](experts, top_k)
 
 
 def _stages(experiment: ServingExperiment, system: str, model: str) -> tuple[Stages, ...]:
@@ -205,7 +249,7 @@ def _made(make: Callable[..., T], experiment: ServingExperiment, system: str, mo
         raise
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _staged(form: SystemForm, model: str, nodes: int, devices: int, overrides: tuple[str, ...]) -> tuple[Stages, ...]:
     return tuple(Stages(deployed) for deployed in _deployed(form, model, nodes, devices, overrides))
 
@@ -220,23 +264,12 @@ def _deployed(
         nodes, devices = sized(nodes, devices, form.scale)
         device, _ = found.device()
         found = _machine(form.hardware, (*overrides, f"nodes={nodes}", f"devices.{device}.count={devices}"))
-    engines = (form.engines, form.answers) if form.answers else (form.engines,)
-    return tuple(_deployment(found, form, each, model) for each in engines)
+    mapping = MappingForm(engines=form.engines or tuple(found.engines), **{key: getattr(form, key) for key in _MAPPING})
+    deployed = resolve(by_nodes(mapping, found), found, load_model(model))
+    return (deployed, deployed.answers) if deployed.answers else (deployed,)
 
 
-def _deployment(system: System, form: SystemForm, engines: tuple[str, ...], model: str) -> Deployment:
-    return deployment(
-        system,
-        load_model(model),
-        engines,
-        form.dispatch,
-        form.together,
-        form.split,
-        form.experts,
-        form.expert_reduces,
-        form.split_by,
-        form.migrate,
-    )
+_MAPPING = ("answers", "dispatch", "together", "split", "experts", "expert_reduces", "split_by", "migrate")
 
 
 def sized(nodes: int, devices: int, scale: int) -> tuple[int, int]:
@@ -245,6 +278,6 @@ def sized(nodes: int, devices: int, scale: int) -> tuple[int, int]:
     return nodes * devices * scale // inside, inside
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _machine(name: str, overrides: tuple[str, ...]) -> System:
     return load_system(name, overrides)

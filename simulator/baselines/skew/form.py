@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 import simulator.mapping.experts  # noqa: F401  # this registers splits
-from simulator.baselines.experiment import Experiment, Part
+from simulator.baselines.experiment import Experiment
 from simulator.config.choose import registered_as
+from simulator.config.section import Section
 from simulator.units import Count, Positive, Seed, Unit, Width
 from simulator.workload.measured import MeasuredRouting, load_measured
 from simulator.workload.routers import ROUTERS, Popular
 
 
-class _Router(Part):
+class _Router(Section):
     """Experts of one layer; with `devices`, they lie on so many, each with its block of them."""
 
     devices: Count | None = None
@@ -84,7 +85,7 @@ AnyRouter: TypeAlias = Annotated[
 ]
 
 
-class Sharing(Part):
+class Sharing(Section):
     """Two engines of one device that share its experts: those of `model`, as many as the router has.
 
     `split` is a registered way to share them.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Resource, Step
-from simulator.core.account import LATENCY
-from simulator.core.closed_form import is_exact
+from simulator.core import Activity, Plan, Resource
+from simulator.core.account import LATENCY, busy
+from simulator.core.fold import contended, fold
 
 TIE = 1e-4
 Array: TypeAlias = NDArray[np.float64]
@@ -25,11 +26,18 @@ class Elasticity(NamedTuple):
     above: float
 
 
-class _Timed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Timed:
     """Seconds, and how they grow a unit of each direction."""
 
     seconds: float
     grows: Array
+
+    def __add__(self, other: _Timed) -> _Timed:
+        return _Timed(self.seconds + other.seconds, self.grows + other.grows)
+
+    def __mul__(self, repeat: int) -> _Timed:
+        return _Timed(self.seconds * repeat, self.grows * repeat)
 
 
 def elasticities(
@@ -66,13 +74,15 @@ def elasticities(
 
 def _timed(plan: Plan, place: Callable[[Resource], int], size: int, tie: float) -> _Timed:
     """The closed form with its derivatives: the longest path, or the busiest resource."""
-    ends: list[_Timed] = []
-    for work, after, repeat in plan.steps:
-        once = _timed(work, place, size, tie) if isinstance(work, Plan) else _alone(work, place, size, tie)
-        start = _largest([ends[i] for i in after], size, tie)
-        ends.append(_Timed(start.seconds + repeat * once.seconds, start.grows + repeat * once.grows))
-    busy = _busy(plan, place, size) if _meet(plan) else []
-    return _largest([*ends, *busy], size, tie)
+    crossed = contended(plan)
+
+    def at_work(one: Plan) -> list[_Timed]:
+        found = busy(one) if id(one) in crossed else {}
+        return [_kept_busy(float(seconds), place(resource), size) for resource, seconds in found.items()]
+
+    return fold(
+        plan, lambda activity: _alone(activity, place, size, tie), lambda terms: _largest(terms, size, tie), at_work
+    )
 
 
 def _alone(activity: Activity, place: Callable[[Resource], int], size: int, tie: float) -> _Timed:
@@ -89,20 +99,6 @@ def _kept_busy(seconds: float, direction: int, size: int) -> _Timed:
     grows = np.zeros((2, size))
     grows[:, direction] = seconds, -seconds
     return _Timed(float(seconds), grows)
-
-
-def _meet(plan: Plan) -> bool:
-    """Whether steps of this plan, be they whole plans, may run at once and share a resource."""
-    works = [(step, step.work.demand() if isinstance(step.work, Plan) else step.work.demand) for step in plan.steps]
-    return not is_exact(Plan(plan.name, [Step(Activity("", demand), s.after, s.repeat) for s, demand in works]))
-
-
-def _busy(plan: Plan, place: Callable[[Resource], int], size: int) -> list[_Timed]:
-    total: dict[Resource, float] = {}
-    for activity, times in plan.activities():
-        for resource, seconds in activity.seconds().items():
-            total[resource] = total.get(resource, 0.0) + times * seconds
-    return [_kept_busy(seconds, place(resource), size) for resource, seconds in total.items()]
 
 
 def _largest(terms: Sequence[_Timed], size: int, tie: float) -> _Timed:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, one_of, unknown
 
 LONGEST = 1000
 """Characters of an expression."""
@@ -95,8 +95,8 @@ class Expression:
         """Nothing, where each name with known values is compared with one of these; else a ConfigError."""
         for name, text in sorted(self.texts):
             if name in values and text not in values[name]:
-                close, expected = nearest(text, values[name]), f"for '{name}' {one_of(values[name])}"
-                raise _inside(self.text, ConfigError(found=f"'{text}'", expected=expected, nearest=close))
+                expected = f"for '{name}' {one_of(values[name])}"
+                raise _inside(self.text, unknown(text, values[name], expected=expected))
 
     def __reduce__(self) -> tuple[object, ...]:
         return parse, (self.text,)
@@ -133,9 +133,7 @@ def check(names: Iterable[str], known: Collection[str]) -> None:
     """Nothing, where all `names` are known; else a ConfigError with the first that is not, and the nearest known."""
     for name in sorted(names):
         if name not in known:
-            raise ConfigError(
-                "unknown name", found=f"'{name}'", expected=one_of(sorted(known)), nearest=nearest(name, known)
-            )
+            raise unknown(name, sorted(known), "unknown name")
 
 
 _BINARY: Mapping[type[ast.operator], Callable[..., Any]] = {
@@ -216,8 +214,7 @@ class _Reader:
 
     def _call(self, node: ast.expr, name: str, arguments: list[ast.expr], depth: int) -> _Meaning:
         if name not in FUNCTIONS:
-            close = nearest(name, FUNCTIONS)
-            raise ConfigError("no such function", found=f"'{name}'", expected=one_of(FUNCTIONS), nearest=close)
+            raise unknown(name, FUNCTIONS, "no such function")
         function, count = FUNCTIONS[name]
         if len(arguments) < 2 if count is None else len(arguments) != count:
             raise self._refused(node, expected=f"{name} of {'two or more' if count is None else count}")

@@ -8,8 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.errors import ConfigError, described, nearest
-from simulator.explore.sweep.extra import extra
+from simulator.errors import ConfigError, described, unknown
 
 Sense: TypeAlias = Literal["min", "max"]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -26,8 +25,7 @@ def front(values: ArrayLike, senses: Sequence[Sense]) -> Mask:
     moocore has it).
 
     Raises:
-        ConfigError: a sense that is neither `min` nor `max`, or not one an objective; three objectives or more without
-            moocore.
+        ConfigError: a sense that is neither `min` nor `max`, or not one an objective.
     """
     costs = _costs(values, senses)
     known = ~np.isnan(costs).any(axis=1)
@@ -73,19 +71,23 @@ def hypervolume(values: ArrayLike, senses: Sequence[Sense], reference: ArrayLike
     A row that is not better than the reference in every objective adds nothing; nor does one with a NaN.
 
     Raises:
-        ConfigError: as `front`, and no moocore.
+        ConfigError: as `front`.
     """
     costs, corner = _costs(values, senses), _costs(np.atleast_2d(reference), senses)[0]
     inside = costs[np.all(costs < corner, axis=1)]
     reach = corner - inside
     if len(inside) == 0 or len(corner) == 1 or np.isinf(reach).any():
         return float(np.max(reach, initial=0.0))
-    return float(extra("moocore").hypervolume(inside, ref=corner))
+    import moocore
+
+    return float(moocore.hypervolume(inside, ref=corner))
 
 
 def contributions(costs: Array, corner: Array) -> Array:
     """The volume that each row alone adds to the hypervolume; less is better in all objectives."""
-    alone: Array = np.asarray(extra("moocore").hv_contributions(costs, ref=corner))
+    import moocore
+
+    alone: Array = np.asarray(moocore.hv_contributions(costs, ref=corner))
     return alone
 
 
@@ -94,9 +96,7 @@ def _costs(values: ArrayLike, senses: Sequence[Sense]) -> Array:
     wrong: Any = next((sense for sense in senses if sense not in ("min", "max")), None)
     if wrong is not None or not senses:
         found = described(wrong) if senses else "no objective"
-        raise ConfigError(
-            path="objectives", found=found, expected="min or max", nearest=nearest(str(wrong), ("min", "max"))
-        )
+        raise unknown(str(wrong), ("min", "max"), path="objectives", found=found, expected="min or max")
     costs: Array = np.asarray(values, dtype=np.float64)
     if costs.ndim != 2 or costs.shape[1] != len(senses):
         expected = f"a column for each of {len(senses)} objectives"
@@ -106,9 +106,11 @@ def _costs(values: ArrayLike, senses: Sequence[Sense]) -> Array:
 
 def _library(costs: Array) -> Mask:
     """By moocore, which infinities crash: where there are any, by the rank of each value in its column."""
+    import moocore
+
     if np.abs(costs).max() > HUGE:
         costs = np.stack([np.unique(column, return_inverse=True)[1] for column in costs.T], axis=1).astype(np.float64)
-    mask: Mask = extra("moocore").is_nondominated(costs, keep_weakly=True)
+    mask: Mask = moocore.is_nondominated(costs, keep_weakly=True)
     return mask
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from simulator.errors import ConfigError, nearest
+from simulator.errors import ConfigError, unknown
 from simulator.explore.sweep.store import load_store
 
 if TYPE_CHECKING:
@@ -25,12 +24,13 @@ def query(folder: str | Path, sql: str) -> pd.DataFrame:
     file, and write none.
 
     Raises:
-        ConfigError: there is no store, or it is empty or damaged; DuckDB is not installed; the SQL is wrong.
+        ConfigError: there is no store, or it is empty or damaged; the SQL is wrong.
     """
+    import duckdb
+
     store = load_store(Path(folder))
     names = store.manifest.config.get("names", {})
     columns = {column.name: names.get(column.name, column.name) for column in store.manifest.columns}
-    duckdb = _duckdb()
     parts = store.parts()
     if not parts or not columns:
         raise ConfigError("no point of the sweep is here yet", file=folder)
@@ -63,11 +63,9 @@ def query(folder: str | Path, sql: str) -> pd.DataFrame:
 def _wrong(message: str, columns: list[str]) -> ConfigError:
     """The error of a query in our words: an unknown column by name, and what there is."""
     expected = f"SQL over the table 'points' of {', '.join(columns)}"
-    if unknown := re.search(r'column "([^"]+)" not found|does not have a column named "([^"]+)"', message):
-        name = unknown[1] or unknown[2]
-        return ConfigError(
-            "no such column", path="sql", found=repr(name), expected=expected, nearest=nearest(name, columns)
-        )
+    if match := re.search(r'column "([^"]+)" not found|does not have a column named "([^"]+)"', message):
+        name = match[1] or match[2]
+        return unknown(name, columns, "no such column", path="sql", found=repr(name), expected=expected)
     return ConfigError(message, path="sql", expected=expected)
 
 
@@ -89,10 +87,3 @@ def _called(name: str) -> str:
 def _quoted(text: str) -> str:
     """The text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _duckdb() -> Any:
-    try:
-        return import_module("duckdb")
-    except ImportError:
-        raise ConfigError("a query needs duckdb", expected="pip install 'tiersim[explore]'") from None

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from simulator.config import ROLES
 from simulator.config.resolve import SCHEMA
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import unknown
 from simulator.explore.sweep.form import Form
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
@@ -49,7 +49,7 @@ def json_schema(kind: str) -> dict[str, Any]:
         ConfigError: no such kind.
     """
     if kind not in kinds():
-        raise ConfigError("no such kind of YAML", found=kind, expected=one_of(kinds()), nearest=nearest(kind, kinds()))
+        raise unknown(kind, kinds(), "no such kind of YAML", found=kind)
     form: type[BaseModel] = FORMS[kind] if kind in FORMS else registered("experiment", kind).form
     schema = _written(form.model_json_schema())
     own = {"schema": {"type": "integer", "minimum": 1, "maximum": SCHEMA}, "extends": {"type": "string"}}
@@ -86,14 +86,14 @@ def _written(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _figure(schema: dict[str, Any]) -> dict[str, Any]:
     """What a key may hold: the value, null, and a figure: the value with its source, unless it is a section."""
-    default = {"default": schema.pop("default")} if schema.get("default") is not None else {}
-    schema.pop("default", None)
+    about = {key: schema.pop(key, None) for key in ("description", "default")}
+    kept = {key: value for key, value in about.items() if value is not None}
     choices = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
     if all("$ref" in each or each.get("type") == "object" for each in choices):
-        return {"anyOf": [*choices, {"type": "null"}], **default}
+        return {"anyOf": [*choices, {"type": "null"}], **kept}
     value = choices[0] if len(choices) == 1 else {"anyOf": choices}
     sourced = {"type": "object", "required": ["value"], "additionalProperties": False}
     return {
         "anyOf": [*choices, {"type": "null"}, {**sourced, "properties": {"value": value, **_SAID}}],
-        **default,
+        **kept,
     }

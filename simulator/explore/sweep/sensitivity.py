@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.explore.sweep.columns import Columns, Evaluate
-from simulator.explore.sweep.extra import extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +32,7 @@ def tornado(
 
     for path in ranges:
         if path not in base:
-            raise ConfigError(
-                "no such axis", path=path, found="a range", expected=one_of(base), nearest=nearest(path, base)
-            )
+            raise unknown(path, base, "no such axis", path=path, found="a range")
     _some(ranges)
     points = [dict(base)] + [{**base, path: end} for path, ends in ranges.items() for end in ends]
     metrics = evaluate({path: _column([point[path] for point in points]) for path in base})
@@ -77,9 +74,10 @@ def sobol(
 
     Raises:
         ConfigError: no or empty ranges, a range in logarithm that reaches 0, samples that are no power of two, points
-            that failed, a metric that the points lack, no SALib.
+            that failed, a metric that the points lack.
     """
     import pandas as pd
+    from SALib.sample import sobol
 
     _some(ranges)
     if samples < 2 or samples & (samples - 1):
@@ -89,7 +87,7 @@ def sobol(
     _check(ranges, scaled)
     bounds = [np.log(ends).tolist() if path in scaled else list(ends) for path, ends in ranges.items()]
     problem = {"num_vars": len(ranges), "names": list(ranges), "bounds": bounds}
-    drawn = extra("SALib.sample.sobol").sample(problem, samples, calc_second_order=False, seed=seed)
+    drawn = sobol.sample(problem, samples, calc_second_order=False, seed=seed)
     varied = {path: np.exp(x) if path in scaled else x for path, x in zip(ranges, drawn.T, strict=True)}
     fixed = {path: _column([value] * len(drawn)) for path, value in (base or {}).items()}
     value = _known(evaluate({**fixed, **varied}), metric)
@@ -99,10 +97,12 @@ def sobol(
 
 def _indices(problem: Mapping[str, Any], value: NDArray[np.float64], seed: int) -> dict[str, Any]:
     """By SALib, which takes no seed of 0; of a metric that is the same everywhere, nothing explains anything."""
+    from SALib.analyze import sobol
+
     if np.ptp(value) == 0:
         zeros = np.zeros(problem["num_vars"])
         return dict.fromkeys(("first", "first_confidence", "total", "total_confidence"), zeros)
-    indices = extra("SALib.analyze.sobol").analyze(problem, value, calc_second_order=False, seed=seed)
+    indices = sobol.analyze(problem, value, calc_second_order=False, seed=seed)
     names = {"S1": "first", "S1_conf": "first_confidence", "ST": "total", "ST_conf": "total_confidence"}
     return {name: np.asarray(indices[key]) for key, name in names.items()}
 
@@ -119,13 +119,12 @@ def _check(ranges: Mapping[str, tuple[float, float]], scaled: set[str]) -> None:
         if path in scaled and low <= 0:
             raise ConfigError("range in logarithm", path=path, found=f"{low} to {high}", expected="above 0")
     for path in sorted(scaled - set(ranges)):
-        raise ConfigError(path="log", found=f"'{path}'", expected=one_of(ranges), nearest=nearest(path, ranges))
+        raise unknown(path, ranges, path="log")
 
 
 def _metric(metrics: Columns, metric: str) -> NDArray[np.float64]:
     if metric not in metrics:
-        near = nearest(metric, metrics)
-        raise ConfigError("the points have no such metric", found=f"'{metric}'", expected=one_of(metrics), nearest=near)
+        raise unknown(metric, metrics, "the points have no such metric")
     return np.asarray(metrics[metric], dtype=np.float64)
 
 

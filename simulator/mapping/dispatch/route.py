@@ -159,7 +159,8 @@ class Route:
                 chain = Plan(self.engines[engine].engine)
                 for unit, runs_on in zip(step, option, strict=True):
                     if runs_on == engine:
-                        chain.add(masked(self.unit_plan(unit, engine), where))
+                        alone = self.unit_plan(unit, engine)
+                        chain.add(alone if where is None else alone.scaled(where))
                 mode.add(chain, () if self.together else None)
             plan.add(mode)
         return plan
@@ -201,20 +202,6 @@ class Route:
 
     _kernels: dict[tuple[Unit, int], list[Kernel]] = field(default_factory=dict, init=False)
     _read: dict[tuple[Unit, int], dict[str, Quantity]] = field(default_factory=dict, init=False)
-
-
-def masked(plan: Plan, where: Quantity | None) -> Plan:
-    """The same plan where `where` is 1, and nothing to do where it is 0; all of it for None."""
-    if where is None:
-        return plan
-    copy = Plan(plan.name)
-    for work, after, repeat in plan.steps:
-        if isinstance(work, Plan):
-            copy.add(masked(work, where), after, repeat)
-        else:
-            demand = {resource: units * where for resource, units in work.demand.items()}
-            copy.add(Activity(work.name, demand, work.latency * where, work.weight), after, repeat)
-    return copy
 
 
 def _where(choice: Choice, option: int) -> Quantity | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from simulator.mapping.neurons.steps import token_steps
 from simulator.workload.neurons import NeuronTrace
 
 Steps = Callable[[NeuronTrace, int], Iterator[Step]]
+
+KEPT = 64
+"""Of a trace, the traffic of so many ways to keep its neurons is remembered, as long as the trace is."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,49 @@ def held(trace: NeuronTrace, keeping: Keeping, steps: Steps = token_steps) -> Ne
     Raises:
         ConfigError: no such policy; more pinned neurons than there is room for; friends behind a page cache.
     """
+    return held_by_each(trace, [keeping], steps)[0]
+
+
+def held_by_each(trace: NeuronTrace, ways: Sequence[Keeping], steps: Steps = token_steps) -> list[NeuronTraffic]:
+    """What `held` gives for each of several ways to keep neurons: the trace is drawn once for all of them."""
+    known = _known.setdefault(trace, {})
+    new = [keeping for keeping in dict.fromkeys(ways) if (keeping, steps) not in known]
+    known |= zip([(keeping, steps) for keeping in new], _held(trace, new, steps), strict=True)
+    traffic = [known[keeping, steps] for keeping in ways]
+    for oldest in list(known)[:-KEPT]:
+        del known[oldest]
+    return traffic
+
+
+_known: WeakKeyDictionary[NeuronTrace, dict[tuple[Keeping, Steps], NeuronTraffic]] = WeakKeyDictionary()
+
+
+def _held(trace: NeuronTrace, ways: Sequence[Keeping], steps: Steps) -> list[NeuronTraffic]:
+    rooms = [_room(trace, keeping) for keeping in ways]
+    counts: list[dict[str, list[Ints]]] = [{} for _ in ways]
+    for layer in range(trace.layers) if ways else ():
+        drawn = _drawn(trace, layer)
+        for of_layers, keeping, room in zip(counts, ways, rooms, strict=True):
+            for name, counted in _layer(drawn, layer, keeping, room, steps).items():
+                of_layers.setdefault(name, []).append(counted.astype(np.int32))
+    stacked = [{name: np.stack(each) for name, each in of_layers.items()} for of_layers in counts]
+    return [NeuronTraffic(**each, pinned=keeping.pinned) for each, keeping in zip(stacked, ways, strict=True)]
+
+
+def _drawn(trace: NeuronTrace, layer: int) -> NeuronTrace:
+    """The trace with one layer in memory."""
+    tokens = list(trace.layer(layer))
+    return replace(trace, draw=lambda _: iter(tokens))
+
+
+def _room(trace: NeuronTrace, keeping: Keeping) -> int:
+    """Neurons of a layer that DRAM has room for."""
     room = trace.neurons if keeping.capacity is None else min(keeping.capacity, trace.neurons)
     if not 0 <= keeping.pinned <= room:
         raise ConfigError(path="pinned", found=keeping.pinned, expected=f"0 to {room} neurons, for which there is room")
     if keeping.together == "friends" and keeping.cached:
         raise ConfigError(path="together", found="friends", expected="'neuron', where the page cache is on")
-    layers = [_layer(trace, layer, keeping, room, steps) for layer in range(trace.layers)]
-    counts = {name: np.stack([found[name] for found in layers]) for name in layers[0]}
-    return NeuronTraffic(**counts, pinned=keeping.pinned)
+    return room
 
 
 def settled(traffic: NeuronTraffic, warm_up: int) -> NeuronTraffic:

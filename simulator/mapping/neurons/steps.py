@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -23,7 +24,7 @@ def advances(tokens: int, drafted: int, acceptance: float, seed: int = 0) -> NDA
     """Tokens that each speculative step gives, until fewer than `drafted + 1` of a trace are left.
 
     Each of the drafted tokens is accepted with probability `acceptance`, and none after the first that is not; the
-    large model adds one: 1 to `drafted + 1`, on average `serving.speculative.expected_length`.
+    large model adds one: 1 to `drafted + 1`, on average `mapping.speculative.expected_length`.
 
     Raises:
         ConfigError: a rate outside 0 to 1, or no drafted token.
@@ -38,20 +39,25 @@ def advances(tokens: int, drafted: int, acceptance: float, seed: int = 0) -> NDA
     return np.asarray(each[starts + drafted < tokens], dtype=np.int64)
 
 
-def speculative_steps(
-    trace: NeuronTrace, layer: int, drafted: int, acceptance: float, advance: Sequence[int]
-) -> Iterator[Step]:
+@dataclass(frozen=True)
+class SpeculativeSteps:
     """Each step needs the neurons of `drafted + 1` tokens at once, and goes on by what `advance` says.
 
     The first `acceptance (drafted + 1)` of them, rounded and 1 at least, count as used: the window ends there (arXiv
     2312.11514, section 4.4), each once. Tokens that are drafted and refused are taken to need what the trace has at
     their place.
     """
-    counts = max(1, round(acceptance * (drafted + 1)))
-    tokens = trace.layer(layer)
-    ahead: list[Ints] = []
-    counted = 0  # of those ahead, by the step before
-    for step in advance:
-        ahead += islice(tokens, drafted + 1 - len(ahead))
-        yield Step(np.unique(np.concatenate(ahead)), tuple(ahead[counted:counts]))
-        ahead, counted = ahead[step:], max(max(counts, counted) - step, 0)
+
+    drafted: int
+    acceptance: float
+    advance: tuple[int, ...]
+
+    def __call__(self, trace: NeuronTrace, layer: int) -> Iterator[Step]:
+        counts = max(1, round(self.acceptance * (self.drafted + 1)))
+        tokens = trace.layer(layer)
+        ahead: list[Ints] = []
+        counted = 0  # of those ahead, by the step before
+        for step in self.advance:
+            ahead += islice(tokens, self.drafted + 1 - len(ahead))
+            yield Step(np.unique(np.concatenate(ahead)), tuple(ahead[counted:counts]))
+            ahead, counted = ahead[step:], max(max(counts, counted) - step, 0)

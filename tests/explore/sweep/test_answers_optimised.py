@@ -12,9 +12,6 @@ from simulator.errors import ConfigError
 from simulator.explore.sweep.expression import parse
 from simulator.explore.sweep.margin import margins
 
-for library in ("moocore", "pyarrow"):
-    pytest.importorskip(library)
-
 
 def brute_force(designs: Path, folder: Path, where: str = "tbt_s > 0"):
     frame = simulator.sweep(designs, folder, workers=1).points()

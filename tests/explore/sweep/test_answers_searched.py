@@ -14,9 +14,6 @@ from simulator.explore.sweep.pareto import front
 from simulator.explore.sweep.problem import problem
 from simulator.explore.sweep.store import load_store
 
-for library in ("moocore", "scipy", "pyarrow"):
-    pytest.importorskip(library)
-
 SMALL = {"evaluations": 60, "batch": 8, "seed": 1}
 
 

@@ -53,7 +53,6 @@ def test_the_ends_of_a_tornado_are_designs_of_the_sweep(designs: Path) -> None:
 
 
 def test_of_texts_and_of_axes_with_conditions(families: Path) -> None:
-    pytest.importorskip("SALib")
     found = simulator.sensitivity(families, at={"batch": 2}, samples=64)
     machine = found.tornado.set_index("axis").loc["machine"]
     assert (machine["low"], machine["high"]) == ("m1-max", "dgx-a100")  # of the least and of the most tokens/s
@@ -67,7 +66,6 @@ def test_of_texts_and_of_axes_with_conditions(families: Path) -> None:
 
 
 def test_indices_are_those_of_the_designs_of_the_sweep(designs: Path) -> None:
-    pytest.importorskip("SALib")
     found = simulator.sensitivity(designs, samples=512)
     asked = found.problem
     points = asked.columns(0, asked.points)
@@ -80,7 +78,6 @@ def test_indices_are_those_of_the_designs_of_the_sweep(designs: Path) -> None:
 
 
 def test_what_is_left_out_is_said(yaml) -> None:
-    pytest.importorskip("SALib")
     small = """\
 base: {hardware: dgx-a100, model: llama-3-70b, workload: {input: 100}}
 axes:

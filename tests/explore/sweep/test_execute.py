@@ -20,8 +20,6 @@ from simulator.explore.sweep.execute import columns_of, execute
 from simulator.explore.sweep.store import Manifest, Store, open_store
 from simulator.provenance import Provenance
 
-pytest.importorskip("pyarrow")
-
 POINTS, CHUNK = 1_000, 30
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from simulator.explore.sweep.neurons import METRICS, Neurons
+
 from simulator.hardware import load_system
+from simulator.mapping.formats import in_formats
 from simulator.mapping.neurons.held import Keeping, held, settled
 from simulator.mapping.neurons.stored import stored
 from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.target import target
-from simulator.serving.loaded import in_formats
 from simulator.serving.sparse import decode_sparse
 from simulator.workload import load_model
 from simulator.workload.window_law import WindowLaw, renewal

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,15 +32,12 @@ def brute(values: NDArray[np.float64], senses: list[str]) -> NDArray[np.bool_]:
 @given(sets())
 def test_the_front_is_that_of_brute_force(drawn: tuple[NDArray[np.float64], list[str]]) -> None:
     values, senses = drawn
-    if len(senses) > 2:
-        pytest.importorskip("moocore")
     assert front(values, senses).tolist() == brute(values, senses).tolist()
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 4, 6])
 @pytest.mark.parametrize("levels", [3, 8, 1000])
 def test_the_front_of_many_points_is_that_of_brute_force(objectives: int, levels: int) -> None:
-    pytest.importorskip("moocore")
     values = np.random.default_rng(objectives).integers(0, levels, (1500, objectives)).astype(float)
     costs = values[:, None, :]
     beaten = np.any(np.all(values <= costs, axis=2) & np.any(values < costs, axis=2), axis=1)
@@ -53,8 +48,6 @@ def test_the_front_of_many_points_is_that_of_brute_force(objectives: int, levels
 @given(sets(), st.integers(0, 40))
 def test_the_front_of_a_stream_is_the_front(drawn: tuple[NDArray[np.float64], list[str]], cut: int) -> None:
     values, senses = drawn
-    if len(senses) > 2:
-        pytest.importorskip("moocore")
     so_far = values[:cut][front(values[:cut], senses)]
     kept, added = merge(so_far, values[cut:], senses)
     streamed = [tuple(row) for row in (*so_far[kept], *values[cut:][added])]
@@ -65,15 +58,7 @@ def test_equal_points_are_all_on_the_front() -> None:
     assert front([[1, 2], [2, 1], [1, 2], [2, 2]], ["min", "min"]).tolist() == [True, True, True, False]
 
 
-def test_two_objectives_need_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "moocore", None)
-    assert front([[1, 5], [2, 7], [2, 6]], ["min", "max"]).tolist() == [True, True, False]
-    with pytest.raises(ConfigError, match=r"this needs moocore: expected pip install 'tiersim\[explore\]'"):
-        front([[1, 2, 3]], ["min", "min", "max"])
-
-
 def test_the_hypervolume_of_known_shapes() -> None:
-    pytest.importorskip("moocore")
     assert hypervolume([[1, 2, 3]], ["min"] * 3, [2, 4, 6]) == pytest.approx(1 * 2 * 3)
     assert hypervolume([[1, 1], [0, 2]], ["min", "min"], [3, 3]) == pytest.approx(2 * 2 + 1)
     assert hypervolume([[1, 1], [0, 2]], ["max", "max"], [0, 0]) == pytest.approx(1)
@@ -89,7 +74,6 @@ def test_the_hypervolume_of_known_shapes() -> None:
 
 
 def test_what_is_no_better_than_the_reference_adds_nothing() -> None:
-    pytest.importorskip("moocore")
     assert hypervolume([[2, 0], [0, 3], [np.nan, 0]], ["min", "min"], [2, 3]) == 0
     assert hypervolume(np.empty((0, 2)), ["min", "min"], [2, 3]) == 0
 

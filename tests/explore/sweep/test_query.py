@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +11,6 @@ from simulator.explore.sweep.execute import execute
 from simulator.explore.sweep.query import query
 from simulator.explore.sweep.store import Manifest, open_store
 from simulator.provenance import Provenance
-
-pytest.importorskip("pyarrow")
 
 
 def stored(folder: Path) -> Path:
@@ -32,7 +29,6 @@ def stored(folder: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pytest.importorskip("duckdb")
     return stored(tmp_path / "it's [a] *")
 
 
@@ -95,10 +91,3 @@ def test_a_folder_with_nothing_to_query(folder: Path) -> None:
         part.unlink()
     with pytest.raises(ConfigError, match="no point"):
         query(folder, "from points")
-
-
-def test_without_duckdb_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored(tmp_path)
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(ConfigError, match=r"pip install 'tiersim\[explore\]'"):
-        query(tmp_path, "from points")

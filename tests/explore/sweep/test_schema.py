@@ -124,3 +124,9 @@ def test_a_cost_table_is_described_too():
 def test_a_kind_that_there_is_not_is_told():
     with pytest.raises(ConfigError, match=r"no such kind of YAML: found hardwar, expected one of sweep, .*'hardware'"):
         json_schema("hardwar")
+
+
+def test_a_key_has_its_line():
+    keys = json_schema("hardware")["$defs"]["Tier"]["properties"]
+    assert keys["reserved"]["description"].endswith("no weights and KV caches lie there.")
+    assert keys["stack"]["description"].startswith("What one stack of DRAM is like")

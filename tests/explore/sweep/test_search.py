@@ -21,7 +21,6 @@ from simulator.explore.sweep.search.seen import Indices
 
 OBJECTIVES = {"tokens_per_s": "max", "area_mm2": "min", "energy_j": "min"}
 QUICK = ["random", "sobol", "latin", "local", "nsga2", "nsga3"]
-NEEDS = {"sobol": ["scipy"], "latin": ["scipy"], "local": ["scipy"], "tpe": ["optuna"], "gp": ["optuna", "torch"]}
 
 
 class Machines:
@@ -56,11 +55,6 @@ class Machines:
         return np.array(list(product(*map(range, self.sizes))), dtype=np.int64)
 
 
-def needs(method: str) -> None:
-    for module in ["moocore", *NEEDS.get(method, ["optuna"] if method.startswith("nsga") else [])]:
-        pytest.importorskip(module)
-
-
 def found(method: str, machines: Machines | None = None, evaluations: int = 120, **options: object) -> Found:
     machines = machines or Machines()
     return search(
@@ -76,7 +70,8 @@ def box(one: Found) -> tuple[list[float], list[float]]:
 
 @pytest.mark.parametrize("method", [*QUICK, "tpe", pytest.param("gp", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_points_and_none_twice(method: str) -> None:
-    needs(method)
+    if method == "gp":
+        pytest.importorskip("torch")
     evaluations = 40 if method == "gp" else 120
     one, other, another = (found(method, evaluations=evaluations, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(one.indices, other.indices)
@@ -87,7 +82,6 @@ def test_the_same_seed_gives_the_same_points_and_none_twice(method: str) -> None
 
 @pytest.mark.parametrize("method", QUICK)
 def test_points_are_evaluated_a_batch_in_one_call(method: str) -> None:
-    needs(method)
     machines = Machines()
     found(method, machines, evaluations=100)
     assert sum(machines.calls) == 100
@@ -98,7 +92,6 @@ def test_points_are_evaluated_a_batch_in_one_call(method: str) -> None:
 @pytest.mark.parametrize("method", [*QUICK, "tpe"])
 @pytest.mark.parametrize("stop", [1, 3])
 def test_a_search_that_was_killed_goes_on(method: str, stop: int, tmp_path: Path) -> None:
-    needs(method)
     whole = found(method, storage=tmp_path / "whole.jsonl", seed=3)
 
     class Killed(Machines):
@@ -135,7 +128,6 @@ def test_a_log_gives_what_a_call_gave(tmp_path: Path) -> None:
 
 
 def test_one_log_serves_several_searches(tmp_path: Path) -> None:
-    needs("sobol")
     found("random", evaluations=1000, storage=tmp_path / "log.jsonl")
     machines = Machines()
     found("sobol", machines, evaluations=500, storage=tmp_path / "log.jsonl")
@@ -183,7 +175,6 @@ def test_a_file_of_something_else_is_refused(text: str, message: str, tmp_path: 
 
 @pytest.mark.parametrize("method", [*QUICK, "tpe"])
 def test_every_point_of_a_small_space_and_no_more(method: str) -> None:
-    needs(method)
 
     class Few(Machines):
         sizes = (2, 3, 1, 2, 1, 2)
@@ -195,7 +186,6 @@ def test_every_point_of_a_small_space_and_no_more(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["random", "sobol", "local", "nsga2"])
 def test_a_space_far_too_large_to_enumerate(method: str) -> None:
-    needs(method)
 
     class Endless(Machines):
         sizes = (10**6,) * 12
@@ -219,7 +209,6 @@ def test_points_that_fail_or_break_a_constraint_are_not_feasible() -> None:
 
 @pytest.mark.parametrize("method", QUICK)
 def test_where_nothing_is_feasible_the_search_ends(method: str) -> None:
-    needs(method)
     machines = Machines()
     one = search(machines, machines.evaluate, OBJECTIVES, lambda m: np.zeros(len(m["error"]), bool), method, 60, 16)
     assert len(one.indices) == 60
@@ -228,7 +217,6 @@ def test_where_nothing_is_feasible_the_search_ends(method: str) -> None:
 
 
 def test_local_search_finds_the_front_where_random_search_does_not() -> None:
-    needs("local")
     machines = Machines()
     every = found("random", evaluations=prod(Machines.sizes), batch=prod(Machines.sizes))
     best, worst = box(every)
@@ -243,7 +231,6 @@ def test_local_search_finds_the_front_where_random_search_does_not() -> None:
 
 @pytest.mark.parametrize("objectives", [{"energy_j": "min"}, {"energy_j": "min", "area_mm2": "min"}])
 def test_local_search_with_fewer_objectives(objectives: dict[str, str]) -> None:
-    needs("local")
     machines = Machines()
     every = machines.evaluate(machines.at(machines.all()))
     holds = machines.feasible(every) & (every["error"] == "")
@@ -252,7 +239,6 @@ def test_local_search_with_fewer_objectives(objectives: dict[str, str]) -> None:
 
 
 def test_progress_is_the_share_of_the_box_that_the_front_dominates() -> None:
-    pytest.importorskip("moocore")
     values = np.array([[1.0, 1.0], [3.0, 1.0], [2.0, 2.0], [0.0, 9.0], [1.0, 3.0], [3.0, 3.0]])
     metrics = {"a": values[:, 0], "b": values[:, 1]}
     feasible = np.array([True, True, True, True, True, False])
@@ -263,7 +249,6 @@ def test_progress_is_the_share_of_the_box_that_the_front_dominates() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=30), st.integers(0, 10))
 def test_progress_never_falls(points: list[tuple[int, int]], seed: int) -> None:
-    pytest.importorskip("moocore")
     values = np.array(points, dtype=float).reshape(-1, 2)
     feasible = np.random.default_rng(seed).random(len(points)) < 0.8
     one = Found({"a": "max", "b": "min"}, values, {}, {"a": values[:, 0], "b": values[:, 1]}, feasible)

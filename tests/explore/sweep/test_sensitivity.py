@@ -30,7 +30,6 @@ BASE = {"peak": 10.0, "bandwidth": 1.0, "batch": 8, "kind": "gpu"}
 
 
 def test_the_indices_of_the_ishigami_function() -> None:
-    pytest.importorskip("SALib")
     found = sobol(ishigami, ANGLES, "y", samples=4096, seed=1).set_index("path")
     a, b = 7.0, 0.1
     variance = a**2 / 8 + b * np.pi**4 / 5 + b**2 * np.pi**8 / 18 + 0.5
@@ -45,14 +44,12 @@ def test_the_indices_of_the_ishigami_function() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_same_seed_gives_the_same_indices(seed: int) -> None:
-    pytest.importorskip("SALib")
     one, other, another = (sobol(ishigami, ANGLES, "y", 64, s) for s in (seed, seed, seed + 1))
     assert one.equals(other)
     assert not one.equals(another)
 
 
 def test_one_call_and_all_else_as_in_the_base() -> None:
-    pytest.importorskip("SALib")
     calls: list[Columns] = []
 
     def evaluate(columns: Columns) -> Columns:
@@ -73,7 +70,6 @@ def test_one_call_and_all_else_as_in_the_base() -> None:
 
 
 def test_what_does_not_vary_is_explained_by_nothing() -> None:
-    pytest.importorskip("SALib")
     found = sobol(lambda c: {"y": np.full(len(c["x"]), 3.0)}, {"x": (0.0, 1.0)}, "y", 16)
     assert found[["first", "total"]].to_numpy().tolist() == [[0, 0]]
 
@@ -126,7 +122,6 @@ def test_wrong_ranges(ranges: dict[str, tuple[float, float]], options: dict[str,
 
 
 def test_points_that_failed_have_no_variance() -> None:
-    pytest.importorskip("SALib")
     base = {path: value for path, value in BASE.items() if path != "batch"}
     with pytest.raises(ConfigError, match="of 768 points without it, the first with: does not fit, expected narrower"):
         sobol(roofline, {"batch": (1.0, 128.0)}, "time", 256, base=base)

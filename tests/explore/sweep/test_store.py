@@ -7,17 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.store import Manifest, Store, laid_out, load_store, open_store, write
 from simulator.provenance import Provenance
-
-pytest.importorskip("pyarrow")
-
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 POINTS, CHUNK = 10, 4
 UNITS = {"bandwidth": "B/s", "latency_s": "s"}
@@ -237,12 +234,6 @@ def test_kinds_that_hold_the_same_values_are_taken(store: Store) -> None:
 def test_an_axis_cannot_have_the_name_of_another_column(name: str) -> None:
     with pytest.raises(ConfigError, match=f"this name already: found '{name}'"):
         laid_out({name: np.zeros(1)}, metrics(axes(0, 1)), {})
-
-
-def test_without_pyarrow_it_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"tiersim\[explore\]"):
-        fill(store)
 
 
 def test_a_folder_has_no_more_than_a_million_files() -> None:

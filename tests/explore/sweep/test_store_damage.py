@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,9 +23,6 @@ from simulator.explore.sweep.execute import execute
 from simulator.explore.sweep.query import query
 from simulator.explore.sweep.store import Manifest, load_store, open_store
 from simulator.provenance import Provenance
-
-pa = pytest.importorskip("pyarrow")
-pytest.importorskip("duckdb")
 
 POINTS, CHUNK = 95, 20
 FOREIGN = (

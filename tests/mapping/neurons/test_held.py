@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from simulator.errors import ConfigError
 from simulator.mapping.neurons.friends import friends, reads
 from simulator.mapping.neurons.held import Keeping, held, settled
-from simulator.mapping.neurons.steps import advances, speculative_steps
-from simulator.serving.speculative import expected_length
+from simulator.mapping.neurons.steps import SpeculativeSteps, advances
+from simulator.mapping.speculative import expected_length
 from simulator.workload.hot_cold import HotCold, hot_cold
 from simulator.workload.neurons import NeuronTrace, recorded
 from simulator.workload.window_law import WindowLaw, renewal
@@ -113,7 +113,7 @@ def test_speculative_steps_go_on_by_what_is_accepted(drafted: int, acceptance: f
 
 def test_a_speculative_step_needs_all_its_tokens_at_once() -> None:
     trace = trace_of([{t % NEURONS} for t in range(12)])
-    steps = list(speculative_steps(trace, 0, 2, 0.67, [1, 3, 2]))
+    steps = list(SpeculativeSteps(2, 0.67, (1, 3, 2))(trace, 0))
     assert [step.active.tolist() for step in steps] == [[0, 1, 2], [1, 2, 3], [4, 5, 6]]
     assert [[u.tolist() for u in step.used] for step in steps] == [[[0], [1]], [[2]], [[4], [5]]]
 
@@ -122,7 +122,7 @@ def test_speculation_loads_less_for_a_token_than_a_token_alone() -> None:
     """Neighbouring tokens share neurons: the union of several is less than their sum."""
     trace = renewal(LAW, 1, 16384, 600)
     advance = advances(trace.tokens, 4, 0.9)
-    traffic = held(trace, Keeping(window=5), lambda t, layer: speculative_steps(t, layer, 4, 0.9, advance.tolist()))
+    traffic = held(trace, Keeping(window=5), SpeculativeSteps(4, 0.9, tuple(advance.tolist())))
     alone = settled(held(trace, Keeping(window=5)), 20)
     assert settled(traffic, 5).missed.sum() / advance[5:].sum() < alone.missed.mean()
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import ConfigError, described, unknown
 from simulator.explore.sweep.axis import Axis
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.problem import Problem
@@ -25,8 +25,7 @@ def axis_named(asked: Problem, name: str, option: str) -> Axis:
     axes = {axis.name: axis for axis in asked.sweep.axes.values()}
     found = axes.get(name) or asked.sweep.axes.get(name)
     if found is None:
-        close = nearest(name, axes)
-        raise ConfigError("no such axis", path=option, found=f"'{name}'", expected=one_of(axes), nearest=close)
+        raise unknown(name, axes, "no such axis", path=option)
     return found
 
 
@@ -39,8 +38,7 @@ def value_of(axis: Axis, value: Any, option: str) -> Any:
     if not is_number(axis):
         steps = {_said(step): step for step in axis.values.tolist()}
         if _said(value) not in steps:
-            near = nearest(_said(value), steps)
-            raise ConfigError(path=(option, axis.name), found=described(value), expected=one_of(steps), nearest=near)
+            raise unknown(_said(value), steps, path=(option, axis.name), found=described(value))
         return steps[_said(value)]
     unit, low, high = axis.unit or "1", axis.values.min().item(), axis.values.max().item()
     try:

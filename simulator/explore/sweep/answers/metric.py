@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, one_of, unknown
 from simulator.explore.sweep.answers.design import is_number
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.problem import Problem
@@ -29,8 +29,7 @@ def metric_named(asked: Problem, name: str | None, option: str = "metric") -> st
     if chosen is None:
         raise ConfigError("the sweep has no objective", path=option, found="none", expected=one_of(known))
     if chosen not in known:
-        near = nearest(chosen, known)
-        raise ConfigError("no such metric", path=option, found=f"'{chosen}'", expected=one_of(known), nearest=near)
+        raise unknown(chosen, known, "no such metric", path=option)
     return chosen
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.explore.sweep.extra import extra
 from simulator.explore.sweep.search.seen import Indices, Seen
 from simulator.registry import register
 
@@ -23,7 +22,9 @@ def random(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indi
 @register("search", "sobol")
 def sobol(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
     """A scrambled Sobol sequence: low discrepancy (Owen 1998, as scipy has it)."""
-    sequence = extra("scipy.stats").qmc.Sobol(len(seen.sizes), rng=np.random.default_rng(seed))
+    from scipy.stats import qmc
+
+    sequence = qmc.Sobol(len(seen.sizes), rng=np.random.default_rng(seed))
     least = 1 << max(evaluations - 1, 0).bit_length()  # a power of two keeps the balance
     while True:
         yield from _batches(_levels(sequence.random(least), seen.sizes), batch)
@@ -32,7 +33,9 @@ def sobol(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indic
 @register("search", "latin")
 def latin(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
     """A Latin hypercube: of each axis, every level as often as any other (McKay et al. 1979, as scipy has it)."""
-    cube = extra("scipy.stats").qmc.LatinHypercube(len(seen.sizes), rng=np.random.default_rng(seed))
+    from scipy.stats import qmc
+
+    cube = qmc.LatinHypercube(len(seen.sizes), rng=np.random.default_rng(seed))
     while True:
         yield from _batches(_levels(cube.random(evaluations), seen.sizes), batch)
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.errors import ConfigError, nearest, one_of
+from simulator.errors import ConfigError, unknown
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.pareto import Sense, front, hypervolume, normalised
 from simulator.explore.sweep.search.log import Log
@@ -126,13 +126,7 @@ def _values(metrics: Columns, objectives: Mapping[str, Sense]) -> NDArray[np.flo
     """Of shape (points, objectives)."""
     for name in objectives:
         if name not in metrics:
-            raise ConfigError(
-                "the points have no such metric",
-                path="objectives",
-                found=f"'{name}'",
-                expected=one_of(metrics),
-                nearest=nearest(name, metrics),
-            )
+            raise unknown(name, metrics, "the points have no such metric", path="objectives")
     return np.stack([np.asarray(metrics[name], dtype=np.float64) for name in objectives], axis=1)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from simulator.explore.sweep.extra import extra
+from simulator.errors import ConfigError
 from simulator.explore.sweep.search.seen import Indices, Seen
 from simulator.registry import register
 
@@ -37,7 +38,8 @@ def nsga3(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indic
 @register("search", "gp")
 def gp(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
     """Gaussian processes and expected hypervolume improvement; needs torch, and is slow beyond a few hundred points."""
-    extra("torch", "torch")
+    if find_spec("torch") is None:
+        raise ConfigError("the method gp needs torch", expected="pip install torch")
     return _asks("GPSampler", seen, batch, seed, again=True, deterministic_objective=True)
 
 
@@ -47,7 +49,8 @@ def _asks(name: str, seen: Seen, batch: int, seed: int, again: bool, **options: 
     The levels of each axis are integers. Whether a point is usable is the one constraint; a point without objectives
     failed.
     """
-    optuna = extra("optuna")
+    import optuna
+
     axes = {str(i): optuna.distributions.IntDistribution(0, size - 1) for i, size in enumerate(seen.sizes)}
     study = _study(optuna, name, seed, seen.costs.shape[1], options)
     rng = np.random.default_rng([seed, 1])

@@ -8,14 +8,12 @@ the end.
 from __future__ import annotations
 
 import zlib
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.store.folder import write_whole
 from simulator.explore.sweep.store.manifest import ERROR, POINT, Chunk, Column, Damaged, Manifest
@@ -35,6 +33,9 @@ def write(folder: Path, manifest: Manifest, chunk: Chunk, axes: Columns, metrics
         ValueError: not a row a point, or not the columns of the manifest.
         ConfigError: the file cannot be written.
     """
+    import pyarrow as pa
+    from pyarrow import parquet
+
     start, stop = chunk
     values = {**axes, **metrics, POINT.name: np.arange(start, stop)}
     if strange := values.keys() ^ {column.name for column in manifest.columns}:
@@ -44,10 +45,10 @@ def write(folder: Path, manifest: Manifest, chunk: Chunk, axes: Columns, metrics
         _array(column, values[column.name], failed if column.role == "metric" else np.zeros_like(failed))
         for column in manifest.columns
     ]
-    table = arrow("pyarrow").Table.from_arrays(arrays, schema=schema(manifest))
+    table = pa.Table.from_arrays(arrays, schema=schema(manifest))
     repeated = [column.name for column in manifest.columns if column.role == "axis" or column.dtype == "text"]
-    file = arrow("pyarrow").BufferOutputStream()
-    arrow("pyarrow.parquet").write_table(
+    file = pa.BufferOutputStream()
+    parquet.write_table(
         table, file, row_group_size=max(stop - start, 1), version="2.6", data_page_version="1.0",
         compression="zstd", compression_level=1, use_dictionary=repeated,
         column_encoding={POINT.name: "DELTA_BINARY_PACKED"}, write_statistics=True, store_schema=True,
@@ -99,7 +100,8 @@ def _footer(data: memoryview) -> int:
 
 def _array(column: Column, values: NDArray[Any], nulls: NDArray[np.bool_]) -> Any:
     """The Arrow array of a column; NaN and None are null too."""
-    pa = arrow("pyarrow")
+    import pyarrow as pa
+
     if len(values) != len(nulls):
         raise ValueError(f"{column.name} has {len(values)} values for {len(nulls)} points")
     try:
@@ -122,7 +124,8 @@ def _text(pa: Any, values: NDArray[Any], nulls: NDArray[np.bool_]) -> Any:
 
 def schema(manifest: Manifest) -> Any:
     """Of every part, as Arrow has it."""
-    pa = arrow("pyarrow")
+    import pyarrow as pa
+
     types = {
         "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_(),
         "text": pa.dictionary(pa.int32(), pa.string()),
@@ -132,15 +135,3 @@ def schema(manifest: Manifest) -> Any:
         for column in manifest.columns
     ]
     return pa.schema(fields, metadata={"tiersim": manifest.origin})
-
-
-def arrow(name: str) -> Any:
-    """A module of pyarrow.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError:
-        raise ConfigError("a store of results needs pyarrow", expected="pip install 'tiersim[explore]'") from None

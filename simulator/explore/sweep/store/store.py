@@ -21,7 +21,7 @@ from simulator.explore.sweep.store.manifest import (
     check_same,
     read_manifest,
 )
-from simulator.explore.sweep.store.part import arrow, part_name, read_sealed, schema
+from simulator.explore.sweep.store.part import part_name, read_sealed, schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +160,10 @@ class Store:
         return self._batches(self._names(columns), where)
 
     def _batches(self, names: Sequence[str], where: Any) -> Iterator[Any]:
-        pa, dataset, columns = arrow("pyarrow"), arrow("pyarrow.dataset"), schema(self.manifest)
+        import pyarrow as pa
+        from pyarrow import dataset
+
+        columns = schema(self.manifest)
         for chunk in self.present():
             if data := read_sealed(self.folder, self.manifest, chunk):
                 part = dataset.ParquetFileFormat().make_fragment(pa.BufferReader(data))
@@ -169,7 +172,8 @@ class Store:
 
     def frame(self, limit: int | None = None, columns: Iterable[str] | None = None, where: Any = None) -> pd.DataFrame:
         """The first `limit` of the points that `read` gives, or all, as a frame."""
-        pa = arrow("pyarrow")
+        import pyarrow as pa
+
         names, kept, rows = self._names(columns), [], 0
         plain = pa.schema([_plain(schema(self.manifest).field(name)) for name in names])
         for batch in self.read(names, where):
@@ -188,5 +192,6 @@ class Store:
 
 def _plain(field: Any) -> Any:
     """The field, with text as text."""
-    pa = arrow("pyarrow")
+    import pyarrow as pa
+
     return field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field

@@ -1,0 +1,84 @@
+"""The routed experts of stages, as the engines of a deployment share them: their seconds and demands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.expert_costs import Costs, Counts, Here, stack_sum
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Routed:
+    """The tokens of each expert in some stages, and which engine runs it.
+
+    An engine runs its experts grouped or one by one (`mapping/expert_costs.py`); where two share them, both engines at
+    once or in turn; then the high engine adds up what the stacks of an engine in the memory have each made.
+
+    Attributes:
+        counts: tokens of the experts of each group of devices, shape (stages, layers, groups, experts).
+        on_low: which of them the engine of low Op/B runs: one by one, or all or none.
+        high, low: what experts cost on either engine.
+    """
+
+    deployment: Deployment
+    counts: Counts
+    on_low: Here
+    high: Costs
+    low: Costs
+
+    @cached_property
+    def seconds(self) -> Array:
+        """Of each stage, all layers together; in each layer the slowest group of devices counts."""
+        loads = [np.asarray(engine.time(self.counts, here)) for engine, here in self._engines]
+        plan = Plan("experts")
+        if self.deployment.together:
+            for load in loads:
+                plan.add(paced("experts", load.max(axis=-1).ravel()), ())
+        else:
+            plan.add(paced("experts", sum(loads[1:], loads[0]).max(axis=-1).ravel()))
+        plan.add(self._stack_sum(self._rows_on_low(slice(None)).max(axis=-1).ravel()), range(len(plan.steps)))
+        of_layers: Array = np.asarray(closed_form(plan).time).reshape(self.counts.shape[:2])
+        total: Array = of_layers.sum(axis=-1)
+        return total
+
+    def demand(self, stages: slice = slice(None)) -> dict[Resource, float]:
+        """Of some of the stages, all layers together, as of one device of each node."""
+        counts = self.counts[stages]
+        total: dict[Resource, float] = {}
+        demands = [e.total(counts, here if isinstance(here, bool) else here[stages]) for e, here in self._engines]
+        for demand in (*demands, self._stack_sum(float(self._rows_on_low(stages).sum())).demand):
+            for resource, units in demand.items():
+                each = self.deployment.expert_ways * float(units) / resource.count
+                total[resource] = total.get(resource, 0.0) + each
+        return total
+
+    @property
+    def _engines(self) -> list[tuple[Costs, Here]]:
+        """The engines that run any, and which."""
+        if isinstance(self.on_low, bool):
+            return [(self.low if self.on_low else self.high, True)]
+        return [(self.high, ~self.on_low), (self.low, self.on_low)]
+
+    def _rows_on_low(self, stages: slice) -> Counts:
+        """Tokens of the experts that the low engine runs, of each layer and group."""
+        if isinstance(self.on_low, bool):
+            rows: Counts = self.counts[stages].sum(axis=-1) * self.on_low
+            return rows
+        rows = np.where(self.on_low[stages], self.counts[stages], 0).sum(axis=-1)
+        return rows
+
+    def _stack_sum(self, rows: Quantity) -> Activity:
+        """What the stacks of the low engine have each made of `rows` tokens, added up."""
+        model = self.deployment.model
+        made = rows * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
+        return stack_sum(self.deployment.high, self.deployment.low, made)

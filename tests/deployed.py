@@ -1,0 +1,23 @@
+"""Mappings on machines, as tests name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.hardware import System
+from simulator.mapping.deployment import Deployment, by_nodes, resolve
+from simulator.mapping.footprint import Footprint
+from simulator.mapping.form import MappingForm
+from simulator.workload import Model
+
+
+def deployment(system: System, model: Model, engines: tuple[str, ...] = (), **how: Any) -> Deployment:
+    """Requests on these engines, or on all of the machine, with whole experts unless said otherwise."""
+    names = engines or tuple(system.engines)
+    form = MappingForm(**{"engines": names, "dispatch": "xpu_only", "experts": "whole", **how})
+    return resolve(by_nodes(form, system), system, model)
+
+
+def kept(system: System, model: Model, batch: int, context: int, **mapping: Any) -> Footprint:
+    """What a batch of sequences keeps whose prompts are computed elsewhere."""
+    return resolve(MappingForm(**mapping), system, model).footprint(batch, 0, context)
