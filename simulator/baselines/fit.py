@@ -1,4 +1,4 @@
-"""Fit figures of a machine to what was measured: the calibrations of an experiment."""
+"""Fit figures to what was measured: the calibrations of an experiment."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.baselines.experiment import Experiment, Outcome, load_experiment, run
+from simulator.baselines.experiment import (
+    PUBLISHED,
+    Experiment,
+    Outcome,
+    is_study,
+    load_experiment,
+    published_of,
+    run,
+)
 from simulator.baselines.published import Published, read_published, written
 from simulator.baselines.reproduction import Progress
 from simulator.errors import ConfigError, unwarned
+from simulator.study.load import load_study
+from simulator.study.results import results_of
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -22,9 +32,13 @@ SHORT = 1e-6  # a step so short is the last one
 ROUNDS = 50
 
 
+Simulate: TypeAlias = Callable[[Mapping[str, float], Callable[[int, int], None]], Outcome]
+"""Runs the calibrations of an experiment under some values of figures, and tells how many points are done."""
+
+
 @runtime_checkable
 class Fittable(Protocol):
-    """What an experiment must have to be fitted: overrides of all its machines, and a way to leave points out."""
+    """What an experiment of a kind must have to be fitted: overrides of its machines, and a way to leave points out."""
 
     set: tuple[str, ...]
 
@@ -38,14 +52,15 @@ def fit(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """The values of some figures of an experiment's machines for which its calibrations come out.
+    """The values of some figures of an experiment for which its calibrations come out.
 
     Least squares over the rows of `published.csv` whose role is `calibration`:
     `min sum_i (ln simulated_i - ln published_i)^2` over the logarithms of the values, so that all stay positive.
 
     Args:
-        experiment: by name or path, of a kind that is `Fittable`.
-        parameters: paths in a machine's YAML, as `--set` takes them, with the values to start from, in SI units.
+        experiment: by name or path; of a kind that is `Fittable`, or a study.
+        parameters: paths, as `--set` takes them, with the values to start from, in SI units: in the scenarios of a
+            study (`hardware.links.gpu<->gpu.latency`), else in the YAML of a machine.
         most: what they must not exceed (of a fraction, 1).
         overrides: of the experiment.
 
@@ -53,11 +68,7 @@ def fit(
         ConfigError: a start that is none; fewer calibrations than parameters, or a parameter that changes none of them;
             a calibration that the machine refuses; what `simulate` raises.
     """
-    form, config = load_experiment(experiment, overrides)
-    if not isinstance(form, Fittable):
-        raise ConfigError(path="kind", found=f"'{form.kind}'", expected="a kind of experiment that can be fitted")
-    file = config.file.parent / "published.csv"
-    rows = [row for row in read_published(file) if row.role == "calibration"]
+    file, rows, simulate = (_of_study if is_study(experiment) else _of_kind)(experiment, overrides)
     if not 0 < len(parameters) <= len(rows):
         expected = f"1 to {len(rows)}, as many as there are calibrations"
         raise ConfigError("parameters", file=file, found=len(parameters), expected=expected)
@@ -67,13 +78,10 @@ def fit(
             expected = f"a start above 0, at most {limits[path]:g}"
             raise ConfigError(path=path, found=f"{start:g}", expected=expected)
 
-    calibrations, given = form.only([row.condition for row in rows]), form.set
-
     def misfit(logarithms: Vector, title: str) -> Vector:
-        settings = (f"{path}={value!r}" for path, value in _values(parameters, logarithms).items())
-        fitted = calibrations.model_copy(update={"set": (*given, *settings)})
         with unwarned() if title != "start" else nullcontext():
-            outcome = run(fitted, lambda done, total: progress(title, done, total) if progress else None)
+            values = _values(parameters, logarithms)
+            outcome = simulate(values, lambda done, total: progress(title, done, total) if progress else None)
         return np.array([_off(row, outcome, file) for row in rows])
 
     logarithms, upper = (np.log(list(each.values())) for each in (parameters, limits))
@@ -82,6 +90,34 @@ def fit(
         path = list(parameters)[useless]
         raise ConfigError("it changes no calibration", path=path, expected="a figure that the times depend on")
     return _values(parameters, found)
+
+
+def _of_study(experiment: str | Path, overrides: Sequence[str]) -> tuple[Path, list[Published], Simulate]:
+    """The file of what was published of a study, its calibrations, and what runs these."""
+    study = load_study(experiment, overrides)
+    rows = [row for row in published_of(study) if row.role == "calibration"]
+    wanted = [(row.metric, row.condition) for row in rows]
+
+    def simulate(values: Mapping[str, float], progress: Callable[[int, int], None]) -> Outcome:
+        return results_of(load_study(experiment, [*overrides, *values.items()]), wanted, progress)
+
+    return study.config.file.parent / PUBLISHED, rows, simulate
+
+
+def _of_kind(experiment: str | Path, overrides: Sequence[str]) -> tuple[Path, list[Published], Simulate]:
+    """The same of an experiment of a kind."""
+    form, config = load_experiment(experiment, overrides)
+    if not isinstance(form, Fittable):
+        raise ConfigError(path="kind", found=f"'{form.kind}'", expected="a kind of experiment that can be fitted")
+    file = config.file.parent / PUBLISHED
+    rows = [row for row in read_published(file) if row.role == "calibration"]
+    calibrations, given = form.only([row.condition for row in rows]), form.set
+
+    def simulate(values: Mapping[str, float], progress: Callable[[int, int], None]) -> Outcome:
+        settings = (f"{path}={value!r}" for path, value in values.items())
+        return run(calibrations.model_copy(update={"set": (*given, *settings)}), progress)
+
+    return file, rows, simulate
 
 
 def _values(parameters: Mapping[str, float], logarithms: Vector) -> dict[str, float]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.baselines.experiment import load_experiment, run
 from simulator.baselines.fit import _least_squares, fit
 from simulator.baselines.published import COLUMNS
 from simulator.errors import ConfigError
+from simulator.study.load import load_study
+from simulator.study.results import results_of
 
-PEAK, LINK = "devices.gpu.engines.gpu.efficiency", "links.gpu<->gpu.latency"
+PEAK, LINK = "hardware.devices.gpu.engines.gpu.efficiency", "hardware.links.gpu<->gpu.latency"
 TRUE = {PEAK: 0.6, LINK: 5e-6}
 EXPERIMENT = """\
 schema: 1
-kind: decode
 title: two lengths
+base: {hardware: dgx-a100, model: llama-2-7b, workload: {phase: request}}
+metrics: {latency: {of: e2e_s}}
 runs:
-  short: {hardware: dgx-a100, model: llama-2-7b, devices: 8, tokens: [[1024, 1]]}
-  long: {hardware: dgx-a100, model: llama-2-7b, devices: 8, tokens: [[16, 64], [16, 65]]}
+  short: {axes: {workload.input: [1024], workload.output: [1]}}
+  long: {axes: {workload.input: [16], workload.output: [64, 65]}}
 """
 CONDITIONS = ({"run": "short"}, {"run": "long", "output": 64})
 
@@ -31,15 +32,14 @@ def measured(folder: Path, factors: tuple[float, float] = (1.0, 1.0), **figures:
     """The experiment, with calibrations that a machine of these figures would give, times a factor each."""
     file = folder / "experiment.yaml"
     file.write_text(EXPERIMENT)
-    form, _ = load_experiment(file, ["set=" + json.dumps([f"{path}={value}" for path, value in figures.items()])])
-    outcome = run(form, lambda done, total: None)
+    results = results_of(load_study(file, list(figures.items())))
     with (folder / "published.csv").open("w") as csv_file:
         rows = csv.writer(csv_file)
         rows.writerow(COLUMNS)
         rows.writerow(["1", "latency", "run=long output=65", "prediction", 1e9, "s", 1, "never looked at"])
         for condition, factor in zip(CONDITIONS, factors, strict=True):
             text = " ".join(f"{key}={value}" for key, value in condition.items())
-            value = factor * (outcome.measure("latency", condition) or 0.0) * 1e3
+            value = factor * (results.measure("latency", condition) or 0.0) * 1e3
             rows.writerow(["1", "latency", text, "calibration", value, "ms", 1, "the simulator itself"])
     return file
 
@@ -53,7 +53,7 @@ def test_the_figures_that_made_the_measurements_are_found(tmp_path: Path, start:
 def test_a_fraction_ends_at_its_bound_and_the_rest_is_fitted_beside_it(tmp_path: Path) -> None:
     file = measured(tmp_path, (0.8, 1.0), **{PEAK: 1.0, LINK: 5e-5})  # prompts faster than the machine can be
     found = fit(file, {PEAK: 0.5, LINK: 1e-5}, {PEAK: 1.0})
-    alone = fit(file, {LINK: 1e-5}, overrides=[f'set=["{PEAK}=1"]'])
+    alone = fit(file, {LINK: 1e-5}, overrides=[f"{PEAK}=1"])
     assert found[PEAK] == 1.0
     assert found[LINK] == pytest.approx(alone[LINK], rel=1e-4)
     assert 2.5e-5 < found[LINK] < 5e-5
@@ -66,9 +66,9 @@ def test_a_fraction_ends_at_its_bound_and_the_rest_is_fitted_beside_it(tmp_path:
         ({PEAK: 1.5}, {PEAK: 1.0}, "found 1.5, expected a start above 0, at most 1"),
         ({PEAK: 1.5}, {}, "efficiency.*at most 1|efficiency.*less than or equal to 1"),
         ({f"{LINK}s": 1e-6}, {}, "did you mean 'latency'"),
-        ({PEAK: 0.5, LINK: 1e-6, "links.gpu<->gpu.bandwidth": 1e11}, {}, "parameters: found 3, expected 1 to 2"),
+        ({PEAK: 0.5, LINK: 1e-6, "hardware.links.gpu<->gpu.bandwidth": 1e11}, {}, "parameters: found 3, expected 1 to 2"),
         ({}, {}, "parameters: found 0"),
-        ({"devices.gpu.static_power": 100.0}, {}, "it changes no calibration"),
+        ({"hardware.devices.gpu.static_power": 100.0}, {}, "it changes no calibration"),
     ],
 )
 def test_what_cannot_be_fitted_is_said(

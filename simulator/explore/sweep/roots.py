@@ -74,8 +74,12 @@ class Roots:
             root, _, rest = path.partition(".")
             if root in SECTIONS:
                 values[path] = get(alone, path)
-            else:
+                continue
+            try:
                 values[path] = own.figure(path, everywhere=False).read(value) if rest else value
+            except ConfigError as error:
+                error.path = error.path or path.split(".")
+                raise
         own.check_names(set(given))
         return values
 
