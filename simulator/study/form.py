@@ -148,6 +148,13 @@ class ChartForm(Section):
     title: str = ""
     """The text below the chart."""
 
+    @classmethod
+    def read_as(cls, data: Any) -> type[ChartForm]:
+        """The form of the kind of a chart; this, of no such kind."""
+        kind = data.get("kind") if isinstance(data, Mapping) else None
+        form: type[ChartForm] = registered("chart", kind).form if isinstance(kind, str) and kind in names("chart") else cls
+        return form
+
     def columns(self) -> Iterator[tuple[KeyPath, str]]:
         """The columns that the chart names, each at its key."""
         for key in COLUMNS:
