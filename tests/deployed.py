@@ -14,7 +14,8 @@ from simulator.workload import Model
 def deployment(system: System, model: Model, engines: tuple[str, ...] = (), **how: Any) -> Deployment:
     """Requests on these engines, or on all of the machine, with whole experts unless said otherwise."""
     names = engines or tuple(system.engines)
-    form = MappingForm(**{"engines": names, "dispatch": "xpu_only", "experts": "whole", **how})
+    dispatch = "xpu_only" if len(names) > 1 else None
+    form = MappingForm(**{"engines": names, "dispatch": dispatch, "experts": "whole", **how})
     return resolve(by_nodes(form, system), system, model)
 
 

@@ -184,8 +184,13 @@ def part_of(*path: str) -> Iterator[None]:
         raise
 
 
-def run(experiments: Sequence[Experiment], progress: Sequence[Progress]) -> list[Outcome]:
-    """Run an experiment of any kind under one or more settings, each of which has its own progress."""
+def run(experiment: Experiment, progress: Progress) -> Outcome:
+    """Run an experiment of any kind."""
+    return run_each([experiment], [progress])[0]
+
+
+def run_each(experiments: Sequence[Experiment], progress: Sequence[Progress]) -> list[Outcome]:
+    """Run an experiment of any kind under several settings, each with its own progress where they run one by one."""
     kind: Kind = registered("experiment", experiments[0].kind)
     together: Callable[..., list[Outcome]] | None = getattr(kind, "run_together", None)
     if together:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator.baselines.experiment import Progress, Simulation, is_study, load_experiment, run
+from simulator.baselines.experiment import Progress, Simulation, is_study, load_experiment, run_each
 from simulator.provenance import Provenance
 from simulator.study.load import load_study
 from simulator.study.results import results_of
@@ -30,7 +30,7 @@ def simulate_each(
 ) -> list[Simulation]:
     """Run an experiment under each of some overrides; what these have in common is computed once."""
     loaded = [load_experiment(experiment, overrides) for overrides in settings]
-    outcomes = run([form for form, _ in loaded], [each or (lambda done, total: None) for each in progress])
+    outcomes = run_each([form for form, _ in loaded], [each or (lambda done, total: None) for each in progress])
     return [
         Simulation(form, outcome, Provenance({"experiment": config.data, **outcome.inputs}))
         for (form, config), outcome in zip(loaded, outcomes, strict=True)

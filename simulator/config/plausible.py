@@ -71,6 +71,7 @@ def _inside(value: Any, path: KeyPath, names: tuple[str, str], unit: str | None)
         yield Figure(path, *names, float(value), unit)
 
 
+@cache
 def unit_of(form: type[BaseModel], key: str) -> str | None:
     """The SI unit of a field, or of the figures in it where it is a table; None if it has none."""
     field = form.model_fields[key]

@@ -40,16 +40,16 @@ def load_system(name: str | Path | Mapping[str, Any], overrides: Sequence[Overri
         ConfigError: what is wrong with the file, with its line and key path.
     """
     config = load(name, "hwconfigs", overrides)
-    return _checked(validate(config, Machine), config)
-
-
-def _checked(machine: Machine, config: Config) -> System:
-    machine = derived(machine, config)
-    check_references(machine, config)
-    check_sizes("machine", machine, config)
-    system = System(machine, config)
+    system = _derived(validate(config, Machine), config)
+    check_sizes("machine", system.machine, config)
     check_read(system)
     return system
+
+
+def _derived(machine: Machine, config: Config) -> System:
+    machine = derived(machine, config)
+    check_references(machine, config)
+    return System(machine, config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class System:
         return replace(self, machine=put(self.machine, values))
 
     def replaced(self, values: Mapping[str, Any]) -> System:
-        """The machine that `load_system` gives with these figures as overrides: checked and derived, and warned of.
+        """The machine that `load_system` gives with these figures as overrides: checked and derived, and not warned of.
 
         Raises:
             ConfigError: as `load_system`; of these figures with the file `OPTION`.
@@ -102,7 +102,7 @@ class System:
             error.file = OPTION
             raise
         config = self.config.replaced({keys(self.machine, path): value for path, value in values.items()})
-        return _checked(validate(config, Machine, data), config)
+        return _derived(validate(config, Machine, data), config)
 
     @cached_property
     def tiers(self) -> dict[str, Tier]:

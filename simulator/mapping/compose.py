@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, one_of
 from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowering import by_kernels
 from simulator.mapping.spill import check_spill
@@ -26,7 +26,7 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     """
     _refuse(*_apart(form, deployed))
     _check_whole_layers(deployed)
-    if deployed.spill:
+    if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)
     for engine in deployed.engines:
@@ -51,6 +51,7 @@ def check_batch(deployed: Deployment) -> None:
         (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
         (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
         (deployed.migrate, "migrate", "true", "false, but of requests"),
+        (deployed.together, "together", "true", "false, but of requests: no pass has both prompts and answers"),
         (deployed.scheduler != DEFAULT_SCHEDULER, "scheduler", "one", alone),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
@@ -81,6 +82,9 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     several = len(engines) > 1
     per_node = deployed.system.machine.devices[engines[0].device].count
     yield several and form.dispatch is None, "dispatch", f"none with {named}", "a policy that shares the work out"
+    beside = [f"{engines[0].device}.{name}" for name in deployed.system.machine.devices[engines[0].device].engines]
+    lone = form.dispatch is not None and not several and len(beside) > 1
+    yield lone, "dispatch", f"'{form.dispatch}' with {named} alone", f"engines beside it: {one_of(beside)}"
     yield form.together and form.dispatch is None, "together", "true", "a dispatch over several engines"
     devices = dict.fromkeys(engine.device for engine in engines)
     cut = len(devices) > 1 and bool(parallel.tensor % per_node)
@@ -91,12 +95,8 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield staged and deployed.spill is not None, "spill", f"'{form.spill}' with stages", "no stages"
     both = deployed.spill is not None and deployed.draft is not None
     yield both, "spill", f"'{form.spill}' with a draft", "no draft"
-    yield (
-        form.spill_order is not None and form.spill is None,
-        "spill_order",
-        f"'{form.spill_order}'",
-        "a run that spills",
-    )
+    unread = form.spill_order is not None and form.spill is None
+    yield unread, "spill_order", f"'{form.spill_order}'", "a run that spills"
     unshared = deployed.split != "none" and not (len(engines) == 2 and deployed.shares_memory)
     pair = "two engines over one memory, which share the experts"
     yield unshared, "split", f"'{deployed.split}' with {', '.join(e.name for e in engines)}", pair

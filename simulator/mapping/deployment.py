@@ -154,7 +154,8 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     system = fused(with_only(system, form.devices, device), names, form.fusion)
     parallel = parallelism(system.count(device), form.tensor, form.pipeline, form.data)
     stage = group(system, device, parallel)
-    engines = tuple(target(stage, *name.split(".", 1), form.memory) for name in names)
+    places = (name.partition(".") for name in names)
+    engines = tuple(target(stage, device, engine, form.memory) for device, _, engine in places)
     deployed = Deployment(
         system,
         model,

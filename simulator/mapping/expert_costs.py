@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from simulator.workload import Model, expert_block
 Counts: TypeAlias = NDArray[np.integer]
 Array: TypeAlias = NDArray[np.float64]
 Here: TypeAlias = NDArray[np.bool_] | bool
-Number = TypeVar("Number", bound=np.number[Any])
+CHUNK = 65536  # experts at a time
 
 
 class Costs(Protocol):
@@ -52,11 +52,13 @@ class Table:
     demand: Mapping[Resource, Array]
 
     def time(self, counts: Counts, here: Here = True) -> Array:
-        seconds: Array = _held(self.each[counts], here).sum(axis=-1)
-        return seconds
+        seconds = [self.each[held(part, those)].sum(axis=-1) for part, those in _sets(counts, here)]
+        return np.concatenate(seconds).reshape(counts.shape[:-1])
 
     def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
-        often = np.bincount(_held(counts, here).ravel(), minlength=len(self.each))  # no token costs nothing
+        often = np.zeros(len(self.each), dtype=np.int64)
+        for part, those in _sets(counts, here):
+            often += np.bincount(held(part, those).ravel(), minlength=len(often))  # no token costs nothing
         return {resource: float(often @ units) for resource, units in self.demand.items()}
 
 
@@ -108,7 +110,8 @@ class Grouped:
         seconds[key] = 1.0
         alike = np.flatnonzero(seconds)
         seconds[alike] = self._seconds(alike % most, alike // most)
-        return seconds[key].reshape(counts.shape[:-1])
+        of_sets: Array = seconds[key].reshape(counts.shape[:-1])
+        return of_sets
 
     def _seconds(self, rows: Counts, experts: Counts) -> Array:
         seconds, busy = np.zeros(len(rows)), rows > 0
@@ -123,8 +126,12 @@ class Grouped:
     @staticmethod
     def _features(counts: Counts, here: Here) -> tuple[Counts, Counts]:
         """Rows, and the distinct experts that they belong to, of each set."""
-        held = _held(counts, here)
-        return held.sum(axis=-1, dtype=np.int64).ravel(), np.count_nonzero(held, axis=-1).ravel()
+        rows, experts = [], []
+        for part, those in _sets(counts, here):
+            tokens = held(part, those)
+            rows.append(tokens.sum(axis=-1, dtype=np.int64))
+            experts.append(np.count_nonzero(tokens, axis=-1))
+        return np.concatenate(rows), np.concatenate(experts)
 
 
 def stack_sum(high: Target, low: Target, made: Quantity) -> Activity:
@@ -156,9 +163,20 @@ def _plan_at(target: Target, model: Model, ways: int, rows: Array, experts: Arra
     return plan
 
 
-def _held(values: NDArray[Number], here: Here) -> NDArray[Number]:
-    """The values of the experts that are `here`, and 0 of the others."""
-    return values if here is True else np.where(here, values, values.dtype.type(0))
+def _sets(counts: Counts, here: Here) -> list[tuple[Counts, Here]]:
+    """Sets of experts, shape (sets, experts), and which are `here`: as many at a time as the L2 cache holds."""
+    sets = counts.reshape(-1, counts.shape[-1])
+    those = here if isinstance(here, bool) else np.broadcast_to(here, counts.shape).reshape(sets.shape)
+    rows = max(CHUNK // sets.shape[1], 1)
+    cuts = [slice(first, first + rows) for first in range(0, max(len(sets), 1), rows)]
+    return [(sets[cut], those if isinstance(those, bool) else those[cut]) for cut in cuts]
+
+
+def held(counts: Counts, here: Here) -> Counts:
+    """The tokens of the experts that are `here`, and none for the others."""
+    if isinstance(here, bool):
+        return counts if here else np.zeros_like(counts)
+    return counts * here
 
 
 def _from_none(values: Array) -> Array:

@@ -70,11 +70,12 @@ def greedy(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
     memory.
     """
     experts = counts.shape[-1]
-    sets = [each.reshape(-1, experts) for each in (counts, one, other)]
-    chosen = np.empty(sets[0].shape, dtype=bool)
+    sets, ones, others = counts.reshape(-1, experts), one.reshape(-1, experts), other.reshape(-1, experts)
+    chosen = np.empty(sets.shape, dtype=bool)
     rows = max(CHUNK // experts, 1)
-    for first in range(0, len(chosen), rows):
-        chosen[first : first + rows] = _fewest_first(*(each[first : first + rows] for each in sets))
+    for first in range(0, len(sets), rows):
+        cut = slice(first, first + rows)
+        chosen[cut] = _fewest_first(sets[cut], ones[cut], others[cut])
     return chosen.reshape(counts.shape)
 
 
@@ -85,19 +86,20 @@ def _fewest_first(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]
     that stays.
     """
     sets, experts = counts.shape
-    key = counts * np.int64(experts) + np.arange(experts)
+    integer = np.int32 if counts.max() < np.iinfo(np.int32).max // experts else np.int64
+    key = counts * integer(experts) + np.arange(experts, dtype=integer)
     ranked = np.sort(key, axis=-1)
     place = (ranked % experts + np.arange(0, key.size, experts)[:, np.newaxis]).T
     ones, others = np.take(one, place), np.take(other, place)
-    ranked = np.concatenate([ranked, np.full((sets, 1), np.iinfo(np.int64).max)], axis=-1)
-    whole, behind, ahead = np.zeros((3, sets))
+    ranked = np.concatenate([ranked, np.full((sets, 1), np.iinfo(integer).max, dtype=integer)], axis=-1)
+    least, behind, ahead = np.zeros((3, sets))
     for each in ones:
-        whole += each
-    least, moves = whole.copy(), np.zeros(sets, dtype=np.int64)
+        least += each
+    total, moves = least.copy(), np.zeros(sets, dtype=np.int64)
     for number in range(experts):
         behind += ones[number]
         ahead += others[number]
-        larger = np.maximum(whole - behind, ahead)
+        larger = np.maximum(total - behind, ahead)
         better = larger < least
         np.copyto(least, larger, where=better)
         moves[better] = number + 1

@@ -79,7 +79,7 @@ class Footprint:
 
     def max_context(self) -> int:
         """The longest context, of a prompt and its answer of this length, that fits, at most what the models take."""
-        each = self.batch / self.deployment.parallel.data
+        each = float(self.batch / self.deployment.parallel.data)
         most = min(model.max_context for model in self.deployment.models)
         near = int(self._more * (self.input + self.output))
         return largest(lambda context: self._fit(each, context), most, max(near, 1))
@@ -103,7 +103,7 @@ class Footprint:
                 where = f" of stage {place + 1} of {len(self.places)}" if self.stages else ""
                 raise CapacityError(
                     f"{names} with {self.batch} x {self.input + self.output:,} tokens in {each.tier}{where}",
-                    needed=each.used,
+                    needed=float(each.used),
                     there=each.capacity,
                     remedy=remedy(self),
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from simulator.config.choose import check_name
@@ -31,10 +32,14 @@ def in_formats(
         check_name(dtype, COMPUTING, "dtype")
         if BYTES_PER_ELEMENT.get(cast("Dtype", dtype), 0) >= 2:
             changes |= {"activations": dtype, "kv": dtype}
-    known = {"kv": KV, "activations": BYTES_PER_ELEMENT, "compute": BYTES_PER_ELEMENT}
+    known: dict[str, Collection[str]] = {
+        "kv": list(KV),
+        "activations": list(BYTES_PER_ELEMENT),
+        "compute": list(BYTES_PER_ELEMENT),
+    }
     for key, name in (("kv", kv), ("activations", activations), ("compute", compute)):
         if name is not None:
-            changes[key] = check_name(name, list(known[key]), key)
+            changes[key] = check_name(name, known[key], key)
     if not changes:
         return model
     scales = {} if dtype is None else {"weight_scales": 0.0}

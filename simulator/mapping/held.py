@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ def held(
         return tuple(_of_stage(stage, model, batch, context, prompt) for stage in stages.stages)
     models = deployed.models
     kv = sum(cached_bytes(m, low.ways, batch, context) for m in models)
-    active: Quantity = np.maximum.reduce([active_bytes(m, batch, prompt) for m in models])
+    active: Quantity = reduce(np.maximum, (active_bytes(m, batch, prompt) for m in models))
     experts = sum(weight_bytes_by_class(m)["experts"] for m in models)
     own = experts / deployed.nodes if deployed.shares_experts else experts
     stored = sum(stored_bytes(m, high.ways) for m in models) - experts
@@ -113,7 +114,7 @@ def free_bytes(target: Target, tier: str | None = None) -> float:
 
 def _of_stage(stage: Stage, model: Model, batch: Quantity, context: Quantity, prompt: Quantity) -> Held:
     target = stage.target
-    weights, kv = stage_bytes(stage, model, context)
+    weights, kv = stage_bytes(stage, model, float(context))
     return Held(
         tier_name(target),
         free_bytes(target),

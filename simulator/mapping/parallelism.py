@@ -55,7 +55,9 @@ def parallelism(devices: int, tensor: int | None = None, pipeline: int = 1, data
     asked = Parallelism(tensor or max(devices // max(pipeline * data, 1), 1), pipeline, data)
     if asked.devices != devices:
         found = f"{tensor or 'any'} x {pipeline} x {data}"
-        raise ConfigError("tensor x pipeline x data", found=found, expected=f"the number of devices, {devices}")
+        key = "tensor" if tensor else "pipeline" if pipeline > 1 else "data"
+        expected = f"the number of devices, {devices}"
+        raise ConfigError("tensor x pipeline x data", path=(key,), found=found, expected=expected)
     return asked
 
 

@@ -56,7 +56,7 @@ def active_bytes(model: Model, batch: Quantity, prompt: Quantity) -> Quantity:
     return 2.0 * (batch + prompt) * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
 
 
-def stage_bytes(stage: Stage, model: Model, context: Quantity) -> tuple[float, Quantity]:
+def stage_bytes(stage: Stage, model: Model, context: float) -> tuple[float, float]:
     """Bytes of the weights of one stage, and its share of the keys and values of the model.
 
     A table that embedding and head share is kept once where both are in it.
@@ -64,7 +64,7 @@ def stage_bytes(stage: Stage, model: Model, context: Quantity) -> tuple[float, Q
     weights = sum(n * w for n, w in zip(stage.repeats, _block_weights(model, stage.target.ways), strict=True))
     if model.tied_embeddings and stage.repeats[0] and stage.repeats[-1]:
         weights -= model.vocab * model.hidden * element_bytes(model, "embedding")
-    return weights, sum(n * k for n, k in zip(stage.repeats, _block_kv(model, context), strict=True))
+    return weights, sum((n * k for n, k in zip(stage.repeats, _block_kv(model, context), strict=True)), start=0.0)
 
 
 @lru_cache(maxsize=64)
@@ -80,7 +80,7 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
     return (found[0] + weight_bytes_by_class(model)["embedding"], *found[1:])
 
 
-def _block_kv(model: Model, context: int) -> list[float]:
+def _block_kv(model: Model, context: float) -> list[float]:
     """The share of a sequence's keys and values that one of each block keeps."""
     kept = [sum(min(context, layer.window or context) for layer in layers) for layers, _ in folded(model.decoder)]
     total = sum(k * repeat for k, (_, repeat) in zip(kept, folded(model.decoder), strict=True))

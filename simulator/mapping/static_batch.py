@@ -38,12 +38,15 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
         found = None if np.ndim(input + output) else f"{input} + {output}"
         check_context(each, float(np.max(input + output)), found=found)
     own, model = share(deployed, batch), deployed.model
+    if deployed.vectorised:
+        return whole(deployed.lowering, model, own, input, output)
+    own, input, output = int(own), int(input), int(output)
     if deployed.parallel.pipeline > 1:
-        return pipelined(staged(deployed, own, input, output), model, int(own), input, output)
+        return pipelined(staged(deployed, own, input, output), model, own, input, output)
     if deployed.draft:
         return speculative(deployed.lowering, model, deployed.draft, own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
-        return spilling(spilled(deployed, int(own), int(input), int(output)), model, int(own), int(input))
+        return spilling(spilled(deployed, own, input, output), model, own, input)
     return whole(deployed.lowering, model, own, input, output)
 
 
@@ -52,7 +55,7 @@ def whole(lowering: Lowering, model: Model, batch: Quantity, input: Quantity, ou
 
     @cache
     def steps() -> Lowering:
-        return lowering.compiled(model, lambda: decode(batch, step_contexts(input, output)))
+        return lowering.compiled(model, lambda: decode(batch, step_contexts(int(input), int(output))))
 
     return Passes(
         lambda: lowering.plan(model, prefill(batch, input)),

@@ -180,10 +180,11 @@ def _capacity(estimate: BatchDetail) -> Iterator[Line]:
     there = f"{count} x {each} = {show(main.capacity, 'B')}"
     yield Line("capacity", "total", main.tier, there, main.capacity)
     tokens = estimate.batch + estimate.input
-    prompt = main.activations * estimate.input / tokens
-    one = main.kv / estimate.batch + main.activations / tokens
-    most = (main.capacity - main.weights - prompt) / one
-    free = f"{show(main.capacity, 'B')} - {show(main.weights, 'B')} - {show(prompt, 'B')} [activations of a prompt]"
+    weights, kv, activations = (float(size) for size in (main.weights, main.kv, main.activations))
+    prompt = activations * estimate.input / tokens
+    one = kv / estimate.batch + activations / tokens
+    most = (main.capacity - weights - prompt) / one
+    free = f"{show(main.capacity, 'B')} - {show(weights, 'B')} - {show(prompt, 'B')} [activations of a prompt]"
     room = f"({free}) / {show(one, 'B')} [a sequence] = {most:,.1f}"
     yield Line("capacity", "total", "largest batch", f"{room} [rounded down]", most)
     if estimate.max_context:
@@ -193,8 +194,8 @@ def _capacity(estimate: BatchDetail) -> Iterator[Line]:
 
 def _filled(name: str, placed: Held, what: str) -> Line:
     parts = (placed.weights, "weights"), (placed.kv, what), (placed.activations, "activations")
-    equation = " + ".join(f"{show(size, 'B')} [{kind}]" for size, kind in parts)
-    return Line("capacity", "total", name, f"{equation} = {show(placed.used, 'B')}", placed.used)
+    equation, used = " + ".join(f"{show(float(size), 'B')} [{kind}]" for size, kind in parts), float(placed.used)
+    return Line("capacity", "total", name, f"{equation} = {show(used, 'B')}", used)
 
 
 _USED = {
@@ -226,7 +227,8 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
             value, source = target.ways // machine.nodes, Source("--devices", "input")
         if value is not None:
             yield _input(".".join(path), _written(value), source)
-    yield _input(model.name, f"{show(estimate.footprint.total.weights, 'B')} of weights", Source(model.source, "input"))
+    weights_bytes = float(estimate.footprint.total.weights)
+    yield _input(model.name, f"{show(weights_bytes, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))
     yield _input("KV cache", model.dtypes.kv, Source("the model's dtypes, --dtype or --kv", "input"))
 

@@ -142,8 +142,8 @@ def serve_each(times: StageTimes, runs: Sequence[Requests], cap: int) -> list[Se
 
     def answer(asked: Mapping[int, Decoding | Mixed]) -> dict[int, Array]:
         mixed = {run: at for run, at in asked.items() if isinstance(at, Mixed)}
-        seconds = times.mixed([(runs[run], at) for run, at in mixed.items()])[:, np.newaxis] if mixed else []
+        seconds = times.mixed([(runs[run], at) for run, at in mixed.items()]) if mixed else np.empty(0)
         decoding = {run: times.decoding(*at) for run, at in asked.items() if isinstance(at, Decoding)}
-        return {**decoding, **dict(zip(mixed, seconds, strict=True))}
+        return {**decoding, **dict(zip(mixed, seconds[:, np.newaxis], strict=True))}
 
     return side_by_side([loop(requests, cap) for requests in runs], answer)

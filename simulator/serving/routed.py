@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.expert_costs import Costs, Counts, Here, stack_sum
+from simulator.mapping.expert_costs import Costs, Counts, Here, held, stack_sum
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
 Array: TypeAlias = NDArray[np.float64]
@@ -46,7 +46,8 @@ class Routed:
                 plan.add(paced("experts", load.max(axis=-1).ravel()), ())
         else:
             plan.add(paced("experts", sum(loads[1:], loads[0]).max(axis=-1).ravel()))
-        plan.add(self._stack_sum(self._rows_on_low(slice(None)).max(axis=-1).ravel()), range(len(plan.steps)))
+        rows = held(self.counts, self.on_low).sum(axis=-1).max(axis=-1)
+        plan.add(self._stack_sum(rows.ravel()), range(len(plan.steps)))
         of_layers: Array = np.asarray(closed_form(plan).time).reshape(self.counts.shape[:2])
         total: Array = of_layers.sum(axis=-1)
         return total
@@ -56,7 +57,8 @@ class Routed:
         counts = self.counts[stages]
         total: dict[Resource, float] = {}
         demands = [e.total(counts, here if isinstance(here, bool) else here[stages]) for e, here in self._engines]
-        for demand in (*demands, self._stack_sum(float(self._rows_on_low(stages).sum())).demand):
+        rows = float(held(counts, self.on_low if isinstance(self.on_low, bool) else self.on_low[stages]).sum())
+        for demand in (*demands, self._stack_sum(rows).demand):
             for resource, units in demand.items():
                 each = self.deployment.expert_ways * float(units) / resource.count
                 total[resource] = total.get(resource, 0.0) + each
@@ -68,14 +70,6 @@ class Routed:
         if isinstance(self.on_low, bool):
             return [(self.low if self.on_low else self.high, True)]
         return [(self.high, ~self.on_low), (self.low, self.on_low)]
-
-    def _rows_on_low(self, stages: slice) -> Counts:
-        """Tokens of the experts that the low engine runs, of each layer and group."""
-        if isinstance(self.on_low, bool):
-            rows: Counts = self.counts[stages].sum(axis=-1) * self.on_low
-            return rows
-        rows = np.where(self.on_low[stages], self.counts[stages], 0).sum(axis=-1)
-        return rows
 
     def _stack_sum(self, rows: Quantity) -> Activity:
         """What the stacks of the low engine have each made of `rows` tokens, added up."""

@@ -22,7 +22,7 @@ from simulator.mapping.neurons.token_plan import (
     Memory,
     Traffic,
     ends_work,
-    layer_work,
+    layer_works,
     overlapped,
     serial,
 )
@@ -69,7 +69,7 @@ def decode_dense(memory: Memory, stored: Stored, file: Stored, context: Floats, 
     """
     layers, batch = stored.model.layers, (Sequences(1, 1, context),)
     size = (1 - resident) * file.token_bytes
-    work = layer_work(memory, stored, batch, Traffic(stored.neurons, sequential=size / layers), sparse=False)
+    (work,) = layer_works(memory, stored, batch, [Traffic(stored.neurons, sequential=size / layers)], sparse=False)
     asked = np.full(len(context), size)
     dram = np.full(len(context), resident * weight_bytes(file.model))
     _check_room(memory, stored, dram if resident else np.zeros(1), context)
@@ -102,16 +102,16 @@ def decode_sparse(
     _check_room(memory, stored, dram, context)
     batch = (Sequences(1, 1 + drafted, context, scored=drafted > 0),)
 
-    def of_layer(layer: int) -> LayerWork:
-        of = Traffic(
+    of_layers = [
+        Traffic(
             computed=traffic.computed[layer].astype(float),
             fresh=traffic.missed[layer].astype(float),
             reads=traffic.reads[layer] * stored.reads_per_neuron,
             moved=traffic.moved[layer].astype(float),
         )
-        return layer_work(memory, stored, batch, of, float(stored.ranks[layer]), split=overlap != "none")
-
-    works = [of_layer(layer) for layer in range(model.layers)]
+        for layer in range(model.layers)
+    ]
+    works = layer_works(memory, stored, batch, of_layers, stored.ranks.tolist(), split=overlap != "none")
     done = _decoded(memory, stored, works, batch, overlap)
     reads = traffic.reads.sum(axis=0) * stored.reads_per_neuron
     return replace(

@@ -22,8 +22,10 @@ class Router(Protocol):
     """Draws which experts the tokens of a step pick in a layer; every token picks `top_k` different ones.
 
     What all layers of a step share (its topics, its place in a recording) is drawn once, by `steps`, and handed back
-    as `shared`, one row a step, for each layer.
+    as `shared`, one row a step, for each layer. One that is hashed alike draws alike.
     """
+
+    def __hash__(self) -> int: ...
 
     @property
     def experts(self) -> int:

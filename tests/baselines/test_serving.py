@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from simulator.baselines.serving.run import sized
-from simulator.baselines.simulate import simulate
+from simulator.baselines.simulate import simulate, simulate_each
 from simulator.errors import CapacityError, ConfigError, TiersimError
 
 SMALL = """\
@@ -51,6 +52,16 @@ def test_points_and_metrics(small: Path) -> None:
     assert outcome.measure("saturation", {"system": "gpu", "of": "open", "process": "even"}) == 1
     few = simulate(small, ["arrivals.open.requests=20"]).outcome
     assert few.measure("saturation", {"system": "gpu", "of": "open", "process": "even"}) is None
+
+
+def test_variants_that_run_together_give_what_each_gives_alone(small: Path) -> None:
+    """Also where they have points in common: of the system that both leave as it is."""
+    chat = ["only=[chat]", "loops.chat.batches=[4]", "rounds=2"]
+    settings = [chat, [*chat, "systems.both.split=fastest"]]
+    together = simulate_each(small, settings, [None, None])[1]
+    alone = simulate(small, settings[1])
+    assert together.provenance.config == alone.provenance.config
+    pd.testing.assert_frame_equal(together.frames()["points"], alone.frames()["points"], rtol=1e-9)
 
 
 def test_equal_runs_give_equal_tables(small: Path) -> None:

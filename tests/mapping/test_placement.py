@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from simulator.explore.sweep.evaluate import Passes
 
 import simulator
 from simulator.errors import CapacityError, TiersimError
 from simulator.hardware import load_system
 from simulator.mapping.placement import largest
 from simulator.mapping.room import most_sequences
+from simulator.scenario.batch_detail import BatchDetail
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.form import Scenario
 from simulator.workload import load_model
 from tests.deployed import deployment
 
@@ -47,20 +50,20 @@ def test_one_footprint_decides_what_fits_in_an_estimate_a_sweep_and_serving(
     except TiersimError:  # not even one fits, or fewer devices
         assume(False)
     most = one.max_batch
-    assert simulator.estimate(hardware, model, most, input, output, **options).placement.fits
+    assert simulator.estimate(hardware, model, most, input, output, **options).footprint.fits
     with pytest.raises(CapacityError):
         simulator.estimate(hardware, model, most + 1, input, output, **options)
 
     said = {"hardware": hardware, "model": model, "mapping.devices": devices, "mapping.dtype": "fp16"}
-    sweep = Passes({**said, "workload.input": input, "workload.output": output}, binds=False)
-    found = sweep({"workload.batch": np.array([1, most, most + 1])})
+    asked = with_values(Scenario(), {**said, "workload.input": input, "workload.output": output})
+    found = evaluated(asked, {"workload.batch": np.array([1, most, most + 1])})
     assert [bool(error) for error in found["error"]] == [False, False, True]
-    assert found["needed_bytes"][0] == pytest.approx(one.placement.used, rel=1e-12)
-    assert found["capacity_bytes"][0] == one.placement.capacity
+    assert found["needed_bytes"][0] == pytest.approx(one.footprint.total.used, rel=1e-12)
+    assert found["capacity_bytes"][0] == one.footprint.total.capacity
 
     system = load_system(hardware).with_devices(devices)
     if system.machine.nodes == 1:
-        served = deployment(system, one.model, (one.target.name,))
+        served = deployment(system, one.model, (one.engine.name,))
         assert most_sequences(served, input + output, input, 10 * most) == most
 
 
@@ -77,13 +80,13 @@ def test_the_largest_spilled_batch_is_of_both_tiers(
 ) -> None:
     (model, fast, slow), (input, output) = sizes, lengths
     overrides = [f"devices.socket.tiers.hbm.capacity={fast}", f"devices.socket.tiers.ddr.capacity={slow}"]
-    options: dict[str, Any] = {"overrides": overrides, "spill": True, "spill_order": order}
+    options: dict[str, Any] = {"overrides": overrides, "spill": "ddr", "spill_order": order}
 
-    def run(batch: int) -> simulator.Estimate:
+    def run(batch: int) -> BatchDetail:
         return simulator.estimate("sn40l-node", model, batch, input, output, **options)
 
     most = run(1).max_batch
-    assert run(most).placement.fits
+    assert run(most).footprint.fits
     with pytest.raises(CapacityError):
         run(most + 1)
     longest = run(1).max_context

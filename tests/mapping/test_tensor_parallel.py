@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.explore.sweep.evaluate import Passes
 
 from simulator import estimate, kernels, roofline
 from simulator.errors import CapacityError, ConfigError
@@ -16,6 +15,8 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.mapping.tensor_parallel import check_ways, even_ways, shard
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.form import Scenario
 from simulator.workload import Operator, decode, load_model, prefill, training_graph
 from tests.deployed import deployment, kept
 
@@ -93,7 +94,9 @@ def test_advice_names_devices_that_can_share_the_model(name: str, devices: int, 
 def test_every_way_to_ask_refuses_devices_that_do_not_divide_a_model(devices: int) -> None:
     asks = [
         lambda: estimate("dgx-h100", "llama-3-8b", devices=devices),
-        lambda: estimate("dgx-h100", "llama-3.1-70b", devices=devices, draft="llama-3-8b", acceptance=0.8),
+        lambda: estimate(
+            "dgx-h100", "llama-3.1-70b", devices=devices, draft={"model": "llama-3-8b", "acceptance": 0.8}
+        ),
         lambda: kernels("dgx-h100", "llama-3-8b", devices=devices),
         lambda: roofline("dgx-h100", "llama-3-8b", devices=devices),
         lambda: deployment(load_system("duplex-node", [f"devices.xpu.count={devices}"]), load_model("llama-3-8b")),
@@ -110,13 +113,13 @@ def test_every_way_to_ask_refuses_devices_that_do_not_divide_a_model(devices: in
 
 
 def test_stages_and_replicas_share_what_does_not_divide() -> None:
-    assert estimate("dgx-h100", "qwen2-7b", batch=8, tensor=4, data=2).parallelism.tensor == 4
+    assert estimate("dgx-h100", "qwen2-7b", batch=8, tensor=4, data=2).deployment.parallel.tensor == 4
     with pytest.raises(ConfigError, match=r"found 8, which do not divide its 28 heads, expected one of 1, 2, 4"):
         estimate("dgx-h100", "qwen2-7b")
 
 
 def test_points_of_a_sweep_that_do_not_divide_say_so() -> None:
-    base = {"hardware": "dgx-h100", "model": "llama-3-8b"}
-    found = Passes(base)({"mapping.devices": np.array([1, 3, 4])})
+    scenario = Scenario(hardware="dgx-h100", model="llama-3-8b")
+    found = evaluated(scenario, {"mapping.devices": np.array([1, 3, 4])})
     assert [bool(each) for each in found["error"]] == [False, True, False]
     assert "found 3, which do not divide its 32 heads" in found["error"][1]

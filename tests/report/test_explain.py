@@ -118,7 +118,7 @@ def test_the_capacity_leaves_room_for_the_largest_batch() -> None:
     result = answer("dgx-a100", "llama-2-7b", 8, 512, 128)
     capacity = {line.name: line.value for line in lines(result, "capacity", "total")}
     assert int(capacity["largest batch"]) == result.max_batch
-    assert capacity["needed"] == result.placement.used
+    assert capacity["needed"] == result.footprint.total.used
     assert capacity["needed"] <= capacity["largest context"] <= capacity["gpu.hbm"] == 8 * (80 * 2**30 - 8.6e9)
 
 

@@ -16,13 +16,13 @@ from matplotlib.patches import Rectangle
 
 from simulator.errors import ConfigError
 from simulator.report import style
-from simulator.report.explore import points, short
 from simulator.report.charts.convergence import convergence
 from simulator.report.charts.crossing import crossing
-from simulator.report.explore.elasticity import elasticity
-from simulator.report.charts.heat import heat
-from simulator.report.explore.parallel import parallel
 from simulator.report.charts.front import FRONT, MOST, pareto
+from simulator.report.charts.heat import heat
+from simulator.report.explore import points, short
+from simulator.report.explore.elasticity import elasticity
+from simulator.report.explore.parallel import parallel
 from simulator.report.explore.rooflines import rooflines
 from simulator.report.explore.tornado import tornado
 

@@ -14,7 +14,7 @@ from simulator.hardware import load_system
 from simulator.serving.arrivals import Requests, requests
 from simulator.serving.lengths import Lengths
 from simulator.serving.loop import run
-from simulator.serving.open_loop import Chosen, StageTimes, chosen, serve, spread
+from simulator.serving.open_loop import Chosen, StageTimes, chosen, serve, serve_each, spread
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
@@ -185,6 +185,16 @@ def test_no_requests_take_no_time() -> None:
     found = run(Requests(none, none.astype(int), none.astype(int)), 4, steps, lambda *_: 1.0)
     assert (found.tokens, found.seconds, len(found.done)) == (0, 0, 0)
     assert np.isnan([found.throughput, found.tbt(50)]).all()
+
+
+def test_runs_side_by_side_are_as_each_alone() -> None:
+    runs = [requests(Lengths(512, 64), number, rate) for number, rate in ((150, 5.0), (40, 200.0), (1, 1.0))]
+    for together, requested in zip(serve_each(times(), runs, 16), runs, strict=True):
+        alone = serve(times(), requested, 16)
+        assert together.e2e == pytest.approx(alone.e2e, rel=1e-9)
+        assert together.ttft == pytest.approx(alone.ttft, rel=1e-9)
+        assert together.often == pytest.approx(alone.often)
+        assert together.gaps == pytest.approx(alone.gaps, rel=1e-9)
 
 
 def test_what_was_kept_of_one_rate_changes_no_other() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
-from simulator.workload.draws import Pool, counts, pool
+from simulator.workload.draws import Pool, counts, pool, pooled
 from simulator.workload.routers import (
     ROUTERS,
     Popular,
@@ -67,6 +67,18 @@ def test_a_pool_is_nested(kind: str, size: tuple[int, int], most: int, layers: i
         assert np.all((now - before >= 0) & (now - before <= 1))  # a token picks an expert once
         assert np.all((now - before).sum(axis=-1) == top_k)
         before = now
+    first = made.counts(most // 2)
+    assert np.array_equal(first + made.counts(most, most // 2), before)
+
+
+def test_whoever_draws_the_same_shares_it() -> None:
+    router = uniform(8, 2)
+    one, same, other = pooled(router, 5, 2, 1), pooled(router, 5, 2, 1), pooled(router, 5, 2, 2)
+    assert one is same
+    assert not np.array_equal(one, other)
+    assert np.array_equal(one, pool(router, 5, 2, seed=1).counts(5))
+    with pytest.raises(ValueError, match="read-only"):
+        one[0] = 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

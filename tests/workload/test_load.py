@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator.config import load
+from simulator.config.path import replaced
+from simulator.config.plausible import figures
 from simulator.data import folder
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, unwarned
 from simulator.workload import load_model, parameters
 
 MODELS = folder("workloads/models")
@@ -106,3 +110,32 @@ def test_a_mistake_in_a_config_json_has_its_line(tmp_path: Path) -> None:
     file.write_text("{")
     with pytest.raises(ConfigError, match=r"config\.json"):
         load_model(file)
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_a_figure_that_is_replaced_is_one_that_is_loaded_so(drawn: st.DataObject) -> None:
+    """Or it is refused in the same words, less the file that it does not stand in."""
+    name = drawn.draw(st.sampled_from(sorted(file.stem for file in MODELS.glob("*.yaml"))))
+    model = load_model(name)
+    one = drawn.draw(st.sampled_from([each for each in figures(model) if all(type(key) is str for key in each.path)]))
+    path, factor = ".".join(map(str, one.path)), drawn.draw(st.sampled_from([0.5, 1, 2]))
+    value = one.value * factor if one.unit else max(int(one.value * factor), 1)
+    with unwarned():
+        try:
+            loaded = load_model(name, [f"{path}={value!r}"])
+        except ConfigError as error:
+            with pytest.raises(ConfigError) as caught:
+                replaced(model, {path: value})
+            assert str(error).endswith(str(caught.value))
+            return
+    other = replaced(model, {path: value})
+    for unset in (False, True):
+        assert other.model_dump(exclude_unset=unset) == loaded.model_dump(exclude_unset=unset)
+
+
+def test_figures_of_a_config_json_are_replaced_by_the_names_that_ours_have(tmp_path: Path) -> None:
+    """Nothing reads them as overrides of the file."""
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    half = replaced(load_model(tmp_path), {"layers": 16, "attention.kv_heads": 4})
+    assert (half.layers, len(half.decoder), half.attention.kv_heads) == (16, 16, 4)

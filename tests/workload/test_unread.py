@@ -11,7 +11,7 @@ from simulator.workload import Model
 
 def result(model: Model) -> tuple[float, ...]:
     found = estimate("dgx-h100", model, 4, 300, 20)
-    return found.ttft_s, found.tbt_s, found.e2e_s, found.placement.weights, found.placement.kv
+    return found.ttft_s, found.tbt_s, found.e2e_s, found.footprint.total.weights, found.footprint.total.kv
 
 
 @pytest.mark.parametrize(

@@ -79,18 +79,19 @@ class LayerWork:
     fresh: list[Activity]  # and over those that came
 
 
-def layer_work(
+def layer_works(
     memory: Memory,
     stored: Stored,
     batch: Batch,
-    traffic: Traffic,
-    rank: Quantity = 0.0,
+    layers: Sequence[Traffic],
+    ranks: Sequence[float] | None = None,
     sparse: bool = True,
     split: bool = False,
-) -> LayerWork:
-    """The work of one decoder layer; with `split`, the FFN runs over resident neurons first, and then over fresh ones.
+) -> list[LayerWork]:
+    """The work of decoder layers, which differ in their traffic and in the rank of their predictor (0, None: none).
 
-    Where it is `sparse`, its shape is new at each token.
+    With `split`, the FFN runs over resident neurons first, and then over fresh ones. Where it is `sparse`, its shape is
+    new at each token.
 
     Raises:
         ConfigError: an engine that does not run kernel by kernel, or whose port gives no `copy_bandwidth`.
@@ -102,17 +103,22 @@ def layer_work(
     graph = operator_graph(model, batch)
     if len(graph.blocks) != 3 or graph.blocks[1].repeat != model.layers:
         raise ConfigError("neurons from flash", path="model", found=f"'{model.name}'", expected="layers that are alike")
-    tokens = graph.blocks[1].tokens
-    fresh = traffic.fresh if split else 0.0
-    rank = rank if np.ndim(rank) else float(rank)
-    return LayerWork(
-        attention=_rest(target, graph.blocks[1]),
-        predict=_kernels(target, predictor_block(model, tokens, rank)) if np.any(rank) else [],
-        read=_reads(memory, stored, traffic),
-        manage=_manage(memory, stored, traffic),
-        resident=_ffn(target, ffn_block(model, tokens, traffic.computed - fresh), prepared=sparse),
-        fresh=_ffn(target, ffn_block(model, tokens, fresh), prepared=False) if split else [],
-    )
+    tokens, attention = graph.blocks[1].tokens, _rest(target, graph.blocks[1])
+    ranks = ranks or [0.0] * len(layers)
+    predict = {rank: _kernels(target, predictor_block(model, tokens, rank)) if rank else [] for rank in set(ranks)}
+
+    def work(traffic: Traffic, rank: float) -> LayerWork:
+        fresh = traffic.fresh if split else 0.0
+        return LayerWork(
+            attention=attention,
+            predict=predict[rank],
+            read=_reads(memory, stored, traffic),
+            manage=_manage(memory, stored, traffic),
+            resident=_ffn(target, ffn_block(model, tokens, traffic.computed - fresh), prepared=sparse),
+            fresh=_ffn(target, ffn_block(model, tokens, fresh), prepared=False) if split else [],
+        )
+
+    return [work(traffic, rank) for traffic, rank in zip(layers, ranks, strict=True)]
 
 
 def ends_work(memory: Memory, stored: Stored, batch: Batch) -> list[Activity]:

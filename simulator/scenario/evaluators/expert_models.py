@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
 from simulator.core import Activity
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.form import Residency
 from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
-from simulator.scenario.cases import Columns
+from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
@@ -78,7 +80,7 @@ class ExpertModelsEvaluator:
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps = scenario.workload, scenario.mapping.residency
         assert isinstance(work, ExpertModels)
-        deployed = deployment(scenario)
+        deployed = deployment(with_values(scenario, {"mapping.residency": None}))  # of one expert, on its own
         system, expert = deployed.system, deployed.model
         home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
         check_context(expert, work.input + work.output)
@@ -115,5 +117,6 @@ class ExpertModelsEvaluator:
 
 
 def _run(deployed: Deployment, name: str, input: int, output: int) -> Activity:
-    """One prompt, and its answer, as one activity."""
-    return generated(deployed.passes(1, input, output), input, output).activity(name)
+    """One prompt, and its answer, as one activity, once its expert is there."""
+    alone = replace(deployed, residency=Residency())
+    return generated(alone.passes(1, input, output), input, output).activity(name)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from simulator.core import closed_form
 from simulator.errors import ConfigError
-from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.evaluate import Passes
 from simulator.hardware import load_system
 from simulator.mapping.dispatch import Route, dispatched, policy
 from simulator.mapping.lowering import by_kernels, lowered
 from simulator.mapping.target import Target, target
 from simulator.registry import names
+from simulator.scenario.cases import Columns, with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.form import Scenario
 from simulator.workload import Batch, decode, load_model, operator_graph, prefill
 
 KINDS = {"gpu": ("box", 0), "cpu": ("box", 1), "pim": ("pair", 1), "dataflow": ("", 0)}
@@ -51,10 +52,10 @@ def test_on_one_engine_a_dispatch_changes_nothing(
 @pytest.mark.parametrize("machine", ["sn40l-node", "dgx-h100"])
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
 def test_nor_does_it_in_a_sweep(machine: str, model: str) -> None:
-    base = {"hardware": machine, "model": model, "workload.batch": 4, "workload.phase": "request"}
+    base = {"hardware": machine, "model": model, "workload.batch": 4}
 
     def times(**said: str) -> Columns:
-        return Passes(base | said)({"workload.input": np.array([300.0])})
+        return evaluated(with_values(Scenario(), base | said), {"workload.input": np.array([300.0])})
 
     plain, one = times(), times(**{"mapping.dispatch": "xpu_only"})
     for metric in ("ttft_s", "tbt_s", "e2e_s"):

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.mapping.neurons.friends import friends, reads
-from simulator.mapping.neurons.held import Keeping, held, settled
+from simulator.mapping.neurons.held import Keeping, held, held_by_each, settled
 from simulator.mapping.neurons.steps import SpeculativeSteps, advances
 from simulator.mapping.speculative import expected_length
+from simulator.registry import names
 from simulator.workload.hot_cold import HotCold, hot_cold
 from simulator.workload.neurons import NeuronTrace, recorded
 from simulator.workload.window_law import WindowLaw, renewal
@@ -125,6 +126,22 @@ def test_speculation_loads_less_for_a_token_than_a_token_alone() -> None:
     traffic = held(trace, Keeping(window=5), SpeculativeSteps(4, 0.9, tuple(advance.tolist())))
     alone = settled(held(trace, Keeping(window=5)), 20)
     assert settled(traffic, 5).missed.sum() / advance[5:].sum() < alone.missed.mean()
+
+
+@settings(max_examples=15)
+@given(traces, st.integers(6, NEURONS))
+def test_several_ways_at_once_give_what_each_gives_alone(tokens: list[set[int]], room: int) -> None:
+    ways = [Keeping(policy, window=3, capacity=room, pinned=p) for policy in names("rows") for p in (0, 2)]
+    for together, keeping in zip(held_by_each(trace_of(tokens), ways), ways, strict=True):
+        alone = held(trace_of(tokens), keeping)
+        for name, counted in vars(together).items():
+            assert np.array_equal(counted, getattr(alone, name)), (keeping, name)
+
+
+def test_what_is_known_of_a_trace_is_not_counted_again() -> None:
+    keeping = Keeping(window=5)
+    assert held(renewal(LAW, 1, 64, 20), keeping) is held(renewal(LAW, 1, 64, 20), keeping)
+    assert held(renewal(LAW, 1, 64, 20, seed=1), keeping) is not held(renewal(LAW, 1, 64, 20), keeping)
 
 
 def test_wrong_ones_are_refused() -> None:

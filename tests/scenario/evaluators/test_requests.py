@@ -6,24 +6,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from simulator.explore.sweep.evaluate import Passes
-from simulator.explore.sweep.requests import METRICS, Requests
 
 from simulator import crossover, optimise, search, sensitivity, sweep
 from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.evaluators.requests import RequestsEvaluator
+from simulator.scenario.form import Scenario
 
 GPU = {
-    "hardware": "dgx-h100", "model": "llama-3-8b", "workload.batch": 16, "workload.input": 256, "workload.output": 32,
-    "workload.requests": 120,
+    "hardware": "dgx-h100", "model": "llama-3-8b", "workload.input": 256, "workload.output": 32,
+    "workload.requests": 120, "mapping.scheduler.max_sequences": 16,
 }  # fmt: skip
 HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
+REQUESTS = Scenario(workload={"kind": "requests"})
+METRICS = {metric.name for metric in RequestsEvaluator.metrics} | {"error"}
 
 
 def run(base: dict[str, Any] | None = None, **columns: list[Any]) -> dict[str, Any]:
     points = {path: np.array(v, object if isinstance(v[0], str) else None) for path, v in columns.items()}
-    found = Requests({**GPU, **(base or {})})(points)
-    assert found.keys() == METRICS.keys()
+    found = evaluated(with_values(REQUESTS, {**GPU, **(base or {})}), points)
+    assert found.keys() == METRICS
     assert found["error"].tolist() == [""] * len(found["error"]), found["error"]
     return found
 
@@ -65,7 +69,7 @@ def test_a_faster_memory_is_never_slower() -> None:
 
 
 def test_as_many_are_served_at_once_as_there_is_room_for() -> None:
-    found = run({"workload.requests": 5}, **{"workload.batch": [4, 100_000]})
+    found = run({"workload.requests": 5}, **{"mapping.scheduler.max_sequences": [4, 100_000]})
     assert found["admitted"][0] == 4
     assert 4 < found["admitted"][1] < 100_000
 
@@ -91,8 +95,8 @@ arrivals:
 """)
     rows = simulate(file).frames()["arrivals"]
     duplex = {
-        "hardware": "duplex-node", "model": "mixtral-8x7b", "mapping.device": "xpu", "mapping.engine": "xpu",
-        "mapping.dispatch": "static_by_layer", "workload.batch": 8, "workload.input": 128, "workload.output": 32,
+        "hardware": "duplex-node", "model": "mixtral-8x7b", "mapping.dispatch": "static_by_layer",
+        "mapping.scheduler.max_sequences": 8, "workload.input": 128, "workload.output": 32,
         "workload.requests": 60,
     }  # fmt: skip
     found = run(duplex, **{"workload.rate": [5.0, 50.0]})
@@ -101,8 +105,12 @@ arrivals:
 
 
 def test_what_is_wrong_with_a_point_is_its_error_and_the_others_go_on() -> None:
-    points = {"model": np.array(["mixtral-8x7b", "llama-3-8b", "llama-3.1-405b"], dtype=object)}
-    found = Requests({**GPU, "workload.router": "unifrom"})(points)
+    points = {
+        "model": ["mixtral-8x7b", "llama-3-8b", "llama-3.1-405b"],
+        "workload.router": ["unifrom", *["uniform"] * 2],
+    }
+    columns = {path: np.array(values, dtype=object) for path, values in points.items()}
+    found = evaluated(with_values(REQUESTS, GPU), columns)
     assert "did you mean 'uniform'" in found["error"][0]
     assert found["error"][1] == ""
     assert found["tokens_per_s"][1] > 0
@@ -112,13 +120,12 @@ def test_what_is_wrong_with_a_point_is_its_error_and_the_others_go_on() -> None:
 SWEEP = """\
 schema: 1
 base:
-  kind: requests
   hardware: dgx-h100
   model: llama-3-8b
-  workload: {batch: 4, input: 64, output: 8, requests: 100}
+  workload: {kind: requests, input: 64, output: 8, requests: 100}
 axes:
   workload.rate: [10, 5000]
-  workload.batch: [2, 4]
+  mapping.scheduler.max_sequences: [2, 4]
 objectives: {tokens_per_s: max, ttft_p50_s: min}
 """
 
@@ -136,7 +143,7 @@ def test_no_surface_offers_a_design_that_does_not_keep_up(tmp_path: Any) -> None
         assert len(rows)
         assert (rows["keeps_up"] == 1).all() and (rows["utilisation"] < 1).all() and (rows["rate"] == 10).all()
     with pytest.raises(ConfigError, match="'keeps_up == 1' does not hold"):
-        crossover(file, "batch", ("rate", 10, 5000), "ttft_p50_s")
+        crossover(file, "max_sequences", ("rate", 10, 5000), "ttft_p50_s")
     told = sensitivity(file, "tokens_per_s", {"rate": 5000}, samples=0)
     assert any("'keeps_up == 1' does not hold" in note for note in told.notes)
 
@@ -148,7 +155,7 @@ def test_a_sweep_that_judges_it_itself_may_have_designs_that_do_not_keep_up(tmp_
     assert best["keeps_up"].iloc[0] == 0
     file.write_text(SWEEP + "constraints: [keeps_up > 0.5]\n")
     with pytest.raises(ConfigError, match=r"'keeps_up > 0\.5' does not hold"):
-        crossover(file, "batch", ("rate", 10, 5000), "ttft_p50_s")
+        crossover(file, "max_sequences", ("rate", 10, 5000), "ttft_p50_s")
 
 
 def test_why_nothing_is_offered_is_told(tmp_path: Any) -> None:
@@ -170,12 +177,12 @@ def test_why_nothing_is_offered_is_told(tmp_path: Any) -> None:
 )
 def test_a_request_alone_takes_what_a_pass_of_it_takes(hardware: str, model: str, mapping: dict[str, Any]) -> None:
     base = {
-        "hardware": hardware, "model": model, "workload.batch": 1, "workload.input": 300, "workload.output": 20,
+        "hardware": hardware, "model": model, "workload.input": 300, "workload.output": 20,
         **{f"mapping.{key}": value for key, value in mapping.items()},
     }  # fmt: skip
-    of_engine = {"mapping.engine": "xpu"} if "dispatch" in mapping else {}
-    served = Requests({**base, **of_engine, "workload.requests": 1})({"workload.rate": np.array([1.0])})
-    passed = Passes({**base, **of_engine, "workload.phase": "request"})({"workload.batch": np.array([1])})
+    one = with_values(REQUESTS, {**base, "workload.requests": 1})
+    served = evaluated(one, {"workload.rate": np.array([1.0])})
+    passed = evaluated(with_values(Scenario(), base), {"workload.batch": np.array([1])})
     assert (passed["error"][0], served["error"][0]) == ("", "")
     for name, of in (("ttft_p50_s", "ttft_s"), ("tbt_p50_s", "tbt_s"), ("e2e_p50_s", "e2e_s")):
         assert served[name][0] == pytest.approx(passed[of][0], rel=0.03), name

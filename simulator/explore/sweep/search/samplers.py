@@ -61,7 +61,8 @@ def _asks(name: str, seen: Seen, batch: int, seed: int, again: bool, **options: 
             if len(asked) == batch:
                 break
             trial = study.ask(axes)
-            point = tuple(trial.params[axis] for axis in axes)
+            levels = trial.params  # a copy each time
+            point = tuple(levels[axis] for axis in axes)
             if not again and (point in asked or seen.place(point) is not None):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             elif not _tell(optuna, study, trial, seen, point):
@@ -82,10 +83,29 @@ def _study(optuna: Any, name: str, seed: int, objectives: int, options: dict[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a sampler is experimental
-            sampler = getattr(optuna.samplers, name)(seed=seed, constraints_func=_violation, **options)
+            sampler = _remembering(getattr(optuna.samplers, name))(seed=seed, constraints_func=_violation, **options)
         return optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def _remembering(sampler: Any) -> Any:
+    """A kind of sampler that reads the levels of a trial once; TPE reads those of all trials each time it is asked."""
+
+    class Remembering(sampler):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._levels: dict[int, Any] = {}
+
+        def _get_internal_repr(self, trials: Any, search_space: Any, study: Any) -> dict[str, Any]:
+            levels = self._levels
+            for trial in trials:
+                if trial.number not in levels:
+                    levels[trial.number] = np.array([float(trial.params[axis]) for axis in search_space])
+            table = np.array([levels[trial.number] for trial in trials]).reshape(-1, len(search_space))
+            return dict(zip(search_space, table.T, strict=True))
+
+    return Remembering
 
 
 def _tell(optuna: Any, study: Any, trial: Any, seen: Seen, point: tuple[int, ...]) -> bool:

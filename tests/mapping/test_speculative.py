@@ -14,13 +14,16 @@ from simulator.mapping.speculative import expected_length, implied_acceptance, i
 from simulator.mapping.target import target
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.evaluate import estimate
+from simulator.serving.generation import generated
 from simulator.workload import Sequences, decode, load_model, operator_graph
+
+DRAFT = {"model": "llama-3-8b", "tokens": 4, "acceptance": 0.8}
 
 
 def of(**changes: object) -> BatchDetail:
     asked: dict[str, object] = {
         "hardware": "dgx-a100", "model": "llama-3-70b", "batch": 1, "input": 500, "output": 100,
-        "draft": "llama-3-8b", "drafted": 4, "acceptance": 0.8,
+        "draft": {**DRAFT},
     }  # fmt: skip
     return estimate(**(asked | changes))  # type: ignore[arg-type]
 
@@ -66,38 +69,40 @@ def test_drafted_tokens_all_get_logits_and_read_the_cache_once() -> None:
 
 
 def test_the_implied_length_of_a_predicted_rate_is_the_stated_one() -> None:
-    got = of(accepted_length=2.5, acceptance=None, output=2)
+    got = of(draft={**DRAFT, "acceptance": None, "accepted_length": 2.5}, output=2)
     runner, draft = target(load_system("dgx-a100")), load_model("llama-3-8b")
     length = implied_length(Lowering((runner,)), got.model, draft, 4, 500, 1 / got.tbt_s)
     assert length == pytest.approx(2.5, rel=1e-9)
 
 
 def test_better_drafts_are_faster_and_useless_ones_slower_than_none() -> None:
-    plain = of(draft=None, acceptance=None)
-    rates = [of(acceptance=rate).tbt_s for rate in (0.0, 0.5, 0.8, 1.0)]
+    plain = of(draft=None)
+    rates = [of(draft={**DRAFT, "acceptance": rate}).tbt_s for rate in (0.0, 0.5, 0.8, 1.0)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] > plain.tbt_s > rates[-1]
-    assert of(acceptance=1.0).tbt_s > plain.tbt_s / 5  # five tokens a step, each step longer
-    assert of(acceptance=1.0).e2e_s < plain.e2e_s
+    surely = of(draft={**DRAFT, "acceptance": 1.0})
+    assert surely.tbt_s > plain.tbt_s / 5  # five tokens a step, each step longer
+    assert surely.e2e_s < plain.e2e_s
     assert of().ttft_s > plain.ttft_s
 
 
 def test_steps_and_tokens_add_up() -> None:
     got = of()
-    assert got.run.steps is not None
+    run = generated(got.deployment.passes(1, 500, 100), 500, 100)
     length = expected_length(0.8, 4)
-    assert len(got.run.step_times) == int(np.ceil(99 / length))
+    assert len(run.step_times) == int(np.ceil(99 / length))
+    assert got.e2e_s == pytest.approx(run.seconds)
     assert got.e2e_s == pytest.approx(got.ttft_s + 99 * got.tbt_s, rel=0.03)
     assert got.tokens_per_s == pytest.approx(100 / got.e2e_s)
 
 
 def test_both_models_take_room() -> None:
-    got, plain = of(), of(draft=None, acceptance=None)
-    alone = of(model="llama-3-8b", draft=None, acceptance=None)
-    assert got.placement.weights == pytest.approx(plain.placement.weights + alone.placement.weights)
-    assert got.placement.kv == pytest.approx(plain.placement.kv + alone.placement.kv)
+    got, plain = of(), of(draft=None)
+    alone = of(model="llama-3-8b", draft=None)
+    assert got.footprint.total.weights == pytest.approx(plain.footprint.total.weights + alone.footprint.total.weights)
+    assert got.footprint.total.kv == pytest.approx(plain.footprint.total.kv + alone.footprint.total.kv)
     assert got.max_batch < plain.max_batch
-    of(devices=2, batch=1, input=100, output=2, draft=None, acceptance=None)
+    of(devices=2, batch=1, input=100, output=2, draft=None)
     with pytest.raises(CapacityError, match=r"llama-3-70b and llama-3-8b .*fits with 4 of gpu"):
         of(devices=2, batch=1, input=100, output=2)
 
@@ -108,7 +113,7 @@ def test_the_document_says_how_tokens_are_drafted() -> None:
         "draft": "llama-3-8b", "drafted": 4, "acceptance": 0.8,
         "accepted_length": pytest.approx((1 - 0.8**5) / (1 - 0.8)),
     }  # fmt: skip
-    assert of(draft=None, acceptance=None).as_json()["speculation"] is None
+    assert of(draft=None).as_json()["speculation"] is None
 
 
 @pytest.mark.parametrize(
@@ -116,15 +121,20 @@ def test_the_document_says_how_tokens_are_drafted() -> None:
     [
         ({"acceptance": None}, "found neither, expected an acceptance or an accepted length"),
         ({"accepted_length": 2.0}, "found both"),
-        ({"draft": None}, "draft: found none"),
+        ({"model": None}, r"draft\.model: missing key"),
         ({"acceptance": 1.5}, r"draft\.acceptance: found 1\.5, expected at most 1"),
         ({"acceptance": None, "accepted_length": 6.0}, "accepted_length: found 6.0, expected 1 to 5"),
-        ({"drafted": 0}, r"draft\.tokens: found 0, expected at least 1"),
-        ({"draft": "llama-2-7b"}, "draft: a draft with another vocabulary: found 32,000"),
-        ({"draft": "llama-3-8"}, "did you mean 'llama-3-8b'"),
-        ({"pipeline": 2}, "draft: found one with pipeline 2, expected no stages"),
+        ({"tokens": 0}, r"draft\.tokens: found 0, expected at least 1"),
+        ({"model": "llama-2-7b"}, "draft: a draft with another vocabulary: found 32,000"),
+        ({"model": "llama-3-8"}, "did you mean 'llama-3-8b'"),
     ],
 )
 def test_a_wrong_question_is_told_what_is_wrong(change: dict[str, object], message: str) -> None:
+    draft = {key: value for key, value in {**DRAFT, **change}.items() if value is not None}
     with pytest.raises(ConfigError, match=message):
-        of(**change)
+        of(draft=draft)
+
+
+def test_stages_have_no_draft() -> None:
+    with pytest.raises(ConfigError, match="draft: found one with pipeline 2, expected no stages"):
+        of(pipeline=2)

@@ -10,18 +10,24 @@ import numpy as np
 import pytest
 
 from simulator import simulate
-from simulator.explore.sweep.experts import METRICS, Experts
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.evaluators.expert_models import ExpertModelsEvaluator
+from simulator.scenario.form import Scenario
 
 SN40L = {
     "hardware": "sn40l-node", "model": "llama-2-7b", "workload.batch": 8, "workload.input": 512, "workload.output": 4,
-    "mapping.home": "socket.ddr", "mapping.cache": "socket.hbm",
+    "mapping.residency.home": "socket.ddr", "mapping.residency.cache": "socket.hbm",
 }  # fmt: skip
 HBM, DDR = "hardware.devices.socket.tiers.hbm.capacity", "hardware.devices.socket.links.ddr<->hbm.bandwidth"
 
+SERVICE = Scenario(workload={"kind": "expert_models"})
+METRICS = {metric.name for metric in ExpertModelsEvaluator.metrics} | {"error"}
+
 
 def run(**columns: list[Any]) -> dict[str, Any]:
-    found = Experts(SN40L)({path: np.array(values) for path, values in columns.items()})
-    assert found.keys() == METRICS.keys()
+    found = evaluated(with_values(SERVICE, SN40L), {path: np.array(values) for path, values in columns.items()})
+    assert found.keys() == METRICS
     return found
 
 
@@ -106,12 +112,12 @@ calibration: none
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"mapping.home": None}, r"base\.mapping\.home: found nothing"),
-        ({"mapping.cache": "hbm"}, r"mapping\.cache: found 'hbm', expected one of"),
-        ({"mapping.engine": "gpu"}, "no engine gpu, expected 'rdu'"),
+        ({"mapping.residency.home": None}, r"^mapping\.residency\.home: missing key: expected one of"),
+        ({"mapping.residency.cache": "hbm"}, r"^mapping\.residency\.cache: found 'hbm', expected one of"),
+        ({"mapping.engines": "gpu"}, r"^mapping\.engines\.0: .*found 'gpu', expected .*'socket\.rdu'"),
         ({"workload.input": 5000}, "found 5004 tokens, expected at most the 4096"),
     ],
 )
 def test_what_cannot_be_served_is_the_error_of_its_point(said: dict[str, Any], message: str) -> None:
-    found = Experts({**SN40L, **said})({"workload.experts": np.array([5])})
+    found = evaluated(with_values(SERVICE, {**SN40L, **said}), {"workload.experts": np.array([5])})
     assert re.search(message, found["error"][0])

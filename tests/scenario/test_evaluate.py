@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from operator import attrgetter
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +39,7 @@ def test_longer_and_larger_takes_longer() -> None:
 
 def test_the_largest_batch_and_context_fit_and_one_more_does_not() -> None:
     got = of(devices=1)
-    assert of(devices=1, batch=got.max_batch).placement.used <= got.placement.capacity
+    assert of(devices=1, batch=got.max_batch).footprint.total.used <= got.footprint.total.capacity
     with pytest.raises(CapacityError, match=r"needs .* B\), there are .*fits with"):
         of(devices=1, batch=got.max_batch + 1)
     assert got.max_context == 8192  # what the model was made for
@@ -89,15 +87,15 @@ def test_a_weight_only_format_reads_less_and_computes_as_much(weights: str, mode
     """The engine is as busy as in 16 bits, and its memory less."""
     asked: dict[str, object] = {"hardware": "dgx-h100", "model": model, "batch": batch, "input": 300, "output": 20}
     wide, narrow = of(**asked), of(**asked, dtype=weights)
-    system = wide.target.system
-    for plan in ("run.prefill", "decode"):
-        before, after = (attrgetter(plan)(each).demand() for each in (wide, narrow))
+    system = wide.engine.system
+    for part in ("prefill", "decode"):
+        before, after = (each.parts[part].plan.demand() for each in (wide, narrow))
         engine, port = system["gpu.gpu"], system["gpu.hbm->gpu.gpu"]
         engine_after, port_after = (next(r for r in after if r.name == each.name) for each in (engine, port))
         assert after[engine_after] == pytest.approx(before[engine])
         assert after[port_after] < before[port]
-    assert narrow.placement.weights < wide.placement.weights
-    assert narrow.placement.kv == wide.placement.kv
+    assert narrow.footprint.total.weights < wide.footprint.total.weights
+    assert narrow.footprint.total.kv == wide.footprint.total.kv
     assert narrow.tbt_s < wide.tbt_s
     assert narrow.ttft_s <= wide.ttft_s
 
@@ -109,8 +107,13 @@ def test_a_narrower_cache_takes_less_room_and_time_and_changes_no_weights(
 ) -> None:
     asked: dict[str, object] = {"hardware": "dgx-h100", "model": model, "batch": batch, "dtype": weights}
     wide, eight, four = (of(**asked, kv=kv) for kv in ("bf16", "fp8", "int4"))
-    assert wide.placement.kv == 2 * eight.placement.kv > 2 * four.placement.kv > wide.placement.kv / 2
-    assert wide.placement.weights == eight.placement.weights == four.placement.weights
+    assert (
+        wide.footprint.total.kv
+        == 2 * eight.footprint.total.kv
+        > 2 * four.footprint.total.kv
+        > wide.footprint.total.kv / 2
+    )
+    assert wide.footprint.total.weights == eight.footprint.total.weights == four.footprint.total.weights
     assert wide.tbt_s > eight.tbt_s > four.tbt_s
     assert wide.max_batch < eight.max_batch < four.max_batch
 
@@ -135,7 +138,7 @@ def test_every_model_in_every_format_is_estimated_or_refused(hardware: str, mode
 def test_more_devices_than_there_are_need_another_machine() -> None:
     with pytest.raises(ConfigError, match=r"expected at most 8; .*--set devices\.gpu\.count=9"):
         of(devices=9)
-    assert of(overrides=["devices.gpu.count=32"], devices=16).target.ways == 16
+    assert of(overrides=["devices.gpu.count=32"], devices=16).engine.ways == 16
 
 
 def test_what_binds_is_named() -> None:
