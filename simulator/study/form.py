@@ -152,7 +152,9 @@ class ChartForm(Section):
     def read_as(cls, data: Any) -> type[ChartForm]:
         """The form of the kind of a chart; this, of no such kind."""
         kind = data.get("kind") if isinstance(data, Mapping) else None
-        form: type[ChartForm] = registered("chart", kind).form if isinstance(kind, str) and kind in names("chart") else cls
+        form: type[ChartForm] = (
+            registered("chart", kind).form if isinstance(kind, str) and kind in names("chart") else cls
+        )
         return form
 
     def columns(self) -> Iterator[tuple[KeyPath, str]]:

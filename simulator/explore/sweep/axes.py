@@ -20,7 +20,7 @@ from simulator.explore.sweep.form import Steps, Varied
 from simulator.explore.sweep.roots import LOADS, Roots
 from simulator.explore.sweep.steps import values
 from simulator.explore.sweep.warned import warn_of
-from simulator.scenario.evaluator import evaluator, required
+from simulator.scenario.evaluator import required
 from simulator.scenario.form import Scenario
 from simulator.study.asked import Asked, Chosen, located
 from simulator.study.cases import Cases

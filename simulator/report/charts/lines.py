@@ -170,9 +170,7 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else columns)
 
 
-def _lay(
-    axes: Axes, frame: pd.DataFrame, chart: Lines, metric: str, scales: tuple[short.Scale, short.Scale]
-) -> None:
+def _lay(axes: Axes, frame: pd.DataFrame, chart: Lines, metric: str, scales: tuple[short.Scale, short.Scale]) -> None:
     """Values from 0 on, or on a logarithmic axis; those of the axis as ticks where there are few."""
     from matplotlib.ticker import NullLocator
 
