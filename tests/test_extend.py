@@ -43,7 +43,7 @@ FILES = sorted(file for file in EXAMPLES.rglob("*") if file.suffix in LANGUAGE)
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for kind in registry.FOLDERS:  # ours are registered once, and stay
+    for kind in registry.HOMES:  # ours are registered once, and stay
         registry.names(kind)
     monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
     registry._load_plugins.cache_clear()

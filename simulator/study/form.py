@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAn
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-import simulator.explore.sweep.search  # noqa: F401  # this registers methods
 from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section

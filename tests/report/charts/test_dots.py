@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from simulator.report.pim import PimFigures
 
 from simulator.baselines.reproduction import Reproduction, compare_with_published
 from simulator.report import style
 from simulator.report.figures import Drawn
-from simulator.report.pim import PimFigures
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from simulator.report.skew import SkewFigures
 
 from simulator.baselines.reproduction import Reproduction, compare_with_published
 from simulator.report import style
 from simulator.report.figures import Drawn
-from simulator.report.skew import SkewFigures
 
 EXPERIMENT = """\
 schema: 1
