@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import simulator
 from simulator.errors import CapacityError, ConfigError
+from simulator.hardware import load_system
+from simulator.mapping.deployment import resolve
+from simulator.mapping.form import MappingForm
 from simulator.mapping.memory_plan import ORDERS
+from simulator.workload import load_model
 
 
 def test_what_fits_is_as_without() -> None:
@@ -42,6 +48,18 @@ def test_only_an_engine_that_reads_two_tiers_spills() -> None:
         simulator.estimate("dgx-h100", "llama-2-7b", spill=True)
     with pytest.raises(ConfigError, match="spill: found 'ddr' with stages, expected no stages"):
         simulator.estimate("sn40l-node", "llama-2-7b", 2, spill=True, pipeline=2)
+
+
+@given(st.integers(2, 16), st.sampled_from([300, 1500]))
+@settings(max_examples=5)
+def test_activations_are_those_of_one_prompt_at_a_time(batch: int, input: int) -> None:
+    """As where nothing spills: more sequences add their one token each."""
+    system = load_system("sn40l-node", ["devices.socket.tiers.hbm.capacity=1 GB"])
+    of = resolve(MappingForm(spill="ddr"), system, load_model("llama-2-7b"))
+    one, many = (of.footprint(number, input, 2) for number in (1, batch))
+    assert one.spill
+    assert many.spill
+    assert one.total.activations <= many.total.activations <= (1 + batch / input) * one.total.activations * 1.01
 
 
 def test_each_replica_spills_what_it_would_alone() -> None:

@@ -46,7 +46,7 @@ class Passes:
     `e2e_s` is the prefill and each of the `output - 1` steps at its own context (`core/steps.py`). The phase `decode`
     has the second alone, `prefill` the first, `request` all. `tokens_per_s`: of all sequences. Energy a token as
     `serving/energy.py` has it, NaN where the machine lacks a figure; `power_w` is that over time. `needed_bytes` as
-    `mapping/placement.py` has them. `bound_by`: the resource that binds longest, of the step (of the prefill where
+    `mapping/footprint.py` has them. `bound_by`: the resource that binds longest, of the step (of the prefill where
     there is none). With `costs` in the base, `area_m2` of the die of one device, and `price_usd` and `peak_power_w` of
     the whole machine (`hardware/cost.py`).
 

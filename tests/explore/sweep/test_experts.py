@@ -108,7 +108,7 @@ calibration: none
     [
         ({"mapping.home": None}, r"base\.mapping\.home: found nothing"),
         ({"mapping.cache": "hbm"}, r"mapping\.cache: found 'hbm', expected one of"),
-        ({"mapping.engine": "gpu"}, "no engine gpu, expected 'rdu'"),
+        ({"mapping.engine": "gpu"}, r"engines\.0: sn40l-node: found 'gpu', expected 'socket.rdu'"),
         ({"workload.input": 5000}, "found 5004 tokens, expected at most the 4096"),
     ],
 )
