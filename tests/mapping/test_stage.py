@@ -172,7 +172,7 @@ LONE, EIGHT = ("nodes=1",), ("nodes=2", "devices.xpu.count=8")
 
 def test_one_node_sends_nothing_more() -> None:
     assert sent(*LONE) == sent(*LONE, experts="tensor") == []
-    with pytest.raises(ConfigError, match="^expert_reduces: found 2, expected 1 with whole experts"):
+    with pytest.raises(ConfigError, match=r"^expert_reduces: found 2, expected 1 with whole experts"):
         sent(*LONE, expert_reduces=2)
     ((name, demand, latency),) = sent(*LONE, experts="tensor", expert_reduces=2)
     assert name == "all_reduce"  # over a ring of 4: 2 x 3/4 of the tensor, 2 x 3 phases of 3 us
