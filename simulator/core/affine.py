@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
-=======
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
->>>>>>> speedreq
 from typing import Any
 
 import numpy as np
@@ -51,20 +44,14 @@ class Affine:
             return np.broadcast_to(np.asarray(closed_form(self.at(x)).time, dtype=np.float64), len(x))
         rows, starts, curves = self._rows
         ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
-<<<<<<< HEAD
-        busy = np.split(rows[1] @ ones.T, starts[1:])  # a maximum each is ten times as fast as `reduceat`
-        each = np.array([of_one.max(axis=0) for of_one in busy]) + rows[0] @ ones.T
-        once = iter(each)  # of the activities in order, as `fold` comes to them
-        time: Array = fold(self.plan, lambda _: next(once), largest)
-        return time
-=======
         busy = rows[1] @ ones.T
         for curve, (places, units) in curves.items():
             busy[places] /= curve.at(units @ ones.T)
         longest = [of_one.max(axis=0) for of_one in np.split(busy, starts[1:])]  # ten times as fast as `reduceat`
         each = np.array(longest) + rows[0] @ ones.T
-        return _longest(self.plan, iter(each))
->>>>>>> speedreq
+        once = iter(each)  # of the activities in order, as `fold` comes to them
+        time: Array = fold(self.plan, lambda _: next(once), largest)
+        return time
 
     @cached_property
     def _rows(self) -> tuple[tuple[Array, Array], list[int], dict[Curve, tuple[list[int], Array]]] | None:

@@ -112,15 +112,9 @@ calibration: none
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-<<<<<<< HEAD:tests/scenario/evaluators/test_expert_models.py
         ({"mapping.residency.home": None}, r"^mapping\.residency\.home: missing key: expected one of"),
         ({"mapping.residency.cache": "hbm"}, r"^mapping\.residency\.cache: found 'hbm', expected one of"),
         ({"mapping.engines": "gpu"}, r"^mapping\.engines\.0: .*found 'gpu', expected .*'socket\.rdu'"),
-=======
-        ({"mapping.home": None}, r"base\.mapping\.home: found nothing"),
-        ({"mapping.cache": "hbm"}, r"mapping\.cache: found 'hbm', expected one of"),
-        ({"mapping.engine": "gpu"}, r"engines\.0: sn40l-node: found 'gpu', expected 'socket.rdu'"),
->>>>>>> mapping:tests/explore/sweep/test_experts.py
         ({"workload.input": 5000}, "found 5004 tokens, expected at most the 4096"),
     ],
 )
