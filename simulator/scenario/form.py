@@ -30,11 +30,8 @@ def _of_its_kind(value: Any) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise PydanticCustomError("model_type", "a mapping")
-    kind = value.get("kind", "batch")
-    if not isinstance(kind, str):
-        told = {"at": ("kind",), "found": described(kind), "expected": one_of(names("evaluator"))}
-        raise PydanticCustomError("name", "no such name", told)
-    return registered("evaluator", choose(kind, names("evaluator"), "kind")).form.model_validate(value)
+    kind = choose(value.get("kind", "batch"), names("evaluator"), "kind")
+    return registered("evaluator", kind).form.model_validate(value)
 
 
 Part = str | dict[str, Any] | None

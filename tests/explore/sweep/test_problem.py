@@ -82,7 +82,7 @@ def test_what_is_wrong_is_told_with_its_line(yaml: Yaml, text: str, says: str) -
     ("base", "says"),
     [
         ("workload: {kind: batc}", r"base\.workload\.kind: found 'batc', .* did you mean 'batch'"),
-        ("workload: {kind: null}", r"base\.workload\.kind: found nothing, expected one of batch"),
+        ("workload: {kind: null}", r"base\.workload\.kind: found nothing, expected text"),
         ("workload: {kind: [batch]}", r"base\.workload\.kind: found a list, expected one of batch"),
         ("kind: pass", r"base\.kind: no longer a key: found 'pass', expected `workload\.kind`"),
         ("costs: silicn", r"base\.costs: .* did you mean 'silicon'"),
