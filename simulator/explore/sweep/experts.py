@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,13 +15,14 @@ from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.cost import METRICS as COSTS
 from simulator.explore.sweep.cost import taken
 from simulator.explore.sweep.designs import RUNNER, machine, model, part
+from simulator.hardware import System
 from simulator.mapping.target import target
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import generate
 from simulator.serving.loaded import check_context
-from simulator.workload import kv_bytes, weight_bytes
+from simulator.workload import Model, kv_bytes, weight_bytes
 from simulator.workload.trace import uniform
 
 DEFAULTS: dict[str, Any] = {
@@ -68,10 +70,10 @@ class Experts:
         home, cache = (part(said, f"mapping.{key}", system.tiers) for key in ("home", "cache"))
         check_context(expert, input + output)
         kept = size + batch * float(kv_bytes(expert, float(input + output)))
-        runner = target(system, *(said.get(f"mapping.{key}") for key in ("device", "engine", "memory")))
+        where = tuple(said.get(f"mapping.{key}") for key in ("device", "engine", "memory"))
         service = Service(
-            router=_run(runner, expert, "router", input, 1),
-            expert=_run(runner, expert, "expert", input, output),
+            router=_run(system, where, expert, "router", input, 1),
+            expert=_run(system, where, expert, "expert", input, output),
             switch=transfer(system, size, home, cache, said["mapping.links"], "switch"),
             expert_bytes=int(size),
             cache_bytes=int(system.capacity(cache) - kept),
@@ -95,5 +97,7 @@ class Experts:
         }
 
 
-def _run(runner: Any, expert: Any, name: str, input: int, output: int) -> Activity:
-    return generate(runner, expert, 1, input, output).activity(name)
+@lru_cache(maxsize=1024)
+def _run(system: System, where: tuple[Any, ...], expert: Model, name: str, input: int, output: int) -> Activity:
+    """A prompt on one machine, which is one object in all points that say the same of it (`machine`)."""
+    return generate(target(system, *where), expert, 1, input, output).activity(name)
