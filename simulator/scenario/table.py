@@ -82,9 +82,7 @@ class Table(Result):
         named = Metric("ratio", "1", of.better, f"{of.label or metric} over {' '.join(map(str, over.values()))}")
         return replace(self, frame=frame, metrics={"ratio": named}, further={})
 
-    def normalise(
-        self, metric: str, over: Mapping[str, Any] | Literal["max", "min"], by: Sequence[str] = ()
-    ) -> Table:
+    def normalise(self, metric: str, over: Mapping[str, Any] | Literal["max", "min"], by: Sequence[str] = ()) -> Table:
         """A metric over that of one case for each value of the keys `by`, whatever its others; or over an extreme."""
         for key in by:
             check_name(key, self.keys, message="no such key")

@@ -35,5 +35,5 @@ def test_a_gemm_is_linear_in_its_columns() -> None:
 
 @pytest.mark.parametrize(("machine", "engines"), [("dgx-h100", ()), ("duplex-node", ("xpu.xpu",))])
 def test_an_engine_beside_the_memory_is_refused(machine: str, engines: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="engines: .*no units in the memory"):
+    with pytest.raises(ConfigError, match=r"engines: .*no units in the memory"):
         memory_units(load_system(machine), engines)

@@ -153,7 +153,7 @@ def _runner(scenario: Scenario, work: Kernels) -> Target | None:
         ConfigError: a key beside a graph that does not read it.
     """
     of_model = isinstance(work.graph, Pass)
-    unread = [("workload.groups", work.groups)] if scenario.hardware or of_model else []
+    unread: list[tuple[str, Any]] = [("workload.groups", work.groups)] if scenario.hardware or of_model else []
     unread += [] if of_model else [("model", scenario.model)]
     of_machine = ("devices", "engines", "memory", "fusion") if not (scenario.hardware or of_model) else ()
     keys = (*of_machine, *(() if of_model else FORMATS))

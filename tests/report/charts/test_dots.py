@@ -73,7 +73,10 @@ def test_each_value_stands_in_the_line_of_its_case(reproduction: Reproduction, c
     assert [label.get_text() for label in few.get_yticklabels()] == ["Even", "hot"]
     assert marks(chart.figure, style.VERMILION) == [[(2.5, 0, "o"), (3, 1, "s")], [(4, 1, "o")]]
     simulated = [row.simulated for row in reproduction.rows]
-    assert marks(chart.figure, style.BLUE) == [[(simulated[0], 0, "o"), (simulated[1], 1, "o")], [(simulated[2], 1, "o")]]
+    assert marks(chart.figure, style.BLUE) == [
+        [(simulated[0], 0, "o"), (simulated[1], 1, "o")],
+        [(simulated[2], 1, "o")],
+    ]
 
 
 def test_the_text_tells_how_far_off_predictions_are(reproduction: Reproduction, chart: Drawn) -> None:
