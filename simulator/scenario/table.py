@@ -87,7 +87,7 @@ class Table(Result):
         for key in by:
             check_name(key, self.keys, message="no such key")
         base = self._extremes(metric, over, by) if isinstance(over, str) else self.select(**over).frame
-        if base.duplicated(list(by)).any() or (not by and len(base) != 1):
+        if base.duplicated(list(by)).any() if by else len(base) != 1:
             found = f"{len(base)} cases with {described(over)}"
             raise ConfigError("to normalise over", found=found, expected=f"one for each {' and '.join(by) or 'table'}")
         if by:

@@ -244,9 +244,11 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         lookup = _lookup(study, metric)
         if run not in _runs(study, lookup):
             continue
-        by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
-        over = {} if isinstance(lookup.over, str) else lookup.over
-        others = {**(condition if lookup.by is None else by), **over}
+        alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
+        if isinstance(lookup.over, str):
+            others = alike
+        else:
+            others = {**(condition if lookup.by is None else alike), **lookup.over}
         for values in ({**lookup.where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
