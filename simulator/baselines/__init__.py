@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe, flash, fusion, pim, serving, skew
+from simulator.baselines import coe, flash, serving
 
 # The kinds of experiments, which register when they are imported.
-__all__ = ["coe", "flash", "fusion", "pim", "serving", "skew"]
+__all__ = ["coe", "flash", "serving"]

@@ -78,9 +78,14 @@ def problems(data: Any, model: type[BaseModel], error: ValidationError) -> Itera
 
 
 def _place(location: Sequence[str | int], data: Any, model: Any) -> _Place:
-    """Follow pydantic's location, which names members of unions between the keys, through data and types."""
+    """Follow pydantic's location, which names members of unions between the keys, through data and types.
+
+    A form may say by `read_as(data)` that data such as these are read in another.
+    """
     place = _Place(data, model)
     for step in location:
+        if read_as := getattr(_bare(place.types), "read_as", None):
+            place.types = read_as(place.data)
         members, discriminator = _members(place.types)
         if step == "[key]":
             break

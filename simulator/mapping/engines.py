@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import Engine, System
-from simulator.mapping.target import default_engine
+from simulator.mapping.form import MappingForm
+from simulator.mapping.target import Target, default_engine, target
 
 
 def engine_names(system: System, names: Sequence[str], all_of_device: bool, dtype: str | None) -> tuple[str, ...]:
@@ -34,6 +35,19 @@ def engine_names(system: System, names: Sequence[str], all_of_device: bool, dtyp
             raise ConfigError(system.name, path=at, found=f"'{name}'", expected=one_of(known), nearest=close)
         found |= dict.fromkeys(full)
     return tuple(found)
+
+
+def lone_engine(system: System, form: MappingForm) -> Target:
+    """The one engine that a mapping names, or the default one, over its devices: for what is no model.
+
+    Raises:
+        ConfigError: several engines; a name that the machine lacks, more devices than it has.
+    """
+    names = engine_names(system, form.engines, False, form.dtype)
+    if len(names) > 1:
+        raise ConfigError(path="engines", found=", ".join(names), expected="one engine")
+    device, _, engine = names[0].partition(".")
+    return target(fused(with_only(system, form.devices, device), names, form.fusion), device, engine, form.memory)
 
 
 def with_only(system: System, devices: int | None, device: str | None = None) -> System:

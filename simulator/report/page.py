@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import simulator.report.coe  # these register their figures
 import simulator.report.flash
-import simulator.report.fusion
-import simulator.report.pim
-import simulator.report.serving
-import simulator.report.skew  # noqa: F401
+import simulator.report.serving  # noqa: F401
 from simulator import registry
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError

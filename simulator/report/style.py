@@ -172,9 +172,13 @@ OPEN: dict[str, Any] = {"marker": "o", "linestyle": "", "markerfacecolor": "whit
 """The look of a published value."""
 
 
+MOST_KEYS = 7  # in a line
+
+
 def legend(figure: Figure, keys: Sequence[Artist]) -> None:
-    """The keys in one line below a figure."""
-    figure.legend(handles=list(keys), loc="outside lower center", ncols=len(keys))
+    """The keys in one line below a figure, or in two where there are many."""
+    ncols = len(keys) if len(keys) <= MOST_KEYS else -(-len(keys) // 2)
+    figure.legend(handles=list(keys), loc="outside lower center", ncols=ncols)
 
 
 def say(axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **look: Any) -> None:

@@ -54,7 +54,9 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     """
     changes: dict[str, Any] = {path: value for path, value in values.items() if path.partition(".")[0] in SECTIONS}
     for root in ("hardware", "model"):
-        part = values.get(root, getattr(scenario, root))
+        part, own = values.get(root, getattr(scenario, root)), getattr(scenario, root)
+        if isinstance(part, str) and is_figures(own):
+            part = {"extends": part, **own}
         figures = {p.partition(".")[2]: _plain(value) for p, value in values.items() if p.startswith(f"{root}.")}
         if figures:
             part = {**(part if isinstance(part, dict) else {"extends": part}), **figures}
@@ -63,6 +65,11 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     if "costs" in values:
         changes["costs"] = values["costs"]
     return replaced(scenario, changes) if changes else scenario
+
+
+def is_figures(part: Any) -> bool:
+    """Whether a part of a scenario is figures alone, by their dotted paths: of the machine or model named elsewhere."""
+    return isinstance(part, dict) and bool(part) and all("." in key for key in part)
 
 
 def _plain(value: Any) -> Any:

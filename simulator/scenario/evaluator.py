@@ -21,6 +21,7 @@ class Evaluator(Protocol):
         form: the section `workload` of the kind.
         metrics: what it gives of each case.
         needs: the parts of a scenario that it reads beside mapping and workload: `hardware`, `model`.
+        optional: of these, what a scenario may lack; a class may leave it out.
         mapping: the keys of the mapping that it reads; all others are refused.
         kinds: paths whose values are names, and the kind for which these are registered.
         vectorised: whether some paths may be arrays in one call; else each case is a run of its own.
@@ -73,6 +74,12 @@ def evaluator(scenario: Scenario) -> type[Evaluator]:
     """What evaluates a scenario."""
     kind: type[Evaluator] = registered("evaluator", scenario.workload.kind)
     return kind
+
+
+def required(scenario: Scenario) -> list[str]:
+    """The parts that a scenario must have beside mapping and workload."""
+    kind = evaluator(scenario)
+    return [part for part in kind.needs if part not in getattr(kind, "optional", ())]
 
 
 def evaluated(scenario: Scenario, columns: Columns, wanted: Collection[str] | None = None) -> dict[str, Any]:

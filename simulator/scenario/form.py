@@ -23,6 +23,13 @@ class Workload(Section):
     kind: str
     """What evaluates it: `batch`, `requests`, `expert_models`, `sparse_flash`, ..."""
 
+    @classmethod
+    def read_as(cls, data: Any) -> type[Workload]:
+        """The form that a section is read in: of a static batch unless it says another kind; this, of no such kind."""
+        kind = data.get("kind", "batch") if isinstance(data, Mapping) else None
+        form: type[Workload] = registered("evaluator", kind).form if kind in names("evaluator") else cls
+        return form
+
 
 def _of_its_kind(value: Any) -> Any:
     """A section `workload`, read in the form of its kind: of a static batch unless it says another."""
@@ -30,8 +37,8 @@ def _of_its_kind(value: Any) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise PydanticCustomError("model_type", "a mapping")
-    kind = choose(value.get("kind", "batch"), names("evaluator"), "kind")
-    return registered("evaluator", kind).form.model_validate(value)
+    choose(value.get("kind", "batch"), names("evaluator"), "kind")
+    return Workload.read_as(value).model_validate(value)
 
 
 Part = str | dict[str, Any] | None

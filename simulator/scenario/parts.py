@@ -51,9 +51,9 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, re
     form, system, served = scenario.mapping, machine(scenario), model(scenario)
     drafter = None
     if form.draft:
-        with _at("mapping", "draft", "model"):
+        with at_key("mapping", "draft", "model"):
             drafter = _model(json.dumps(form.draft.model))
-    with _at("mapping"):
+    with at_key("mapping"):
         form = by_nodes(form, system) if requests else form
         return resolve(form, system.at(rates) if rates else system, served, drafter)
 
@@ -78,7 +78,7 @@ def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
         raise ConfigError("missing key", path=key, expected="a name or a path")
     if not isinstance(part, str | dict):
         return part  # type: ignore[no-any-return]
-    with _at(key):
+    with at_key(key):
         return load(json.dumps(part, sort_keys=True))
 
 
@@ -110,7 +110,7 @@ def _with_figures(
 
 
 @contextmanager
-def _at(*key: str) -> Iterator[None]:
+def at_key(*key: str) -> Iterator[None]:
     """Lead the path of an error of what stands there from that key of the scenario."""
     try:
         yield

@@ -82,13 +82,13 @@ class Table(Result):
         named = Metric("ratio", "1", of.better, f"{of.label or metric} over {' '.join(map(str, over.values()))}")
         return replace(self, frame=frame, metrics={"ratio": named}, further={})
 
-    def normalise(self, metric: str, over: Mapping[str, Any], by: Sequence[str] = ()) -> Table:
-        """A metric over that of one case for each value of the keys `by`, whatever its others."""
-        base = self.select(**over).frame
+    def normalise(self, metric: str, over: Mapping[str, Any] | Literal["max", "min"], by: Sequence[str] = ()) -> Table:
+        """A metric over that of one case for each value of the keys `by`, whatever its others; or over an extreme."""
         for key in by:
             check_name(key, self.keys, message="no such key")
-        if base.duplicated(list(by)).any() or (not by and len(base) != 1):
-            found = f"{len(base)} cases with {described(dict(over))}"
+        base = self._extremes(metric, over, by) if isinstance(over, str) else self.select(**over).frame
+        if base.duplicated(list(by)).any() if by else len(base) != 1:
+            found = f"{len(base)} cases with {described(over)}"
             raise ConfigError("to normalise over", found=found, expected=f"one for each {' and '.join(by) or 'table'}")
         if by:
             joined = self.frame.merge(base[[*by, metric]], on=list(by), suffixes=("", "@base"), how="left")
@@ -97,6 +97,12 @@ class Table(Result):
             values = self.frame[metric] / base[metric].iloc[0]
         frame = self.frame.assign(**{metric: values.to_numpy()})
         return replace(self, frame=frame, metrics={**self.metrics, metric: replace(self.metrics[metric], unit="1")})
+
+    def _extremes(self, metric: str, which: Literal["max", "min"], by: Sequence[str]) -> pd.DataFrame:
+        """The case of which a metric is largest or least, for each value of the keys `by`."""
+        check_name(metric, self._numbers(), message="no such metric")
+        ordered = self.frame.dropna(subset=[metric]).sort_values(metric, ascending=which == "min", kind="stable")
+        return ordered.drop_duplicates(list(by)) if by else ordered.head(1)
 
     def while_(self, condition: str, along: str) -> Table:
         """The cases up to the first, in the order of a key, for which a metric of yes and no does not hold."""

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAn
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-import simulator.explore.sweep.search  # noqa: F401  # this registers methods
 from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section
@@ -105,8 +104,11 @@ class Lookup(Section):
 
     of: str
     """The metric, derived value or key."""
-    over: dict[str, Scalar] = Field(default_factory=dict)
-    """Divide by the metric of the case that has these values of keys, and all others alike."""
+    where: dict[str, Scalar] = Field(default_factory=dict)
+    """The cases that count: those that have these values of keys."""
+    over: Literal["max", "min"] | dict[str, Scalar] = Field(default_factory=dict)
+    """Divide by the metric of the case that has these values of keys, and all others alike; or by the largest or the
+    least of all."""
     by: tuple[str, ...] | None = None
     """With `over`: divide by that of the case that has these keys alike, whatever its others."""
     inverse: bool = False
@@ -145,6 +147,15 @@ class ChartForm(Section):
     title: str = ""
     """The text below the chart."""
 
+    @classmethod
+    def read_as(cls, data: Any) -> type[ChartForm]:
+        """The form of the kind of a chart; this, of no such kind."""
+        kind = data.get("kind") if isinstance(data, Mapping) else None
+        form: type[ChartForm] = (
+            registered("chart", kind).form if isinstance(kind, str) and kind in names("chart") else cls
+        )
+        return form
+
     def columns(self) -> Iterator[tuple[KeyPath, str]]:
         """The columns that the chart names, each at its key."""
         for key in COLUMNS:
@@ -164,7 +175,7 @@ class ChartForm(Section):
         yield from ()
 
 
-COLUMNS = ("x", "y", "of", "series", "panels", "colour", "label", "between", "beside")
+COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside")
 
 
 def _of_its_kind(value: Any) -> Any:

@@ -161,9 +161,10 @@ def _check_lookups(study: Study) -> None:
                 raise ConfigError("missing key", path=(*at, "along"), expected="the key in whose order cases stand")
         for key in filter(None, (each.along, *(each.by or ()))):
             check_name(key, study.keys, (*at, "along" if key == each.along else "by"), "no such key")
-        for key, value in each.over.items():
-            check_name(key, study.keys, (*at, "over", key), "no such key")
-            check_values([value], study.values(key) or [], (*at, "over", key))
+        for part, values in (("where", each.where), ("over", each.over)):
+            for key, value in values.items() if isinstance(values, dict) else ():
+                check_name(key, study.keys, (*at, part, key), "no such key")
+                check_values([value], study.values(key) or [], (*at, part, key))
 
 
 def _check_charts(study: Study) -> None:

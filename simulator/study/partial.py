@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from simulator.config import Config, KeyPath
 from simulator.config.check import problems, raised
 from simulator.errors import ConfigError
+from simulator.scenario.cases import is_figures
 from simulator.scenario.form import Scenario
 from simulator.study.form import Partial
 
@@ -71,6 +72,8 @@ def _over(below: Any, value: Any, key: str = "") -> Any:
     """A value over another: mappings key by key, a null takes a key away, all else replaces."""
     if key in PARTS and isinstance(value, dict) and "extends" not in value and isinstance(below, str):
         below = {"extends": below}
+    if key in PARTS and isinstance(value, str) and is_figures(below):
+        return {"extends": value, **below}
     if not (isinstance(below, dict) and isinstance(value, dict)) or (key in PARTS and "extends" in value):
         return value
     merged = {**below, **{each: _over(below.get(each), inner) for each, inner in value.items()}}

@@ -115,10 +115,13 @@ class StudyResults:
         lookup = _lookup(self.study, metric)
         if (metric, run) not in self._looked:
             table, column = self.tables[run], lookup.of
-            if lookup.over and lookup.by is None:
+            if isinstance(lookup.over, str):
+                table = table.normalise(column, lookup.over, lookup.by or ())
+            elif lookup.over and lookup.by is None:
                 table, column = table.ratio(column, _typed(self.study, lookup.over), lookup.inverse), "ratio"
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
+            table = table.select(**_typed(self.study, lookup.where))
             self._looked[metric, run] = table, column
         return self._looked[metric, run]
 
@@ -240,8 +243,12 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         lookup = _lookup(study, metric)
         if run not in _runs(study, lookup):
             continue
-        others = dict(lookup.over) if lookup.by is not None else {**condition, **lookup.over}
-        for values in (condition, others):
+        alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
+        if isinstance(lookup.over, str):
+            others = alike
+        else:
+            others = {**(condition if lookup.by is None else alike), **lookup.over}
+        for values in ({**lookup.where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True

@@ -40,6 +40,11 @@ def gini(counts: ArrayLike) -> Array:
     return _over(tokens @ weight, experts * tokens.sum(axis=-1))
 
 
+def even(picks: int, experts: int) -> NDArray[np.int32]:
+    """Tokens of each expert, shape (experts,), of so many picks that fall as evenly as whole ones can."""
+    return ((np.arange(experts) + picks) // experts).astype(np.int32)
+
+
 def _over(part: Array, whole: Array) -> Array:
     """`part / whole`, NaN where that is 0."""
     return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0), dtype=np.float64)

@@ -20,7 +20,7 @@ from simulator.explore.sweep.form import Steps, Varied
 from simulator.explore.sweep.roots import LOADS, Roots
 from simulator.explore.sweep.steps import values
 from simulator.explore.sweep.warned import warn_of
-from simulator.scenario.evaluator import evaluator
+from simulator.scenario.evaluator import required
 from simulator.scenario.form import Scenario
 from simulator.study.asked import Asked, Chosen, located
 from simulator.study.cases import Cases
@@ -178,8 +178,8 @@ def _parts(root: str, base: Scenario, every: Mapping[str, _Given], asked: Asked)
         own = [(at, part) for at, part in own if _is_name(part)]
         places += own
         of_base = of_base and len(own) < len(some)
-    if of_base and root in evaluator(base).needs:
-        part = getattr(base, root)
+    part = getattr(base, root)
+    if of_base and (part is not None or root in required(base)):
         if part is None:
             raise config.error(("base", root), "missing key", expected="a name or a path")
         at = next(layer.at for layer in reversed(asked.layers) if getattr(layer.part, root) is not None)

@@ -1,4 +1,4 @@
-"""A metric over an axis: a line for each of some cases, in panels, with published values as marks."""
+"""Metrics over an axis: a line for each of some cases, in panels, with published values as marks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from simulator.config import KeyPath
 from simulator.config.section import Section
@@ -27,6 +28,10 @@ ROLES: dict[str, dict[str, Any]] = {"prediction": {}, "calibration": {"marker": 
 """How a published value looks by its role."""
 
 
+STROKES = ("-", "--", ":", "-.")
+PLAIN = {"color": style.BLUE}
+
+
 class Beside(Section):
     """The published values of a chart."""
 
@@ -43,10 +48,24 @@ class Lines(ChartForm):
 
     kind: Literal["lines"]
     x: str
-    of: str
+    of: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    """The metric; or several, each in a panel of its own instead of `panels`."""
     series: str | None = None
     panels: str | None = None
+    log: tuple[str, ...] = ()
+    """The metrics whose axis is logarithmic."""
     published: Beside | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.of,) if isinstance(self.of, str) else self.of
+
+    @model_validator(mode="after")
+    def _panels_are_of_one(self) -> Lines:
+        if self.panels is not None and len(self.metrics) > 1:
+            told = {"at": ("panels",), "found": f"'{self.panels}' with {len(self.metrics)} metrics"}
+            raise PydanticCustomError("name", "several", {**told, "expected": "a panel a metric, or one metric"})
+        return self
 
     def expressions(self) -> Iterator[tuple[KeyPath, str]]:
         if self.published and self.published.as_ is not None:
@@ -63,74 +82,117 @@ class LinesChart:
     def draw(shown: Shown, chart: Lines) -> tuple[Figure, str] | None:
         frame = shown.frame(chart)
         marks = _marks(shown, chart)
-        panels = [(None, frame)] if chart.panels is None else list(frame.groupby(chart.panels, sort=False))
+        panels = _panels(frame, marks, chart)
         by = chart.series or chart.panels
-        colours = shown.colours(by) if by else {}
-        up = shown.scale(chart.of, [*points.numbers(frame, chart.of), *marks["value"]], chart)
+        looks = _looks(shown, frame, by) if by else {}
         across = shown.scale(chart.x, points.numbers(frame, chart.x), chart)
         figure = style.figure(style.PAGE, 2.5)
-        for letter, axes, (panel, own) in zip(
-            ascii_lowercase, figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=False
-        ):
-            for one, line in own.groupby(by, sort=False) if by else [(None, own)]:
-                line = line.sort_values(chart.x)
-                colour = colours.get(one, style.BLUE)
-                axes.plot(across(line[chart.x]), up(line[chart.of]), color=colour, zorder=2)
-            beside = marks if panel is None else marks[marks[chart.panels] == panel]
+        everywhere = figure.subplots(1, len(panels), squeeze=False)[0]
+        for letter, axes, (panel, metric, own, beside) in zip(ascii_lowercase, everywhere, panels, strict=False):
+            every = [*points.numbers(frame, metric), *marks.loc[marks["metric"] == metric, "value"]]
+            up = shown.scale(metric, every, chart)
+            _lines(axes, own, chart, metric, (across, up), looks)
             for row in beside.to_dict("records"):
-                colour = colours.get(row.get(by or ""), style.BLUE)
+                colour = looks.get(row.get(by or ""), PLAIN)["color"]
                 look = style.OPEN | {"color": colour, "markersize": 4.5, "zorder": 3} | ROLES.get(row["role"], {})
                 axes.plot(across([row[chart.x]]), up([row["value"]]), **look)
-            _lay(axes, own, chart, across, up)
+            _lay(axes, own, chart, metric, (across, up))
             if panel is not None:
                 axes.set_title(f"({letter}) {shown.label(str(chart.panels), panel)}", loc="left")
-        figure.axes[0].set_ylabel(up.label)
-        style.legend(figure, _keys(shown, chart, colours, marks))
-        text = f"{short.short(chart.of)} over {across.name}, simulated"
+            if len(chart.metrics) > 1:
+                axes.set_title(f"({letter})", loc="left")
+            if len(chart.metrics) > 1 or axes is everywhere[0]:
+                axes.set_ylabel(up.label)
+        style.legend(figure, _keys(shown, chart, looks, marks))
+        text = f"{' and '.join(map(short.short, chart.metrics))} over {across.name}, simulated"
         if len(marks):
             roles = " Squares: the values that the machine was fitted to. Grey: shown for context, not counted."
             text += f" and published ({names.figures(marks['figure'])})." + roles
         return figure, text
 
 
+def _panels(
+    frame: pd.DataFrame, marks: pd.DataFrame, chart: Lines
+) -> list[tuple[Any, str, pd.DataFrame, pd.DataFrame]]:
+    """What each panel shows: the value of `panels`, the metric, the points and the published values."""
+    if chart.panels is None:
+        return [(None, metric, frame, marks[marks["metric"] == metric]) for metric in chart.metrics]
+    groups = frame.groupby(chart.panels, sort=False)
+    return [(one, chart.metrics[0], own, marks[marks[chart.panels] == one]) for one, own in groups]
+
+
+def _looks(shown: Shown, frame: pd.DataFrame, by: str) -> dict[Any, dict[str, Any]]:
+    """The colour of each case that is drawn; where colours come again, in another stroke."""
+    return {
+        one: {"color": colour, "linestyle": STROKES[place // len(style.CYCLE) % len(STROKES)]}
+        for place, (one, colour) in enumerate(shown.colours(by).items())
+        if (frame[by] == one).any()
+    }
+
+
+def _lines(
+    axes: Axes,
+    frame: pd.DataFrame,
+    chart: Lines,
+    metric: str,
+    scales: tuple[short.Scale, short.Scale],
+    looks: dict[Any, dict[str, Any]],
+) -> None:
+    """A line a case; one that lies on another is dashed, so that both are seen."""
+    by, (across, up), drawn = chart.series or chart.panels, scales, []
+    for one, line in frame.groupby(by, sort=False) if by else [(None, frame)]:
+        line = line.sort_values(chart.x)
+        places = (across(line[chart.x]).tolist(), up(line[metric]).tolist())
+        over: dict[str, Any] = {"linestyle": (0, (3, 3))} if places in drawn else {}
+        axes.plot(*places, **{"zorder": 2, **looks.get(one, PLAIN), **over})
+        drawn.append(places)
+
+
 def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
-    """The published values: their keys, role, figure, and the value that is drawn, in SI units."""
+    """The published values: metric, keys, role, figure, and the value that is drawn, in SI units."""
     import pandas as pd
 
     rows = []
     beside = chart.published
-    metric = (beside.metric if beside else None) or chart.of
+    of = {beside.metric: chart.metrics[0]} if beside and beside.metric else {each: each for each in chart.metrics}
     for row in (each.published for each in shown.rows):
-        if beside is None or row.metric != metric or row.figure not in beside.figures:
+        metric = row.metric
+        if beside is None or metric not in of or row.figure not in beside.figures:
             continue
         keys: dict[str, Any] = dict(shown.results.cases(metric, row.condition).iloc[0])
         value = row.si()
         if beside.as_ is not None:
             value = float(parse(beside.as_).at({**keys, metric: value}))
-        rows.append({**keys, "role": row.role, "figure": row.figure, "value": value})
-    return pd.DataFrame(rows, columns=None if rows else ["role", "figure", "value", chart.x, chart.panels or "panel"])
+        some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
+        if all(keys[key] in each for key, each in some.items()):
+            rows.append({**keys, "metric": of[metric], "role": row.role, "figure": row.figure, "value": value})
+    columns = ["metric", "role", "figure", "value", chart.x, chart.panels or "panel"]
+    return pd.DataFrame(rows, columns=None if rows else columns)
 
 
-def _lay(axes: Axes, frame: pd.DataFrame, chart: Lines, across: short.Scale, up: short.Scale) -> None:
-    """Values from 0 on; those of the axis as ticks where there are few."""
+def _lay(axes: Axes, frame: pd.DataFrame, chart: Lines, metric: str, scales: tuple[short.Scale, short.Scale]) -> None:
+    """Values from 0 on, or on a logarithmic axis; those of the axis as ticks where there are few."""
     from matplotlib.ticker import NullLocator
 
+    across, up = scales
     places = across(sorted(set(points.numbers(frame, chart.x))))
     lay(axes, "x", places, across)
     if len(places) <= 8:
         axes.set_xticks(places, [short.number(float(each)) for each in places])
         axes.xaxis.set_minor_locator(NullLocator())
-    values = up(points.numbers(frame, chart.of))
-    if not spans_a_decade(values):
+    values = up(points.numbers(frame, metric))
+    if metric in chart.log:
+        lay(axes, "y", values, up, log=True)
+    elif len(chart.metrics) > 1 or not spans_a_decade(values):
         axes.set_ylim(0, 1.12 * axes.dataLim.y1)
     axes.margins(x=0.08)
     axes.grid(which="major")
 
 
-def _keys(shown: Shown, chart: Lines, colours: dict[Any, str], marks: pd.DataFrame) -> list[Any]:
+def _keys(shown: Shown, chart: Lines, looks: dict[Any, dict[str, Any]], marks: pd.DataFrame) -> list[Any]:
     keys: list[Any] = []
     if chart.series:
-        keys += [style.key(shown.label(chart.series, one), color=colour) for one, colour in colours.items()]
+        keys += [style.key(shown.label(chart.series, one), **look) for one, look in looks.items()]
     else:
         keys.append(style.key("simulated"))
     told = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}

@@ -1,113 +1,103 @@
+"""Lines of a study: its panels, what each line is, and what was published."""
+
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
-from simulator.baselines.reproduction import Compared, Reproduction, compare_with_published
+from simulator.baselines.reproduction import Reproduction, compare_with_published
+from simulator.errors import ConfigError
 from simulator.report import style
-from simulator.report.figures import Drawn
-from simulator.report.shown import drawn as charts_of
+from simulator.report.shown import drawn
+from simulator.study.load import load_study
 
-STUDY = """\
+EXPERIMENT = """\
 schema: 1
-title: one machine
-paper: arXiv 0000.00000
-base: {hardware: dgx-a100}
+title: small
+base: {workload: {kind: routing, draws: 5}}
 cases:
-  model:
-    seven: {model: llama-2-7b, label: Llama-2-7B}
-    seventy: {model: llama-2-70b, label: Llama-2-70B}
-derived: {later_per_s: (output - 1) / (e2e_s - ttft_s)}
-metrics: {latency: {of: e2e_s}, ttft: {of: ttft_s}}
-runs:
-  lengths:
-    cases: {model: [seven]}
-    zip: [{workload.input: [64, 128], workload.output: [64, 128]}]
-  one: {workload: {input: 100}, cases: {model: [seventy]}, axes: {workload.output: [10]}}
+  router:
+    even: {workload: {router: {kind: uniform, experts: 6, top_k: 2}}, label: Even}
+    hot: {workload: {router: {kind: zipf, experts: 6, top_k: 2, exponent: 2}}}
+    again: {workload: {router: {kind: uniform, experts: 6, top_k: 2}}}
+axes: {workload.tokens: [4, 64]}
+metrics: {worst: {of: gini, over: max, by: [tokens]}}
 charts:
-  lengths:
-    kind: lines
-    run: lengths
-    x: output
-    of: tokens_per_s
-    panels: model
-    published: {figures: ["1"], metric: latency, as: output / latency}
-  rates: {kind: pairs, of: later_per_s, series: model, implied: {where: {model: seventy}, what: tokens a step}}
-  ratios: {kind: ratios, series: model}
+  lines: {kind: lines, x: tokens, of: [busiest_over_mean, idle, worst], log: [busiest_over_mean], series: router,
+    where: {router: [even, hot]}, published: {figures: [Decode]}}
+  both: {kind: lines, x: tokens, of: idle, series: router}
 """
 PUBLISHED = """\
 figure,metric,condition,role,published,unit,tolerance,source
-1,latency,model=seven output=64,calibration,200,ms,1,measured
-1,latency,model=seven output=128,prediction,0.5,s,0.1,measured
-Table 2,later_per_s,model=seventy,context,200,tokens/s,1,with a draft
-Table 2,ttft,model=seventy,context,1,s,1,measured
+Decode,busiest_over_mean,router=hot tokens=4,prediction,2.5,x,0.1,recorded
+Decode,idle,router=even tokens=64,calibration,50,%,1,recorded
+Decode,idle,router=again tokens=64,prediction,40,%,1,not among the cases that are drawn
+Prefill,idle,router=even tokens=4,prediction,30,%,1,of another figure
 """
 
 
 @pytest.fixture(scope="module")
 def reproduction(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
-    folder = tmp_path_factory.mktemp("decode")
-    (folder / "experiment.yaml").write_text(STUDY)
+    folder = tmp_path_factory.mktemp("lines")
+    (folder / "experiment.yaml").write_text(EXPERIMENT)
     (folder / "published.csv").write_text(PUBLISHED)
     return compare_with_published(folder / "experiment.yaml")
 
 
-def drawn(reproduction: Reproduction) -> dict[str, Drawn]:
-    with style.publication():
-        return {each.name: each for each in charts_of(reproduction)}
-
-
 @pytest.fixture(scope="module")
-def figures(reproduction: Reproduction) -> dict[str, Drawn]:
-    return drawn(reproduction)
+def figures(reproduction: Reproduction) -> dict[str, Figure]:
+    with style.publication():
+        return {each.name: each.figure for each in drawn(reproduction)}
 
 
-def said(figure: Drawn, folder: Path) -> list[str]:
-    """The texts of a figure, which matplotlib notes beside their outlines."""
-    style.save(figure.figure, folder / "a.svg")
-    return re.findall(r"<!-- (.*?) -->", (folder / "a.svg").read_text())
+def test_each_metric_has_a_panel_and_each_case_a_line(reproduction: Reproduction, figures: dict[str, Figure]) -> None:
+    panels = figures["lines"].axes
+    assert [axis.get_title(loc="left") for axis in panels] == ["(a)", "(b)", "(c)"]
+    assert [axis.get_yscale() for axis in panels] == ["log", "linear", "linear"]
+    for axis, metric in zip(panels, ("busiest_over_mean", "idle", "worst"), strict=True):
+        lines = [line.get_xydata().tolist() for line in axis.get_lines() if line.get_linestyle() != "None"]
+        measured = [
+            [[n, reproduction.base.outcome.measure(metric, {"router": router, "tokens": n})] for n in (4, 64)]
+            for router in ("even", "hot")
+        ]
+        assert lines == measured
 
 
-def test_rates_over_lengths_come_first(figures: dict[str, Drawn]) -> None:
-    assert list(figures) == ["lengths", "rates", "ratios"]
-    assert "Fig. 1" in figures["lengths"].caption
-    assert "Table 2" in figures["rates"].caption
+def test_what_was_published_stands_at_its_case_in_the_look_of_its_role(figures: dict[str, Figure]) -> None:
+    shown = [
+        [(line.get_xydata().tolist(), line.get_marker()) for line in axis.get_lines() if line.get_linestyle() == "None"]
+        for axis in figures["lines"].axes
+    ]
+    assert shown == [[([[4.0, 2.5]], "o")], [([[64.0, 0.5]], "s")], []]
 
 
-def test_latencies_are_drawn_as_rates_in_the_look_of_their_role(figures: dict[str, Drawn]) -> None:
-    lines = figures["lengths"].figure.axes[0].get_lines()
-    shown = {line.get_marker(): line.get_xydata().tolist() for line in lines if len(line.get_xydata()) == 1}
-    assert shown == {"s": [[64, 320]], "o": [[128, 256]]}
+def test_cases_are_called_by_their_labels(figures: dict[str, Figure]) -> None:
+    named = [text.get_text() for text in figures["lines"].legends[0].get_texts()]
+    assert named == ["Even", "hot", "published", "published, fitted to"]
 
 
-def test_the_line_is_what_was_simulated(reproduction: Reproduction, figures: dict[str, Drawn]) -> None:
-    line = figures["lengths"].figure.axes[0].get_lines()[0]
-    outcome = reproduction.base.outcome
-    rates = [outcome.measure("tokens_per_s", {"model": "seven", "output": n}) for n in (64, 128)]
-    assert line.get_xydata().tolist() == [[64, rates[0]], [128, rates[1]]]
+def test_no_line_hides_another(figures: dict[str, Figure]) -> None:
+    lines = figures["both"].axes[0].get_lines()
+    looks = [(tuple(line.get_ydata()), line.get_linestyle()) for line in lines]
+    assert len({data for data, _ in looks}) == 2 and len(set(looks)) == 3
 
 
-def test_a_draft_model_must_have_given_the_ratio_of_the_rates(
-    reproduction: Reproduction, figures: dict[str, Drawn], tmp_path: Path
-) -> None:
-    plain = reproduction.base.outcome.measure("later_per_s", {"model": "seventy"}) or 0.0
-    assert f"200 | {plain:.0f}: {200 / plain:.1f} tokens a step" in said(figures["rates"], tmp_path)
-
-
-def test_models_are_named_as_people_do(figures: dict[str, Drawn], tmp_path: Path) -> None:
-    assert "(a) Llama-2-7B" in said(figures["lengths"], tmp_path)
-    assert "Llama-2-70B (Table 2)" in said(figures["rates"], tmp_path)
-    assert "Llama-2-7B" in said(figures["ratios"], tmp_path)
-
-
-def test_what_the_simulation_refuses_is_said_so(reproduction: Reproduction, tmp_path: Path) -> None:
-    rows = [Compared(row.published, None) for row in reproduction.rows]
-    assert "200 | refused" in said(drawn(replace(reproduction, rows=rows))["rates"], tmp_path)
-
-
-def test_charts_of_nothing_but_published_values_are_left_out_without_any(reproduction: Reproduction) -> None:
-    first = [row for row in reproduction.rows if row.published.metric == "ttft"]
-    assert list(drawn(replace(reproduction, rows=first))) == ["lengths"]
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("of: idle", "of: idel", r"charts\.both\.of: no such column: .*did you mean 'idle'"),
+        ("of: idle", "of: [idle, gin]", r"charts\.both\.of\.1: no such column: .*did you mean 'gini'"),
+        ("of: idle", "of: []", r"charts\.both\.of"),
+        ("log: [busiest_over_mean]", "log: [busiest]", r"charts\.lines\.log\.0: no such column"),
+        ("series: router,\n", "panels: router,\n", r"charts\.lines\.panels: .*expected a panel a metric"),
+        ("series: router,\n", "serie: router,\n", r"charts\.lines\.serie: unknown key: .*did you mean 'series'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_at_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in EXPERIMENT
+    file = tmp_path / "experiment.yaml"
+    file.write_text(EXPERIMENT.replace(old, new))
+    with pytest.raises(ConfigError, match=r"experiment\.yaml:\d+: " + message):
+        load_study(file)

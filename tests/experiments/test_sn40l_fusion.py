@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from simulator.baselines.reproduction import Compared, Reproduction, compare_with_published
+from simulator.baselines.published import Published
 from simulator.hardware import load_system
+from simulator.study.results import StudyResults
 from simulator.workload import decode, load_model, operator_graph, prefill, training_graph
 from simulator.workload.eager import dispatched_calls
 from simulator.workload.eager_graph import eager
 
 
 @pytest.fixture(scope="module")
-def reproduction() -> Reproduction:
-    return compare_with_published("sn40l-fusion")
+def rows(published: Callable[[str], list[Published]]) -> list[Published]:
+    return published("sn40l-fusion")
 
 
-def of(reproduction: Reproduction, metric: str) -> list[Compared]:
-    return [row for row in reproduction.rows if row.published.metric == metric]
+@pytest.fixture(scope="module")
+def results(simulated: Callable[..., StudyResults]) -> StudyResults:
+    return simulated("sn40l-fusion")
 
 
-def ratios(reproduction: Reproduction, metric: str) -> dict[str, float]:
-    return {row.published.condition["benchmark"]: row.simulated or 0.0 for row in of(reproduction, metric)}
+def of(rows: list[Published], metric: str) -> list[Published]:
+    return [row for row in rows if row.metric == metric]
 
 
-def test_operational_intensities_follow_from_the_counting_of_the_paper(reproduction: Reproduction) -> None:
-    rows = {row.published.condition["fusion"]: row for row in of(reproduction, "op_per_byte")}
+def test_operational_intensities_follow_from_the_counting_of_the_paper(
+    rows: list[Published], results: StudyResults
+) -> None:
+    published = {row.condition["fusion"]: row for row in of(rows, "op_per_byte")}
     for fusion in ("none", "gemm0-scale-transpose"):
-        assert rows[fusion].simulated == pytest.approx(rows[fusion].published.published, rel=0.002)
-    assert rows["full"].published.role == "disputed"
-    assert rows["full"].simulated == pytest.approx(513.0, rel=1e-3)  # four tensors of 128 x 1024, and no fifth
-    strict = [row for row in reproduction.base.outcome.frames()["intensities"].to_dict("records")
-              if row["counting"] == "strict"]  # fmt: skip
-    assert [row["op_per_byte"] for row in strict] == pytest.approx([34.2, 73.3, 171.0], rel=2e-3)
+        row = published[fusion]
+        assert results.measure(row.metric, row.condition) == pytest.approx(row.published, rel=0.002)
+    assert published["full"].role == "disputed"
+    full = results.measure("op_per_byte", published["full"].condition)
+    assert full == pytest.approx(513.0, rel=1e-3)  # four tensors of 128 x 1024, and no fifth
+    strict = [results.measure("op_per_byte", {"fusion": name, "counting": "strict"}) for name in published]
+    assert strict == pytest.approx([34.2, 73.3, 171.0], rel=2e-3)
 
 
-def test_kernel_calls_come_out_within_a_factor_of_two_for_most(reproduction: Reproduction) -> None:
-    off = [row.ratio or 0.0 for row in of(reproduction, "calls_ratio")]
+def test_kernel_calls_come_out_within_a_factor_of_two_for_most(rows: list[Published], results: StudyResults) -> None:
+    off = [(results.measure(row.metric, row.condition) or 0.0) / row.published for row in of(rows, "calls_ratio")]
     assert len(off) == 17
     assert sum(0.5 <= ratio <= 2 for ratio in off) >= 12
 
 
-def test_hardware_orchestration_helps_decode_more_than_prefill(reproduction: Reproduction) -> None:
-    gain = ratios(reproduction, "orchestration_gain")
+def test_hardware_orchestration_helps_decode_more_than_prefill(rows: list[Published], results: StudyResults) -> None:
+    named = of(rows, "orchestration_gain")
+    gain = {row.condition["benchmark"]: results.measure(row.metric, row.condition) or 0.0 for row in named}
     pairs = {name: name.replace("prefill", "decode") for name in gain if "prefill" in name}
     assert len(pairs) == 7
     assert all(gain[decoding] > gain[prefilling] for prefilling, decoding in pairs.items())
@@ -60,7 +68,7 @@ def test_the_machine_has_the_fitted_launch_constants() -> None:
 def test_the_launch_constants_are_what_the_fit_finds() -> None:
     from simulator.baselines.fit import fit
 
-    launch = "devices.socket.engines.rdu.fabric.launch.software"
+    launch = "hardware.devices.socket.engines.rdu.fabric.launch.software"
     found = fit("sn40l-fusion", {f"{launch}.load": 1.7e-7, f"{launch}.execute": 5e-6})
     phases = load_system("sn40l").machine.devices["socket"].engines["rdu"].fabric.launch.software  # type: ignore[union-attr]
     assert found[f"{launch}.load"] == pytest.approx(phases.load, rel=0.05)

@@ -1,0 +1,120 @@
+"""Routed experts: how unevenly the tokens of a step fall on them, and what two engines gain that share them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from math import nan
+from typing import Any, ClassVar, Literal, NoReturn
+
+import numpy as np
+
+from simulator.errors import ConfigError, one_of
+from simulator.mapping.shared_experts import SharedExperts, shared_experts
+from simulator.registry import names, register
+from simulator.scenario.cases import Columns
+from simulator.scenario.evaluator import no_plan
+from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.metric import Metric
+from simulator.scenario.parts import at_key, machine, model
+from simulator.units import Count, Seed
+from simulator.workload.draws import counts
+from simulator.workload.router_forms import RouterForm
+from simulator.workload.skew import busiest_over_mean, effective_experts, even, gini, idle
+
+
+class Routing(Workload):
+    """Tokens that each pick experts of a layer, drawn for many steps and layers."""
+
+    kind: Literal["routing"]
+    router: RouterForm | None = None
+    """Who picks: a law, or what was counted in a recording."""
+    tokens: Count = 512
+    """Tokens of a step."""
+    draws: Count = 25
+    """Steps that are drawn, each anew for every layer."""
+    layers: Count = 1
+    """Layers, each with a popularity of its own where the router draws it."""
+    seed: Seed = 0
+    """Of the draws."""
+
+
+@register("evaluator", "routing")
+class RoutingEvaluator:
+    """Draws the tokens of each expert, and says how uneven they are; means over draws and layers.
+
+    With `mapping.expert`, also of the devices that hold the experts, a block of them each. With a machine and a model,
+    also what its two engines gain that share experts as large as the model's by `mapping.split`, all of them in one
+    device: the time on the faster engine over that of both; and what they would gain if all experts had alike.
+    """
+
+    form = Routing
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("experts", "1", None, "experts"),
+        Metric("top_k", "1", None, "experts", per="token"),
+        Metric("busiest_over_mean", "1", "min", "busiest expert / mean"),
+        Metric("busiest_over_mean_p95", "1", "min", "busiest expert / mean, p95"),
+        Metric("idle", "1", "min", "idle experts"),
+        Metric("effective_experts", "1", "max", "experts that would be as uneven"),
+        Metric("gini", "1", "min", "Gini's coefficient"),
+        Metric("busiest_device_over_mean", "1", "min", "busiest device / mean"),
+        Metric("sharing_speedup", "1", "max", "speed-up by a second engine"),
+        Metric("sharing_speedup_even", "1", "max", "speed-up by a second engine, even experts"),
+    )
+    needs: ClassVar[Collection[str]] = ("hardware", "model")
+    optional: ClassVar[Collection[str]] = ("hardware", "model")
+    mapping: ClassVar[Collection[str]] = ("engines", "split", "expert")
+    kinds: ClassVar[Mapping[str, str]] = {}
+    vectorised: ClassVar[bool] = False
+    requires: ClassVar[Mapping[str, str]] = {}
+
+    @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
+    def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
+        work, devices = scenario.workload, scenario.mapping.expert
+        assert isinstance(work, Routing)
+        if work.router is None:
+            raise ConfigError("missing key", path="workload.router", expected="who picks the experts")
+        router = work.router.router()
+        if router.experts % (devices or 1):
+            expected = f"a divisor of the {router.experts} experts"
+            raise ConfigError(path="mapping.expert", found=devices, expected=expected)
+        drawn = counts(router, np.full(work.draws, work.tokens), work.layers, work.seed).reshape(-1, router.experts)
+        busiest = busiest_over_mean(drawn)
+        on_device = drawn.reshape(len(drawn), devices, -1).sum(axis=-1) if devices else None
+        shared = _shared(scenario, work.tokens)
+        alike = even(work.tokens * router.top_k, router.experts)[np.newaxis]
+        return {
+            "experts": float(router.experts),
+            "top_k": float(router.top_k),
+            "busiest_over_mean": float(busiest.mean()),
+            "busiest_over_mean_p95": float(np.quantile(busiest, 0.95)),
+            "idle": float(idle(drawn).mean()),
+            "effective_experts": float(effective_experts(drawn).mean()),
+            "gini": float(gini(drawn).mean()),
+            "busiest_device_over_mean": nan if on_device is None else float(busiest_over_mean(on_device).mean()),
+            "sharing_speedup": shared.speedup(drawn) if shared else nan,
+            "sharing_speedup_even": shared.speedup(alike) if shared else nan,
+        }
+
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
+
+
+def _shared(scenario: Scenario, most: int) -> SharedExperts | None:
+    """Two engines that share experts of at most `most` tokens; None where the scenario has no machine.
+
+    Raises:
+        ConfigError: a machine without what it takes, or one of these without a machine.
+    """
+    form = scenario.mapping
+    if scenario.hardware is None and scenario.model is None and not form.engines and form.split == "none":
+        return None
+    system, served = machine(scenario), model(scenario)
+    if form.split == "none":
+        raise ConfigError("missing key", path="mapping.split", expected=one_of(names("split")))
+    with at_key("mapping"):
+        return shared_experts(system, served, form.engines, form.split, most)
