@@ -73,7 +73,9 @@ def test_the_default_order_is_the_fastest_and_each_has_a_name(model: str, batch:
     }
     seconds = {order: run.e2e_s for order, run in runs.items()}
     assert seconds[None] == min(seconds.values()) < max(seconds.values())
-    assert {order: run.footprint.spill and run.footprint.spill.order for order, run in runs.items() if order} == {o: o for o in ORDERS}
+    assert {order: run.footprint.spill and run.footprint.spill.order for order, run in runs.items() if order} == {
+        o: o for o in ORDERS
+    }
     assert runs[None].provenance.config["mapping"]["spill_order"] in ORDERS
 
 

@@ -105,7 +105,10 @@ arrivals:
 
 
 def test_what_is_wrong_with_a_point_is_its_error_and_the_others_go_on() -> None:
-    points = {"model": ["mixtral-8x7b", "llama-3-8b", "llama-3.1-405b"], "workload.router": ["unifrom", *["uniform"] * 2]}
+    points = {
+        "model": ["mixtral-8x7b", "llama-3-8b", "llama-3.1-405b"],
+        "workload.router": ["unifrom", *["uniform"] * 2],
+    }
     columns = {path: np.array(values, dtype=object) for path, values in points.items()}
     found = evaluated(with_values(REQUESTS, GPU), columns)
     assert "did you mean 'uniform'" in found["error"][0]

@@ -65,7 +65,8 @@ def test_a_faster_flash_saves_time_of_reads_alone() -> None:
 def test_one_after_the_other_is_the_sum_and_beside_one_another_no_more() -> None:
     budget = {"mapping.residency.bytes": 2 * GB}
     serial, beside = (
-        run({**budget, "mapping.residency.overlap": overlap}, **{"workload.share": [0.1]}) for overlap in ("none", "layer")
+        run({**budget, "mapping.residency.overlap": overlap}, **{"workload.share": [0.1]})
+        for overlap in ("none", "layer")
     )
     parts = sum(serial[name][0] for name in ("io_s", "memory_s", "compute_s"))
     assert serial["total_s"][0] == pytest.approx(parts)
@@ -99,7 +100,10 @@ def test_it_agrees_with_a_decode_whose_layers_are_all_traced() -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"mapping.residency.cache": None}, r"^mapping\.residency\.cache: missing key: expected one of soc\.dram, soc\.flash"),
+        (
+            {"mapping.residency.cache": None},
+            r"^mapping\.residency\.cache: missing key: expected one of soc\.dram, soc\.flash",
+        ),
         (
             {"mapping.residency.home": "flash"},
             r"^mapping\.residency\.home: found 'flash', expected one of soc\.dram, soc\.flash",
