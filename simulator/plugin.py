@@ -11,7 +11,8 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
-| `evaluator` | `Evaluator`: the metrics of the points of a sweep                | `kind:` of a sweep's base       |
+| `evaluator` | `Evaluator`: the metrics of a kind of workload                   | `kind:` of a workload           |
+| `chart`     | `Chart`: a kind of picture of the results of a study             | `kind:` of a study's chart      |
 | `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
 | `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
 | `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
+from simulator.core.closed_form import alone
 from simulator.core.residency import Key, Policy
 from simulator.core.row_policies import Makes, RowPolicy, Step
 from simulator.explore.sweep.search import Method, Seen
@@ -31,15 +33,27 @@ from simulator.mapping.experts import Split
 from simulator.mapping.kernels import kernels_of
 from simulator.mapping.lowering import Compile, Lowering, kernel_plan
 from simulator.mapping.target import Target
+from simulator.mapping.transfer import transfer
 from simulator.registry import register
 from simulator.report.figures import Figures
-from simulator.scenario.evaluator import Evaluator
+from simulator.report.shown import Chart, Shown
+from simulator.scenario.cases import Columns
+from simulator.scenario.evaluator import Evaluator, no_plan
+from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.metric import Metric
+from simulator.scenario.parts import deployment, machine, model
+from simulator.study.form import ChartForm
+from simulator.units import Bytes
 from simulator.workload import Block
 
 __all__ = [
     "Activity",
     "Block",
+    "Bytes",
+    "Chart",
+    "ChartForm",
     "Choice",
+    "Columns",
     "Compile",
     "Dispatch",
     "Evaluator",
@@ -50,16 +64,26 @@ __all__ = [
     "Lowering",
     "Makes",
     "Method",
+    "Metric",
     "Plan",
     "Policy",
     "Resource",
     "Route",
     "RowPolicy",
+    "Scenario",
     "Seen",
+    "Shown",
     "Split",
     "Step",
     "Target",
+    "Workload",
+    "alone",
+    "deployment",
     "kernel_plan",
     "kernels_of",
+    "machine",
+    "model",
+    "no_plan",
     "register",
+    "transfer",
 ]

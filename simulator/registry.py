@@ -14,8 +14,18 @@ T = TypeVar("T")
 
 ENTRY_POINTS = "tiersim.plugins"  # modules that other packages have imported, so that they register
 
-FOLDERS = {"chart": "simulator.report.charts", "evaluator": "simulator.scenario.evaluators"}
-"""Where our implementations of a kind are: each file of the folder registers one."""
+HOMES = {
+    "chart": ("simulator.report.charts",),
+    "compile": ("simulator.mapping.programs",),
+    "dispatch": ("simulator.mapping.dispatch",),
+    "evaluator": ("simulator.scenario.evaluators",),
+    "lowering": ("simulator.mapping.lowering", "simulator.mapping.dataflow"),
+    "residency": ("simulator.core.residency",),
+    "rows": ("simulator.core.row_policies",),
+    "search": ("simulator.explore.sweep.search",),
+    "split": ("simulator.mapping.experts",),
+}
+"""Where our implementations of a kind are: in modules, or in folders of which each file registers some."""
 
 _found: dict[str, dict[str, Any]] = {}
 
@@ -42,7 +52,7 @@ def registered(kind: str, name: str) -> Any:
     Raises:
         ConfigError: nobody registered it; names those that are there.
     """
-    _load_folder(kind)
+    _load_ours(kind)
     if name not in _found.get(kind, {}):
         _load_plugins()
     known = _found.get(kind, {})
@@ -53,17 +63,17 @@ def registered(kind: str, name: str) -> Any:
 
 def names(kind: str) -> list[str]:
     """The names registered for a kind."""
-    _load_folder(kind)
+    _load_ours(kind)
     _load_plugins()
     return sorted(_found.get(kind, {}))
 
 
 @cache
-def _load_folder(kind: str) -> None:
-    """Import each file of the folder of a kind."""
-    if kind in FOLDERS:
-        for module in iter_modules(import_module(FOLDERS[kind]).__path__):
-            import_module(f"{FOLDERS[kind]}.{module.name}")
+def _load_ours(kind: str) -> None:
+    """Import the modules of a kind, and each file of its folders."""
+    for home in HOMES.get(kind, ()):
+        for file in iter_modules(getattr(import_module(home), "__path__", ())):
+            import_module(f"{home}.{file.name}")
 
 
 @cache

@@ -19,8 +19,10 @@ from hypothesis.extra.numpy import arrays
 
 import simulator
 from simulator import registry
+from simulator.baselines.reproduction import compare_with_published
 from simulator.core import closed_form
 from simulator.core.residency import Residency, policy
+from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.search import search
 from simulator.explore.sweep.search.seen import Indices
@@ -41,6 +43,8 @@ FILES = sorted(file for file in EXAMPLES.rglob("*") if file.suffix in LANGUAGE)
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for kind in registry.HOMES:  # ours are registered once, and stay
+        registry.names(kind)
     monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
     registry._load_plugins.cache_clear()
     yield
@@ -167,3 +171,31 @@ def test_a_package_is_loaded_when_a_name_is_not_ours() -> None:
     }
     assert inside
     assert all(name.startswith("attention.") and name.endswith(".decode") for name in inside), inside
+
+
+def test_a_copy_takes_its_bytes_over_the_narrowest_link() -> None:
+    example("evaluator")
+    asked = {"workload": {"kind": "copies", "target": "gpu.hbm", "bytes": "8 GB"}, "hardware": "dgx-h100"}
+    once = simulator.evaluate(asked).metrics
+    system = load_system("dgx-h100")
+    widest = min(float(system[f"{a}->{b}"].capacity) * system[f"{a}->{b}"].count for a, b in [("host", "gpu.hbm")])
+    assert 0 < once["bandwidth"] <= widest
+    twice = simulator.evaluate({**asked, "workload": {**asked["workload"], "bytes": "16 GB"}}).metrics
+    assert once["time_s"] < twice["time_s"] <= 2 * once["time_s"]
+    with pytest.raises(ConfigError, match=r"^mapping\.dtype: a workload of kind 'copies' does not read it"):
+        simulator.evaluate({**asked, "mapping": {"dtype": "fp8"}})
+
+
+def test_a_chart_of_its_own_kind_is_drawn(tmp_path: Path) -> None:
+    from simulator.report.shown import drawn
+
+    example("chart")
+    study = tmp_path / "experiment.yaml"
+    study.write_text(
+        "schema: 1\nbase: {hardware: dgx-h100, model: llama-3-8b, workload: {phase: decode}}\n"
+        "axes: {workload.batch: [1, 2, 4]}\ncharts: {all: {kind: spread, of: tbt_s}}\n"
+    )
+    (chart,) = drawn(compare_with_published(study))
+    assert chart.name == "all"
+    x, y = chart.figure.axes[0].lines[0].get_data()
+    assert len(x) == 3 and (np.diff(x) >= 0).all() and y[-1] == 1

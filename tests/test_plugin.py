@@ -18,6 +18,8 @@ from simulator.workload import Block
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for kind in registry.HOMES:  # ours are registered once, and stay
+        registry.names(kind)
     monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
     yield
 

@@ -133,8 +133,8 @@ def check_experiment(name: str | Path, overrides: Sequence[str] = ()) -> Experim
     if is_study(name):
         study = load_study(name, overrides)
         check_published(study, published_of(study))
-        for variant in study.form.variants:
-            load_variant(study, variant, name, overrides)
+        for key in study.form.variants:
+            load_variant(study, key, name, overrides)
         return study.form
     form, config = load_experiment(name, overrides)
     _check(form, config)

@@ -6,9 +6,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-import simulator.core.residency
-import simulator.mapping.dispatch
-import simulator.mapping.experts  # noqa: F401  # all three register names that the form knows
 from simulator.config.choose import one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import simulator.mapping.dataflow  # noqa: F401  # registers its lowering
 from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds

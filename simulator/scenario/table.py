@@ -111,7 +111,7 @@ class Table(Result):
         ordered = self.frame.sort_values(along, kind="stable")
         others = [key for key in self.keys if key != along]
         holds = ordered[condition] == 1
-        grouped = holds.groupby([ordered[key] for key in others], sort=False) if others else None
+        grouped = holds.groupby([ordered[key] for key in others], sort=False, dropna=False) if others else None
         up_to = grouped.cummin() if grouped is not None else holds.cummin()
         return replace(self, frame=ordered[up_to.astype(bool)])
 

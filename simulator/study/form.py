@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAn
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-import simulator.explore.sweep.search  # noqa: F401  # this registers methods
 from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section
@@ -152,7 +151,9 @@ class ChartForm(Section):
     def read_as(cls, data: Any) -> type[ChartForm]:
         """The form of the kind of a chart; this, of no such kind."""
         kind = data.get("kind") if isinstance(data, Mapping) else None
-        form: type[ChartForm] = registered("chart", kind).form if isinstance(kind, str) and kind in names("chart") else cls
+        form: type[ChartForm] = (
+            registered("chart", kind).form if isinstance(kind, str) and kind in names("chart") else cls
+        )
         return form
 
     def columns(self) -> Iterator[tuple[KeyPath, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from simulator.explore.sweep.axes import OURS
 from simulator.explore.sweep.expression import parse
 from simulator.explore.sweep.load import sweep_of
 from simulator.explore.sweep.problem import Problem, problem_of
+from simulator.explore.sweep.roots import LOADS
 from simulator.scenario.table import check_values
 from simulator.study.asked import located, read_study
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
@@ -57,6 +58,31 @@ class Study:
         values = [value for axis in axes for value in (*axis.values.tolist(), *([axis.otherwise] if axis.when else []))]
         return list(dict.fromkeys(values)) if axes else None
 
+    def under(self, settings: Mapping[str, Any]) -> Study:
+        """The study with other values of what is set already, in SI units."""
+        runs = {
+            name: replace(each, sweep=replace(each.sweep, settings={**each.sweep.settings, **settings}))
+            for name, each in self.runs.items()
+        }
+        return replace(self, runs=runs, settings={**self.settings, **settings})
+
+    @cached_property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """The resolved configs of all machines and models, by `hardware` and `model` and then by name."""
+        found: dict[str, dict[str, Any]] = {}
+        for root in ("hardware", "model"):
+            parts = [part for each in self.runs.values() for part in _named(each, root) if part is not None]
+            loaded = {str(part): LOADS[root](part) for part in parts}
+            found[root] = {
+                name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
+            }
+        return found
+
+    def path(self, key: str) -> str | None:
+        """The path of the figure that a key is of; None of a case, and of what is computed."""
+        axes = (axis for each in self.runs.values() for axis in each.sweep.axes.values())
+        return next((axis.path for axis in axes if axis.name == key and key not in self.form.cases), None)
+
     def unit(self, key: str) -> str:
         """The SI unit of a key that is a number; `1` where it has none."""
         axes = (axis for each in self.runs.values() for axis in each.sweep.axes.values())
@@ -93,6 +119,13 @@ def load_variant(study: Study, name: str, name_or_path: str | Path, overrides: S
     variant: Variant = study.form.variants[name]
     with _of_variant(study.config, name):
         return _loaded(name_or_path, [*overrides, *variant.set.items()], variant.runs)
+
+
+def _named(asked: Problem, root: str) -> list[Any]:
+    """The machines or models of a run."""
+    axis = asked.sweep.axes.get(root)
+    own = [getattr(asked.sweep.base, root)] if axis is None or root in asked.sweep.cases else axis.values.tolist()
+    return [*own, *(part for each in asked.sweep.cases.values() for part in each.columns.get(root, ()))]
 
 
 @contextmanager

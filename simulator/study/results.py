@@ -47,6 +47,11 @@ class StudyResults(Result):
     searches: pd.DataFrame | None
     provenance: Provenance
 
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The resolved configs that were read beside the study's YAML."""
+        return self.study.inputs
+
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
@@ -217,7 +222,7 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
 
     points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
     searches = searched(study, points) if study.form.search and wanted is None else None
-    made_from = {"experiment": study.config.data, **({"set": dict(study.settings)} if study.settings else {})}
+    made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
 
 

@@ -66,7 +66,11 @@ def test_a_fraction_ends_at_its_bound_and_the_rest_is_fitted_beside_it(tmp_path:
         ({PEAK: 1.5}, {PEAK: 1.0}, "found 1.5, expected a start above 0, at most 1"),
         ({PEAK: 1.5}, {}, "efficiency.*at most 1|efficiency.*less than or equal to 1"),
         ({f"{LINK}s": 1e-6}, {}, "did you mean 'latency'"),
-        ({PEAK: 0.5, LINK: 1e-6, "hardware.links.gpu<->gpu.bandwidth": 1e11}, {}, "parameters: found 3, expected 1 to 2"),
+        (
+            {PEAK: 0.5, LINK: 1e-6, "hardware.links.gpu<->gpu.bandwidth": 1e11},
+            {},
+            "parameters: found 3, expected 1 to 2",
+        ),
         ({}, {}, "parameters: found 0"),
         ({"hardware.devices.gpu.static_power": 100.0}, {}, "it changes no calibration"),
     ],

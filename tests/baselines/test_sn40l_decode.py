@@ -6,9 +6,9 @@ from statistics import median
 from typing import Any
 
 import pytest
+from simulator.baselines.decode import DecodeExperiment
 
 from simulator import data
-from simulator.baselines.decode import DecodeExperiment
 from simulator.baselines.experiment import Outcome, load_experiment, run
 from simulator.baselines.fit import fit
 from simulator.baselines.published import Published, read_published

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simulator.baselines.study import StudyOutcome
+from simulator.report.study import StudyFigures
 
 from simulator.baselines.reproduction import Reproduction, compare_with_published
-from simulator.baselines.study import StudyOutcome
 from simulator.errors import ConfigError
 from simulator.report.figures import Drawn
-from simulator.report.study import StudyFigures
 from simulator.report.verdict import verdict
 
 SWEEP = """\

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from simulator.baselines.study import StudyExperiment, StudyOutcome
 
 from simulator.baselines.reproduction import compare_with_published
-from simulator.baselines.study import StudyExperiment, StudyOutcome
 
 
 @pytest.mark.slow

@@ -53,7 +53,9 @@ def test_edap_is_the_product_and_the_worst_is_one(results: StudyResults) -> None
     for m in ROWS:
         column = [at(results, unit, m) for unit in UNITS]
         for point in column:
-            assert point["edap_j_s_m2"] == pytest.approx(point["energy_j"] * point["delay_s"] * point["area_m2"], rel=1e-12)
+            assert point["edap_j_s_m2"] == pytest.approx(
+                point["energy_j"] * point["delay_s"] * point["area_m2"], rel=1e-12
+            )
             assert point["energy_j"] == point["memory_energy_j"] + point["arithmetic_energy_j"]
         assert max(point["edap"] for point in column) == 1.0
 

@@ -18,7 +18,7 @@ from simulator.workload import Model, load_model
 BATCH, INPUT, OUTPUT = 8, 200, 5
 REFUSED = {  # of a static batch, whatever the machine
     "answers": ("gpu.gpu",), "expert": 2, "experts": "whole", "expert_reduces": 2, "split": "greedy",
-    "split_by": "peak", "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(),
+    "split_by": "peak", "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(max_sequences=2),
 }  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "gpus": {

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from simulator.report.decode import DecodeFigures
 
 from simulator.baselines.reproduction import Compared, Reproduction, compare_with_published
 from simulator.report import style
-from simulator.report.decode import DecodeFigures
 from simulator.report.figures import Drawn
 
 EXPERIMENT = """\

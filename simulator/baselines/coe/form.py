@@ -6,7 +6,6 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-import simulator.core.residency  # noqa: F401  # this registers policies
 from simulator.baselines.experiment import Experiment
 from simulator.config.choose import registered_as
 from simulator.config.section import Section

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-import simulator.core.row_policies  # noqa: F401  # this registers policies
 from simulator.baselines.experiment import Experiment
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section

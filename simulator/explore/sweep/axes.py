@@ -20,7 +20,7 @@ from simulator.explore.sweep.form import Steps, Varied
 from simulator.explore.sweep.roots import LOADS, Roots
 from simulator.explore.sweep.steps import values
 from simulator.explore.sweep.warned import warn_of
-from simulator.scenario.evaluator import evaluator, required
+from simulator.scenario.evaluator import required
 from simulator.scenario.form import Scenario
 from simulator.study.asked import Asked, Chosen, located
 from simulator.study.cases import Cases
@@ -224,7 +224,7 @@ def _names(every: Sequence[_Given], asked: Asked, metrics: Collection[str]) -> d
         names[each.path] = last if unique and free else re.sub(r"\W+", "_", each.path)
     ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
     seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
-    named = [(("cases", axis), axis, axis) for axis in asked.cases]
+    named: list[tuple[KeyPath, str, str]] = [(("cases", axis), axis, axis) for axis in asked.cases]
     named += [((*each.at, "name") if each.name else each.at, each.path, names[each.path]) for each in every]
     for at, path, name in named:
         if at[0] == "cases":

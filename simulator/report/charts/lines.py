@@ -159,7 +159,7 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
         metric = row.metric
         if beside is None or metric not in of or row.figure not in beside.figures:
             continue
-        keys = shown.results.cases(metric, row.condition).iloc[0].to_dict()
+        keys: dict[str, Any] = dict(shown.results.cases(metric, row.condition).iloc[0])
         value = row.si()
         if beside.as_ is not None:
             value = float(parse(beside.as_).at({**keys, metric: value}))
@@ -170,9 +170,7 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else columns)
 
 
-def _lay(
-    axes: Axes, frame: pd.DataFrame, chart: Lines, metric: str, scales: tuple[short.Scale, short.Scale]
-) -> None:
+def _lay(axes: Axes, frame: pd.DataFrame, chart: Lines, metric: str, scales: tuple[short.Scale, short.Scale]) -> None:
     """Values from 0 on, or on a logarithmic axis; those of the axis as ticks where there are few."""
     from matplotlib.ticker import NullLocator
 

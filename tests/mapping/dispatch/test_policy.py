@@ -22,6 +22,8 @@ Layer = Callable[..., Route]
 
 @pytest.fixture
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for kind in registry.HOMES:  # ours are registered once, and stay
+        registry.names(kind)
     monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
     yield
 
