@@ -14,7 +14,6 @@ from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.explore.sweep.problem import Problem
 from simulator.provenance import Provenance
-from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.metric import Metric
 from simulator.scenario.table import Table
@@ -33,8 +32,8 @@ Wanted = tuple[str, Mapping[str, Any]]
 """A metric or look-up, and the values of keys under which it is looked up."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class StudyResults(Result):
+@dataclass(frozen=True, eq=False)
+class StudyResults:
     """The points of a study.
 
     Attributes:
