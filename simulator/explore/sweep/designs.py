@@ -20,7 +20,8 @@ from simulator.mapping.form import MappingForm
 from simulator.workload import Model, load_model
 
 RUNNER = ("mapping.devices", "mapping.device", "mapping.engine", "mapping.dtype", "mapping.kv", "mapping.fusion")
-"""What `machine` and `model` read of the mapping, and what runs the model."""
+"""What `deployed` reads of the mapping in every kind."""
+PARTS = ("hardware", "model", "mapping")
 
 
 def machine(said: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> System:
@@ -44,11 +45,21 @@ def deployed(
     Raises:
         ConfigError: a name that there is not; keys that do not compose.
     """
-    system = machine(said, overrides)
+    if not (rates or requests):
+        return _deployed(frozenset(item for item in said.items() if item[0].partition(".")[0] in PARTS), overrides)
+    system, form = machine(said, overrides), _mapping(said)
+    form = by_nodes(form, system) if requests else form
+    return resolve(form, system.at(rates) if rates else system, model(said))
+
+
+def model(said: Mapping[str, Any]) -> Model:
+    """The model of a point, in its own formats.
+
+    Raises:
+        ConfigError: no such model or figure; none is said.
+    """
     with _of_point("model"):
-        served = _model((str(required(said, "model")), *_own(said, "model.")))
-    form = by_nodes(_mapping(said), system) if requests else _mapping(said)
-    return resolve(form, system.at(rates) if rates else system, served)
+        return _model((str(required(said, "model")), *_own(said, "model.")))
 
 
 def _mapping(said: Mapping[str, Any]) -> MappingForm:
@@ -109,6 +120,12 @@ def alike(
 def _machine(key: tuple[str, ...]) -> System:
     with unwarned():
         return load_system(key[0], key[1:])
+
+
+@lru_cache(maxsize=16)
+def _deployed(items: frozenset[tuple[str, Any]], overrides: tuple[str, ...]) -> Deployment:
+    said = dict(items)
+    return resolve(_mapping(said), machine(said, overrides), model(said))
 
 
 @lru_cache(maxsize=256)
