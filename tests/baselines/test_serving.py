@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from simulator.scenario.parts import scaled
 from simulator.baselines.simulate import simulate, simulate_each
 from simulator.errors import CapacityError, ConfigError, TiersimError
+from simulator.scenario.parts import scaled
 
 SMALL = """\
 schema: 1
