@@ -22,13 +22,30 @@ from simulator.workload import Model, load_model
 P = TypeVar("P", System, Model)
 
 
+NODE = 8
+"""Devices that share a host, at most."""
+
+
 def machine(scenario: Scenario) -> System:
-    """The machine of a scenario.
+    """The machine of a scenario, with as many devices as it has for the model.
 
     Raises:
         ConfigError: none is given; no such machine, or a figure that it cannot have.
     """
-    return _part(scenario.hardware, "hardware", _machine)
+    system: System = _part(scenario.hardware, "hardware", _machine)
+    size = scenario.sized
+    if size is None or not size.scale:
+        return system
+    nodes, devices = scaled(size.nodes, size.devices, size.scale)
+    if isinstance(scenario.hardware, System):
+        return _with_devices(system, nodes, devices)
+    return _sized(json.dumps(scenario.hardware, sort_keys=True), nodes, devices)
+
+
+def scaled(nodes: int, devices: int, scale: int) -> tuple[int, int]:
+    """Nodes, and devices in each, of `scale` times a machine: first a node is filled up to 8, then there are more."""
+    inside = min(devices * scale, max(NODE, devices))
+    return nodes * devices * scale // inside, inside
 
 
 def model(scenario: Scenario) -> Model:
@@ -80,6 +97,16 @@ def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
         return part  # type: ignore[no-any-return]
     with at_key(key):
         return load(json.dumps(part, sort_keys=True))
+
+
+@lru_cache(maxsize=256)
+def _sized(key: str, nodes: int, devices: int) -> System:
+    return _with_devices(_machine(key), nodes, devices)
+
+
+def _with_devices(system: System, nodes: int, devices: int) -> System:
+    name, _ = system.device()
+    return system.replaced({"nodes": nodes, f"devices.{name}.count": devices})
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from simulator.config.section import Section
 from simulator.explore.sweep.form import Scalar, Varied
 from simulator.mapping.form import MappingForm
 from simulator.registry import names, registered
+from simulator.scenario.form import Sized
 from simulator.units import Count, Fraction, Seconds
 
 Sense: TypeAlias = Literal["max", "min"]
@@ -44,6 +45,8 @@ class Partial(Section):
     """A machine by its name or path; or inline, with `extends` and figures by their dotted paths."""
     model: str | dict[str, Any] | None = None
     """A model by its name or path (a `config.json` too); or inline, with `extends` and figures by their paths."""
+    sized: Annotated[dict[str, Any], Written(Sized)] = Field(default_factory=dict)
+    """How many devices the machine has for the model."""
     mapping: Annotated[dict[str, Any], Written(MappingForm)] = Field(default_factory=dict)
     """Who computes, from which memory, in what order and which formats."""
     workload: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})] = Field(default_factory=dict)

@@ -72,9 +72,8 @@ class Study:
         """The resolved configs of all machines and models, by `hardware` and `model` and then by name."""
         found: dict[str, dict[str, Any]] = {}
         for root in ("hardware", "model"):
-            parts = [
-                part for each in self.runs.values() for part in _named(each, root) if part and not is_figures(part)
-            ]
+            named = [part for each in self.runs.values() for part in _named(each, root)]
+            parts = [part for part in named if part is not None and not is_figures(part)]
             loaded = {str(part): LOADS[root](part) for part in parts}
             found[root] = {
                 name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
