@@ -36,7 +36,10 @@ def machine(scenario: Scenario) -> System:
     size = scenario.sized
     if size is None or not size.scale:
         return system
-    nodes, devices = scaled(size.nodes, size.devices, size.scale)
+    own = system.machine
+    devices = size.devices or own.devices[system.device()[0]].count
+    nodes = size.nodes or (1 if size.devices else own.nodes)
+    nodes, devices = scaled(nodes, devices, size.scale)
     if isinstance(scenario.hardware, System):
         return _with_devices(system, nodes, devices)
     return _sized(json.dumps(scenario.hardware, sort_keys=True), nodes, devices)

@@ -84,6 +84,8 @@ class Run(Partial, Varying):
     """A cross of cases and axes, over the base and beside what varies in all runs."""
 
     title: str = ""
+    of: str | None = None
+    """The run that it is a part of in look-ups and charts, one whose cases are no single cross; unless given, itself."""
     cases: Annotated[dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]], Field(default_factory=dict)]
     """Which cases of which axis, in this order; `all` of them. An axis that is not named does not vary."""
 
@@ -123,6 +125,8 @@ class Lookup(Section):
     """Which of several cases counts; unless given, there must be one."""
     run: str | None = None
     """The run whose cases are looked at; those of all runs unless given."""
+    reads: dict[str, str] = Field(default_factory=dict)
+    """Words of conditions that say `run`, `take` or a key of `over` (`over.system`) instead of a key of cases."""
 
 
 class Searches(Section):
@@ -216,3 +220,8 @@ class StudyForm(Varying):
     search: Searches | None = None
     keep: Literal["all", "front"] = "all"
     """Whether the table has all points, or those alone that are on the front of the objectives."""
+
+    @property
+    def groups(self) -> list[str]:
+        """The runs that look-ups and charts may name."""
+        return list(dict.fromkeys(run.of or name for name, run in self.runs.items())) or [POINTS]
