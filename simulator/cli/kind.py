@@ -55,7 +55,7 @@ def _kind_of_file(file: Path) -> Kind:
 
 
 def _experiment(file: Path) -> Kind:
-    """An experiment of a kind, or a study, which has none; of a file that cannot be read, its loader says what it is."""
+    """An experiment of a kind, or a study, which has none; of a file that cannot be read, its loader tells."""
     from simulator.config import load
 
     try:
