@@ -101,7 +101,7 @@ class Variant(Section):
 
     @property
     def settings(self) -> list[str]:
-        return [f"{path}={value}" for path, value in self.set.items()]
+        return [f"{path}={'null' if value is None else value}" for path, value in self.set.items()]
 
 
 class Lookup(Section):

@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.config import Config
 from simulator.config.choose import check_name
-from simulator.config.resolve import Override
+from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError
 from simulator.explore.sweep.axes import OURS
 from simulator.explore.sweep.expression import parse
@@ -71,7 +71,10 @@ class Study:
     def under(self, settings: Mapping[str, Any]) -> Study:
         """The study with other values of what is set already, in SI units."""
         runs = {
-            name: replace(each, sweep=replace(each.sweep, settings={**each.sweep.settings, **settings}))
+            name: replace(
+                each,
+                sweep=replace(each.sweep, settings={p: settings.get(p, v) for p, v in each.sweep.settings.items()}),
+            )
             for name, each in self.runs.items()
         }
         return replace(self, runs=runs, settings={**self.settings, **settings})
@@ -157,6 +160,10 @@ def _loaded(name_or_path: str | Path, overrides: Sequence[Override], only: Colle
     of = {name: run.of or name for name, run in form.runs.items()} or {POINTS: POINTS}
     names = [name for name, group in of.items() if not only or group in only]
     runs = {name: problem_of(sweep_of(form, config, name, settings), config) for name in names}
+    for path in settings:
+        if not any(path in each.sweep.settings for each in runs.values()):
+            expected = f"a run that has a {path.partition('.')[0]}"
+            raise ConfigError(file=OPTION, path=path, found="no such run", expected=expected)
     return Study(form, config, runs, settings)
 
 
