@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-
-from simulator.baselines.simulate import simulate
-from simulator.errors import ConfigError
 from simulator.explore.sweep.experts import Experts
 from simulator.explore.sweep.neurons import Neurons
 from simulator.explore.sweep.requests import Requests
+
+from simulator.baselines.simulate import simulate
+from simulator.errors import ConfigError
 from tests.baselines.test_flash import EXPERIMENT as FLASH
 from tests.baselines.test_flash import MODEL
 

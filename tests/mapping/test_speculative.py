@@ -17,7 +17,6 @@ from simulator.scenario.evaluate import estimate
 from simulator.serving.generation import generated
 from simulator.workload import Sequences, decode, load_model, operator_graph
 
-
 DRAFT = {"model": "llama-3-8b", "tokens": 4, "acceptance": 0.8}
 
 

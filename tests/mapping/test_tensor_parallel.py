@@ -15,7 +15,6 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.mapping.tensor_parallel import check_ways, even_ways, shard
-from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
 from simulator.workload import Operator, decode, load_model, prefill, training_graph
