@@ -93,6 +93,12 @@ def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> s
     return check_name(value, known, path)
 
 
+def forget() -> None:
+    """Read machines and models anew: their files may have changed."""
+    _machine.cache_clear()
+    _model.cache_clear()
+
+
 def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
     if part is None:
         raise ConfigError("missing key", path=key, expected="a name or a path")
