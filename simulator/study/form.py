@@ -85,7 +85,7 @@ class Run(Partial, Varying):
 
     title: str = ""
     of: str | None = None
-    """The run that it is a part of in look-ups and charts, one whose cases are no single cross; unless given, itself."""
+    """The run that it is a part of in look-ups and charts, whose cases are no single cross; unless given, itself."""
     cases: Annotated[dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]], Field(default_factory=dict)]
     """Which cases of which axis, in this order; `all` of them. An axis that is not named does not vary."""
 
@@ -179,6 +179,10 @@ class ChartForm(Section):
 
     def expressions(self) -> Iterator[tuple[KeyPath, str]]:
         """The expressions of columns and published metrics that the chart has, each at its key."""
+        yield from ()
+
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        """The names in `published.csv` that the chart has, each at its key, and of which column."""
         yield from ()
 
 
