@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,13 +104,14 @@ class StudyResults(Result):
         return {name: sense for each in runs for name, sense in each.objectives.items()}
 
     @cached_property
-    def _looked(self) -> dict[tuple[str, str | None], tuple[Table, str]]:
+    def _looked(self) -> dict[tuple[str, str | None, str], tuple[Table, str]]:
         """The tables in which look-ups are made, and the column of each: kept, for many published values are of one."""
         return {}
 
-    def _look(self, metric: str, run: str | None) -> tuple[Table, str]:
-        lookup = _lookup(self.study, metric)
-        if (metric, run) not in self._looked:
+    def _look(self, metric: str, run: str | None, condition: Mapping[str, Any] = MappingProxyType({})) -> tuple[Table, str]:
+        lookup = _under(_lookup(self.study, metric), condition)
+        key = metric, run, repr(lookup.over)
+        if key not in self._looked:
             table, column = self.tables[run], lookup.of
             if isinstance(lookup.over, str):
                 table = table.normalise(column, lookup.over, lookup.by or ())
@@ -117,9 +119,8 @@ class StudyResults(Result):
                 table, column = table.ratio(column, _typed(self.study, lookup.over), lookup.inverse), "ratio"
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
-            table = table.select(**_typed(self.study, lookup.where))
-            self._looked[metric, run] = table, column
-        return self._looked[metric, run]
+            self._looked[key] = table.select(**_typed(self.study, lookup.where)), column
+        return self._looked[key]
 
     def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
         """A look-up of each case of `named`."""
@@ -133,7 +134,9 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key, or a value that no case has.
         """
-        return self._look(metric, _lookup(self.study, metric).run)[0].select(**_typed(self.study, condition)).frame
+        lookup = _lookup(self.study, metric)
+        own = _own(lookup, condition)
+        return self._look(metric, lookup.run, condition)[0].select(**_typed(self.study, own)).frame
 
     def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
         """A metric or look-up of the cases that a condition leaves; None where they failed.
@@ -142,8 +145,8 @@ class StudyResults(Result):
             ConfigError: no such metric or key; no case, or several where one is needed.
         """
         lookup = _lookup(self.study, metric)
-        table, column = self._look(metric, lookup.run)
-        table = table.select(**_typed(self.study, condition))
+        table, column = self._look(metric, lookup.run, condition)
+        table = table.select(**_typed(self.study, _own(lookup, condition)))
         if lookup.while_ is not None and lookup.along is not None:
             table = table.while_(lookup.while_, lookup.along)
         if lookup.take is not None:
@@ -183,11 +186,29 @@ def _lookup(study: Study, metric: str) -> Lookup:
     return lookup
 
 
+def _own(lookup: Lookup, condition: Mapping[str, Any]) -> dict[str, Any]:
+    """What a condition says of the cases themselves, not of those that they are divided by."""
+    return {key: value for key, value in condition.items() if key not in lookup.against.values()}
+
+
+def _under(lookup: Lookup, condition: Mapping[str, Any]) -> Lookup:
+    """A look-up that says itself what the condition says of the cases to divide by."""
+    if not lookup.against:
+        return lookup
+    for key in lookup.against.values():
+        if key not in condition:
+            raise ConfigError("missing key", path=key, expected="a value of the cases to divide by")
+    over = lookup.over if isinstance(lookup.over, dict) else {}
+    over = {**over, **{key: condition[name] for key, name in lookup.against.items()}}
+    return lookup.model_copy(update={"over": over})
+
+
 def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
     """A condition with its numbers in SI units, where it has them as texts."""
     typed = {}
     for key, value in condition.items():
-        check_name(key, study.keys, message="no such key")
+        if key not in study.columns:
+            check_name(key, study.keys, message="no such key")
         known = study.values(key) or []
         if value not in known and isinstance(value, str) and not any(isinstance(each, str) for each in known):
             value = parse(value, study.unit(key))
@@ -199,7 +220,7 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
     """Nothing where a study has a metric or look-up, and cases under a condition; else a ConfigError."""
     lookup = _lookup(study, metric)
     if not any(len(_rows(study, name, [(metric, condition)])) for name in _runs(study, lookup)):
-        _typed(study, condition)
+        _typed(study, _own(lookup, condition))
         raise ConfigError("no such case", found=_written(condition), expected="the values of one case")
 
 
@@ -236,13 +257,15 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
     columns[RUN] = np.full(asked.points, run, dtype=object)
     needed = np.zeros(asked.points, dtype=np.bool_)
     for metric, condition in wanted:
-        lookup = _lookup(study, metric)
+        lookup = _under(_lookup(study, metric), condition)
         if run not in _runs(study, lookup):
             continue
+        condition = {key: value for key, value in _own(lookup, condition).items() if key in study.keys}
+        where = {key: value for key, value in lookup.where.items() if key in study.keys}
         by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
         over = {} if isinstance(lookup.over, str) else lookup.over
         others = {**(condition if lookup.by is None else by), **over}
-        for values in ({**lookup.where, **condition}, others):
+        for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True
