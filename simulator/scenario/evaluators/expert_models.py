@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
 
 import numpy as np
@@ -12,8 +11,8 @@ import numpy as np
 from simulator.core import Activity, paced
 from simulator.errors import CapacityError
 from simulator.hardware import System
-from simulator.mapping.deployment import Deployment
-from simulator.mapping.form import Residency
+from simulator.mapping.deployment import Deployment, resolve
+from simulator.mapping.form import NO_RESIDENCY, MappingForm
 from simulator.mapping.placement import nodes_needed
 from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
@@ -25,11 +24,11 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import ERROR, Metric
-from simulator.scenario.parts import deployment, named
+from simulator.scenario.parts import deployment, machine, model, named
 from simulator.serving.coe import Service, serve
-from simulator.serving.generation import generated
+from simulator.serving.generation import Generation, generated
 from simulator.units import Bytes, Count
-from simulator.workload import kv_bytes, weight_bytes
+from simulator.workload import Model, kv_bytes, weight_bytes
 from simulator.workload.trace_forms import TraceForm, UniformTrace
 
 Tier: TypeAlias = Literal["home", "cache"]
@@ -123,7 +122,7 @@ def _service(
     kept = work.batch * float(kv_bytes(expert, float(work.kv_tokens or work.input + work.output)))
     kept += size if keeps.router_in_cache else 0.0
     free = rooms["cache"] - kept
-    run = partial(_run, scenario, work, deployed)
+    run = partial(_run, scenario, work)
     return Service(
         router=run("router", work.router_tokens),
         expert=run("expert", work.output),
@@ -141,12 +140,18 @@ def _tier(scenario: Scenario, system: System, tier: Tier) -> str:
     return named(scenario, ("residency", tier), system.tiers)
 
 
-def _run(scenario: Scenario, work: ExpertModels, deployed: Deployment, name: str, output: int) -> Activity:
+def _run(scenario: Scenario, work: ExpertModels, name: str, output: int) -> Activity:
     """One prompt, and its answer, as one activity, once its expert is there."""
     if work.calibration is not None:
         return paced(name, work.calibration.seconds(scenario, output))
-    alone = replace(deployed, residency=Residency())
-    return generated(alone.passes(1, work.input, output), work.input, output).activity(name)
+    form = scenario.mapping.model_copy(update={"residency": NO_RESIDENCY})
+    return _alone(form, machine(scenario), model(scenario), work.input, output).activity(name)
+
+
+@lru_cache(maxsize=64)
+def _alone(form: MappingForm, system: System, expert: Model, input: int, output: int) -> Generation:
+    """One prompt of an expert that a machine serves on its own, whatever the others."""
+    return generated(resolve(form, system, expert).passes(1, input, output), input, output)
 
 
 def _served(work: ExpertModels, service: Service) -> dict[str, Any]:
