@@ -61,6 +61,11 @@ class Shown:
         """What a value of a key is called."""
         return self.results.study.label(key, value) or short.value(key, value, self.results.units())
 
+    def name(self, column: str) -> str:
+        """What a column is called."""
+        metric = self.results.tables[None].metrics.get(column)
+        return metric.label if metric and metric.label else short.short(column)
+
     def colours(self, key: str) -> dict[Any, str]:
         """A colour for each value of a key, alike in all charts."""
         values = self.results.study.values(key) or []

@@ -179,7 +179,7 @@ class ChartForm(Section):
         yield from ()
 
 
-COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside")
+COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside", "ends")
 
 
 def _of_its_kind(value: Any) -> Any:
