@@ -112,7 +112,7 @@ class LinesChart:
                 axes.plot(across([row[chart.x]]), up([row["value"]]), **look)
             _lay(axes, own, chart, metric, (across, up))
             if panel is not None:
-                axes.set_title(f"({letter}) {shown.label(str(chart.panels), panel)}", loc="left")
+                axes.set_title(f"({letter}) {shown.heading(str(chart.panels), panel)}", loc="left")
             if len(chart.metrics) > 1:
                 axes.set_title(f"({letter})", loc="left")
             if len(chart.metrics) > 1 or axes is everywhere[0]:

@@ -72,7 +72,7 @@ class PartsChart:
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.margins(y=0.1)
             axes.set_ylabel(scale.label)
-            axes.set_title(f"({letter}) {shown.name(chart.panels)} {shown.label(chart.panels, panel)}", loc="left")
+            axes.set_title(f"({letter}) {shown.heading(chart.panels, panel)}", loc="left")
         _legend(figure, shown, chart)
         given = f" and published (hatched, {names.figures(chart.figures)})" if chart.figures else ""
         return figure, f"{chart.sum}, split: simulated{given}. Above the bars: totals."
