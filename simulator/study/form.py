@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
@@ -94,14 +95,14 @@ class Variant(Section):
     """The same study under other settings, shown beside it."""
 
     title: str
-    set: dict[str, Scalar | list[Scalar]]
+    set: dict[str, Scalar | list[Scalar] | dict[str, Any]]
     """Values by path: of the scenarios of the runs, or of the study's YAML (`runs.NAME.workload.output`)."""
     runs: tuple[str, ...] = ()
     """The runs that it is computed for; all unless given."""
 
     @property
     def settings(self) -> list[str]:
-        return [f"{path}={'null' if value is None else value}" for path, value in self.set.items()]
+        return [f"{path}={value if isinstance(value, str) else dumps(value)}" for path, value in self.set.items()]
 
 
 class Lookup(Section):
@@ -110,7 +111,7 @@ class Lookup(Section):
     of: str
     """The metric, derived value or key."""
     where: dict[str, Scalar] = Field(default_factory=dict)
-    """The cases that count: those that have these values of keys."""
+    """The cases that count: those that have these values of keys or metrics."""
     over: Literal["max", "min"] | dict[str, Scalar] = Field(default_factory=dict)
     """Divide by the metric of the case that has these values of keys, and all others alike; or by the largest or the
     least of all."""
@@ -186,7 +187,7 @@ class ChartForm(Section):
         yield from ()
 
 
-COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside")
+COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside", "ends")
 
 
 def _of_its_kind(value: Any) -> Any:

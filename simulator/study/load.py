@@ -183,10 +183,11 @@ def _check_lookups(study: Study) -> None:
                 raise ConfigError("missing key", path=(*at, "along"), expected="the key in whose order cases stand")
         for key in filter(None, (each.along, *(each.by or ()))):
             check_name(key, study.keys, (*at, "along" if key == each.along else "by"), "no such key")
-        for part, values in (("where", each.where), ("over", each.over)):
+        for part, values, known in (("where", each.where, study.columns), ("over", each.over, study.keys)):
             for key, value in values.items() if isinstance(values, dict) else ():
-                check_name(key, study.keys, (*at, part, key), "no such key")
-                check_values([value], study.values(key) or [], (*at, part, key))
+                check_name(key, known, (*at, part, key), "no such key")
+                if key in study.keys:
+                    check_values([value], study.values(key) or [], (*at, part, key))
 
 
 def _check_charts(study: Study) -> None:

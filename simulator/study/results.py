@@ -210,6 +210,8 @@ def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[L
                 changes["over"] = {**over, **changes.get("over", {}), part.removeprefix("over."): value}
             else:
                 changes[part] = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+        elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
+            raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
     return lookup.model_copy(update=changes), keys
 
 
@@ -217,7 +219,8 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
     """A condition with its numbers in SI units, where it has them as texts."""
     typed = {}
     for key, value in condition.items():
-        check_name(key, study.keys, message="no such key")
+        if key not in study.columns:
+            check_name(key, study.keys, message="no such key")
         known = study.values(key) or []
         if value not in known and isinstance(value, str) and not any(isinstance(each, str) for each in known):
             value = parse(value, study.unit(key))
@@ -266,16 +269,16 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
     group = next(group for group, names in study.groups.items() if run in names)
     columns[RUN] = np.full(asked.points, group, dtype=object)
     needed = np.zeros(asked.points, dtype=np.bool_)
-    for metric, said in wanted:
-        lookup, condition = asked_of(study, metric, said)
+    for metric, asked_condition in wanted:
+        lookup, condition = asked_of(study, metric, asked_condition)
         if run not in _runs(study, lookup):
             continue
-        alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
-        if isinstance(lookup.over, str):
-            others = alike
-        else:
-            others = {**(condition if lookup.by is None else alike), **lookup.over}
-        for values in ({**lookup.where, **condition}, others):
+        condition = {key: value for key, value in condition.items() if key in study.keys}
+        where = {key: value for key, value in lookup.where.items() if key in study.keys}
+        by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
+        over = {} if isinstance(lookup.over, str) else lookup.over
+        others = {**(condition if lookup.by is None else by), **over}
+        for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True
