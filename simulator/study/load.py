@@ -18,6 +18,7 @@ from simulator.explore.sweep.expression import parse
 from simulator.explore.sweep.load import sweep_of
 from simulator.explore.sweep.problem import Problem, problem_of
 from simulator.explore.sweep.roots import LOADS
+from simulator.scenario.cases import is_figures
 from simulator.scenario.table import check_values
 from simulator.study.asked import located, read_study
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
@@ -71,7 +72,8 @@ class Study:
         """The resolved configs of all machines and models, by `hardware` and `model` and then by name."""
         found: dict[str, dict[str, Any]] = {}
         for root in ("hardware", "model"):
-            parts = [part for each in self.runs.values() for part in _named(each, root) if part is not None]
+            parts = [part for each in self.runs.values() for part in _named(each, root)]
+            parts = [part for part in parts if part is not None and not is_figures(part)]
             loaded = {str(part): LOADS[root](part) for part in parts}
             found[root] = {
                 name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
