@@ -154,8 +154,8 @@ def _check_lookups(study: Study) -> None:
     """Nothing where each look-up is of what some run has; else a ConfigError."""
     for name, each in study.form.metrics.items():
         at = ("metrics", name)
-        if each.run is not None:
-            check_name(each.run, study.runs, (*at, RUN), "no such run")
+        for run in each.run:
+            check_name(run, study.runs, (*at, RUN), "no such run")
         check_name(each.of, study.columns, (*at, "of"), "no such metric")
         if each.while_ is not None:
             check_name(each.while_, study.columns, (*at, "while"), "no such metric")

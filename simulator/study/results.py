@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +108,16 @@ class StudyResults(Result):
         return {name: sense for each in runs for name, sense in each.objectives.items()}
 
     @cached_property
-    def _looked(self) -> dict[tuple[str, str | None], tuple[Table, str]]:
+    def _looked(self) -> dict[tuple[str, tuple[str, ...]], tuple[Table, str]]:
         """The tables in which look-ups are made, and the column of each: kept, for many published values are of one."""
         return {}
 
-    def _look(self, metric: str, run: str | None) -> tuple[Table, str]:
+    def _look(self, metric: str, runs: tuple[str, ...]) -> tuple[Table, str]:
         lookup = _lookup(self.study, metric)
-        if (metric, run) not in self._looked:
-            table, column = self.tables[run], lookup.of
+        if (metric, runs) not in self._looked:
+            table, column = self.tables[runs[0] if len(runs) == 1 else None], lookup.of
+            if len(runs) > 1:
+                table = replace(table, frame=table.frame[table.frame[RUN].isin(runs)])
             if isinstance(lookup.over, str):
                 table = table.normalise(column, lookup.over, lookup.by or ())
             elif lookup.over and lookup.by is None:
@@ -123,12 +125,12 @@ class StudyResults(Result):
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
             table = table.select(**_typed(self.study, lookup.where))
-            self._looked[metric, run] = table, column
-        return self._looked[metric, run]
+            self._looked[metric, runs] = table, column
+        return self._looked[metric, runs]
 
     def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
         """A look-up of each case of `named`."""
-        table, column = self._look(metric, run)
+        table, column = self._look(metric, () if run is None else (run,))
         values: NDArray[Any] = table.frame[column].to_numpy()
         return values
 
@@ -227,7 +229,7 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
 
 
 def _runs(study: Study, lookup: Lookup) -> list[str]:
-    return [name for name in study.runs if lookup.run in (None, name)]
+    return [name for name in study.runs if not lookup.run or name in lookup.run]
 
 
 def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:

@@ -19,14 +19,14 @@ from simulator.workload.activity_forms import ActiveNeurons, HotColdActivity
 from simulator.workload.hot_cold import HotCold, fit_hot_cold
 from simulator.workload.neurons import share
 
-WINDOW = "workload.window"
+SPAN = "workload.span"
 
 
 class NeuronUsage(Workload, ActiveNeurons):
     """Tokens of one sequence, of which each activates some neurons of every layer."""
 
     kind: Literal["neuron_usage"]
-    window: Count = 1
+    span: Count = 1
     """Successive tokens."""
     tokens: Count = 1000
     """Tokens that are traced."""
@@ -36,9 +36,9 @@ class NeuronUsage(Workload, ActiveNeurons):
 
 @register("evaluator", "neuron_usage")
 class NeuronUsageEvaluator:
-    """Counts the neurons of the layers of a model that `window` tokens use, and what one token more adds.
+    """Counts the neurons of the layers of a model that `span` tokens use, and what one token more adds.
 
-    Means over layers and over all windows of the trace. Two populations are those of the activity, or those nearest to
+    Means over layers and over all spans of the trace. Two populations are those of the activity, or those nearest to
     its law; missing is the share of a law that the activity lacks.
     """
 
@@ -59,22 +59,22 @@ class NeuronUsageEvaluator:
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return [path for path in paths if path == WINDOW]
+        return [path for path in paths if path == SPAN]
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, kept = scenario.workload, stored(model(scenario))
         assert isinstance(work, NeuronUsage)
-        windows = np.asarray(columns.get(WINDOW, [work.window]), dtype=np.int64)
-        after = windows + 1
+        spans = np.asarray(columns.get(SPAN, [work.span]), dtype=np.int64)
+        after = spans + 1
         shares = {}
         if law := work.law:
-            shares["law"] = law.at(windows), law.at(after)
+            shares["law"] = law.at(spans), law.at(after)
         if two := _populations(work):
-            shares["hot_cold"] = two.at(windows), two.at(after)
+            shares["hot_cold"] = two.at(spans), two.at(after)
         if {"trace_share", "trace_increment"} & set(wanted):
-            traced = share(work.trace(kept.model.layers, kept.neurons, work.tokens), np.concatenate([windows, after]))
-            shares["trace"] = traced[: len(windows)], traced[len(windows) :]
+            traced = share(work.trace(kept.model.layers, kept.neurons, work.tokens), np.concatenate([spans, after]))
+            shares["trace"] = traced[: len(spans)], traced[len(spans) :]
         return {f"{name}_share": at for name, (at, _) in shares.items()} | {
             f"{name}_increment": more - at for name, (at, more) in shares.items()
         }
