@@ -14,7 +14,7 @@ from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section
 from simulator.explore.sweep.form import Scalar, Varied
-from simulator.mapping.form import MappingForm
+from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
 from simulator.units import Count, Fraction, Seconds
@@ -124,8 +124,8 @@ class Lookup(Section):
     along: str | None = None
     take: Literal["max", "min", "mean", "first", "last"] | None = None
     """Which of several cases counts; unless given, there must be one."""
-    run: str | None = None
-    """The run whose cases are looked at; those of all runs unless given."""
+    run: Names = ()
+    """The run whose cases are looked at, or several; those of all runs unless given."""
     reads: dict[str, str] = Field(default_factory=dict)
     """Words of conditions that say `run`, `take` or a key of `over` (`over.system`) instead of a key of cases."""
 

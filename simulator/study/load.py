@@ -171,8 +171,8 @@ def _check_lookups(study: Study) -> None:
     """Nothing where each look-up is of what some run has; else a ConfigError."""
     for name, each in study.form.metrics.items():
         at = ("metrics", name)
-        if each.run is not None:
-            check_name(each.run, study.groups, (*at, RUN), "no such run")
+        for run in each.run:
+            check_name(run, study.groups, (*at, RUN), "no such run")
         for word, part in each.reads.items():
             known = [RUN, "take", *(f"over.{key}" for key in study.keys)]
             check_name(part, known, (*at, "reads", word), "no such part of a look-up")
