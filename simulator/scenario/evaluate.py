@@ -23,6 +23,7 @@ from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR, Metric
+from simulator.scenario.parts import forget
 from simulator.workload import Model
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def read_scenario(
     Raises:
         ConfigError: what is wrong with it, with the line and the key path.
     """
+    if not isinstance(scenario, Scenario):
+        forget()
     if isinstance(scenario, str | Path):
         asked = validate(load(scenario, "experiments"), Scenario)
     else:
@@ -165,6 +168,7 @@ def scenario_of(
     Raises:
         ConfigError: what is wrong, by its key; an override of a machine or a model that is loaded already.
     """
+    forget()
     parts: dict[str, Any] = {"hardware": hardware, "model": model}
     for override in overrides:
         path, value = parsed(override)

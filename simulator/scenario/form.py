@@ -45,10 +45,10 @@ def _of_its_kind(value: Any) -> Any:
 class Sized(Section):
     """How many devices the machine has for a model, whatever its own file says."""
 
-    devices: Count
-    """Devices of a node, of the machine's first type."""
-    nodes: Count = 1
-    """Nodes."""
+    devices: Count | None = None
+    """Devices of a node, of the machine's first type; null: as many as its file has."""
+    nodes: Count | None = None
+    """Nodes; null: one where `devices` says how many each has, else as many as the file has."""
     scale: Width = 1
     """Times all devices: a node is filled up to 8 first, then there are more; 0: the machine as its file has it."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from simulator.config.choose import check_name
 from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, one_of, unwarned
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import Machine, System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.scenario.form import Scenario
@@ -36,7 +36,10 @@ def machine(scenario: Scenario) -> System:
     size = scenario.sized
     if size is None or not size.scale:
         return system
-    nodes, devices = scaled(size.nodes, size.devices, size.scale)
+    own = system.machine
+    devices = size.devices or own.devices[system.device()[0]].count
+    nodes = size.nodes or (1 if size.devices else own.nodes)
+    nodes, devices = scaled(nodes, devices, size.scale)
     if isinstance(scenario.hardware, System):
         return _with_devices(system, nodes, devices)
     return _sized(json.dumps(scenario.hardware, sort_keys=True), nodes, devices)
@@ -90,6 +93,12 @@ def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> s
     return check_name(value, known, path)
 
 
+def forget() -> None:
+    """Read machines and models anew: their files may have changed."""
+    _machine.cache_clear()
+    _model.cache_clear()
+
+
 def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
     if part is None:
         raise ConfigError("missing key", path=key, expected="a name or a path")
@@ -112,15 +121,13 @@ def _with_devices(system: System, nodes: int, devices: int) -> System:
 @lru_cache(maxsize=4096)
 def _machine(key: str) -> System:
     part = json.loads(key)
-    with unwarned():
-        return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
+    return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
 
 
 @lru_cache(maxsize=256)
 def _model(key: str) -> Model:
     part = json.loads(key)
-    with unwarned():
-        return _with_figures(part, _model, replaced, Model) or load_model(part)
+    return _with_figures(part, _model, replaced, Model) or load_model(part)
 
 
 def _with_figures(
