@@ -177,6 +177,10 @@ class ChartForm(Section):
         """The expressions of columns and published metrics that the chart has, each at its key."""
         yield from ()
 
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        """The names in `published.csv` that the chart has, each at its key, and of which column."""
+        yield from ()
+
 
 COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside")
 

@@ -102,7 +102,7 @@ def test_a_variant_has_the_runs_that_it_is_computed_for(yaml: Write) -> None:
         ("[large, small]", "[large, large]", r":9: runs.sizes.cases.machine.1: a case that is there already"),
         ("label: Small", "lable: Small", r":6: cases.machine.small.lable: unknown key: .*did you mean 'label'"),
         ("workload.number: [1", "workload.numbers: [1", r":10: runs.numbers.axes..workload.numbers.: .*mean 'number'"),
-        ("{workload.size: [1, 2,", "{workload.number: [1, 2,", r":5: cases.machine: found workload.number, which an axis"),
+        ("{workload.size: [1, 2,", "{workload.number: [1, 2,", r":5: cases.machine: found workload.number, which an"),
         ("hardware: dgx-a100, axes", "axes", r"base.hardware: missing key: expected a name or a path"),
         (", axes: {workload.size: [1], workload.number: [1, 2, 3]}", "", "axes: nothing varies: expected a path"),
         ("{of: time_s", "{of: times", r"metrics.faster.of: no such metric: found 'times'"),

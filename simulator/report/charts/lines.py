@@ -71,6 +71,13 @@ class Lines(ChartForm):
         if self.published and self.published.as_ is not None:
             yield ("published", "as"), self.published.as_
 
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        if self.published:
+            for place, figure in enumerate(self.published.figures):
+                yield ("published", "figures", place), "figure", figure
+            if self.published.metric is not None:
+                yield ("published", "metric"), "metric", self.published.metric
+
 
 @register("chart", "lines")
 class LinesChart:
