@@ -49,7 +49,7 @@ class Variants(ChartForm):
 
 @register("chart", "variants")
 class VariantsChart:
-    """Draws a ring for what was published, a dot for what was simulated, and a mark a variant, on a logarithmic axis."""
+    """Draws a ring for what was published, a dot for what was simulated, a mark a variant, on a logarithmic axis."""
 
     form = Variants
 

@@ -230,7 +230,7 @@ def _settled(trace: NeuronTrace, keeping: Keeping, steps: Steps, warm_up: int) -
 
 
 def _of_tiers(done: Decoded, memory: Memory, tokens: float) -> dict[str, float]:
-    """Bytes that each tier moves for a token, and the joules; missing where the machine lacks the tier or its figure."""
+    """Bytes that each tier moves for a token, and the joules; missing where the machine lacks tier or figure."""
     target = memory.target
     tiers = dict(zip(TIERS, (memory.flash, memory.dram, f"{target.device}.{target.memory}"), strict=True))
     if tiers["memory"] == memory.dram:
