@@ -1,48 +1,27 @@
-"""Fit figures to what was measured: the calibrations of an experiment."""
+"""Fit figures of a scenario to what was measured: the calibrations of a study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.baselines.experiment import (
-    PUBLISHED,
-    Experiment,
-    Outcome,
-    is_study,
-    load_experiment,
-    published_of,
-    run,
-)
-from simulator.baselines.published import Published, read_published, written
+from simulator.baselines.experiment import check_published, is_study, published_of
+from simulator.baselines.published import PUBLISHED, Published, written
 from simulator.baselines.reproduction import Progress
 from simulator.errors import ConfigError, unwarned
 from simulator.study.load import load_study
-from simulator.study.results import results_of
+from simulator.study.results import StudyResults, results_of
 
 Vector: TypeAlias = NDArray[np.float64]
 
 APART = 1e-4  # of the finite differences, downwards: a fraction that is 1 has no room above
 SHORT = 1e-6  # a step so short is the last one
 ROUNDS = 50
-
-
-Simulate: TypeAlias = Callable[[Mapping[str, float], Callable[[int, int], None]], Outcome]
-"""Runs the calibrations of an experiment under some values of figures, and tells how many points are done."""
-
-
-@runtime_checkable
-class Fittable(Protocol):
-    """What an experiment of a kind must have to be fitted: overrides of its machines, and a way to leave points out."""
-
-    set: tuple[str, ...]
-
-    def only(self, conditions: Sequence[Mapping[str, Any]]) -> Experiment: ...
 
 
 def fit(
@@ -52,37 +31,43 @@ def fit(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """The values of some figures of an experiment for which its calibrations come out.
+    """The values of some figures of a study's scenarios for which its calibrations come out.
 
     Least squares over the rows of `published.csv` whose role is `calibration`:
-    `min sum_i (ln simulated_i - ln published_i)^2` over the logarithms of the values, so that all stay positive.
+    `min sum_i (ln simulated_i - ln published_i)^2` over the logarithms of the values, so that all stay positive. No
+    more cases are computed than those rows need.
 
     Args:
-        experiment: by name or path; of a kind that is `Fittable`, or a study.
-        parameters: paths, as `--set` takes them, with the values to start from, in SI units: in the scenarios of a
-            study (`hardware.links.gpu<->gpu.latency`), else in the YAML of a machine.
+        experiment: a study by name or path.
+        parameters: paths of a scenario (`hardware.links.a<->b.latency`), with the values to start from, in SI units.
         most: what they must not exceed (of a fraction, 1).
-        overrides: of the experiment.
+        overrides: of the study, as `--set` takes them.
 
     Raises:
         ConfigError: a start that is none; fewer calibrations than parameters, or a parameter that changes none of them;
             a calibration that the machine refuses; what `simulate` raises.
     """
-    file, rows, simulate = (_of_study if is_study(experiment) else _of_kind)(experiment, overrides)
-    if not 0 < len(parameters) <= len(rows):
-        expected = f"1 to {len(rows)}, as many as there are calibrations"
-        raise ConfigError("parameters", file=file, found=len(parameters), expected=expected)
+    if not is_study(experiment):
+        raise ConfigError(path="kind", found="an experiment of a kind", expected="a study, which has none")
     limits = {path: (most or {}).get(path, np.inf) for path in parameters}
     for path, start in parameters.items():
         if not (0 < start <= limits[path] and start < np.inf):
             expected = f"a start above 0, at most {limits[path]:g}"
             raise ConfigError(path=path, found=f"{start:g}", expected=expected)
+    study = load_study(experiment, [*overrides, *parameters.items()])
+    file = study.config.file.parent / PUBLISHED
+    rows = [row for row in published_of(study) if row.role == "calibration"]
+    if not 0 < len(parameters) <= len(rows):
+        expected = f"1 to {len(rows)}, as many as there are calibrations"
+        raise ConfigError("parameters", file=file, found=len(parameters), expected=expected)
+    check_published(study, rows)
+    wanted = [(row.metric, row.condition) for row in rows]
 
     def misfit(logarithms: Vector, title: str) -> Vector:
+        fitted = study.under(_values(parameters, logarithms))
         with unwarned() if title != "start" else nullcontext():
-            values = _values(parameters, logarithms)
-            outcome = simulate(values, lambda done, total: progress(title, done, total) if progress else None)
-        return np.array([_off(row, outcome, file) for row in rows])
+            results = results_of(fitted, wanted, progress and (lambda done, total: progress(title, done, total)))
+        return np.array([_off(row, results, file) for row in rows])
 
     logarithms, upper = (np.log(list(each.values())) for each in (parameters, limits))
     found, useless = _least_squares(misfit, logarithms, upper)
@@ -92,39 +77,11 @@ def fit(
     return _values(parameters, found)
 
 
-def _of_study(experiment: str | Path, overrides: Sequence[str]) -> tuple[Path, list[Published], Simulate]:
-    """The file of what was published of a study, its calibrations, and what runs these."""
-    study = load_study(experiment, overrides)
-    rows = [row for row in published_of(study) if row.role == "calibration"]
-    wanted = [(row.metric, row.condition) for row in rows]
-
-    def simulate(values: Mapping[str, float], progress: Callable[[int, int], None]) -> Outcome:
-        return results_of(load_study(experiment, [*overrides, *values.items()]), wanted, progress)
-
-    return study.config.file.parent / PUBLISHED, rows, simulate
-
-
-def _of_kind(experiment: str | Path, overrides: Sequence[str]) -> tuple[Path, list[Published], Simulate]:
-    """The same of an experiment of a kind."""
-    form, config = load_experiment(experiment, overrides)
-    if not isinstance(form, Fittable):
-        raise ConfigError(path="kind", found=f"'{form.kind}'", expected="a kind of experiment that can be fitted")
-    file = config.file.parent / PUBLISHED
-    rows = [row for row in read_published(file) if row.role == "calibration"]
-    calibrations, given = form.only([row.condition for row in rows]), form.set
-
-    def simulate(values: Mapping[str, float], progress: Callable[[int, int], None]) -> Outcome:
-        settings = (f"{path}={value!r}" for path, value in values.items())
-        return run(calibrations.model_copy(update={"set": (*given, *settings)}), progress)
-
-    return file, rows, simulate
-
-
 def _values(parameters: Mapping[str, float], logarithms: Vector) -> dict[str, float]:
     return dict(zip(parameters, np.exp(logarithms).tolist(), strict=True))
 
 
-def _off(row: Published, outcome: Outcome, file: Path) -> float:
+def _off(row: Published, outcome: StudyResults, file: Path) -> float:
     """`ln simulated - ln published`."""
     simulated = outcome.measure(row.metric, row.condition)
     if not simulated:

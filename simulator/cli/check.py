@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.explore.sweep.columns import Columns
     from simulator.explore.sweep.problem import Problem
 
-TRIED = 16  # points of a sweep, at most, to find one that can be computed
+TRIED = 16  # points of a run, at most, to find one that can be computed
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Check files: is each what it should be?
 
-    Machines, models (config.json too), experiments, sweeps, cost tables, and traces (CSV). All mistakes are told; the
+    Machines, models (config.json too), studies, experiments, cost tables, and traces (CSV). All mistakes are told; the
     exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that no such figure has.
     """
     found = [_checked(file) for file in files]
@@ -79,7 +79,7 @@ def _summary(kind: str, file: str) -> str:
         "machine": _machine,
         "model": _model,
         "experiment": _experiment,
-        "sweep": _sweep,
+        "study": _study,
         "cost table": _costs,
         "routing": _routing,
         "eager": _eager,
@@ -106,33 +106,45 @@ def _model(file: str) -> str:
 
 
 def _experiment(file: str) -> str:
-    """Of a study, its sweep too."""
-    from simulator.baselines.experiment import check_experiment
-    from simulator.baselines.study import StudyExperiment
+    from simulator.baselines.experiment import Experiment, check_experiment
 
     form = check_experiment(file)
-    said = f"experiment of kind {form.kind}: {form.title}"
-    return f"{said}; {_sweep(form.sweep, form.set)}" if isinstance(form, StudyExperiment) else said
+    assert isinstance(form, Experiment)
+    return f"experiment of kind {form.kind}: {form.title}"
 
 
-def _sweep(file: str, overrides: Sequence[str] = ()) -> str:
-    """What a sweep asks for. Raises `ConfigError` where none of some points can be computed."""
-    from simulator.explore.sweep.problem import problem
+def _study(file: str) -> str:
+    """What a study asks for. Raises `ConfigError` where none of some points of a run can be computed."""
+    from simulator.baselines.experiment import check_experiment
+    from simulator.study.load import load_study
 
-    asked = problem(file, overrides)
-    try:
-        tried = list(_tried(asked))
-        errors = [columns["error"][0] for columns in tried]
-        if all(errors):
-            number = f"{len(errors)} of {asked.points:,}"
-            raise ConfigError(f"no point of those tried ({number}) can be computed, the first for: {errors[0]}")
-        _check_known(asked, [columns for columns in tried if not columns["error"][0]])
-    except ConfigError as error:
-        error.file = error.file or file
-        raise
+    check_experiment(file)
+    study = load_study(file)
+    said = []
+    for name, asked in study.runs.items():
+        try:
+            _check_points(asked)
+        except ConfigError as error:
+            error.file = error.file or file
+            raise
+        run = f"{name}: " if study.form.runs else ""
+        said.append(f"{run}{_points(asked)}")
+    return f"study of {'; '.join(said)}"
+
+
+def _check_points(asked: Problem) -> None:
+    tried = list(_tried(asked))
+    errors = [columns["error"][0] for columns in tried]
+    if all(errors):
+        number = f"{len(errors)} of {asked.points:,}"
+        raise ConfigError(f"no point of those tried ({number}) can be computed, the first for: {errors[0]}")
+    _check_known(asked, [columns for columns in tried if not columns["error"][0]])
+
+
+def _points(asked: Problem) -> str:
     sweep = asked.sweep
     axes = (f"{' and '.join(axis.name for axis in group)} ({len(group[0])})" for group in sweep.space.groups)
-    said = [f"sweep of {asked.points:,} points over {', '.join(axes)}"]
+    said = [f"{asked.points:,} points over {', '.join(axes)}"]
     if sweep.constraints:
         said.append(f"constraints {', '.join(each.text for each in sweep.constraints)}")
     if sweep.objectives:
@@ -141,7 +153,7 @@ def _sweep(file: str, overrides: Sequence[str] = ()) -> str:
 
 
 def _tried(asked: Problem) -> Iterator[Columns]:
-    """Axes and metrics of points from the first to the last, up to one that has all that the sweep asks for."""
+    """Axes and metrics of points from the first to the last, up to one that has all that the run asks for."""
     import numpy as np
 
     for index in np.unique(np.linspace(0, asked.points - 1, min(TRIED, asked.points)).astype(np.int64)):

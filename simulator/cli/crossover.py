@@ -9,7 +9,7 @@ import typer
 from simulator.cli.design import At, Metric, assigned, rows, said
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import console, print_json, table_of
-from simulator.cli.sweep import Yaml
+from simulator.cli.sweep import Run, Yaml
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,12 +33,15 @@ def command(
     metric: Metric = None,
     at: At = None,
     overrides: Overrides = None,
+    run: Run = None,
     json: Json = False,
 ) -> None:
     """Find where along an axis one of two designs stops being better: at which bandwidth a Logic-PIM stops paying."""
     import simulator
 
-    answer = simulator.crossover(yaml, along, _pair(between), metric, assigned(at, "--at"), overrides=overrides or ())
+    answer = simulator.crossover(
+        yaml, along, _pair(between), metric, assigned(at, "--at"), overrides=overrides or (), run=run
+    )
     if json:
         print_json(answer.as_json())
         return

@@ -12,21 +12,19 @@ from simulator.errors import ConfigError
 
 
 def command(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="An experiment, by name or path.", show_default=False)
-    ],
+    experiment: Annotated[str, typer.Argument(metavar="STUDY", help="A study, by name or path.", show_default=False)],
     starts: Annotated[
         list[str],
         typer.Argument(
             metavar="PATH=START[..MOST]...",
-            help="Figures of its machines, in SI units: where to start from, and what not to exceed.",
+            help="Figures of its scenarios, in SI units: where to start from, and what not to exceed.",
             show_default=False,
         ),
     ],
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Find the figures for which the calibrations of an experiment come out."""
+    """Find the figures for which the calibrations of a study come out."""
     import simulator
 
     parameters, most = {}, {}
@@ -41,7 +39,7 @@ def command(
             equals = ""
         if not (path and equals):
             raise ConfigError(
-                path="PATH=START", found=f"'{each}'", expected="such as links.a<->b.latency=1e-6, or =0.5..1"
+                path="PATH=START", found=f"'{each}'", expected="such as hardware.links.a<->b.latency=1e-6, or =0.5..1"
             )
     with progress() as advance:
         found = simulator.fit(experiment, parameters, most, overrides or (), advance)

@@ -1,4 +1,4 @@
-"""What a name or a file is: a machine, a model, an experiment, a sweep, a cost table, a trace, or published values."""
+"""What a name or a file is: a machine, a model, a study, an experiment, a cost table, a trace, or published values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 
 Kind: TypeAlias = Literal[
-    "machine", "model", "experiment", "sweep", "cost table", "routing", "eager", "trace", "published values"
+    "machine", "model", "experiment", "study", "cost table", "routing", "eager", "trace", "published values"
 ]
 
 FOLDERS: dict[Kind, str] = {
@@ -18,9 +18,7 @@ FOLDERS: dict[Kind, str] = {
     "experiment": "experiments",
     "cost table": "hwconfigs/costs",
 }
-"""Where those that have names lie; a sweep has that of its study, and lies beside its experiment."""
-
-SWEEP = "sweep.yaml"
+"""Where those that have names lie; an experiment that has no `kind` is a study."""
 
 _ANYWHERE = {"schema", "extends", "name", "description", "source", "role", "note"}
 
@@ -43,9 +41,9 @@ def kind_of(name: str) -> Kind:
     return named
 
 
-def sweeps() -> dict[str, Path]:
-    """The sweeps that are there, by the names of their studies."""
-    return {file.parent.name: file for file in sorted(data.folder("experiments").glob(f"*/{SWEEP}"))}
+def studies() -> list[str]:
+    """The names of the studies that are there."""
+    return [name for name in data.names(FOLDERS["experiment"]) if _named(name) == "study"]
 
 
 def _kind_of_file(file: Path) -> Kind:
@@ -53,8 +51,17 @@ def _kind_of_file(file: Path) -> Kind:
         return "published values" if file.name == "published.csv" else "trace"
     if file.suffix == ".json":
         return "model"
-    by_name: dict[str, Kind] = {data.EXPERIMENT: "experiment", SWEEP: "sweep"}
-    return by_name.get(file.name) or _kind_of_yaml(file)
+    return _experiment(file) if file.name == data.EXPERIMENT else _kind_of_yaml(file)
+
+
+def _experiment(file: Path) -> Kind:
+    """An experiment of a kind, or a study, which has none; of a file that cannot be read, its loader tells."""
+    from simulator.config import load
+
+    try:
+        return "experiment" if "kind" in load(file, FOLDERS["experiment"]).data else "study"
+    except ConfigError:
+        return "study"
 
 
 def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
@@ -72,8 +79,8 @@ def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
         return _kind_of_base(str(mapping["extends"].value), (*above, file))
     found = ", ".join(mapping) or described(tree)
     expected = (
-        "a machine (devices, ...), a model (layers, attention, ...), an experiment (kind, title, ...), "
-        "a sweep (base, axes, ...) or a cost table (wafer, processes, ...)"
+        "a machine (devices, ...), a model (layers, attention, ...), a study (base, axes, ...), an experiment "
+        "(kind, title, ...) or a cost table (wafer, processes, ...)"
     )
     raise ConfigError("this is nothing that tiersim knows", file=file, found=found, expected=expected)
 
@@ -81,9 +88,9 @@ def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
 def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.baselines.experiment import Experiment
-    from simulator.explore.sweep.form import Form
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.study.form import StudyForm
     from simulator.workload import Model
     from simulator.workload.eager import Family
     from simulator.workload.measured import MeasuredRouting
@@ -91,8 +98,8 @@ def _keys() -> dict[Kind, set[str]]:
     return {
         "machine": set(Machine.model_fields),
         "model": set(Model.model_fields),
-        "experiment": set(Experiment.model_fields),
-        "sweep": set(Form.model_fields),
+        "study": set(StudyForm.model_fields),
+        "experiment": {"kind"} | (set(Experiment.model_fields) - set(StudyForm.model_fields)),
         "cost table": set(CostTable.model_fields),
         "routing": set(MeasuredRouting.model_fields),
         "eager": set(Family.model_fields),
@@ -110,9 +117,9 @@ def _kind_of_base(base: str, files: tuple[Path, ...]) -> Kind:
 
 
 def _names() -> list[str]:
-    return [*(name for folder in FOLDERS.values() for name in data.names(folder)), *sweeps()]
+    return [name for folder in FOLDERS.values() for name in data.names(folder)]
 
 
 def _named(name: str) -> Kind | None:
     named = next((kind for kind, folder in FOLDERS.items() if name in data.names(folder)), None)
-    return named or ("sweep" if name in sweeps() else None)
+    return _experiment(data.find(name, FOLDERS[named])) if named == "experiment" else named

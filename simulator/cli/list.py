@@ -1,4 +1,4 @@
-"""`tiersim list`: the machines, models, experiments, sweeps and cost tables that are there."""
+"""`tiersim list`: the machines, models, experiments, studies and cost tables that are there."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Listed(StrEnum):
     HARDWARE = "hardware"
     MODELS = "models"
     EXPERIMENTS = "experiments"
-    SWEEPS = "sweeps"
+    STUDIES = "studies"
     COSTS = "costs"
 
 
 def command(what: Annotated[Listed, typer.Argument(help="What to list.")], json: Json = False) -> None:
-    """List machines, models, experiments, sweeps or cost tables."""
+    """List machines, models, experiments, studies or cost tables."""
     listings: dict[Listed, tuple[Callable[[], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], Table]]] = {
         Listed.HARDWARE: (partial(_files, "hwconfigs"), _described),
         Listed.MODELS: (_models, _model_table),
         Listed.EXPERIMENTS: (_experiments, _described),
-        Listed.SWEEPS: (_sweeps, _described),
+        Listed.STUDIES: (_studies, _described),
         Listed.COSTS: (partial(_files, "hwconfigs/costs"), _described),
     }
     rows, table = listings[what]
@@ -71,14 +71,19 @@ def _experiments() -> list[dict[str, Any]]:
     ]
 
 
-def _sweeps() -> list[dict[str, Any]]:
-    from simulator.cli.kind import sweeps
-    from simulator.explore.sweep.load import load_sweep
+def _studies() -> list[dict[str, Any]]:
+    from simulator.cli.kind import studies
+    from simulator.study.load import load_study
 
-    loaded = {name: load_sweep(file)[0] for name, file in sweeps().items()}
+    loaded = {name: load_study(name) for name in studies()}
     return [
-        {"name": name, "title": sweep.title, "points": len(sweep.space), "file": str(sweeps()[name])}
-        for name, sweep in loaded.items()
+        {
+            "name": name,
+            "title": study.form.title,
+            "points": sum(run.points for run in study.runs.values()),
+            "file": str(study.config.file),
+        }
+        for name, study in loaded.items()
     ]
 
 

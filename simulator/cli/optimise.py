@@ -9,7 +9,7 @@ import typer
 from simulator.cli.design import described, records, rows, said
 from simulator.cli.options import Json, Overrides, Seed, at_least_one
 from simulator.cli.output import console, print_json, progress, table_of
-from simulator.cli.sweep import Workers, Yaml
+from simulator.cli.sweep import Run, Workers, Yaml
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -42,6 +42,7 @@ def command(
     ] = 10_000,
     seed: Seed = 0,
     overrides: Overrides = None,
+    run: Run = None,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -51,7 +52,7 @@ def command(
     with progress() as advance:
         answer = simulator.optimise(
             yaml, cost, where=where or (), limit=limit, evaluations=evaluations, seed=seed, overrides=overrides or (),
-            workers=workers, progress=lambda done, total: advance(yaml, done, total),
+            run=run, workers=workers, progress=lambda done, total: advance(yaml, done, total),
         )  # fmt: skip
     if json:
         print_json(answer.as_json())

@@ -10,7 +10,7 @@ import typer
 from simulator.cli.design import front_table
 from simulator.cli.options import Folder, Json, Overrides, Seed, at_least_one
 from simulator.cli.output import console, print_json, progress, shown_path, table_of
-from simulator.cli.sweep import SHOWN, Yaml
+from simulator.cli.sweep import SHOWN, Run, Yaml
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +24,7 @@ def command(
     yaml: Yaml,
     output: Folder = None,
     overrides: Overrides = None,
+    run: Run = None,
     method: Annotated[
         str, typer.Option("--method", help="local, tpe, nsga2, nsga3, gp, random, sobol, latin, or a plugin's.")
     ] = "local",
@@ -43,7 +44,7 @@ def command(
     with progress() as advance:
         searched = simulator.search(
             yaml, output, method=method, evaluations=evaluations, batch=batch, seed=seed, overrides=overrides or (),
-            against=None if alone else "random", progress=lambda done, total: advance(yaml, done, total),
+            run=run, against=None if alone else "random", progress=lambda done, total: advance(yaml, done, total),
         )  # fmt: skip
     tally = searched.tally
     if output is not None and len(searched.best):

@@ -10,7 +10,7 @@ import typer
 from simulator.cli.design import At, Metric, assigned, described, records, rows, said
 from simulator.cli.options import Folder, Json, Overrides, Seed
 from simulator.cli.output import console, print_json, shown_path, table_of
-from simulator.cli.sweep import Yaml
+from simulator.cli.sweep import Run, Yaml
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,13 +31,14 @@ def command(
     seed: Seed = 0,
     output: Folder = None,
     overrides: Overrides = None,
+    run: Run = None,
     json: Json = False,
 ) -> None:
     """Tell what a metric hangs on around one design: resources by one percent, axes from end to end, all together."""
     import simulator
 
     answer = simulator.sensitivity(
-        yaml, metric, assigned(at, "--at"), samples=samples, seed=seed, overrides=overrides or ()
+        yaml, metric, assigned(at, "--at"), samples=samples, seed=seed, overrides=overrides or (), run=run
     )
     written = _written(answer, output) if output is not None else []
     if json:

@@ -1,4 +1,4 @@
-"""`tiersim show`: one machine, model, experiment, sweep or cost table: its figures, and where each comes from."""
+"""`tiersim show`: one machine, model, experiment, study or cost table: its figures, and where each comes from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.cli.kind import SWEEP, kind_of
+from simulator.cli.kind import kind_of
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import abbreviations, console, count_of, print_json, role_text, shown_path, table_of
+from simulator.data import EXPERIMENT
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -39,14 +40,14 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A machine, model, experiment, sweep or cost table.",
+            help="A machine, model, experiment, study or cost table.",
             show_default=False,
         ),
     ],
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Show a machine, model, experiment, sweep or cost table.
+    """Show a machine, model, experiment, study or cost table.
 
     Its figures, where each comes from, and what they add up to.
     """
@@ -57,7 +58,7 @@ def command(
         "machine": _machine,
         "model": _model,
         "experiment": _experiment,
-        "sweep": _sweep,
+        "study": _study,
         "cost table": _costs,
     }
     if kind not in known:
@@ -201,10 +202,11 @@ def _experiment(name: str, overrides: list[str]) -> tuple[dict[str, Any], Render
     return document, _stacked(title, figure_table(found), abbreviations(config))
 
 
-def _sweep(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
-    from simulator.explore.sweep.load import load_sweep
+def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.study.load import load_study
 
-    sweep, config = load_sweep(name, overrides)
+    study = load_study(name, overrides)
+    form, config = study.form, study.config
     axes = [
         {
             "name": axis.name,
@@ -213,33 +215,41 @@ def _sweep(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
             "values": axis.values.tolist(),
             "when": axis.when.text if axis.when else None,
         }
-        for axis in sweep.axes.values()
+        | ({"run": run} if form.runs else {})
+        for run, asked in study.runs.items()
+        for axis in asked.sweep.axes.values()
     ]
-    rest = {key: value for key, value in config.data.items() if key not in ("title", "axes", "zip")}
-    found = figures(replace(config, data=rest), {"base": sweep.base.model_dump(mode="json"), **rest})
+    rest = {key: value for key, value in config.data.items() if key not in ("title", "paper", "axes", "zip", "charts")}
+    bases = {run: asked.sweep.base.model_dump(mode="json") for run, asked in study.runs.items()}
+    checked = {"runs": bases} if form.runs else {"base": next(iter(bases.values()))}
+    found = figures(replace(config, data=rest), {**form.model_dump(mode="json"), **checked})
     document = {
-        "name": config.file.parent.name if config.file.name == SWEEP else config.file.stem,
-        "title": sweep.title,
+        "name": config.file.parent.name if config.file.name == EXPERIMENT else config.file.stem,
+        "title": form.title,
+        "paper": form.paper,
         "file": str(config.file),
-        "points": len(sweep.space),
+        "points": sum(asked.points for asked in study.runs.values()),
         "axes": axes,
         "figures": documents(found),
     }
-    title = f"{document['name']}: {sweep.title} ({document['points']:,} points; {shown_path(config.file)})"
-    return document, _stacked(title, _axes(axes), figure_table(found))
+    title = f"{document['name']}: {form.title} ({document['points']:,} points; {shown_path(config.file)})"
+    return document, _stacked(title, _axes(axes), figure_table(found), abbreviations(config))
 
 
 def _axes(axes: list[dict[str, Any]]) -> Table:
     """An axis a row, in the order in which they vary: the last fastest."""
     from simulator.units import show
 
-    table = table_of(["axis", "number", "values", "path", "when"], numbers=["number"])
+    runs = ["run"] if "run" in axes[0] else []
+    table = table_of([*runs, "axis", "number", "values", "path", "when"], numbers=["number"])
     for axis in axes:
         values, unit = axis["values"], axis["unit"] or "1"
         said = [show(value, unit) if isinstance(value, float) else str(value) for value in values]
         ends = len(said) > SHOWN and not isinstance(values[0], str)
         text = f"{said[0]} .. {said[-1]}" if ends else ", ".join(said)
-        table.add_row(axis["name"], f"{len(said):,}", text, axis["path"], axis["when"] or "")
+        table.add_row(
+            *(axis[run] for run in runs), axis["name"], f"{len(said):,}", text, axis["path"], axis["when"] or ""
+        )
     return table
 
 

@@ -17,7 +17,8 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", callback=at_least_one, help="Processes, or workers of the cluster; as many as cores."),
 ]
-Yaml = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's YAML, by name or path.", show_default=False)]
+Yaml = Annotated[str, typer.Argument(metavar="STUDY", help="A study's YAML, by name or path.", show_default=False)]
+Run = Annotated[str | None, typer.Option("--run", metavar="NAME", help="The run, of a study that has several.")]
 
 
 def command(
@@ -26,6 +27,7 @@ def command(
         Path, typer.Option("--output", metavar="DIR", help="The folder of the points; goes on where it ended.")
     ],
     overrides: Overrides = None,
+    run: Run = None,
     workers: Workers = None,
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="A Dask scheduler (tcp://host:8786), local, or slurm.")
@@ -39,7 +41,7 @@ def command(
 
     with progress() as advance:
         swept = sweep(
-            yaml, output, overrides or (), workers=workers, cluster=cluster, fail_fast=fail_fast,
+            yaml, output, overrides or (), run=run, workers=workers, cluster=cluster, fail_fast=fail_fast,
             progress=lambda done, total: advance(yaml, done, total),
         )  # fmt: skip
     if json:

@@ -19,7 +19,7 @@ def choose(name: N, known: Iterable[str], *at: str | int) -> N:
     """The name, if it is known or None; told as of the key `at`, which leads on from where a validator stands."""
     choices = list(known)
     if name is not None and name not in choices:
-        error = unknown(name, choices, found=described(name))
+        error = unknown(str(name), choices, found=described(name))  # not yet a text, where a form is chosen by it
         told = {"at": at, "found": error.found, "expected": error.expected, "nearest": error.nearest}
         raise PydanticCustomError("name", "no such name", told)
     return name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -43,30 +42,43 @@ class Affine:
         """Seconds of each point: the closed form of the plan there."""
         if self._rows is None:
             return np.broadcast_to(np.asarray(closed_form(self.at(x)).time, dtype=np.float64), len(x))
-        rows, starts = self._rows
+        rows, starts, curves = self._rows
         ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
-        busy = np.split(rows[1] @ ones.T, starts[1:])  # a maximum each is ten times as fast as `reduceat`
-        each = np.array([of_one.max(axis=0) for of_one in busy]) + rows[0] @ ones.T
+        busy = rows[1] @ ones.T
+        for curve, (places, units) in curves.items():
+            busy[places] /= curve.at(units @ ones.T)
+        longest = [of_one.max(axis=0) for of_one in np.split(busy, starts[1:])]  # ten times as fast as `reduceat`
+        each = np.array(longest) + rows[0] @ ones.T
         once = iter(each)  # of the activities in order, as `fold` comes to them
         time: Array = fold(self.plan, lambda _: next(once), largest)
         return time
 
     @cached_property
-    def _rows(self) -> tuple[tuple[Array, Array], list[int]] | None:
+    def _rows(self) -> tuple[tuple[Array, Array], list[int], dict[Curve, tuple[list[int], Array]]] | None:
         """Seconds of latency of each activity, and of each of its demands, as rows of coefficients.
 
-        None where a plan is no longest path (branches meet on a resource), or a rate depends on the demand.
+        Then where the demands of each activity start, and by each efficiency that is a curve over the demand, which
+        rows it divides, and what they demand. None where a plan is no longest path (branches meet on a resource), or a
+        capacity is an array.
         """
         found = [self.coefficients[id(activity)] for activity, _ in self.plan.activities()]
-        fixed = all(
-            not isinstance(r.efficiency, Curve) and np.ndim(r.rate(1.0)) == 0 for demand, _ in found for r in demand
-        )
-        if not (found and fixed and is_exact(self.plan)):
+        if not found or any(np.ndim(r.rate(1.0)) for d, _ in found for r in d) or not is_exact(self.plan):
             return None
         none = np.zeros(len(found[0][1]))
-        busy = [[c / float(r.rate(1.0)) for r, c in demand.items()] or [none] for demand, _ in found]
-        starts = [0, *accumulate(len(each) for each in busy[:-1])]
-        return (np.array([latency for _, latency in found]), np.array([row for each in busy for row in each])), starts
+        busy: list[Array] = []
+        starts: list[int] = []
+        curves: dict[Curve, tuple[list[int], list[Array]]] = {}
+        for demand, _ in found:
+            starts.append(len(busy))
+            for r, c in demand.items():
+                if isinstance(r.efficiency, Curve):
+                    places, units = curves.setdefault(r.efficiency, ([], []))
+                    places.append(len(busy))
+                    units.append(c)
+                busy.append(c / float(r.capacity if isinstance(r.efficiency, Curve) else r.rate(1.0)))
+            busy += [] if demand else [none]
+        stacked = {curve: (places, np.array(units)) for curve, (places, units) in curves.items()}
+        return (np.array([latency for _, latency in found]), np.array(busy)), starts, stacked
 
     def total(self, x: Array) -> Plan:
         """The plan with the demands and latencies of all points together; its time is that of none of them."""

@@ -81,11 +81,12 @@ def tiers_behind(target: Target) -> list[str]:
 
 
 def spills(
-    target: Target, behind: str, program: Sequence[tuple[OperatorGraph, float]], orders: Sequence[str]
+    target: Target, behind: str, program: Sequence[tuple[OperatorGraph, float, float]], orders: Sequence[str]
 ) -> Iterator[Spill]:
-    """Plan the memory of a program, its passes, each with how often it is made: by each of these orders that fits.
+    """Plan the memory of a program by each of these orders that fits.
 
-    `behind` is the tier that takes what main memory cannot hold.
+    A program is its passes, each with how often it is made and which part of its activations is kept at once. `behind`
+    is the tier that takes what main memory cannot hold.
 
     One plan is all where nothing spills. Kernels are those of the machine with all symbols in main memory: one program
     a block, whatever its size, as symbols are what these kernels hand to one another.
@@ -93,14 +94,15 @@ def spills(
     Raises:
         CapacityError: both tiers together are too small, in any of these orders.
     """
-    programs = [[Program(1, partition(target, block)) for block in graph.blocks] for graph, _ in program]
+    programs = [[Program(1, partition(target, block)) for block in graph.blocks] for graph, _, _ in program]
     passes = [
         Pass(
             graph,
             [kernels_of(block, each.groups, target.ways) for block, each in zip(graph.blocks, of_pass, strict=True)],
             times,
+            live,
         )
-        for (graph, times), of_pass in zip(program, programs, strict=True)
+        for (graph, times, live), of_pass in zip(program, programs, strict=True)
     ]
     uses = symbols(passes)
     both = space(target, target.memory), space(target, behind)

@@ -54,9 +54,12 @@ def spilling(spill: Spill, model: Model, batch: int, input: int) -> Passes:
 
 
 def _plans(deployed: Deployment, batch: int, input: int, output: int) -> Iterator[Spill]:
-    """The memory plans, by order, of the prefill and of the decode steps, with room for one token more than these."""
+    """The memory plans, by order, of the prefill and of the decode steps, with room for one token more than these.
+
+    Activations are those of one prompt at a time, as where nothing spills (`held.py`).
+    """
     contexts = np.append(step_contexts(input, output), input + output)
     first, later = (operator_graph(deployed.model, each) for each in (prefill(batch, input), decode(batch, contexts)))
     orders = [deployed.spill_order] if deployed.spill_order else list(ORDERS)
     assert deployed.spill
-    return spills(deployed.engine, deployed.spill, [(first, 1.0), (later, output - 1.0)], orders)
+    return spills(deployed.engine, deployed.spill, [(first, 1.0, 1 / batch), (later, output - 1.0, 1.0)], orders)

@@ -28,11 +28,15 @@ INPUT: Use = ("", "input")
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """A forward pass that a program makes `times` times: its graph, and the kernels of each of its blocks."""
+    """A forward pass that a program makes `times` times: its graph, and the kernels of each of its blocks.
+
+    `live` is the part of its activations that is kept at once: of prompts computed one at a time, one in so many.
+    """
 
     graph: OperatorGraph
     kernels: Sequence[Sequence[Kernel]]
     times: float = 1.0
+    live: float = 1.0
 
 
 def symbols(program: Sequence[Pass]) -> list[list[list[Uses]]]:
@@ -191,7 +195,7 @@ def _passing(program: Pass, index: int, start: int, names: Sequence[Sequence[str
 
     def symbol(name: str, step: int, flow: _Flow) -> Symbol:
         label, moved = f"pass.{index}.{name}", flow.moved * program.times
-        return Symbol(label, flow.bytes, moved, step + flow.first, step + flow.last, "activation")
+        return Symbol(label, flow.bytes * program.live, moved, step + flow.first, step + flow.last, "activation")
 
     found: list[list[Uses]] = [[] for _ in blocks]
     step, before = start, symbol("input", start, flows[0][INPUT])

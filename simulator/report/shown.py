@@ -76,9 +76,10 @@ class Shown:
         return {value: style.CYCLE[place % len(style.CYCLE)] for place, value in enumerate(values)}
 
     def scale(self, name: str, values: Any, chart: ChartForm) -> short.Scale:
-        """How a column is printed; a metric by its own label, if it has one."""
+        """How a column is printed: a metric by its own label, if it has one, a key by its path."""
         metric = self.results.tables[chart.run].metrics.get(name)
-        return short.scale(name, values, self.units(chart), metric.label if metric and metric.label else None)
+        label = metric.label if metric else short.short(self.results.study.path(name) or name)
+        return short.scale(name, values, self.units(chart), label or None)
 
 
 class Chart(Protocol):

@@ -106,7 +106,7 @@ def _groups(
 ) -> Iterator[tuple[Rows, dict[str, Any], list[str]]]:
     """Rows of a group, the values that its cases have in common, and the columns that are arrays in it."""
     paths = [path for path in columns if path.partition(".")[0] in ROOTS]
-    free = kind.batched(None, paths) if kind.vectorised else []
+    free = kind.batched(None, paths)
     fixed = [path for path in paths if path not in free]
     for rows, values in alike(columns, fixed, np.arange(cases)):
         if not free:

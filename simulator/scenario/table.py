@@ -89,7 +89,7 @@ class Table(Result):
         for key in by:
             check_name(key, self.keys, message="no such key")
         base = self._extremes(metric, over, by) if isinstance(over, str) else self.select(**over).frame
-        if base.duplicated(list(by)).any() or (not by and len(base) != 1):
+        if base.duplicated(list(by)).any() if by else len(base) != 1:
             found = f"{len(base)} cases with {described(over)}"
             raise ConfigError("to normalise over", found=found, expected=f"one for each {' and '.join(by) or 'table'}")
         if by:
@@ -113,7 +113,7 @@ class Table(Result):
         ordered = self.frame.sort_values(along, kind="stable")
         others = [key for key in self.keys if key != along]
         holds = ordered[condition] == 1
-        grouped = holds.groupby([ordered[key] for key in others], sort=False) if others else None
+        grouped = holds.groupby([ordered[key] for key in others], sort=False, dropna=False) if others else None
         up_to = grouped.cummin() if grouped is not None else holds.cummin()
         return replace(self, frame=ordered[up_to.astype(bool)])
 

@@ -56,7 +56,7 @@ class Asked:
 
     @property
     def run(self) -> Run:
-        return self.form.runs.get(self.name) or Run()
+        return self.form.runs.get(self.name) or Run.model_validate({})
 
     @property
     def layers(self) -> list[Layer]:

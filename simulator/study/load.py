@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from simulator.config import Config
 from simulator.config.choose import check_name
-from simulator.config.resolve import Override
+from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError
 from simulator.explore.sweep.axes import OURS
 from simulator.explore.sweep.expression import parse
 from simulator.explore.sweep.load import sweep_of
 from simulator.explore.sweep.problem import Problem, problem_of
+from simulator.explore.sweep.roots import LOADS
+from simulator.scenario.cases import is_figures
 from simulator.scenario.table import check_values
 from simulator.study.asked import located, read_study
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
@@ -49,13 +51,51 @@ class Study:
         some = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
         return list(dict.fromkeys([*self.keys, *some, *OURS[:-1]]))
 
+    @cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """The runs that look-ups and charts know, each with those that are its parts."""
+        groups: dict[str, list[str]] = {}
+        for name in self.runs:
+            run = self.form.runs.get(name)
+            groups.setdefault((run and run.of) or name, []).append(name)
+        return groups
+
     def values(self, key: str) -> list[Any] | None:
         """What a key may be; None of what is computed."""
         if key == RUN:
-            return list(self.runs)
+            return list(self.groups)
         axes = [axis for each in self.runs.values() for axis in each.sweep.axes.values() if axis.name == key]
         values = [value for axis in axes for value in (*axis.values.tolist(), *([axis.otherwise] if axis.when else []))]
         return list(dict.fromkeys(values)) if axes else None
+
+    def under(self, settings: Mapping[str, Any]) -> Study:
+        """The study with other values of what is set already, in SI units."""
+        runs = {
+            name: replace(
+                each,
+                sweep=replace(each.sweep, settings={p: settings.get(p, v) for p, v in each.sweep.settings.items()}),
+            )
+            for name, each in self.runs.items()
+        }
+        return replace(self, runs=runs, settings={**self.settings, **settings})
+
+    @cached_property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """The resolved configs of all machines and models, by `hardware` and `model` and then by name."""
+        found: dict[str, dict[str, Any]] = {}
+        for root in ("hardware", "model"):
+            named = [part for each in self.runs.values() for part in _named(each, root)]
+            parts = [part for part in named if part is not None and not is_figures(part)]
+            loaded = {str(part): LOADS[root](part) for part in parts}
+            found[root] = {
+                name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
+            }
+        return found
+
+    def path(self, key: str) -> str | None:
+        """The path of the figure that a key is of; None of a case, and of what is computed."""
+        axes = (axis for each in self.runs.values() for axis in each.sweep.axes.values())
+        return next((axis.path for axis in axes if axis.name == key and key not in self.form.cases), None)
 
     def unit(self, key: str) -> str:
         """The SI unit of a key that is a number; `1` where it has none."""
@@ -80,7 +120,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[Override] = ()) -> 
         _check_charts(study)
         for name, variant in study.form.variants.items():
             for place, run in enumerate(variant.runs):
-                check_name(run, study.runs, ("variants", name, "runs", place), "no such run")
+                check_name(run, study.groups, ("variants", name, "runs", place), "no such run")
     return study
 
 
@@ -93,6 +133,13 @@ def load_variant(study: Study, name: str, name_or_path: str | Path, overrides: S
     variant: Variant = study.form.variants[name]
     with _of_variant(study.config, name):
         return _loaded(name_or_path, [*overrides, *variant.set.items()], variant.runs)
+
+
+def _named(asked: Problem, root: str) -> list[Any]:
+    """The machines or models of a run."""
+    axis = asked.sweep.axes.get(root)
+    own = [getattr(asked.sweep.base, root)] if axis is None or root in asked.sweep.cases else axis.values.tolist()
+    return [*own, *(part for each in asked.sweep.cases.values() for part in each.columns.get(root, ()))]
 
 
 @contextmanager
@@ -110,8 +157,13 @@ def _of_variant(config: Config, name: str) -> Iterator[None]:
 
 def _loaded(name_or_path: str | Path, overrides: Sequence[Override], only: Collection[str] = ()) -> Study:
     form, config, settings = read_study(name_or_path, overrides)
-    names = [name for name in (*form.runs,) or (POINTS,) if not only or name in only]
+    of = {name: run.of or name for name, run in form.runs.items()} or {POINTS: POINTS}
+    names = [name for name, group in of.items() if not only or group in only]
     runs = {name: problem_of(sweep_of(form, config, name, settings), config) for name in names}
+    for path in settings:
+        if not any(path in each.sweep.settings for each in runs.values()):
+            expected = f"a run that has a {path.partition('.')[0]}"
+            raise ConfigError(file=OPTION, path=path, found="no such run", expected=expected)
     return Study(form, config, runs, settings)
 
 
@@ -120,7 +172,11 @@ def _check_lookups(study: Study) -> None:
     for name, each in study.form.metrics.items():
         at = ("metrics", name)
         if each.run is not None:
-            check_name(each.run, study.runs, (*at, RUN), "no such run")
+            check_name(each.run, study.groups, (*at, RUN), "no such run")
+        for word, part in each.reads.items():
+            keys = [*(f"over.{key}" for key in study.keys), *(f"where.{key}" for key in study.columns)]
+            known = [RUN, "take", *keys]
+            check_name(part, known, (*at, "reads", word), "no such part of a look-up")
         check_name(each.of, study.columns, (*at, "of"), "no such metric")
         if each.while_ is not None:
             check_name(each.while_, study.columns, (*at, "while"), "no such metric")
@@ -133,8 +189,6 @@ def _check_lookups(study: Study) -> None:
                 check_name(key, known, (*at, part, key), "no such key")
                 if key in study.keys:
                     check_values([value], study.values(key) or [], (*at, part, key))
-        for key in each.against:
-            check_name(key, study.keys, (*at, "against", key), "no such key")
 
 
 def _check_charts(study: Study) -> None:
@@ -142,7 +196,7 @@ def _check_charts(study: Study) -> None:
     for name, chart in study.form.charts.items():
         at = ("charts", name)
         if chart.run is not None:
-            check_name(chart.run, study.runs, (*at, RUN), "no such run")
+            check_name(chart.run, study.groups, (*at, RUN), "no such run")
         for key, column in chart.columns():
             check_name(column, [*study.columns, *study.form.metrics], (*at, *key), "no such column")
         for key, column, wanted in chart.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.explore.sweep.problem import Problem
 from simulator.provenance import Provenance
-from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.metric import Metric
 from simulator.scenario.table import Table
@@ -30,12 +28,13 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with the points done and the points in all."""
+TAKES = ("max", "min", "mean", "first", "last")
 Wanted = tuple[str, Mapping[str, Any]]
 """A metric or look-up, and the values of keys under which it is looked up."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class StudyResults(Result):
+@dataclass(frozen=True, eq=False)
+class StudyResults:
     """The points of a study.
 
     Attributes:
@@ -47,6 +46,11 @@ class StudyResults(Result):
     points: Mapping[str, pd.DataFrame]
     searches: pd.DataFrame | None
     provenance: Provenance
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The resolved configs that were read beside the study's YAML."""
+        return self.study.inputs
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
@@ -65,17 +69,17 @@ class StudyResults(Result):
         """The points of a run, or of all, with axes by their names."""
         import pandas as pd
 
-        runs = self.points if run is None else {run: self.points[run]}
         parts = []
-        for name, frame in runs.items():
-            own = frame.rename(columns=dict(self.study.runs[name].sweep.space.aliases))
-            parts.append(own.assign(**{RUN: name})[[RUN, *own]] if self.study.form.runs else own)
+        for group, names in self.study.groups.items() if run is None else [(run, self.study.groups[run])]:
+            for name in names:
+                own = self.points[name].rename(columns=dict(self.study.runs[name].sweep.space.aliases))
+                parts.append(own.assign(**{RUN: group})[[RUN, *own]] if self.study.form.runs else own)
         return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
     def units(self, run: str | None = None) -> dict[str, str]:
         """The SI units of the columns of `named` that have one."""
         units: dict[str, str] = {}
-        for name in self.points if run is None else [run]:
+        for name in self._runs(run):
             asked = self.study.runs[name]
             names = asked.sweep.space.aliases
             units |= {names.get(path, path): unit for path, unit in asked.units.items()}
@@ -84,13 +88,17 @@ class StudyResults(Result):
     @cached_property
     def tables(self) -> dict[str | None, Table]:
         """The table of each run by its name, and that of all."""
-        return {run: self._table(run) for run in (None, *self.points)}
+        return {run: self._table(run) for run in (None, *self.study.groups)}
+
+    def _runs(self, run: str | None) -> list[str]:
+        """The runs that are parts of one, or all."""
+        return list(self.points) if run is None else self.study.groups[run]
 
     def _table(self, run: str | None) -> Table:
         frame = self.named(run)
         metrics = {
             metric.name: metric
-            for name in (self.points if run is None else [run])
+            for name in self._runs(run)
             for metric in evaluator(self.study.runs[name].sweep.base).metrics
         }
         keys = [key for key in self.study.keys if key in frame]
@@ -100,31 +108,31 @@ class StudyResults(Result):
 
     def senses(self, run: str | None = None) -> dict[str, Sense]:
         """The objectives of a run, or of all."""
-        runs = self.study.runs.values() if run is None else [self.study.runs[run]]
+        runs = (self.study.runs[name] for name in self._runs(run))
         return {name: sense for each in runs for name, sense in each.objectives.items()}
 
     @cached_property
-    def _looked(self) -> dict[tuple[str, str | None, str], tuple[Table, str]]:
+    def _looked(self) -> dict[str, tuple[Table, str]]:
         """The tables in which look-ups are made, and the column of each: kept, for many published values are of one."""
         return {}
 
-    def _look(self, metric: str, run: str | None, condition: Mapping[str, Any] = MappingProxyType({})) -> tuple[Table, str]:
-        lookup = _under(_lookup(self.study, metric), condition)
-        key = metric, run, repr(lookup.over)
+    def _look(self, lookup: Lookup) -> tuple[Table, str]:
+        key = lookup.model_dump_json()
         if key not in self._looked:
-            table, column = self.tables[run], lookup.of
+            table, column = self.tables[lookup.run], lookup.of
             if isinstance(lookup.over, str):
                 table = table.normalise(column, lookup.over, lookup.by or ())
             elif lookup.over and lookup.by is None:
                 table, column = table.ratio(column, _typed(self.study, lookup.over), lookup.inverse), "ratio"
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
-            self._looked[key] = table.select(**_typed(self.study, lookup.where)), column
+            table = table.select(**_typed(self.study, lookup.where))
+            self._looked[key] = table, column
         return self._looked[key]
 
     def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
         """A look-up of each case of `named`."""
-        table, column = self._look(metric, run)
+        table, column = self._look(_lookup(self.study, metric).model_copy(update={"run": run}))
         values: NDArray[Any] = table.frame[column].to_numpy()
         return values
 
@@ -134,9 +142,8 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key, or a value that no case has.
         """
-        lookup = _lookup(self.study, metric)
-        own = _own(lookup, condition)
-        return self._look(metric, lookup.run, condition)[0].select(**_typed(self.study, own)).frame
+        lookup, keys = asked_of(self.study, metric, condition)
+        return self._look(lookup)[0].select(**_typed(self.study, keys)).frame
 
     def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
         """A metric or look-up of the cases that a condition leaves; None where they failed.
@@ -144,9 +151,9 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key; no case, or several where one is needed.
         """
-        lookup = _lookup(self.study, metric)
-        table, column = self._look(metric, lookup.run, condition)
-        table = table.select(**_typed(self.study, _own(lookup, condition)))
+        lookup, keys = asked_of(self.study, metric, condition)
+        table, column = self._look(lookup)
+        table = table.select(**_typed(self.study, keys))
         if lookup.while_ is not None and lookup.along is not None:
             table = table.while_(lookup.while_, lookup.along)
         if lookup.take is not None:
@@ -155,7 +162,8 @@ class StudyResults(Result):
 
     def holds(self, metric: str, condition: Mapping[str, Any]) -> bool:
         """Whether a run has cases of a metric or look-up under a condition."""
-        runs = _runs(self.study, _lookup(self.study, metric))
+        lookup, _ = asked_of(self.study, metric, condition)
+        runs = _runs(self.study, lookup)
         return any(len(_rows(self.study, name, [(metric, condition)])) for name in runs)
 
 
@@ -186,21 +194,24 @@ def _lookup(study: Study, metric: str) -> Lookup:
     return lookup
 
 
-def _own(lookup: Lookup, condition: Mapping[str, Any]) -> dict[str, Any]:
-    """What a condition says of the cases themselves, not of those that they are divided by."""
-    return {key: value for key, value in condition.items() if key not in lookup.against.values()}
+def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[Lookup, dict[str, Any]]:
+    """The look-up of a metric as the words of a condition have it, and the keys of cases that the condition gives.
 
-
-def _under(lookup: Lookup, condition: Mapping[str, Any]) -> Lookup:
-    """A look-up that says itself what the condition says of the cases to divide by."""
-    if not lookup.against:
-        return lookup
-    for key in lookup.against.values():
-        if key not in condition:
-            raise ConfigError("missing key", path=key, expected="a value of the cases to divide by")
-    over = lookup.over if isinstance(lookup.over, dict) else {}
-    over = {**over, **{key: condition[name] for key, name in lookup.against.items()}}
-    return lookup.model_copy(update={"over": over})
+    Raises:
+        ConfigError: no such metric; a run, a case or a way to take one of several that there is not.
+    """
+    lookup, keys = _lookup(study, metric), dict(condition)
+    changes: dict[str, Any] = {}
+    for word, part in lookup.reads.items():
+        if word in keys:
+            value = keys.pop(word)
+            section, dot, key = part.partition(".")
+            if dot:
+                own = changes.get(section, getattr(lookup, section))
+                changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
+            else:
+                changes[part] = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+    return lookup.model_copy(update=changes), keys
 
 
 def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,9 +229,9 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
     """Nothing where a study has a metric or look-up, and cases under a condition; else a ConfigError."""
-    lookup = _lookup(study, metric)
+    lookup, keys = asked_of(study, metric, condition)
     if not any(len(_rows(study, name, [(metric, condition)])) for name in _runs(study, lookup)):
-        _typed(study, _own(lookup, condition))
+        _typed(study, keys)
         raise ConfigError("no such case", found=_written(condition), expected="the values of one case")
 
 
@@ -238,12 +249,12 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
 
     points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
     searches = searched(study, points) if study.form.search and wanted is None else None
-    made_from = {"experiment": study.config.data, **({"set": dict(study.settings)} if study.settings else {})}
+    made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
 
 
 def _runs(study: Study, lookup: Lookup) -> list[str]:
-    return [name for name in study.runs if lookup.run in (None, name)]
+    return [name for group, names in study.groups.items() if lookup.run in (None, group) for name in names]
 
 
 def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:
@@ -254,17 +265,19 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         return every
     names = asked.sweep.space.aliases
     columns: dict[str, Any] = {names[path]: each for path, each in asked.columns(0, asked.points).items()}
-    columns[RUN] = np.full(asked.points, run, dtype=object)
+    group = next(group for group, names in study.groups.items() if run in names)
+    columns[RUN] = np.full(asked.points, group, dtype=object)
     needed = np.zeros(asked.points, dtype=np.bool_)
-    for metric, condition in wanted:
-        lookup = _under(_lookup(study, metric), condition)
+    for metric, said in wanted:
+        lookup, condition = asked_of(study, metric, said)
         if run not in _runs(study, lookup):
             continue
-        condition = {key: value for key, value in _own(lookup, condition).items() if key in study.keys}
+        alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
+        if isinstance(lookup.over, str):
+            others = alike
+        else:
+            others = {**(condition if lookup.by is None else alike), **lookup.over}
         where = {key: value for key, value in lookup.where.items() if key in study.keys}
-        by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
-        over = {} if isinstance(lookup.over, str) else lookup.over
-        others = {**(condition if lookup.by is None else by), **over}
         for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]

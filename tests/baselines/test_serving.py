@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from simulator.baselines.serving.run import sized
 from simulator.baselines.simulate import simulate, simulate_each
 from simulator.errors import CapacityError, ConfigError, TiersimError
+from simulator.scenario.parts import scaled
 
 SMALL = """\
 schema: 1
@@ -191,4 +191,4 @@ def test_metrics_that_there_are_not(small: Path, metric: str, condition: dict[st
 def test_a_node_is_filled_before_there_are_more(
     nodes: int, devices: int, scale: int, expected: tuple[int, int]
 ) -> None:
-    assert sized(nodes, devices, scale) == expected
+    assert scaled(nodes, devices, scale) == expected

@@ -6,7 +6,11 @@ import pytest
 
 import simulator
 from simulator.errors import CapacityError, ConfigError
+from simulator.hardware import load_system
+from simulator.mapping.deployment import resolve
+from simulator.mapping.form import MappingForm
 from simulator.mapping.memory_plan import ORDERS
+from simulator.workload import load_model
 
 
 def test_what_fits_is_as_without() -> None:
@@ -44,6 +48,16 @@ def test_only_an_engine_that_reads_two_tiers_spills() -> None:
         simulator.estimate("dgx-h100", "llama-2-7b", spill="ddr")
     with pytest.raises(ConfigError, match="spill: found 'ddr' with stages, expected no stages"):
         simulator.estimate("sn40l-node", "llama-2-7b", 2, spill="ddr", pipeline=2)
+
+
+def test_activations_are_those_of_one_prompt_at_a_time() -> None:
+    """As where nothing spills: many prompts keep about what one does, as far as both tiers are packed alike."""
+    system = load_system("sn40l-node", ["devices.socket.tiers.hbm.capacity=1 GB"])
+    of = resolve(MappingForm(spill="ddr"), system, load_model("llama-2-7b"))
+    one, many = (of.footprint(batch, 1500, 2) for batch in (1, 16))
+    assert one.spill
+    assert many.spill
+    assert one.total.activations <= many.total.activations <= 2 * one.total.activations
 
 
 def test_each_replica_spills_what_it_would_alone() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.core import Plan, closed_form
 from simulator.core.affine import affine, probes
+from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.dispatch import Route, policy
@@ -170,7 +171,9 @@ LONE, EIGHT = ("nodes=1",), ("nodes=2", "devices.xpu.count=8")
 
 
 def test_one_node_sends_nothing_more() -> None:
-    assert sent(*LONE) == sent(*LONE, experts="tensor") == sent(*LONE, expert_reduces=2) == []
+    assert sent(*LONE) == sent(*LONE, experts="tensor") == []
+    with pytest.raises(ConfigError, match=r"^expert_reduces: found 2, expected 1 with whole experts"):
+        sent(*LONE, expert_reduces=2)
     ((name, demand, latency),) = sent(*LONE, experts="tensor", expert_reduces=2)
     assert name == "all_reduce"  # over a ring of 4: 2 x 3/4 of the tensor, 2 x 3 phases of 3 us
     assert demand == {"xpu->xpu": pytest.approx(2 * 3 / 4 * 100 * 4096 * 2)}

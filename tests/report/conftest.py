@@ -49,10 +49,10 @@ metrics:
   execution: {of: execute_s, run: service}
   out_of_memory: {of: out_of_memory, run: service}
   switch_time: {of: switch_time, take: last, run: service}
-  speedup: {of: latency_s, against: {system: baseline}, inverse: true, run: service}
-  switch_speedup: {of: switch_time, against: {system: baseline}, inverse: true, take: last, run: service}
+  speedup: {of: latency_s, reads: {baseline: over.system}, inverse: true, run: service}
+  switch_speedup: {of: switch_time, reads: {baseline: over.system}, inverse: true, take: last, run: service}
   nodes: {of: nodes, run: footprint}
-  nodes_from: {of: experts, take: min, run: footprint}
+  nodes_from: {of: experts, reads: {nodes: where.nodes}, take: min, run: footprint}
 variants:
   eight_links:
     title: all host links at once

@@ -131,7 +131,7 @@ def test_a_spilled_run_takes_what_its_steps_take_alone(batch: int, input: int, o
 
     def serve(*lengths: float) -> Any:
         steps = operator_graph(model, decode(batch, np.array(lengths)))
-        program = [(operator_graph(model, prefill(batch, input)), 1.0), (steps, float(output - 1))]
+        program = [(operator_graph(model, prefill(batch, input)), 1.0, 1.0), (steps, float(output - 1), 1.0)]
         return next(spills(runner, "ddr", program, ["weights_last"]))
 
     contexts = step_contexts(input, output)

@@ -98,7 +98,7 @@ class _Lab:
         experiment = self.experiment
         points = dict.fromkeys(point for run in experiment.runs.values() for point in run.points())
         keys = [dict(zip(("system", "model", "method"), point, strict=True)) for point in points]
-        asked = [(key, self.method(key["method"])) for key in keys]
+        asked: list[tuple[dict[str, Any], Method]] = [(key, self.method(key["method"])) for key in keys]
         settings = [
             (name, sweep, {quantity: value})
             for quantity in ("window", "budget")

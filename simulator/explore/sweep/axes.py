@@ -128,7 +128,11 @@ def _values(case: Chosen, roots: Roots, asked: Asked) -> dict[str, Any]:
 
 
 def _settings(settings: Mapping[str, Any], every: Mapping[str, _Given], roots: Roots) -> dict[str, Any]:
-    """What is set for all points, by path."""
+    """What is set for all points, by path, but for figures of a machine or a model that the run has not."""
+    lacking = [root for root, parts in (("hardware", roots.systems), ("model", roots.models)) if not parts]
+    settings = {
+        path: value for path, value in settings.items() if "." not in path or path.partition(".")[0] not in lacking
+    }
     for path in settings:
         if path in every:
             expected = "a figure that no axis of the run varies"
@@ -224,7 +228,7 @@ def _names(every: Sequence[_Given], asked: Asked, metrics: Collection[str]) -> d
         names[each.path] = last if unique and free else re.sub(r"\W+", "_", each.path)
     ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
     seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
-    named = [(("cases", axis), axis, axis) for axis in asked.cases]
+    named: list[tuple[KeyPath, str, str]] = [(("cases", axis), axis, axis) for axis in asked.cases]
     named += [((*each.at, "name") if each.name else each.at, each.path, names[each.path]) for each in every]
     for at, path, name in named:
         if at[0] == "cases":

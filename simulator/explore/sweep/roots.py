@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -74,12 +75,11 @@ class Roots:
             root, _, rest = path.partition(".")
             if root in SECTIONS:
                 values[path] = get(alone, path)
-                continue
-            try:
-                values[path] = own.figure(path, everywhere=False).read(value) if rest else value
-            except ConfigError as error:
-                error.path = error.path or path.split(".")
-                raise
+            elif rest:
+                with _of(path):
+                    values[path] = own.figure(path, everywhere=False).read(value)
+            else:
+                values[path] = value
         own.check_names(set(given))
         return values
 
@@ -87,11 +87,8 @@ class Roots:
         """Nothing where the names that the workload and the mapping have are known; else a ConfigError."""
         for path, each in self.named():
             if only is None or path in only:
-                try:
+                with _of(path):
                     each.read(each.value)
-                except ConfigError as error:
-                    error.path = path.split(".")
-                    raise
 
     def check_read(self, key: str) -> None:
         """Nothing where the kind of workload reads this key of the mapping; else a ConfigError."""
@@ -124,3 +121,13 @@ class Roots:
         if root == "hardware":
             return [system.machine for system in self.systems]
         return self.models if root == "model" else [getattr(self.base, root)]
+
+
+@contextmanager
+def _of(path: str) -> Iterator[None]:
+    """Name a figure by its path where it is wrong."""
+    try:
+        yield
+    except ConfigError as error:
+        error.path = error.path or path.split(".")
+        raise

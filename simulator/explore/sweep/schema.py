@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from simulator.config import ROLES
 from simulator.config.resolve import SCHEMA
 from simulator.errors import unknown
-from simulator.explore.sweep.form import Form
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
 from simulator.registry import names, registered
+from simulator.study.form import StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
 from simulator.workload.measured import MeasuredRouting
@@ -24,7 +24,7 @@ from simulator.workload.measured import MeasuredRouting
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 FORMS: dict[str, type[BaseModel]] = {
-    "sweep": Form,
+    "study": StudyForm,
     "hardware": Machine,
     "costs": CostTable,
     "model": Model,

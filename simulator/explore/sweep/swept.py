@@ -77,6 +77,7 @@ def sweep(
     output: str | Path,
     overrides: Sequence[str] = (),
     *,
+    run: str | None = None,
     workers: int | None = None,
     cluster: str | None = None,
     fail_fast: bool = False,
@@ -84,14 +85,15 @@ def sweep(
 ) -> Swept:
     """Compute all points of a sweep into the folder `output`, or those that it lacks; then find the best.
 
-    `workers`: processes, as many as cores unless given; `cluster`: a Dask scheduler's address, `local` or `slurm`.
-    With `fail_fast` the first point that fails ends the run; else it is a row with its error.
+    `run`: of a study that has several. `workers`: processes, as many as cores unless given; `cluster`: a Dask
+    scheduler's address, `local` or `slurm`. With `fail_fast` the first point that fails ends the run; else it is a row
+    with its error.
 
     Raises:
         ConfigError: what is wrong with the YAML; a folder that holds another sweep; no feasible point is none: it is
             told with what rules them out.
     """
-    asked, folder = problem(name_or_path, overrides), Path(output)
+    asked, folder = problem(name_or_path, overrides, run), Path(output)
     with open_store(folder, Manifest.of(asked.provenance, asked.points, asked.chunk)) as store:
         counts = execute(asked, store, workers, cluster, fail_fast, progress)
     return summed_up(asked, load_store(folder), counts)

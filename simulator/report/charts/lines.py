@@ -85,6 +85,14 @@ class Lines(ChartForm):
         if self.published and self.published.as_ is not None:
             yield ("published", "as"), self.published.as_
 
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        if self.published:
+            for place, figure in enumerate(self.published.figures):
+                yield ("published", "figures", place), "figure", figure
+            for key in ("metric", "across"):
+                if (name := getattr(self.published, key)) is not None:
+                    yield ("published", key), "metric", name
+
 
 @register("chart", "lines")
 class LinesChart:

@@ -16,7 +16,7 @@ HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
 PAYS = """\
 base:
   model: llama-3-8b
-  workload: {input: 1024, output: 128, batch: 8}
+  workload: {phase: decode, input: 1024, output: 128, batch: 8}
   mapping: {devices: 1}
 axes:
   hardware: {values: [dgx-a100, dgx-h100], name: machine}
@@ -25,11 +25,9 @@ objectives: {tokens_per_s: max}
 """
 STEPS = """\
 base:
-  hardware: duplex-node
+  hardware: {extends: duplex-node, devices.xpu.engines.pim.pim.banks: 2, devices.xpu.engines.pim.pim.modules: 16}
   model: mixtral-8x7b
-  workload: {input: 2048, output: 512}
-  mapping: {device: xpu, engine: xpu}
-  set: [devices.xpu.engines.pim.pim.banks=2, devices.xpu.engines.pim.pim.modules=16]
+  workload: {phase: decode, input: 2048, output: 512}
 axes:
   mapping.dispatch: {values: [xpu_only, pim_only], name: dispatch}
   workload.batch: {values: [1, 8, 32, 64, 128], name: batch}

@@ -6,17 +6,16 @@ import pytest
 from simulator.errors import ConfigError
 from simulator.explore.sweep.load import load_sweep
 
-METRICS = {"area_mm2": "mm^2", "tbt_s": "s", "tokens_per_s": "1/s"}
 HBM = "hardware.devices.gpu.tiers.hbm"
 WHOLE = f"""
     schema: 1
     title: bandwidth and batch
     base:
-      hardware: dgx-h100
+      hardware: {{extends: dgx-h100, devices.gpu.tiers.hbm.latency: 1 us}}
       model: llama-3.1-8b
+      costs: silicon
       workload: {{phase: decode, batch: 8, input: 1024, output: 256}}
       mapping: {{devices: 8, dtype: bf16, memory: null}}
-      set: [devices.gpu.tiers.hbm.latency=1 us]
     axes:
       {HBM}.bandwidth: {{geomspace: [1 TB/s, 8 TB/s, 4], name: hbm}}
       workload.batch: [1, 8, 64]
@@ -25,8 +24,8 @@ WHOLE = f"""
       mapping.fusion: {{values: [unfused, conventional], when: "model == 'llama-3.1-8b'"}}
     zip:
       - {{{HBM}.capacity: [64 GB, 96 GB], {HBM}.energy: [4 pJ/bit, 3.9 pJ/bit]}}
-    derived: {{hbm_tb_s: hbm / 1e12, twice: 2 * hbm_tb_s + area_mm2, one: 1}}
-    constraints: ["area_mm2 <= 800", "tbt_s <= 0.05 and twice > capacity"]
+    derived: {{hbm_tb_s: hbm / 1e12, twice: 2 * hbm_tb_s + area_m2, one: 1}}
+    constraints: ["area_m2 <= 800", "tbt_s <= 0.05 and twice > capacity"]
     objectives: {{tokens_per_s: max, twice: min}}
 """
 BASE = "base: {hardware: dgx-h100, model: llama-3.1-8b}\n"
@@ -44,7 +43,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def load(write):
-    return lambda text, *overrides: load_sweep(write(text), overrides, METRICS)[0]
+    return lambda text, *overrides: load_sweep(write(text), overrides)[0]
 
 
 @pytest.fixture
@@ -75,11 +74,10 @@ def test_a_whole_sweep_is_read(load):
     assert last["model"].tolist() == ["llama-3.1-8b", "llama-3.1-8b", "mixtral-8x7b"]
     assert last["mapping.fusion"].tolist() == ["unfused", "conventional", None]
     assert {name: each.text for name, each in sweep.derived.items()}["hbm_tb_s"] == "hbm / 1e12"
-    assert sweep.constraints[0].text == "area_mm2 <= 800"
+    assert sweep.constraints[0].text == "area_m2 <= 800"
     assert sweep.objectives == {"tokens_per_s": "max", "twice": "min"}
-    assert sweep.base.set == ("devices.gpu.tiers.hbm.latency=1 us",)
-    said = sweep.base.by_path()
-    assert (said["hardware"], said["workload.input"], said["mapping.devices"]) == ("dgx-h100", 1024, 8)
+    assert sweep.base.hardware == {"extends": "dgx-h100", "devices.gpu.tiers.hbm.latency": "1 us"}
+    assert (sweep.base.model, sweep.base.workload.input, sweep.base.mapping.devices) == ("llama-3.1-8b", 1024, 8)
 
 
 def test_the_command_line_sets_what_it_wants(load):
@@ -100,7 +98,7 @@ def test_values_come_from_lists_ranges_and_steps(load):
         "workload.output: {linspace: [1, 9, 5]}",
         "hardware.links.host<->gpu.hbm.parallel: {values: [4, 8]}",
         "hardware.devices.gpu.engines.gpu.peak.bf16: [1 PFLOP/s, 2e15]",
-        "mapping.links: [null, 4]",
+        "mapping.tensor: [null, 4]",
         "mapping.together: [false, true]",
     )
     values = {path: axis.values for path, axis in found.items()}
@@ -113,7 +111,7 @@ def test_values_come_from_lists_ranges_and_steps(load):
     assert values["workload.output"].dtype == np.int64
     assert values["hardware.links.host<->gpu.hbm.parallel"].tolist() == [4, 8]
     assert values["hardware.devices.gpu.engines.gpu.peak.bf16"].tolist() == [1e15, 2e15]
-    np.testing.assert_array_equal(values["mapping.links"], [np.nan, 4.0])
+    np.testing.assert_array_equal(values["mapping.tensor"], [np.nan, 4.0])
     assert values["mapping.together"].dtype == bool
 
 
@@ -151,12 +149,6 @@ def test_elsewhere_an_axis_is_as_the_base_has_it(load):
     np.testing.assert_array_equal(bandwidth, [1e12, 2e12, np.nan])
 
 
-def test_metrics_are_any_where_none_are_told(write):
-    sweep, config = load_sweep(write(BASE + "axes: {workload.batch: [1]}\nobjectives: {whatever: max}"))
-    assert sweep.objectives == {"whatever": "max"}
-    assert config.data["base"]["hardware"] == "dgx-h100"
-
-
 AXIS = BASE + "axes:\n  "  # whose first axis stands in line 3
 BW, LAT = f"{HBM}.bandwidth", f"{HBM}.latency"
 
@@ -166,15 +158,12 @@ BW, LAT = f"{HBM}.bandwidth", f"{HBM}.latency"
     [
         (AXIS + "hardwar.devices.gpu.count: [1]", '3: axes."hardwar.devices.gpu.count": unknown path'),
         (AXIS + "hardwar.devices.gpu.count: [1]", "did you mean 'hardware'?"),
-        (AXIS + "tiers.hbm.bandwidth: [1]", "expected a path from one of hardware, model, workload, mapping"),
+        (AXIS + "tiers.hbm.bandwidth: [1]", "expected a path from one of hardware, model, mapping, workload, costs"),
         (AXIS + f"{HBM}.bandwith: [1 TB/s]", "found 'bandwith', expected one of bandwidth, capacity"),
         (AXIS + f"{HBM}.bandwith: [1 TB/s]", "did you mean 'bandwidth'?"),
         (AXIS + f"{HBM}: [1 TB/s]", "found a section, expected a figure of it: one of bandwidth"),
         (AXIS + f"{HBM}.bandwidth.fast: [1 TB/s]", "no such figure: found 'fast', expected no further key"),
-        (
-            AXIS + "workload.bacth: [1]",
-            "no such figure: found 'bacth', expected one of batch, experts, exponent, input",
-        ),
+        (AXIS + "workload.bacth: [1]", "no such figure: found 'bacth', expected one of batch, input, kind, output"),
         (AXIS + "workload: [1]", "found a section"),
         (AXIS + "model.layer: [1]", "no such figure: found 'layer'"),
         (AXIS + "mapping.fussion: [unfused]", "did you mean 'fusion'?"),
@@ -300,12 +289,12 @@ def test_a_wrong_axis_is_told_with_its_place(message, text, said):
             "3: derived.a: in 'b + 1': unknown name: found 'b'",
         ),
         (
-            "axes: {workload.batch: [1]}\nconstraints: [batch < 3, area_mm <= 800]",
-            "3: constraints.1: in 'area_mm <= 800': unknown name: found 'area_mm'",
+            "axes: {workload.batch: [1]}\nconstraints: [batch < 3, area_m <= 800]",
+            "3: constraints.1: in 'area_m <= 800': unknown name: found 'area_m'",
         ),
         (
-            "axes: {workload.batch: [1]}\nconstraints: [area_mm <= 800]",
-            "expected one of area_mm2, batch, tbt_s, tokens_per_s; did you mean 'area_mm2'?",
+            "axes: {workload.batch: [1]}\nconstraints: [area_m <= 800]",
+            "expected one of area_m2, batch, bound_by, capacity_bytes",
         ),
         ("axes: {workload.batch: [1]}\nconstraints: ['1 <']", "3: constraints.0: no expression: invalid syntax"),
         (

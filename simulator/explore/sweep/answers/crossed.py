@@ -73,6 +73,7 @@ def crossover(
     at: Mapping[str, Any] | None = None,
     *,
     overrides: Sequence[str] = (),
+    run: str | None = None,
 ) -> Crossed:
     """At which values of the axis `along` the better of two designs changes.
 
@@ -86,7 +87,7 @@ def crossover(
         ConfigError: what is wrong with the YAML; no such axis, value or metric; no numbers along the axis; designs that
             do not work anywhere along it.
     """
-    asked = problem(name_or_path, overrides)
+    asked = problem(name_or_path, overrides, run)
     axis, (name, *values) = axis_named(asked, along, "--along"), between
     if not is_number(axis) or len(axis) < 2:
         found = "one step" if is_number(axis) else "texts"

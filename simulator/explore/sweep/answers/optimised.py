@@ -16,12 +16,12 @@ from simulator.errors import ConfigError, one_of
 from simulator.explore.sweep.answers.design import shown_value, varying
 from simulator.explore.sweep.answers.metric import Sense, metric_named, numbers, with_axes
 from simulator.explore.sweep.answers.searched import counted, feasible
+from simulator.explore.sweep.axes import texts_of
 from simulator.explore.sweep.columns import Columns
 from simulator.explore.sweep.execute import execute
 from simulator.explore.sweep.expression import parse
 from simulator.explore.sweep.infeasible import nearest_miss
 from simulator.explore.sweep.lattice import Lattice
-from simulator.explore.sweep.load import texts_of
 from simulator.explore.sweep.margin import margins
 from simulator.explore.sweep.problem import FEASIBLE, Problem, problem
 from simulator.explore.sweep.search import search
@@ -88,6 +88,7 @@ def optimise(
     evaluations: int = 10_000,
     seed: int = 0,
     overrides: Sequence[str] = (),
+    run: str | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Optimised:
@@ -102,7 +103,7 @@ def optimise(
         ConfigError: what is wrong with the YAML; no such cost, or none; no feasible design, with how many points each
             constraint rules out (alone: points that meet all others), and the design that misses least.
     """
-    asked = _with(problem(name_or_path, overrides), where)
+    asked = _with(problem(name_or_path, overrides, run), where)
     cost = _cost(asked, cost)
     way = asked.objectives.get(cost, "min")
     enumerated = asked.points <= limit

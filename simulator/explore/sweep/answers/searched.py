@@ -72,6 +72,7 @@ def search(
     batch: int = 32,
     seed: int = 0,
     overrides: Sequence[str] = (),
+    run: str | None = None,
     against: str | None = "random",
     progress: Callable[[int, int], None] | None = None,
 ) -> Searched:
@@ -86,7 +87,7 @@ def search(
         ConfigError: what is wrong with the YAML; no objective, no such method; a folder of another sweep. That no point
             is feasible is none: `tally.none_feasible()` tells why.
     """
-    asked = problem(name_or_path, overrides)
+    asked = problem(name_or_path, overrides, run)
     space = Lattice(asked.sweep.space)
     folder = None if output is None else Path(output)
     if folder is not None and (folder / MANIFEST).exists() and not (folder / LOG).exists():

@@ -69,6 +69,7 @@ def sensitivity(
     samples: int = 256,
     seed: int = 0,
     overrides: Sequence[str] = (),
+    run: str | None = None,
 ) -> Sensitivity:
     """How much a metric changes with each axis of a sweep around one design, and its time with each resource.
 
@@ -87,7 +88,7 @@ def sensitivity(
     Raises:
         ConfigError: what is wrong with the YAML; no such axis, value or metric; a design that does not work.
     """
-    asked = problem(name_or_path, overrides)
+    asked = problem(name_or_path, overrides, run)
     metric = metric_named(asked, metric, "--metric")
     chosen, space = named(asked, at, "--at"), asked.sweep.space
     design = completed(space, {path: column([value]) for path, value in chosen.items()}, 1)
