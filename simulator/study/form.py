@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
@@ -127,7 +126,8 @@ class Lookup(Section):
     run: Names = ()
     """The run whose cases are looked at, or several; those of all runs unless given."""
     reads: dict[str, str] = Field(default_factory=dict)
-    """Words of conditions that say `run`, `take` or a key of `over` (`over.system`) instead of a key of cases."""
+    """Words of conditions that say `run`, `take` or a key of `over` or `where` (`over.system`) instead of a key of
+    cases."""
 
 
 class Searches(Section):

@@ -174,7 +174,8 @@ def _check_lookups(study: Study) -> None:
         for run in each.run:
             check_name(run, study.groups, (*at, RUN), "no such run")
         for word, part in each.reads.items():
-            known = [RUN, "take", *(f"over.{key}" for key in study.keys)]
+            keys = [*(f"over.{key}" for key in study.keys), *(f"where.{key}" for key in study.columns)]
+            known = [RUN, "take", *keys]
             check_name(part, known, (*at, "reads", word), "no such part of a look-up")
         check_name(each.of, study.columns, (*at, "of"), "no such metric")
         if each.while_ is not None:

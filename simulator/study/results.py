@@ -208,9 +208,10 @@ def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[L
     for word, part in lookup.reads.items():
         if word in keys:
             value = keys.pop(word)
-            if part.startswith("over."):
-                over = lookup.over if isinstance(lookup.over, dict) else {}
-                changes["over"] = {**over, **changes.get("over", {}), part.removeprefix("over."): value}
+            section, dot, key = part.partition(".")
+            if dot:
+                own = changes.get(section, getattr(lookup, section))
+                changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
             else:
                 name = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
                 changes[part] = (name,) if part == RUN else name
@@ -278,10 +279,12 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         if run not in _runs(study, lookup):
             continue
         condition = {key: value for key, value in condition.items() if key in study.keys}
+        alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
+        if isinstance(lookup.over, str):
+            others = alike
+        else:
+            others = {**(condition if lookup.by is None else alike), **lookup.over}
         where = {key: value for key, value in lookup.where.items() if key in study.keys}
-        by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
-        over = {} if isinstance(lookup.over, str) else lookup.over
-        others = {**(condition if lookup.by is None else by), **over}
         for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]

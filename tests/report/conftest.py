@@ -52,7 +52,7 @@ metrics:
   speedup: {of: latency_s, reads: {baseline: over.system}, inverse: true, run: service}
   switch_speedup: {of: switch_time, reads: {baseline: over.system}, inverse: true, take: last, run: service}
   nodes: {of: nodes, run: footprint}
-  nodes_from: {of: experts, take: min, run: footprint}
+  nodes_from: {of: experts, reads: {nodes: where.nodes}, take: min, run: footprint}
 variants:
   eight_links:
     title: all host links at once

@@ -89,8 +89,9 @@ class Lines(ChartForm):
         if self.published:
             for place, figure in enumerate(self.published.figures):
                 yield ("published", "figures", place), "figure", figure
-            if self.published.metric is not None:
-                yield ("published", "metric"), "metric", self.published.metric
+            for key in ("metric", "across"):
+                if (name := getattr(self.published, key)) is not None:
+                    yield ("published", key), "metric", name
 
 
 @register("chart", "lines")

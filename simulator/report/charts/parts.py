@@ -42,6 +42,10 @@ class Parts(ChartForm):
         yield from super().columns()
         yield from ((("published", name), of) for name, of in self.published.items())
 
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        yield from ((("figures", place), "figure", figure) for place, figure in enumerate(self.figures))
+        yield from ((("published", name), "metric", name) for name in self.published)
+
 
 @register("chart", "parts")
 class PartsChart:

@@ -46,6 +46,9 @@ class Variants(ChartForm):
         yield from super().columns()
         yield from ((("lines", name), name) for name in self.lines)
 
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        yield from ((("of", place), "metric", name) for place, name in enumerate(self.of))
+
 
 @register("chart", "variants")
 class VariantsChart:
