@@ -280,8 +280,10 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         condition = {key: value for key, value in condition.items() if key in study.keys}
         where = {key: value for key, value in lookup.where.items() if key in study.keys}
         by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
-        over = {} if isinstance(lookup.over, str) else lookup.over
-        others = {**(condition if lookup.by is None else by), **over}
+        if isinstance(lookup.over, str):
+            others = by
+        else:
+            others = {**(condition if lookup.by is None else by), **lookup.over}
         for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
