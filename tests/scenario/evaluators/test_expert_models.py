@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulator.scenario.cases import with_values
+from simulator.scenario.costs import NAMES as COSTS
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.expert_models import ExpertModelsEvaluator
 from simulator.scenario.form import Scenario
@@ -137,6 +142,32 @@ def test_prefetch_and_groups_wait_less() -> None:
     )
     assert ahead["switch_s"] < plain["switch_s"]
     assert grouped["misses"] <= plain["misses"]
+
+
+QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SMALL = st.integers(1, 12)
+
+
+@given(prompts=st.integers(1, 20), batch=SMALL, rounds=st.integers(1, 3))
+@QUICK
+def test_each_batch_of_recorded_prompts_that_is_measured_is_a_whole_one(
+    tmp_path: Path, prompts: int, batch: int, rounds: int
+) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text("prompt,expert\n" + "".join(f"{i},{i % 3}\n" for i in range(prompts)))
+    trace = {"workload.trace": {"kind": "recorded", "file": str(file), "rounds": rounds}}
+    row = one(**trace, **{"workload.batch": batch, "workload.experts": 3})
+    assert row["expert_s"] == pytest.approx(batch * 3.0)
+
+
+@given(experts=st.integers(1, 5), batch=SMALL, output=st.integers(1, 3))
+@QUICK
+def test_few_experts_give_finite_numbers(experts: int, batch: int, output: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = run(**{"workload.experts": [experts], "workload.batch": [batch], "workload.output": [output]})
+    unknown = {name for name, values in found.items() if name != "error" and not np.isfinite(values[0])}
+    assert unknown == set(COSTS)
 
 
 @pytest.mark.parametrize(
