@@ -71,8 +71,8 @@ def test_another_machine_is_another_provenance() -> None:
 
 def test_an_unknown_metric_or_point_is_refused() -> None:
     outcome = simulate("sn40l-coe", ALONE).outcome
-    with pytest.raises(ConfigError, match="did you mean 'latency'"):
-        outcome.measure("latencies", {})
+    with pytest.raises(ConfigError, match="did you mean 'switching'"):
+        outcome.measure("switchings", {})
     with pytest.raises(ConfigError, match="did you mean 'dgx-a100'"):
         outcome.measure("nodes_from", {"system": "dgx-a10", "nodes": 2})
     with pytest.raises(ConfigError, match="no case has it"):

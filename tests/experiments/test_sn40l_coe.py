@@ -34,7 +34,9 @@ def simulated_of(results: StudyResults, row: Published) -> float:
     return row.from_si(value)
 
 
-def test_every_prediction_is_within_3_percent_or_its_reading_error(rows: list[Published], results: StudyResults) -> None:
+def test_every_prediction_is_within_3_percent_or_its_reading_error(
+    rows: list[Published], results: StudyResults
+) -> None:
     predictions = [row for row in rows if row.role == "prediction"]
     assert len(predictions) == 136
     assert [row for row in predictions if not row.agrees(simulated_of(results, row))] == []

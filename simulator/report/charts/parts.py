@@ -56,7 +56,9 @@ class PartsChart:
     @staticmethod
     def draw(shown: Shown, chart: Parts) -> tuple[Figure, str] | None:
         frame = shown.frame(chart)
-        colours = {one: colour for one, colour in shown.colours(chart.series).items() if (frame[chart.series] == one).any()}
+        colours = {
+            one: colour for one, colour in shown.colours(chart.series).items() if (frame[chart.series] == one).any()
+        }
         scale = shown.scale(chart.of[0], frame[list(chart.of)].sum(axis=1), chart)
         scale = short.Scale(chart.sum, scale.unit, scale.worth)
         panels = list(frame.groupby(chart.panels, sort=False))

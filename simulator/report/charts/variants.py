@@ -52,7 +52,7 @@ class Variants(ChartForm):
 
 @register("chart", "variants")
 class VariantsChart:
-    """Draws a ring for what was published, a dot for what was simulated, and a mark a variant, on a logarithmic axis."""
+    """Draws a ring for what was published, a dot for what was simulated, a mark a variant, on a logarithmic axis."""
 
     form = Variants
 
@@ -116,9 +116,7 @@ def _telling(shown: Shown, lines: Lines) -> list[str]:
     return telling[: len(MARKS)]
 
 
-def _draw(
-    axes: Axes, place: float, rows: Sequence[Row], variants: Sequence[str], colour: str, marker: str
-) -> None:
+def _draw(axes: Axes, place: float, rows: Sequence[Row], variants: Sequence[str], colour: str, marker: str) -> None:
     ring: dict[str, Any] = {
         "marker": marker, "markersize": 6, "markerfacecolor": "white", "markeredgewidth": 0.8, "elinewidth": 0.8,
     }  # fmt: skip
