@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
@@ -13,7 +14,7 @@ from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section
 from simulator.explore.sweep.form import Scalar, Varied
-from simulator.mapping.form import MappingForm
+from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
 from simulator.units import Count, Fraction, Seconds
@@ -101,7 +102,7 @@ class Variant(Section):
 
     @property
     def settings(self) -> list[str]:
-        return [f"{path}={'null' if value is None else value}" for path, value in self.set.items()]
+        return [f"{path}={value if isinstance(value, str) else dumps(value)}" for path, value in self.set.items()]
 
 
 class Lookup(Section):
@@ -123,8 +124,8 @@ class Lookup(Section):
     along: str | None = None
     take: Literal["max", "min", "mean", "first", "last"] | None = None
     """Which of several cases counts; unless given, there must be one."""
-    run: str | None = None
-    """The run whose cases are looked at; those of all runs unless given."""
+    run: Names = ()
+    """The run whose cases are looked at, or several; those of all runs unless given."""
     reads: dict[str, str] = Field(default_factory=dict)
     """Words of conditions that say `run`, `take` or a key of `over` or `where` (`over.system`) instead of a key of
     cases."""

@@ -171,8 +171,8 @@ def _check_lookups(study: Study) -> None:
     """Nothing where each look-up is of what some run has; else a ConfigError."""
     for name, each in study.form.metrics.items():
         at = ("metrics", name)
-        if each.run is not None:
-            check_name(each.run, study.groups, (*at, RUN), "no such run")
+        for run in each.run:
+            check_name(run, study.groups, (*at, RUN), "no such run")
         for word, part in each.reads.items():
             keys = [*(f"over.{key}" for key in study.keys), *(f"where.{key}" for key in study.columns)]
             known = [RUN, "take", *keys]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +117,11 @@ class StudyResults:
         return {}
 
     def _look(self, lookup: Lookup) -> tuple[Table, str]:
-        key = lookup.model_dump_json()
+        key, runs = lookup.model_dump_json(), lookup.run
         if key not in self._looked:
-            table, column = self.tables[lookup.run], lookup.of
+            table, column = self.tables[runs[0] if len(runs) == 1 else None], lookup.of
+            if len(runs) > 1:
+                table = replace(table, frame=table.frame[table.frame[RUN].isin(runs)])
             if isinstance(lookup.over, str):
                 table = table.normalise(column, lookup.over, lookup.by or ())
             elif lookup.over and lookup.by is None:
@@ -132,7 +134,8 @@ class StudyResults:
 
     def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
         """A look-up of each case of `named`."""
-        table, column = self._look(_lookup(self.study, metric).model_copy(update={"run": run}))
+        runs = () if run is None else (run,)
+        table, column = self._look(_lookup(self.study, metric).model_copy(update={"run": runs}))
         values: NDArray[Any] = table.frame[column].to_numpy()
         return values
 
@@ -210,7 +213,10 @@ def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[L
                 own = changes.get(section, getattr(lookup, section))
                 changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
             else:
-                changes[part] = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+                name = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+                changes[part] = (name,) if part == RUN else name
+        elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
+            raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
     return lookup.model_copy(update=changes), keys
 
 
@@ -254,7 +260,7 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
 
 
 def _runs(study: Study, lookup: Lookup) -> list[str]:
-    return [name for group, names in study.groups.items() if lookup.run in (None, group) for name in names]
+    return [name for group, names in study.groups.items() if not lookup.run or group in lookup.run for name in names]
 
 
 def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:
@@ -268,10 +274,11 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
     group = next(group for group, names in study.groups.items() if run in names)
     columns[RUN] = np.full(asked.points, group, dtype=object)
     needed = np.zeros(asked.points, dtype=np.bool_)
-    for metric, said in wanted:
-        lookup, condition = asked_of(study, metric, said)
+    for metric, asked_condition in wanted:
+        lookup, condition = asked_of(study, metric, asked_condition)
         if run not in _runs(study, lookup):
             continue
+        condition = {key: value for key, value in condition.items() if key in study.keys}
         alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
         if isinstance(lookup.over, str):
             others = alike
