@@ -199,7 +199,8 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     beside = chart.published
     published = [row.published for row in shown.rows if beside and row.published.figure in beside.figures]
     of = {beside.metric: chart.metrics[0]} if beside and beside.metric else {each: each for each in chart.metrics}
-    rows, ends = [], []
+    rows: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
     for row in published:
         if beside is not None and row.metric == beside.across:
             metric, value = next(iter(of)), row.condition[next(iter(of))]
