@@ -11,6 +11,7 @@ from pydantic import Field
 
 from simulator.baselines.published import PUBLISHED, Published, read_published
 from simulator.config import Config, load, validate
+from simulator.config.choose import check_name
 from simulator.config.resolve import OPTION
 from simulator.config.section import Section
 from simulator.errors import ConfigError
@@ -154,7 +155,16 @@ def published_of(study: Study) -> list[Published]:
 
 
 def check_published(study: Study, rows: Sequence[Published]) -> None:
-    """Nothing where a study has the metric and the case of each published value; else a ConfigError."""
+    """Nothing where a study has the metric and the case of each published value, and its charts those that they name.
+
+    Raises:
+        ConfigError: it has not; at the line of the value or of the chart.
+    """
+    for name, chart in study.form.charts.items():
+        for key, column, value in chart.published_names():
+            with located(study.config, ("charts", name, *key)):
+                known = list(dict.fromkeys(getattr(row, column) for row in rows))
+                check_name(value, known, message=f"no such {column} is published")
     for row in rows:
         try:
             check_lookup(study, row.metric, row.condition)

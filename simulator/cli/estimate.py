@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simulator.core import Plan
     from simulator.scenario.batch_detail import BatchDetail
-    from simulator.scenario.evaluate import Evaluation
+    from simulator.scenario.form import Scenario
     from simulator.workload import Model
 
 
@@ -59,17 +59,20 @@ def command(
     In closed form, for one static batch on an idle machine; all devices share each layer (tensor parallel) unless
     --pipeline or --data divide them.
     """
-    from simulator.scenario.evaluate import evaluate
+    work = {"phase": phase, "batch": batch, "input": input, "output": output}
+    with options_scenario(file, hardware, model, mapping, work, overrides or ()) as asked:
+        if scenario:
+            print_scenario(asked)
+        elif asked.workload.kind == "batch":
+            _print_batch(asked, explain, json)
+        else:
+            _print_metrics(asked, explain, json)
+
+
+def _print_batch(asked: Scenario, explain: bool, json: bool) -> None:
+    """What stands behind a static batch."""
     from simulator.scenario.evaluator import evaluator
 
-    work = {"phase": phase, "batch": batch, "input": input, "output": output}
-    asked = options_scenario(file, hardware, model, mapping, work, overrides or ())
-    if scenario:
-        print_scenario(asked)
-        return
-    if asked.workload.kind != "batch":
-        _print_metrics(evaluate(asked), explain, json)
-        return
     answer = evaluator(asked).detail(asked)
     if json:
         document = answer.as_json()
@@ -88,12 +91,13 @@ def command(
         out.print(explanation(answer))
 
 
-def _print_metrics(answer: Evaluation, explain: bool, json: bool) -> None:
+def _print_metrics(asked: Scenario, explain: bool, json: bool) -> None:
     """The metrics of another kind of workload."""
+    from simulator.scenario.evaluate import evaluate
+
     if explain:
-        raise ConfigError(
-            path="--explain", found=f"a workload of kind '{answer.scenario.workload.kind}'", expected="batch"
-        )
+        raise ConfigError(path="--explain", found=f"a workload of kind '{asked.workload.kind}'", expected="batch")
+    answer = evaluate(asked)
     if json:
         print_json(answer.as_json())
         return

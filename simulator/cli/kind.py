@@ -55,10 +55,13 @@ def _kind_of_file(file: Path) -> Kind:
 
 
 def _experiment(file: Path) -> Kind:
-    """An experiment of a kind, or a study, which has none."""
+    """An experiment of a kind, or a study, which has none; of a file that cannot be read, its loader tells."""
     from simulator.config import load
 
-    return "experiment" if "kind" in load(file, FOLDERS["experiment"]).data else "study"
+    try:
+        return "experiment" if "kind" in load(file, FOLDERS["experiment"]).data else "study"
+    except ConfigError:
+        return "study"
 
 
 def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:

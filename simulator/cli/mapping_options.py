@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from simulator.errors import ConfigError
-from simulator.mapping.form import Draft, MappingForm
 
 FLAGS = ("together", "migrate")
 DRAFT = {"draft": "model", "drafted": "tokens", "acceptance": "acceptance", "accepted_length": "accepted_length"}
@@ -29,7 +32,7 @@ def with_mapping(keys: tuple[str, ...]) -> Callable[[Callable[..., None]], Calla
         @wraps(command)
         def run(**arguments: Any) -> None:
             given = {name: arguments.pop(name) for name in options}
-            with _named(options):
+            with _named(options, arguments.get("overrides") or ()):
                 command(**arguments, mapping=_section(given))
 
         own = inspect.signature(command, eval_str=True).parameters.values()
@@ -45,9 +48,22 @@ def _parameters(keys: tuple[str, ...]) -> Iterator[inspect.Parameter]:
     for key in keys:
         if key == "draft":
             for option, inner in DRAFT.items():
-                yield _parameter(option, Draft.model_fields[inner].description or "")
+                yield _parameter(option, _lines("Draft")[inner])
         elif key not in WHOLE:
-            yield _parameter(key, MappingForm.model_fields[key].description or "")
+            yield _parameter(key, _lines("MappingForm")[key])
+
+
+@cache
+def _lines(form: str) -> dict[str, str]:
+    """The line under each key of a form of `mapping/form.py`, which is read as text: to import it takes long."""
+    tree = ast.parse((Path(__file__).parents[1] / "mapping" / "form.py").read_text(encoding="utf-8"))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == form)
+    return {
+        key.target.id: inspect.cleandoc(line.value.value)
+        for key, line in pairwise(body)
+        if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
+    }
 
 
 def _parameter(key: str, help: str) -> inspect.Parameter:
@@ -61,14 +77,19 @@ def _parameter(key: str, help: str) -> inspect.Parameter:
 def _section(given: dict[str, Any]) -> dict[str, Any]:
     """The plain data of the section `mapping`, of what is given."""
     draft = {key: given.pop(option) for option, key in DRAFT.items() if option in given}
-    section = {key: value for key, value in given.items() if value not in (None, False)}
+    section = {key: _plain(value) for key, value in given.items() if value not in (None, False)}
     known = {key: value for key, value in draft.items() if value is not None}
     return {**section, "draft": known} if known else section
 
 
+def _plain(value: Any) -> Any:
+    """A value of an option: a number, where it is one."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
 @contextmanager
-def _named(options: dict[str, inspect.Parameter]) -> Iterator[None]:
-    """Tell what is wrong with a key of the mapping or the workload by its option."""
+def _named(options: dict[str, inspect.Parameter], overrides: Sequence[str]) -> Iterator[None]:
+    """Tell what is wrong with a key of the mapping or the workload, or with an override, by its option."""
     try:
         yield
     except ConfigError as error:
@@ -77,4 +98,19 @@ def _named(options: dict[str, inspect.Parameter]) -> Iterator[None]:
             inner = {key: option for option, key in DRAFT.items()}
             key = inner.get(str(path[2]), "draft") if path[1] == "draft" and len(path) > 2 else str(path[1])
             error.path = f"--{key.replace('_', '-')}"
+        elif error.file is None and path and (typed := _override(path, overrides)):
+            from simulator.config.resolve import OPTION
+
+            error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}.") else path[1:]
         raise
+
+
+def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None:
+    """The path, as typed, of the override that a key of a scenario is of; a machine's may leave `hardware` out."""
+    at = ".".join(map(str, path))
+    for override in overrides:
+        typed = override.partition("=")[0].strip()
+        whole = typed if typed.startswith(("hardware.", "model.")) else f"hardware.{typed}"
+        if f"{whole}.".startswith(f"{at}."):
+            return typed
+    return None

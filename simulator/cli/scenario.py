@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from simulator.scenario.form import Scenario
 
 
+@contextmanager
 def options_scenario(
     file: str | None,
     hardware: str | None,
@@ -20,13 +22,15 @@ def options_scenario(
     mapping: Mapping[str, Any],
     workload: Mapping[str, Any],
     overrides: Sequence[str],
-) -> Scenario:
+) -> Iterator[Scenario]:
     """The scenario of a file with what options replace, or of options alone.
+
+    Until the end of the block, what is wrong with what the file says is told at its line.
 
     Raises:
         ConfigError: what is wrong, by its key or option; no machine or model.
     """
-    from simulator.scenario.evaluate import read_scenario, scenario_of
+    from simulator.scenario.evaluate import located, read_scenario, scenario_of
 
     work = {key: value for key, value in workload.items() if value is not None}
     if file is not None:
@@ -35,11 +39,13 @@ def options_scenario(
         replaced |= {f"mapping.{key}": value for key, value in mapping.items()}
         replaced |= {f"workload.{key}": value for key, value in work.items()}
         figures = [o if o.startswith(("hardware.", "model.")) else f"hardware.{o}" for o in overrides]
-        return read_scenario(file, figures, replaced)
+        with located(file, [*replaced, *(figure.partition("=")[0] for figure in figures)]):
+            yield read_scenario(file, figures, replaced)
+        return
     for option, given in (("--hardware", hardware), ("--model", model)):
         if given is None:
             raise ConfigError(path=option, found="nothing", expected="a name, or a scenario's file")
-    return scenario_of(str(hardware), str(model), mapping, {"kind": "batch", **work}, overrides)
+    yield scenario_of(str(hardware), str(model), mapping, {"kind": "batch", **work}, overrides)
 
 
 def print_scenario(scenario: Scenario) -> None:

@@ -9,7 +9,7 @@ from simulator.core import Quantity
 from simulator.hardware import System
 from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
-from simulator.mapping.engines import engine_names, fused, with_only
+from simulator.mapping.engines import engine_names, narrowed
 from simulator.mapping.footprint import Footprint, footprint
 from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, Experts, MappingForm, Residency, Scheduler, SplitBy
 from simulator.mapping.formats import in_formats
@@ -77,12 +77,12 @@ class Deployment:
     @cached_property
     def low(self) -> Target:
         """The engine of low Op/B, whose devices hold experts and KV caches."""
-        return min(self.engines, key=ridge)
+        return min(self.engines, key=ridge) if len(self.engines) > 1 else self.engines[0]
 
     @cached_property
     def high(self) -> Target:
         """The engine of high Op/B, whose devices hold all other weights."""
-        return max(self.engines, key=ridge)
+        return max(self.engines, key=ridge) if len(self.engines) > 1 else self.engines[0]
 
     @property
     def engine(self) -> Target:
@@ -151,7 +151,7 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     helper = in_formats(draft or load_model(form.draft.model), *formats) if form.draft else None
     names = engine_names(system, form.engines, form.dispatch is not None, model.dtypes.products)
     device = names[0].partition(".")[0]
-    system = fused(with_only(system, form.devices, device), names, form.fusion)
+    system = narrowed(system, names, form.devices, form.fusion)
     parallel = parallelism(system.count(device), form.tensor, form.pipeline, form.data)
     stage = group(system, device, parallel)
     places = (name.partition(".") for name in names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import Engine, System
@@ -47,18 +48,28 @@ def lone_engine(system: System, form: MappingForm) -> Target:
     if len(names) > 1:
         raise ConfigError(path="engines", found=", ".join(names), expected="one engine")
     device, _, engine = names[0].partition(".")
-    return target(fused(with_only(system, form.devices, device), names, form.fusion), device, engine, form.memory)
+    return target(narrowed(system, names, form.devices, form.fusion), device, engine, form.memory)
 
 
-def with_only(system: System, devices: int | None, device: str | None = None) -> System:
-    """The machine with so many of a device (the first without a name), or all of them (None).
+def narrowed(system: System, names: tuple[str, ...], devices: int | None, fusion: str | None) -> System:
+    """The machine with so many devices of the first engine's type, and engines that fuse operators so; None: as it is.
+
+    Of a machine without design points, the same object for the same answer: what it has worked out is kept.
 
     Raises:
-        ConfigError: more than it has.
+        ConfigError: more devices than there are, or a way to fuse that an engine has not.
     """
-    if devices is None:
-        return system
-    device, _ = system.device(device)
+    narrow = _narrowed if system.points is None else _narrowed.__wrapped__
+    return narrow(system, names, devices, fusion)
+
+
+@lru_cache(maxsize=64)
+def _narrowed(system: System, names: tuple[str, ...], devices: int | None, fusion: str | None) -> System:
+    device = names[0].partition(".")[0]
+    return _fused(system if devices is None else _with_only(system, devices, device), names, fusion)
+
+
+def _with_only(system: System, devices: int, device: str) -> System:
     most = system.count(device)
     if devices > most:
         expected = f"at most {most}; a larger machine is --set devices.{device}.count={devices}"
@@ -66,22 +77,19 @@ def with_only(system: System, devices: int | None, device: str | None = None) ->
     return system.with_devices(devices, device)
 
 
-def fused(system: System, names: Sequence[str], fusion: str | None) -> System:
-    """The machine whose engines of these names fuse operators into kernels in another way, or as they do (None).
-
-    Raises:
-        ConfigError: a way that an engine has not.
-    """
+def _fused(system: System, names: Sequence[str], fusion: str | None) -> System:
+    if fusion is None:
+        return system
     devices = dict(system.machine.devices)
-    for name in names if fusion else ():
+    for name in names:
         device, _, engine = name.partition(".")
         engines = devices[device].engines
-        other = _fused(engines[engine], name, fusion)
+        other = _fusing(engines[engine], name, fusion)
         devices[device] = devices[device].model_copy(update={"engines": {**engines, engine: other}})
-    return replace(system, machine=system.machine.model_copy(update={"devices": devices})) if fusion else system
+    return replace(system, machine=system.machine.model_copy(update={"devices": devices}))
 
 
-def _fused(engine: Engine, name: str, fusion: str | None) -> Engine:
+def _fusing(engine: Engine, name: str, fusion: str) -> Engine:
     if engine.fabric:
         return engine.model_copy(update={"fabric": engine.fabric.model_copy(update={"fusion": fusion})})
     if fusion == "streaming":

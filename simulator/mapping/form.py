@@ -57,6 +57,19 @@ class Residency(Section):
     """What is read while something else is computed."""
     bytes: Bytes | None = None
     """Bytes of the cache that may be filled; null: all that is free."""
+    home_bytes: Bytes | None = None
+    """Bytes of the home that may be filled; null: all of it."""
+    inclusive: bool = True
+    """Whether the home keeps what is in the cache too."""
+    router_in_cache: bool = True
+    """Whether the cache keeps the router of expert models too."""
+    prefetch: Literal["none", "batch", "trace"] = "none"
+    """Whose expert is copied while the prompt before runs: nobody's; that of the next prompt of the batch, which is
+    routed; or of any, as if all choices were known ahead."""
+    group: bool = False
+    """Whether prompts of a batch that need the same expert are served one after another."""
+    nodes_by: Literal["home", "cache"] = "home"
+    """The tier that must hold all of it, where nodes are counted."""
     share: Fraction | None = None
     """Or so large a share of the bytes of the model."""
     room: Fraction | None = None

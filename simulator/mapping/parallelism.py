@@ -67,6 +67,8 @@ def group(system: System, device: str, parallel: Parallelism) -> System:
     Raises:
         ConfigError: a group, or a replica, that is neither a whole part of a node nor whole nodes.
     """
+    if parallel.tensor == system.count(device):
+        return system
     per_node = system.machine.devices[device].count
     for size in (parallel.tensor, parallel.replica):
         if per_node % size and size % per_node:

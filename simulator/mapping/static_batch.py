@@ -35,7 +35,7 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
     """
     check_batch(deployed)
     for each in deployed.models:
-        found = None if np.ndim(input + output) else f"{input} + {output}"
+        found = None if np.ndim(input + output) else f"{input:.0f} + {output:.0f}"
         check_context(each, float(np.max(input + output)), found=found)
     own, model = share(deployed, batch), deployed.model
     if deployed.vectorised:

@@ -61,6 +61,15 @@ class Shown:
         """What a value of a key is called."""
         return self.results.study.label(key, value) or short.value(key, value, self.results.units())
 
+    def heading(self, key: str, value: Any) -> str:
+        """What a panel of a value of a key is called: `batch 8`, or a case by its label."""
+        return self.results.study.label(key, value) or f"{short.short(key)} {self.label(key, value)}"
+
+    def name(self, column: str) -> str:
+        """What a column is called."""
+        metric = self.results.tables[None].metrics.get(column)
+        return metric.label if metric and metric.label else short.short(column)
+
     def colours(self, key: str) -> dict[Any, str]:
         """A colour for each value of a key, alike in all charts."""
         values = self.results.study.values(key) or []

@@ -80,9 +80,12 @@ def times_of(parts: Mapping[str, Part], phase: Phase, batch: Any, output: Any) -
 
 def terms_of(deployed: Deployment, parts: Mapping[str, Part], phase: Phase) -> tuple[Term, ...]:
     """The energy of the step, of the prefill or of the whole request, term by term, over all devices."""
-    dynamic = [term for part in timed(parts, phase) for term in energy(part.demand, deployed.parallel.data)]
+    demand: dict[Resource, Any] = {}
+    for part in timed(parts, phase):
+        for resource, units in part.demand.items():
+            demand[resource] = demand.get(resource, 0.0) + units
     seconds = sum((part.seconds for part in timed(parts, phase)), start=0.0)
-    return (*dynamic, *energy(static_power(deployed.system, seconds)))
+    return (*energy(demand, deployed.parallel.data), *energy(static_power(deployed.system, seconds)))
 
 
 def energies_of(

@@ -15,9 +15,9 @@ Columns: TypeAlias = Mapping[str, NDArray[Any]]
 """One array a column, all of one length, an element a case: float64, int64, bool, or object for text."""
 Rows: TypeAlias = NDArray[np.int64]
 
-ROOTS = ("hardware", "model", "mapping", "workload", "costs")
+ROOTS = ("hardware", "model", "sized", "mapping", "workload", "costs")
 """What the paths of a scenario begin with; a column of another name is a key that nothing evaluates."""
-SECTIONS = ("mapping", "workload")
+SECTIONS = ("sized", "mapping", "workload")
 
 
 def alike(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[Rows, dict[str, Any]]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR, Metric
+from simulator.scenario.parts import forget
 from simulator.workload import Model
 
 if TYPE_CHECKING:
@@ -74,9 +76,10 @@ def evaluate(scenario: Scenario | Mapping[str, Any] | str | Path, overrides: Seq
     Raises:
         TiersimError: what is wrong with the scenario, by its key; what does not fit.
     """
-    asked = read_scenario(scenario, overrides)
-    kind = evaluator(asked)
-    values = kind.evaluate(asked, {}, 1, {metric.name for metric in kind.metrics})
+    with located(scenario, [path for path, _ in map(parsed, overrides)]):
+        asked = read_scenario(scenario, overrides)
+        kind = evaluator(asked)
+        values = kind.evaluate(asked, {}, 1, {metric.name for metric in kind.metrics})
     if error := _plain(values.get(ERROR.name, "")):
         raise TiersimError(str(error))
     metrics = {metric.name: _plain(values[metric.name]) for metric in kind.metrics if metric.name in values}
@@ -89,6 +92,25 @@ def _plain(value: Any) -> float | str | None:
     return one if isinstance(one, str) else None if one != one else float(one)
 
 
+@contextmanager
+def located(scenario: object, given: Collection[str] = ()) -> Iterator[None]:
+    """Tell what is wrong with the YAML of a scenario at its line, where no path `given` beside it replaces the key."""
+    try:
+        yield
+    except ConfigError as error:
+        path = error.path or ()
+        keys = tuple(path.split(".") if isinstance(path, str) else path)
+        replaced = (tuple(each.split(".")) for each in given)
+        if error.file or not isinstance(scenario, str | Path) or any(keys[: len(each)] == each for each in replaced):
+            raise
+        config = load(scenario, "experiments")
+        if keys[:1] not in config.marks or not keys:
+            raise
+        raise config.error(
+            keys, error.message, found=error.found, expected=error.expected, nearest=error.nearest
+        ) from None
+
+
 def read_scenario(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     overrides: Sequence[str] = (),
@@ -99,6 +121,8 @@ def read_scenario(
     Raises:
         ConfigError: what is wrong with it, with the line and the key path.
     """
+    if not isinstance(scenario, Scenario):
+        forget()
     if isinstance(scenario, str | Path):
         asked = validate(load(scenario, "experiments"), Scenario)
     else:
@@ -144,6 +168,7 @@ def scenario_of(
     Raises:
         ConfigError: what is wrong, by its key; an override of a machine or a model that is loaded already.
     """
+    forget()
     parts: dict[str, Any] = {"hardware": hardware, "model": model}
     for override in overrides:
         path, value = parsed(override)

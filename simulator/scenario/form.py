@@ -14,6 +14,7 @@ from simulator.errors import described, one_of
 from simulator.hardware import System
 from simulator.mapping.form import MappingForm
 from simulator.registry import names, registered
+from simulator.units import Count, Width
 from simulator.workload import Model
 
 
@@ -41,6 +42,17 @@ def _of_its_kind(value: Any) -> Any:
     return Workload.read_as(value).model_validate(value)
 
 
+class Sized(Section):
+    """How many devices the machine has for a model, whatever its own file says."""
+
+    devices: Count | None = None
+    """Devices of a node, of the machine's first type; null: as many as its file has."""
+    nodes: Count | None = None
+    """Nodes; null: one where `devices` says how many each has, else as many as the file has."""
+    scale: Width = 1
+    """Times all devices: a node is filled up to 8 first, then there are more; 0: the machine as its file has it."""
+
+
 Part = str | dict[str, Any] | None
 
 
@@ -53,6 +65,8 @@ class Scenario(Section):
     """A machine by its name or path; or inline, with `extends` and figures by their dotted paths."""
     model: Part | InstanceOf[Model] = None
     """A model by its name or path (a `config.json` too); or inline, with `extends` and figures by their paths."""
+    sized: Sized | None = None
+    """How many devices the machine has for the model; null: as its file says."""
     mapping: MappingForm = MappingForm()
     """Who computes, from which memory, in what order and which formats."""
     workload: Annotated[SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True)] = Field(
@@ -83,6 +97,7 @@ class Scenario(Section):
             parts["hardware"] = self.hardware.config.data
         if isinstance(self.model, Model):
             parts["model"] = self.model.model_dump(exclude_unset=True)
+        parts["sized"] = self.sized and self.sized.model_dump(exclude_defaults=True)
         sections = {
             "mapping": self.mapping.model_dump(exclude_defaults=True),
             "workload": {"kind": self.workload.kind, **self.workload.model_dump(exclude_defaults=True)},

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from simulator.config.choose import check_name
 from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, one_of, unwarned
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import Machine, System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.scenario.form import Scenario
@@ -22,13 +22,33 @@ from simulator.workload import Model, load_model
 P = TypeVar("P", System, Model)
 
 
+NODE = 8
+"""Devices that share a host, at most."""
+
+
 def machine(scenario: Scenario) -> System:
-    """The machine of a scenario.
+    """The machine of a scenario, with as many devices as it has for the model.
 
     Raises:
         ConfigError: none is given; no such machine, or a figure that it cannot have.
     """
-    return _part(scenario.hardware, "hardware", _machine)
+    system: System = _part(scenario.hardware, "hardware", _machine)
+    size = scenario.sized
+    if size is None or not size.scale:
+        return system
+    own = system.machine
+    devices = size.devices or own.devices[system.device()[0]].count
+    nodes = size.nodes or (1 if size.devices else own.nodes)
+    nodes, devices = scaled(nodes, devices, size.scale)
+    if isinstance(scenario.hardware, System):
+        return _with_devices(system, nodes, devices)
+    return _sized(json.dumps(scenario.hardware, sort_keys=True), nodes, devices)
+
+
+def scaled(nodes: int, devices: int, scale: int) -> tuple[int, int]:
+    """Nodes, and devices in each, of `scale` times a machine: first a node is filled up to 8, then there are more."""
+    inside = min(devices * scale, max(NODE, devices))
+    return nodes * devices * scale // inside, inside
 
 
 def model(scenario: Scenario) -> Model:
@@ -51,9 +71,9 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, re
     form, system, served = scenario.mapping, machine(scenario), model(scenario)
     drafter = None
     if form.draft:
-        with _at("mapping", "draft", "model"):
+        with at_key("mapping", "draft", "model"):
             drafter = _model(json.dumps(form.draft.model))
-    with _at("mapping"):
+    with at_key("mapping"):
         form = by_nodes(form, system) if requests else form
         return resolve(form, system.at(rates) if rates else system, served, drafter)
 
@@ -73,27 +93,41 @@ def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> s
     return check_name(value, known, path)
 
 
+def forget() -> None:
+    """Read machines and models anew: their files may have changed."""
+    _machine.cache_clear()
+    _model.cache_clear()
+
+
 def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
     if part is None:
         raise ConfigError("missing key", path=key, expected="a name or a path")
     if not isinstance(part, str | dict):
         return part  # type: ignore[no-any-return]
-    with _at(key):
+    with at_key(key):
         return load(json.dumps(part, sort_keys=True))
+
+
+@lru_cache(maxsize=256)
+def _sized(key: str, nodes: int, devices: int) -> System:
+    return _with_devices(_machine(key), nodes, devices)
+
+
+def _with_devices(system: System, nodes: int, devices: int) -> System:
+    name, _ = system.device()
+    return system.replaced({"nodes": nodes, f"devices.{name}.count": devices})
 
 
 @lru_cache(maxsize=4096)
 def _machine(key: str) -> System:
     part = json.loads(key)
-    with unwarned():
-        return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
+    return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
 
 
 @lru_cache(maxsize=256)
 def _model(key: str) -> Model:
     part = json.loads(key)
-    with unwarned():
-        return _with_figures(part, _model, replaced, Model) or load_model(part)
+    return _with_figures(part, _model, replaced, Model) or load_model(part)
 
 
 def _with_figures(
@@ -110,7 +144,7 @@ def _with_figures(
 
 
 @contextmanager
-def _at(*key: str) -> Iterator[None]:
+def at_key(*key: str) -> Iterator[None]:
     """Lead the path of an error of what stands there from that key of the scenario."""
     try:
         yield

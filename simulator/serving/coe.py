@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity
-from simulator.core.events import Event, EventLoop, Process
 from simulator.core.residency import Residency, policy
 from simulator.errors import CapacityError
+
+if TYPE_CHECKING:
+    from simulator.core.events import Event, Process
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class _Run:
     """One run of a service: where each prompt waits."""
 
     def __init__(self, service: Service, batches: list[list[int]]) -> None:
+        from simulator.core.events import EventLoop  # which loads a simulator that no closed form needs
+
         self.service, self.batches = service, batches
         self.order = [choice for batch in batches for choice in batch]
         self.loop = EventLoop()

@@ -82,7 +82,7 @@ def loop(
     (a closed loop); the requests that have no time of arrival yet (inf) then arrive in their order, and the run is over
     when there is none left.
     """
-    number = len(requests)
+    number, input, output = len(requests), requests.input.tolist(), requests.output.tolist()
     arrival = requests.arrival.astype(np.float64).copy()
     waiting = [(float(t), i) for i, t in enumerate(arrival) if np.isfinite(t)]
     heapify(waiting)
@@ -98,9 +98,9 @@ def loop(
         """Sequences that have their first token before stage number `stage` decode from it on."""
         nonlocal decoding, context
         for request in requested:
-            heappush(leaving, (stage + int(requests.output[request]) - 1, request))
+            heappush(leaving, (stage + output[request] - 1, request))
+            context += input[request]
         decoding += len(requested)
-        context += float(requests.input[requested].sum())
 
     def leave() -> None:
         """Sequences that have all their tokens before stage number `stage` are done."""
@@ -109,7 +109,7 @@ def loop(
             request = heappop(leaving)[1]
             done[request] = now
             decoding -= 1
-            context -= float(requests.input[request] + requests.output[request] - 1)
+            context -= input[request] + output[request] - 1
             following = next_arrival(request, now)
             if following is not None:
                 new = next(fresh, None)
@@ -180,7 +180,9 @@ def _jump(
         more = np.arange(len(took), min(first, left), dtype=np.float64)
         following = yield Decoding(decoding, context + decoding * more, stage + len(took))
         took = np.concatenate([took, following])
-        ends = np.cumsum(np.concatenate([[now], took]))[1:]
+        ends = np.empty(len(took) + 1)
+        ends[0], ends[1:] = now, took
+        ends = np.cumsum(ends)[1:]
         if waiting and ends[-1] >= waiting[0][0]:
             cut = int(np.searchsorted(ends, waiting[0][0])) + 1
             return ends[:cut], took[:cut]

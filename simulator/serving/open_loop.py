@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core import Quantity
 from simulator.mapping.stage import FEATURES
 from simulator.serving.arrivals import Requests
 from simulator.serving.loop import Decoding, Mixed, loop, side_by_side
@@ -74,17 +75,14 @@ class StageTimes:
 
     def mixed(self, asked: Sequence[tuple[Requests, Mixed]]) -> Array:
         """Of stages that compute prompts, each of a run of its own requests."""
-        seconds = self.stages.shared(np.concatenate([self._features(*each) for each in asked]), True)
+        joining = [requests.input[at.joining] for requests, at in asked]
+        tokens = np.array([(len(each), each.sum(), (each * (each + 1)).sum() / 2) for each in joining])
+        beside = np.array([(at.decoding, at.context) for _, at in asked])
+        seconds = self.stages.shared(spread(self.stages.deployment.nodes, *tokens.T, *beside.T), True)
         if self.drawn.prompts is not None:
             counts = np.stack([self._picked(self.drawn.prompts[at.joining].sum(axis=0), at) for _, at in asked])
             seconds = seconds + self.stages.experts(counts, True)
         return seconds
-
-    def _features(self, requests: Requests, at: Mixed) -> Array:
-        tokens = requests.input[at.joining].astype(np.float64)
-        pairs = float((tokens * (tokens + 1) / 2).sum())
-        nodes = self.stages.deployment.nodes
-        return spread(nodes, len(at.joining), float(tokens.sum()), pairs, at.decoding, at.context)
 
     def _picked(self, prompts: NDArray[np.integer], at: Mixed) -> NDArray[np.integer]:
         """Tokens of each expert of the prompts of a stage and of the sequences that decode beside them."""
@@ -111,14 +109,16 @@ class StageTimes:
         return self.stages.shared(spread(self.stages.deployment.nodes, 0, 0, 0, sequences, context), False)
 
 
-def spread(nodes: int, prompts: float, tokens: float, pairs: float, decoding: float, context: Array | float) -> Array:
+def spread(
+    nodes: int, prompts: Quantity, tokens: Quantity, pairs: Quantity, decoding: Quantity, context: Quantity
+) -> Array:
     """Features of stages whose sequences are spread over nodes: shape (stages, nodes, features).
 
     Decoding sequences are spread evenly, a part of one counting as a part; prompts are on the first node.
     """
     x = np.zeros((np.size(context), nodes, len(FEATURES)))
-    x[:, 0, :3] = prompts, tokens, pairs
-    x[..., 3] = decoding / nodes
+    x[:, 0, 0], x[:, 0, 1], x[:, 0, 2] = prompts, tokens, pairs
+    x[..., 3] = np.reshape(decoding, (-1, 1)) / nodes
     x[..., 4] = np.reshape(context, (-1, 1)) / nodes
     return x
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,11 @@ class Served:
 
     def tbt(self, percent: float) -> float:
         """A percentile of the time between tokens, over all tokens of all requests."""
-        return weighted_percentile(self.gaps, self.often, percent)
+        return weighted_percentile(*self._ranked, percent)
+
+    @cached_property
+    def _ranked(self) -> tuple[Array, Array]:
+        return ranked(self.gaps, self.often)
 
 
 def percentile(values: Array, percent: float) -> float:
@@ -49,10 +54,14 @@ def percentile(values: Array, percent: float) -> float:
     return float(np.percentile(values, percent)) if values.size else float("nan")
 
 
-def weighted_percentile(values: Array, often: Array, percent: float) -> float:
-    """The smallest value that `percent` of all, each counted `often` times, do not exceed; NaN of none."""
+def ranked(values: Array, often: Array) -> tuple[Array, Array]:
+    """Values in rising order, and how many there are up to each where it is counted `often` times."""
     order = np.argsort(values)
-    upto = np.cumsum(often[order])
+    return values[order], np.cumsum(often[order])
+
+
+def weighted_percentile(values: Array, upto: Array, percent: float) -> float:
+    """The smallest of `ranked` values that `percent` of all do not exceed; NaN of none."""
     if not upto.size or upto[-1] <= 0:
         return float("nan")
-    return float(values[order][np.searchsorted(upto, percent / 100 * upto[-1])])
+    return float(values[np.searchsorted(upto, percent / 100 * upto[-1])])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Resource, closed_form
 from simulator.core.account import over_steps
-from simulator.core.events import events
 from simulator.core.plan import point
 from simulator.errors import CapacityError
 from simulator.mapping.flash_read import bytes_read
@@ -151,6 +150,8 @@ def _decoded(
     else:
         plan = overlapped(works, ends, overlap == "prefetch")
         sampled = np.unique(np.linspace(0, steps - 1, min(SAMPLED, steps)).round().astype(int))
+        from simulator.core.events import events  # which loads a simulator that no closed form needs
+
         total = np.array([events(point(plan, int(step))).time for step in sampled])
     unknown = np.full(steps, np.nan)
     return Decoded(

@@ -20,7 +20,7 @@ from simulator.study.renamed import refuse_renamed
 
 
 def read_study(
-    name_or_path: str | Path, overrides: Sequence[Override] = ()
+    name_or_path: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()
 ) -> tuple[StudyForm, Config, dict[str, Any]]:
     """The form of a study by name or path, its config, and what overrides set in the scenarios of all points, by path.
 

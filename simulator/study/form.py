@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
@@ -15,6 +16,7 @@ from simulator.config.section import Section
 from simulator.explore.sweep.form import Scalar, Varied
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
+from simulator.scenario.form import Sized
 from simulator.units import Count, Fraction, Seconds
 
 Sense: TypeAlias = Literal["max", "min"]
@@ -44,6 +46,8 @@ class Partial(Section):
     """A machine by its name or path; or inline, with `extends` and figures by their dotted paths."""
     model: str | dict[str, Any] | None = None
     """A model by its name or path (a `config.json` too); or inline, with `extends` and figures by their paths."""
+    sized: Annotated[dict[str, Any], Written(Sized)] = Field(default_factory=dict)
+    """How many devices the machine has for the model."""
     mapping: Annotated[dict[str, Any], Written(MappingForm)] = Field(default_factory=dict)
     """Who computes, from which memory, in what order and which formats."""
     workload: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})] = Field(default_factory=dict)
@@ -81,6 +85,8 @@ class Run(Partial, Varying):
     """A cross of cases and axes, over the base and beside what varies in all runs."""
 
     title: str = ""
+    of: str | None = None
+    """The run that it is a part of in look-ups and charts, whose cases are no single cross; unless given, itself."""
     cases: Annotated[dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]], Field(default_factory=dict)]
     """Which cases of which axis, in this order; `all` of them. An axis that is not named does not vary."""
 
@@ -89,14 +95,14 @@ class Variant(Section):
     """The same study under other settings, shown beside it."""
 
     title: str
-    set: dict[str, Scalar | list[Scalar]]
+    set: dict[str, Scalar | list[Scalar] | dict[str, Any]]
     """Values by path: of the scenarios of the runs, or of the study's YAML (`runs.NAME.workload.output`)."""
     runs: tuple[str, ...] = ()
     """The runs that it is computed for; all unless given."""
 
     @property
     def settings(self) -> list[str]:
-        return [f"{path}={value}" for path, value in self.set.items()]
+        return [f"{path}={value if isinstance(value, str) else dumps(value)}" for path, value in self.set.items()]
 
 
 class Lookup(Section):
@@ -105,7 +111,7 @@ class Lookup(Section):
     of: str
     """The metric, derived value or key."""
     where: dict[str, Scalar] = Field(default_factory=dict)
-    """The cases that count: those that have these values of keys."""
+    """The cases that count: those that have these values of keys or metrics."""
     over: Literal["max", "min"] | dict[str, Scalar] = Field(default_factory=dict)
     """Divide by the metric of the case that has these values of keys, and all others alike; or by the largest or the
     least of all."""
@@ -120,6 +126,9 @@ class Lookup(Section):
     """Which of several cases counts; unless given, there must be one."""
     run: Names = ()
     """The run whose cases are looked at, or several; those of all runs unless given."""
+    reads: dict[str, str] = Field(default_factory=dict)
+    """Words of conditions that say `run`, `take` or a key of `over` or `where` (`over.system`) instead of a key of
+    cases."""
 
 
 class Searches(Section):
@@ -174,8 +183,12 @@ class ChartForm(Section):
         """The expressions of columns and published metrics that the chart has, each at its key."""
         yield from ()
 
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        """The names in `published.csv` that the chart has, each at its key, and of which column."""
+        yield from ()
 
-COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside")
+
+COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside", "ends")
 
 
 def _of_its_kind(value: Any) -> Any:
@@ -213,3 +226,8 @@ class StudyForm(Varying):
     search: Searches | None = None
     keep: Literal["all", "front"] = "all"
     """Whether the table has all points, or those alone that are on the front of the objectives."""
+
+    @property
+    def groups(self) -> list[str]:
+        """The runs that look-ups and charts may name."""
+        return list(dict.fromkeys(run.of or name for name, run in self.runs.items())) or [POINTS]

@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.config import Config
 from simulator.config.choose import check_name
-from simulator.config.resolve import Override
+from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError
 from simulator.explore.sweep.axes import OURS
 from simulator.explore.sweep.expression import parse
@@ -51,10 +51,19 @@ class Study:
         some = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
         return list(dict.fromkeys([*self.keys, *some, *OURS[:-1]]))
 
+    @cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """The runs that look-ups and charts know, each with those that are its parts."""
+        groups: dict[str, list[str]] = {}
+        for name in self.runs:
+            run = self.form.runs.get(name)
+            groups.setdefault((run and run.of) or name, []).append(name)
+        return groups
+
     def values(self, key: str) -> list[Any] | None:
         """What a key may be; None of what is computed."""
         if key == RUN:
-            return list(self.runs)
+            return list(self.groups)
         axes = [axis for each in self.runs.values() for axis in each.sweep.axes.values() if axis.name == key]
         values = [value for axis in axes for value in (*axis.values.tolist(), *([axis.otherwise] if axis.when else []))]
         return list(dict.fromkeys(values)) if axes else None
@@ -62,7 +71,10 @@ class Study:
     def under(self, settings: Mapping[str, Any]) -> Study:
         """The study with other values of what is set already, in SI units."""
         runs = {
-            name: replace(each, sweep=replace(each.sweep, settings={**each.sweep.settings, **settings}))
+            name: replace(
+                each,
+                sweep=replace(each.sweep, settings={p: settings.get(p, v) for p, v in each.sweep.settings.items()}),
+            )
             for name, each in self.runs.items()
         }
         return replace(self, runs=runs, settings={**self.settings, **settings})
@@ -72,8 +84,8 @@ class Study:
         """The resolved configs of all machines and models, by `hardware` and `model` and then by name."""
         found: dict[str, dict[str, Any]] = {}
         for root in ("hardware", "model"):
-            parts = [part for each in self.runs.values() for part in _named(each, root)]
-            parts = [part for part in parts if part is not None and not is_figures(part)]
+            named = [part for each in self.runs.values() for part in _named(each, root)]
+            parts = [part for part in named if part is not None and not is_figures(part)]
             loaded = {str(part): LOADS[root](part) for part in parts}
             found[root] = {
                 name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
@@ -108,7 +120,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[Override] = ()) -> 
         _check_charts(study)
         for name, variant in study.form.variants.items():
             for place, run in enumerate(variant.runs):
-                check_name(run, study.runs, ("variants", name, "runs", place), "no such run")
+                check_name(run, study.groups, ("variants", name, "runs", place), "no such run")
     return study
 
 
@@ -145,8 +157,13 @@ def _of_variant(config: Config, name: str) -> Iterator[None]:
 
 def _loaded(name_or_path: str | Path, overrides: Sequence[Override], only: Collection[str] = ()) -> Study:
     form, config, settings = read_study(name_or_path, overrides)
-    names = [name for name in (*form.runs,) or (POINTS,) if not only or name in only]
+    of = {name: run.of or name for name, run in form.runs.items()} or {POINTS: POINTS}
+    names = [name for name, group in of.items() if not only or group in only]
     runs = {name: problem_of(sweep_of(form, config, name, settings), config) for name in names}
+    for path in settings:
+        if not any(path in each.sweep.settings for each in runs.values()):
+            expected = f"a run that has a {path.partition('.')[0]}"
+            raise ConfigError(file=OPTION, path=path, found="no such run", expected=expected)
     return Study(form, config, runs, settings)
 
 
@@ -155,7 +172,11 @@ def _check_lookups(study: Study) -> None:
     for name, each in study.form.metrics.items():
         at = ("metrics", name)
         for run in each.run:
-            check_name(run, study.runs, (*at, RUN), "no such run")
+            check_name(run, study.groups, (*at, RUN), "no such run")
+        for word, part in each.reads.items():
+            keys = [*(f"over.{key}" for key in study.keys), *(f"where.{key}" for key in study.columns)]
+            known = [RUN, "take", *keys]
+            check_name(part, known, (*at, "reads", word), "no such part of a look-up")
         check_name(each.of, study.columns, (*at, "of"), "no such metric")
         if each.while_ is not None:
             check_name(each.while_, study.columns, (*at, "while"), "no such metric")
@@ -163,10 +184,11 @@ def _check_lookups(study: Study) -> None:
                 raise ConfigError("missing key", path=(*at, "along"), expected="the key in whose order cases stand")
         for key in filter(None, (each.along, *(each.by or ()))):
             check_name(key, study.keys, (*at, "along" if key == each.along else "by"), "no such key")
-        for part, values in (("where", each.where), ("over", each.over)):
+        for part, values, known in (("where", each.where, study.columns), ("over", each.over, study.keys)):
             for key, value in values.items() if isinstance(values, dict) else ():
-                check_name(key, study.keys, (*at, part, key), "no such key")
-                check_values([value], study.values(key) or [], (*at, part, key))
+                check_name(key, known, (*at, part, key), "no such key")
+                if key in study.keys:
+                    check_values([value], study.values(key) or [], (*at, part, key))
 
 
 def _check_charts(study: Study) -> None:
@@ -174,7 +196,7 @@ def _check_charts(study: Study) -> None:
     for name, chart in study.form.charts.items():
         at = ("charts", name)
         if chart.run is not None:
-            check_name(chart.run, study.runs, (*at, RUN), "no such run")
+            check_name(chart.run, study.groups, (*at, RUN), "no such run")
         for key, column in chart.columns():
             check_name(column, [*study.columns, *study.form.metrics], (*at, *key), "no such column")
         for key, column, wanted in chart.values():

@@ -14,7 +14,6 @@ from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.explore.sweep.problem import Problem
 from simulator.provenance import Provenance
-from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.metric import Metric
 from simulator.scenario.table import Table
@@ -29,12 +28,13 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with the points done and the points in all."""
+TAKES = ("max", "min", "mean", "first", "last")
 Wanted = tuple[str, Mapping[str, Any]]
 """A metric or look-up, and the values of keys under which it is looked up."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class StudyResults(Result):
+@dataclass(frozen=True, eq=False)
+class StudyResults:
     """The points of a study.
 
     Attributes:
@@ -69,17 +69,17 @@ class StudyResults(Result):
         """The points of a run, or of all, with axes by their names."""
         import pandas as pd
 
-        runs = self.points if run is None else {run: self.points[run]}
         parts = []
-        for name, frame in runs.items():
-            own = frame.rename(columns=dict(self.study.runs[name].sweep.space.aliases))
-            parts.append(own.assign(**{RUN: name})[[RUN, *own]] if self.study.form.runs else own)
+        for group, names in self.study.groups.items() if run is None else [(run, self.study.groups[run])]:
+            for name in names:
+                own = self.points[name].rename(columns=dict(self.study.runs[name].sweep.space.aliases))
+                parts.append(own.assign(**{RUN: group})[[RUN, *own]] if self.study.form.runs else own)
         return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
     def units(self, run: str | None = None) -> dict[str, str]:
         """The SI units of the columns of `named` that have one."""
         units: dict[str, str] = {}
-        for name in self.points if run is None else [run]:
+        for name in self._runs(run):
             asked = self.study.runs[name]
             names = asked.sweep.space.aliases
             units |= {names.get(path, path): unit for path, unit in asked.units.items()}
@@ -88,13 +88,17 @@ class StudyResults(Result):
     @cached_property
     def tables(self) -> dict[str | None, Table]:
         """The table of each run by its name, and that of all."""
-        return {run: self._table(run) for run in (None, *self.points)}
+        return {run: self._table(run) for run in (None, *self.study.groups)}
+
+    def _runs(self, run: str | None) -> list[str]:
+        """The runs that are parts of one, or all."""
+        return list(self.points) if run is None else self.study.groups[run]
 
     def _table(self, run: str | None) -> Table:
         frame = self.named(run)
         metrics = {
             metric.name: metric
-            for name in (self.points if run is None else [run])
+            for name in self._runs(run)
             for metric in evaluator(self.study.runs[name].sweep.base).metrics
         }
         keys = [key for key in self.study.keys if key in frame]
@@ -104,17 +108,17 @@ class StudyResults(Result):
 
     def senses(self, run: str | None = None) -> dict[str, Sense]:
         """The objectives of a run, or of all."""
-        runs = self.study.runs.values() if run is None else [self.study.runs[run]]
+        runs = (self.study.runs[name] for name in self._runs(run))
         return {name: sense for each in runs for name, sense in each.objectives.items()}
 
     @cached_property
-    def _looked(self) -> dict[tuple[str, tuple[str, ...]], tuple[Table, str]]:
+    def _looked(self) -> dict[str, tuple[Table, str]]:
         """The tables in which look-ups are made, and the column of each: kept, for many published values are of one."""
         return {}
 
-    def _look(self, metric: str, runs: tuple[str, ...]) -> tuple[Table, str]:
-        lookup = _lookup(self.study, metric)
-        if (metric, runs) not in self._looked:
+    def _look(self, lookup: Lookup) -> tuple[Table, str]:
+        key, runs = lookup.model_dump_json(), lookup.run
+        if key not in self._looked:
             table, column = self.tables[runs[0] if len(runs) == 1 else None], lookup.of
             if len(runs) > 1:
                 table = replace(table, frame=table.frame[table.frame[RUN].isin(runs)])
@@ -125,12 +129,13 @@ class StudyResults(Result):
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
             table = table.select(**_typed(self.study, lookup.where))
-            self._looked[metric, runs] = table, column
-        return self._looked[metric, runs]
+            self._looked[key] = table, column
+        return self._looked[key]
 
     def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
         """A look-up of each case of `named`."""
-        table, column = self._look(metric, () if run is None else (run,))
+        runs = () if run is None else (run,)
+        table, column = self._look(_lookup(self.study, metric).model_copy(update={"run": runs}))
         values: NDArray[Any] = table.frame[column].to_numpy()
         return values
 
@@ -140,7 +145,8 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key, or a value that no case has.
         """
-        return self._look(metric, _lookup(self.study, metric).run)[0].select(**_typed(self.study, condition)).frame
+        lookup, keys = asked_of(self.study, metric, condition)
+        return self._look(lookup)[0].select(**_typed(self.study, keys)).frame
 
     def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
         """A metric or look-up of the cases that a condition leaves; None where they failed.
@@ -148,9 +154,9 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key; no case, or several where one is needed.
         """
-        lookup = _lookup(self.study, metric)
-        table, column = self._look(metric, lookup.run)
-        table = table.select(**_typed(self.study, condition))
+        lookup, keys = asked_of(self.study, metric, condition)
+        table, column = self._look(lookup)
+        table = table.select(**_typed(self.study, keys))
         if lookup.while_ is not None and lookup.along is not None:
             table = table.while_(lookup.while_, lookup.along)
         if lookup.take is not None:
@@ -159,7 +165,8 @@ class StudyResults(Result):
 
     def holds(self, metric: str, condition: Mapping[str, Any]) -> bool:
         """Whether a run has cases of a metric or look-up under a condition."""
-        runs = _runs(self.study, _lookup(self.study, metric))
+        lookup, _ = asked_of(self.study, metric, condition)
+        runs = _runs(self.study, lookup)
         return any(len(_rows(self.study, name, [(metric, condition)])) for name in runs)
 
 
@@ -190,11 +197,35 @@ def _lookup(study: Study, metric: str) -> Lookup:
     return lookup
 
 
+def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[Lookup, dict[str, Any]]:
+    """The look-up of a metric as the words of a condition have it, and the keys of cases that the condition gives.
+
+    Raises:
+        ConfigError: no such metric; a run, a case or a way to take one of several that there is not.
+    """
+    lookup, keys = _lookup(study, metric), dict(condition)
+    changes: dict[str, Any] = {}
+    for word, part in lookup.reads.items():
+        if word in keys:
+            value = keys.pop(word)
+            section, dot, key = part.partition(".")
+            if dot:
+                own = changes.get(section, getattr(lookup, section))
+                changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
+            else:
+                name = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+                changes[part] = (name,) if part == RUN else name
+        elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
+            raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
+    return lookup.model_copy(update=changes), keys
+
+
 def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
     """A condition with its numbers in SI units, where it has them as texts."""
     typed = {}
     for key, value in condition.items():
-        check_name(key, study.keys, message="no such key")
+        if key not in study.columns:
+            check_name(key, study.keys, message="no such key")
         known = study.values(key) or []
         if value not in known and isinstance(value, str) and not any(isinstance(each, str) for each in known):
             value = parse(value, study.unit(key))
@@ -204,9 +235,9 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
     """Nothing where a study has a metric or look-up, and cases under a condition; else a ConfigError."""
-    lookup = _lookup(study, metric)
+    lookup, keys = asked_of(study, metric, condition)
     if not any(len(_rows(study, name, [(metric, condition)])) for name in _runs(study, lookup)):
-        _typed(study, condition)
+        _typed(study, keys)
         raise ConfigError("no such case", found=_written(condition), expected="the values of one case")
 
 
@@ -229,7 +260,7 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
 
 
 def _runs(study: Study, lookup: Lookup) -> list[str]:
-    return [name for name in study.runs if not lookup.run or name in lookup.run]
+    return [name for group, names in study.groups.items() if not lookup.run or group in lookup.run for name in names]
 
 
 def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:
@@ -240,16 +271,21 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         return every
     names = asked.sweep.space.aliases
     columns: dict[str, Any] = {names[path]: each for path, each in asked.columns(0, asked.points).items()}
-    columns[RUN] = np.full(asked.points, run, dtype=object)
+    group = next(group for group, names in study.groups.items() if run in names)
+    columns[RUN] = np.full(asked.points, group, dtype=object)
     needed = np.zeros(asked.points, dtype=np.bool_)
-    for metric, condition in wanted:
-        lookup = _lookup(study, metric)
+    for metric, asked_condition in wanted:
+        lookup, condition = asked_of(study, metric, asked_condition)
         if run not in _runs(study, lookup):
             continue
-        by = {key: value for key, value in condition.items() if key in (lookup.by or ())}
-        over = {} if isinstance(lookup.over, str) else lookup.over
-        others = {**(condition if lookup.by is None else by), **over}
-        for values in ({**lookup.where, **condition}, others):
+        condition = {key: value for key, value in condition.items() if key in study.keys}
+        alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
+        if isinstance(lookup.over, str):
+            others = alike
+        else:
+            others = {**(condition if lookup.by is None else alike), **lookup.over}
+        where = {key: value for key, value in lookup.where.items() if key in study.keys}
+        for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True

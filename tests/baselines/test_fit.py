@@ -15,24 +15,25 @@ from simulator.study.load import load_study
 from simulator.study.results import results_of
 
 PEAK, LINK = "hardware.devices.gpu.engines.gpu.efficiency", "hardware.links.gpu<->gpu.latency"
+WIDTH = "hardware.links.gpu<->gpu.bandwidth"
 TRUE = {PEAK: 0.6, LINK: 5e-6}
-EXPERIMENT = """\
+STUDY = """\
 schema: 1
 title: two lengths
-base: {hardware: dgx-a100, model: llama-2-7b, workload: {phase: request}}
+base: {hardware: dgx-a100, model: llama-2-7b}
 metrics: {latency: {of: e2e_s}}
 runs:
-  short: {axes: {workload.input: [1024], workload.output: [1]}}
-  long: {axes: {workload.input: [16], workload.output: [64, 65]}}
+  short: {workload: {output: 1}, axes: {workload.input: [1024]}}
+  long: {workload: {input: 16}, axes: {workload.output: [64, 65]}}
 """
 CONDITIONS = ({"run": "short"}, {"run": "long", "output": 64})
 
 
 def measured(folder: Path, factors: tuple[float, float] = (1.0, 1.0), **figures: float) -> Path:
-    """The experiment, with calibrations that a machine of these figures would give, times a factor each."""
+    """The study, with calibrations that a machine of these figures would give, times a factor each."""
     file = folder / "experiment.yaml"
-    file.write_text(EXPERIMENT)
-    results = results_of(load_study(file, list(figures.items())))
+    file.write_text(STUDY)
+    results = results_of(load_study(file, [*figures.items()]))
     with (folder / "published.csv").open("w") as csv_file:
         rows = csv.writer(csv_file)
         rows.writerow(COLUMNS)
@@ -83,7 +84,7 @@ def test_what_cannot_be_fitted_is_said(
 
 
 def test_a_kind_that_cannot_be_fitted_is_refused() -> None:
-    with pytest.raises(ConfigError, match="kind: found 'coe'"):
+    with pytest.raises(ConfigError, match="kind: found an experiment of a kind, expected a study"):
         fit("sn40l-coe", {LINK: 1e-6})
 
 

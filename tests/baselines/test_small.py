@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulator.explore.sweep.experts import Experts
 from simulator.explore.sweep.neurons import Neurons
@@ -155,20 +155,6 @@ def test_flash_runs_of_few_tokens(tmp_path: Path, tokens: int, warm_up: int, dra
             assert drafted and error.path == "tokens"
             return
     assert not blanks(row), row
-
-
-@given(tokens=SMALL, draws=st.integers(1, 3), experts=SMALL, top_k=SMALL)
-@QUICK
-def test_few_draws_of_few_tokens(tmp_path: Path, tokens: int, draws: int, experts: int, top_k: int) -> None:
-    assume(top_k <= experts)
-    file = tmp_path / "experiment.yaml"
-    router = f"{{kind: uniform, experts: {experts}, top_k: {top_k}}}"
-    text = f"schema: 1\nkind: skew\ntitle: few\nrouters: {{one: {router}}}\ntokens: [{tokens}]\ndraws: {draws}\n"
-    file.write_text(text)
-    with strict():
-        (row,) = simulate(file).outcome.points
-    unasked = ("sharing_speedup", "sharing_speedup_even", "busiest_device_over_mean")
-    assert not blanks(row, *unasked), row
 
 
 COSTS = ("area_m2", "price_usd", "peak_power_w")  # of sweeps without costs

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
 
 import pytest
-from simulator.baselines.decode import DecodeExperiment
 
 from simulator import data
-from simulator.baselines.experiment import Outcome, load_experiment, run
 from simulator.baselines.fit import fit
 from simulator.baselines.published import Published, read_published
-from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.scenario.evaluate import estimate
+from simulator.scenario.evaluate import evaluate
+from simulator.study.load import load_study
+from simulator.study.results import StudyResults, results_of
 
-HBM = "devices.socket.engines.rdu.reads.hbm.efficiency"
-LINK = "links.socket<->socket.latency"
+HBM = "hardware.devices.socket.engines.rdu.reads.hbm.efficiency"
+LINK = "hardware.links.socket<->socket.latency"
 
 Ratios = list[tuple[Published, float]]
 
@@ -31,10 +29,8 @@ def published() -> list[Published]:
 def ratios(published: list[Published]) -> Ratios:
     """Simulated over published, of all that is not context."""
     rows = [row for row in published if row.role != "context"]
-    form, _ = load_experiment("sn40l-decode")
-    assert isinstance(form, DecodeExperiment)
-    outcome = run(form.only([row.condition for row in rows]), lambda done, total: None)
-    return [(row, row.from_si(outcome.measure(row.metric, row.condition) or 0.0) / row.published) for row in rows]
+    results = results_of(load_study("sn40l-decode"), [(row.metric, row.condition) for row in rows])
+    return [(row, row.from_si(results.measure(row.metric, row.condition) or 0.0) / row.published) for row in rows]
 
 
 def test_the_machine_has_the_figures_that_a_fit_from_elsewhere_finds() -> None:
@@ -69,67 +65,55 @@ def test_roles_are_those_fixed_before_the_first_run(published: list[Published]) 
     assert predictions == {("llama-3-8b", 8), ("llama-3-70b", 8), ("llama-3.1-8b", 16)}
 
 
-SMALL = ["runs.llama-3-8b.tokens=[[64, 64], [64, 1]]", "variants=null"]
-OTHERS = [f"runs.{name}=null" for name in ("llama-3-70b", "llama-2-7b", "rack-8b", "rack-70b", "rack-405b", "may-2024")]
+SHORT = [
+    "runs.lengths.zip=null",
+    'runs.lengths.axes."workload.input"=[64]',
+    'runs.lengths.axes."workload.output"=[64, 1]',
+    "runs.rack=null",
+    "runs.may-2024=null",
+    "variants=null",
+    "charts=null",
+]
+POINT = {"model": "llama-3-8b", "output": 64}
 
 
-def small(*overrides: str) -> Outcome:
-    form, _ = load_experiment("sn40l-decode", [*SMALL, *OTHERS, *overrides])
-    return run(form, lambda done, total: None)
+def short(*overrides: str, output: int = 64) -> StudyResults:
+    """The 8B model alone, with answers of 64 tokens or of one."""
+    wanted = [("latency", {**POINT, "output": output})]
+    return results_of(load_study("sn40l-decode", [*SHORT, *overrides]), wanted)
 
 
 @pytest.fixture(scope="module")
-def outcome() -> Outcome:
-    return small()
+def results() -> StudyResults:
+    return short()
 
 
-def test_rates_follow_from_the_times(outcome: Outcome) -> None:
+def test_rates_follow_from_the_times(results: StudyResults) -> None:
     metrics = ("latency", "ttft", "tokens_per_s", "decode_tokens_per_s")
-    latency, first, rate, later = (outcome.measure(metric, {"output": 64}) or 0.0 for metric in metrics)
+    latency, first, rate, later = (results.measure(metric, POINT) or 0.0 for metric in metrics)
     assert rate * latency == pytest.approx(64)
     assert later * (latency - first) == pytest.approx(63)
-    assert outcome.measure("decode_tokens_per_s", {"output": 1}) is None
-    assert outcome.measure("latency", {"output": 1}) == pytest.approx(outcome.measure("ttft", {"output": 1}))
 
 
-def test_rates_are_of_all_sequences_as_an_estimate_has_them() -> None:
-    several, point = small("runs.llama-3-8b.batch=4"), {"output": 64}
-    one = estimate("sn40l-node", "llama-3-8b", 4, 64, 64, devices=8)
-    assert several.measure("tokens_per_s", point) == pytest.approx(one.tokens_per_s, rel=1e-12)
-    assert several.measure("decode_tokens_per_s", point) == pytest.approx(4 * 63 / (one.e2e_s - one.ttft_s))
+def test_one_token_alone_has_no_rate_after_the_first() -> None:
+    one, point = short(output=1), {**POINT, "output": 1}
+    assert one.measure("decode_tokens_per_s", point) is None
+    assert one.measure("latency", point) == one.measure("ttft", point)
 
 
-def test_settings_reach_the_machines(outcome: Outcome) -> None:
-    slower = small(f'set=["{HBM}=0.4"]').measure("latency", {"output": 64}) or 0.0
-    assert slower > (outcome.measure("latency", {"output": 64}) or 0.0)
+def test_rates_are_of_all_sequences_as_one_scenario_has_them() -> None:
+    several = short("axes.workload.batch.values=[4]")
+    workload = {"batch": 4, "input": 64, "output": 64}
+    scenario = {"hardware": "sn40l-node", "model": "llama-3-8b", "mapping": {"devices": 8}, "workload": workload}
+    one = evaluate(scenario).metrics
+    assert several.measure("tokens_per_s", POINT) == pytest.approx(one["tokens_per_s"], rel=1e-9)
+    later = 4 * 63 / (one["e2e_s"] - one["ttft_s"])
+    assert several.measure("decode_tokens_per_s", POINT) == pytest.approx(later, rel=1e-9)
+
+
+def test_settings_reach_the_machines(results: StudyResults) -> None:
+    assert (short(f"{HBM}=0.4").measure("latency", POINT) or 0.0) > (results.measure("latency", POINT) or 0.0)
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    refused = small('set=["devices.socket.tiers.hbm.capacity=1 GB"]')
-    assert refused.measure("latency", {"output": 64}) is None
-
-
-@pytest.mark.parametrize(
-    ("metric", "condition", "message"),
-    [
-        ("latencies", {}, "did you mean 'latency'"),
-        ("latency", {"outputs": 64}, "did you mean 'output'"),
-        ("latency", {"output": 65}, "one of the lengths of a run"),
-        ("latency", {"model": "llama-3-8b"}, "one point; 2 of the runs 'llama-3-8b' meet it"),
-    ],
-)
-def test_an_unknown_metric_or_point_is_refused(
-    outcome: Outcome, metric: str, condition: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        outcome.measure(metric, condition)
-
-
-def test_only_what_is_asked_for_is_left() -> None:
-    form, _ = load_experiment("sn40l-decode")
-    assert isinstance(form, DecodeExperiment)
-    left = form.only([{"model": "llama-3-70b", "output": 256}, {"run": "rack-8b"}])
-    assert {name: run.tokens for name, run in left.runs.items()} == {
-        "llama-3-70b": [(256, 256)],
-        "rack-8b": form.runs["rack-8b"].tokens,
-    }
+    assert short("hardware.devices.socket.tiers.hbm.capacity=1 GB").measure("latency", POINT) is None

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import simulator
+from simulator.scenario.evaluators.batch import BatchEvaluator
 
 ESTIMATE = ["estimate", "--hardware", "dgx-a100", "--model", "llama-2-7b", "--json"]
 
@@ -26,7 +27,7 @@ def test_an_interrupt_ends_with_130(run, monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupted(*arguments, **options) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(simulator, "estimate", interrupted)
+    monkeypatch.setattr(BatchEvaluator, "detail", interrupted)
     assert run(*ESTIMATE).code == 130
 
 
@@ -34,7 +35,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch: pytest.Mon
     def faulty(*arguments, **options) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(simulator, "estimate", faulty)
+    monkeypatch.setattr(BatchEvaluator, "detail", faulty)
     told = run(*ESTIMATE)
     assert told.code == 1
     assert isinstance(told.exception, ZeroDivisionError)

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from simulator import data
-from simulator.cli.kind import sweeps
 
 TRACE = "prompt,expert\na,0\nb,4\n"
 
@@ -13,7 +12,6 @@ TRACE = "prompt,expert\na,0\nb,4\n"
 def test_all_that_we_ship_is_right(run) -> None:
     folders = ("hwconfigs", "hwconfigs/costs", "experiments", "workloads/routing", "workloads/eager")
     files = [data.find(name, folder) for folder in folders for name in data.names(folder)]
-    files += sweeps().values()
     files += list(data.folder("experiments").glob("*/published.csv"))
     files += [data.find(name, "workloads/models") for name in ("llama-2-7b", "deepseek-v3", "mixtral-8x7b")]
     told = run("check", *files)
@@ -65,7 +63,7 @@ def test_the_document_tells_the_problems_too(run, chip, write) -> None:
 
 SWEEP = """\
 title: batches
-base: {hardware: dgx-h100, model: llama-3-8b}
+base: {hardware: dgx-h100, model: llama-3-8b, workload: {phase: decode}}
 zip: [{workload.input: [512, 1024], workload.output: [128, 256]}]
 axes: {workload.batch: {range: [1, 5], name: batch}}
 derived: {both: batch * 2}
@@ -74,13 +72,16 @@ objectives: {tokens_per_s: max, batch: min}
 """
 
 
-def test_a_sweep_says_what_it_asks_for(run, write) -> None:
+def test_a_study_says_what_it_asks_for(run, write) -> None:
     (found,) = run("check", write("batches.yaml", SWEEP), "--json").json
-    assert (found["kind"], found["ok"]) == ("sweep", True)
+    assert (found["kind"], found["ok"]) == ("study", True)
     assert found["summary"] == (
-        "sweep of 8 points over input and output (2), batch (4); constraints both <= 6; "
+        "study of 8 points over input and output (2), batch (4); constraints both <= 6; "
         "objectives tokens_per_s max, batch min"
     )
+
+
+SMALL = "{extends: dgx-h100, devices.gpu.tiers.hbm.capacity: 9 GB}"
 
 
 @pytest.mark.parametrize(
@@ -88,23 +89,19 @@ def test_a_sweep_says_what_it_asks_for(run, write) -> None:
     [
         ("workload.batch", "workload.bacth", 'batches.yaml:4: axes."workload.bacth": no such figure'),
         ("tokens_per_s", "tokens_per_sec", "batches.yaml:7: objectives.tokens_per_sec: unknown name"),
-        ("base: {", "base: {kind: passes, ", "no such evaluator: found passes"),
+        ("{phase", "{kind: bach, phase", "2: base.workload.kind: found 'bach', expected one of"),
         ("[1, 5]", "[5, 5]", 'batches.yaml:4: axes."workload.batch".range: an empty axis'),
         ("both <= 6", "bound_by <= 6", "batches.yaml:6: constraints.0: in 'bound_by <= 6': found 'bound_by'"),
-        ("{hardware", "{mapping: {devices: 1}, set: [devices.gpu.tiers.hbm.capacity=9 GB], hardware", "do not fit"),
+        ("{hardware: dgx-h100", f"{{mapping: {{devices: 1}}, hardware: {SMALL}", "do not fit"),
         (
             "{hardware",
-            "{mapping: {engine: gpo}, hardware",
-            "yaml:2: base.mapping.engine: found 'gpo', expected",
+            "{mapping: {memory: hbn}, hardware",
+            "yaml:2: base.mapping.memory: found 'hbn', expected",
         ),
-        ("axes: {", "axes: {mapping.engine: [gpu, gpo], ", "4: axes.\"mapping.engine\".1: found 'gpo'"),
+        ("axes: {", "axes: {mapping.memory: [hbm, hbn], ", "4: axes.\"mapping.memory\".1: found 'hbn'"),
         ("axes: {", "axes: {mapping.dispatch: [null, xpu_onli], ", "found 'xpu_onli', expected one of"),
-        ("{hardware", "{workload: {router: zipff}, hardware", "base.workload.router: found 'zipff'"),
-        (
-            "{hardware",
-            "{workload: {experts: 5}, hardware",
-            "of a sweep of the kind 'pass', no point reads it",
-        ),
+        ("{phase", "{router: zipff, phase", "2: base.workload.router: unknown key"),
+        ("{phase", "{experts: 5, phase", "2: base.workload.experts: unknown key"),
         ("tokens_per_s: max", "price_usd: min", "objectives.price_usd: found 'price_usd', and no costs in the base"),
         ("batch * 2", "batch * area_m2", "derived.both: found 'area_m2', and no costs in the base"),
         ("tokens_per_s: max", "ttft_s: min", "objectives.ttft_s: no point of those tried has it"),
@@ -118,10 +115,21 @@ def test_a_sweep_that_cannot_be_computed_is_refused(run, write, old: str, new: s
     assert mistake in told.err
 
 
-def test_a_study_is_checked_with_its_sweep(run) -> None:
-    (found,) = run("check", "memory-wall", "--json").json
-    assert found["kind"] == "experiment"
-    assert "of kind study" in found["summary"] and "sweep of 180 points over ddr and link (6)" in found["summary"]
+def test_the_runs_of_a_study_are_told(run) -> None:
+    (found,) = run("check", "sn40l-decode", "--json").json
+    assert found["kind"] == "study"
+    assert "lengths: 15 points over model (3), input and output (5)" in found["summary"]
+
+
+def test_published_values_are_checked_with_their_study(run, write) -> None:
+    write("mine/experiment.yaml", SWEEP)
+    header = "figure,metric,condition,role,published,unit,tolerance,source\n"
+    write("mine/published.csv", f"{header}1,tokens_per_s,batch=3 input=512,prediction,1,tokens/s,0,s\n")
+    assert run("check", "mine/experiment.yaml").code == 0
+    write("mine/published.csv", f"{header}1,tokens_per_s,batch=9 input=512,prediction,1,tokens/s,0,s\n")
+    assert "published.csv:2: no such case: found batch=9 input=512" in run("check", "mine/experiment.yaml").err
+    write("mine/published.csv", f"{header}1,tokens_per_sec,batch=1,prediction,1,tokens/s,0,s\n")
+    assert "published.csv:2: no such metric: found 'tokens_per_sec'" in run("check", "mine/experiment.yaml").err
 
 
 def test_a_cost_table_by_name_and_by_file(run, write) -> None:

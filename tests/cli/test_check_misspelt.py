@@ -18,10 +18,10 @@ import yaml
 from simulator import data
 from simulator.cli.check import _checked
 
-WORDS = {"title", "paper", "source", "note", "name", "description"}
+WORDS = {"title", "paper", "source", "note", "name", "description", "label", "what"}
 OWN = {
-    "arrivals", "benchmarks", "crossings", "derived", "fronts", "groups", "heats", "loops", "methods", "models",
-    "routers", "runs", "sweeps", "systems", "units", "variants",
+    "arrivals", "benchmarks", "cases", "charts", "crossings", "derived", "fronts", "groups", "heats", "loops",
+    "methods", "metrics", "models", "routers", "runs", "sweeps", "systems", "units", "variants",
 }  # fmt: skip
 """Tables whose keys are names that the file gives."""
 NOTHING = "=null"

@@ -102,7 +102,7 @@ ESTIMATES = {
     "batch 0": ((*DGX, "--batch", 0), ["--batch: found 0, expected 1 or more"]),
     "no input": ((*DGX, "--input", 0), ["--input: found 0, expected 1 or more"]),
     "negative output": ((*DGX, "--output", -1), ["--output: found -1, expected 1 or more"]),
-    "no devices": ((*DGX, "--devices", 0), ["--devices: found 0, expected 1 or more"]),
+    "no devices": ((*DGX, "--devices", 0), ["--devices: found 0, expected at least 1"]),
 }
 
 

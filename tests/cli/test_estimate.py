@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import simulator
@@ -76,8 +78,27 @@ def test_stages_replicas_and_drafts_are_options(run) -> None:
 
 def test_a_run_that_spills_says_in_which_order_and_how_much_more_fits(run) -> None:
     arguments = ("estimate", "--hardware", "sn40l-node", "--model", "llama-2-7b", "--input", 64, "--output", 4)
-    told = run(*arguments, "--spill")
-    assert "fits: batch 0" not in told.out
-    document = run(*arguments, "--spill", "--spill-order", "weights_last", "--json").json
+    told = run(*arguments, "--spill", "ddr")
+    assert told.code == 0 and "fits: batch 0" not in told.out
+    document = run(*arguments, "--spill", "ddr", "--spill-order", "weights_last", "--json").json
     assert document["max_batch"] > run(*arguments, "--json").json["max_batch"]
-    assert "--spill-order: found 'last', expected" in run(*arguments, "--spill", "--spill-order", "last").err
+    assert "--spill-order: found 'last', expected" in run(*arguments, "--spill", "ddr", "--spill-order", "last").err
+
+
+def test_engines_and_a_dispatch_are_options(run) -> None:
+    """On a machine with a PIM, a dispatch over both engines of its device."""
+    asked = ("estimate", "--hardware", "duplex-node", "--model", "mixtral-8x7b", "--batch", 64)
+    told = run(*asked, "--dispatch", "by_op_per_byte")
+    assert (told.code, told.err) == (0, "")
+    assert "4 x xpu.xpu and xpu.pim, by_op_per_byte" in told.out
+    document = run(*asked, "--dispatch", "by_op_per_byte", "--json").json
+    assert document["engines"] == ["xpu.xpu", "xpu.pim"]
+    assert document["tbt_s"] < run(*asked, "--json").json["tbt_s"]
+    assert run(*asked, "--engines", "xpu.pim", "--json").json["engine"] == "xpu.pim"
+    for option, mistake in (
+        (("--engines", "xpu.pmi"), "--engines: .*found 'xpu.pmi', expected one of xpu.xpu, xpu.pim; did you mean"),
+        (("--dispatch", "by_op_per_bite"), "--dispatch: found 'by_op_per_bite', .*did you mean 'by_op_per_byte'"),
+    ):
+        refused = run(*asked, *option)
+        assert (refused.code, refused.out) == (2, "")
+        assert re.search(mistake, refused.err)

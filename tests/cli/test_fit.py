@@ -6,24 +6,24 @@ import pytest
 
 import simulator
 
-LINK = "links.gpu<->gpu.latency"
-EXPERIMENT = """\
+LINK = "hardware.links.gpu<->gpu.latency"
+STUDY = """\
 schema: 1
-kind: decode
 title: one length
-runs:
-  one: {hardware: dgx-a100, model: llama-2-7b, devices: 8, tokens: [[16, 16]]}
+base: {hardware: dgx-a100, model: llama-2-7b, workload: {input: 16}}
+axes: {workload.output: [16]}
+metrics: {latency: {of: e2e_s}}
 """
 PUBLISHED = """\
 figure,metric,condition,role,published,unit,tolerance,source
-1,latency,run=one,calibration,60,ms,1,measured
+1,latency,output=16,calibration,60,ms,1,measured
 """
 
 
 @pytest.fixture
 def experiment(write) -> Path:
     write("mine/published.csv", PUBLISHED)
-    return write("mine/experiment.yaml", EXPERIMENT)
+    return write("mine/experiment.yaml", STUDY)
 
 
 def test_the_document_is_what_the_function_gives(run, experiment: Path) -> None:

@@ -3,27 +3,21 @@ from __future__ import annotations
 import pytest
 
 from simulator import data
-from simulator.cli.kind import FOLDERS, kind_of, sweeps
+from simulator.cli.kind import FOLDERS, kind_of, studies
 from simulator.errors import ConfigError
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_what_we_ship_is_known_by_name_and_by_path(kind) -> None:
     for name in data.names(FOLDERS[kind]):
-        assert kind_of(name) == kind
-        assert kind_of(str(data.find(name, FOLDERS[kind]))) == kind
+        expected = "study" if kind == "experiment" and name in studies() else kind
+        assert kind_of(name) == expected
+        assert kind_of(str(data.find(name, FOLDERS[kind]))) == expected
 
 
-def test_a_sweep_lies_beside_its_experiment() -> None:
-    assert "memory-wall" in sweeps()
-    assert all(kind_of(str(file)) == "sweep" for file in sweeps().values())
-    assert kind_of("memory-wall") == "experiment"
-
-
-def test_a_sweep_without_an_experiment_is_known_by_name(monkeypatch, write) -> None:
-    file = write("experiments/alone/sweep.yaml", "axes: {}")
-    monkeypatch.setattr(data, "folder", lambda name: file.parents[1])
-    assert kind_of("alone") == "sweep"
+def test_an_experiment_without_a_kind_is_a_study() -> None:
+    assert {"memory-wall", "three-families-mixtral"} <= set(studies())
+    assert "duplex" not in studies() or kind_of("duplex") == "study"
 
 
 @pytest.mark.parametrize(
@@ -36,9 +30,9 @@ def test_a_sweep_without_an_experiment_is_known_by_name(monkeypatch, write) -> N
         ("mine.yaml", "extends: sn40l", "machine"),
         ("mine.yaml", "extends: sn40", "machine"),
         ("mine.yaml", "extends: llama-2-7b\nname: mine", "model"),
-        ("mine/experiment.yaml", "", "experiment"),
-        ("mine/sweep.yaml", "", "sweep"),
-        ("mine.yaml", "title: mine\nbase: {}\naxes: {}", "sweep"),
+        ("mine/experiment.yaml", "kind: coe", "experiment"),
+        ("mine/experiment.yaml", "", "study"),
+        ("mine.yaml", "title: mine\nbase: {}\naxes: {}", "study"),
         ("mine.yaml", "wafer: {}\ntiers: {}", "cost table"),
         ("mine.yaml", "extends: silicon\nname: mine", "cost table"),
         ("mine.yaml", "extends: silicon\ntiers: {hbm: hbm2e}", "cost table"),

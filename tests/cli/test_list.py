@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from simulator import data, load_model
-from simulator.cli.kind import sweeps
+from simulator.cli.kind import studies
 from simulator.workload import parameters
 
 FOLDERS = {
@@ -29,12 +29,13 @@ def test_a_machine_says_what_it_is(run) -> None:
     assert "SambaNova SN40L node, 8 sockets" in run("list", "hardware").out
 
 
-def test_a_sweep_says_how_many_points_it_has(run) -> None:
-    rows = run("list", "sweeps", "--json").json
-    assert [row["name"] for row in rows] == list(sweeps())
+def test_a_study_says_how_many_points_it_has(run) -> None:
+    rows = run("list", "studies", "--json").json
+    assert [row["name"] for row in rows] == studies()
     row = next(row for row in rows if row["name"] == "logic-pim-pays")
-    assert (row["title"], row["points"]) == ("Duplex: TSV bandwidth, PIM compute, batch and model", 3 * 3 * 7 * 4 * 4)
-    assert "1,008" in run("list", "sweeps").out
+    assert row["title"] == "Where a Logic-PIM pays: TSV bandwidth, PIM compute, batch, model"
+    assert row["points"] == 3 * 3 * 7 * 4 * 4
+    assert "1,008" in run("list", "studies").out
 
 
 def test_a_model_says_how_large_it_is(run) -> None:

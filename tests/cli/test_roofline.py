@@ -21,7 +21,7 @@ def test_the_document_is_the_roofline(run) -> None:
 def test_the_intensity_of_what_moves_nothing_is_null(run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = simulator.roofline("dgx-a100", "llama-2-7b")
     result.rows[0]["op_per_byte"] = intensity(1.0, 0.0)
-    monkeypatch.setattr(simulator, "roofline", lambda *arguments, **options: result)
+    monkeypatch.setattr("simulator.scenario.roofline.roofline_of", lambda *arguments: result)
     assert run(*DGX, "--json").json["roofline"][0]["op_per_byte"] is None
 
 

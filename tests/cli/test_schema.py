@@ -23,8 +23,8 @@ def test_a_kind_is_printed_as_json(run) -> None:
 def test_all_are_written_into_a_folder(run, tmp_path) -> None:
     told = run("schema", "--output", tmp_path / "new")
     assert [Path(line).name for line in told.out.split()] == [f"{kind}.json" for kind in kinds()]
-    assert json.loads((tmp_path / "new" / "sweep.json").read_text()) == json_schema("sweep")
-    assert run("schema", "sweep").out == (tmp_path / "new" / "sweep.json").read_text()
+    assert json.loads((tmp_path / "new" / "study.json").read_text()) == json_schema("study")
+    assert run("schema", "study").out == (tmp_path / "new" / "study.json").read_text()
 
 
 def test_one_is_written_into_a_folder(run, tmp_path) -> None:
@@ -38,9 +38,9 @@ def test_the_page_of_all_keys_is_written(run, tmp_path) -> None:
 
 
 def test_a_kind_that_there_is_not_is_told(run) -> None:
-    told = run("schema", "sweeps")
+    told = run("schema", "studies")
     assert (told.code, told.out) == (2, "")
-    assert "did you mean 'sweep'?" in told.err
+    assert "did you mean 'study'?" in told.err
 
 
 def test_those_that_are_published_are_all_that_there_are() -> None:

@@ -82,23 +82,23 @@ def test_a_trace_is_nothing_to_show(run, write) -> None:
     assert "found trace in trace.csv" in told.err
 
 
-def test_a_sweep_with_its_axes(run) -> None:
-    file = data.folder("experiments") / "memory-wall" / "sweep.yaml"
+def test_a_study_with_its_axes(run) -> None:
+    file = data.folder("experiments") / "memory-wall" / "experiment.yaml"
     document = run("show", file, "--json").json
     axes = {axis["name"]: axis for axis in document["axes"]}
-    assert (document["kind"], document["name"], document["points"]) == ("sweep", "memory-wall", 180)
+    assert (document["kind"], document["name"], document["points"]) == ("study", "memory-wall", 180)
     assert axes["ddr"]["unit"] == "B/s"
     assert axes["ddr"]["values"][0] == 25e9
     assert axes["experts"]["path"] == "workload.experts"
     figures = {figure["path"]: figure["value"] for figure in document["figures"]}
-    assert (figures["base.kind"], figures["objectives.ddr"]) == ("experts", "min")
-    shown = run("show", file, "--set", "axes.workload.experts.values=[8]").out
+    assert (figures["base.workload.kind"], figures["objectives.ddr"]) == ("expert_models", "min")
+    shown = run("show", file, "--set", "axes.workload.experts.values=[8]", "--set", "charts=null").out
     assert "36 points" in shown
     assert "25 GB/s .. 800 GB/s" in shown
 
 
 def test_a_condition_of_an_axis_is_shown(run) -> None:
-    file = data.folder("experiments") / "three-families" / "sweep.yaml"
+    file = data.folder("experiments") / "three-families" / "experiment.yaml"
     told = run("show", file)
     assert "family == 'family-gpu'" in told.out
     assert "family-gpu, family-dataflow, family-logic-pim" in told.out

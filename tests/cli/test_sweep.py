@@ -7,7 +7,7 @@ import pytest
 
 SWEEP = """\
 schema: 1
-base: {hardware: dgx-h100, model: llama-3-8b, workload: {input: 256}}
+base: {hardware: dgx-h100, model: llama-3-8b, workload: {phase: decode, input: 256}}
 axes:
   workload.batch: {values: [1, 8], name: batch}
   hardware.devices.gpu.tiers.hbm.bandwidth: {values: [1 TB/s, 4 TB/s], name: hbm}
@@ -82,7 +82,7 @@ def test_the_folder_of_another_sweep_and_of_a_newer_release(run, write) -> None:
 
 
 def test_points_that_fail_are_rows_or_end_the_run(run, write) -> None:
-    large = SWEEP.replace("llama-3-8b", "llama-3-70b").replace("{input: 256}", "{input: 256}, mapping: {devices: 1}")
+    large = SWEEP.replace("llama-3-8b", "llama-3-70b").replace("input: 256}", "input: 256}, mapping: {devices: 1}")
     told = swept(run, write, large)
     assert told.code == 2
     assert "4 failed: weights and KV caches do not fit" in told.err

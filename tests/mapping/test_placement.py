@@ -63,7 +63,7 @@ def test_one_footprint_decides_what_fits_in_an_estimate_a_sweep_and_serving(
 
     system = load_system(hardware).with_devices(devices)
     if system.machine.nodes == 1:
-        served = deployment(system, one.model, (one.engine.name,))
+        served = deployment(system, one.model, (one.engine.name,), experts="tensor")
         assert most_sequences(served, input + output, input, 10 * most) == most
 
 

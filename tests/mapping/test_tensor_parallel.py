@@ -108,7 +108,9 @@ def test_every_way_to_ask_refuses_devices_that_do_not_divide_a_model(devices: in
         if devices in (1, 2, 4, 8):
             ask()
         else:
-            with pytest.raises(ConfigError, match=rf"^devices: .*found {devices}, which do not divide its \d+ heads"):
+            with pytest.raises(
+                ConfigError, match=rf"^(mapping\.)?devices: .*found {devices}, which do not divide its \d+ heads"
+            ):
                 ask()
 
 

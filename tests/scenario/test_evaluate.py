@@ -150,7 +150,7 @@ def test_what_binds_is_named() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch": 0}, "batch.*found 0, expected 1 or more"),
+        ({"batch": 0}, r"^workload\.batch: found 0, expected at least 1"),
         ({"output": 0}, "output"),
         ({"devices": 0}, "devices"),
         ({"input": 8192}, "8192 that llama-3-8b was made for"),

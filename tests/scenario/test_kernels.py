@@ -14,7 +14,7 @@ from simulator.core import closed_form
 from simulator.errors import ConfigError, TiersimError
 from simulator.mapping.lowering import model_plan
 from simulator.scenario.kernels import KernelReport
-from simulator.scenario.one_pass import one_pass
+from simulator.scenario.one_pass import one_pass, pass_of
 from simulator.workload import decode, prefill
 
 FABRIC = "devices.socket.engines.rdu.fabric"
@@ -37,7 +37,7 @@ def test_the_kernels_take_the_time_of_the_pass_and_fit_on_the_chip(
         found = report(hardware, model, phase, batch, context)
     except TiersimError:  # does not fit
         assume(False)
-    runner, loaded, _, _ = one_pass(hardware, model, phase, batch, context, None, None, ())
+    runner, loaded, *_ = one_pass(pass_of(hardware, model, phase, batch, context, (), {}))
     plan = model_plan(runner, loaded, (prefill if phase == "prefill" else decode)(batch, context))
     took = sum(row["repeat"] * (row["time_s"] + row["collectives_s"]) for row in found.rows)
     assert took == pytest.approx(float(closed_form(plan).time), rel=1e-9)
@@ -179,7 +179,7 @@ def test_frames_hold_what_the_document_does() -> None:
     [
         ({"phase": "training"}, "prefill"),
         ({"fusion": "streaming"}, "a gpu engine"),
-        ({"batch": 0}, "1 or more"),
+        ({"batch": 0}, "batch: found 0, expected at least 1"),
         ({"context": 10**9}, "4,096"),
     ],
 )

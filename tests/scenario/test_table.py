@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
@@ -71,3 +71,20 @@ def test_what_no_case_has_is_told_with_the_nearest(wanted: dict[str, Any], text:
         table(rows, ["system", "batch"]).at("time_s", **wanted)
     with pytest.raises(ConfigError, match="no such metric"):
         table(rows, ["system", "batch"]).at("why", system="old", batch=1)
+
+
+@given(st.lists(st.tuples(POSITIVE, POSITIVE, POSITIVE), min_size=1, max_size=3))
+@settings(max_examples=10)
+def test_a_metric_over_an_extreme_is_at_most_or_at_least_one(times: list[tuple[float, ...]]) -> None:
+    rows = [
+        {"system": system, "batch": batch, "time_s": time}
+        for batch, some in enumerate(times)
+        for system, time in enumerate(some)
+    ]
+    of = table(rows, ["system", "batch"])
+    for batch, some in enumerate(times):
+        for which, extreme in (("max", max(some)), ("min", min(some))):
+            over = of.normalise("time_s", which, ("batch",))
+            assert [over.at("time_s", system=n, batch=batch) for n in range(3)] == [time / extreme for time in some]
+    whole = of.normalise("time_s", "max")
+    assert whole.take("time_s", "max") == 1.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simulator.hardware import load_system
 from simulator.serving.closed_loop import Layout, layout, load, timed
 from simulator.serving.lengths import Lengths
-from simulator.serving.served import percentile, weighted_percentile
+from simulator.serving.served import percentile, ranked, weighted_percentile
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.routers import uniform
@@ -104,7 +104,7 @@ def test_a_dense_model_has_no_experts() -> None:
 def test_a_weighted_percentile_is_that_of_the_repeated_values(pairs: list[tuple[float, int]], percent: float) -> None:
     values, often = np.array([v for v, _ in pairs]), np.array([n for _, n in pairs], dtype=float)
     every = np.sort(np.repeat(values, often.astype(int)))
-    found = weighted_percentile(values, often, percent)
+    found = weighted_percentile(*ranked(values, often), percent)
     below, upto = (every < found).mean(), (every <= found).mean()
     assert below <= percent / 100 + 1e-9
     assert upto >= percent / 100 - 1e-9
@@ -112,4 +112,4 @@ def test_a_weighted_percentile_is_that_of_the_repeated_values(pairs: list[tuple[
 
 def test_percentiles_of_nothing_are_no_number() -> None:
     assert np.isnan(percentile(np.empty(0), 50))
-    assert np.isnan(weighted_percentile(np.empty(0), np.empty(0), 50))
+    assert np.isnan(weighted_percentile(*ranked(np.empty(0), np.empty(0)), 50))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.workload.skew import busiest_over_mean, effective_experts, gini, idle
+from simulator.workload.skew import busiest_over_mean, effective_experts, even, gini, idle
 
 some = st.lists(st.integers(0, 500), min_size=1, max_size=40).filter(any)
 
@@ -62,3 +62,11 @@ def test_no_tokens_are_neither_even_nor_uneven() -> None:
     assert np.isnan(gini(counts)).all()
     assert np.isnan(effective_experts(counts)).all()
     assert idle(counts).tolist() == [1, 1, 1]
+
+
+@given(picks=st.integers(0, 200), experts=st.integers(1, 20))
+def test_even_counts_are_all_picks_and_differ_by_one_at_most(picks: int, experts: int) -> None:
+    counts = even(picks, experts)
+    assert counts.shape == (experts,)
+    assert counts.sum() == picks
+    assert counts.max() - counts.min() <= 1

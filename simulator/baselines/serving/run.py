@@ -8,18 +8,16 @@ from itertools import chain, groupby, product
 from math import nan
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-
 from simulator.baselines.experiment import Progress, part_of
-from simulator.baselines.serving.form import NODE, Arrivals, ServingExperiment, SystemForm
+from simulator.baselines.serving.form import Arrivals, ServingExperiment, SystemForm
 from simulator.baselines.serving.outcome import ServingOutcome
-from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError, TiersimError, dotted
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.room import most_sequences
 from simulator.registry import register
+from simulator.scenario.parts import scaled
 from simulator.serving import closed_loop
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths
@@ -27,8 +25,8 @@ from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
 from simulator.serving.split import serve_split
-from simulator.serving.stage_demand import EXPERTS, demand_by_kind
-from simulator.serving.stages import ATTENTION, Stages
+from simulator.serving.stage_shares import dynamic_energy, time_shares
+from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.routers import ROUTERS, Router
 
@@ -160,13 +158,9 @@ def _loop(experiment: ServingExperiment, point: Row) -> Row:
         asked = lengths, admitted, experiment.rounds, router, stages[0].layers, experiment.seed
         timed = closed_loop.timed(stages[0], closed_loop.drawn(*asked))
         served, mixed = timed.served, float(timed.layout.mixed.mean())
-        terms = {kind: energy(demand) for kind, demand in demand_by_kind(timed).items()}
-        spent = joules(chain.from_iterable(terms.values()))
-        of_memory = joules(term for kind in (EXPERTS, ATTENTION) for term in terms.get(kind, ()))
-        parts = _parts(stages[0], timed)
-        parts["energy_share_experts_attention"] = (
-            nan if spent is None or of_memory is None else float(of_memory / spent)
-        )
+        spent, of_memory = dynamic_energy(timed)
+        share = of_memory / spent if spent and of_memory is not None else nan
+        parts = {**time_shares(timed), "energy_share_experts_attention": share}
     return {
         "admitted": admitted,
         **_seen(served),
@@ -175,19 +169,6 @@ def _loop(experiment: ServingExperiment, point: Row) -> Row:
         **parts,
         "refused": "",
     }
-
-
-def _parts(stages: Stages, timed: closed_loop.Timed) -> dict[str, float]:
-    """Of the time of decoding-only and of mixed stages, what experts and attention take."""
-    found, layout = {}, timed.layout
-    x = layout.features(stages.deployment.nodes)
-    for name, mixed in (("decoding", False), ("mixed", True)):
-        at = np.flatnonzero(layout.mixed == mixed)[:256]
-        whole = float(timed.seconds[at].sum())
-        attention = float(stages.parts(x[at], mixed).get(ATTENTION, np.zeros(1)).sum()) if at.size else nan
-        found[f"{name}_share_experts"] = float(timed.experts[at].sum()) / whole if at.size else nan
-        found[f"{name}_share_attention"] = attention / whole if at.size else nan
-    return found
 
 
 def _arrivals(experiment: ServingExperiment, form: Arrivals, system: str) -> list[Row]:
@@ -261,7 +242,7 @@ def _deployed(
     overrides = (*overrides, *form.set)
     found = _machine(form.hardware, overrides)
     if form.scale:
-        nodes, devices = sized(nodes, devices, form.scale)
+        nodes, devices = scaled(nodes, devices, form.scale)
         device, _ = found.device()
         found = _machine(form.hardware, (*overrides, f"nodes={nodes}", f"devices.{device}.count={devices}"))
     mapping = MappingForm(engines=form.engines or tuple(found.engines), **{key: getattr(form, key) for key in _MAPPING})
@@ -270,12 +251,6 @@ def _deployed(
 
 
 _MAPPING = ("answers", "dispatch", "together", "split", "experts", "expert_reduces", "split_by", "migrate")
-
-
-def sized(nodes: int, devices: int, scale: int) -> tuple[int, int]:
-    """Nodes, and devices in each, of `scale` times a machine: first a node is filled up to 8, then there are more."""
-    inside = min(devices * scale, max(NODE, devices))
-    return nodes * devices * scale // inside, inside
 
 
 @lru_cache(maxsize=128)

@@ -128,7 +128,11 @@ def _values(case: Chosen, roots: Roots, asked: Asked) -> dict[str, Any]:
 
 
 def _settings(settings: Mapping[str, Any], every: Mapping[str, _Given], roots: Roots) -> dict[str, Any]:
-    """What is set for all points, by path."""
+    """What is set for all points, by path, but for figures of a machine or a model that the run has not."""
+    lacking = [root for root, parts in (("hardware", roots.systems), ("model", roots.models)) if not parts]
+    settings = {
+        path: value for path, value in settings.items() if "." not in path or path.partition(".")[0] not in lacking
+    }
     for path in settings:
         if path in every:
             expected = "a figure that no axis of the run varies"

@@ -86,7 +86,8 @@ def sweep(
     """Compute all points of a sweep into the folder `output`, or those that it lacks; then find the best.
 
     `run`: of a study that has several. `workers`: processes, as many as cores unless given; `cluster`: a Dask
-    scheduler's address, `local` or `slurm`. With `fail_fast` the first point that fails ends the run; else it is a row with its error.
+    scheduler's address, `local` or `slurm`. With `fail_fast` the first point that fails ends the run; else it is a row
+    with its error.
 
     Raises:
         ConfigError: what is wrong with the YAML; a folder that holds another sweep; no feasible point is none: it is

@@ -118,7 +118,12 @@ def layer_works(
             fresh=_ffn(target, ffn_block(model, tokens, fresh), prepared=False) if split else [],
         )
 
-    return [work(traffic, rank) for traffic, rank in zip(layers, ranks, strict=True)]
+    alike = [
+        (rank, tuple(np.asarray(each).tobytes() for each in vars(t).values()))
+        for t, rank in zip(layers, ranks, strict=True)
+    ]
+    works = {key: work(traffic, key[0]) for key, traffic in dict(zip(alike, layers, strict=True)).items()}
+    return [works[key] for key in alike]
 
 
 def ends_work(memory: Memory, stored: Stored, batch: Batch) -> list[Activity]:

@@ -16,7 +16,7 @@ from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import _at, machine
+from simulator.scenario.parts import at_key, machine
 from simulator.units import Count, EnergyPerFlop, Unit
 from simulator.workload.dtypes import Dtype
 
@@ -92,9 +92,9 @@ class EngineFiguresEvaluator:
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = scenario.workload
         assert isinstance(work, EngineFigures)
-        with _at("mapping"):
+        with at_key("mapping"):
             units = memory_units(machine(scenario), scenario.mapping.engines)
-        with _at("workload"):
+        with at_key("workload"):
             part, whole = units.area(work.part), units.area()
         if work.in_dram and not units.on_logic_die:
             units = units.computing_for(work.in_dram.energy_per_flop)
@@ -132,7 +132,7 @@ def _area_beside(scenario: Scenario, name: str) -> float:
     Raises:
         ConfigError: no such machine, or one that gives no area of its units.
     """
-    with _at("workload", "in_dram", "beside"):
+    with at_key("workload", "in_dram", "beside"):
         area = memory_units(machine(with_values(scenario, {"hardware": name}))).area()
         if np.isnan(area):
             raise ConfigError(found=f"'{name}'", expected="a machine whose units have an area")

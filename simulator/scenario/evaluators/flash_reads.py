@@ -11,7 +11,7 @@ from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import _at, machine, named
+from simulator.scenario.parts import at_key, machine, named
 from simulator.units import Bytes
 
 
@@ -47,7 +47,7 @@ class FlashReadsEvaluator:
         work, keeps, system = scenario.workload, scenario.mapping.residency, machine(scenario)
         assert isinstance(work, FlashReads)
         home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
-        with _at("mapping", "residency"):
+        with at_key("mapping", "residency"):
             rate = throughput(system, home, cache, work.chunk, keeps.threads, keeps.packed)
         return {"bandwidth": float(rate)}
 

@@ -20,7 +20,7 @@ from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import _at, deployment, machine
+from simulator.scenario.parts import at_key, deployment, machine
 from simulator.units import Count
 from simulator.workload import OperatorGraph, decode, operator_graph, prefill, training_graph
 from simulator.workload.backward import Recompute
@@ -129,7 +129,7 @@ class KernelsEvaluator:
             time = float(closed_form(plan).time)
             moved = float(plan.demand()[runner.system[f"{runner.device}.{runner.memory}"]])
         else:
-            with _at("workload", "groups"):
+            with at_key("workload", "groups"):
                 launched = launches_of(graph, work.groups or ())
         return {
             "time_s": time,
@@ -153,7 +153,7 @@ def _runner(scenario: Scenario, work: Kernels) -> Target | None:
         ConfigError: a key beside a graph that does not read it.
     """
     of_model = isinstance(work.graph, Pass)
-    unread = [("workload.groups", work.groups)] if scenario.hardware or of_model else []
+    unread: list[tuple[str, Any]] = [("workload.groups", work.groups)] if scenario.hardware or of_model else []
     unread += [] if of_model else [("model", scenario.model)]
     of_machine = ("devices", "engines", "memory", "fusion") if not (scenario.hardware or of_model) else ()
     keys = (*of_machine, *(() if of_model else FORMATS))
@@ -165,7 +165,7 @@ def _runner(scenario: Scenario, work: Kernels) -> Target | None:
             raise ConfigError(f"{beside} does not read it", path=path, found=described(value), expected="nothing")
     if of_model:
         return deployment(scenario).engine
-    with _at("mapping"):
+    with at_key("mapping"):
         return lone_engine(machine(scenario), scenario.mapping) if scenario.hardware else None
 
 

@@ -1,4 +1,4 @@
-"""Requests served by continuous batching as they come: how long these wait, event by event."""
+"""Requests served by continuous batching: how long these wait, iteration by iteration."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from functools import lru_cache
 from math import nan
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
+import numpy as np
+
 from simulator.config.choose import one_among
+from simulator.core.account import energy, joules
+from simulator.errors import CapacityError, ConfigError
+from simulator.hardware.energy import static_power
 from simulator.mapping.compose import check_requests
+from simulator.mapping.deployment import Deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.static_batch import check_context
 from simulator.registry import register
@@ -20,50 +26,69 @@ from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
+from simulator.serving import closed_loop
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths, Spread
-from simulator.serving.open_loop import StageTimes, chosen, serve
+from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
-from simulator.serving.served import percentile
+from simulator.serving.served import Served, percentile
+from simulator.serving.split import serve_split
+from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
-from simulator.units import Count, Positive
-from simulator.workload.routers import ROUTERS
+from simulator.units import Count, Positive, Seed
+from simulator.workload.routers import ROUTERS, Router
 
-PERCENTS = (50, 99)
+PERCENTS = (50, 90, 99)
 LABELS = {"ttft": "time to first token", "tbt": "time between tokens", "e2e": "time to last token", "queue": "wait"}
 MAX_SEQUENCES = 64
 """Sequences that are served at once where the scheduler says nothing."""
+ARRIVING = ("workload.rate", "workload.process")
 
 
 class Requests(Workload):
-    """Requests that arrive at a rate, with prompts and answers of about so many tokens."""
+    """Requests of about so many tokens: that arrive at a rate, or so many that are always in flight."""
 
     kind: Literal["requests"]
+    loop: Literal["open", "closed"] = "open"
+    """`open`: they arrive at a rate; `closed`: `batch` are in flight, and where one ends, the next one joins."""
     requests: Count = 500
-    """Requests in all."""
+    """Requests in all, of an open loop."""
     rate: Positive = 1.0
-    """Requests a second."""
+    """Requests a second, of an open loop."""
     process: Literal["poisson", "even"] = "poisson"
-    """How they arrive: at random, or at equal distances."""
+    """How they arrive in an open loop: at random, or at equal distances."""
+    batch: Count = 64
+    """Requests in flight, of a closed loop, or as many as fit."""
+    rounds: Positive = 20.0
+    """How often each place of a closed loop is taken anew, on average."""
     input: Count = 512
     """Mean tokens of a prompt."""
     output: Count = 128
     """Mean tokens of an answer."""
     spread: Spread = 0.0
     """Spread of lengths about their means (`serving/lengths.py`)."""
+    scale: Count = 256
+    """Tokens that a spread of 1 is, at most."""
     router: Annotated[str, one_among(lambda: ROUTERS)] = "uniform"
     """How tokens choose experts."""
+    seed: Seed = 0
+    """Of lengths, arrivals and experts."""
+
+    @property
+    def lengths(self) -> Lengths:
+        return Lengths(self.input, self.output, self.spread, self.scale)
 
 
 @register("evaluator", "requests")
 class RequestsEvaluator:
-    """Serves requests by continuous batching: each case is a run of its own, as queues are no formula.
+    """Serves requests by continuous batching, on the same draws of lengths and experts for all machines.
 
     Those that wait join before an iteration, while at most `scheduler.max_sequences` are served, or as many as fit
     (`admitted`). Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate over that which the
-    machine sustains; `keeps_up` is 1 where the queue does not grow, 0 where it does (then waits are those of a run that
-    ended), and missing where the run does not tell (`undecided`: why); see `serving/saturation.py`. Prompts are
-    computed whole, in an iteration with all that decode. Draws are the same at every rate.
+    machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it does (then waits
+    are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
+    `serving/saturation.py`. Prompts are computed whole, in an iteration with all that decode, or with `answers` on
+    engines of their own. Energy and shares are those of a closed loop on one set of engines.
     """
 
     form = Requests
@@ -74,11 +99,19 @@ class RequestsEvaluator:
         Metric("utilisation", "1", None, "rate over that which is sustained"),
         Metric("keeps_up", "1", "max", "whether the queue stays short"),
         Metric("undecided", label="why it is not known whether the queue stays short"),
+        Metric("energy_per_token_j", "J", "min", "energy", per="token"),
+        Metric("mixed_share", "1", None, "share of iterations with a prompt"),
+        Metric("decoding_share_experts", "1", None, "share of experts in iterations that decode"),
+        Metric("decoding_share_attention", "1", None, "share of attention in iterations that decode"),
+        Metric("mixed_share_experts", "1", None, "share of experts in iterations with a prompt"),
+        Metric("mixed_share_attention", "1", None, "share of attention in iterations with a prompt"),
+        Metric("energy_share_experts_attention", "1", None, "share of experts and attention in the energy"),
         *COSTS,
     )  # fmt: skip
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "dtype", "kv", "fusion", "dispatch", "together", "scheduler",
+        "devices", "engines", "answers", "dtype", "kv", "activations", "compute", "fusion", "memory", "dispatch",
+        "together", "split", "split_by", "experts", "expert_reduces", "migrate", "scheduler",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
@@ -86,31 +119,101 @@ class RequestsEvaluator:
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
+        """Rates and processes of an open loop: its runs advance side by side."""
+        return [path for path in paths if path in ARRIVING and (scenario is None or _of(scenario).loop == "open")]
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
-        work = scenario.workload
-        assert isinstance(work, Requests)
-        alike = with_values(scenario, {"workload.rate": 1.0, "workload.process": "poisson"})
-        load = _load(alike.model_dump_json())
-        served = serve(load.times, requests(load.lengths, work.requests, work.rate, work.process), load.cap)
-        judged = saturation(served, work.rate, load.sustained)
-        waits = {"ttft": served.ttft, "e2e": served.e2e, "queue": served.queued}
-        return {
-            **{f"{name}_p{p}_s": percentile(each, p) for name, each in waits.items() for p in PERCENTS},
-            **{f"tbt_p{p}_s": served.tbt(p) for p in PERCENTS},
-            "tokens_per_s": served.throughput,
-            "admitted": float(load.cap),
-            "utilisation": judged.utilisation,
-            "keeps_up": nan if judged.keeps_up is None else float(judged.keeps_up),
-            "undecided": judged.undecided,
-            **load.costs,
-        }
+        return _closed(scenario) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
 
     @staticmethod
     def detail(scenario: Scenario) -> NoReturn:
         raise no_plan(scenario)
+
+
+def _of(scenario: Scenario) -> Requests:
+    assert isinstance(scenario.workload, Requests)
+    return scenario.workload
+
+
+def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]:
+    """Runs at each rate and by each process, on the same draws."""
+    if scenario.mapping.answers:
+        raise ConfigError(path=("mapping", "answers"), found="some, in an open loop", expected="none, or a closed loop")
+    work = _of(scenario)
+    load = _load(_text(scenario, {"workload.rate": 1.0, "workload.process": "poisson"}))
+    rates = np.broadcast_to(columns.get("workload.rate", work.rate), cases).tolist()
+    processes = np.broadcast_to(columns.get("workload.process", work.process), cases).tolist()
+    runs = [
+        requests(work.lengths, work.requests, rate, process, work.seed)
+        for rate, process in zip(rates, processes, strict=True)
+    ]
+    rows = []
+    for rate, served in zip(rates, serve_each(load.times, runs, load.cap), strict=True):
+        judged = saturation(served, rate, load.sustained)
+        keeps_up = nan if judged.keeps_up is None else float(judged.keeps_up)
+        judgement = {"utilisation": judged.utilisation, "keeps_up": keeps_up, "undecided": judged.undecided}
+        rows.append({**_waits(served), **judgement})
+    together = {name: np.array([row[name] for row in rows], _dtype(rows[0][name])) for name in rows[0]}
+    return {**together, "admitted": float(load.cap), **load.costs}
+
+
+def _closed(scenario: Scenario) -> Mapping[str, Any]:
+    """A run with a constant number in flight; of `admitted` 0 and nothing else where not one has room."""
+    work = _of(scenario)
+    server = _server(_text(scenario, {path: None for path in _LOADS}))
+    model = server.deployed.model
+    check_context(model, work.input + work.output)
+    prompt = 0 if server.deployed.answers else work.lengths.longest_input
+    most = min(work.batch, scenario.mapping.scheduler.max_sequences or work.batch)
+    try:
+        admitted = most_sequences(server.stages[-1].deployment, work.lengths.total, prompt, most)
+    except CapacityError as error:
+        return {"admitted": 0.0, "error": str(error)}
+    stages = [each.compiled_for(admitted, work.lengths.longest_input, work.output) for each in server.stages]
+    router = stages[-1].draws(_router(work, model))
+    metrics: dict[str, Any] = {"admitted": float(admitted), "keeps_up": 1.0, "undecided": "", **server.costs}
+    if len(stages) > 1:
+        number = int(work.rounds * admitted)
+        served = serve_split(*stages, work.lengths, admitted, number, router, work.seed)
+        return {**metrics, **_waits(served), "mixed_share": 0.0}
+    load = closed_loop.drawn(work.lengths, admitted, work.rounds, router, stages[0].layers, work.seed)
+    timed = closed_loop.timed(stages[0], load)
+    served, system = timed.served, server.deployed.system
+    spent, of_memory = dynamic_energy(timed)
+    static = joules(energy(static_power(system, served.seconds)))
+    known = spent is not None and static is not None
+    share = of_memory / spent if spent and of_memory is not None else nan
+    return {
+        **metrics,
+        **_waits(served),
+        "energy_per_token_j": (float(static or 0.0) + float(spent or 0.0)) / served.tokens if known else nan,
+        "mixed_share": float(timed.layout.mixed.mean()),
+        **time_shares(timed),
+        "energy_share_experts_attention": share,
+    }
+
+
+def _waits(served: Served) -> dict[str, float]:
+    waits = {"ttft": served.ttft, "e2e": served.e2e, "queue": served.queued}
+    return {
+        **{f"{name}_p{p}_s": percentile(each, p) for name, each in waits.items() for p in PERCENTS},
+        **{f"tbt_p{p}_s": served.tbt(p) for p in PERCENTS},
+        "tokens_per_s": served.throughput,
+    }
+
+
+def _dtype(value: Any) -> Any:
+    return object if isinstance(value, str) else float
+
+
+@dataclass(frozen=True, eq=False)
+class _Server:
+    """A machine that serves a model: its stages, of prompts and, where others answer, of answers; its costs."""
+
+    deployed: Deployment
+    stages: tuple[Stages, ...]
+    costs: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,27 +228,52 @@ class _Load:
     """
 
     times: StageTimes
-    lengths: Lengths
     cap: int
     sustained: float
     costs: Mapping[str, Any]
 
 
+_LOADS = tuple(f"workload.{key}" for key in Requests.model_fields if key not in ("kind", "router"))
+"""What of a scenario its server does not depend on."""
+
+
+def _text(scenario: Scenario, values: Mapping[str, Any]) -> str:
+    """A scenario with these values as JSON: equal for equal scenarios."""
+    return with_values(scenario, values).model_dump_json()
+
+
+@lru_cache(maxsize=64)
+def _server(text: str) -> _Server:
+    """The server of a scenario, as JSON."""
+    scenario = Scenario.model_validate_json(text)
+    deployed = deployment(scenario, requests=True)
+    parts = (deployed, deployed.answers) if deployed.answers else (deployed,)
+    for part in parts:
+        check_requests(part)
+    return _Server(deployed, tuple(map(Stages, parts)), costs_of(scenario, deployed.system, deployed.model))
+
+
 @lru_cache(maxsize=8)
 def _load(text: str) -> _Load:
-    """The load of a scenario, as JSON."""
+    """The load of an open loop's scenario, as JSON."""
     scenario = Scenario.model_validate_json(text)
-    work = scenario.workload
-    assert isinstance(work, Requests)
-    deployed = deployment(scenario, requests=True)
-    check_requests(deployed)
-    model = deployed.model
+    work, server = _of(scenario), _server(_text(scenario, {path: None for path in _LOADS}))
+    model, lengths = server.deployed.model, work.lengths
     check_context(model, work.input + work.output)
-    lengths = Lengths(work.input, work.output, work.spread)
     most = scenario.mapping.scheduler.max_sequences or MAX_SEQUENCES
-    cap = most_sequences(deployed, lengths.total, lengths.longest_input, most)
-    stages = Stages(deployed).compiled_for(cap, lengths.longest_input, work.output)
-    router = stages.draws(ROUTERS[work.router](model.moe.experts, model.moe.top_k)) if model.moe else None
-    times = StageTimes(stages, chosen(requests(lengths, work.requests, 1.0, "even"), router, stages.layers, cap))
-    costs = costs_of(scenario, deployed.system, model)
-    return _Load(times, lengths, cap, sustained(stages, lengths, cap, router), costs)
+    cap = most_sequences(server.deployed, lengths.total, lengths.longest_input, most)
+    stages = server.stages[0].compiled_for(cap, lengths.longest_input, work.output)
+    router = stages.draws(_router(work, model))
+    first = requests(lengths, work.requests, 1.0, "even", work.seed)
+    times = StageTimes(stages, chosen(first, router, stages.layers, cap, work.seed))
+    return _Load(times, cap, sustained(stages, lengths, cap, router, work.seed), server.costs)
+
+
+def _router(work: Requests, model: Any) -> Router | None:
+    return _named(work.router, model.moe.experts, model.moe.top_k) if model.moe else None
+
+
+@lru_cache(maxsize=64)
+def _named(router: str, experts: int, top_k: int) -> Router:
+    """One router for all that ask for the same, so that they share its draws."""
+    return ROUTERS[router](experts, top_k)

@@ -15,7 +15,7 @@ from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import _at, machine, model
+from simulator.scenario.parts import at_key, machine, model
 from simulator.units import Count, Seed
 from simulator.workload.draws import counts
 from simulator.workload.router_forms import RouterForm
@@ -116,5 +116,5 @@ def _shared(scenario: Scenario, most: int) -> SharedExperts | None:
     system, served = machine(scenario), model(scenario)
     if form.split == "none":
         raise ConfigError("missing key", path="mapping.split", expected=one_of(names("split")))
-    with _at("mapping"):
+    with at_key("mapping"):
         return shared_experts(system, served, form.engines, form.split, most)

@@ -27,7 +27,7 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import _at, deployment, named
+from simulator.scenario.parts import at_key, deployment, named
 from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
 from simulator.units import Count, Size, Width
 from simulator.workload import Model, weight_bytes
@@ -150,7 +150,7 @@ def _stored(scenario: Scenario, model: Model) -> Stored:
     assert isinstance(work, SparseFlash)
     if work.scales is not None:
         model = model.model_copy(update={"weight_scales": work.scales})
-    with _at("workload"):
+    with at_key("workload"):
         kept = stored(model, work.bundle if keeps.bundled else 1, work.ranks, keeps.split)
     return replace(kept, together=2 if keeps.together == "friends" else 1)
 
@@ -173,7 +173,7 @@ def _sparse(scenario: Scenario, deployed: Deployment, memory: Memory) -> tuple[D
     work, keeps, kept = scenario.workload, scenario.mapping.residency, _stored(scenario, deployed.model)
     assert isinstance(work, SparseFlash)
     free = memory.system.capacity(memory.dram) - memory.system.tiers[memory.dram].reserved
-    with _at("mapping", "residency"):
+    with at_key("mapping", "residency"):
         room = capacity(keeps, kept, free)
     keeping = Keeping(
         policy=keeps.policy or "lru",
@@ -210,7 +210,7 @@ def _traffic(work: SparseFlash, kept: Stored, keeping: Keeping, steps: Steps) ->
         ConfigError: layers that differ, of which one stands for all; no step after the warm-up.
     """
     one, layers = work.traced == "one", kept.model.layers
-    with _at("workload"):
+    with at_key("workload"):
         if one and not work.alike:
             raise ConfigError(path="traced", found="one", expected="all, as the layers differ")
         trace = work.trace(1 if one else layers, kept.neurons, work.warm_up + work.tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from math import isnan
 from typing import Any
 
@@ -71,7 +72,9 @@ def test_two_engines_are_no_slower_than_the_faster_of_them() -> None:
 @settings(max_examples=15, deadline=None)
 def test_few_draws_of_few_tokens(tokens: int, experts: int, top_k: int, draws: int) -> None:
     assume(top_k <= experts)
-    of = metrics(router={"kind": "uniform", "experts": experts, "top_k": top_k}, tokens=tokens, draws=draws)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        of = metrics(router={"kind": "uniform", "experts": experts, "top_k": top_k}, tokens=tokens, draws=draws)
     assert 1 <= of["effective_experts"] <= experts + 1e-9
     assert 0 <= of["idle"] <= 1 - top_k / experts
     assert not any(isnan(value) for value in of.values() if value is not None)

@@ -1,0 +1,74 @@
+"""Look-ups of some cases, and over the largest or the least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import ConfigError
+from simulator.study.load import load_study
+from simulator.study.results import StudyResults, results_of
+
+STUDY = """\
+title: two machines
+base: {hardware: {devices.gpu.tiers.hbm.bandwidth: 1 TB/s}, workload: {kind: copies, number: 2}}
+cases:
+  machine:
+    small: {hardware: dgx-a100}
+    large: {hardware: dgx-h100, workload: {number: 3}}
+axes: {workload.size: [1, 2, 4]}
+metrics:
+  over_worst: {of: time_s, over: max, by: [size]}
+  over_best: {of: time_s, over: min, by: [size]}
+  over_all: {of: time_s, over: max}
+  of_large: {of: time_s, where: {machine: large}}
+  speedup: {of: time_s, over: {machine: large}, inverse: true, where: {machine: small}}
+"""
+
+
+@pytest.fixture
+def results(yaml: Callable[[str], Path]) -> StudyResults:
+    return results_of(load_study(yaml(STUDY)))
+
+
+def test_figures_of_the_base_are_laid_over_the_machine_of_a_case(results: StudyResults) -> None:
+    assert results.measure("time_s", {"machine": "small", "size": 4}) == pytest.approx(2 * 4e9 / 1e12)
+    assert results.measure("time_s", {"machine": "large", "size": 4}) == pytest.approx(3 * 4e9 / 1e12)
+
+
+@pytest.mark.parametrize(
+    ("metric", "condition", "value"),
+    [
+        ("over_worst", {"machine": "small", "size": 2}, 2 / 3),
+        ("over_worst", {"machine": "large", "size": 2}, 1.0),
+        ("over_best", {"machine": "large", "size": 2}, 1.5),
+        ("over_all", {"machine": "small", "size": 2}, 1 / 3),
+        ("of_large", {"size": 1}, 3e9 / 1e12),
+        ("speedup", {"size": 1}, 1.5),
+    ],
+)
+def test_a_look_up_of_few_points_is_that_of_all(
+    yaml: Callable[[str], Path], results: StudyResults, metric: str, condition: dict[str, object], value: float
+) -> None:
+    assert results.measure(metric, condition) == pytest.approx(value)
+    wanted = results_of(load_study(yaml(STUDY)), [(metric, condition)])
+    assert wanted.measure(metric, condition) == results.measure(metric, condition)
+    assert len(wanted.named()) < len(results.named()) or metric == "over_all"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("over: max, by", "over: most, by", r"metrics\.over_worst\.over"),
+        ("where: {machine: large}}", "where: {machin: large}}", r"of_large\.where\.machin: .*did you mean 'machine'"),
+        ("where: {machine: large}}", "where: {machine: larg}}", r"of_large\.where\.machine: .*did you mean 'large'"),
+    ],
+)
+def test_what_cannot_be_looked_up_is_refused_at_its_line(
+    yaml: Callable[[str], Path], old: str, new: str, message: str
+) -> None:
+    assert old in STUDY
+    with pytest.raises(ConfigError, match=r"experiment\.yaml:\d+: .*" + message):
+        load_study(yaml(STUDY.replace(old, new, 1)))
