@@ -11,11 +11,13 @@ from simulator.report import style
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 0.8
 """Of all bars of a group, where groups are 1 apart."""
 MOST_BESIDE = 4
 """Groups in each of some panels that stand beside one another; of more, one stands below the other."""
+HATCHES = (None, "/////", ".....", "xxxxx")
 Group = tuple[Any, ...]
 """A value of each key."""
 
@@ -33,12 +35,12 @@ def places(count: int) -> list[float]:
     return [(place - (count - 1) / 2) * WIDTH / count for place in range(count)]
 
 
-def panels_of(count: int, groups: int) -> tuple[Any, list[Axes]]:
-    """A figure of so many panels, for so many groups each."""
+def panels_of(count: int, groups: int, alike: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, for so many groups each; `alike`: values at the same height are the same."""
     beside = count > 1 and groups <= MOST_BESIDE
     rows, columns = (1, count) if beside else (count, 1)
-    figure = style.figure(style.PAGE, 2.6 if beside else 0.75 + 1.4 * count)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, sharey=False).flat)
+    figure = style.figure(style.PAGE, 2.6 if beside else 0.95 + 1.4 * count)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, sharey=alike).flat)
 
 
 def lay(axes: Axes, groups: Sequence[Group], keys: Sequence[str], called: Callable[[str, Any], str]) -> None:
@@ -58,3 +60,11 @@ def lay(axes: Axes, groups: Sequence[Group], keys: Sequence[str], called: Callab
             if stop < len(groups):
                 axes.axvline(stop - 0.5, color="#C8C8C8", linewidth=0.5, zorder=0)
         start = stop
+
+
+def name_keys(panels: Sequence[Axes], keys: Sequence[str], called: Callable[[str], str]) -> None:
+    """Say what the labels of groups are, once below all panels: `batch; below, input tokens`."""
+    *shared, last = map(called, keys)
+    beside = len({axes.get_position().y0 for axes in panels}) == 1
+    axes = panels[len(panels) // 2] if beside else panels[-1]
+    axes.set_xlabel(f"{last}; below, {' + '.join(shared)}" if shared else last, labelpad=16 if shared else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,26 +11,18 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from simulator.config.section import Section
+from simulator.errors import ConfigError
 from simulator.registry import register
-from simulator.report import names, style
-from simulator.report.charts.lines import ROLES
+from simulator.report import marks, names, style
 from simulator.report.explore import short
-from simulator.report.groups import WIDTH, Group, groups_of, lay, panels_of, places
+from simulator.report.groups import HATCHES, WIDTH, Group, groups_of, lay, name_keys, panels_of, places
 from simulator.report.shown import Shown
-from simulator.study.form import RUN, ChartForm
-from simulator.study.results import asked_of
+from simulator.study.form import ChartForm
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-STROKES = {"mean": ":", "max": "--", "min": "--", "first": "-.", "last": "-."}
-"""The line of a published value of several cases, by which of them it is."""
-MARK: dict[str, Any] = style.OPEN | {"color": "black", "markersize": 4, "markeredgewidth": 1.0, "zorder": 5}
-SQUARE: dict[str, Any] = {"marker": "s", "linestyle": "", "markersize": 5}
-APART = 8.5
-"""Of the middles of two texts, points."""
 
 
 class Figures(Section):
@@ -71,18 +62,6 @@ class Bars(ChartForm):
         return self
 
 
-@dataclass(frozen=True, eq=False)
-class Mark:
-    """A published value, as the chart has it: of one bar, or of the bars of several (`take` of them)."""
-
-    metric: str
-    value: float
-    bars: pd.DataFrame
-    take: str | None
-    role: str
-    figure: str
-
-
 @register("chart", "bars")
 class BarsChart:
     """Draws bars of what was simulated, and what was published of them."""
@@ -91,76 +70,85 @@ class BarsChart:
 
     @staticmethod
     def draw(shown: Shown, chart: Bars) -> tuple[Figure, str] | None:
-        frame = shown.frame(chart)
-        frame = frame[frame[list(chart.metrics)].notna().any(axis=1)]
+        frame = _cases(shown, chart)
         if frame.empty:
             return None
-        marks, colours = _marks(shown, chart, frame), shown.colours(chart.series)
-        colours = {one: colours[one] for one in colours if (frame[chart.series] == one).any()}
-        panels = [(metric, "", frame) for metric in chart.metrics]
+        published = marks.marks_of(
+            shown, chart, chart.metrics, chart.published.figures if chart.published else (), frame
+        )
+        looks = _looks(shown, frame, chart.series)
+        panels: list[tuple[str, Any, pd.DataFrame]] = [(metric, None, frame) for metric in chart.metrics]
         if chart.panels is not None:
-            parts = frame.groupby(chart.panels, sort=False)
-            panels = [(chart.metrics[0], shown.label(chart.panels, one), own) for one, own in parts]
-        figure, everywhere = panels_of(len(panels), max(len(groups_of(own, chart.keys)) for *_, own in panels))
-        told: list[Mark] = []
-        for letter, axes, (metric, title, own) in zip(ascii_lowercase, everywhere, panels, strict=False):
-            here = [mark for mark in marks if mark.metric == metric]
-            values, over = [*frame[metric], *(mark.value for mark in here)], _over(shown, metric)
+            panels = [(chart.metrics[0], one, own) for one, own in frame.groupby(chart.panels, sort=False)]
+        over = {_over(shown, metric) for metric in chart.metrics}
+        alike = len(chart.metrics) == 1 or (len(over) == 1 and "" not in over and len(chart.log) in (0, len(panels)))
+        most = max(len(groups_of(own, chart.keys)) for *_, own in panels)
+        figure, everywhere = panels_of(len(panels), most, alike)
+        told: list[marks.Mark] = []
+        for letter, axes, (metric, panel, own) in zip(ascii_lowercase, everywhere, panels, strict=False):
+            here = [
+                mark for mark in published if mark.metric == metric and (panel is None or _is_of(mark, chart, panel))
+            ]
+            together = chart.metrics if alike else (metric,)
+            values = [*frame[list(together)].to_numpy().ravel(), *(m.value for m in published if m.metric in together)]
             up = shown.scale(metric, values, chart)
-            _bars(axes, own, chart, metric, up, colours)
+            foot = _lay(axes, up(values), metric in chart.log, bool(_over(shown, metric)))
+            _bars(axes, own, chart, up(own[metric]), foot, looks)
             lay(axes, groups_of(own, chart.keys), chart.keys, shown.label)
-            _lay(axes, metric, chart, up(values), bool(over))
-            texts = {mark: _show(axes, mark, own, chart, up, colours) for mark in here}
-            _texts(axes, [text for mark, text in texts.items() if text and mark not in told])
-            told += [mark for mark, text in texts.items() if text]
-            if len(panels) > 1:
-                axes.set_title(f"({letter}) {title or up.label}", loc="left")
-        figure.supylabel(over if len(chart.metrics) > 1 else f"{up.label} {over}".rstrip(), fontsize=9)
-        axes.set_xlabel(" by ".join(short.short(shown.results.study.path(key) or key) for key in chart.keys[::-1]))
-        style.legend(figure, _keys(shown, chart, colours, marks))
-        return figure, _caption(shown, chart, marks)
+            for mark in here:
+                _mark(axes, mark, own, chart, up, looks)
+            lines = [mark for mark in here if mark.take and mark not in told]
+            marks.tell(axes, [(float(up(mark.value)), _colour(mark, chart, looks)) for mark in lines])
+            told += lines
+            title = up.label if panel is None else shown.label(str(chart.panels), panel)
+            axes.set_title(f"({letter}) {title}" if len(panels) > 1 else "", loc="left")
+        metric_name = up.label if len(chart.metrics) == 1 else ""
+        figure.supylabel(f"{metric_name} {over.pop() if len(over) == 1 else ''}".strip(), fontsize=9)
+        name_keys(everywhere, chart.keys, shown.name)
+        from matplotlib.patches import Patch
+
+        keys = [Patch(label=shown.label(chart.series, one), **look) for one, look in looks.items()]
+        style.legend(figure, [*keys, *marks.keys_of(published)])
+        return figure, _caption(shown, chart, published)
 
 
-def _marks(shown: Shown, chart: Bars, frame: pd.DataFrame) -> list[Mark]:
-    """What was published of the bars that are drawn; over another case than theirs, it stands on the bar of that."""
-    study, marks = shown.results.study, []
-    keys = [key for key in study.keys if key != RUN and key in frame]
-    for row in (each.published for each in shown.rows):
-        if chart.published is None or row.metric not in chart.metrics or row.figure not in chart.published.figures:
-            continue
-        lookup, _ = asked_of(study, row.metric, row.condition)
-        cases = shown.results.cases(row.metric, row.condition).drop_duplicates(keys)
-        bars = frame.merge(cases[keys], on=keys)
-        if lookup.run not in (None, chart.run) or bars.empty:
-            continue
-        value, own = row.si(), study.form.metrics.get(row.metric)
-        if own and lookup.over != own.over:
-            base = _base(shown, chart, row.metric, cases.iloc[0][keys].to_dict() | dict(lookup.over))
-            if len(cases) > 1 or base is None:
-                continue
-            value *= base
-        take = lookup.take if len(cases) > 1 else None
-        marks.append(Mark(row.metric, value, bars, take, row.role, row.figure))
-    return marks
+def _cases(shown: Shown, chart: Bars) -> pd.DataFrame:
+    """The cases that have a bar, each once.
+
+    Raises:
+        ConfigError: several have the same one.
+    """
+    frame = shown.frame(chart)
+    bar = [*dict.fromkeys([*chart.keys, chart.series, *([chart.panels] if chart.panels else [])])]
+    frame = frame[frame[list(chart.metrics)].notna().any(axis=1)].drop_duplicates([*bar, *chart.metrics])
+    several = frame[frame.duplicated(bar)]
+    if len(several):
+        case = ", ".join(f"{key} {shown.label(key, several[key].iloc[0])}" for key in bar)
+        raise ConfigError("one case a bar", found=f"several of {case}", expected="one, by `x`, `where` or `run`")
+    return frame
 
 
-def _base(shown: Shown, chart: Bars, metric: str, case: dict[str, Any]) -> float | None:
-    """What the chart has of the case that a published value is over; None of none, or of several."""
-    frame = shown.frame(chart.model_copy(update={"where": {}}))
-    for key, one in case.items():
-        frame = frame[frame[key] == one] if one == one else frame
-    return float(frame[metric].iloc[0]) if len(frame) == 1 else None
+def _looks(shown: Shown, frame: pd.DataFrame, series: str) -> dict[Any, dict[str, Any]]:
+    """The colour of each case that is drawn; where colours come again, hatched."""
+    return {
+        one: {
+            "facecolor": colour,
+            "edgecolor": "white",
+            "linewidth": 0,
+            "hatch": HATCHES[place // len(style.CYCLE) % len(HATCHES)],
+        }
+        for place, (one, colour) in enumerate(shown.colours(series).items())
+        if (frame[series] == one).any()
+    }
 
 
-def _bars(axes: Axes, own: pd.DataFrame, chart: Bars, metric: str, up: short.Scale, colours: Mapping[Any, str]) -> None:
-    """Bars from 0 on; on a logarithmic axis, from 1."""
-    groups, foot = groups_of(own, chart.keys), float(metric in chart.log)
-    for (one, colour), shift in zip(colours.items(), places(len(colours)), strict=True):
-        rows = own[own[chart.series] == one]
-        heights = dict(zip(_groups(rows, chart), up(rows[metric]), strict=True))
-        at = [place + shift for place, group in enumerate(groups) if group in heights]
-        tall = [heights[group] - foot for group in groups if group in heights]
-        axes.bar(at, tall, 0.92 * WIDTH / len(colours), bottom=foot, color=colour, zorder=2)
+def _bars(axes: Axes, own: pd.DataFrame, chart: Bars, heights: Any, foot: float, looks: Mapping[Any, Any]) -> None:
+    """A bar a case, from `foot` on."""
+    groups, shifts = _groups(own, chart), dict(zip(looks, places(len(looks)), strict=True))
+    order = groups_of(own, chart.keys)
+    for one, group, height in zip(own[chart.series], groups, heights, strict=True):
+        width = 0.92 * WIDTH / len(looks)
+        axes.bar(order.index(group) + shifts[one], height - foot, width, bottom=foot, zorder=2, **looks[one])
 
 
 def _groups(rows: pd.DataFrame, chart: Bars) -> list[Group]:
@@ -168,50 +156,39 @@ def _groups(rows: pd.DataFrame, chart: Bars) -> list[Group]:
     return list(zip(*(rows[key] for key in chart.keys), strict=True))
 
 
-def _lay(axes: Axes, metric: str, chart: Bars, values: Any, ratio: bool) -> None:
-    """Values from 0 on, or on a logarithmic axis; of ratios, a line at 1."""
-    finite = [float(one) for one in values if isfinite(one)]
-    if metric in chart.log:
+def _lay(axes: Axes, values: Any, log: bool, ratio: bool) -> float:
+    """Where bars begin: at 0, or on a logarithmic axis at 1 of ratios, else below all; of ratios, with a line at 1."""
+    finite = [float(one) for one in values if isfinite(one)] or [1.0]
+    foot = 0.0 if not log else 1.0 if ratio else 0.5 * min(finite)
+    if log:
         style.plain_log(axes, "y", (1, 2, 5))
-        axes.set_ylim(0.85 * min(1.0, *finite), 1.2 * max(1.0, *finite))
+        axes.set_ylim(min(foot, 0.85 * min(finite)), 1.2 * max(foot, *finite))
     else:
-        axes.set_ylim(0, 1.1 * max(finite))
+        axes.set_ylim(min(0.0, *finite), 1.1 * max(finite))
     if ratio:
         axes.axhline(1, color="black", linewidth=0.6, zorder=3)
+    return foot
 
 
-def _show(
-    axes: Axes, mark: Mark, own: pd.DataFrame, chart: Bars, up: short.Scale, colours: Mapping[Any, str]
-) -> tuple[float, str, str] | None:
-    """Draw a published value: a ring on its bar, or a line over the groups whose bars it is of, with a text to stand
-    at its end: height, text and colour.
-    """
-    groups, (height,) = groups_of(own, chart.keys), up([mark.value])
-    bars = mark.bars if chart.panels is None else mark.bars[mark.bars[chart.panels] == own[chart.panels].iloc[0]]
-    if bars.empty:
-        return None
-    series = list(bars[chart.series].unique())
-    colour = colours[series[0]] if len(series) == 1 else "black"
-    at = [groups.index(group) for group in _groups(bars, chart)]
-    if mark.take is None:
-        shift = places(len(colours))[list(colours).index(series[0])]
-        axes.plot([at[0] + shift], [height], **MARK | ROLES.get(mark.role, {}))
-        return None
-    left, right = [place - 0.5 for place in at], [place + 0.5 for place in at]
-    axes.hlines([height] * len(at), left, right, color=colour, linestyle=STROKES[mark.take], linewidth=1.1, zorder=4)
-    return float(height), f"{mark.take} {short.number(float(height))}", colour
+def _is_of(mark: marks.Mark, chart: Bars, panel: Any) -> bool:
+    return bool((mark.cases[chart.panels] == panel).any())
 
 
-def _texts(axes: Axes, texts: Sequence[tuple[float, str, str]]) -> None:
-    """Texts at the right end of lines, moved up from others that are close."""
-    bottom, top = axes.get_ylim()
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    apart, at = APART * (top - bottom) / (72 * axes.get_position().height * figure.get_figheight()), bottom
-    for height, text, colour in sorted(texts):
-        at = max(height, at + apart)
-        beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center", "fontsize": 7.5}
-        style.say(axes, text, (1, at), (3, 0), color=colour, **beside)
+def _mark(
+    axes: Axes, mark: marks.Mark, own: pd.DataFrame, chart: Bars, up: short.Scale, looks: Mapping[Any, Any]
+) -> None:
+    """A published value, on the bars of a panel that it is of."""
+    cases = mark.cases if chart.panels is None else mark.cases[mark.cases[chart.panels] == own[chart.panels].iloc[0]]
+    order = groups_of(own, chart.keys)
+    shift = places(len(looks))[list(looks).index(cases[chart.series].iloc[0])]
+    at = [order.index(group) for group in dict.fromkeys(_groups(cases, chart))]
+    marks.draw(axes, mark, float(up(mark.value)), at, shift, _colour(mark, chart, looks))
+
+
+def _colour(mark: marks.Mark, chart: Bars, looks: Mapping[Any, Any]) -> str:
+    """That of the bars that a published value is of, if they have one."""
+    series = mark.cases[chart.series].unique()
+    return str(looks[series[0]]["facecolor"]) if len(series) == 1 else style.BLACK
 
 
 def _over(shown: Shown, metric: str) -> str:
@@ -220,24 +197,13 @@ def _over(shown: Shown, metric: str) -> str:
     if lookup is None or not lookup.over:
         return ""
     over = lookup.over
-    return (
-        f"over the {over}" if isinstance(over, str) else f"over {', '.join(shown.label(*one) for one in over.items())}"
-    )
+    return "over " + (over if isinstance(over, str) else ", ".join(shown.label(*one) for one in over.items()))
 
 
-def _keys(shown: Shown, chart: Bars, colours: Mapping[Any, str], marks: Sequence[Mark]) -> list[Any]:
-    keys = [style.key(shown.label(chart.series, one), color=colour, **SQUARE) for one, colour in colours.items()]
-    takes = dict.fromkeys(mark.take for mark in marks if mark.take)
-    keys += [style.key(f"published {take}", linestyle=STROKES[take]) for take in takes]
-    roles = {mark.role for mark in marks if mark.take is None}
-    told = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}
-    return [*keys, *(style.key(told[role], **MARK | ROLES[role]) for role in told if role in roles)]
-
-
-def _caption(shown: Shown, chart: Bars, marks: Sequence[Mark]) -> str:
-    over = _over(shown, chart.metrics[0])
-    text = f"{' and '.join(map(short.short, chart.metrics))} {over}".rstrip() + ": bars simulated."
-    if marks:
-        text += f" Published ({names.figures(mark.figure for mark in marks)}): lines, of all bars of their colour below"
-        text += " them together; rings, of one bar."
+def _caption(shown: Shown, chart: Bars, published: Sequence[marks.Mark]) -> str:
+    metrics = ", ".join(shown.scale(metric, (), chart).name for metric in chart.metrics)
+    text = f"{metrics} {_over(shown, chart.metrics[0])}".rstrip() + ": bars simulated."
+    if published:
+        figures = names.figures(mark.figure for mark in published)
+        text += f" Published ({figures}): lines, of all bars of their colour below them together; rings, of one bar."
     return text[:1].upper() + text[1:]

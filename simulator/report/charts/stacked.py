@@ -13,8 +13,7 @@ from pydantic_core import PydanticCustomError
 from simulator.config import KeyPath
 from simulator.registry import register
 from simulator.report import style
-from simulator.report.explore import short
-from simulator.report.groups import WIDTH, groups_of, lay, panels_of, places
+from simulator.report.groups import HATCHES, WIDTH, groups_of, lay, name_keys, panels_of, places
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.VERMILION, style.PURPLE, style.SKY)
 REST = "#D0D0D0"
-HATCHES = (None, "/////", ".....", "xxxxx")
 
 
 class Stacked(ChartForm):
@@ -56,8 +54,8 @@ class Stacked(ChartForm):
 
     def columns(self) -> Iterator[tuple[KeyPath, str]]:
         yield from super().columns()
-        for name, shares in self.stacks.items():
-            yield from ((("stacks", name, place), share) for place, share in enumerate(shares))
+        for stack, shares in self.stacks.items():
+            yield from ((("stacks", stack, place), share) for place, share in enumerate(shares))
 
 
 @register("chart", "stacked")
@@ -83,7 +81,7 @@ class StackedChart:
             if chart.panels is not None:
                 axes.set_title(f"({letter}) {shown.label(chart.panels, panel)}", loc="left")
         figure.supylabel("%", fontsize=9)
-        axes.set_xlabel(" by ".join(short.short(shown.results.study.path(key) or key) for key in chart.keys[::-1]))
+        name_keys(everywhere, chart.keys, shown.name)
         style.legend(figure, _keys(chart))
         return figure, f"Shares of {' and '.join(chart.parts)}, simulated: {', '.join(chart.stacks)}."
 
@@ -111,5 +109,5 @@ def _keys(chart: Stacked) -> list[Any]:
     keys = [Patch(color=colour, label=part) for part, colour in named]
     if len(chart.stacks) > 1:
         look: dict[str, Any] = {"facecolor": "#6A6A6A", "edgecolor": "white", "linewidth": 0}
-        keys += [Patch(label=name, hatch=hatch, **look) for name, hatch in zip(chart.stacks, HATCHES, strict=False)]
+        keys += [Patch(label=stack, hatch=hatch, **look) for stack, hatch in zip(chart.stacks, HATCHES, strict=False)]
     return keys
