@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import coe, flash, serving
+from simulator.baselines import coe, flash
 
 # The kinds of experiments, which register when they are imported.
-__all__ = ["coe", "flash", "serving"]
+__all__ = ["coe", "flash"]
