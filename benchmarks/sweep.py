@@ -19,23 +19,29 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from simulator.explore.sweep.evaluate import FULL, Passes
 
 from simulator.core import Plan, Quantity, closed_form
 from simulator.core.account import breakdown
 from simulator.core.plan import point
 from simulator.data import names
-from simulator.explore.sweep.columns import Columns
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
+from simulator.scenario.cases import Columns, with_values
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.evaluators.batch import FULL, BatchEvaluator
+from simulator.scenario.form import Scenario
 from simulator.workload import decode, load_model
 
 POINTS, ROUNDS = 1_000_000, 3
 STEP_S, STEP_PASSES, STEP_MIB = POINTS / 3e6, 300, 300.0
 OPERATORS_S, OPERATORS_PASSES = POINTS / 3e5, 3000
 STRUCTURAL_S = 60.0
-STEP = {"model": "llama-3-70b", "workload.batch": 8, "workload.input": 4096, "workload.output": 2}
+STEP = {
+    "model": "llama-3-70b", "workload.phase": "decode", "workload.batch": 8, "workload.input": 4096,
+    "workload.output": 2,
+}  # fmt: skip
+METRICS = [metric.name for metric in BatchEvaluator.metrics]
 
 T = TypeVar("T")
 Points = dict[str, NDArray[np.float64]]
@@ -79,7 +85,7 @@ def agree(plan: Plan, step: Quantity, seconds: NDArray[np.float64], binds: NDArr
     return bool(same)
 
 
-def structural() -> list[tuple[Passes, Columns]]:
+def structural() -> list[tuple[Scenario, Columns]]:
     """No two points share a lowering: the batch follows from the rest, and partitions hang on the HBM bandwidth."""
     designs = product(names("workloads/models")[:30], ("bf16", "fp16", "fp32", "fp8", "int8"), (1, 2, 3, 4, 6, 8),
                       ("unfused", "conventional"))  # fmt: skip
@@ -88,8 +94,9 @@ def structural() -> list[tuple[Passes, Columns]]:
     types = (object, object, int, object, int)
     columns = {p: np.array([each[i] for each in points], types[i]) for i, p in enumerate(paths)}
     bandwidths = {"hardware.devices.socket.tiers.hbm.bandwidth": np.linspace(0.9e12, 7.2e12, 200)}
-    gpus = {"hardware": "dgx-h100", "workload.input": 1024}
-    return [(Passes(gpus), columns), (Passes(STEP | {"hardware": "sn40l-node"}), bandwidths)]
+    gpus = {"hardware": "dgx-h100", "workload.phase": "decode", "workload.input": 1024}
+    bases = (gpus, STEP | {"hardware": "sn40l-node"})
+    return list(zip((with_values(Scenario(), base) for base in bases), (columns, bandwidths), strict=True))
 
 
 def passes() -> None:
@@ -113,7 +120,8 @@ def rate_only(failed: list[str]) -> None:
     before = peak_mib()
     points = rates()
     columns = {f"hardware.{path}": values for path, values in points.items()}
-    metrics, with_bound = (Passes(STEP | {"hardware": "dgx-a100"}, binds=binds) for binds in (False, True))
+    scenario = with_values(Scenario(), STEP | {"hardware": "dgx-a100"})
+    without_bound = [name for name in METRICS if name != "bound_by"]
     rounds, memory = [], 0.0
     for _ in range(ROUNDS):
         lowered, plan = clock(lower, points)
@@ -123,10 +131,10 @@ def rate_only(failed: list[str]) -> None:
         if not rounds and not agree(plan, step.time, seconds, binds):
             failed.append("the operators are not those of the step")
         del plan, seconds, binds
-        alone, found = clock(metrics, columns)
+        alone, found = clock(evaluated, scenario, columns, without_bound)
         if set(found["error"]) != {""} or not np.allclose(found["tbt_s"], step.time, rtol=1e-12, atol=0):
             failed.append("the evaluator times another step")
-        bound, _ = clock(with_bound, columns)
+        bound, _ = clock(evaluated, scenario, columns, METRICS)
         ruler, _ = clock(passes)
         rounds.append((timed, lowered + timed, timed + split, lowered + timed + split, alone, bound, ruler))
     timed, whole, split, kept, alone, bound, ruler = (min(column) for column in zip(*rounds, strict=True))
@@ -147,10 +155,10 @@ def rate_only(failed: list[str]) -> None:
 
 def each_lowered(failed: list[str]) -> None:
     total = 0.0
-    for evaluate, columns in structural():
-        took, found = clock(evaluate, columns)
+    for scenario, columns in structural():
+        took, found = clock(evaluated, scenario, columns)
         errors = found["error"].tolist()
-        print(f"{len(errors):,} structures on {evaluate.base['hardware']}: {took:.1f} s, "
+        print(f"{len(errors):,} structures on {scenario.hardware}: {took:.1f} s, "
               f"{took / len(errors) * 1e3:.1f} ms each; {errors.count(FULL):,} too large for it")  # fmt: skip
         failed += sorted(set(errors) - {"", FULL})
         total += took

@@ -9,7 +9,7 @@ import typer
 from simulator.cli.design import At, Metric, assigned, rows, said
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import console, print_json, table_of
-from simulator.cli.sweep import Run, Yaml
+from simulator.cli.sweep import Points, Run
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    yaml: Yaml,
+    yaml: Points,
     along: Annotated[str, typer.Option("--along", metavar="NAME", help="The axis to go along.", show_default=False)],
     between: Annotated[
         str,

@@ -9,7 +9,7 @@ import typer
 from simulator.cli.design import described, records, rows, said
 from simulator.cli.options import Json, Overrides, Seed, at_least_one
 from simulator.cli.output import console, print_json, progress, table_of
-from simulator.cli.sweep import Run, Workers, Yaml
+from simulator.cli.sweep import Points, Run, Workers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    yaml: Yaml,
+    yaml: Points,
     cost: Annotated[
         str | None,
         typer.Option(

@@ -10,7 +10,7 @@ import typer
 from simulator.cli.design import At, Metric, assigned, described, records, rows, said
 from simulator.cli.options import Folder, Json, Overrides, Seed
 from simulator.cli.output import console, print_json, shown_path, table_of
-from simulator.cli.sweep import Run, Yaml
+from simulator.cli.sweep import Points, Run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,7 +21,7 @@ SMALL = 5e-4  # elasticities below are not listed
 
 
 def command(
-    yaml: Yaml,
+    yaml: Points,
     metric: Metric = None,
     at: At = None,
     samples: Annotated[

@@ -18,6 +18,12 @@ Workers = Annotated[
     typer.Option("--workers", callback=at_least_one, help="Processes, or workers of the cluster; as many as cores."),
 ]
 Yaml = Annotated[str, typer.Argument(metavar="STUDY", help="A study's YAML, by name or path.", show_default=False)]
+Points = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A study's YAML, by name or path, or a folder of its results.", show_default=False
+    ),
+]
 Run = Annotated[str | None, typer.Option("--run", metavar="NAME", help="The run, of a study that has several.")]
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from simulator.config.choose import one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
-from simulator.units import Bytes, Count, Positive, Unit
+from simulator.units import Bytes, Count, Fraction, Positive, Unit, Width
 from simulator.workload.dtypes import Dtype
 from simulator.workload.formats import ComputingFormat, KvFormat
 
@@ -22,6 +22,7 @@ Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
 """One name, or a list of some."""
 Experts: TypeAlias = Literal["whole", "tensor"]
 SplitBy: TypeAlias = Literal["achieved", "peak"]
+Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
 
 class Draft(Section):
@@ -31,7 +32,7 @@ class Draft(Section):
     """The model that drafts, by its name or path."""
     tokens: Count = 4
     """Tokens drafted a step."""
-    acceptance: Annotated[float, Unit("1"), Field(ge=0, le=1)] | None = None
+    acceptance: Portion | None = None
     """The rate at which drafted tokens are accepted; null where `accepted_length` says it."""
     accepted_length: Positive | None = None
     """Tokens that a step gives on average, with that of the large model; null where `acceptance` says it."""
@@ -56,6 +57,44 @@ class Residency(Section):
     """What is read while something else is computed."""
     bytes: Bytes | None = None
     """Bytes of the cache that may be filled; null: all that is free."""
+    home_bytes: Bytes | None = None
+    """Bytes of the home that may be filled; null: all of it."""
+    inclusive: bool = True
+    """Whether the home keeps what is in the cache too."""
+    router_in_cache: bool = True
+    """Whether the cache keeps the router of expert models too."""
+    prefetch: Literal["none", "batch", "trace"] = "none"
+    """Whose expert is copied while the prompt before runs: nobody's; that of the next prompt of the batch, which is
+    routed; or of any, as if all choices were known ahead."""
+    group: bool = False
+    """Whether prompts of a batch that need the same expert are served one after another."""
+    nodes_by: Literal["home", "cache"] = "home"
+    """The tier that must hold all of it, where nodes are counted."""
+    share: Fraction | None = None
+    """Or so large a share of the bytes of the model."""
+    room: Fraction | None = None
+    """Or what so large a share of the neurons takes, beside all weights that are no neuron's."""
+    sparse: bool = True
+    """Whether a token reads active neurons alone, where the cache lacks them; else all weights that are not `resident`,
+    as whole matrices."""
+    resident: Portion = 0.0
+    """Share of all weights that never leaves the cache, where tokens read whole matrices."""
+    matrix_dtype: ComputingFormat | None = None
+    """The format of the file of whole matrices; null: that in which they compute."""
+    window: Width | None = None
+    """Tokens whose neurons a window holds; null: as the workload has it."""
+    pinned: Portion = 0.0
+    """Share of the neurons, the most active ones, that never leave the cache."""
+    bundled: bool = True
+    """Whether rows of a neuron lie together in the home tier, as many as the workload has it."""
+    split: Count | None = None
+    """Reads in which a neuron comes, whatever lies together; null: as its rows lie."""
+    together: Literal["neuron", "friends"] = "neuron"
+    """What a read brings: a neuron, or also the one that is most often active with it."""
+    packed: bool = False
+    """Whether what is read lies end to end in the file; else each begins at a grain of the flash."""
+    gathered: bool = True
+    """Whether a layer computes active neurons alone; else all that the cache holds of it."""
 
 
 class Scheduler(Section):

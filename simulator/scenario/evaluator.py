@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from simulator.errors import ConfigError, TiersimError
+from simulator.errors import ConfigError, TiersimError, unwarned
 from simulator.registry import registered
 from simulator.scenario.cases import ROOTS, Columns, Rows, alike, present, with_values
 from simulator.scenario.form import Scenario, Workload
@@ -96,8 +96,9 @@ def evaluated(scenario: Scenario, columns: Columns, wanted: Collection[str] | No
         for each in (*metrics, ERROR)
     }
     names = {each.name for each in metrics}
-    for rows, values, batched in _groups(kind, scenario, columns, cases):
-        _fill(table, kind, scenario, values, {path: columns[path][rows] for path in batched}, rows, names)
+    with unwarned():  # what varies is warned of where axes are read
+        for rows, values, batched in _groups(kind, scenario, columns, cases):
+            _fill(table, kind, scenario, values, {path: columns[path][rows] for path in batched}, rows, names)
     return table
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from simulator.config.choose import check_name
 from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, one_of, unwarned
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import Machine, System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.scenario.form import Scenario
@@ -121,15 +121,13 @@ def _with_devices(system: System, nodes: int, devices: int) -> System:
 @lru_cache(maxsize=4096)
 def _machine(key: str) -> System:
     part = json.loads(key)
-    with unwarned():
-        return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
+    return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
 
 
 @lru_cache(maxsize=256)
 def _model(key: str) -> Model:
     part = json.loads(key)
-    with unwarned():
-        return _with_figures(part, _model, replaced, Model) or load_model(part)
+    return _with_figures(part, _model, replaced, Model) or load_model(part)
 
 
 def _with_figures(

@@ -41,16 +41,18 @@ class Table(Result):
         return {"cases": self.frame, **self.further}
 
     def select(self, **values: Any) -> Table:
-        """The cases that have these values of keys, each a value or a list of some.
+        """The cases that have these values of keys or metrics, each a value or a list of some.
 
         Raises:
-            ConfigError: no such key, or a value that no case has.
+            ConfigError: no such key or metric, or a value of a key that no case has.
         """
         frame = self.frame
         for key, wanted in values.items():
-            check_name(key, self.keys, message="no such key")
-            check_values(wanted if isinstance(wanted, list) else [wanted], list(self.frame[key].unique()), key)
-            frame = frame[frame[key].isin(wanted if isinstance(wanted, list) else [wanted])]
+            some = wanted if isinstance(wanted, list) else [wanted]
+            if key not in self.metrics:
+                check_name(key, self.keys, message="no such key")
+                check_values(some, list(self.frame[key].unique()), key)
+            frame = frame[frame[key].isin(some)]
         return replace(self, frame=frame)
 
     def at(self, metric: str, **values: Any) -> float | None:

@@ -14,13 +14,13 @@ from simulator.config.choose import check_name
 from simulator.config.resolve import Override, parsed
 from simulator.errors import ConfigError
 from simulator.scenario.cases import ROOTS
-from simulator.study.form import Run, StudyForm
-from simulator.study.partial import Layer
+from simulator.study.form import Partial, Run, StudyForm
+from simulator.study.partial import Layer, read_by
 from simulator.study.renamed import refuse_renamed
 
 
 def read_study(
-    name_or_path: str | Path, overrides: Sequence[Override] = ()
+    name_or_path: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()
 ) -> tuple[StudyForm, Config, dict[str, Any]]:
     """The form of a study by name or path, its config, and what overrides set in the scenarios of all points, by path.
 
@@ -62,7 +62,15 @@ class Asked:
     def layers(self) -> list[Layer]:
         """The base, and what the run lays over it."""
         own = [Layer(("runs", self.name), self.run)] if self.form.runs else []
-        return [Layer(("base",), self.form.base), *own]
+        return [Layer(("base",), self._read(self.form.base)), *own]
+
+    def _read(self, part: Partial) -> Partial:
+        """Of what several runs share, what the kind of workload of this one reads."""
+        kinds = {self._kind(run) for run in self.form.runs.values()}
+        return read_by(part, self._kind(self.run), kinds) if len(kinds) > 1 else part
+
+    def _kind(self, run: Run) -> str:
+        return str(run.workload.get("kind", self.form.base.workload.get("kind", "batch")))
 
     def at(self, key: str) -> KeyPath:
         """The key of the run, where it has it; else that at the top."""
@@ -101,7 +109,8 @@ class Asked:
         return chosen
 
     def _chosen(self, axis: str, names: Any) -> list[Chosen]:
-        return [Chosen(name, Layer(("cases", axis, name), self.form.cases[axis][name])) for name in names]
+        cases = self.form.cases[axis]
+        return [Chosen(name, Layer(("cases", axis, name), self._read(cases[name]))) for name in names]
 
 
 @contextmanager

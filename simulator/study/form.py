@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
@@ -13,7 +14,7 @@ from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section
 from simulator.explore.sweep.form import Scalar, Varied
-from simulator.mapping.form import MappingForm
+from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
 from simulator.units import Count, Fraction, Seconds
@@ -94,14 +95,14 @@ class Variant(Section):
     """The same study under other settings, shown beside it."""
 
     title: str
-    set: dict[str, Scalar | list[Scalar]]
+    set: dict[str, Scalar | list[Scalar] | dict[str, Any]]
     """Values by path: of the scenarios of the runs, or of the study's YAML (`runs.NAME.workload.output`)."""
     runs: tuple[str, ...] = ()
     """The runs that it is computed for; all unless given."""
 
     @property
     def settings(self) -> list[str]:
-        return [f"{path}={'null' if value is None else value}" for path, value in self.set.items()]
+        return [f"{path}={value if isinstance(value, str) else dumps(value)}" for path, value in self.set.items()]
 
 
 class Lookup(Section):
@@ -110,7 +111,7 @@ class Lookup(Section):
     of: str
     """The metric, derived value or key."""
     where: dict[str, Scalar] = Field(default_factory=dict)
-    """The cases that count: those that have these values of keys."""
+    """The cases that count: those that have these values of keys or metrics."""
     over: Literal["max", "min"] | dict[str, Scalar] = Field(default_factory=dict)
     """Divide by the metric of the case that has these values of keys, and all others alike; or by the largest or the
     least of all."""
@@ -123,10 +124,11 @@ class Lookup(Section):
     along: str | None = None
     take: Literal["max", "min", "mean", "first", "last"] | None = None
     """Which of several cases counts; unless given, there must be one."""
-    run: str | None = None
-    """The run whose cases are looked at; those of all runs unless given."""
+    run: Names = ()
+    """The run whose cases are looked at, or several; those of all runs unless given."""
     reads: dict[str, str] = Field(default_factory=dict)
-    """Words of conditions that say `run`, `take` or a key of `over` (`over.system`) instead of a key of cases."""
+    """Words of conditions that say `run`, `take` or a key of `over` or `where` (`over.system`) instead of a key of
+    cases."""
 
 
 class Searches(Section):
@@ -186,7 +188,7 @@ class ChartForm(Section):
         yield from ()
 
 
-COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside")
+COLUMNS = ("x", "y", "of", "log", "series", "panels", "colour", "label", "between", "beside", "ends")
 
 
 def _of_its_kind(value: Any) -> Any:

@@ -171,10 +171,11 @@ def _check_lookups(study: Study) -> None:
     """Nothing where each look-up is of what some run has; else a ConfigError."""
     for name, each in study.form.metrics.items():
         at = ("metrics", name)
-        if each.run is not None:
-            check_name(each.run, study.groups, (*at, RUN), "no such run")
+        for run in each.run:
+            check_name(run, study.groups, (*at, RUN), "no such run")
         for word, part in each.reads.items():
-            known = [RUN, "take", *(f"over.{key}" for key in study.keys)]
+            keys = [*(f"over.{key}" for key in study.keys), *(f"where.{key}" for key in study.columns)]
+            known = [RUN, "take", *keys]
             check_name(part, known, (*at, "reads", word), "no such part of a look-up")
         check_name(each.of, study.columns, (*at, "of"), "no such metric")
         if each.while_ is not None:
@@ -183,10 +184,11 @@ def _check_lookups(study: Study) -> None:
                 raise ConfigError("missing key", path=(*at, "along"), expected="the key in whose order cases stand")
         for key in filter(None, (each.along, *(each.by or ()))):
             check_name(key, study.keys, (*at, "along" if key == each.along else "by"), "no such key")
-        for part, values in (("where", each.where), ("over", each.over)):
+        for part, values, known in (("where", each.where, study.columns), ("over", each.over, study.keys)):
             for key, value in values.items() if isinstance(values, dict) else ():
-                check_name(key, study.keys, (*at, part, key), "no such key")
-                check_values([value], study.values(key) or [], (*at, part, key))
+                check_name(key, known, (*at, part, key), "no such key")
+                if key in study.keys:
+                    check_values([value], study.values(key) or [], (*at, part, key))
 
 
 def _check_charts(study: Study) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from simulator.config import Config, KeyPath
 from simulator.config.check import problems, raised
 from simulator.errors import ConfigError
-from simulator.scenario.cases import is_figures
+from simulator.registry import names, registered
+from simulator.scenario.cases import SECTIONS, is_figures
 from simulator.scenario.form import Scenario
 from simulator.study.form import Partial
 
@@ -43,6 +44,32 @@ def laid(layers: Sequence[Layer], config: Config) -> Scenario:
     except ValidationError as error:
         wrong = list(problems(data, Scenario, error))
     raise raised([_at(problem, layers, config) for problem in wrong])
+
+
+def read_by(part: Partial, kind: str, kinds: Collection[str]) -> Partial:
+    """Of a partial scenario that runs of several kinds of workload share, what one of these kinds reads.
+
+    What none of them reads is left in it, for the scenario to refuse.
+    """
+    own, others = _reads(kind), set().union(*map(_reads, kinds))
+    data = {key: getattr(part, key) for key in part.model_fields_set & set(Partial.model_fields)}
+    for section in SECTIONS:
+        if section in data:
+            data[section] = {
+                key: value
+                for key, value in data[section].items()
+                if f"{section}.{key}" in own or f"{section}.{key}" not in others
+            }
+    return Partial(**{key: value for key, value in data.items() if key not in PARTS or key in own or key not in others})
+
+
+def _reads(kind: str) -> set[str]:
+    """The parts, and the keys of the mapping and of the workload, that a kind of workload reads."""
+    if kind not in names("evaluator"):
+        return set()
+    of = registered("evaluator", kind)
+    keys = {"workload": of.form.model_fields, "mapping": of.mapping}
+    return {*of.needs, *(f"{section}.{key}" for section, some in keys.items() for key in some)}
 
 
 def given(part: Partial) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +117,11 @@ class StudyResults:
         return {}
 
     def _look(self, lookup: Lookup) -> tuple[Table, str]:
-        key = lookup.model_dump_json()
+        key, runs = lookup.model_dump_json(), lookup.run
         if key not in self._looked:
-            table, column = self.tables[lookup.run], lookup.of
+            table, column = self.tables[runs[0] if len(runs) == 1 else None], lookup.of
+            if len(runs) > 1:
+                table = replace(table, frame=table.frame[table.frame[RUN].isin(runs)])
             if isinstance(lookup.over, str):
                 table = table.normalise(column, lookup.over, lookup.by or ())
             elif lookup.over and lookup.by is None:
@@ -132,7 +134,8 @@ class StudyResults:
 
     def looked_up(self, metric: str, run: str | None = None) -> NDArray[Any]:
         """A look-up of each case of `named`."""
-        table, column = self._look(_lookup(self.study, metric).model_copy(update={"run": run}))
+        runs = () if run is None else (run,)
+        table, column = self._look(_lookup(self.study, metric).model_copy(update={"run": runs}))
         values: NDArray[Any] = table.frame[column].to_numpy()
         return values
 
@@ -205,11 +208,15 @@ def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[L
     for word, part in lookup.reads.items():
         if word in keys:
             value = keys.pop(word)
-            if part.startswith("over."):
-                over = lookup.over if isinstance(lookup.over, dict) else {}
-                changes["over"] = {**over, **changes.get("over", {}), part.removeprefix("over."): value}
+            section, dot, key = part.partition(".")
+            if dot:
+                own = changes.get(section, getattr(lookup, section))
+                changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
             else:
-                changes[part] = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+                name = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+                changes[part] = (name,) if part == RUN else name
+        elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
+            raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
     return lookup.model_copy(update=changes), keys
 
 
@@ -217,7 +224,8 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
     """A condition with its numbers in SI units, where it has them as texts."""
     typed = {}
     for key, value in condition.items():
-        check_name(key, study.keys, message="no such key")
+        if key not in study.columns:
+            check_name(key, study.keys, message="no such key")
         known = study.values(key) or []
         if value not in known and isinstance(value, str) and not any(isinstance(each, str) for each in known):
             value = parse(value, study.unit(key))
@@ -234,7 +242,11 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
 
 
 def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None) -> StudyResults:
-    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches."""
+    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
+
+    Raises:
+        ConfigError: none of all points can be computed: why the first cannot.
+    """
     some = None if wanted is None else list(wanted)
     rows = {name: _rows(study, name, some) for name in study.runs}
     total, done = sum(map(len, rows.values())), 0
@@ -246,13 +258,21 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
             progress(done, total)
 
     points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
+    if wanted is None:
+        _check_some(points.values())
     searches = searched(study, points) if study.form.search and wanted is None else None
     made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
 
 
+def _check_some(parts: Iterable[pd.DataFrame]) -> None:
+    errors = [str(error) for part in parts for error in part["error"]]
+    if errors and all(errors):
+        raise ConfigError(f"none of {len(errors):,} points can be computed, the first for: {errors[0]}")
+
+
 def _runs(study: Study, lookup: Lookup) -> list[str]:
-    return [name for group, names in study.groups.items() if lookup.run in (None, group) for name in names]
+    return [name for group, names in study.groups.items() if not lookup.run or group in lookup.run for name in names]
 
 
 def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:
@@ -266,16 +286,18 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
     group = next(group for group, names in study.groups.items() if run in names)
     columns[RUN] = np.full(asked.points, group, dtype=object)
     needed = np.zeros(asked.points, dtype=np.bool_)
-    for metric, said in wanted:
-        lookup, condition = asked_of(study, metric, said)
+    for metric, asked_condition in wanted:
+        lookup, condition = asked_of(study, metric, asked_condition)
         if run not in _runs(study, lookup):
             continue
+        condition = {key: value for key, value in condition.items() if key in study.keys}
         alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
         if isinstance(lookup.over, str):
             others = alike
         else:
             others = {**(condition if lookup.by is None else alike), **lookup.over}
-        for values in ({**lookup.where, **condition}, others):
+        where = {key: value for key, value in lookup.where.items() if key in study.keys}
+        for values in ({**where, **condition}, others):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True

@@ -146,7 +146,7 @@ def test_an_experiment_in_which_nothing_has_room_is_refused(small: Path) -> None
         ("lengths={spread: 1e9}", "lengths.spread: found 1000000000.0, expected at most 10"),
         ("only=[chats]", "did you mean 'chat'?"),
         ("router=unifrom", "did you mean 'uniform'?"),
-        ("systems.both.engines=[xpu.xpu, xpu.pin]", "found no engine pin, expected one of xpu, pim"),
+        ("systems.both.engines=[xpu.xpu, xpu.pin]", "found 'xpu.pin', expected one of xpu.xpu, xpu.pim"),
         ("models.mixtral-8x7b.devices=3", "systems.gpu.experts: found 3 groups of 3 devices, expected a number that"),
         ("rounds=-1", "rounds: found -1, expected more than 0"),
     ],

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulator.explore.sweep.experts import Experts
 from simulator.explore.sweep.neurons import Neurons
 from simulator.explore.sweep.requests import Requests
+from tests.baselines.test_flash import EXPERIMENT as FLASH
+from tests.baselines.test_flash import MODEL
 
 from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
-from tests.baselines.test_flash import EXPERIMENT as FLASH
-from tests.baselines.test_flash import MODEL
 
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SMALL = st.integers(1, 12)
@@ -35,41 +34,6 @@ def strict() -> Iterator[None]:
 def blanks(row: dict[str, Any], *known: str) -> set[str]:
     """Numbers that are none, but for those that are known to have no value here."""
     return {key for key, value in row.items() if isinstance(value, float) and not np.isfinite(value)} - set(known)
-
-
-@given(prompts=st.integers(0, 20), batch=SMALL, rounds=st.integers(1, 3))
-@QUICK
-def test_recorded_prompts(tmp_path: Path, prompts: int, batch: int, rounds: int) -> None:
-    """Each batch that is measured is a whole one, so that experts that are resident take what so many prompts take."""
-    file = tmp_path / "trace.csv"
-    file.write_text("prompt,expert\n" + "".join(f"{i},{i % 3}\n" for i in range(prompts)))
-    trace = f"trace={{kind: csv, file: {file}, rounds: {rounds}}}"
-    sizes = [f"batches=[{batch}]", "tokens=[20]", "experts=[3]", "nodes_for=[3]"]
-    with strict():
-        if not prompts:
-            with pytest.raises(ConfigError, match="the trace is empty"):
-                simulate("sn40l-coe", [trace, *sizes])
-            return
-        rows = simulate("sn40l-coe", [trace, *sizes]).outcome.points
-        one = simulate("sn40l-coe", [trace, *sizes, "batches=[1]"]).outcome.points
-    for row, single in zip(rows, one, strict=True):
-        assert not blanks(row) and not row["refused"]
-        assert row["expert_s"] == pytest.approx(batch * single["expert_s"])
-
-
-@given(experts=st.integers(1, 5), batch=SMALL, output=st.integers(1, 3))
-@QUICK
-def test_sweeps_of_few_experts(experts: int, batch: int, output: int) -> None:
-    base = {
-        "hardware": "sn40l-node",
-        "model": "llama-2-7b",
-        "mapping.home": "socket.ddr",
-        "mapping.cache": "socket.hbm",
-    }
-    sizes = {"workload.experts": experts, "workload.batch": batch, "workload.output": output}
-    with strict():
-        row = one_row(Experts(base), sizes)
-    assert not blanks(row, *COSTS), row
 
 
 @given(requests=SMALL, batch=SMALL, output=st.integers(1, 3), rate=st.floats(0.01, 1e5))

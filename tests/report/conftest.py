@@ -10,29 +10,90 @@ from simulator.baselines.reproduction import Reproduction, compare_with_publishe
 from simulator.report.page import write_page
 
 EXPERIMENT = """
-kind: coe
 title: Two machines
 paper: arXiv 2405.07518v2
-model: llama-2-7b
-prompt: {tokens: 512, router_tokens: 20}
-trace: {kind: cyclic}
-experts: [10, 40, 100, 150]
-batches: [1, 8]
-tokens: [20]
-nodes_for: [10, 40, 50, 100]
-bookkeeping: {expert_bytes: 14 GB, kv_tokens: 4096}
-systems:
-  sn40l-node:
-    {hardware: sn40l-node, home: socket.ddr, home_bytes: 12288 GB, cache: socket.hbm, cache_bytes: 512 GB,
-     footprint: home}
-  dgx-a100:
-    {hardware: dgx-a100, home: host, home_bytes: 2048 GB, cache: gpu.hbm, cache_bytes: 640 GB, links: 1,
-     footprint: cache}
-calibration:
+base:
   model: llama-2-7b
-  expert_time: {sn40l-node: {20: 66.75 ms}, dgx-a100: {20: 136.65 ms}}
+  workload:
+    kind: expert_models
+    router_tokens: 20
+    trace: {kind: cyclic}
+    expert_bytes: 14 GB
+    kv_tokens: 4096
+    calibration:
+      model: llama-2-7b
+      expert_time: {sn40l-node: {20: 66.75 ms}, dgx-a100: {20: 136.65 ms}}
+  mapping: {residency: {router_in_cache: false}}
+cases:
+  system:
+    sn40l-node:
+      hardware: sn40l-node
+      mapping: {residency: {home: socket.ddr, home_bytes: 12288 GB, cache: socket.hbm, bytes: 512 GB}}
+      label: SN40L node
+    dgx-a100:
+      hardware: dgx-a100
+      mapping: {residency: {home: host, home_bytes: 2048 GB, cache: gpu.hbm, bytes: 640 GB, links: 1, nodes_by: cache}}
+      label: DGX A100
+runs:
+  service:
+    cases: {system: all}
+    axes:
+      workload.batch: [1, 8]
+      workload.output: {values: [20], name: tokens}
+      workload.experts: [10, 40, 100, 150]
+    derived: {switch_time: switch_s / misses}
+  footprint: {workload: {phase: footprint}, cases: {system: all}, axes: {workload.experts: [10, 40, 50, 100]}}
+metrics:
+  latency: {of: latency_s, run: service}
+  switching: {of: switch_s, run: service}
+  execution: {of: execute_s, run: service}
+  out_of_memory: {of: out_of_memory, run: service}
+  switch_time: {of: switch_time, take: last, run: service}
+  speedup: {of: latency_s, reads: {baseline: over.system}, inverse: true, run: service}
+  switch_speedup: {of: switch_time, reads: {baseline: over.system}, inverse: true, take: last, run: service}
+  nodes: {of: nodes, run: footprint}
+  nodes_from: {of: experts, reads: {nodes: where.nodes}, take: min, run: footprint}
 variants:
-  eight_links: {title: all host links at once, set: [systems.dgx-a100.links=8]}
+  eight_links:
+    title: all host links at once
+    set: {cases.system.dgx-a100.mapping.residency.links: 8}
+    runs: [service]
+charts:
+  latency:
+    kind: lines
+    run: service
+    x: experts
+    of: latency_s
+    log: [latency_s]
+    ends: out_of_memory
+    series: system
+    panels: batch
+    published: {figures: [12a, 12b], metric: latency}
+  split:
+    kind: parts
+    run: service
+    of: [switch_s, router_s, expert_s]
+    sum: latency of a batch
+    series: system
+    panels: batch
+    where: {experts: 100}
+    published: {switching: switch_s, execution: expert_s}
+    figures: [1a]
+  speedups:
+    kind: variants
+    of: [speedup, switch_speedup]
+    over: baseline
+    series: system
+    lines: {speedup: "batch {batch}, {tokens} tokens", switch_speedup: switching}
+  footprint:
+    kind: lines
+    run: footprint
+    x: experts
+    of: nodes
+    steps: true
+    series: system
+    published: {figures: ["13", Section VI], metric: nodes, across: nodes_from}
+  ratios: {kind: ratios, series: system}
 """
 
 PUBLISHED = """\

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from simulator.baselines.experiment import Simulation
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
 from simulator.report import names
-from simulator.report.coe import CoeFigures
-from simulator.report.figures import Drawn
+from simulator.report.charts.lines import LinesChart
 from simulator.report.page import write_page
+from simulator.report.shown import Shown
+from simulator.study.results import StudyResults
 
 FIGURES = ["latency", "split", "speedups", "footprint", "ratios"]
 
@@ -25,7 +27,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_it_writes_all_figures_and_tables(output: Path) -> None:
     written = contents(output / "two-machines")
     expected = {f"{name}.{form}" for name in FIGURES for form in ("svg", "png")}
-    assert set(written) == expected | {"index.md", "rows.csv", "points.csv", "nodes.csv", "provenance.json"}
+    assert set(written) == expected | {"index.md", "rows.csv", "points.csv", "provenance.json"}
     assert all(len(content) > 100 for content in written.values())
     assert [entry.name for entry in output.iterdir()] == ["two-machines"]
 
@@ -56,7 +58,7 @@ def test_the_verdict_and_the_marks_are_those_of_the_rows(reproduction: Reproduct
 
 def test_a_variant_is_explained_and_shown_where_it_changes_something(output: Path) -> None:
     page = (output / "two-machines" / "index.md").read_text()
-    assert "- `eight_links`: all host links at once (`systems.dgx-a100.links=8`)" in page
+    assert "- `eight_links`: all host links at once (`cases.system.dgx-a100.mapping.residency.links=8`)" in page
     _, _, below = page.partition("## Under other settings")
     (switch,) = (line for line in below.splitlines() if "switch_time" in line)
     assert switch.endswith("| 437.8 ms | 437.5 ms | 54.69 ms |")
@@ -88,13 +90,15 @@ def test_a_failing_drawer_leaves_the_old_report(
 ) -> None:
     (tmp_path / "two-machines").mkdir()
     (tmp_path / "two-machines" / "provenance.json").write_text("old")
-    draw = CoeFigures.draw
+    draw = LinesChart.draw
+    drawn = iter([True])
 
-    def failing(reproduction: Reproduction) -> Iterator[Drawn]:
-        yield next(iter(draw(reproduction)))
-        raise RuntimeError("no ink")
+    def failing(shown: Shown, chart: Any) -> Any:
+        if not next(drawn, False):
+            raise RuntimeError("no ink")
+        return draw(shown, chart)
 
-    monkeypatch.setattr(CoeFigures, "draw", staticmethod(failing))
+    monkeypatch.setattr(LinesChart, "draw", staticmethod(failing))
     with pytest.raises(RuntimeError, match="no ink"):
         write_page(reproduction, tmp_path)
     assert contents(tmp_path) == {"two-machines/provenance.json": b"old"}
@@ -112,9 +116,11 @@ def test_what_is_no_report_is_not_replaced(reproduction: Reproduction, tmp_path:
     assert contents(tmp_path) == {"two-machines/experiment.yaml": b"precious", "file": b""}
 
 
-def test_a_kind_without_figures_has_a_page(reproduction: Reproduction, tmp_path: Path) -> None:
-    other = reproduction.experiment.model_copy(update={"kind": "other", "variants": {}})
-    write_page(replace(reproduction, experiment=other, variants={}), tmp_path)
-    assert set(contents(tmp_path / "two-machines")) == {
-        "index.md", "rows.csv", "points.csv", "nodes.csv", "provenance.json",
-    }  # fmt: skip
+def test_a_study_without_charts_has_a_page(reproduction: Reproduction, tmp_path: Path) -> None:
+    assert isinstance(reproduction.base.outcome, StudyResults)
+    study = reproduction.base.outcome.study
+    bare = study.form.model_copy(update={"charts": {}, "variants": {}})
+    results = replace(reproduction.base.outcome, study=replace(study, form=bare))
+    base = Simulation(bare, results, reproduction.provenance)
+    write_page(replace(reproduction, experiment=bare, base=base, variants={}), tmp_path)
+    assert set(contents(tmp_path / "two-machines")) == {"index.md", "rows.csv", "points.csv", "provenance.json"}

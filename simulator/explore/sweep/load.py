@@ -35,7 +35,8 @@ class Sweep:
     """What a run of a study asks for: the points of `space` over `base`, and what is wanted of them.
 
     `axes` are by path; of those in `cases`, a value is the name of a partial scenario. `settings` are what holds for
-    all points, whatever base and cases have. `derived` are in the order in which one may use another.
+    all points, whatever base and cases have. `derived` are in the order in which one may use another. `run` is the
+    name, of a study that has several.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Sweep:
     objectives: Mapping[str, Literal["max", "min"]]
     cases: Mapping[str, Cases] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ""
 
     def scenarios(self, columns: Columns) -> Columns:
         """What an evaluator reads of points: the columns with the figures of cases and settings."""
@@ -54,7 +56,7 @@ class Sweep:
 
 
 def load_sweep(
-    name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None
+    name_or_path: str | Path | Mapping[str, Any], overrides: Sequence[Override] = (), run: str | None = None
 ) -> tuple[Sweep, Config]:
     """Read a run of a study by the study's name or path: its only one, unless it is named.
 
@@ -116,7 +118,18 @@ def sweep_of(form: StudyForm, config: Config, name: str, settings: Mapping[str, 
             _check_costs(base, cases, settings, {name})
             objectives[name] = sense
     title = asked.run.title or form.title
-    return Sweep(title, base, axes, space, derived, tuple(constraints), objectives, cases, settings)
+    return Sweep(
+        title,
+        base,
+        axes,
+        space,
+        derived,
+        tuple(constraints),
+        objectives,
+        cases,
+        settings,
+        asked.name if form.runs else "",
+    )
 
 
 def _check_costs(

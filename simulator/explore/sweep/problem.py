@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from simulator.config import Config
 from simulator.config.resolve import Override
+from simulator.errors import ConfigError
 from simulator.explore.sweep.columns import Columns, Evaluate
 from simulator.explore.sweep.expression import Expression, parse
 from simulator.explore.sweep.load import Sweep, load_sweep
-from simulator.explore.sweep.store import CHUNK
+from simulator.explore.sweep.store import CHUNK, MANIFEST, Manifest, check_same, load_store
+from simulator.explore.sweep.stored import Stored
 from simulator.provenance import Provenance
 from simulator.scenario.evaluator import evaluated, evaluator
 from simulator.scenario.metric import ERROR
@@ -36,6 +38,8 @@ class Problem:
     requires: Mapping[Expression, str] = field(default_factory=dict)
     """The constraints that the evaluator requires, or the sweep in their stead, and the metrics that say why one is not
     known to hold."""
+    stored: Stored | None = None
+    """Points that are computed already."""
 
     @property
     def points(self) -> int:
@@ -65,7 +69,7 @@ class Problem:
 
     def __call__(self, columns: Columns) -> Columns:
         """Metrics, derived values and `feasible` of points."""
-        found = evaluated(self.sweep.base, self.sweep.scenarios(columns))
+        found = self.stored.metrics(columns, self._computed) if self.stored else self._computed(columns)
         points = len(found["error"])
         known = self.named(columns, found)
         for name, expression in self.sweep.derived.items():
@@ -75,6 +79,9 @@ class Problem:
         for mask in self.constraints(columns, found).values():
             holds = holds & mask
         return {**found, FEASIBLE: np.asarray(holds, dtype=bool)}
+
+    def _computed(self, columns: Columns) -> dict[str, Any]:
+        return evaluated(self.sweep.base, self.sweep.scenarios(columns))
 
     def named(self, columns: Columns, found: Columns) -> dict[str, Any]:
         """Axes and metrics of points by the names that expressions use."""
@@ -108,10 +115,35 @@ class Problem:
 def problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:
     """A run of a study, ready to be computed; `overrides` are `path.to.key=value`, of its YAML or of all scenarios.
 
+    Of a folder of its results, with all points that this has: they are not computed again.
+
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
+    folder = Path(name_or_path)
+    if (folder / MANIFEST).is_file():
+        return _of_results(folder, overrides, run)
     return problem_of(*load_sweep(name_or_path, overrides, run))
+
+
+def _of_results(folder: Path, overrides: Sequence[Override], run: str | None) -> Problem:
+    """The problem whose points are in a folder.
+
+    Raises:
+        ConfigError: they are of another release, or of a search; overrides, which they do not have.
+    """
+    store = load_store(folder)
+    if overrides or run is not None:
+        found = "settings" if overrides else f"the run '{run}'"
+        raise ConfigError(file=folder, found=found, expected="none: results are of what they were computed with")
+    made_from = store.manifest.config
+    if "search" in made_from:
+        raise ConfigError("it holds points of a search", file=folder, expected="the results of `tiersim sweep`")
+    whole = problem_of(*load_sweep(made_from["sweep"], [*made_from.get("set", {}).items()], made_from.get("run")))
+    check_same(store.manifest, Manifest.of(whole.provenance, whole.points, whole.chunk), folder / MANIFEST)
+    raw = [metric.name for metric in (*evaluator(whole.sweep.base).metrics, ERROR)]
+    frame = store.frame(columns=["point", *raw])
+    return replace(whole, stored=Stored(whole.sweep.space, frame) if len(frame) else None)
 
 
 def problem_of(sweep: Sweep, config: Config) -> Problem:
@@ -124,5 +156,6 @@ def problem_of(sweep: Sweep, config: Config) -> Problem:
     sweep = replace(sweep, constraints=tuple(dict.fromkeys([*sweep.constraints, *requires])))
     metrics = {metric.name: metric.unit for metric in (*kind.metrics, ERROR)} | {FEASIBLE: ""}
     set_to = {"set": dict(sweep.settings)} if sweep.settings else {}
-    made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases), **set_to})
+    of_run = {"run": sweep.run} if sweep.run else {}
+    made_from = Provenance({"sweep": config.data, "names": dict(sweep.space.aliases), **set_to, **of_run})
     return Problem(sweep, metrics, made_from, requires)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,8 +26,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROLES: dict[str, dict[str, Any]] = {"prediction": {}, "calibration": {"marker": "s"}, "context": {"color": style.FAINT}}
-"""How a published value looks by its role."""
+FAINT = {"color": style.FAINT}
+ROLES: dict[str, dict[str, Any]] = {
+    "prediction": {}, "input": {"marker": "s"}, "calibration": {"marker": "s"}, "context": FAINT, "disputed": FAINT,
+    "end": {"marker": "X", "markersize": 8, "markeredgewidth": 0.7},
+}  # fmt: skip
+"""How a published value looks by its role, and how the end of a published line does."""
+TOLD = {
+    "prediction": "published", "input": "published, input", "calibration": "published, fitted to",
+    "context": "published, context", "disputed": "published, disputed", "end": "published end",
+}  # fmt: skip
 
 
 STROKES = ("-", "--", ":", "-.")
@@ -46,6 +54,8 @@ class Beside(Section):
     as_: Annotated[str | None, Field(alias="as")] = None
     """An expression of that metric and of keys: what is drawn of the value. Of a look-up of the axis itself, nothing:
     it is drawn as a place on that."""
+    across: str | None = None
+    """Where along `x` a line comes to a value, beside `metric`: what was published of it, under the value."""
 
 
 class Lines(ChartForm):
@@ -59,6 +69,10 @@ class Lines(ChartForm):
     panels: str | None = None
     log: tuple[str, ...] = ()
     """The metrics whose axis is logarithmic."""
+    steps: bool = False
+    """Whether a value holds until the next: lines are steps."""
+    ends: str | None = None
+    """A metric of yes and no: a line ends in a cross where it first holds, and a published one in an open cross."""
     published: Beside | None = None
 
     @property
@@ -80,8 +94,9 @@ class Lines(ChartForm):
         if self.published:
             for place, figure in enumerate(self.published.figures):
                 yield ("published", "figures", place), "figure", figure
-            if self.published.metric is not None:
-                yield ("published", "metric"), "metric", self.published.metric
+            for key in ("metric", "across"):
+                if (name := getattr(self.published, key)) is not None:
+                    yield ("published", key), "metric", name
 
 
 @register("chart", "lines")
@@ -112,7 +127,7 @@ class LinesChart:
             for row in limits:
                 _limit(axes, row, across, looks.get(row.published.condition.get(by or ""), PLAIN)["color"])
             if panel is not None:
-                axes.set_title(f"({letter}) {shown.label(str(chart.panels), panel)}", loc="left")
+                axes.set_title(f"({letter}) {shown.heading(str(chart.panels), panel)}", loc="left")
             if len(chart.metrics) > 1:
                 axes.set_title(f"({letter})", loc="left")
             if len(chart.metrics) > 1 or axes is everywhere[0]:
@@ -161,30 +176,68 @@ def _lines(
         line = line.sort_values(chart.x)
         places = (across(line[chart.x]).tolist(), up(line[metric]).tolist())
         over: dict[str, Any] = {"linestyle": (0, (3, 3))} if places in drawn else {}
-        axes.plot(*places, **{"zorder": 2, **looks.get(one, PLAIN), **over})
+        stepped = {"drawstyle": "steps-post"} if chart.steps else {}
+        axes.plot(*places, **{"zorder": 2, **looks.get(one, PLAIN), **over, **stepped})
         drawn.append(places)
+        if chart.ends is not None:
+            _end(axes, line, chart.x, metric, chart.ends, scales, looks.get(one, PLAIN))
+
+
+def _end(
+    axes: Axes,
+    line: pd.DataFrame,
+    x: str,
+    metric: str,
+    ends: str,
+    scales: tuple[short.Scale, short.Scale],
+    look: dict[str, Any],
+) -> None:
+    """A dotted line from the last value of a case to a cross where it ends."""
+    (across, up), served, ended = scales, line[line[metric].notna()], line[line[ends] == 1]
+    if served.empty or ended.empty:
+        return
+    height = up([served[metric].iloc[-1]] * 2)
+    places = across([served[x].iloc[-1], ended[x].iloc[0]])
+    axes.plot(places, height, **{**look, "linestyle": ":", "zorder": 2})
+    axes.plot(places[1:], height[1:], **{**look, "marker": "x", "markersize": 4.5, "markeredgewidth": 1.2, "zorder": 5})
 
 
 def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     """The published values: metric, keys, role, figure, and the value that is drawn, in SI units."""
     import pandas as pd
 
-    rows = []
     beside = chart.published
+    published = [row.published for row in shown.rows if beside and row.published.figure in beside.figures]
     of = {beside.metric: chart.metrics[0]} if beside and beside.metric else {each: each for each in chart.metrics}
-    for row in (each.published for each in shown.rows):
-        metric = row.metric
-        if beside is None or metric not in of or row.figure not in beside.figures or _is_limit(shown, chart, metric):
+    rows: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
+    for row in published:
+        if _is_limit(shown, chart, row.metric):
             continue
-        keys: dict[str, Any] = dict(shown.results.cases(metric, row.condition).iloc[0])
-        value = row.si()
-        if beside.as_ is not None:
+        if beside is not None and row.metric == beside.across:
+            metric, value = next(iter(of)), row.condition[next(iter(of))]
+            keys = {**row.condition, chart.x: row.si()}
+        elif row.metric in of or row.metric == chart.ends:
+            metric, value = row.metric, row.si()
+            keys = dict(shown.results.cases(metric, row.condition).iloc[0])
+        else:
+            continue
+        if beside is not None and beside.as_ is not None:
             value = float(parse(beside.as_).at({**keys, metric: value}))
         some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
         if all(keys[key] in each for key, each in some.items()):
-            rows.append({**keys, "metric": of[metric], "role": row.role, "figure": row.figure, "value": value})
+            mark = {**keys, "metric": of.get(metric), "role": row.role, "figure": row.figure, "value": value}
+            (rows if metric in of else ends).append(mark)
     columns = ["metric", "role", "figure", "value", chart.x, chart.panels or "panel"]
+    rows += [end for each in ends if each["value"] for end in _ended(each, rows, chart)]
     return pd.DataFrame(rows, columns=None if rows else columns)
+
+
+def _ended(end: dict[str, Any], marks: Sequence[dict[str, Any]], chart: Lines) -> list[dict[str, Any]]:
+    """The end of a published line, as high as the last of its values; none where there are none."""
+    alike = [key for key in (chart.series, chart.panels) if key is not None]
+    line = [mark for mark in marks if all(mark[key] == end[key] for key in alike)]
+    return [{**max(line, key=lambda mark: mark[chart.x]), chart.x: end[chart.x], "role": "end"}] if line else []
 
 
 def _is_limit(shown: Shown, chart: Lines, metric: str) -> bool:
@@ -201,7 +254,7 @@ def _limits(shown: Shown, chart: Lines) -> list[Compared]:
             continue
         lookup, keys = asked_of(shown.results.study, metric, row.published.condition)
         some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
-        if _is_limit(shown, chart, metric) and lookup.run in (None, chart.run):
+        if _is_limit(shown, chart, metric) and (not lookup.run or chart.run in lookup.run):
             rows += [row] if all(keys.get(key, each[0]) in each for key, each in some.items()) else []
     return rows
 
@@ -239,8 +292,9 @@ def _keys(shown: Shown, chart: Lines, looks: dict[Any, dict[str, Any]], marks: p
         keys += [style.key(shown.label(chart.series, one), **look) for one, look in looks.items()]
     else:
         keys.append(style.key("simulated"))
-    told = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}
-    for role, text in told.items():
+    if chart.ends is not None:
+        keys.append(style.key("end", marker="x", linestyle=":", markersize=4.5))
+    for role, text in TOLD.items():
         if (marks["role"] == role).any():
-            keys.append(style.key(text, **style.OPEN | ROLES[role] | {"markersize": 4.5}))
+            keys.append(style.key(text, **style.OPEN | {"markersize": 4.5} | ROLES[role]))
     return keys

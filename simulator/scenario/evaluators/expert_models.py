@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Literal, NoReturn
+from functools import lru_cache, partial
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
-from simulator.core import Activity
-from simulator.mapping.deployment import Deployment
-from simulator.mapping.form import Residency
+from simulator.core import Activity, paced
+from simulator.errors import CapacityError
+from simulator.hardware import System
+from simulator.mapping.deployment import Deployment, resolve
+from simulator.mapping.form import NO_RESIDENCY, MappingForm
+from simulator.mapping.placement import nodes_needed
 from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
+from simulator.scenario.calibration import Calibration
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
-from simulator.scenario.metric import Metric
-from simulator.scenario.parts import deployment, named
+from simulator.scenario.metric import ERROR, Metric
+from simulator.scenario.parts import deployment, machine, model, named
 from simulator.serving.coe import Service, serve
-from simulator.serving.generation import generated
-from simulator.units import Count
-from simulator.workload import kv_bytes, weight_bytes
-from simulator.workload.trace import uniform
+from simulator.serving.generation import Generation, generated
+from simulator.units import Bytes, Count
+from simulator.workload import Model, kv_bytes, weight_bytes
+from simulator.workload.trace_forms import TraceForm, UniformTrace
 
-ROUNDS, WARM_UP = 32, 2
-"""As many prompts as experts a round, and at least one batch after the warm-up.
-
-The first round asks for each expert in turn: no miss is a first one.
-"""
+Tier: TypeAlias = Literal["home", "cache"]
+TIERS: tuple[Tier, ...] = ("home", "cache")
 
 
 class ExpertModels(Workload):
-    """Prompts that each ask for one of many fine-tuned copies of the model, all equally likely, in batches."""
+    """Prompts that each ask for one of many fine-tuned copies of the model, in batches."""
 
     kind: Literal["expert_models"]
+    phase: Literal["service", "footprint"] = "service"
+    """What is computed: batches that are served, or the nodes alone that hold all experts."""
     experts: Count = 100
     """Expert models that prompts may ask for."""
     batch: Count = 1
@@ -46,6 +49,16 @@ class ExpertModels(Workload):
     """Tokens of each prompt."""
     output: Count = 32
     """Tokens of each answer."""
+    router_tokens: Count = 1
+    """Tokens with which the router answers."""
+    trace: TraceForm | None = None
+    """Which expert each prompt asks for; null: all equally likely."""
+    expert_bytes: Bytes | None = None
+    """The size of an expert; null: that of all its weights."""
+    kv_tokens: Count | None = None
+    """Tokens that there is room for in the KV cache of a prompt; null: those of the prompt and its answer."""
+    calibration: Calibration | None = None
+    """Measured times of a prompt on the router and on its expert; null: those of their operators."""
 
 
 @register("evaluator", "expert_models")
@@ -53,17 +66,21 @@ class ExpertModelsEvaluator:
     """Serves batches of prompts, one after another: each case is a run of its own, as residency is no formula.
 
     A router as large as the model reads each batch; experts live in the tier `residency.home` and are copied to
-    `residency.cache`, which keeps the router and the KV caches of a batch too. Means over batches once caches are full.
+    `residency.cache`, which keeps the KV caches of a batch and the router too. Means over batches after the warm-up.
     """
 
     form = ExpertModels
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("latency_s", "s", "min", "latency of a batch", per="batch"),
+        Metric("router_s", "s", "min", "time to route", per="batch"),
         Metric("switch_s", "s", "min", "time to switch experts", per="batch"),
+        Metric("expert_s", "s", "min", "time of experts", per="batch"),
         Metric("execute_s", "s", "min", "time to execute", per="batch"),
         Metric("misses", "1", "min", "experts copied", per="batch"),
         Metric("resident_experts", "1", "max", "experts in the cache"),
         Metric("tokens_per_s", "1/s", "max", "throughput"),
+        Metric("out_of_memory", "1", "min", "whether a memory is too small"),
+        Metric("nodes", "1", "min", "nodes that hold all experts"),
         *COSTS,
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
@@ -81,42 +98,75 @@ class ExpertModelsEvaluator:
         work, keeps = scenario.workload, scenario.mapping.residency
         assert isinstance(work, ExpertModels)
         deployed = deployment(with_values(scenario, {"mapping.residency": None}))  # of one expert, on its own
-        system, expert = deployed.system, deployed.model
-        home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
-        check_context(expert, work.input + work.output)
-        size = weight_bytes(expert)
-        kept = size + work.batch * float(kv_bytes(expert, float(work.input + work.output)))
-        service = Service(
-            router=_run(deployed, "router", work.input, 1),
-            expert=_run(deployed, "expert", work.input, work.output),
-            switch=transfer(system, size, home, cache, keeps.links, "switch"),
-            expert_bytes=int(size),
-            cache_bytes=int(system.capacity(cache) - kept),
-            home_bytes=int(system.capacity(home)),
-            policy=keeps.policy or "lru",
-        )
-        warm_up = -(-WARM_UP * work.experts // work.batch)
-        prompts = max(ROUNDS * work.experts // work.batch, warm_up + 1) * work.batch
-        experts = [*range(work.experts), *uniform(work.experts, prompts - work.experts).choices.tolist()]
-        batches = serve(service, work.experts, experts, work.batch)
-        steady = slice(warm_up, None)
-        latency = float(np.mean(batches.latency[steady]))
-        return {
-            "latency_s": latency,
-            "switch_s": float(np.mean(batches.switch[steady])),
-            "execute_s": float(np.mean(batches.router[steady] + batches.expert[steady])),
-            "misses": float(np.mean(batches.misses[steady])),
-            "resident_experts": float(min(service.cache_bytes // service.expert_bytes, work.experts)),
-            "tokens_per_s": work.batch * work.output / latency,
-            **costs_of(scenario, system, expert),
-        }
+        system, size = deployed.system, work.expert_bytes or weight_bytes(deployed.model)
+        given = {"home": keeps.home_bytes, "cache": keeps.bytes}
+        rooms = {tier: given[tier] or system.capacity(_tier(scenario, system, tier)) for tier in TIERS}
+        nodes = float(nodes_needed(work.experts * size, rooms[keeps.nodes_by]))
+        known = {"nodes": nodes, **costs_of(scenario, system, deployed.model)}
+        if work.phase == "footprint":
+            return known
+        return {**known, **_served(work, _service(scenario, work, deployed, size, rooms))}
 
     @staticmethod
     def detail(scenario: Scenario) -> NoReturn:
         raise no_plan(scenario)
 
 
-def _run(deployed: Deployment, name: str, input: int, output: int) -> Activity:
+def _service(
+    scenario: Scenario, work: ExpertModels, deployed: Deployment, size: float, rooms: Mapping[Tier, float]
+) -> Service:
+    """The service of a machine: experts of this size, and what router and KV caches leave of the rooms for them."""
+    keeps, system, expert = scenario.mapping.residency, deployed.system, deployed.model
+    home, cache = (_tier(scenario, system, tier) for tier in TIERS)
+    check_context(expert, work.input + work.output)
+    kept = work.batch * float(kv_bytes(expert, float(work.kv_tokens or work.input + work.output)))
+    kept += size if keeps.router_in_cache else 0.0
+    free = rooms["cache"] - kept
+    run = partial(_run, scenario, work)
+    return Service(
+        router=run("router", work.router_tokens),
+        expert=run("expert", work.output),
+        switch=transfer(system, size, home, cache, keeps.links, "switch"),
+        expert_bytes=int(size),
+        cache_bytes=int(free),
+        home_bytes=int(rooms["home"] + (0 if keeps.inclusive else free)),
+        policy=keeps.policy or "lru",
+        prefetch=keeps.prefetch,
+        group=keeps.group,
+    )
+
+
+def _tier(scenario: Scenario, system: System, tier: Tier) -> str:
+    return named(scenario, ("residency", tier), system.tiers)
+
+
+def _run(scenario: Scenario, work: ExpertModels, name: str, output: int) -> Activity:
     """One prompt, and its answer, as one activity, once its expert is there."""
-    alone = replace(deployed, residency=Residency())
-    return generated(alone.passes(1, input, output), input, output).activity(name)
+    if work.calibration is not None:
+        return paced(name, work.calibration.seconds(scenario, output))
+    form = scenario.mapping.model_copy(update={"residency": NO_RESIDENCY})
+    return _alone(form, machine(scenario), model(scenario), work.input, output).activity(name)
+
+
+@lru_cache(maxsize=64)
+def _alone(form: MappingForm, system: System, expert: Model, input: int, output: int) -> Generation:
+    """One prompt of an expert that a machine serves on its own, whatever the others."""
+    return generated(resolve(form, system, expert).passes(1, input, output), input, output)
+
+
+def _served(work: ExpertModels, service: Service) -> dict[str, Any]:
+    """Means over the batches of a steady state; of what does not fit, that it does not."""
+    warm_up, choices = (work.trace or UniformTrace(kind="uniform")).served(work.experts, work.batch)
+    try:
+        batches = serve(service, work.experts, choices, work.batch)
+    except CapacityError as error:
+        return {ERROR.name: str(error), "out_of_memory": 1.0}
+    parts: dict[str, Any] = {"latency_s": batches.latency, "router_s": batches.router, "switch_s": batches.switch}
+    parts |= {"expert_s": batches.expert, "execute_s": batches.router + batches.expert, "misses": batches.misses}
+    means = {name: float(np.mean(part[warm_up:])) for name, part in parts.items()}
+    return {
+        **means,
+        "resident_experts": float(min(service.cache_bytes // service.expert_bytes, work.experts)),
+        "tokens_per_s": work.batch * work.output / means["latency_s"],
+        "out_of_memory": 0.0,
+    }

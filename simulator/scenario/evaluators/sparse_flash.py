@@ -1,17 +1,23 @@
-"""A model whose active neurons are read from flash: what a token takes, by flash, DRAM and sparsity."""
+"""A model that is read from flash as tokens need it: what a token takes, by flash, DRAM and sparsity."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from math import nan
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
-from simulator.errors import CapacityError
-from simulator.mapping.neurons.held import Keeping, NeuronTraffic, held, settled
-from simulator.mapping.neurons.stored import stored
+from simulator.core.account import energy, traffic
+from simulator.errors import ConfigError
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.formats import in_formats
+from simulator.mapping.neurons.held import Keeping, NeuronTraffic, Steps, held, settled
+from simulator.mapping.neurons.room import capacity, page_cache
+from simulator.mapping.neurons.steps import SpeculativeSteps, advances, token_steps
+from simulator.mapping.neurons.stored import Stored, stored
 from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.static_batch import check_context
 from simulator.registry import register
@@ -21,34 +27,53 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import deployment, named
-from simulator.serving.sparse import decode_sparse
-from simulator.units import Count, Fraction
-from simulator.workload.window_law import WindowLaw, renewal
+from simulator.scenario.parts import at_key, deployment, named
+from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
+from simulator.units import Count, Size, Width
+from simulator.workload import Model, weight_bytes
+from simulator.workload.activity_forms import ActiveNeurons, Portion
+from simulator.workload.neurons import NeuronTrace
 
-TRACED, WARM_UP, TOKENS = 1, 192, 24
-"""Layers that are traced (the law is the same in all), tokens in which caches fill, and tokens that are timed."""
+TIERS = ("flash", "dram", "memory")
 
 
-class SparseFlash(Workload):
-    """Tokens of one sequence, of which each activates a share of the neurons of every layer."""
+class SparseFlash(Workload, ActiveNeurons):
+    """Tokens of one sequence, of which each activates some neurons of every layer."""
 
     kind: Literal["sparse_flash"]
     input: Count = 512
-    """Tokens of context that each token reads."""
-    share: Fraction = 0.1
-    """Share of the neurons of a layer that are active at a token."""
-    exponent: Fraction = 0.5228
-    """Of the growth with tokens: `share k^exponent` are active at k tokens together (`workload/window_law.py`)."""
+    """Tokens of context that each token reads; where it grows, the first."""
+    grows: bool = False
+    """Whether the context grows by each token."""
+    tokens: Count = 24
+    """Tokens that are timed."""
+    warm_up: Count = 192
+    """Tokens before them, in which caches fill."""
+    traced: Literal["one", "all"] = "one"
+    """The layers that are traced: one that stands for all, or each by itself."""
+    window: Width = 64
+    """Tokens whose neurons a window holds, unless the mapping says."""
+    bundle: Count | None = None
+    """Rows of a neuron that lie together, where they are bundled; null: all."""
+    scales: Size | None = None
+    """Bytes that the format keeps beside each weight; null: as the model or its format has it."""
+    ranks: tuple[tuple[Width, Count], ...] = ()
+    """Ranks of the predictors from the first layer on, each with how many layers have it; none: no predictors."""
+    drafted: Width = 0
+    """Tokens drafted a step, by what is not counted, and checked in one pass."""
+    acceptance: Portion = 0.0
+    """The rate at which drafted tokens are accepted."""
 
 
 @register("evaluator", "sparse_flash")
 class SparseFlashEvaluator:
-    """Reads neurons from flash for tokens, one after another: each case is a run of its own.
+    """Reads weights from flash for tokens, one after another: each case is a run of its own.
 
-    The DRAM (`residency.cache`) keeps the rest of the model and as many neurons as `residency.bytes` leave, or as it
-    has room for; `residency.policy` says which. What is missing is read from the flash (`residency.home`);
-    `residency.manager` is the engine that moves rows. Means of a token once caches are full.
+    The DRAM (`residency.cache`) keeps what is no neuron, and as many neurons as there is room for; `residency.policy`
+    says which. What is missing is read from the flash (`residency.home`), through the operating system's page cache
+    where the flash has one; `residency.manager` is the engine that moves rows. Means of a token once caches are full.
+    What is not `sparse` reads whole matrices for each token. Traffic and energy are of the tiers of memory alone, the
+    `memory` being that of the engine, where it is another than the DRAM.
     """
 
     form = SparseFlash
@@ -58,9 +83,16 @@ class SparseFlashEvaluator:
         Metric("memory_s", "s", "min", "time to manage memory", per="token"),
         Metric("compute_s", "s", "min", "time to compute", per="token"),
         Metric("tokens_per_s", "1/s", "max", "throughput"),
+        Metric("io_share", "1", "min", "flash reads over the time"),
         Metric("dram_bytes", "B", "min", "DRAM that the model takes"),
+        Metric("asked_bytes", "B", "min", "bytes asked of flash", per="token"),
         Metric("read_bytes", "B", "min", "bytes read from flash", per="token"),
-        Metric("held_share", "1", "max", "share of active neurons in DRAM"),
+        Metric("dram_share", "1", "min", "share of the model in DRAM"),
+        Metric("held_share", "1", "max", "share of neurons in DRAM"),
+        Metric("missed_share", "1", "min", "share of neurons loaded", per="token"),
+        Metric("predictor_share", "1", "min", "predictors over the model"),
+        *(Metric(f"{each}_traffic_bytes", "B", "min", f"traffic of {each}", "token") for each in TIERS),
+        *(Metric(f"{each}_energy_j", "J", "min", f"energy of {each}", "token") for each in TIERS),
         *COSTS,
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
@@ -75,34 +107,26 @@ class SparseFlashEvaluator:
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
-        work, keeps = scenario.workload, scenario.mapping.residency
+        work, keeps, deployed = scenario.workload, scenario.mapping.residency, deployment(scenario)
         assert isinstance(work, SparseFlash)
-        deployed = deployment(scenario)
-        system, kept = deployed.system, stored(deployed.model)
-        flash, dram = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
-        manager = named(scenario, ("residency", "manager"), system.engines)
-        check_context(kept.model, float(work.input), "input")
-        room = keeps.bytes or system.capacity(dram) - system.tiers[dram].reserved
-        rows = int((room - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
-        if rows < 1:
-            what = f"{kept.model.name}: the weights that are no neuron's"
-            raise CapacityError(what, needed=kept.fixed_bytes, there=room, remedy="more DRAM")
-        one = _traffic(
-            WindowLaw(work.share, work.exponent), kept.neurons, min(rows, kept.neurons), keeps.policy or "lru"
-        )
-        counts = {n: np.repeat(each, kept.model.layers, axis=0) for n, each in vars(one).items() if n != "pinned"}
-        run = Memory(deployed.engine, flash, dram, manager, keeps.threads)
-        context = np.full(TOKENS, float(work.input))
-        tokens = decode_sparse(run, kept, NeuronTraffic(**counts, pinned=0), context, keeps.overlap)
-        names = ("total", "io", "memory", "compute", "dram", "read")
-        means = {name: float(getattr(tokens, name).mean()) for name in names}
+        memory = _memory(scenario, deployed)
+        check_context(deployed.model, float(work.input + (work.tokens if work.grows else 0)), "input")
+        done, tokens = (_sparse if keeps.sparse else _dense)(scenario, deployed, memory)
+        kept = _file(scenario, deployed)
+        names = ("total", "io", "memory", "compute", "dram", "asked", "read")
+        means = {name: float(getattr(done, name).mean()) / (1 if name == "dram" else tokens) for name in names}
+        whole = weight_bytes(kept.model)
         return {
             **{f"{name}_s": means[name] for name in ("total", "io", "memory", "compute")},
+            **{f"{name}_bytes": means[name] for name in ("dram", "asked", "read")},
             "tokens_per_s": 1 / means["total"],
-            "dram_bytes": means["dram"],
-            "read_bytes": means["read"],
-            "held_share": float(tokens.held.mean()),
-            **costs_of(scenario, system, deployed.model),
+            "io_share": means["io"] / means["total"],
+            "dram_share": means["dram"] / whole,
+            "held_share": float(done.held.mean()),
+            "missed_share": float(done.missed.mean()) / tokens,
+            "predictor_share": kept.predictor_bytes / whole,
+            **_of_tiers(done, memory, len(done.io) * tokens),
+            **costs_of(scenario, deployed.system, deployed.model),
         }
 
     @staticmethod
@@ -110,7 +134,111 @@ class SparseFlashEvaluator:
         raise no_plan(scenario)
 
 
+def _memory(scenario: Scenario, deployed: Deployment) -> Memory:
+    system, keeps = deployed.system, scenario.mapping.residency
+    flash, dram = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
+    manager = named(scenario, ("residency", "manager"), system.engines)
+    if dram == flash:
+        path = ("mapping", "residency", "cache")
+        raise ConfigError(path=path, found=f"'{dram}'", expected="another than the home tier")
+    return Memory(deployed.engine, flash, dram, manager, keeps.threads, keeps.packed)
+
+
+def _stored(scenario: Scenario, model: Model) -> Stored:
+    """How a model lies in flash."""
+    work, keeps = scenario.workload, scenario.mapping.residency
+    assert isinstance(work, SparseFlash)
+    if work.scales is not None:
+        model = model.model_copy(update={"weight_scales": work.scales})
+    with at_key("workload"):
+        kept = stored(model, work.bundle if keeps.bundled else 1, work.ranks, keeps.split)
+    return replace(kept, together=2 if keeps.together == "friends" else 1)
+
+
+def _file(scenario: Scenario, deployed: Deployment) -> Stored:
+    """The model in the format in which it lies in flash."""
+    keeps = scenario.mapping.residency
+    return _stored(scenario, deployed.model if keeps.sparse else in_formats(deployed.model, keeps.matrix_dtype))
+
+
+def _dense(scenario: Scenario, deployed: Deployment, memory: Memory) -> tuple[Decoded, float]:
+    work, kept = scenario.workload, _stored(scenario, deployed.model)
+    assert isinstance(work, SparseFlash)
+    context = work.input + np.arange(work.tokens, dtype=float) * work.grows
+    return decode_dense(memory, kept, _file(scenario, deployed), context, scenario.mapping.residency.resident), 1.0
+
+
+def _sparse(scenario: Scenario, deployed: Deployment, memory: Memory) -> tuple[Decoded, float]:
+    """A run, and the tokens that a step of it gives on average."""
+    work, keeps, kept = scenario.workload, scenario.mapping.residency, _stored(scenario, deployed.model)
+    assert isinstance(work, SparseFlash)
+    free = memory.system.capacity(memory.dram) - memory.system.tiers[memory.dram].reserved
+    with at_key("mapping", "residency"):
+        room = capacity(keeps, kept, free)
+    keeping = Keeping(
+        policy=keeps.policy or "lru",
+        window=work.window if keeps.window is None else keeps.window,
+        capacity=room,
+        pinned=int(keeps.pinned * kept.neurons),
+        together=keeps.together,
+        gathered=keeps.gathered,
+        profiled=work.warm_up,
+    )
+    steps = _steps(work)
+    came = _traffic(work, kept, keeping, steps)
+    if cached := page_cache(memory, kept, came, keeping.transient):
+        came = _traffic(work, kept, replace(keeping, cached=cached), steps)
+    each = np.ones(came.held.shape[1])
+    if isinstance(steps, SpeculativeSteps):
+        each = np.array(steps.advance[-each.size :], dtype=float)
+    context = work.input + (np.cumsum(each) - each) * work.grows
+    done = decode_sparse(memory, kept, came, context, keeps.overlap, work.drafted, keeping.transient)
+    return done, float(each.mean())
+
+
+def _steps(work: SparseFlash) -> Steps:
+    if not work.drafted:
+        return token_steps
+    advance = advances(work.warm_up + work.tokens, work.drafted, work.acceptance, work.seed)
+    return SpeculativeSteps(work.drafted, work.acceptance, tuple(advance.tolist()))
+
+
+def _traffic(work: SparseFlash, kept: Stored, keeping: Keeping, steps: Steps) -> NeuronTraffic:
+    """The traffic of all layers once caches are full.
+
+    Raises:
+        ConfigError: layers that differ, of which one stands for all; no step after the warm-up.
+    """
+    one, layers = work.traced == "one", kept.model.layers
+    with at_key("workload"):
+        if one and not work.alike:
+            raise ConfigError(path="traced", found="one", expected="all, as the layers differ")
+        trace = work.trace(1 if one else layers, kept.neurons, work.warm_up + work.tokens)
+        warm_up = work.warm_up
+        if isinstance(steps, SpeculativeSteps):
+            warm_up = int(np.searchsorted(np.cumsum(steps.advance), warm_up))
+            if warm_up >= len(steps.advance):
+                raise ConfigError("no step is left to time", path="tokens", found=work.tokens, expected="more")
+    came = vars(_settled(trace, keeping, steps, warm_up))
+    counts = {name: np.repeat(each, layers, axis=0) if one else each for name, each in came.items() if name != "pinned"}
+    return NeuronTraffic(**counts, pinned=keeping.pinned)
+
+
 @lru_cache(maxsize=512)
-def _traffic(law: WindowLaw, neurons: int, rows: int, policy: str) -> NeuronTraffic:
-    trace = renewal(law, TRACED, neurons, WARM_UP + TOKENS)
-    return settled(held(trace, replace(Keeping(policy, capacity=rows, gathered=True), window=64)), WARM_UP)
+def _settled(trace: NeuronTrace, keeping: Keeping, steps: Steps, warm_up: int) -> NeuronTraffic:
+    return settled(held(trace, keeping, steps), warm_up)
+
+
+def _of_tiers(done: Decoded, memory: Memory, tokens: float) -> dict[str, float]:
+    """Bytes that each tier moves for a token, and joules; missing where the machine lacks the tier or the figure."""
+    own = f"{memory.target.device}.{memory.target.memory}"
+    tiers = dict(zip(TIERS, (memory.flash, memory.dram, None if own == memory.dram else own), strict=True))
+    moved, terms = traffic(done.demand), {term.name: term.joules for term in energy(done.demand)}
+    joules = {name: terms.get(tier, 0.0) if tier else None for name, tier in tiers.items()}
+    return {
+        **{
+            f"{name}_traffic_bytes": float(moved.get(tier, 0.0)) / tokens if tier else nan
+            for name, tier in tiers.items()
+        },
+        **{f"{name}_energy_j": nan if each is None else float(each) / tokens for name, each in joules.items()},
+    }

@@ -155,7 +155,7 @@ def _computed(
     chunk = min(MOST, -(-asked.points // CHUNKS))
     with TemporaryDirectory() as folder:
         with open_store(Path(folder), Manifest.of(asked.provenance, asked.points, chunk)) as store:
-            execute(asked, store, workers, progress=progress)
+            execute(asked, store, 1 if asked.stored else workers, progress=progress)
         yield (columns_of(batch.to_pandas()) for batch in load_store(Path(folder)).read())
 
 

@@ -104,7 +104,7 @@ def sensitivity(
     notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, found)) if why]
     resources = None
     try:
-        resources = _resources(with_values(asked.sweep.base, base))
+        resources = _resources(with_values(asked.sweep.base, said(asked.sweep.scenarios(design))))
     except ConfigError as error:
         notes.append(f"elasticities are left out: {error}")
     table = _tornado(evaluate, asked, axes, base, metric)

@@ -8,11 +8,21 @@ sealed by a checksum, and read only where that holds. A folder that holds someth
 from __future__ import annotations
 
 from simulator.explore.sweep.store.folder import refuse_foreign
-from simulator.explore.sweep.store.manifest import CHUNK, ERROR, MANIFEST, POINT, Chunk, Column, Manifest, laid_out
+from simulator.explore.sweep.store.manifest import (
+    CHUNK,
+    ERROR,
+    MANIFEST,
+    POINT,
+    Chunk,
+    Column,
+    Manifest,
+    check_same,
+    laid_out,
+)
 from simulator.explore.sweep.store.part import write
 from simulator.explore.sweep.store.store import Store, load_store, open_store, remove_store
 
 __all__ = [
-    "CHUNK", "ERROR", "MANIFEST", "POINT", "Chunk", "Column", "Manifest", "Store", "laid_out", "load_store",
-    "open_store", "refuse_foreign", "remove_store", "write",
+    "CHUNK", "ERROR", "MANIFEST", "POINT", "Chunk", "Column", "Manifest", "Store", "check_same", "laid_out",
+    "load_store", "open_store", "refuse_foreign", "remove_store", "write",
 ]  # fmt: skip
