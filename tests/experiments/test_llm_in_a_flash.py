@@ -26,7 +26,9 @@ def results(rows: list[Published]) -> StudyResults:
     wanted = [(row.metric, row.condition) for row in rows if row.metric not in ("share", "increment")]
     beyond = [("total_s", {"run": "overlap", "method": method}) for method in OVERLAPPED]
     chunk = [("bandwidth", {"system": "metal", "threads": 32})]
-    return results_of(load_study(NAME, ["base.workload.tokens=64", "base.workload.traced=one"]), [*wanted, *beyond, *chunk])
+    return results_of(
+        load_study(NAME, ["base.workload.tokens=64", "base.workload.traced=one"]), [*wanted, *beyond, *chunk]
+    )
 
 
 def off(results: StudyResults, rows: list[Published], figure: str, metric: str) -> dict[str, float]:
