@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -36,6 +36,18 @@ class Written:
         return handler(self.form.__pydantic_core_schema__)
 
 
+class OfKinds:
+    """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {
+            "anyOf": [handler(registered(self.kind, name).form.__pydantic_core_schema__) for name in names(self.kind)]
+        }
+
+
 class Partial(Section):
     """Some keys of a scenario, laid over those of another: mappings key by key, all else in the place of the other.
 
@@ -50,7 +62,7 @@ class Partial(Section):
     """How many devices the machine has for the model."""
     mapping: Annotated[dict[str, Any], Written(MappingForm)] = Field(default_factory=dict)
     """Who computes, from which memory, in what order and which formats."""
-    workload: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})] = Field(default_factory=dict)
+    workload: Annotated[dict[str, Any], OfKinds("evaluator")] = Field(default_factory=dict)
     """What is to be computed; `kind` says of which kind it is."""
     costs: str | None = None
     """A table of costs of silicon, memory and packages, by its name or path."""
@@ -203,7 +215,7 @@ def _of_its_kind(value: Any) -> Any:
     return registered("chart", choose(kind, known, "kind")).form.model_validate(value)
 
 
-Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind)]
+Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind), OfKinds("chart")]
 
 
 class StudyForm(Varying):
