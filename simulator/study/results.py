@@ -128,7 +128,6 @@ class StudyResults:
                 table, column = table.ratio(column, _typed(self.study, lookup.over), lookup.inverse), "ratio"
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
-            table = table.select(**_typed(self.study, lookup.where))
             self._looked[key] = table, column
         return self._looked[key]
 
@@ -146,7 +145,15 @@ class StudyResults:
             ConfigError: no such metric or key, or a value that no case has.
         """
         lookup, keys = asked_of(self.study, metric, condition)
-        return self._look(lookup)[0].select(**_typed(self.study, keys)).frame
+        return self._chosen(lookup, keys)[0].frame
+
+    def _chosen(self, lookup: Lookup, keys: Mapping[str, Any]) -> tuple[Table, str]:
+        """The cases that a look-up and keys leave, by keys before metrics, and the column that is looked up."""
+        table, column = self._look(lookup)
+        where = _typed(self.study, lookup.where)
+        of_keys = {key: value for key, value in where.items() if key not in table.metrics}
+        of_metrics = {key: value for key, value in where.items() if key in table.metrics}
+        return table.select(**of_keys).select(**_typed(self.study, keys)).select(**of_metrics), column
 
     def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
         """A metric or look-up of the cases that a condition leaves; None where they failed.
@@ -155,8 +162,7 @@ class StudyResults:
             ConfigError: no such metric or key; no case, or several where one is needed.
         """
         lookup, keys = asked_of(self.study, metric, condition)
-        table, column = self._look(lookup)
-        table = table.select(**_typed(self.study, keys))
+        table, column = self._chosen(lookup, keys)
         if lookup.while_ is not None and lookup.along is not None:
             table = table.while_(lookup.while_, lookup.along)
         if lookup.take is not None:

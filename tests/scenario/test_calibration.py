@@ -42,6 +42,7 @@ def test_a_time_is_that_of_its_machine_and_tokens(parts: dict[str, Any]) -> None
             "hardware.devices.gpu.count: found 'devices.gpu.count', expected the machine on which times were measured",
         ),
         ({"hardware": "dgx-h100"}, "workload.calibration.expert_time.dgx-h100.20: found nothing, expected a time"),
+        ({"sized": {"devices": 4}}, "sized: found another, expected a machine of its own size beside measured times"),
         ({"mapping": {"dtype": "fp8"}}, "mapping.dtype: found a value, expected none beside measured times"),
     ],
 )
