@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.baselines import flash, serving
+from simulator.baselines import serving
 
 # The kinds of experiments, which register when they are imported.
-__all__ = ["flash", "serving"]
+__all__ = ["serving"]

@@ -75,10 +75,14 @@ class Shown:
         values = self.results.study.values(key) or []
         return {value: style.CYCLE[place % len(style.CYCLE)] for place, value in enumerate(values)}
 
+    def name(self, key: str) -> str:
+        """What a key is called."""
+        return short.short(self.results.study.path(key) or key)
+
     def scale(self, name: str, values: Any, chart: ChartForm) -> short.Scale:
         """How a column is printed: a metric by its own label, if it has one, a key by its path."""
         metric = self.results.tables[chart.run].metrics.get(name)
-        label = metric.label if metric else short.short(self.results.study.path(name) or name)
+        label = metric.label if metric else self.name(name)
         return short.scale(name, values, self.units(chart), label or None)
 
 

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulator.explore.sweep.neurons import Neurons
 from simulator.explore.sweep.requests import Requests
+from tests.baselines.test_flash import EXPERIMENT as FLASH
+from tests.baselines.test_flash import MODEL
 
 from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
-from tests.baselines.test_flash import EXPERIMENT as FLASH
-from tests.baselines.test_flash import MODEL
 
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SMALL = st.integers(1, 12)

@@ -35,7 +35,7 @@ def capacity(keeps: Residency, kept: Stored, free: float) -> int:
 
 
 def page_cache(memory: Memory, kept: Stored, traffic: NeuronTraffic, shared: bool) -> int:
-    """Neurons of a layer in the operating system's page cache: all the DRAM that is left; 0: it is off."""
+    """Neurons of a layer in the page cache: all the DRAM that weights and buffers leave; 0 where it is off."""
     system, dram, flash = memory.system, memory.system.tiers[memory.dram], memory.system.tiers[memory.flash].flash
     if not (flash and flash.page_cache):
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from math import nan
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
@@ -75,9 +76,9 @@ class NeuronUsageEvaluator:
         if {"trace_share", "trace_increment"} & set(wanted):
             traced = share(work.trace(kept.model.layers, kept.neurons, work.tokens), np.concatenate([spans, after]))
             shares["trace"] = traced[: len(spans)], traced[len(spans) :]
-        return {f"{name}_share": at for name, (at, _) in shares.items()} | {
-            f"{name}_increment": more - at for name, (at, more) in shares.items()
-        }
+        none = {metric.name: nan for metric in NeuronUsageEvaluator.metrics}
+        counted = {f"{name}_share": at for name, (at, _) in shares.items()}
+        return none | counted | {f"{name}_increment": more - at for name, (at, more) in shares.items()}
 
     @staticmethod
     def detail(scenario: Scenario) -> NoReturn:

@@ -230,13 +230,15 @@ def _settled(trace: NeuronTrace, keeping: Keeping, steps: Steps, warm_up: int) -
 
 
 def _of_tiers(done: Decoded, memory: Memory, tokens: float) -> dict[str, float]:
-    """Bytes that each tier moves for a token, and the joules; missing where the machine lacks tier or figure."""
-    target = memory.target
-    tiers = dict(zip(TIERS, (memory.flash, memory.dram, f"{target.device}.{target.memory}"), strict=True))
-    if tiers["memory"] == memory.dram:
-        del tiers["memory"]
-    moved, joules = traffic(done.demand), {term.name: term.joules for term in energy(done.demand)}
-    spent = {name: joules.get(tier, 0.0) for name, tier in tiers.items()}
-    return {f"{name}_traffic_bytes": float(moved.get(tier, 0.0)) / tokens for name, tier in tiers.items()} | {
-        f"{name}_energy_j": nan if each is None else float(each) / tokens for name, each in spent.items()
+    """Bytes that each tier moves for a token, and joules; missing where the machine lacks the tier or the figure."""
+    own = f"{memory.target.device}.{memory.target.memory}"
+    tiers = dict(zip(TIERS, (memory.flash, memory.dram, None if own == memory.dram else own), strict=True))
+    moved, terms = traffic(done.demand), {term.name: term.joules for term in energy(done.demand)}
+    joules = {name: terms.get(tier, 0.0) if tier else None for name, tier in tiers.items()}
+    return {
+        **{
+            f"{name}_traffic_bytes": float(moved.get(tier, 0.0)) / tokens if tier else nan
+            for name, tier in tiers.items()
+        },
+        **{f"{name}_energy_j": nan if each is None else float(each) / tokens for name, each in joules.items()},
     }
