@@ -248,7 +248,11 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
 
 
 def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None) -> StudyResults:
-    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches."""
+    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
+
+    Raises:
+        ConfigError: none of all points can be computed: why the first cannot.
+    """
     some = None if wanted is None else list(wanted)
     rows = {name: _rows(study, name, some) for name in study.runs}
     total, done = sum(map(len, rows.values())), 0
@@ -260,9 +264,17 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
             progress(done, total)
 
     points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
+    if wanted is None:
+        _check_some(points.values())
     searches = searched(study, points) if study.form.search and wanted is None else None
     made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
+
+
+def _check_some(parts: Iterable[pd.DataFrame]) -> None:
+    errors = [str(error) for part in parts for error in part["error"]]
+    if errors and all(errors):
+        raise ConfigError(f"none of {len(errors):,} points can be computed, the first for: {errors[0]}")
 
 
 def _runs(study: Study, lookup: Lookup) -> list[str]:

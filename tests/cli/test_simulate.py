@@ -60,14 +60,13 @@ def test_a_run_that_fails_leaves_what_was_there(run, tmp_path: Path) -> None:
 
 SERVING = """\
 schema: 1
-kind: serving
 title: small
-systems:
-  gpu: {hardware: duplex-h100}
-models:
-  MODEL: {devices: 4}
-loops:
-  chat: {systems: [NAME], lengths: {MODEL: [[128, 32]]}, batches: [8]}
+base: {workload: {kind: requests, loop: closed, batch: 8, input: 128, output: 32, rounds: 2}}
+cases:
+  system:
+    gpu: {hardware: duplex-h100, model: MODEL, sized: {devices: 4}}
+runs:
+  chat: {cases: {system: [NAME]}}
 """
 
 
@@ -77,7 +76,10 @@ def test_a_name_that_is_nowhere_is_told_by_its_line(run, tmp_path: Path, command
     file.write_text(SERVING.replace("MODEL", "mixtral-8x7b").replace("NAME", "gup"))
     told = run(command, file)
     assert told.code == 2
-    assert "experiment.yaml:9: loops.chat.systems.0: found 'gup', expected 'gpu'; did you mean 'gpu'?" in told.err
+    assert (
+        "experiment.yaml:8: runs.chat.cases.system.0: no such case: found 'gup', expected 'gpu'; did you mean 'gpu'?"
+        in told.err
+    )
 
 
 def test_a_model_that_no_memory_holds_is_a_mistake_of_the_user(run, tmp_path: Path) -> None:

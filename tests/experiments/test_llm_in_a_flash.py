@@ -22,11 +22,13 @@ def rows(published: Callable[[str], list[Published]]) -> list[Published]:
 
 @pytest.fixture(scope="module")
 def results(rows: list[Published]) -> StudyResults:
-    """All that is published, over fewer tokens; the window law apart."""
+    """All that is published, over fewer tokens and one traced layer; the window law apart."""
     wanted = [(row.metric, row.condition) for row in rows if row.metric not in ("share", "increment")]
     beyond = [("total_s", {"run": "overlap", "method": method}) for method in OVERLAPPED]
     chunk = [("bandwidth", {"system": "metal", "threads": 32})]
-    return results_of(load_study(NAME, ["base.workload.tokens=64"]), [*wanted, *beyond, *chunk])
+    return results_of(
+        load_study(NAME, ["base.workload.tokens=64", "base.workload.traced=one"]), [*wanted, *beyond, *chunk]
+    )
 
 
 def off(results: StudyResults, rows: list[Published], figure: str, metric: str) -> dict[str, float]:
@@ -126,7 +128,7 @@ def test_the_trace_follows_the_window_law_within_half_a_percent_over_1000_tokens
 def test_more_dram_never_loads_more_and_belady_bounds_the_rest() -> None:
     """Traced in one layer that stands for all."""
     settings = ["base.workload.tokens=24", "base.workload.traced=one"]
-    budgets = "runs.budget.axes.mapping\\.residency\\.share.values=[30 %, 48 %, 55 %, 70 %]"
+    budgets = "runs.budget.axes.mapping.residency.share.values=[30 %, 48 %, 55 %, 70 %]"
     study = load_study(NAME, [*settings, budgets])
     points = results_of(study, [("io_s", {"run": "budget"})]).named("budget").to_dict("records")
     loaded: dict[str, list[float]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from simulator.config import KeyPath
 from simulator.config.section import Section
 from simulator.errors import ConfigError
 from simulator.registry import register
@@ -53,6 +54,10 @@ class Bars(ChartForm):
     @property
     def keys(self) -> tuple[str, ...]:
         return (self.x,) if isinstance(self.x, str) else self.x
+
+    def published_names(self) -> Iterator[tuple[KeyPath, Literal["figure", "metric"], str]]:
+        for place, figure in enumerate(self.published.figures if self.published else ()):
+            yield ("published", "figures", place), "figure", figure
 
     @model_validator(mode="after")
     def _panels_are_of_one(self) -> Bars:

@@ -26,10 +26,10 @@ COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.VERMILION, style.PURPLE,
 REST = "#D0D0D0"
 
 
-class Stacked(ChartForm):
+class Shares(ChartForm):
     """Stacks of shares for each value of `x`, in a panel for each value of `panels`."""
 
-    kind: Literal["stacked"]
+    kind: Literal["shares"]
     stacks: Annotated[dict[str, tuple[str, ...]], Field(min_length=1, max_length=len(HATCHES))]
     """The shares of each stack, by what it is called: as many as there are `parts`, the lowest first."""
     parts: Annotated[tuple[str, ...], Field(min_length=1, max_length=len(COLOURS))]
@@ -45,7 +45,7 @@ class Stacked(ChartForm):
         return (self.x,) if isinstance(self.x, str) else self.x
 
     @model_validator(mode="after")
-    def _a_share_is_of_each_part(self) -> Stacked:
+    def _a_share_is_of_each_part(self) -> Shares:
         for name, shares in self.stacks.items():
             if len(shares) != len(self.parts):
                 told = {"at": ("stacks", name), "found": f"{len(shares)} shares", "expected": f"{len(self.parts)}"}
@@ -58,14 +58,14 @@ class Stacked(ChartForm):
             yield from ((("stacks", stack, place), share) for place, share in enumerate(shares))
 
 
-@register("chart", "stacked")
-class StackedChart:
+@register("chart", "shares")
+class SharesChart:
     """Draws stacked bars, hatched where there are several of a group."""
 
-    form = Stacked
+    form = Shares
 
     @staticmethod
-    def draw(shown: Shown, chart: Stacked) -> tuple[Figure, str] | None:
+    def draw(shown: Shown, chart: Shares) -> tuple[Figure, str] | None:
         frame = shown.frame(chart)
         frame = frame[frame[[share for shares in chart.stacks.values() for share in shares]].notna().any(axis=1)]
         if frame.empty:
@@ -86,7 +86,7 @@ class StackedChart:
         return figure, f"Shares of {' and '.join(chart.parts)}, simulated: {', '.join(chart.stacks)}."
 
 
-def _stacks(axes: Axes, own: pd.DataFrame, chart: Stacked) -> None:
+def _stacks(axes: Axes, own: pd.DataFrame, chart: Shares) -> None:
     """The stacks of each group, beside one another; none where a share is missing."""
     groups = groups_of(own, chart.keys)
     named = [*zip(chart.parts, COLOURS, strict=False), *([(chart.rest, REST)] if chart.rest else [])]
@@ -102,7 +102,7 @@ def _stacks(axes: Axes, own: pd.DataFrame, chart: Stacked) -> None:
                 bottom += share
 
 
-def _keys(chart: Stacked) -> list[Any]:
+def _keys(chart: Shares) -> list[Any]:
     from matplotlib.patches import Patch
 
     named = [*zip(chart.parts, COLOURS, strict=False), *([(chart.rest, REST)] if chart.rest else [])]
