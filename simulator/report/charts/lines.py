@@ -211,7 +211,7 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
         if beside is not None and row.metric == beside.across:
             metric, value = next(iter(of)), row.condition[next(iter(of))]
             keys = {**row.condition, chart.x: row.si()}
-        elif row.metric in of or row.metric == chart.ends:
+        elif (row.metric in of or row.metric == chart.ends) and not _is_limit(shown, chart, row.metric):
             metric, value = row.metric, row.si()
             keys = dict(shown.results.cases(metric, row.condition).iloc[0])
         else:
