@@ -55,7 +55,7 @@ def marks_of(
             other = {**cases.iloc[0][keys], **(lookup.over if isinstance(lookup.over, dict) else {})}
             value *= _shown_of(shown, chart, row.metric, other) if len(cases) == 1 else float("nan")
         drawn = frame.merge(cases[keys], on=keys)
-        if lookup.run in (None, chart.run) and len(drawn) and value == value:
+        if (not lookup.run or chart.run in lookup.run) and len(drawn) and value == value:
             marks.append(Mark(row.metric, value, drawn, lookup.take if len(cases) > 1 else None, row.role, row.figure))
     return marks
 
