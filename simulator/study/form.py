@@ -25,6 +25,8 @@ POINTS = "points"
 RUN = "run"
 """The key of the table of all cases that says which run a case is of."""
 
+OF_KIND = "x-of-kind"
+
 
 class Written:
     """Says in a JSON Schema that a mapping is written as a form has it, of which each key may be left out."""
@@ -37,15 +39,16 @@ class Written:
 
 
 class OfKinds:
-    """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind."""
+    """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind.
+
+    As `{OF_KIND: kind}`, which `explore/sweep/schema.py` replaces by references to those forms.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {
-            "anyOf": [handler(registered(self.kind, name).form.__pydantic_core_schema__) for name in names(self.kind)]
-        }
+        return {OF_KIND: self.kind}
 
 
 class Partial(Section):
