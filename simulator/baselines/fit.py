@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.baselines.experiment import check_published, is_study, published_of
+from simulator.baselines.experiment import check_published, published_of
 from simulator.baselines.published import PUBLISHED, Published, written
 from simulator.baselines.reproduction import Progress
 from simulator.errors import ConfigError, unwarned
@@ -47,8 +47,6 @@ def fit(
         ConfigError: a start that is none; fewer calibrations than parameters, or a parameter that changes none of them;
             a calibration that the machine refuses; what `simulate` raises.
     """
-    if not is_study(experiment):
-        raise ConfigError(path="kind", found="an experiment of a kind", expected="a study, which has none")
     limits = {path: (most or {}).get(path, np.inf) for path in parameters}
     for path, start in parameters.items():
         if not (0 < start <= limits[path] and start < np.inf):
@@ -56,11 +54,12 @@ def fit(
             raise ConfigError(path=path, found=f"{start:g}", expected=expected)
     study = load_study(experiment, [*overrides, *parameters.items()])
     file = study.config.file.parent / PUBLISHED
-    rows = [row for row in published_of(study) if row.role == "calibration"]
+    published = published_of(study)
+    check_published(study, published)
+    rows = [row for row in published if row.role == "calibration"]
     if not 0 < len(parameters) <= len(rows):
         expected = f"1 to {len(rows)}, as many as there are calibrations"
         raise ConfigError("parameters", file=file, found=len(parameters), expected=expected)
-    check_published(study, rows)
     wanted = [(row.metric, row.condition) for row in rows]
 
     def misfit(logarithms: Vector, title: str) -> Vector:
