@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from simulator.baselines.reproduction import Compared
 from simulator.config import KeyPath
 from simulator.config.section import Section
 from simulator.explore.sweep.expression import parse
 from simulator.registry import register
-from simulator.report import names, style
+from simulator.report import limits, names, style
 from simulator.report.explore import points, short
 from simulator.report.explore.axis import lay, spans_a_decade
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
-from simulator.study.results import asked_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +38,6 @@ TOLD = {
 
 STROKES = ("-", "--", ":", "-.")
 PLAIN = {"color": style.BLUE}
-LIMIT: dict[str, Any] = {"marker": "v", "linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
-"""A place on the axis that was looked up."""
 
 
 class Beside(Section):
@@ -108,7 +104,8 @@ class LinesChart:
     @staticmethod
     def draw(shown: Shown, chart: Lines) -> tuple[Figure, str] | None:
         frame = shown.frame(chart)
-        marks, limits = _marks(shown, chart), _limits(shown, chart)
+        marks, published = _marks(shown, chart), chart.published
+        ends = limits.limits_of(shown, chart, published.metric, published.figures, chart.x) if published else []
         panels = _panels(frame, marks, chart)
         by = chart.series or chart.panels
         looks = _looks(shown, frame, by) if by else {}
@@ -124,18 +121,15 @@ class LinesChart:
                 look = style.OPEN | {"color": colour, "markersize": 4.5, "zorder": 3} | ROLES.get(row["role"], {})
                 axes.plot(across([row[chart.x]]), up([row["value"]]), **look)
             _lay(axes, own, chart, metric, (across, up))
-            for limit in limits:
-                _limit(axes, limit, across, looks.get(limit.published.condition.get(by or ""), PLAIN)["color"])
+            for end in ends:
+                limits.draw(axes, end, across, looks.get(end.published.condition.get(by or ""), PLAIN)["color"])
             if panel is not None:
                 axes.set_title(f"({letter}) {shown.heading(str(chart.panels), panel)}", loc="left")
             if len(chart.metrics) > 1:
                 axes.set_title(f"({letter})", loc="left")
             if len(chart.metrics) > 1 or axes is everywhere[0]:
                 axes.set_ylabel(up.label)
-        keys = _keys(shown, chart, looks, marks)
-        if limits:
-            keys += [style.key("limit, published", linestyle=":"), style.key("limit, simulated", **LIMIT)]
-        style.legend(figure, keys)
+        style.legend(figure, [*_keys(shown, chart, looks, marks), *(limits.keys() if ends else [])])
         text = f"{' and '.join(map(short.short, chart.metrics))} over {across.name}, simulated"
         if len(marks):
             roles = " Squares: the values that the machine was fitted to. Grey: shown for context, not counted."
@@ -215,7 +209,7 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
         if beside is not None and row.metric == beside.across:
             metric, value = next(iter(of)), row.condition[next(iter(of))]
             keys = {**row.condition, chart.x: row.si()}
-        elif (row.metric in of or row.metric == chart.ends) and not _is_limit(shown, chart, row.metric):
+        elif (row.metric in of or row.metric == chart.ends) and not limits.is_limit(shown, row.metric, chart.x):
             metric, value = row.metric, row.si()
             keys = dict(shown.results.cases(metric, row.condition).iloc[0])
         else:
@@ -236,33 +230,6 @@ def _ended(end: dict[str, Any], marks: Sequence[dict[str, Any]], chart: Lines) -
     alike = [key for key in (chart.series, chart.panels) if key is not None]
     line = [mark for mark in marks if all(mark[key] == end[key] for key in alike)]
     return [{**max(line, key=lambda mark: mark[chart.x]), chart.x: end[chart.x], "role": "end"}] if line else []
-
-
-def _is_limit(shown: Shown, chart: Lines, metric: str) -> bool:
-    lookup = shown.results.study.form.metrics.get(metric)
-    return lookup is not None and lookup.of == chart.x
-
-
-def _limits(shown: Shown, chart: Lines) -> list[Compared]:
-    """What was published of how far the axis goes for a case: of a look-up of the axis."""
-    rows = []
-    for row in shown.rows:
-        beside, metric = chart.published, row.published.metric
-        if beside is None or metric != beside.metric or row.published.figure not in beside.figures:
-            continue
-        lookup, keys = asked_of(shown.results.study, metric, row.published.condition)
-        some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
-        if _is_limit(shown, chart, metric) and (not lookup.run or chart.run in lookup.run):
-            rows += [row] if all(keys.get(key, each[0]) in each for key, each in some.items()) else []
-    return rows
-
-
-def _limit(axes: Axes, row: Compared, across: short.Scale, colour: str) -> None:
-    """A line at the published place, and above the plot a mark at the simulated one."""
-    axes.axvline(float(across(row.published.si())), color=colour, linestyle=":", linewidth=0.9, zorder=1)
-    if row.simulated is not None:
-        place = across([row.simulated / row.published.from_si(1.0)])
-        axes.plot(place, [1.03], **LIMIT, color=colour, clip_on=False, transform=axes.get_xaxis_transform())
 
 
 def _lay(axes: Axes, frame: pd.DataFrame, chart: Lines, metric: str, scales: tuple[short.Scale, short.Scale]) -> None:

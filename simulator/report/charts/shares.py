@@ -49,7 +49,7 @@ class Shares(ChartForm):
         for name, shares in self.stacks.items():
             if len(shares) != len(self.parts):
                 told = {"at": ("stacks", name), "found": f"{len(shares)} shares", "expected": f"{len(self.parts)}"}
-                raise PydanticCustomError("name", "a share of each part", told)
+                raise PydanticCustomError("name", "several", told)
         return self
 
     def columns(self) -> Iterator[tuple[KeyPath, str]]:
