@@ -73,7 +73,9 @@ class DotsChart:
         keys = [style.key("simulated", **DOT), style.key("published", **RING)]
         style.legend(figure, [*keys, style.key("published, fitted to", **RING | {"marker": "s"})])
         figures = names.figures(row.published.figure for row in rows)
-        return figure, f"Published ({figures}) and simulated. Simulated over published: {_spread(panels)}."
+        spread = _spread(panels)
+        told = f" Simulated over published: {spread}." if spread else ""
+        return figure, f"Published ({figures}) and simulated.{told}"
 
 
 DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "color": style.BLUE}

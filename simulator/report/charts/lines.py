@@ -206,12 +206,10 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     ends: list[dict[str, Any]] = []
     for row in published:
-        if limits.is_limit(shown, row.metric, chart.x):
-            continue
         if beside is not None and row.metric == beside.across:
             metric, value = next(iter(of)), row.condition[next(iter(of))]
             keys = {**row.condition, chart.x: row.si()}
-        elif row.metric in of or row.metric == chart.ends:
+        elif (row.metric in of or row.metric == chart.ends) and not limits.is_limit(shown, row.metric, chart.x):
             metric, value = row.metric, row.si()
             keys = dict(shown.results.cases(metric, row.condition).iloc[0])
         else:
