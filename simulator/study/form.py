@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny, WithJsonSchema
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -25,6 +25,8 @@ POINTS = "points"
 RUN = "run"
 """The key of the table of all cases that says which run a case is of."""
 
+OF_KIND = "x-of-kind"
+
 
 class Written:
     """Says in a JSON Schema that a mapping is written as a form has it, of which each key may be left out."""
@@ -34,6 +36,19 @@ class Written:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(self.form.__pydantic_core_schema__)
+
+
+class OfKinds:
+    """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind.
+
+    As `{OF_KIND: kind}`, which `explore/sweep/schema.py` replaces by references to those forms.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {OF_KIND: self.kind}
 
 
 class Partial(Section):
@@ -50,7 +65,7 @@ class Partial(Section):
     """How many devices the machine has for the model."""
     mapping: Annotated[dict[str, Any], Written(MappingForm)] = Field(default_factory=dict)
     """Who computes, from which memory, in what order and which formats."""
-    workload: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})] = Field(default_factory=dict)
+    workload: Annotated[dict[str, Any], OfKinds("evaluator")] = Field(default_factory=dict)
     """What is to be computed; `kind` says of which kind it is."""
     costs: str | None = None
     """A table of costs of silicon, memory and packages, by its name or path."""
@@ -203,7 +218,7 @@ def _of_its_kind(value: Any) -> Any:
     return registered("chart", choose(kind, known, "kind")).form.model_validate(value)
 
 
-Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind)]
+Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind), OfKinds("chart")]
 
 
 class StudyForm(Varying):

@@ -17,6 +17,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.explore.sweep.axes import OURS, check_identifier, groups_of, texts_of
 from simulator.explore.sweep.axis import Axis
 from simulator.explore.sweep.expression import Expression, check, parse
+from simulator.explore.sweep.roots import of_path
 from simulator.explore.sweep.space import Space
 from simulator.hardware.cost import load_costs
 from simulator.scenario.cases import Columns
@@ -81,7 +82,7 @@ def sweep_of(form: StudyForm, config: Config, name: str, settings: Mapping[str, 
     asked = Asked(form, config, name)
     base = laid(asked.layers, config)
     if base.costs is not None:
-        with located_in(asked.layers, config):
+        with located_in(asked.layers, config), of_path("costs"):
             load_costs(base.costs)
     metrics = {metric.name: metric.unit for metric in (*evaluator(base).metrics, ERROR)}
     groups, cases, settings = groups_of(asked, base, settings, metrics)

@@ -76,7 +76,7 @@ class Roots:
             if root in SECTIONS:
                 values[path] = get(alone, path)
             elif rest:
-                with _of(path):
+                with of_path(path):
                     values[path] = own.figure(path, everywhere=False).read(value)
             else:
                 values[path] = value
@@ -87,7 +87,7 @@ class Roots:
         """Nothing where the names that the workload and the mapping have are known; else a ConfigError."""
         for path, each in self.named():
             if only is None or path in only:
-                with _of(path):
+                with of_path(path):
                     each.read(each.value)
 
     def check_read(self, key: str) -> None:
@@ -124,8 +124,8 @@ class Roots:
 
 
 @contextmanager
-def _of(path: str) -> Iterator[None]:
-    """Name a figure by its path where it is wrong."""
+def of_path(path: str) -> Iterator[None]:
+    """Give an error of what stands at a path of a scenario that path."""
     try:
         yield
     except ConfigError as error:

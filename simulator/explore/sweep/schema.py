@@ -16,7 +16,7 @@ from simulator.errors import unknown
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
 from simulator.registry import names, registered
-from simulator.study.form import StudyForm
+from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
 from simulator.workload.measured import MeasuredRouting
@@ -52,6 +52,10 @@ def json_schema(kind: str) -> dict[str, Any]:
         raise unknown(kind, kinds(), "no such kind of YAML", found=kind)
     form: type[BaseModel] = FORMS[kind] if kind in FORMS else registered("experiment", kind).form
     schema = _written(form.model_json_schema())
+    for of in sorted(_of_kinds(schema)):
+        for name in names(of):
+            own = _written(registered(of, name).form.model_json_schema())
+            schema["$defs"] |= {**own.pop("$defs", {}), f"{of}.{name}": own}
     own = {"schema": {"type": "integer", "minimum": 1, "maximum": SCHEMA}, "extends": {"type": "string"}}
     return {
         "$schema": DIALECT,
@@ -79,9 +83,19 @@ def _written(schema: dict[str, Any]) -> dict[str, Any]:
             found["anyOf" if key == "oneOf" else key] = [_written(inner) for inner in value]
         elif key == "items" and isinstance(value, dict):
             found[key] = _written(value)
+        elif key == OF_KIND:
+            found["anyOf"] = [{"$ref": f"#/$defs/{value}.{name}"} for name in names(value)]
         elif key not in ("title", "required", "discriminator"):
             found[_BOUNDS.get(key, key)] = value
     return found
+
+
+def _of_kinds(schema: Any) -> set[str]:
+    """The kinds whose forms a schema refers to."""
+    if isinstance(schema, dict):
+        ref = str(schema.get("$ref", "")).removeprefix("#/$defs/").partition(".")
+        return ({ref[0]} if ref[1] else set()).union(*map(_of_kinds, schema.values()))
+    return set().union(*map(_of_kinds, schema)) if isinstance(schema, list) else set()
 
 
 def _figure(schema: dict[str, Any]) -> dict[str, Any]:

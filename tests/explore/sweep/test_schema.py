@@ -20,7 +20,6 @@ FOLDERS = {
     "experiments": None,
 }
 FILES = [(folder, name) for folder in FOLDERS for name in data.names(folder)]
-SWEEPS = sorted(data.folder("experiments").glob("*/sweep.yaml"))
 
 
 def check(kind, value):
@@ -37,18 +36,13 @@ def validator(kind):
 @pytest.mark.parametrize(("folder", "name"), FILES, ids=[name for _, name in FILES])
 def test_every_file_of_ours_is_as_its_schema_says(folder, name):
     config = load(name, folder)
-    kind = FOLDERS[folder] or config.data.get("kind")
+    kind = FOLDERS[folder] or config.data.get("kind", "study")
     for value in (config.data, yaml.safe_load(config.file.read_text(encoding="utf-8"))):
         assert list(validator(kind).iter_errors(value)) == []
 
 
-@pytest.mark.parametrize("file", SWEEPS, ids=[file.parent.name for file in SWEEPS])
-def test_every_sweep_of_ours_is_as_its_schema_says(file):
-    assert check("sweep", yaml.safe_load(file.read_text(encoding="utf-8")))
-
-
 def test_every_yaml_of_ours_has_a_kind():
-    known = {data.find(name, folder) for folder, name in FILES} | set(SWEEPS)
+    known = {data.find(name, folder) for folder, name in FILES}
     found = {file for top in ("hwconfigs", "workloads", "experiments") for file in data.folder(top).rglob("*.yaml")}
     assert found <= known
 
@@ -99,19 +93,24 @@ def test_what_is_wrong_is_marked(bad):
     assert not check("hardware", bad)
 
 
-def test_a_sweep_is_described_too():
+def test_a_study_is_described_too():
     steps = {"geomspace": ["1 TB/s", "8 TB/s", 16], "name": "hbm", "when": "model == 'a'"}
-    sweep = {
-        "base": {"hardware": "dgx-h100", "workload": {"phase": "decode", "batch": 8}, "set": ["nodes=2"]},
+    study = {
+        "base": {"hardware": {"extends": "dgx-h100", "nodes": 2}, "workload": {"phase": "decode", "batch": 8}},
+        "cases": {"system": {"one": {"mapping": {"devices": 1}, "label": "One"}}},
+        "runs": {"first": {"cases": {"system": ["one"]}, "workload": {"kind": "requests", "rate": 2}}},
+        "charts": {"map": {"kind": "heat", "x": "hbm", "y": "batch", "of": "tbt_s", "where": {"model": "a"}}},
         "axes": {"hardware.devices.gpu.tiers.hbm.bandwidth": steps, "workload.batch": [1, 8], "model": ["a", "b"]},
-        "zip": [{"mapping.devices": [1, 2], "mapping.links": [None, 2]}],
+        "zip": [{"mapping.devices": [1, 2], "mapping.residency.links": [None, 2]}],
         "derived": {"twice": "2 * hbm"},
         "constraints": ["twice < 3"],
         "objectives": {"twice": "min"},
     }
-    assert check("sweep", sweep)
-    assert not check("sweep", {**sweep, "objectives": {"twice": "least"}})
-    assert not check("sweep", {**sweep, "base": {"workload": {"bacth": 1}}})
+    assert check("study", study)
+    assert not check("study", {**study, "objectives": {"twice": "least"}})
+    assert not check("study", {**study, "base": {"workload": {"bacth": 1}}})
+    assert not check("study", {**study, "base": {"mapping": {"device": 1}}})
+    assert not check("study", {**study, "charts": {"map": {"kind": "heat", "x": "hbm", "z": "batch"}}})
 
 
 def test_a_cost_table_is_described_too():
@@ -122,7 +121,7 @@ def test_a_cost_table_is_described_too():
 
 
 def test_a_kind_that_there_is_not_is_told():
-    with pytest.raises(ConfigError, match=r"no such kind of YAML: found hardwar, expected one of sweep, .*'hardware'"):
+    with pytest.raises(ConfigError, match=r"no such kind of YAML: found hardwar, expected one of study, .*'hardware'"):
         json_schema("hardwar")
 
 
