@@ -45,12 +45,12 @@ class NeuronUsageEvaluator:
 
     form = NeuronUsage
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("law_share", "1", None, "share of neurons used, by the law"),
-        Metric("trace_share", "1", None, "share of neurons used, in a trace"),
-        Metric("hot_cold_share", "1", None, "share of neurons used, of two populations"),
-        Metric("law_increment", "1", None, "share of neurons that a token adds, by the law"),
-        Metric("trace_increment", "1", None, "share of neurons that a token adds, in a trace"),
-        Metric("hot_cold_increment", "1", None, "share of neurons that a token adds, of two populations"),
+        Metric("law_share", "1", None, "neurons used, by the law"),
+        Metric("trace_share", "1", None, "neurons used, in a trace"),
+        Metric("hot_cold_share", "1", None, "neurons used, two populations"),
+        Metric("law_increment", "1", None, "neurons added, by the law"),
+        Metric("trace_increment", "1", None, "neurons added, in a trace"),
+        Metric("hot_cold_increment", "1", None, "neurons added, two populations"),
     )
     needs: ClassVar[Collection[str]] = ("model",)
     mapping: ClassVar[Collection[str]] = ()
