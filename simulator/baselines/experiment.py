@@ -21,6 +21,7 @@ from simulator.result import Result
 from simulator.study.asked import located, read_study
 from simulator.study.form import StudyForm
 from simulator.study.load import Study, load_study, load_variant
+from simulator.study.renamed import KINDS, refuse_renamed
 from simulator.study.results import check_lookup
 from simulator.units import Seconds
 
@@ -109,6 +110,8 @@ def load_experiment(name: str | Path, overrides: Sequence[str] = ()) -> tuple[Ex
     """
     config = load(name, "experiments", overrides)
     kind = config.data.get("kind")
+    if str(kind) in KINDS:
+        refuse_renamed(config)
     if not isinstance(kind, str) or kind not in registered_names("experiment"):
         mark = config.marks.get(("kind",), config.marks[()])
         expected = f"one of {', '.join(registered_names('experiment'))}; or no `kind`, of a study"

@@ -65,20 +65,20 @@ class Shown:
         """What a panel of a value of a key is called: `batch 8`, or a case by its label."""
         return self.results.study.label(key, value) or f"{short.short(key)} {self.label(key, value)}"
 
-    def name(self, column: str) -> str:
-        """What a column is called."""
-        metric = self.results.tables[None].metrics.get(column)
-        return metric.label if metric and metric.label else short.short(column)
-
     def colours(self, key: str) -> dict[Any, str]:
         """A colour for each value of a key, alike in all charts."""
         values = self.results.study.values(key) or []
         return {value: style.CYCLE[place % len(style.CYCLE)] for place, value in enumerate(values)}
 
+    def name(self, column: str) -> str:
+        """What a column is called: a metric by its label, a key by its path."""
+        metric = self.results.tables[None].metrics.get(column)
+        return metric.label if metric and metric.label else short.short(self.results.study.path(column) or column)
+
     def scale(self, name: str, values: Any, chart: ChartForm) -> short.Scale:
         """How a column is printed: a metric by its own label, if it has one, a key by its path."""
         metric = self.results.tables[chart.run].metrics.get(name)
-        label = metric.label if metric else short.short(self.results.study.path(name) or name)
+        label = metric.label if metric else self.name(name)
         return short.scale(name, values, self.units(chart), label or None)
 
 

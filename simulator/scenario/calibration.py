@@ -38,6 +38,9 @@ class Calibration(Section):
             expected = f"the machine on which times were measured, {WAY_OUT}"
             raise ConfigError(path=("hardware", *changed.split(".")), found=f"'{changed}'", expected=expected)
         mapped = sorted(scenario.mapping.model_dump(exclude_defaults=True).keys() - FREE)
+        if scenario.sized is not None:
+            expected = f"a machine of its own size beside measured times, {WAY_OUT}"
+            raise ConfigError(path="sized", found="another", expected=expected)
         if mapped:
             expected = f"none beside measured times, {WAY_OUT}"
             raise ConfigError(path=("mapping", mapped[0]), found="a value", expected=expected)

@@ -22,6 +22,7 @@ class Evaluator(Protocol):
         metrics: what it gives of each case.
         needs: the parts of a scenario that it reads beside mapping and workload: `hardware`, `model`.
         optional: of these, what a scenario may lack; a class may leave it out.
+        files: paths of the workload whose values are names of files, and what reads each as plain data; likewise.
         mapping: the keys of the mapping that it reads; all others are refused.
         kinds: paths whose values are names, and the kind for which these are registered.
         vectorised: whether some paths may be arrays in one call; else each case is a run of its own.

@@ -19,6 +19,8 @@ from simulator.explore.sweep.load import sweep_of
 from simulator.explore.sweep.problem import Problem, problem_of
 from simulator.explore.sweep.roots import LOADS
 from simulator.scenario.cases import is_figures
+from simulator.scenario.evaluator import evaluator
+from simulator.scenario.form import Scenario
 from simulator.scenario.table import check_values
 from simulator.study.asked import located, read_study
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
@@ -81,7 +83,9 @@ class Study:
 
     @cached_property
     def inputs(self) -> dict[str, dict[str, Any]]:
-        """The resolved configs of all machines and models, by `hardware` and `model` and then by name."""
+        """The resolved configs of all machines and models, by `hardware` and `model` and then by name; and what else
+        workloads name files of, by its path.
+        """
         found: dict[str, dict[str, Any]] = {}
         for root in ("hardware", "model"):
             named = [part for each in self.runs.values() for part in _named(each, root)]
@@ -90,7 +94,11 @@ class Study:
             found[root] = {
                 name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
             }
-        return found
+        for each in self.runs.values():
+            for path, read in getattr(evaluator(each.sweep.base), "files", {}).items():
+                names = {name for name in _named(each, path) if isinstance(name, str)}
+                found.setdefault(path, {}).update({name: read(name) for name in sorted(names)})
+        return {path: some for path, some in found.items() if some}
 
     def path(self, key: str) -> str | None:
         """The path of the figure that a key is of; None of a case, and of what is computed."""
@@ -135,11 +143,19 @@ def load_variant(study: Study, name: str, name_or_path: str | Path, overrides: S
         return _loaded(name_or_path, [*overrides, *variant.set.items()], variant.runs)
 
 
-def _named(asked: Problem, root: str) -> list[Any]:
-    """The machines or models of a run."""
-    axis = asked.sweep.axes.get(root)
-    own = [getattr(asked.sweep.base, root)] if axis is None or root in asked.sweep.cases else axis.values.tolist()
-    return [*own, *(part for each in asked.sweep.cases.values() for part in each.columns.get(root, ()))]
+def _named(asked: Problem, path: str) -> list[Any]:
+    """The machines or models of a run, or the values that it has elsewhere."""
+    axis = asked.sweep.axes.get(path)
+    own = axis.values.tolist() if axis and path not in asked.sweep.cases else [_of_base(asked.sweep.base, path)]
+    return [*own, *(part for each in asked.sweep.cases.values() for part in each.columns.get(path, ()))]
+
+
+def _of_base(base: Scenario, path: str) -> Any:
+    """The value that the base has at a path; None where it has no such section."""
+    value: Any = base
+    for key in path.split("."):
+        value = getattr(value, key, None)
+    return value
 
 
 @contextmanager

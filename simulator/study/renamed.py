@@ -16,6 +16,8 @@ TOP = {
     "crossings": "`charts`, each of kind crossing",
     "set": "`base`",
 }
+KINDS = {"serving": "requests", "pim": "engine_figures", "skew": "routing", "fusion": "kernels"}
+"""Kinds that experiments had once, and the kind of workload of a study that computes the same."""
 SCENARIO = {
     "kind": "`workload.kind`: batch, expert_models, sparse_flash or requests",
     "set": "figures inside `hardware`: {extends: NAME, path.to.figure: value}",
@@ -42,6 +44,8 @@ def refuse_renamed(config: Config) -> None:
     """
     for at, key, value in _keys(config.data):
         expected = TOP.get(key) if at == () else SCENARIO.get(key)
+        if at == () and key == "kind" and str(value) in KINDS:
+            expected = f"none: `base.workload.kind: {KINDS[str(value)]}`, and what varies of that in `cases` and `runs`"
         if expected:
             full = (*at, *key.split(".")) if (*at, *key.split(".")) in config.marks else (*at, key)
             raise config.error(full, "no longer a key", found=described(value), expected=expected)

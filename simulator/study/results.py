@@ -128,7 +128,6 @@ class StudyResults:
                 table, column = table.ratio(column, _typed(self.study, lookup.over), lookup.inverse), "ratio"
             elif lookup.over:
                 table = table.normalise(column, _typed(self.study, lookup.over), lookup.by or ())
-            table = table.select(**_typed(self.study, lookup.where))
             self._looked[key] = table, column
         return self._looked[key]
 
@@ -146,7 +145,15 @@ class StudyResults:
             ConfigError: no such metric or key, or a value that no case has.
         """
         lookup, keys = asked_of(self.study, metric, condition)
-        return self._look(lookup)[0].select(**_typed(self.study, keys)).frame
+        return self._chosen(lookup, keys)[0].frame
+
+    def _chosen(self, lookup: Lookup, keys: Mapping[str, Any]) -> tuple[Table, str]:
+        """The cases that a look-up and keys leave, by keys before metrics, and the column that is looked up."""
+        table, column = self._look(lookup)
+        where = _typed(self.study, lookup.where)
+        of_keys = {key: value for key, value in where.items() if key not in table.metrics}
+        of_metrics = {key: value for key, value in where.items() if key in table.metrics}
+        return table.select(**of_keys).select(**_typed(self.study, keys)).select(**of_metrics), column
 
     def measure(self, metric: str, condition: Mapping[str, Any]) -> float | None:
         """A metric or look-up of the cases that a condition leaves; None where they failed.
@@ -155,8 +162,7 @@ class StudyResults:
             ConfigError: no such metric or key; no case, or several where one is needed.
         """
         lookup, keys = asked_of(self.study, metric, condition)
-        table, column = self._look(lookup)
-        table = table.select(**_typed(self.study, keys))
+        table, column = self._chosen(lookup, keys)
         if lookup.while_ is not None and lookup.along is not None:
             table = table.while_(lookup.while_, lookup.along)
         if lookup.take is not None:
@@ -242,7 +248,11 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
 
 
 def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None) -> StudyResults:
-    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches."""
+    """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
+
+    Raises:
+        ConfigError: none of all points can be computed: why the first cannot.
+    """
     some = None if wanted is None else list(wanted)
     rows = {name: _rows(study, name, some) for name in study.runs}
     total, done = sum(map(len, rows.values())), 0
@@ -254,9 +264,17 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
             progress(done, total)
 
     points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
+    if wanted is None:
+        _check_some(points.values())
     searches = searched(study, points) if study.form.search and wanted is None else None
     made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
+
+
+def _check_some(parts: Iterable[pd.DataFrame]) -> None:
+    errors = [str(error) for part in parts for error in part["error"]]
+    if errors and all(errors):
+        raise ConfigError(f"none of {len(errors):,} points can be computed, the first for: {errors[0]}")
 
 
 def _runs(study: Study, lookup: Lookup) -> list[str]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.baselines.experiment import load_experiment
 from simulator.baselines.published import COLUMNS, Published, read_published
 from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
+from simulator.study.load import load_study
 
 HEADER = ",".join(COLUMNS)
 
@@ -42,19 +42,15 @@ def test_wrong_published_values_name_file_and_line(tmp_path: Path, text: str, me
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("kind=cow", "kind.*'cow'.*one of coe"),
-        ("policy=lrux", "did you mean 'lru'"),
-        ("bookkeeping.kv_tokens=-1", "kv_tokens"),
-        ("systems.dgx-a100.home=hosts", "systems.dgx-a100.home.*did you mean 'host'"),
-        ("systems.dgx-a100.links=9", "1 to 8"),
-        ("systems.dgx-a100.hardware=dgx-a10", "did you mean 'dgx-a100'"),
-        ("tokens=[21]", r"calibration.expert_time.sn40l-node.21.*a time, or calibration: none"),
+        ("kind=cow", "kind: no longer a key: found 'cow'"),
+        ("base.mapping.residency.policy=lrux", "did you mean 'lru'"),
+        ("base.workload.kv_tokens=-1", "base.workload.kv_tokens: found -1"),
+        ("cases.system.dgx-a100.mapping.residency.home=hosts", "dgx-a100.mapping.residency.home.*did you mean 'host'"),
+        ("cases.system.dgx-a100.hardware=dgx-a10", "did you mean 'dgx-a100'"),
         ("colour=blue", "colour"),
-        ("model=llama-2-70b", r"model: found 'llama-2-70b', expected 'llama-2-7b', with which .*calibration=none"),
-        ('systems.dgx-a100.set=["devices.gpu.tiers.hbm.bandwidth=9 TB/s"]', "systems.dgx-a100.set.*calibration=none"),
-        ("trace={kind: cyclic, seed: 1}", "trace.*seed"),
-        ("trace={kind: zipf, exponent: -1}", "exponent"),
-        ("systems.dgx-a100.home=gpu.hbm", "another tier"),
+        ("base.workload.trace={kind: cyclic, seed: 1}", "base.workload.trace.seed: unknown key"),
+        ("base.workload.trace={kind: zipf, exponent: -1}", "base.workload.trace.exponent: found -1"),
+        ("base.workload.trace={kind: recorded, file: nowhere.csv}", "base.workload.trace.file: nowhere.csv"),
     ],
 )
 def test_a_wrong_experiment_says_what_is_wrong(setting: str, message: str) -> None:
@@ -62,33 +58,30 @@ def test_a_wrong_experiment_says_what_is_wrong(setting: str, message: str) -> No
         simulate("sn40l-coe", [setting])
 
 
-def test_recorded_requests_are_served(tmp_path: Path) -> None:
-    (tmp_path / "trace.csv").write_text("prompt,expert\n" + "".join(f"p{i},{i % 3}\n" for i in range(30)))
-    small = ["experts=[10]", "batches=[4]", "tokens=[20]", f"trace={{kind: csv, file: {tmp_path / 'trace.csv'}}}"]
-    assert (simulate("sn40l-coe", small).frames()["points"].misses == 0).all()
-    tight = [*small, "systems.sn40l-node.cache_bytes=40 GB"]  # two experts beside four KV caches
-    points = simulate("sn40l-coe", tight).frames()["points"].set_index("system")
-    assert points.misses["sn40l-node"] == 4
+SMALL = [f"runs.service.axes.workload.{axis}" for axis in ("experts=[10]", "batch=[1]", "output.values=[20]")]
+ALONE = [*SMALL, "runs.footprint.axes.workload.experts.range=[100, 200, 100]"]
 
 
 def test_another_machine_is_another_provenance() -> None:
-    small = ["experts=[10]", "batches=[1]", "tokens=[20]"]
-    slower = [*small, 'systems.dgx-a100.set=["links.host<->gpu.hbm.bandwidth=16 GB/s"]']
-    config = simulate("sn40l-coe", small).provenance.config
-    assert config["systems"]["dgx-a100"] != simulate("sn40l-coe", slower).provenance.config["systems"]["dgx-a100"]
+    slower = 'cases.system.dgx-a100.hardware={extends: dgx-a100, "links.host<->gpu.hbm.bandwidth": 16 GB/s}'
+    one, other = (simulate("sn40l-coe", [*ALONE, *more]) for more in ([], [slower]))
+    assert one.provenance.config["hardware"] != other.provenance.config["hardware"]
+    assert one.provenance.hash != other.provenance.hash
 
 
 def test_an_unknown_metric_or_point_is_refused() -> None:
-    outcome = simulate("sn40l-coe", ["experts=[10]", "batches=[1]", "tokens=[20]"]).outcome
-    with pytest.raises(ConfigError, match="did you mean 'latency'"):
-        outcome.measure("latencies", {})
+    outcome = simulate("sn40l-coe", ALONE).outcome
+    with pytest.raises(ConfigError, match="did you mean 'switching'"):
+        outcome.measure("switchings", {})
     with pytest.raises(ConfigError, match="did you mean 'dgx-a100'"):
-        outcome.measure("nodes", {"system": "dgx-a10", "nodes": 2})
-    with pytest.raises(ConfigError, match="no such point"):
+        outcome.measure("nodes_from", {"system": "dgx-a10", "nodes": 2})
+    with pytest.raises(ConfigError, match="no case has it"):
         outcome.measure("latency", {"system": "dgx-a100", "batch": 1, "tokens": 20, "experts": 11})
 
 
 def test_equal_settings_give_equal_provenance() -> None:
-    one, same = (load_experiment("sn40l-coe")[1].hash for _ in range(2))
-    other = load_experiment("sn40l-coe", ["policy=fifo"])[1].hash
+    one, same, other = (
+        load_study("sn40l-coe", [f"base.mapping.residency.policy={policy}"]).config.hash
+        for policy in ("lru", "lru", "fifo")
+    )
     assert one == same != other

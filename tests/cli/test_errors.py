@@ -124,10 +124,13 @@ OTHERS = {
     "nothing to show": (("show", "sn40"), ["'sn40'", "did you mean 'sn40l'"]),
     "no experiment to simulate": (("simulate", "sn40l-coo"), ["experiments", "did you mean 'sn40l-coe'"]),
     "no experiment to reproduce": (("reproduce", "sn40l-coo"), ["experiments", "did you mean 'sn40l-coe'"]),
-    "unknown policy": (("simulate", "sn40l-coe", "--set", "policy=lrru"), ["lrru", "did you mean 'lru'"]),
+    "unknown policy": (
+        ("simulate", "sn40l-coe", "--set", "mapping.residency.policy=lrru"),
+        ["lrru", "did you mean 'lru'"],
+    ),
     "unknown figure of an experiment": (
-        ("simulate", "sn40l-coe", "--set", "bachtes=[1]"),
-        ["--set: bachtes", "did you mean 'batches'"],
+        ("simulate", "sn40l-coe", "--set", "workload.bacth=1"),
+        ["--set: workload.bacth", "did you mean 'batch'"],
     ),
     "nothing to list": (("list", "hardwares"), ["hardware", "models", "experiments"]),
     "no such option": (("estimate", *DGX, "--bach", 8), ["--bach", "--batch"]),

@@ -10,11 +10,10 @@ from simulator import data
 EXPERIMENT = """\
 schema: 1
 extends: sn40l-coe
-experts: [10, 60]
-batches: [1]
-tokens: [20]
-nodes_for: [10]
+runs:
+  service: {axes: {workload.experts: [10, 60], workload.batch: [1], workload.output: {values: [20]}}}
 variants: null
+charts: null
 """
 PUBLISHED = """\
 figure,metric,condition,role,published,unit,tolerance,source
@@ -65,7 +64,7 @@ def test_figures_are_shown_one_by_one_and_predictions_counted(run, experiment: P
 def test_a_setting_changes_what_is_simulated(run, experiment: Path) -> None:
     before, after = (
         run("reproduce", experiment, *options, "--json").json
-        for options in ((), ("--set", "systems.sn40l-node.cache_bytes=1400 GB"))
+        for options in ((), ("--set", "cases.system.sn40l-node.mapping.residency.bytes=1400 GB"))
     )
     assert after[1]["simulated"] < before[1]["simulated"]
 
@@ -80,7 +79,8 @@ def test_all_are_one_document_and_one_index(run, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(simulator, "reproduce", reproduce)
     monkeypatch.setattr(data, "names", lambda folder: ["a", "b"])
-    monkeypatch.setattr("simulator.baselines.experiment.load_experiment", lambda name: (takes[name], None))
+    monkeypatch.setattr("simulator.baselines.experiment.is_study", lambda name: True)
+    monkeypatch.setattr("simulator.baselines.experiment.read_study", lambda name: (takes[name], None, {}))
     monkeypatch.setattr("simulator.report.index.write_index", written.append)
     told = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--json")
     assert told.json == 2 * result.as_json()

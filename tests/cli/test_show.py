@@ -70,9 +70,9 @@ def test_a_model_beside_what_is_published(run, name: str) -> None:
 def test_an_experiment_with_its_figures(run) -> None:
     document = run("show", "sn40l-coe", "--json").json
     figures = {figure["path"]: figure for figure in document["figures"]}
-    assert document["kind"] == "experiment"
-    assert figures["bookkeeping.expert_bytes"]["value"] == 14e9
-    assert "P Fig 12" in figures["bookkeeping.expert_bytes"]["source"]
+    assert document["kind"] == "study"
+    assert figures["base.workload.expert_bytes"]["value"] == "14.0 GB"
+    assert "P Fig 12" in figures["base.workload.expert_bytes"]["source"]
     assert "Samba-CoE" in run("show", "sn40l-coe").out
 
 

@@ -34,8 +34,9 @@ OTHER = {  # a value that no engine above has
     "shape_overhead": ("shape_overhead", "1 ms"),
     "experts": ("experts", "one_by_one"),  # grouped where it is
 }
-ELSEWHERE = {"kind", "reads", "slots", "pim"}
-"""Which make it what it is; `slots` counts where kernels queue, and `pim` is refused by other kinds."""
+ELSEWHERE = {"kind", "reads", "slots", "pim", "default"}
+"""Which make it what it is; `slots` counts where kernels queue, `pim` is refused by other kinds, and `default` is of
+several engines."""
 NEURONS = {"gpu": {"shape_overhead"}, "cpu": {"shape_overhead"}}
 """What counts for neurons from flash alone (tests/mapping/neurons)."""
 
@@ -59,6 +60,7 @@ def of_kind(kind: str) -> tuple[str, str, list[str]]:
     name, at = ENGINES[kind]
     common = [
         f"{at}.kind={kind}",
+        f"{at}.default=true",
         f"{at}.launch_overhead=2 us",
         f"{at}.peak.bf16=20 TFLOP/s",
         f"{at}.energy_per_flop=0.7 pJ/FLOP",

@@ -137,6 +137,7 @@ def test_a_wrong_variant_is_told_at_its_line(yaml: Write) -> None:
     ("line", "message"),
     [
         ("kind: study\n", r":2: kind: no longer a key: found 'study', expected none: what a study computes stands in"),
+        ("kind: serving\n", r":2: kind: no longer a key: .*expected none: `base\.workload\.kind: requests`"),
         ("sweep: other\n", r":2: sweep: no longer a key: found 'other', expected `base`"),
         ("fronts: {}\n", r":2: fronts: no longer a key: .*`charts`, each of kind front"),
         ("base: {kind: pass}\n", r":2: base.kind: no longer a key: found 'pass', expected `workload.kind`"),

@@ -25,6 +25,8 @@ metrics:
   over_all: {of: time_s, over: max}
   of_large: {of: time_s, where: {machine: large}}
   speedup: {of: time_s, over: {machine: large}, inverse: true, where: {machine: small}}
+  largest_at_250: {of: size, where: {rate_per_s: 250}, take: max}
+  size_at: {of: size, reads: {rate: where.rate_per_s}, take: min}
 """
 
 
@@ -47,6 +49,8 @@ def test_figures_of_the_base_are_laid_over_the_machine_of_a_case(results: StudyR
         ("over_all", {"machine": "small", "size": 2}, 1 / 3),
         ("of_large", {"size": 1}, 3e9 / 1e12),
         ("speedup", {"size": 1}, 1.5),
+        ("largest_at_250", {"machine": "small"}, 4),
+        ("size_at", {"machine": "small", "rate": 500}, 2),
     ],
 )
 def test_a_look_up_of_few_points_is_that_of_all(
@@ -58,11 +62,16 @@ def test_a_look_up_of_few_points_is_that_of_all(
     assert len(wanted.named()) < len(results.named()) or metric == "over_all"
 
 
+def test_a_value_that_a_metric_never_has_is_no_figure(results: StudyResults) -> None:
+    assert results.measure("size_at", {"machine": "small", "rate": 501}) is None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("over: max, by", "over: most, by", r"metrics\.over_worst\.over"),
         ("where: {machine: large}}", "where: {machin: large}}", r"of_large\.where\.machin: .*did you mean 'machine'"),
+        ("where.rate_per_s", "where.rate_per", r"size_at\.reads\.rate: .*did you mean 'where.rate_per_s'"),
         ("where: {machine: large}}", "where: {machine: larg}}", r"of_large\.where\.machine: .*did you mean 'large'"),
     ],
 )

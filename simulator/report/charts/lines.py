@@ -13,7 +13,7 @@ from simulator.config import KeyPath
 from simulator.config.section import Section
 from simulator.explore.sweep.expression import parse
 from simulator.registry import register
-from simulator.report import names, style
+from simulator.report import limits, names, style
 from simulator.report.explore import points, short
 from simulator.report.explore.axis import lay, spans_a_decade
 from simulator.report.shown import Shown
@@ -48,7 +48,8 @@ class Beside(Section):
     metric: str | None = None
     """What was published; the metric of the chart unless given."""
     as_: Annotated[str | None, Field(alias="as")] = None
-    """An expression of that metric and of keys: what is drawn of the value."""
+    """An expression of that metric and of keys: what is drawn of the value. Of a look-up of the axis itself, nothing:
+    it is drawn as a place on that."""
     across: str | None = None
     """Where along `x` a line comes to a value, beside `metric`: what was published of it, under the value."""
 
@@ -103,7 +104,8 @@ class LinesChart:
     @staticmethod
     def draw(shown: Shown, chart: Lines) -> tuple[Figure, str] | None:
         frame = shown.frame(chart)
-        marks = _marks(shown, chart)
+        marks, published = _marks(shown, chart), chart.published
+        ends = limits.limits_of(shown, chart, published.metric, published.figures, chart.x) if published else []
         panels = _panels(frame, marks, chart)
         by = chart.series or chart.panels
         looks = _looks(shown, frame, by) if by else {}
@@ -119,13 +121,15 @@ class LinesChart:
                 look = style.OPEN | {"color": colour, "markersize": 4.5, "zorder": 3} | ROLES.get(row["role"], {})
                 axes.plot(across([row[chart.x]]), up([row["value"]]), **look)
             _lay(axes, own, chart, metric, (across, up))
+            for end in ends:
+                limits.draw(axes, end, across, looks.get(end.published.condition.get(by or ""), PLAIN)["color"])
             if panel is not None:
                 axes.set_title(f"({letter}) {shown.heading(str(chart.panels), panel)}", loc="left")
             if len(chart.metrics) > 1:
                 axes.set_title(f"({letter})", loc="left")
             if len(chart.metrics) > 1 or axes is everywhere[0]:
                 axes.set_ylabel(up.label)
-        style.legend(figure, _keys(shown, chart, looks, marks))
+        style.legend(figure, [*_keys(shown, chart, looks, marks), *(limits.keys() if ends else [])])
         text = f"{' and '.join(map(short.short, chart.metrics))} over {across.name}, simulated"
         if len(marks):
             roles = " Squares: the values that the machine was fitted to. Grey: shown for context, not counted."
@@ -199,12 +203,13 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
     beside = chart.published
     published = [row.published for row in shown.rows if beside and row.published.figure in beside.figures]
     of = {beside.metric: chart.metrics[0]} if beside and beside.metric else {each: each for each in chart.metrics}
-    rows, ends = [], []
+    rows: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
     for row in published:
         if beside is not None and row.metric == beside.across:
             metric, value = next(iter(of)), row.condition[next(iter(of))]
             keys = {**row.condition, chart.x: row.si()}
-        elif row.metric in of or row.metric == chart.ends:
+        elif (row.metric in of or row.metric == chart.ends) and not limits.is_limit(shown, row.metric, chart.x):
             metric, value = row.metric, row.si()
             keys = dict(shown.results.cases(metric, row.condition).iloc[0])
         else:

@@ -27,6 +27,7 @@ _METRICS = {
     "capacity_bytes": "memory capacity",
     "workload.input": "input tokens",
     "workload.output": "output tokens",
+    "workload.rate": "requests a second",
 }
 _SUFFIXES = {
     "s": "s", "j": "J", "w": "W", "m2": "m^2", "usd": "USD", "bytes": "B", "hz": "Hz",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from simulator.config.section import Section
 from simulator.errors import ConfigError
+from simulator.hardware import load_system
 from simulator.mapping.memory_units import WHOLE, memory_units, unit_gemm
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
@@ -81,6 +82,9 @@ class EngineFiguresEvaluator:
     needs: ClassVar[Collection[str]] = ("hardware",)
     mapping: ClassVar[Collection[str]] = ("engines",)
     kinds: ClassVar[Mapping[str, str]] = {}
+    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {
+        "workload.in_dram.beside": lambda name: load_system(name).config.data
+    }
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import nan
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -18,6 +18,7 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine, model
 from simulator.units import Count, Seed
 from simulator.workload.draws import counts
+from simulator.workload.measured import load_measured
 from simulator.workload.router_forms import RouterForm
 from simulator.workload.skew import busiest_over_mean, effective_experts, even, gini, idle
 
@@ -64,6 +65,9 @@ class RoutingEvaluator:
     optional: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("engines", "split", "expert")
     kinds: ClassVar[Mapping[str, str]] = {}
+    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {
+        "workload.router.counts": lambda name: load_measured(name).model_dump()
+    }
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from simulator import simulate
 from simulator.scenario.cases import with_values
+from simulator.scenario.costs import NAMES as COSTS
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.expert_models import ExpertModelsEvaluator
 from simulator.scenario.form import Scenario
@@ -78,35 +82,92 @@ def test_a_batch_larger_than_all_rounds_is_served(recwarn: pytest.WarningsRecord
     assert not recwarn.list
 
 
-def test_it_agrees_with_the_experiment_of_the_same_service(tmp_path: Path) -> None:
-    """An experiment of the kind `coe` asks in another order, after a longer warm-up: the means are the same."""
-    experiment = tmp_path / "experiment.yaml"
-    experiment.write_text(
-        """\
-schema: 1
-kind: coe
-title: the same service
-model: llama-2-7b
-prompt: {tokens: 512, router_tokens: 1}
-trace: {kind: uniform, warm_up: 15, rounds: 30}
-experts: [20, 60, 150]
-batches: [8]
-tokens: [4]
-nodes_for: [1]
-bookkeeping: {kv_tokens: 516, router_in_cache: true}
-systems: {node: {hardware: sn40l-node, home: socket.ddr, cache: socket.hbm, footprint: home}}
-calibration: none
-""",
-        encoding="utf-8",
+CALIBRATED = {
+    "workload.calibration": {"model": "llama-2-7b", "expert_time": {"sn40l-node": {1: "1 s", 4: "3 s"}}},
+    "workload.trace": {"kind": "cyclic"},
+}
+
+
+def one(**more: Any) -> dict[str, Any]:
+    """One case of measured times."""
+    said = {"workload.experts": 50, **CALIBRATED, **{key.replace("__", "."): value for key, value in more.items()}}
+    found = evaluated(with_values(SERVICE, {**SN40L, **said}), {})
+    return {name: values[0] for name, values in found.items()}
+
+
+def test_measured_times_are_those_of_the_router_once_and_of_each_expert() -> None:
+    row = one()
+    assert row["router_s"] == pytest.approx(1.0)
+    assert row["expert_s"] == pytest.approx(8 * 3.0)
+    assert row["latency_s"] == pytest.approx(row["router_s"] + row["switch_s"] + row["expert_s"])
+    assert row["misses"] == 8, "in turn, each prompt of more experts than fit needs another"
+    assert one(workload__router_tokens=4)["router_s"] == pytest.approx(3.0)
+
+
+def test_an_expert_of_another_size_takes_as_much_longer_to_copy() -> None:
+    by_size = [one(workload__expert_bytes=size)["switch_s"] for size in (2e10, 4e10)]
+    assert by_size[1] == pytest.approx(2 * by_size[0], rel=1e-4)
+
+
+def test_what_else_the_cache_keeps_is_room_that_experts_lack() -> None:
+    size, rooms = 10e9, {"mapping.residency.bytes": 100e9, "workload.expert_bytes": 10e9}
+    kv = 8 * 2 * 32 * 4096 * 2  # bytes a token of eight prompts: keys and values of 32 layers
+    for router, tokens in product((True, False), (1, 4096)):
+        keep = {"mapping.residency.router_in_cache": router, "workload.kv_tokens": tokens}
+        left = 100e9 - router * size - tokens * kv
+        assert one(**rooms, **keep)["resident_experts"] == left // size
+
+
+def test_a_home_that_gives_away_what_the_cache_has_holds_more() -> None:
+    rooms = {"mapping.residency.bytes": 300e9, "mapping.residency.home_bytes": 400e9, "workload.expert_bytes": 10e9}
+    full = [one(**rooms, **{"mapping.residency.inclusive": kept})["out_of_memory"] for kept in (True, False)]
+    assert full == [1.0, 0.0]
+    row = one(**rooms)
+    assert np.isnan(row["latency_s"]) and "50 experts in their home" in row["error"]
+
+
+@pytest.mark.parametrize(("tier", "nodes"), [("home", 2), ("cache", 6)])
+def test_nodes_are_counted_by_one_memory_and_without_serving(tier: str, nodes: int) -> None:
+    rooms = {"mapping.residency.bytes": 100e9, "mapping.residency.home_bytes": 400e9, "workload.expert_bytes": 10e9}
+    row = one(**rooms, **{"mapping.residency.nodes_by": tier, "workload.phase": "footprint"})
+    assert row["nodes"] == nodes
+    assert np.isnan(row["latency_s"]) and not row["error"]
+
+
+def test_prefetch_and_groups_wait_less() -> None:
+    zipf = {"workload.trace": {"kind": "zipf", "exponent": 0.5, "rounds": 4}}
+    plain, ahead, grouped = (
+        one(**zipf, **{f"mapping.residency.{key}": value})
+        for key, value in (("prefetch", "none"), ("prefetch", "batch"), ("group", True))
     )
-    measured = simulate(experiment).frames()["points"]
-    found = run(**{"workload.experts": measured["experts"].tolist()})
-    assert found["execute_s"] == pytest.approx(measured["router_s"] + measured["expert_s"], rel=1e-9)
-    assert found["misses"] == pytest.approx(measured["misses"].to_numpy(), abs=0.3), "three standard deviations"
-    missed = found["misses"] > 0
-    assert missed.tolist() == [False, True, True]
-    one_copy = (measured["switch_s"] / measured["misses"])[missed]
-    assert (found["switch_s"][missed] / found["misses"][missed]) == pytest.approx(one_copy.to_numpy(), rel=1e-9)
+    assert ahead["switch_s"] < plain["switch_s"]
+    assert grouped["misses"] <= plain["misses"]
+
+
+QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SMALL = st.integers(1, 12)
+
+
+@given(prompts=st.integers(1, 20), batch=SMALL, rounds=st.integers(1, 3))
+@QUICK
+def test_each_batch_of_recorded_prompts_that_is_measured_is_a_whole_one(
+    tmp_path: Path, prompts: int, batch: int, rounds: int
+) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text("prompt,expert\n" + "".join(f"{i},{i % 3}\n" for i in range(prompts)))
+    trace = {"workload.trace": {"kind": "recorded", "file": str(file), "rounds": rounds}}
+    row = one(**trace, **{"workload.batch": batch, "workload.experts": 3})
+    assert row["expert_s"] == pytest.approx(batch * 3.0)
+
+
+@given(experts=st.integers(1, 5), batch=SMALL, output=st.integers(1, 3))
+@QUICK
+def test_few_experts_give_finite_numbers(experts: int, batch: int, output: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = run(**{"workload.experts": [experts], "workload.batch": [batch], "workload.output": [output]})
+    unknown = {name for name, values in found.items() if name != "error" and not np.isfinite(values[0])}
+    assert unknown == set(COSTS)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""The files behind a study: machines, models, and what else its workloads name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from simulator.hardware import load_system
+from simulator.study.load import load_study
+from simulator.workload.measured import load_measured
+
+STUDY = """\
+title: recorded and not
+base: {workload: {kind: routing, draws: 1}}
+cases:
+  router:
+    recorded: {workload: {router: {kind: measured, counts: olmoe-1b-7b, layer: 0}}}
+    law: {workload: {router: {kind: uniform, experts: 4, top_k: 1}}}
+"""
+
+
+def test_recordings_of_cases_are_among_the_files(yaml: Callable[[str], Path]) -> None:
+    counts = load_measured("olmoe-1b-7b").model_dump()
+    assert load_study(yaml(STUDY)).inputs == {"workload.router.counts": {"olmoe-1b-7b": counts}}
+
+
+def test_so_is_a_machine_that_the_workload_of_the_base_names() -> None:
+    inputs = load_study("duplex-pim").inputs
+    assert set(inputs["hardware"]) == {"duplex-node", "duplex-bank-pim", "duplex-bankgroup-pim"}
+    assert inputs["workload.in_dram.beside"] == {"duplex-node": load_system("duplex-node").config.data}
