@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import nan
@@ -31,7 +31,7 @@ from simulator.scenario.parts import at_key, deployment, named
 from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
 from simulator.units import Count, Size, Width
 from simulator.workload import Model, weight_bytes
-from simulator.workload.activity_forms import ActiveNeurons, Portion
+from simulator.workload.activity_forms import ActiveNeurons, Portion, digest
 from simulator.workload.neurons import NeuronTrace
 
 TIERS = ("flash", "dram", "memory")
@@ -98,6 +98,7 @@ class SparseFlashEvaluator:
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("devices", "engines", "dtype", "kv", "fusion", "residency")
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "rows"}
+    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.activity.file": digest}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}
 
