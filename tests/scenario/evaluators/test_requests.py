@@ -1,19 +1,25 @@
-"""Designs that serve requests as they come: what must hold of any, and what a serving experiment says of the same."""
+"""Machines that serve requests, as these come or so many at a time: what must hold of any."""
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulator import crossover, optimise, search, sensitivity, sweep
-from simulator.baselines.simulate import simulate
 from simulator.errors import ConfigError
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.requests import RequestsEvaluator
 from simulator.scenario.form import Scenario
+from simulator.study.load import load_study
+from simulator.study.results import StudyResults, results_of
 
 GPU = {
     "hardware": "dgx-h100", "model": "llama-3-8b", "workload.input": 256, "workload.output": 32,
@@ -72,36 +78,6 @@ def test_as_many_are_served_at_once_as_there_is_room_for() -> None:
     found = run({"workload.requests": 5}, **{"mapping.scheduler.max_sequences": [4, 100_000]})
     assert found["admitted"][0] == 4
     assert 4 < found["admitted"][1] < 100_000
-
-
-def test_it_is_what_a_serving_experiment_says(tmp_path: Any) -> None:
-    file = tmp_path / "experiment.yaml"
-    file.write_text("""\
-schema: 1
-kind: serving
-title: the same
-systems: {both: {hardware: duplex-node, dispatch: static_by_layer, experts: tensor}}
-models: {mixtral-8x7b: {devices: 4}}
-lengths: {spread: 0.0}
-arrivals:
-  open:
-    systems: [both]
-    model: mixtral-8x7b
-    length: [128, 32]
-    batch: 8
-    rates: [5, 50]
-    processes: [poisson]
-    requests: 60
-""")
-    rows = simulate(file).frames()["arrivals"]
-    duplex = {
-        "hardware": "duplex-node", "model": "mixtral-8x7b", "mapping.dispatch": "static_by_layer",
-        "mapping.scheduler.max_sequences": 8, "workload.input": 128, "workload.output": 32,
-        "workload.requests": 60,
-    }  # fmt: skip
-    found = run(duplex, **{"workload.rate": [5.0, 50.0]})
-    for name in ("ttft_p50_s", "ttft_p99_s", "tbt_p50_s", "tbt_p99_s", "e2e_p50_s", "queue_p50_s"):
-        assert found[name] == pytest.approx(rows[name].to_numpy()), name
 
 
 def test_what_is_wrong_with_a_point_is_its_error_and_the_others_go_on() -> None:
@@ -186,3 +162,168 @@ def test_a_request_alone_takes_what_a_pass_of_it_takes(hardware: str, model: str
     assert (passed["error"][0], served["error"][0]) == ("", "")
     for name, of in (("ttft_p50_s", "ttft_s"), ("tbt_p50_s", "tbt_s"), ("e2e_p50_s", "e2e_s")):
         assert served[name][0] == pytest.approx(passed[of][0], rel=0.03), name
+
+
+COSTS = ("area_m2", "price_usd", "peak_power_w")
+QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def row(base: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of one scenario; a warning is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = evaluated(with_values(REQUESTS, base), {"workload.seed": np.array([0])})
+    return {name: values[0] for name, values in found.items()}
+
+
+def blanks(metrics: dict[str, Any]) -> set[str]:
+    return {name for name, value in metrics.items() if isinstance(value, float) and not np.isfinite(value)}
+
+
+@given(requests=st.integers(1, 12), batch=st.integers(1, 12), output=st.integers(1, 3), rate=st.floats(0.01, 1e5))
+@QUICK
+def test_few_requests_give_finite_numbers(requests: int, batch: int, output: int, rate: float) -> None:
+    metrics = row({**GPU, "workload.input": 16, "workload.output": output, "workload.rate": rate,
+                   "workload.requests": requests, "mapping.scheduler.max_sequences": batch})  # fmt: skip
+    gaps = () if output > 1 else ("tbt_p50_s", "tbt_p90_s", "tbt_p99_s")  # one token has none after it
+    closed = {name for name in metrics if "share" in name or "energy" in name}
+    assert blanks(metrics) - {*gaps, *closed} == {"keeps_up", *COSTS}
+    assert metrics["undecided"]
+
+
+DUPLEX = {"model": "mixtral-8x7b", "sized.devices": 4, "workload.loop": "closed"}
+TOGETHER = {**DUPLEX, "hardware": "duplex-h100"}
+APART = {
+    **DUPLEX, "hardware": "duplex-split", "sized.scale": 0, "mapping.engines": ["prompts.xpu", "prompts.pim"],
+    "mapping.answers": ["answers.xpu", "answers.pim"], "mapping.dispatch": "static_by_layer", "mapping.together": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("base", [TOGETHER, APART], ids=["together", "apart"])
+@given(
+    batch=st.integers(1, 4), output=st.integers(1, 8), rounds=st.floats(0.01, 4.0), spread=st.sampled_from([0.0, 0.4])
+)
+@QUICK
+def test_closed_loops_of_few_rounds(
+    base: dict[str, Any], batch: int, output: int, rounds: float, spread: float
+) -> None:
+    metrics = row({**base, "workload.input": 16, "workload.output": output, "workload.batch": batch,
+                   "workload.rounds": rounds, "workload.spread": spread})  # fmt: skip
+    if metrics["error"]:
+        assert "rounds" in metrics["error"] and rounds < 2
+        return
+    shares = {name for name in metrics if "_share_" in name}  # of iterations that there may be none of
+    gaps = () if output > 1 else ("tbt_p50_s", "tbt_p90_s", "tbt_p99_s")
+    assert blanks(metrics) <= {"energy_per_token_j", "utilisation", *gaps, *shares, *COSTS}
+    assert metrics["admitted"] == batch
+
+
+def test_what_has_no_room_serves_no_request_and_says_why() -> None:
+    for base in (TOGETHER, {**DUPLEX, "hardware": "duplex-node", "mapping.dispatch": "static_by_layer"}):
+        metrics = row({**base, "sized.devices": 1, "workload.input": 128, "workload.output": 32})
+        assert metrics["admitted"] == 0
+        assert "one sequence of 160 tokens beside mixtral-8x7b on a xpu: needs" in metrics["error"]
+
+
+STUDY = """\
+schema: 1
+title: small
+base:
+  model: mixtral-8x7b
+  sized: {devices: 4}
+  workload: {kind: requests, loop: closed, input: 128, output: 32, rounds: 2}
+cases:
+  system:
+    gpu: {hardware: duplex-h100, label: GPU}
+    both: {hardware: duplex-node, mapping: {dispatch: static_by_layer, together: true, split: greedy}}
+runs:
+  chat: {cases: {system: [gpu, both]}, axes: {workload.batch: [8, 16]}}
+  open:
+    workload: {loop: open, requests: 100}
+    mapping: {scheduler: {max_sequences: 8}}
+    cases: {system: [gpu]}
+    axes: {workload.process: [even], workload.rate: [1, 500]}
+metrics:
+  throughput: {of: tokens_per_s, over: {system: gpu}, reads: {over: over.system, of: run, statistic: take}}
+  saturation: {of: rate, while: keeps_up, along: rate, take: last, reads: {of: run}}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("requests") / "experiment.yaml"
+    file.write_text(STUDY)
+    return file
+
+
+@pytest.fixture(scope="module")
+def results(study: Path) -> StudyResults:
+    return results_of(load_study(study))
+
+
+def test_ratios_are_of_the_same_requests(results: StudyResults) -> None:
+    ratio = results.measure("throughput", {"system": "both", "over": "gpu", "batch": 8})
+    new, old = (results.measure("tokens_per_s", {"system": system, "batch": 8}) for system in ("both", "gpu"))
+    assert new and old and ratio == pytest.approx(new / old)
+    assert ratio > 1
+    whole = {"system": "both", "over": "gpu", "of": "chat"}
+    least, mean, most = (results.measure("throughput", {**whole, "statistic": s}) for s in ("min", "mean", "max"))
+    assert least and mean and most and least < mean < most
+
+
+def test_saturation_is_the_last_rate_that_is_followed(study: Path, results: StudyResults) -> None:
+    followed = {"system": "gpu", "of": "open", "process": "even"}
+    assert results.measure("saturation", followed) == 1
+    few = results_of(load_study(study, ["runs.open.workload.requests=20"]), [("saturation", followed)])
+    assert few.measure("saturation", followed) is None
+
+
+def test_equal_runs_give_equal_tables(study: Path, results: StudyResults) -> None:
+    again = results_of(load_study(study)).frames()
+    assert again.keys() == results.frames().keys()
+    for name, frame in results.frames().items():
+        pd.testing.assert_frame_equal(frame, again[name], rtol=0, atol=0)
+
+
+def test_a_statistic_over_a_point_that_has_no_room_has_no_value(study: Path) -> None:
+    settings = ["base.sized.devices=1", "cases.system.gpu.sized={scale: 0}", "runs.open.workload.requests=5"]
+    few = results_of(load_study(study, settings))
+    for statistic in ("min", "mean", "max"):
+        whole = {"system": "both", "over": "gpu", "of": "chat", "statistic": statistic}
+        assert few.measure("throughput", whole) is None
+
+
+def test_a_study_in_which_nothing_has_room_is_refused(study: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none of 6 points .*one sequence of 160 tokens beside mixtral-8x7b on a xpu"):
+        results_of(load_study(study, ["base.sized.devices=1"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("cases.system.both.mapping.dispatch=static_by_layr", "found 'static_by_layr', expected one of by_op"),
+        ("cases.system.both.mapping.split=greed", "found 'greed', expected one of none,.* did you mean 'greedy'"),
+        ("runs.chat.cases.system=[gpu, bot]", "expected one of gpu, both; did you mean 'both'"),
+        ("cases.system.gpu.hardware=duplex-h10", "nothing in hwconfigs has this name: found 'duplex-h10'"),
+        ("cases.system.gpu.hardware={extends: duplex-h100, devices.xpu.cuont: 3}", "cuont: unknown key"),
+        ("workload.spread=1e9", "spread: found 1000000000.0, expected at most 10"),
+        ("workload.router=unifrom", "did you mean 'uniform'"),
+        ("workload.rounds=-1", "rounds: found -1, expected more than 0"),
+    ],
+)
+def test_mistakes_are_named(study: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_study(study, [override])
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"hardware": "duplex-h100", "mapping.split": "greedy"}, "split"),
+        ({"hardware": "duplex-node", "mapping.engines": ["xpu.xpu", "xpu.pin"]}, "expected one of xpu.xpu, xpu.pim"),
+        ({"hardware": "duplex-h100", "sized.devices": 3}, "3, which do not divide its 32 heads"),
+        ({**APART, "workload.loop": "open"}, "mapping.answers: found some, in an open loop"),
+    ],
+)
+def test_what_does_not_compose_is_the_error_of_its_point(keys: dict[str, Any], message: str) -> None:
+    assert message in row({**DUPLEX, **keys})["error"]
