@@ -294,7 +294,9 @@ def test_a_statistic_over_a_point_that_has_no_room_has_no_value(study: Path) -> 
 
 
 def test_a_study_in_which_nothing_has_room_is_refused(study: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none of 6 points .*one sequence of 160 tokens beside mixtral-8x7b on a xpu"):
+    with pytest.raises(
+        ConfigError, match=r"none of 6 points .*one sequence of 160 tokens beside mixtral-8x7b on a xpu"
+    ):
         results_of(load_study(study, ["base.sized.devices=1"]))
 
 
