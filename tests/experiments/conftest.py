@@ -10,7 +10,7 @@ import pytest
 from simulator.baselines.experiment import published_of
 from simulator.baselines.published import Published
 from simulator.study.load import load_study
-from simulator.study.results import StudyResults, results_of
+from simulator.study.results import StudyResults, Wanted, results_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,9 +27,9 @@ def published() -> Callable[[str], list[Published]]:
 
 @pytest.fixture(scope="session")
 def simulated() -> Callable[..., StudyResults]:
-    """The points of an experiment under some overrides."""
+    """The points of an experiment under some overrides: all, or those that some figures need."""
 
-    def of(name: str, overrides: Sequence[str] = ()) -> StudyResults:
-        return results_of(load_study(name, overrides))
+    def of(name: str, overrides: Sequence[str] = (), wanted: Sequence[Wanted] | None = None) -> StudyResults:
+        return results_of(load_study(name, overrides), wanted)
 
     return of

@@ -6,17 +6,16 @@ and figures of arXiv 2409.01141, in the order of its figures.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from simulator.baselines.published import read_published
-from simulator.baselines.serving import ServingOutcome
-from simulator.baselines.simulate import simulate
-from simulator.data import find
+from simulator.baselines.published import Published
 from simulator.hardware import load_system
 from simulator.serving.stages import Stages
+from simulator.study.results import StudyResults
 from simulator.workload import load_model
 from tests.deployed import deployment
 
@@ -24,23 +23,37 @@ slow = pytest.mark.slow  # they share one run of all loops, a minute and a half 
 
 FULL, TWICE = "duplex-pe-et", "2xgpu"
 MOE = ("mixtral-8x7b", "glam-143b", "grok-1")
+SETTING = ["model", "input", "output", "batch"]
 
 
 @pytest.fixture(scope="module")
-def outcome() -> ServingOutcome:
-    rates = "arrivals.fig13.rates=[4, 6, 8, 8.5, 9, 9.5, 10, 12, 12.5, 13, 13.5, 14, 14.5, 15, 16]"
-    found = simulate("duplex", ["rounds=6", rates, "arrivals.fig13.processes=[poisson]"]).outcome
-    assert isinstance(found, ServingOutcome)
-    return found
+def outcome(simulated: Callable[..., StudyResults]) -> StudyResults:
+    rates = "[4, 6, 8, 8.5, 9, 9.5, 10, 12, 12.5, 13, 13.5, 14, 14.5, 15, 16]"
+    axes = f"runs.fig13.axes={{workload.process: [poisson], workload.rate: {rates}}}"
+    return simulated("duplex", ["workload.rounds=6", axes])
 
 
 @pytest.fixture(scope="module")
-def points(outcome: ServingOutcome) -> Any:
-    return outcome.frames()["points"].set_index(["system", "model", "input", "output", "batch"]).sort_index()
+def points(outcome: StudyResults) -> Any:
+    """The closed loops, each once."""
+    frame = outcome.named()
+    frame = frame[frame["run"] != "fig13"].drop_duplicates(["system", *SETTING])
+    return frame.set_index(["system", *SETTING]).sort_index()
 
 
-def speedups(outcome: ServingOutcome, system: str, over: str = "gpu", **only: Any) -> dict[Any, float]:
-    return outcome.ratios("throughput", "fig11", system, over, **only)
+def ratios(
+    outcome: StudyResults, column: str, run: str, system: str, over: str = "gpu", **only: Any
+) -> dict[Any, float]:
+    """New over old at each setting of a run."""
+    frame = outcome.named(run)
+    for key, value in only.items():
+        frame = frame[frame[key] == value]
+    new, old = (frame[frame["system"] == each].set_index(SETTING)[column] for each in (system, over))
+    return dict(new / old[new.index])
+
+
+def speedups(outcome: StudyResults, system: str, over: str = "gpu", **only: Any) -> dict[Any, float]:
+    return ratios(outcome, "tokens_per_s", "fig11", system, over, **only)
 
 
 @slow
@@ -61,9 +74,9 @@ def test_o2_most_stages_decode_only(points: Any) -> None:
 
 
 @slow
-def test_o3_apart_typical_tokens_come_sooner_and_late_ones_much_later(outcome: ServingOutcome) -> None:
+def test_o3_apart_typical_tokens_come_sooner_and_late_ones_much_later(outcome: StudyResults) -> None:
     def ratio(column: str) -> dict[Any, float]:
-        return outcome.ratios(column, "fig5", "hetero", "gpu", batch=32)
+        return ratios(outcome, column, "fig5", "hetero", "gpu", batch=32)
 
     assert max(ratio("tbt_p50_s").values()) < 1
     assert min(ratio("e2e_p50_s").values()) < 1 < max(ratio("e2e_p50_s").values())
@@ -80,18 +93,18 @@ def test_o3_apart_typical_tokens_come_sooner_and_late_ones_much_later(outcome: S
 def test_o4_apart_capacity_costs_throughput(points: Any) -> None:
     own, unlimited = (points.loc[s].query("batch == 128 and output == 4096") for s in ("hetero", "hetero-unlimited"))
     assert (own["admitted"] < 128).all()
-    assert (own["throughput"] < unlimited["throughput"]).all()
+    assert (own["tokens_per_s"] < unlimited["tokens_per_s"]).all()
 
 
 @slow
-def test_o5_faster_than_gpus_everywhere_and_than_twice_as_many_mostly(outcome: ServingOutcome) -> None:
+def test_o5_faster_than_gpus_everywhere_and_than_twice_as_many_mostly(outcome: StudyResults) -> None:
     assert min(speedups(outcome, FULL).values()) > 1
     over = list(speedups(outcome, FULL, TWICE).values())
     assert 0.5 < sum(ratio >= 1 for ratio in over) / len(over) < 1
 
 
 @slow
-def test_o6_each_step_helps_mostly(outcome: ServingOutcome) -> None:
+def test_o6_each_step_helps_mostly(outcome: StudyResults) -> None:
     assert min(speedups(outcome, "duplex-pe", "duplex").values()) > 0.99
     best = [
         max(speedups(outcome, s)[point] for s in ("duplex", "duplex-pe")) <= ratio
@@ -103,7 +116,7 @@ def test_o6_each_step_helps_mostly(outcome: ServingOutcome) -> None:
 
 
 @slow
-def test_o7_two_nodes_gain_less(outcome: ServingOutcome) -> None:
+def test_o7_two_nodes_gain_less(outcome: StudyResults) -> None:
     mixtral, glam, grok = (np.mean(list(speedups(outcome, FULL, model=m).values())) for m in MOE)
     assert grok < min(mixtral, glam)
 
@@ -117,17 +130,17 @@ def test_o8_plain_duplex_then_twice_as_many_then_gpus_in_median_tbt(points: Any)
 
 
 @slow
-def test_o9_prompts_of_512_are_answered_sooner_than_by_twice_as_many(outcome: ServingOutcome) -> None:
+def test_o9_prompts_of_512_are_answered_sooner_than_by_twice_as_many(outcome: StudyResults) -> None:
     for column in ("tbt_p99_s", "ttft_p50_s"):
-        found = outcome.ratios(column, "fig11", FULL, TWICE, model="glam-143b", batch=64)
+        found = ratios(outcome, column, "fig11", FULL, TWICE, model="glam-143b", batch=64)
         short, long = (found["glam-143b", n, n, 64] for n in (512, 2048))
         assert short < 0.95
         assert 0.85 < long < 1.3, "level"
 
 
 @slow
-def test_o10_under_arrivals(outcome: ServingOutcome) -> None:
-    at = {(row["system"], row["rate"]): row for row in outcome.arrivals}
+def test_o10_under_arrivals(outcome: StudyResults) -> None:
+    at = {(row["system"], row["rate"]): row for row in outcome.named("fig13").to_dict("records")}
     rates = sorted({rate for _, rate in at})
     assert all(at[FULL, r]["tbt_p50_s"] < at[TWICE, r]["tbt_p50_s"] for r in rates)
     assert at[FULL, rates[0]]["tbt_p90_s"] < at[TWICE, rates[0]]["tbt_p90_s"]
@@ -137,24 +150,24 @@ def test_o10_under_arrivals(outcome: ServingOutcome) -> None:
 
 
 @slow
-def test_o11_bank_pim_and_experts(outcome: ServingOutcome) -> None:
-    assert min(outcome.ratios("throughput", "fig14", FULL, "bank-pim", model="mixtral-8x7b").values()) > 1
-    gains = outcome.ratios("throughput", "fig14", "bank-pim", "gpu", model="mixtral-8x7b")
+def test_o11_bank_pim_and_experts(outcome: StudyResults) -> None:
+    assert min(ratios(outcome, "tokens_per_s", "fig14", FULL, "bank-pim", model="mixtral-8x7b").values()) > 1
+    gains = ratios(outcome, "tokens_per_s", "fig14", "bank-pim", "gpu", model="mixtral-8x7b")
     assert all(gains["mixtral-8x7b", n, n, 64] < gains["mixtral-8x7b", n, n, 32] for n in (256, 1024, 4096))
 
 
 @slow
-def test_o12_bank_pim_and_dense_models(outcome: ServingOutcome) -> None:
-    assert min(outcome.ratios("throughput", "fig14", FULL, "bank-pim", model="llama-3-70b").values()) > 1
-    assert max(outcome.ratios("throughput", "fig14", FULL, "bank-pim", model="opt-66b").values()) < 1
+def test_o12_bank_pim_and_dense_models(outcome: StudyResults) -> None:
+    assert min(ratios(outcome, "tokens_per_s", "fig14", FULL, "bank-pim", model="llama-3-70b").values()) > 1
+    assert max(ratios(outcome, "tokens_per_s", "fig14", FULL, "bank-pim", model="opt-66b").values()) < 1
     for system in (FULL, "bank-pim"):
         for model in ("llama-3-70b", "opt-66b"):
-            assert min(outcome.ratios("throughput", "fig14", system, "gpu", model=model).values()) > 1
+            assert min(ratios(outcome, "tokens_per_s", "fig14", system, "gpu", model=model).values()) > 1
 
 
 @slow
-def test_o13_energy(outcome: ServingOutcome, points: Any) -> None:
-    ratio = outcome.ratios("energy_j_per_token", "fig11", FULL, "gpu")
+def test_o13_energy(outcome: StudyResults, points: Any) -> None:
+    ratio = ratios(outcome, "energy_per_token_j", "fig11", FULL, "gpu")
     assert max(ratio.values()) < 1
     fig15 = points.loc[[FULL, "gpu"]].query("model in @MOE and input == output and model != 'opt-66b'", local_dict=None)
     assert (fig15["energy_share_experts_attention"] > 0.5).all()
@@ -173,19 +186,18 @@ def test_o13_energy(outcome: ServingOutcome, points: Any) -> None:
 
 
 @slow
-def test_o14_stages_apart(outcome: ServingOutcome) -> None:
-    assert max(outcome.ratios("tbt_p99_s", "fig16", "split", FULL).values()) < 1
-    assert max(outcome.ratios("throughput", "fig16", "split", FULL).values()) < 1
-    assert max(outcome.ratios("ttft_p99_s", "fig16", "split", FULL).values()) > 2
+def test_o14_stages_apart(outcome: StudyResults) -> None:
+    assert max(ratios(outcome, "tbt_p99_s", "fig16", "split", FULL).values()) < 1
+    assert max(ratios(outcome, "tokens_per_s", "fig16", "split", FULL).values()) < 1
+    assert max(ratios(outcome, "ttft_p99_s", "fig16", "split", FULL).values()) > 2
 
 
-def test_a_few_loops_run_and_keep_their_order() -> None:
-    only = ["only=[fig16]", "rounds=1", "loops.fig16.lengths={mixtral-8x7b: [[256, 256]]}"]
-    found = simulate("duplex", only).outcome
-    assert isinstance(found, ServingOutcome)
-    at = found.frames()["points"].set_index("system")["throughput"]
-    assert at["gpu"] < at["split"] < at[FULL]
-    assert found.measure("speedup", {"system": FULL, "over": "gpu", "of": "fig11", "statistic": "mean"}) is None
+def test_some_loops_keep_their_order(simulated: Callable[..., StudyResults]) -> None:
+    lengths = "runs.fig16.zip=[{workload.input: [256], workload.output: [256]}]"
+    wanted = [("tokens_per_s", {"run": "fig16", "system": system}) for system in ("gpu", "split", FULL)]
+    results = simulated("duplex", ["workload.rounds=1", lengths], wanted)
+    gpu, split, full = (results.measure(*each) or 0.0 for each in wanted)
+    assert 0 < gpu < split < full
 
 
 def test_o15_uneven_experts_gain_more_from_sharing() -> None:
@@ -207,9 +219,11 @@ BOUNDS = {  # relative, of each published statistic; of latencies absolute, as r
 
 
 @slow
-def test_published_figures_within_the_bounds(outcome: ServingOutcome) -> None:
+def test_published_figures_within_the_bounds(
+    outcome: StudyResults, published: Callable[[str], list[Published]]
+) -> None:
     checked = 0
-    for row in read_published(find("duplex", "experiments").parent / "published.csv"):
+    for row in published("duplex"):
         found, of = outcome.measure(row.metric, row.condition) if row.role != "context" else None, row.condition
         if found is None:
             continue
@@ -236,6 +250,6 @@ def test_published_figures_within_the_bounds(outcome: ServingOutcome) -> None:
     strict=True, reason="times as achieved give the xPU a quarter of the experts: experiments/duplex/README.md"
 )
 @slow
-def test_the_largest_saving_of_glam(outcome: ServingOutcome) -> None:
+def test_the_largest_saving_of_glam(outcome: StudyResults) -> None:
     condition = {"system": FULL, "over": "gpu", "of": "fig11", "model": "glam-143b", "statistic": "min"}
     assert 1 - (outcome.measure("energy", condition) or 1.0) == pytest.approx(0.4203, rel=0.15)
