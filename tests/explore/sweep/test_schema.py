@@ -5,11 +5,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-import simulator.baselines  # noqa: F401  # registers the kinds of experiments
 from simulator import data
 from simulator.config import load
 from simulator.errors import ConfigError
-from simulator.explore.sweep.schema import DIALECT, json_schema, kinds
+from simulator.explore.sweep.schema import DIALECT, FORMS, json_schema
 
 FOLDERS = {
     "hwconfigs": "hardware",
@@ -17,10 +16,9 @@ FOLDERS = {
     "workloads/models": "model",
     "workloads/routing": "routing",
     "workloads/eager": "eager",
-    "experiments": None,
+    "experiments": "study",
 }
 FILES = [(folder, name) for folder in FOLDERS for name in data.names(folder)]
-SWEEPS = sorted(data.folder("experiments").glob("*/sweep.yaml"))
 
 
 def check(kind, value):
@@ -37,23 +35,18 @@ def validator(kind):
 @pytest.mark.parametrize(("folder", "name"), FILES, ids=[name for _, name in FILES])
 def test_every_file_of_ours_is_as_its_schema_says(folder, name):
     config = load(name, folder)
-    kind = FOLDERS[folder] or config.data.get("kind")
+    kind = FOLDERS[folder]
     for value in (config.data, yaml.safe_load(config.file.read_text(encoding="utf-8"))):
         assert list(validator(kind).iter_errors(value)) == []
 
 
-@pytest.mark.parametrize("file", SWEEPS, ids=[file.parent.name for file in SWEEPS])
-def test_every_sweep_of_ours_is_as_its_schema_says(file):
-    assert check("sweep", yaml.safe_load(file.read_text(encoding="utf-8")))
-
-
 def test_every_yaml_of_ours_has_a_kind():
-    known = {data.find(name, folder) for folder, name in FILES} | set(SWEEPS)
+    known = {data.find(name, folder) for folder, name in FILES}
     found = {file for top in ("hwconfigs", "workloads", "experiments") for file in data.folder(top).rglob("*.yaml")}
     assert found <= known
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", FORMS)
 def test_a_schema_is_plain_data_with_its_dialect_and_title(kind):
     schema = json_schema(kind)
     assert json.loads(json.dumps(schema)) == schema
