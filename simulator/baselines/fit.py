@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.baselines.experiment import check_published, is_study, published_of
+from simulator.baselines.experiment import check_published, published_of
 from simulator.baselines.published import PUBLISHED, Published, written
 from simulator.baselines.reproduction import Progress
 from simulator.errors import ConfigError, unwarned
@@ -47,8 +47,6 @@ def fit(
         ConfigError: a start that is none; fewer calibrations than parameters, or a parameter that changes none of them;
             a calibration that the machine refuses; what `simulate` raises.
     """
-    if not is_study(experiment):
-        raise ConfigError(path="kind", found="an experiment of a kind", expected="a study, which has none")
     limits = {path: (most or {}).get(path, np.inf) for path in parameters}
     for path, start in parameters.items():
         if not (0 < start <= limits[path] and start < np.inf):

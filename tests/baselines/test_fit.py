@@ -83,11 +83,6 @@ def test_what_cannot_be_fitted_is_said(
         fit(measured(tmp_path), parameters, most)
 
 
-def test_a_kind_that_cannot_be_fitted_is_refused() -> None:
-    with pytest.raises(ConfigError, match="kind: found an experiment of a kind, expected a study"):
-        fit("sn40l-coe", {LINK: 1e-6})
-
-
 @given(
     slopes=st.lists(st.floats(0.2, 5), min_size=2, max_size=2),
     wanted=st.lists(st.floats(-3, 3), min_size=2, max_size=2),
