@@ -97,7 +97,27 @@ class SparseFlashEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("devices", "engines", "dtype", "kv", "fusion", "residency")
-    residency: ClassVar[Collection[str]] = ("home", "cache", "policy", "manager", "threads", "overlap", "bytes", "share", "room", "sparse", "resident", "matrix_dtype", "window", "pinned", "bundled", "split", "together", "packed", "gathered")
+    residency: ClassVar[Collection[str]] = (
+        "home",
+        "cache",
+        "policy",
+        "manager",
+        "threads",
+        "overlap",
+        "bytes",
+        "share",
+        "room",
+        "sparse",
+        "resident",
+        "matrix_dtype",
+        "window",
+        "pinned",
+        "bundled",
+        "split",
+        "together",
+        "packed",
+        "gathered",
+    )
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "rows"}
     files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.activity.file": digest}
     vectorised: ClassVar[bool] = False
