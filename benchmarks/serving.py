@@ -1,7 +1,7 @@
 """Continuous batching: the whole of Duplex's Fig 11, and one long run, in seconds and in simulated tokens a second.
 
-Fig 11 is 135 points (5 systems, 3 models, 3 lengths, 3 batch sizes), each a steady state of 20 batches of requests, on
-all cores. The long run is Mixtral on the full Duplex, 4,096 tokens in and 512 out, batch 128, 10,000 requests. Bounds:
+Fig 11 is 135 points (5 systems, 3 models, 3 lengths, 3 batch sizes), each a steady state of 20 batches of requests, in
+one process. The long run is Mixtral on the full Duplex, 4,096 tokens in and 512 out, batch 128, 10,000 requests. Bounds:
 75 s and 5 s. Beside them, a ruler for the machine: seconds of 1,000 `numpy.multiply` passes over 1,000,000 doubles.
 """
 
@@ -12,13 +12,14 @@ import time
 
 import numpy as np
 
-from simulator.baselines.simulate import simulate
 from simulator.hardware import load_system
 from simulator.mapping.deployment import by_nodes, resolve
 from simulator.mapping.form import MappingForm
 from simulator.serving.closed_loop import layout, load, timed
 from simulator.serving.lengths import Lengths
 from simulator.serving.stages import Stages
+from simulator.study.load import load_study
+from simulator.study.results import results_of
 from simulator.workload import load_model
 from simulator.workload.routers import uniform
 
@@ -34,7 +35,7 @@ def ruler() -> float:
 
 def fig11() -> tuple[float, float]:
     start = time.perf_counter()
-    points = simulate("duplex", ["only=[fig11]"]).frames()["points"]
+    points = results_of(load_study("duplex"), [("tokens_per_s", {"run": "fig11"})]).named("fig11")
     tokens = float((points["admitted"] * points["output"] * 20).sum())
     return time.perf_counter() - start, tokens
 

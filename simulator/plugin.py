@@ -14,13 +14,10 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `evaluator` | `Evaluator`: the metrics of a kind of workload                   | `kind:` of a workload           |
 | `chart`     | `Chart`: a kind of picture of the results of a study             | `kind:` of a study's chart      |
 | `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
-| `experiment`| `Kind`: the form of an experiment's YAML, and how it runs        | `kind:` of an experiment        |
-| `figures`   | `Figures`: the figures of a kind of experiment                   | the `kind:` of the experiment   |
 """
 
 from __future__ import annotations
 
-from simulator.baselines.experiment import Kind
 from simulator.core import Activity, Plan, Resource
 from simulator.core.closed_form import alone
 from simulator.core.residency import Key, Policy
@@ -35,7 +32,6 @@ from simulator.mapping.lowering import Compile, Lowering, kernel_plan
 from simulator.mapping.target import Target
 from simulator.mapping.transfer import transfer
 from simulator.registry import register
-from simulator.report.figures import Figures
 from simulator.report.shown import Chart, Shown
 from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import Evaluator, no_plan
@@ -57,10 +53,8 @@ __all__ = [
     "Compile",
     "Dispatch",
     "Evaluator",
-    "Figures",
     "Indices",
     "Key",
-    "Kind",
     "Lowering",
     "Makes",
     "Method",

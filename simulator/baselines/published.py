@@ -23,7 +23,7 @@ class Published:
 
     Attributes:
         figure: the figure, table or section of the paper.
-        metric: what was measured, by the name that the kind of experiment gives it.
+        metric: what was measured, by its name as a metric or a look-up of the study.
         condition: under which settings: `{"system": "dgx-a100", "batch": 8}`; in the file `system=dgx-a100 batch=8`.
         role: how the value may be used, fixed before the first run.
         published: the value in `unit`.

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.baselines.experiment import (
-    Experiment,
-    Simulation,
-    check_published,
-    is_study,
-    load_experiment,
-    published_of,
-)
-from simulator.baselines.published import Published, read_published, written
-from simulator.baselines.simulate import simulate_each
-from simulator.registry import registered
+from simulator.baselines.experiment import check_published, published_of
+from simulator.baselines.published import Published, written
 from simulator.result import Result
 from simulator.study.form import StudyForm
 from simulator.study.load import load_study, load_variant
@@ -67,11 +57,11 @@ class Reproduction(Result):
     """
 
     name: str
-    experiment: Experiment | StudyForm
+    experiment: StudyForm
     overrides: tuple[str, ...]
     rows: list[Compared]
-    base: Simulation
-    variants: Mapping[str, Simulation]
+    base: StudyResults
+    variants: Mapping[str, StudyResults]
     provenance: Provenance
 
     def predictions(self) -> list[Compared]:
@@ -80,8 +70,7 @@ class Reproduction(Result):
 
     def is_under(self, variant: str, row: Compared) -> bool:
         """Whether a variant is computed for a row."""
-        outcome = self.variants[variant].outcome
-        return not isinstance(outcome, StudyResults) or outcome.holds(row.published.metric, row.published.condition)
+        return self.variants[variant].holds(row.published.metric, row.published.condition)
 
     def as_json(self) -> list[dict[str, Any]]:
         return [
@@ -108,9 +97,9 @@ class Reproduction(Result):
         rows = pd.DataFrame(self.as_json(), columns=None if self.rows else _COLUMNS).drop(columns="paper")
         rows["condition"] = [written(row.published.condition) for row in self.rows]
         rows["agrees"] = [row.agrees for row in self.rows]
-        for name, simulation in self.variants.items():
+        for name, results in self.variants.items():
             rows[f"simulated_{name}"] = [
-                _compare(row.published, simulation).simulated if self.is_under(name, row) else None for row in self.rows
+                _compare(row.published, results).simulated if self.is_under(name, row) else None for row in self.rows
             ]
         return {"rows": rows, **self.base.frames()}
 
@@ -125,26 +114,11 @@ def compare_with_published(
 ) -> Reproduction:
     """Run an experiment and its variants, and set each value of its `published.csv` beside the simulated one.
 
+    Of a variant, no more is computed than published values need.
+
     Raises:
         ConfigError: what is wrong with the experiment, its published values, or a file that it names.
     """
-    if is_study(experiment):
-        return _of_study(experiment, overrides, progress)
-    form, config = load_experiment(experiment, overrides)
-    kind = registered("experiment", form.kind)
-    published = read_published(config.file.parent / "published.csv") if getattr(kind, "published", True) else []
-
-    titles = [form.title, *(variant.title for variant in form.variants.values())]
-    settings = [overrides, *([*overrides, *variant.set] for variant in form.variants.values())]
-    base, *others = simulate_each(experiment, settings, [partial(progress, t) if progress else None for t in titles])
-    variants = dict(zip(form.variants, others, strict=True))
-    rows = [_compare(row, base) for row in published]
-    name = config.file.resolve().parent.name
-    return Reproduction(name, form, tuple(overrides), rows, base, variants, base.provenance)
-
-
-def _of_study(experiment: str | Path, overrides: Sequence[str], progress: Progress | None) -> Reproduction:
-    """A study beside what was published: of a variant, no more is computed than published values need."""
     study = load_study(experiment, overrides)
     published = published_of(study)
     check_published(study, published)
@@ -153,17 +127,15 @@ def _of_study(experiment: str | Path, overrides: Sequence[str], progress: Progre
     def told(title: str) -> Callable[[int, int], None] | None:
         return progress and (lambda done, total: progress(title, done, total))
 
-    results = results_of(study, None, told(study.form.title))
+    base = results_of(study, None, told(study.form.title))
     wanted = [(row.metric, row.condition) for row in published]
     titles = {name: variant.title for name, variant in study.form.variants.items()}
-    made = {name: results_of(other, wanted, told(titles[name])) for name, other in others.items()}
-    base, *variants = (Simulation(each.study.form, each, each.provenance) for each in (results, *made.values()))
+    variants = {name: results_of(other, wanted, told(titles[name])) for name, other in others.items()}
     rows = [_compare(row, base) for row in published]
     name = study.config.file.resolve().parent.name
-    by_name = dict(zip(made, variants, strict=True))
-    return Reproduction(name, study.form, tuple(overrides), rows, base, by_name, base.provenance)
+    return Reproduction(name, study.form, tuple(overrides), rows, base, variants, base.provenance)
 
 
-def _compare(row: Published, simulation: Simulation) -> Compared:
-    value = simulation.outcome.measure(row.metric, row.condition)
+def _compare(row: Published, results: StudyResults) -> Compared:
+    value = results.measure(row.metric, row.condition)
     return Compared(row, None if value is None else row.from_si(value))

@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Check files: is each what it should be?
 
-    Machines, models (config.json too), studies, experiments, cost tables, and traces (CSV). All mistakes are told; the
+    Machines, models (config.json too), studies, cost tables, and traces (CSV). All mistakes are told; the
     exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that no such figure has.
     """
     found = [_checked(file) for file in files]
@@ -78,7 +78,6 @@ def _summary(kind: str, file: str) -> str:
     summaries = {
         "machine": _machine,
         "model": _model,
-        "experiment": _experiment,
         "study": _study,
         "cost table": _costs,
         "routing": _routing,
@@ -103,14 +102,6 @@ def _model(file: str) -> str:
 
     model = load_model(file)
     return f"model {model.name}: {count_of(parameters(model).total)} parameters in {model.layers} layers"
-
-
-def _experiment(file: str) -> str:
-    from simulator.baselines.experiment import Experiment, check_experiment
-
-    form = check_experiment(file)
-    assert isinstance(form, Experiment)
-    return f"experiment of kind {form.kind}: {form.title}"
 
 
 def _study(file: str) -> str:

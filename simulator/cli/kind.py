@@ -1,4 +1,4 @@
-"""What a name or a file is: a machine, a model, a study, an experiment, a cost table, a trace, or published values."""
+"""What a name or a file is: a machine, a model, a study, a cost table, a trace, or published values."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Literal, TypeAlias
 from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 
-Kind: TypeAlias = Literal[
-    "machine", "model", "experiment", "study", "cost table", "routing", "eager", "trace", "published values"
-]
+Kind: TypeAlias = Literal["machine", "model", "study", "cost table", "routing", "eager", "trace", "published values"]
 
 FOLDERS: dict[Kind, str] = {
     "machine": "hwconfigs",
     "model": "workloads/models",
-    "experiment": "experiments",
+    "study": "experiments",
     "cost table": "hwconfigs/costs",
 }
-"""Where those that have names lie; an experiment that has no `kind` is a study."""
+"""Where those that have names lie."""
 
 _ANYWHERE = {"schema", "extends", "name", "description", "source", "role", "note"}
 
@@ -36,14 +34,9 @@ def kind_of(name: str) -> Kind:
         return _kind_of_file(path)
     named = _named(name)
     if named is None:
-        expected = "a file, or the name of a machine, a model, an experiment or a cost table (tiersim list)"
+        expected = "a file, or the name of a machine, a model, a study or a cost table (tiersim list)"
         raise unknown(path.stem, _names(), "no such file or name", found=f"'{name}'", expected=expected)
     return named
-
-
-def studies() -> list[str]:
-    """The names of the studies that are there."""
-    return [name for name in data.names(FOLDERS["experiment"]) if _named(name) == "study"]
 
 
 def _kind_of_file(file: Path) -> Kind:
@@ -51,17 +44,7 @@ def _kind_of_file(file: Path) -> Kind:
         return "published values" if file.name == "published.csv" else "trace"
     if file.suffix == ".json":
         return "model"
-    return _experiment(file) if file.name == data.EXPERIMENT else _kind_of_yaml(file)
-
-
-def _experiment(file: Path) -> Kind:
-    """An experiment of a kind, or a study, which has none; of a file that cannot be read, its loader tells."""
-    from simulator.config import load
-
-    try:
-        return "experiment" if "kind" in load(file, FOLDERS["experiment"]).data else "study"
-    except ConfigError:
-        return "study"
+    return "study" if file.name == data.EXPERIMENT else _kind_of_yaml(file)
 
 
 def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
@@ -79,18 +62,18 @@ def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
         return _kind_of_base(str(mapping["extends"].value), (*above, file))
     found = ", ".join(mapping) or described(tree)
     expected = (
-        "a machine (devices, ...), a model (layers, attention, ...), a study (base, axes, ...), an experiment "
-        "(kind, title, ...) or a cost table (wafer, processes, ...)"
+        "a machine (devices, ...), a model (layers, attention, ...), a study (base, axes, ...) or a cost table "
+        "(wafer, processes, ...)"
     )
     raise ConfigError("this is nothing that tiersim knows", file=file, found=found, expected=expected)
 
 
 def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
-    from simulator.baselines.experiment import Experiment
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
     from simulator.study.form import StudyForm
+    from simulator.study.renamed import TOP
     from simulator.workload import Model
     from simulator.workload.eager import Family
     from simulator.workload.measured import MeasuredRouting
@@ -98,8 +81,7 @@ def _keys() -> dict[Kind, set[str]]:
     return {
         "machine": set(Machine.model_fields),
         "model": set(Model.model_fields),
-        "study": set(StudyForm.model_fields),
-        "experiment": {"kind"} | (set(Experiment.model_fields) - set(StudyForm.model_fields)),
+        "study": set(StudyForm.model_fields) | set(TOP),
         "cost table": set(CostTable.model_fields),
         "routing": set(MeasuredRouting.model_fields),
         "eager": set(Family.model_fields),
@@ -121,5 +103,4 @@ def _names() -> list[str]:
 
 
 def _named(name: str) -> Kind | None:
-    named = next((kind for kind, folder in FOLDERS.items() if name in data.names(folder)), None)
-    return _experiment(data.find(name, FOLDERS[named])) if named == "experiment" else named
+    return next((kind for kind, folder in FOLDERS.items() if name in data.names(folder)), None)

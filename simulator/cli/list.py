@@ -72,10 +72,10 @@ def _experiments() -> list[dict[str, Any]]:
 
 
 def _studies() -> list[dict[str, Any]]:
-    from simulator.cli.kind import studies
+    from simulator import data
     from simulator.study.load import load_study
 
-    loaded = {name: load_study(name) for name in studies()}
+    loaded = {name: load_study(name) for name in data.names("experiments")}
     return [
         {
             "name": name,

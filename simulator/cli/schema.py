@@ -22,8 +22,7 @@ def command(
     ] = None,
 ) -> None:
     """Print the JSON Schema of a kind of YAML; without a kind, list the kinds."""
-    import simulator.baselines  # noqa: F401  # registers the kinds of experiments
-    from simulator.explore.sweep.schema import json_schema, kinds
+    from simulator.explore.sweep.schema import FORMS, json_schema
     from simulator.files import whole
 
     if page is not None:
@@ -34,7 +33,7 @@ def command(
         console().print(shown_path(page), soft_wrap=True)
     elif output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        for each in [kind] if kind else kinds():
+        for each in [kind] if kind else FORMS:
             text = json.dumps(json_schema(each), indent=2) + "\n"
             with whole(output / f"{each}.json") as file:
                 file.write_text(text, encoding="utf-8")
@@ -42,4 +41,4 @@ def command(
     elif kind is not None:
         print_json(json_schema(kind))
     else:
-        typer.echo("\n".join(kinds()))
+        typer.echo("\n".join(FORMS))

@@ -1,4 +1,4 @@
-"""`tiersim show`: one machine, model, experiment, study or cost table: its figures, and where each comes from."""
+"""`tiersim show`: one machine, model, study or cost table: its figures, and where each comes from."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A machine, model, experiment, study or cost table.",
+            help="A machine, model, study or cost table.",
             show_default=False,
         ),
     ],
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Show a machine, model, experiment, study or cost table.
+    """Show a machine, model, study or cost table.
 
     Its figures, where each comes from, and what they add up to.
     """
@@ -57,7 +57,6 @@ def command(
     known = {
         "machine": _machine,
         "model": _model,
-        "experiment": _experiment,
         "study": _study,
         "cost table": _costs,
     }
@@ -184,22 +183,6 @@ def _shape(shape: dict[str, Any]) -> Table:
                 figure = ", ".join(f"{k} {v}" for k, v in figure.items())
             table.add_row(key if place == 0 else "", f"{name} {figure}".strip())
     return table
-
-
-def _experiment(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
-    from simulator.baselines.experiment import load_experiment
-
-    form, config = load_experiment(name, overrides)
-    found = figures(config, form.model_dump(mode="json"))
-    document = {
-        "name": config.file.parent.name,
-        "description": form.title,
-        "paper": form.paper,
-        "file": str(config.file),
-        "figures": documents(found),
-    }
-    title = f"{document['name']}: {form.title} ({form.paper or 'no paper'}; {shown_path(config.file)})"
-    return document, _stacked(title, figure_table(found), abbreviations(config))
 
 
 def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:

@@ -9,15 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from simulator import registry
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
 from simulator.escape import code, file_name, link, markdown, prose
 from simulator.report import names, style, table
-from simulator.report.figures import Drawn, Figures
+from simulator.report.figures import Drawn
 from simulator.report.shown import drawn as charts_of
 from simulator.report.verdict import verdict
-from simulator.study.form import StudyForm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +60,7 @@ def _write(reproduction: Reproduction, folder: Path) -> None:
         frame.to_csv(folder / f"{file_name(name)}.csv", index=False, float_format="%.6g", lineterminator="\n")
     drawn: list[Drawn] = []
     with style.publication():
-        for each in _charts(reproduction):
+        for each in charts_of(reproduction):
             drawn.append(each)
             for form in FORMATS:
                 style.save(each.figure, folder / f"{file_name(each.name)}.{form}")
@@ -74,20 +72,6 @@ def _write(reproduction: Reproduction, folder: Path) -> None:
     }
     _text(folder / PROVENANCE, json.dumps(provenance, indent=1, ensure_ascii=False))
     _text(folder / "index.md", "\n\n".join(_page(reproduction, frames, drawn)))
-
-
-def _charts(reproduction: Reproduction) -> Iterator[Drawn]:
-    if isinstance(reproduction.experiment, StudyForm):
-        return charts_of(reproduction)
-    figures = _figures(reproduction)
-    return figures.draw(reproduction) if figures else iter(())
-
-
-def _figures(reproduction: Reproduction) -> Figures | None:
-    """What draws an experiment of a kind; none of a study, which says itself."""
-    kind = getattr(reproduction.experiment, "kind", None)
-    figures: Figures | None = registry.registered("figures", kind) if kind in registry.names("figures") else None
-    return figures
 
 
 def _text(file: Path, text: str) -> None:
@@ -157,13 +141,12 @@ def _variants(reproduction: Reproduction, rows: Sequence[dict[Any, Any]]) -> Ite
         f"- {code(name)}: {markdown(variant.title)} ({', '.join(map(code, variant.settings))})"
         for name, variant in variants.items()
     )
-    figures = _figures(reproduction)
     cells = []
     for compared, row in sorted(
         zip(reproduction.rows, rows, strict=True), key=lambda pair: names.order(pair[1]["figure"])
     ):
         under = [name for name in variants if reproduction.is_under(name, compared)]
-        if not under or (figures and row["metric"] not in figures.headline):
+        if not under:
             continue
         published, simulated = (table.value(row[column], row["unit"]) for column in ("published", "simulated"))
         others = [

@@ -29,9 +29,7 @@ class Shown:
 
     @property
     def results(self) -> StudyResults:
-        outcome = self.reproduction.base.outcome
-        assert isinstance(outcome, StudyResults)
-        return outcome
+        return self.reproduction.base
 
     @property
     def rows(self) -> Sequence[Compared]:

@@ -24,6 +24,7 @@ class Evaluator(Protocol):
         optional: of these, what a scenario may lack; a class may leave it out.
         files: paths of the workload whose values are names of files, and what reads each as plain data; likewise.
         mapping: the keys of the mapping that it reads; all others are refused.
+        residency: the keys of `mapping.residency` that it reads, where it reads that.
         kinds: paths whose values are names, and the kind for which these are registered.
         vectorised: whether some paths may be arrays in one call; else each case is a run of its own.
         requires: constraints of every design that is compared or offered, unless a sweep's own read the same metric;
@@ -34,6 +35,7 @@ class Evaluator(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     needs: ClassVar[Collection[str]]
     mapping: ClassVar[Collection[str]]
+    residency: ClassVar[Collection[str]] = ()
     kinds: ClassVar[Mapping[str, str]]
     vectorised: ClassVar[bool]
     requires: ClassVar[Mapping[str, str]]

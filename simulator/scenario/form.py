@@ -12,7 +12,7 @@ from simulator.config.choose import choose
 from simulator.config.section import Section
 from simulator.errors import described, one_of
 from simulator.hardware import System
-from simulator.mapping.form import MappingForm
+from simulator.mapping.form import NO_RESIDENCY, MappingForm
 from simulator.registry import names, registered
 from simulator.units import Count, Width
 from simulator.workload import Model
@@ -85,6 +85,10 @@ class Scenario(Section):
                 call_default_factory=True
             ):
                 raise _unread(self.workload.kind, ("mapping", key), getattr(self.mapping, key), kind.mapping)
+        for key in sorted(self.mapping.residency.model_fields_set - set(getattr(kind, "residency", ()))):
+            value = getattr(self.mapping.residency, key)
+            if "residency" in kind.mapping and value != getattr(NO_RESIDENCY, key):
+                raise _unread(self.workload.kind, ("mapping", "residency", key), value, kind.residency)
         for key in ("hardware", "model"):
             if key not in kind.needs and getattr(self, key) is not None:
                 raise _unread(self.workload.kind, (key,), getattr(self, key), kind.needs)

@@ -16,7 +16,7 @@ TOP = {
     "crossings": "`charts`, each of kind crossing",
     "set": "`base`",
 }
-KINDS = {"serving": "requests", "pim": "engine_figures", "skew": "routing", "fusion": "kernels"}
+KINDS = {"serving": "requests", "coe": "expert_models", "pim": "engine_figures", "skew": "routing", "fusion": "kernels"}
 """Kinds that experiments had once, and the kind of workload of a study that computes the same."""
 SCENARIO = {
     "kind": "`workload.kind`: batch, expert_models, sparse_flash or requests",

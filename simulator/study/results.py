@@ -14,6 +14,7 @@ from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.explore.sweep.problem import Problem
 from simulator.provenance import Provenance
+from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.metric import Metric
 from simulator.scenario.table import Table
@@ -33,8 +34,8 @@ Wanted = tuple[str, Mapping[str, Any]]
 """A metric or look-up, and the values of keys under which it is looked up."""
 
 
-@dataclass(frozen=True, eq=False)
-class StudyResults:
+@dataclass(frozen=True, eq=False, repr=False)
+class StudyResults(Result):
     """The points of a study.
 
     Attributes:
@@ -46,11 +47,6 @@ class StudyResults:
     points: Mapping[str, pd.DataFrame]
     searches: pd.DataFrame | None
     provenance: Provenance
-
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """The resolved configs that were read beside the study's YAML."""
-        return self.study.inputs
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd

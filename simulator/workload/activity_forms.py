@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from hashlib import sha256
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
 import numpy as np
@@ -13,6 +15,7 @@ from pydantic import Field, model_validator
 from simulator.config.refused import refused
 from simulator.config.section import Section
 from simulator.errors import ConfigError
+from simulator.files import reason
 from simulator.units import Count, Fraction, Seed, Unit
 from simulator.workload.hot_cold import HotCold, hot_cold
 from simulator.workload.neuron_files import load_neurons
@@ -132,6 +135,14 @@ class ActiveNeurons(Section):
             return hot_cold(self.activity.populations(), layers, neurons, tokens, self.seed, by_layer)
         assert self.law
         return renewal(self.law, layers, neurons, tokens, self.seed, by_layer)
+
+
+def digest(file: str) -> str:
+    """The SHA-256 of a recording, which says of what a result was made. Raises `ConfigError`: it cannot be read."""
+    try:
+        return sha256(Path(file).read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
 
 
 @lru_cache(maxsize=8)

@@ -70,13 +70,13 @@ def test_another_machine_is_another_provenance() -> None:
 
 
 def test_an_unknown_metric_or_point_is_refused() -> None:
-    outcome = simulate("sn40l-coe", ALONE).outcome
+    results = simulate("sn40l-coe", ALONE)
     with pytest.raises(ConfigError, match="did you mean 'switching'"):
-        outcome.measure("switchings", {})
+        results.measure("switchings", {})
     with pytest.raises(ConfigError, match="did you mean 'dgx-a100'"):
-        outcome.measure("nodes_from", {"system": "dgx-a10", "nodes": 2})
+        results.measure("nodes_from", {"system": "dgx-a10", "nodes": 2})
     with pytest.raises(ConfigError, match="no case has it"):
-        outcome.measure("latency", {"system": "dgx-a100", "batch": 1, "tokens": 20, "experts": 11})
+        results.measure("latency", {"system": "dgx-a100", "batch": 1, "tokens": 20, "experts": 11})
 
 
 def test_equal_settings_give_equal_provenance() -> None:

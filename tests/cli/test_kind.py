@@ -3,21 +3,15 @@ from __future__ import annotations
 import pytest
 
 from simulator import data
-from simulator.cli.kind import FOLDERS, kind_of, studies
+from simulator.cli.kind import FOLDERS, kind_of
 from simulator.errors import ConfigError
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_what_we_ship_is_known_by_name_and_by_path(kind) -> None:
     for name in data.names(FOLDERS[kind]):
-        expected = "study" if kind == "experiment" and name in studies() else kind
-        assert kind_of(name) == expected
-        assert kind_of(str(data.find(name, FOLDERS[kind]))) == expected
-
-
-def test_an_experiment_without_a_kind_is_a_study() -> None:
-    assert {"memory-wall", "three-families-mixtral"} <= set(studies())
-    assert "duplex" not in studies() or kind_of("duplex") == "study"
+        assert kind_of(name) == kind
+        assert kind_of(str(data.find(name, FOLDERS[kind]))) == kind
 
 
 @pytest.mark.parametrize(
@@ -26,11 +20,11 @@ def test_an_experiment_without_a_kind_is_a_study() -> None:
         ("mine.yaml", "name: mine\ndevices: {}", "machine"),
         ("mine.yaml", "name: mine\ndevises: {}\ntiers: {}", "machine"),
         ("mine.yaml", "name: mine\nlayers: 3", "model"),
-        ("mine.yaml", "kind: serving", "experiment"),
+        ("mine.yaml", "kind: serving", "study"),
         ("mine.yaml", "extends: sn40l", "machine"),
         ("mine.yaml", "extends: sn40", "machine"),
         ("mine.yaml", "extends: llama-2-7b\nname: mine", "model"),
-        ("mine/experiment.yaml", "kind: serving", "experiment"),
+        ("mine/experiment.yaml", "kind: serving", "study"),
         ("mine/experiment.yaml", "", "study"),
         ("mine.yaml", "title: mine\nbase: {}\naxes: {}", "study"),
         ("mine.yaml", "wafer: {}\ntiers: {}", "cost table"),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from simulator import data, load_model
-from simulator.cli.kind import studies
 from simulator.workload import parameters
 
 FOLDERS = {
@@ -31,7 +30,7 @@ def test_a_machine_says_what_it_is(run) -> None:
 
 def test_a_study_says_how_many_points_it_has(run) -> None:
     rows = run("list", "studies", "--json").json
-    assert [row["name"] for row in rows] == studies()
+    assert [row["name"] for row in rows] == data.names("experiments")
     row = next(row for row in rows if row["name"] == "logic-pim-pays")
     assert row["title"] == "Where a Logic-PIM pays: TSV bandwidth, PIM compute, batch, model"
     assert row["points"] == 3 * 3 * 7 * 4 * 4

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-import simulator.baselines  # noqa: F401  # registers the kinds of experiments
-from simulator.explore.sweep.schema import json_schema, kinds
+from simulator.explore.sweep.schema import FORMS, json_schema
 from simulator.report.reference import reference
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
 
 
 def test_without_a_kind_it_lists_them(run) -> None:
-    assert run("schema").out.split() == kinds()
+    assert run("schema").out.split() == list(FORMS)
 
 
 def test_a_kind_is_printed_as_json(run) -> None:
@@ -22,7 +21,7 @@ def test_a_kind_is_printed_as_json(run) -> None:
 
 def test_all_are_written_into_a_folder(run, tmp_path) -> None:
     told = run("schema", "--output", tmp_path / "new")
-    assert [Path(line).name for line in told.out.split()] == [f"{kind}.json" for kind in kinds()]
+    assert [Path(line).name for line in told.out.split()] == [f"{kind}.json" for kind in FORMS]
     assert json.loads((tmp_path / "new" / "study.json").read_text()) == json_schema("study")
     assert run("schema", "study").out == (tmp_path / "new" / "study.json").read_text()
 
@@ -44,10 +43,10 @@ def test_a_kind_that_there_is_not_is_told(run) -> None:
 
 
 def test_those_that_are_published_are_all_that_there_are() -> None:
-    assert sorted(file.stem for file in PUBLISHED.iterdir()) == sorted(kinds())
+    assert sorted(file.stem for file in PUBLISHED.iterdir()) == sorted(FORMS)
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", FORMS)
 def test_those_that_are_published_are_those_of_this_code(kind) -> None:
     again = "tiersim schema --output docs/schemas"
     assert json.loads((PUBLISHED / f"{kind}.json").read_text(encoding="utf-8")) == json_schema(kind), again

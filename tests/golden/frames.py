@@ -31,7 +31,6 @@ RENAMED = {
 def dump(folder: Path, experiments: Sequence[str] = ()) -> None:
     from simulator import data
     from simulator.baselines.reproduction import compare_with_published
-    from simulator.study.results import StudyResults
 
     for name in experiments or data.names("experiments"):
         print(name, flush=True)
@@ -39,9 +38,7 @@ def dump(folder: Path, experiments: Sequence[str] = ()) -> None:
         tables = reproduction.frames()
         for variant, simulation in reproduction.variants.items():
             tables |= {f"{table}@{variant}": frame for table, frame in simulation.frames().items()}
-        results = reproduction.base.outcome
-        if isinstance(results, StudyResults):
-            tables["points"] = pd.concat(list(results.points.values()))
+        tables["points"] = pd.concat(list(reproduction.base.points.values()))
         (folder / name).mkdir(parents=True, exist_ok=True)
         for table, frame in tables.items():
             frame.to_csv(folder / name / f"{table}.csv", index=False, float_format=lambda value: repr(float(value)))

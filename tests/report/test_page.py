@@ -8,14 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from simulator.baselines.experiment import Simulation
 from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
 from simulator.report import names
 from simulator.report.charts.lines import LinesChart
 from simulator.report.page import write_page
 from simulator.report.shown import Shown
-from simulator.study.results import StudyResults
 
 FIGURES = ["latency", "split", "speedups", "footprint", "ratios"]
 
@@ -117,10 +115,8 @@ def test_what_is_no_report_is_not_replaced(reproduction: Reproduction, tmp_path:
 
 
 def test_a_study_without_charts_has_a_page(reproduction: Reproduction, tmp_path: Path) -> None:
-    assert isinstance(reproduction.base.outcome, StudyResults)
-    study = reproduction.base.outcome.study
+    study = reproduction.base.study
     bare = study.form.model_copy(update={"charts": {}, "variants": {}})
-    results = replace(reproduction.base.outcome, study=replace(study, form=bare))
-    base = Simulation(bare, results, reproduction.provenance)
+    base = replace(reproduction.base, study=replace(study, form=bare))
     write_page(replace(reproduction, experiment=bare, base=base, variants={}), tmp_path)
     assert set(contents(tmp_path / "two-machines")) == {"index.md", "rows.csv", "points.csv", "provenance.json"}

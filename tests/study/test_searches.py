@@ -14,7 +14,6 @@ from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn
 from simulator.report.verdict import verdict
-from simulator.study.results import StudyResults
 
 STUDY = """\
 schema: 1
@@ -137,10 +136,9 @@ def test_designs_that_do_not_work_win_nothing(study: Path) -> None:
 
 
 def test_one_value_is_that_of_one_point(study: Path) -> None:
-    outcome = of(study, "search=null").base.outcome
-    assert isinstance(outcome, StudyResults)
+    results = of(study, "search=null").base
     fast = {"batch": 64, "hbm": 1e12, "peak": 1e14}
-    assert (outcome.measure("tokens_per_s", fast) or 0) * (outcome.measure("tbt_s", fast) or 0) == pytest.approx(64)
-    assert outcome.measure("tbt_s", {**fast, "hbm": "1 TB/s"}) == outcome.measure("tbt_s", fast)
+    assert (results.measure("tokens_per_s", fast) or 0) * (results.measure("tbt_s", fast) or 0) == pytest.approx(64)
+    assert results.measure("tbt_s", {**fast, "hbm": "1 TB/s"}) == results.measure("tbt_s", fast)
     with pytest.raises(ConfigError, match="found 36 with batch=1, told apart by hbm and peak"):
-        outcome.measure("tbt_s", {"batch": 1})
+        results.measure("tbt_s", {"batch": 1})

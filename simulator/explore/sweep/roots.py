@@ -48,7 +48,7 @@ class Roots:
         if not keys and root in ("hardware", "model", "costs"):
             return Figure(getattr(self.base, root), str)
         if root == "mapping":
-            self.check_read(keys[0])
+            self.check_read(*keys)
         values, errors = [], []
         for part in self._parts(root):
             try:
@@ -90,12 +90,16 @@ class Roots:
                 with of_path(path):
                     each.read(each.value)
 
-    def check_read(self, key: str) -> None:
+    def check_read(self, *keys: str) -> None:
         """Nothing where the kind of workload reads this key of the mapping; else a ConfigError."""
-        read = evaluator(self.base).mapping
+        key, read = keys[0], evaluator(self.base).mapping
         if key not in read and key in type(self.base.mapping).model_fields:
             kind = self.base.workload.kind
             raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(read)))
+        inner = getattr(evaluator(self.base), "residency", ())
+        if keys[:1] == ("residency",) and len(keys) > 1 and keys[1] in Residency.model_fields and keys[1] not in inner:
+            kind = self.base.workload.kind
+            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(inner)))
 
     def named(self) -> Iterator[tuple[str, Figure]]:
         """The figures of the workload and the mapping whose values are names, by their paths."""

@@ -37,21 +37,15 @@ _SAID = {key: {"$ref": f"#/$defs/{key}"} for key in _ABOUT}
 _BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 
 
-def kinds() -> list[str]:
-    """What there is a schema of: `FORMS`, and each registered kind of experiment."""
-    return [*FORMS, *names("experiment")]
-
-
 def json_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind of YAML, as plain data.
 
     Raises:
         ConfigError: no such kind.
     """
-    if kind not in kinds():
-        raise unknown(kind, kinds(), "no such kind of YAML", found=kind)
-    form: type[BaseModel] = FORMS[kind] if kind in FORMS else registered("experiment", kind).form
-    schema = _written(form.model_json_schema())
+    if kind not in FORMS:
+        raise unknown(kind, FORMS, "no such kind of YAML", found=kind)
+    schema = _written(FORMS[kind].model_json_schema())
     for of in sorted(_of_kinds(schema)):
         for name in names(of):
             own = _written(registered(of, name).form.model_json_schema())

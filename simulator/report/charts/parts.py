@@ -105,8 +105,9 @@ def _bar(axes: Axes, x: float, parts: Mapping[str, float], chart: Parts, colour:
         axes.bar(x, part, WIDTH, bottom, color=face, edgecolor="white", linewidth=0.5, hatch=hatch)
         bottom += part
     refused = bottom != bottom
+    text = "refused" if refused else f"{bottom:,.0f}" if bottom >= 10 else f"{bottom:.2g}"
     if parts:
-        style.say(axes, "refused" if refused else f"{bottom:,.0f}", (x, 0 if refused else bottom), (0, 2), ha="center")
+        style.say(axes, text, (x, 0 if refused else bottom), (0, 2), ha="center")
 
 
 def _strength(chart: Parts, name: str) -> float:

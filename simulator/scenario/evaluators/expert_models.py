@@ -85,6 +85,19 @@ class ExpertModelsEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("devices", "engines", "memory", "dtype", "kv", "fusion", "residency")
+    residency: ClassVar[Collection[str]] = (
+        "home",
+        "cache",
+        "policy",
+        "links",
+        "bytes",
+        "home_bytes",
+        "inclusive",
+        "router_in_cache",
+        "prefetch",
+        "group",
+        "nodes_by",
+    )
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "residency"}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}

@@ -34,6 +34,7 @@ class FlashReadsEvaluator:
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("bandwidth", "B/s", "max", "bandwidth of random reads"),)
     needs: ClassVar[Collection[str]] = ("hardware",)
     mapping: ClassVar[Collection[str]] = ("residency",)
+    residency: ClassVar[Collection[str]] = ("home", "cache", "threads", "packed")
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import nan
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -16,7 +16,7 @@ from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import model
 from simulator.units import Count
-from simulator.workload.activity_forms import ActiveNeurons, HotColdActivity
+from simulator.workload.activity_forms import ActiveNeurons, HotColdActivity, digest
 from simulator.workload.hot_cold import HotCold, fit_hot_cold
 from simulator.workload.neurons import share
 
@@ -45,16 +45,17 @@ class NeuronUsageEvaluator:
 
     form = NeuronUsage
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("law_share", "1", None, "share of neurons used, by the law"),
-        Metric("trace_share", "1", None, "share of neurons used, in a trace"),
-        Metric("hot_cold_share", "1", None, "share of neurons used, of two populations"),
-        Metric("law_increment", "1", None, "share of neurons that a token adds, by the law"),
-        Metric("trace_increment", "1", None, "share of neurons that a token adds, in a trace"),
-        Metric("hot_cold_increment", "1", None, "share of neurons that a token adds, of two populations"),
+        Metric("law_share", "1", None, "neurons used, by the law"),
+        Metric("trace_share", "1", None, "neurons used, in a trace"),
+        Metric("hot_cold_share", "1", None, "neurons used, two populations"),
+        Metric("law_increment", "1", None, "neurons added, by the law"),
+        Metric("trace_increment", "1", None, "neurons added, in a trace"),
+        Metric("hot_cold_increment", "1", None, "neurons added, two populations"),
     )
     needs: ClassVar[Collection[str]] = ("model",)
     mapping: ClassVar[Collection[str]] = ()
     kinds: ClassVar[Mapping[str, str]] = {}
+    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.activity.file": digest}
     vectorised: ClassVar[bool] = True
     requires: ClassVar[Mapping[str, str]] = {}
 

@@ -175,7 +175,7 @@ def _closed(scenario: Scenario) -> Mapping[str, Any]:
     metrics: dict[str, Any] = {"admitted": float(admitted), "keeps_up": 1.0, "undecided": "", **server.costs}
     if len(stages) > 1:
         number = int(work.rounds * admitted)
-        served = serve_split(*stages, work.lengths, admitted, number, router, work.seed)
+        served = serve_split(stages[0], stages[-1], work.lengths, admitted, number, router, work.seed)
         return {**metrics, **_waits(served), "mixed_share": 0.0}
     load = closed_loop.drawn(work.lengths, admitted, work.rounds, router, stages[0].layers, work.seed)
     timed = closed_loop.timed(stages[0], load)

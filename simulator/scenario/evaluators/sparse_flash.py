@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import nan
@@ -31,7 +31,7 @@ from simulator.scenario.parts import at_key, deployment, named
 from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
 from simulator.units import Count, Size, Width
 from simulator.workload import Model, weight_bytes
-from simulator.workload.activity_forms import ActiveNeurons, Portion
+from simulator.workload.activity_forms import ActiveNeurons, Portion, digest
 from simulator.workload.neurons import NeuronTrace
 
 TIERS = ("flash", "dram", "memory")
@@ -97,7 +97,29 @@ class SparseFlashEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("devices", "engines", "dtype", "kv", "fusion", "residency")
+    residency: ClassVar[Collection[str]] = (
+        "home",
+        "cache",
+        "policy",
+        "manager",
+        "threads",
+        "overlap",
+        "bytes",
+        "share",
+        "room",
+        "sparse",
+        "resident",
+        "matrix_dtype",
+        "window",
+        "pinned",
+        "bundled",
+        "split",
+        "together",
+        "packed",
+        "gathered",
+    )
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "rows"}
+    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.activity.file": digest}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}
 

@@ -5,11 +5,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-import simulator.baselines  # noqa: F401  # registers the kinds of experiments
 from simulator import data
 from simulator.config import load
 from simulator.errors import ConfigError
-from simulator.explore.sweep.schema import DIALECT, json_schema, kinds
+from simulator.explore.sweep.schema import DIALECT, FORMS, json_schema
 
 FOLDERS = {
     "hwconfigs": "hardware",
@@ -17,7 +16,7 @@ FOLDERS = {
     "workloads/models": "model",
     "workloads/routing": "routing",
     "workloads/eager": "eager",
-    "experiments": None,
+    "experiments": "study",
 }
 FILES = [(folder, name) for folder in FOLDERS for name in data.names(folder)]
 
@@ -36,7 +35,7 @@ def validator(kind):
 @pytest.mark.parametrize(("folder", "name"), FILES, ids=[name for _, name in FILES])
 def test_every_file_of_ours_is_as_its_schema_says(folder, name):
     config = load(name, folder)
-    kind = FOLDERS[folder] or config.data.get("kind", "study")
+    kind = FOLDERS[folder]
     for value in (config.data, yaml.safe_load(config.file.read_text(encoding="utf-8"))):
         assert list(validator(kind).iter_errors(value)) == []
 
@@ -47,7 +46,7 @@ def test_every_yaml_of_ours_has_a_kind():
     assert found <= known
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", FORMS)
 def test_a_schema_is_plain_data_with_its_dialect_and_title(kind):
     schema = json_schema(kind)
     assert json.loads(json.dumps(schema)) == schema

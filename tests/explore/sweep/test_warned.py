@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli.kind import studies
+from simulator import data
 from simulator.errors import TiersimWarning
 from simulator.explore.sweep.problem import problem
 from simulator.study.load import load_study
@@ -52,7 +52,7 @@ def test_an_end_of_an_axis_is_told_once_with_its_line(tmp_path, path: str, value
     assert re.search(rf'sweep\.yaml:3: axes\."{re.escape(path)}": .*({message})', texts[0])
 
 
-@pytest.mark.parametrize("name", studies())
+@pytest.mark.parametrize("name", data.names("experiments"))
 def test_no_shipped_study_is_warned_of(name: str, recwarn: pytest.WarningsRecorder) -> None:
     load_study(name)
     assert [str(each.message) for each in recwarn if isinstance(each.message, TiersimWarning)] == []

@@ -59,7 +59,7 @@ def test_each_metric_has_a_panel_and_each_case_a_line(reproduction: Reproduction
     for axis, metric in zip(panels, ("busiest_over_mean", "idle", "worst"), strict=True):
         lines = [line.get_xydata().tolist() for line in axis.get_lines() if line.get_linestyle() != "None"]
         measured = [
-            [[n, reproduction.base.outcome.measure(metric, {"router": router, "tokens": n})] for n in (4, 64)]
+            [[n, reproduction.base.measure(metric, {"router": router, "tokens": n})] for n in (4, 64)]
             for router in ("even", "hot")
         ]
         assert lines == measured

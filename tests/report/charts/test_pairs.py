@@ -85,15 +85,15 @@ def test_latencies_are_drawn_as_rates_in_the_look_of_their_role(figures: dict[st
 
 def test_the_line_is_what_was_simulated(reproduction: Reproduction, figures: dict[str, Drawn]) -> None:
     line = figures["lengths"].figure.axes[0].get_lines()[0]
-    outcome = reproduction.base.outcome
-    rates = [outcome.measure("tokens_per_s", {"model": "seven", "output": n}) for n in (64, 128)]
+    results = reproduction.base
+    rates = [results.measure("tokens_per_s", {"model": "seven", "output": n}) for n in (64, 128)]
     assert line.get_xydata().tolist() == [[64, rates[0]], [128, rates[1]]]
 
 
 def test_a_draft_model_must_have_given_the_ratio_of_the_rates(
     reproduction: Reproduction, figures: dict[str, Drawn], tmp_path: Path
 ) -> None:
-    plain = reproduction.base.outcome.measure("later_per_s", {"model": "seventy"}) or 0.0
+    plain = reproduction.base.measure("later_per_s", {"model": "seventy"}) or 0.0
     assert f"200 | {plain:.0f}: {200 / plain:.1f} tokens a step" in said(figures["rates"], tmp_path)
 
 

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.baselines.experiment import Simulation
 from simulator.baselines.reproduction import Reproduction
 from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn
-from simulator.study.results import StudyResults
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +20,7 @@ def split(reproduction: Reproduction) -> Drawn:
 
 def test_bars_add_up_to_the_whole(reproduction: Reproduction, split: Drawn) -> None:
     point = {"system": "dgx-a100", "batch": 8, "tokens": 20, "experts": 100}
-    whole = reproduction.base.outcome.measure("latency", point)
+    whole = reproduction.base.measure("latency", point)
     assert whole is not None
     axes = next(axes for axes in split.figure.axes if axes.get_title(loc="left") == "(b) batch 8")
     assert [text.get_text() for text in axes.texts][1:] == [f"{whole * 1e3:,.0f}", "5,490"]
@@ -35,11 +33,9 @@ def test_the_caption_names_the_published_figures(split: Drawn) -> None:
 
 
 def test_what_does_not_fit_has_no_bar(reproduction: Reproduction) -> None:
-    given = reproduction.base.outcome
-    assert isinstance(given, StudyResults)
+    given = reproduction.base
     service = given.points["service"].assign(switch_s=float("nan"), router_s=float("nan"), expert_s=float("nan"))
-    failed = replace(given, points={**given.points, "service": service})
-    base = Simulation(given.study.form, failed, reproduction.provenance)
+    base = replace(given, points={**given.points, "service": service})
     with style.publication():
         figure = next(each for each in drawn(replace(reproduction, base=base)) if each.name == "split")
     assert "refused" in [text.get_text() for text in figure.figure.axes[0].texts]
