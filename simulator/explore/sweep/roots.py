@@ -16,6 +16,7 @@ from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.hardware.cost import load_costs
 from simulator.registry import names
+from simulator.mapping.form import Residency
 from simulator.scenario.cases import ROOTS, SECTIONS, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
