@@ -18,7 +18,7 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])]
 """One name, or a list of some."""
 Experts: TypeAlias = Literal["whole", "tensor"]
 SplitBy: TypeAlias = Literal["achieved", "peak"]

@@ -203,7 +203,15 @@ def _of_its_kind(value: Any) -> Any:
     return registered("chart", choose(kind, known, "kind")).form.model_validate(value)
 
 
-Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind)]
+class OfItsKind:
+    """Says in a JSON Schema that a chart is written as the form of a registered kind has it."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        forms = (registered("chart", kind).form for kind in names("chart"))
+        return {"anyOf": [handler(form.__pydantic_core_schema__) for form in forms]}
+
+
+Chart = Annotated[SerializeAsAny[ChartForm], BeforeValidator(_of_its_kind), OfItsKind()]
 
 
 class StudyForm(Varying):

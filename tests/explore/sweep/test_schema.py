@@ -95,16 +95,23 @@ def test_what_is_wrong_is_marked(bad):
 def test_a_sweep_is_described_too():
     steps = {"geomspace": ["1 TB/s", "8 TB/s", 16], "name": "hbm", "when": "model == 'a'"}
     sweep = {
-        "base": {"hardware": "dgx-h100", "workload": {"phase": "decode", "batch": 8}, "set": ["nodes=2"]},
+        "base": {"hardware": "dgx-h100", "workload": {"phase": "decode", "batch": 8}, "sized": {"nodes": 2}},
         "axes": {"hardware.devices.gpu.tiers.hbm.bandwidth": steps, "workload.batch": [1, 8], "model": ["a", "b"]},
         "zip": [{"mapping.devices": [1, 2], "mapping.links": [None, 2]}],
         "derived": {"twice": "2 * hbm"},
         "constraints": ["twice < 3"],
         "objectives": {"twice": "min"},
     }
-    assert check("sweep", sweep)
-    assert not check("sweep", {**sweep, "objectives": {"twice": "least"}})
-    assert not check("sweep", {**sweep, "base": {"workload": {"bacth": 1}}})
+    assert check("study", sweep)
+    assert not check("study", {**sweep, "objectives": {"twice": "least"}})
+    assert not check("study", {**sweep, "base": {"mapping": {"devcies": 1}}})
+
+
+def test_a_chart_is_described_by_its_kind():
+    chart = {"kind": "heat", "x": "batch", "y": "hbm", "of": "tokens_per_s"}
+    assert check("study", {"charts": {"rates": chart}})
+    assert not check("study", {"charts": {"rates": {**chart, "kind": "heet"}}})
+    assert not check("study", {"charts": {"rates": {**chart, "kind": "lines"}}})
 
 
 def test_a_cost_table_is_described_too():
@@ -115,7 +122,7 @@ def test_a_cost_table_is_described_too():
 
 
 def test_a_kind_that_there_is_not_is_told():
-    with pytest.raises(ConfigError, match=r"no such kind of YAML: found hardwar, expected one of sweep, .*'hardware'"):
+    with pytest.raises(ConfigError, match=r"no such kind of YAML: found hardwar, expected one of study, .*'hardware'"):
         json_schema("hardwar")
 
 
