@@ -48,6 +48,9 @@ class StudyResults(Result):
     searches: pd.DataFrame | None
     provenance: Provenance
 
+    def __post_init__(self) -> None:
+        """Points may be infinite, as a share of nothing is: they are those of the table, without a check."""
+
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
