@@ -48,6 +48,9 @@ class StudyResults(Result):
     searches: pd.DataFrame | None
     provenance: Provenance
 
+    def __post_init__(self) -> None:
+        """Leave infinite figures: what a study derives may be divided by nothing."""
+
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
