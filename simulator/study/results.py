@@ -49,7 +49,7 @@ class StudyResults(Result):
     provenance: Provenance
 
     def __post_init__(self) -> None:
-        """Points may be infinite, as a share of nothing is: they are those of the table, without a check."""
+        """Leave infinite figures: what a study derives may be divided by nothing."""
 
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd

@@ -39,6 +39,7 @@ class CopiesEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware",)
     mapping: ClassVar[Collection[str]] = ("devices", "engines", "memory", "residency")
+    residency: ClassVar[Collection[str]] = ("home", "cache", "policy")
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "residency"}
     vectorised: ClassVar[bool] = True
     requires: ClassVar[Mapping[str, str]] = {}

@@ -93,20 +93,26 @@ class Roots:
 
     def check_read(self, *keys: str) -> None:
         """Nothing where the kind of workload reads this key of the mapping; else a ConfigError."""
-        key, read = keys[0], evaluator(self.base).mapping
-        if key not in read and key in type(self.base.mapping).model_fields:
+        read = self._read_instead(*keys)
+        if read is not None:
             kind = self.base.workload.kind
             raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(read)))
-        inner = getattr(evaluator(self.base), "residency", ())
-        if keys[:1] == ("residency",) and len(keys) > 1 and keys[1] in Residency.model_fields and keys[1] not in inner:
-            kind = self.base.workload.kind
-            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(inner)))
+
+    def _read_instead(self, *keys: str) -> Collection[str] | None:
+        """The keys that the kind of workload reads beside one that it does not; None of a key that it reads."""
+        kind, key = evaluator(self.base), keys[0]
+        if key in type(self.base.mapping).model_fields and key not in kind.mapping:
+            return kind.mapping
+        inner = keys[1] if key == "residency" and len(keys) > 1 else ""
+        read = getattr(kind, "residency", ())
+        return read if inner in Residency.model_fields and inner not in read else None
 
     def named(self) -> Iterator[tuple[str, Figure]]:
         """The figures of the workload and the mapping whose values are names, by their paths."""
-        read = evaluator(self.base).mapping
-        paths = (path for path in self._names if path.split(".")[1] in read or path.startswith("workload."))
-        return ((path, self.figure(path)) for path in paths)
+        for path in self._names:
+            root, *keys = path.split(".")
+            if root != "mapping" or self._read_instead(*keys) is None:
+                yield path, self.figure(path)
 
     @cached_property
     def _names(self) -> Mapping[str, Sequence[str]]:
