@@ -15,6 +15,7 @@ from simulator.config.path import Figure, figure, get
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.hardware.cost import load_costs
+from simulator.mapping.form import Residency
 from simulator.registry import names
 from simulator.scenario.cases import ROOTS, SECTIONS, with_values
 from simulator.scenario.evaluator import evaluator
