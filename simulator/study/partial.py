@@ -55,20 +55,26 @@ def read_by(part: Partial, kind: str, kinds: Collection[str]) -> Partial:
     data = {key: getattr(part, key) for key in part.model_fields_set & set(Partial.model_fields)}
     for section in SECTIONS:
         if section in data:
-            data[section] = {
-                key: value
-                for key, value in data[section].items()
-                if f"{section}.{key}" in own or f"{section}.{key}" not in others
-            }
+            data[section] = _without(data[section], section, others - own)
     return Partial(**{key: value for key, value in data.items() if key not in PARTS or key in own or key not in others})
 
 
+def _without(section: Mapping[str, Any], at: str, paths: Collection[str]) -> dict[str, Any]:
+    """A section at a path, without what stands at some paths."""
+    kept = {key: value for key, value in section.items() if f"{at}.{key}" not in paths}
+    residency = kept.get("residency") if at == "mapping" else None
+    if isinstance(residency, dict):
+        kept["residency"] = _without(residency, f"{at}.residency", paths)
+    return kept
+
+
 def _reads(kind: str) -> set[str]:
-    """The parts, and the keys of the mapping and of the workload, that a kind of workload reads."""
+    """The parts, and the paths of the mapping and of the workload, that a kind of workload reads."""
     if kind not in names("evaluator"):
         return set()
     of = registered("evaluator", kind)
-    keys = {"workload": of.form.model_fields, "mapping": of.mapping}
+    residency = [f"residency.{key}" for key in getattr(of, "residency", ())]
+    keys = {"workload": of.form.model_fields, "mapping": [*of.mapping, *residency]}
     return {*of.needs, *(f"{section}.{key}" for section, some in keys.items() for key in some)}
 
 

@@ -104,7 +104,8 @@ class Roots:
         if key in type(self.base.mapping).model_fields and key not in kind.mapping:
             return kind.mapping
         inner = keys[1] if key == "residency" and len(keys) > 1 else ""
-        return kind.residency if inner in Residency.model_fields and inner not in kind.residency else None
+        read = getattr(kind, "residency", ())
+        return read if inner in Residency.model_fields and inner not in read else None
 
     def named(self) -> Iterator[tuple[str, Figure]]:
         """The figures of the workload and the mapping whose values are names, by their paths."""
