@@ -1,8 +1,9 @@
 """Continuous batching: the whole of Duplex's Fig 11, and one long run, in seconds and in simulated tokens a second.
 
 Fig 11 is 135 points (5 systems, 3 models, 3 lengths, 3 batch sizes), each a steady state of 20 batches of requests, in
-one process. The long run is Mixtral on the full Duplex, 4,096 tokens in and 512 out, batch 128, 10,000 requests. Bounds:
-75 s and 5 s. Beside them, a ruler for the machine: seconds of 1,000 `numpy.multiply` passes over 1,000,000 doubles.
+one process. The long run is Mixtral on the full Duplex, 4,096 tokens in and 512 out, batch 128, 10,000 requests.
+Bounds: 75 s and 5 s. Beside them, a ruler for the machine: seconds of 1,000 `numpy.multiply` passes over 1,000,000
+doubles.
 """
 
 from __future__ import annotations
