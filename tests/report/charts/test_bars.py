@@ -92,7 +92,7 @@ def lines(figure: Figure) -> list[set[float]]:
 def test_each_case_has_a_bar_as_high_as_its_metric(reproduction: Reproduction, charts: dict[str, Drawn]) -> None:
     def load(metric: str, router: str, tokens: int, draws: int) -> float:
         case = {"router": router, "tokens": tokens, "draws": draws}
-        return reproduction.base.outcome.measure(metric, case) or 0.0
+        return reproduction.base.measure(metric, case) or 0.0
 
     panels = charts["loads"].figure.axes
     assert [axes.get_title(loc="left") for axes in panels] == ["(a) Hot", "(b) warm"]
@@ -117,7 +117,7 @@ def test_a_mean_is_a_line_over_the_bars_that_it_is_of(charts: dict[str, Drawn]) 
 def test_one_value_is_a_ring_and_one_over_another_case_stands_on_the_bar_of_that(
     reproduction: Reproduction, charts: dict[str, Drawn]
 ) -> None:
-    hot = reproduction.base.outcome.measure("load", {"router": "hot", "tokens": 16, "draws": 1}) or 0.0
+    hot = reproduction.base.measure("load", {"router": "hot", "tokens": 16, "draws": 1}) or 0.0
     assert rings(charts["loads"].figure) == [[1.5], [0.5 * hot]]
     assert rings(charts["both"].figure) == [[1.5, 0.5 * hot], []]
 

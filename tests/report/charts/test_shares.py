@@ -48,7 +48,7 @@ def test_a_share_and_the_rest_are_a_whole(reproduction: Reproduction, figures: d
     for axes, router in zip(panels, ("even", "hot"), strict=True):
         for place, tokens in enumerate((2, 16)):
             share, rest = axes.patches[2 * place : 2 * place + 2]
-            uneven = reproduction.base.outcome.measure("gini", {"router": router, "tokens": tokens})
+            uneven = reproduction.base.measure("gini", {"router": router, "tokens": tokens})
             assert uneven is not None and share.get_height() == pytest.approx(100 * uneven)
             assert (rest.get_y(), share.get_height() + rest.get_height()) == pytest.approx((share.get_height(), 100))
 
