@@ -12,7 +12,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.explore.sweep.pareto import front, merge
+from simulator.study.questions.pareto import front, merge
 
 POINTS, CHUNK, BOUND = 1_000_000, 10_000, 4.0
 SENSES = ("max", "min", "min")

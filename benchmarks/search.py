@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.pareto import front, hypervolume, normalised
-from simulator.explore.sweep.search import search
+from simulator.study.questions.pareto import front, hypervolume, normalised
+from simulator.study.search import search
+from simulator.study.space.columns import Columns
 
 SHARE, GOAL, SEEDS, BATCH = 0.05, 0.95, 5, 32
 METHODS = ("local", "random", "sobol", "latin", "nsga2", "nsga3")

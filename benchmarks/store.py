@@ -17,10 +17,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.execute import execute
-from simulator.explore.sweep.store import Manifest, Store, open_store
 from simulator.provenance import Provenance
+from simulator.study.execute import execute
+from simulator.study.space.columns import Columns
+from simulator.study.store import Manifest, Store, open_store
 
 POINTS, WORKERS = 10_000_000, 2
 MODELS = np.array([f"model-{i}" for i in range(25)], dtype=object)

@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator.baselines.fit import fit
-    from simulator.baselines.simulate import simulate
-    from simulator.explore.cost import cost
-    from simulator.explore.sweep.answers.crossed import crossover
-    from simulator.explore.sweep.answers.optimised import optimise
-    from simulator.explore.sweep.answers.searched import search
-    from simulator.explore.sweep.answers.sensed import sensitivity
-    from simulator.explore.sweep.query import query
-    from simulator.explore.sweep.swept import sweep
     from simulator.hardware.system import load_system
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
     from simulator.scenario.roofline import roofline
+    from simulator.study.cost import cost
+    from simulator.study.query import query
+    from simulator.study.questions.crossed import crossover
+    from simulator.study.questions.optimised import optimise
+    from simulator.study.questions.searched import search
+    from simulator.study.questions.sensed import sensitivity
+    from simulator.study.swept import sweep
+    from simulator.validation.fit import fit
+    from simulator.validation.simulate import simulate
     from simulator.workload.load import load_model
     from simulator.workload.neuron_files import load_neurons
     from simulator.workload.record import record_model as record
@@ -54,25 +54,25 @@ __all__ = [
 ]
 
 _HOME = {
-    "cost": "simulator.explore.cost",
-    "crossover": "simulator.explore.sweep.answers.crossed",
+    "cost": "simulator.study.cost",
+    "crossover": "simulator.study.questions.crossed",
     "estimate": "simulator.scenario.evaluate",
     "evaluate": "simulator.scenario.evaluate",
-    "fit": "simulator.baselines.fit",
+    "fit": "simulator.validation.fit",
     "kernels": "simulator.scenario.kernels",
     "load_model": "simulator.workload.load",
     "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
-    "optimise": "simulator.explore.sweep.answers.optimised",
-    "query": "simulator.explore.sweep.query",
+    "optimise": "simulator.study.questions.optimised",
+    "query": "simulator.study.query",
     "record": "simulator.workload.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.scenario.roofline",
-    "search": "simulator.explore.sweep.answers.searched",
-    "sensitivity": "simulator.explore.sweep.answers.sensed",
-    "simulate": "simulator.baselines.simulate",
-    "sweep": "simulator.explore.sweep.swept",
+    "search": "simulator.study.questions.searched",
+    "sensitivity": "simulator.study.questions.sensed",
+    "simulate": "simulator.validation.simulate",
+    "sweep": "simulator.study.swept",
 }
 
 

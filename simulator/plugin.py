@@ -22,8 +22,6 @@ from simulator.core import Activity, Plan, Resource
 from simulator.core.closed_form import alone
 from simulator.core.residency import Key, Policy
 from simulator.core.row_policies import Makes, RowPolicy, Step
-from simulator.explore.sweep.search import Method, Seen
-from simulator.explore.sweep.search.seen import Indices
 from simulator.mapping.dispatch import Choice, Route
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
@@ -39,6 +37,8 @@ from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, machine, model
 from simulator.study.form import ChartForm
+from simulator.study.search import Method, Seen
+from simulator.study.search.seen import Indices
 from simulator.units import Bytes
 from simulator.workload import Block
 

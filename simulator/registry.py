@@ -22,7 +22,7 @@ HOMES = {
     "lowering": ("simulator.mapping.lowering", "simulator.mapping.dataflow"),
     "residency": ("simulator.core.residency",),
     "rows": ("simulator.core.row_policies",),
-    "search": ("simulator.explore.sweep.search",),
+    "search": ("simulator.study.search",),
     "split": ("simulator.mapping.experts",),
 }
 """Where our implementations of a kind are: in modules, or in folders of which each file registers some."""

@@ -19,18 +19,18 @@ from hypothesis.extra.numpy import arrays
 
 import simulator
 from simulator import registry
-from simulator.baselines.reproduction import compare_with_published
 from simulator.core import closed_form
 from simulator.core.residency import Residency, policy
 from simulator.errors import ConfigError
-from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.search import search
-from simulator.explore.sweep.search.seen import Indices
 from simulator.hardware import load_system
 from simulator.mapping.dispatch import Route
 from simulator.mapping.dispatch import policy as dispatch
 from simulator.mapping.experts import split
 from simulator.mapping.target import target
+from simulator.study.search import search
+from simulator.study.search.seen import Indices
+from simulator.study.space.columns import Columns
+from simulator.validation.reproduction import compare_with_published
 from simulator.workload import Batch, load_model, operator_graph
 from simulator.workload.batch import Sequences
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.baselines.published import COLUMNS, read_published
 from simulator.errors import ConfigError, TiersimError
 from simulator.files import read_lines, read_rows, read_text, whole
+from simulator.validation.published import COLUMNS, read_published
 from simulator.workload import load_model, load_trace
 from simulator.workload.neuron_files import load_neurons
 from simulator.workload.routing_files import read_layers

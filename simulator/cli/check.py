@@ -14,8 +14,8 @@ from simulator.cli.output import console, count_of, print_error, print_json, war
 from simulator.errors import ConfigError, TiersimError
 
 if TYPE_CHECKING:
-    from simulator.explore.sweep.columns import Columns
-    from simulator.explore.sweep.problem import Problem
+    from simulator.study.problem import Problem
+    from simulator.study.space.columns import Columns
 
 TRIED = 16  # points of a run, at most, to find one that can be computed
 
@@ -106,8 +106,8 @@ def _model(file: str) -> str:
 
 def _study(file: str) -> str:
     """What a study asks for. Raises `ConfigError` where none of some points of a run can be computed."""
-    from simulator.baselines.experiment import check_experiment
     from simulator.study.load import load_study
+    from simulator.validation.experiment import check_experiment
 
     check_experiment(file)
     study = load_study(file)
@@ -208,6 +208,6 @@ def _trace(file: str) -> str:
 
 
 def _published(file: str) -> str:
-    from simulator.baselines.published import read_published
+    from simulator.validation.published import read_published
 
     return f"{len(read_published(Path(file))):,} published values"

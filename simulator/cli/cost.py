@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from simulator.cli.show import Figure
-    from simulator.explore.cost import Cost
+    from simulator.study.cost import Cost
 
 
 def command(
@@ -61,7 +61,7 @@ def _used(answer: Cost) -> list[Figure]:
 
 def _table(answer: Cost) -> Table:
     """A row a part of one device, and below them what one takes, and all of its kind."""
-    from simulator.explore.cost import ALL
+    from simulator.study.cost import ALL
 
     shown = {
         "area_m2": ("die", "m^2"),

@@ -15,7 +15,7 @@ from simulator.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simulator.explore.sweep.answers.crossed import Crossed
+    from simulator.study.questions.crossed import Crossed
 
 
 def command(

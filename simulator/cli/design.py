@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from simulator.explore.sweep.problem import Problem
+    from simulator.study.problem import Problem
 
 COLUMNS = 6  # axes, at most, that a table has a column of each
 
@@ -79,8 +79,8 @@ def front_table(asked: Problem, best: pd.DataFrame, most: int) -> Table:
 
 def said(asked: Problem, name: str, value: Any) -> str:
     """A value of an axis or a metric in its unit, for a reader."""
-    from simulator.explore.sweep.answers.design import shown_value
-    from simulator.explore.sweep.answers.metric import unit_of
+    from simulator.study.questions.design import shown_value
+    from simulator.study.questions.metric import unit_of
 
     shown = shown_value(value, unit_of(asked, name))
     return shown.replace(" 1/s", f" {name.removesuffix('_per_s')}/s") if name.endswith("_per_s") else shown

@@ -14,7 +14,7 @@ from simulator.cli.sweep import Points, Run, Workers
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simulator.explore.sweep.answers.optimised import Optimised
+    from simulator.study.questions.optimised import Optimised
 
 
 def command(

@@ -18,7 +18,7 @@ def command(
 ) -> None:
     """Ask the points of a sweep: 'select model, max(tokens_per_s) from points group by model'."""
     import simulator
-    from simulator.explore.sweep.store import load_store
+    from simulator.study.store import load_store
 
     frame = simulator.query(folder, sql)
     store = load_store(folder)

@@ -12,7 +12,7 @@ from simulator.cli.output import console, in_turn, print_json, progress, role_te
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simulator.baselines.reproduction import Compared, Reproduction
+    from simulator.validation.reproduction import Compared, Reproduction
 
 ALL = "all"
 
@@ -28,7 +28,7 @@ def command(
     """Set what an experiment gives beside what was published."""
     import simulator
     from simulator import data
-    from simulator.baselines.experiment import shortest_first
+    from simulator.validation.experiment import shortest_first
 
     with progress() as advance:
         takes = shortest_first(data.names("experiments")) if name == ALL else {name: 0.0}

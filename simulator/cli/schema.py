@@ -22,8 +22,8 @@ def command(
     ] = None,
 ) -> None:
     """Print the JSON Schema of a kind of YAML; without a kind, list the kinds."""
-    from simulator.explore.sweep.schema import FORMS, json_schema
     from simulator.files import whole
+    from simulator.study.schema import FORMS, json_schema
 
     if page is not None:
         from simulator.report.reference import reference

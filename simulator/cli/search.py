@@ -15,7 +15,7 @@ from simulator.cli.sweep import SHOWN, Run, Yaml
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulator.explore.sweep.answers.searched import Searched
+    from simulator.study.questions.searched import Searched
 
 PLACES = 8  # of the evaluations, at which the hypervolume is printed
 
@@ -63,7 +63,7 @@ def command(
     if not tally.feasible:
         raise tally.none_feasible()
     if not len(searched.best):
-        from simulator.explore.sweep.tally import none_has
+        from simulator.study.questions.tally import none_has
 
         raise none_has(tally.lacking, tally.feasible)
 

@@ -15,7 +15,7 @@ from simulator.cli.sweep import Points, Run
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simulator.explore.sweep.answers.sensed import Sensitivity
+    from simulator.study.questions.sensed import Sensitivity
 
 SMALL = 5e-4  # elasticities below are not listed
 
@@ -85,8 +85,8 @@ def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     """Each table as CSV, and elasticities and tornado as figures."""
     from simulator.files import whole
     from simulator.report import style
-    from simulator.report.explore.elasticity import elasticity
-    from simulator.report.explore.tornado import tornado
+    from simulator.report.plots.elasticity import elasticity
+    from simulator.report.plots.tornado import tornado
 
     folder.mkdir(parents=True, exist_ok=True)
     files = []

@@ -42,8 +42,8 @@ def command(
     json: Json = False,
 ) -> None:
     """Compute every point of a sweep, and print the best."""
-    from simulator.explore.sweep.swept import no_feasible, sweep
-    from simulator.explore.sweep.tally import none_has
+    from simulator.study.questions.tally import none_has
+    from simulator.study.swept import no_feasible, sweep
 
     with progress() as advance:
         swept = sweep(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from simulator.baselines.reproduction import Compared
 from simulator.report import style
-from simulator.report.explore import short
+from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
 from simulator.study.results import asked_of
+from simulator.validation.reproduction import Compared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.report import style
 from simulator.report.charts.lines import ROLES
-from simulator.report.explore import short
+from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import RUN, ChartForm
 from simulator.study.results import asked_of

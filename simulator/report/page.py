@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
 from simulator.escape import code, file_name, link, markdown, prose
 from simulator.report import names, style, table
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn as charts_of
 from simulator.report.verdict import verdict
+from simulator.validation.reproduction import Reproduction
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from simulator.baselines.published import CLOSE
-from simulator.baselines.reproduction import Compared, Reproduction
 from simulator.report import names, style
 from simulator.report.figures import Drawn
+from simulator.validation.published import CLOSE
+from simulator.validation.reproduction import Compared, Reproduction
 
 
 def draw(

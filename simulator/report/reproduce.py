@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator.baselines.reproduction import Progress, Reproduction, compare_with_published
+from simulator.validation.reproduction import Progress, Reproduction, compare_with_published
 
 
 def reproduce(

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from simulator.baselines.reproduction import Compared, Reproduction
 from simulator.config.choose import check_name
 from simulator.registry import registered
 from simulator.report import style
-from simulator.report.explore import short
 from simulator.report.figures import Drawn
+from simulator.report.plots import short
 from simulator.scenario.table import check_values
 from simulator.study.form import ChartForm
 from simulator.study.results import StudyResults
+from simulator.validation.reproduction import Compared, Reproduction
 
 if TYPE_CHECKING:
     import pandas as pd

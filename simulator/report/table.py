@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from simulator import escape
-from simulator.baselines.published import written
-from simulator.baselines.reproduction import Compared
 from simulator.result import runs
+from simulator.validation.published import written
+from simulator.validation.reproduction import Compared
 
 HEADINGS = ["metric", "condition", "role", "published", "simulated", "ratio", "read to", "agrees"]
 NUMBERS = HEADINGS[3:7]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from simulator.baselines.published import CLOSE
 from simulator.escape import code, markdown
 from simulator.report import names, table
+from simulator.validation.published import CLOSE
 
 Row = Mapping[Hashable, Any]
 """A row of `rows.csv`: `figure`, `metric`, `condition`, `role`, `published`, `simulated`, `ratio`, `tolerance`, `unit`,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.explore.sweep.axis import column
 from simulator.scenario.cases import Columns
+from simulator.study.space.axis import column
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,10 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
 from simulator.config.section import Section
-from simulator.explore.sweep.form import Scalar, Varied
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
+from simulator.study.space.form import Scalar, Varied
 from simulator.units import Count, Fraction, Seconds
 
 Sense: TypeAlias = Literal["max", "min"]
@@ -41,7 +41,7 @@ class Written:
 class OfKinds:
     """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind.
 
-    As `{OF_KIND: kind}`, which `explore/sweep/schema.py` replaces by references to those forms.
+    As `{OF_KIND: kind}`, which `study/schema.py` replaces by references to those forms.
     """
 
     def __init__(self, kind: str) -> None:

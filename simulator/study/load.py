@@ -13,17 +13,17 @@ from simulator.config import Config
 from simulator.config.choose import check_name
 from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError
-from simulator.explore.sweep.axes import OURS
-from simulator.explore.sweep.expression import parse
-from simulator.explore.sweep.load import sweep_of
-from simulator.explore.sweep.problem import Problem, problem_of
-from simulator.explore.sweep.roots import LOADS
 from simulator.scenario.cases import is_figures
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.table import check_values
 from simulator.study.asked import located, read_study
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
+from simulator.study.problem import Problem, problem_of
+from simulator.study.space.axes import OURS
+from simulator.study.space.expression import parse
+from simulator.study.space.roots import LOADS
+from simulator.study.sweep import sweep_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError
-from simulator.explore.sweep.problem import Problem
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
@@ -20,6 +19,7 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.table import Table
 from simulator.study.form import RUN, Lookup, Sense
 from simulator.study.load import Study
+from simulator.study.problem import Problem
 from simulator.study.run import FRONT, computed
 from simulator.study.searches import searched
 from simulator.units import parse

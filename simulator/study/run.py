@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.explore.sweep.pareto import front
-from simulator.explore.sweep.problem import FEASIBLE, Problem
+from simulator.study.problem import FEASIBLE, Problem
+from simulator.study.questions.pareto import front
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.errors import ConfigError
-from simulator.explore.sweep.columns import Columns
-from simulator.explore.sweep.lattice import Lattice
-from simulator.explore.sweep.pareto import hypervolume, normalised
-from simulator.explore.sweep.problem import FEASIBLE, Problem
-from simulator.explore.sweep.search import search
 from simulator.study.form import RUN, Searches
 from simulator.study.load import Study
+from simulator.study.problem import FEASIBLE, Problem
+from simulator.study.questions.pareto import hypervolume, normalised
+from simulator.study.search import search
+from simulator.study.space.columns import Columns
+from simulator.study.space.lattice import Lattice
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.explore.sweep.store import Manifest, laid_out, open_store
-from simulator.explore.sweep.store import write as write_part
 from simulator.provenance import Provenance
+from simulator.study.store import Manifest, laid_out, open_store
+from simulator.study.store import write as write_part
 
 SWEEP = """\
 schema: 1

@@ -79,7 +79,7 @@ def test_all_are_one_document_and_one_index(run, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(simulator, "reproduce", reproduce)
     monkeypatch.setattr(data, "names", lambda folder: ["a", "b"])
-    monkeypatch.setattr("simulator.baselines.experiment.read_study", lambda name: (takes[name], None, {}))
+    monkeypatch.setattr("simulator.validation.experiment.read_study", lambda name: (takes[name], None, {}))
     monkeypatch.setattr("simulator.report.index.write_index", written.append)
     told = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--json")
     assert told.json == 2 * result.as_json()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.explore.sweep import schema
-from simulator.explore.sweep.schema import FORMS, json_schema
 from simulator.registry import names, registered
 from simulator.report.reference import reference
+from simulator.study import schema
+from simulator.study.schema import FORMS, json_schema
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas"
 

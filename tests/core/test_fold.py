@@ -14,7 +14,7 @@ from simulator.core.account import binding, busy, energy, joules
 from simulator.core.affine import affine, probes
 from simulator.core.closed_form import alone
 from simulator.core.fold import contended, fold, is_exact, largest
-from simulator.explore.sweep.elasticity import elasticities
+from simulator.study.questions.elasticity import elasticities
 from tests.core.conftest import RESOURCES, activities, chain, plans, side_by_side
 
 HBM, GPU, *_ = RESOURCES

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.baselines.experiment import published_of
-from simulator.baselines.published import Published
 from simulator.study.load import load_study
 from simulator.study.results import StudyResults, Wanted, results_of
+from simulator.validation.experiment import published_of
+from simulator.validation.published import Published
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.baselines.published import Published
 from simulator.hardware import load_system
 from simulator.serving.stages import Stages
 from simulator.study.results import StudyResults
+from simulator.validation.published import Published
 from simulator.workload import load_model
 from tests.deployed import deployment
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.baselines.fit import fit
-from simulator.baselines.published import Published
 from simulator.errors import ConfigError
 from simulator.scenario.evaluators.engine_figures import EngineFigures
 from simulator.study.load import load_study
 from simulator.study.results import StudyResults
+from simulator.validation.fit import fit
+from simulator.validation.published import Published
 
 ROWS = (1, 2, 4, 8, 16, 32)
 BANK, GROUP, LOGIC = UNITS = ("bank-pim", "bankgroup-pim", "logic-pim")

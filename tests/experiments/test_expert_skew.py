@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.baselines.published import Published
 from simulator.study.results import StudyResults
+from simulator.validation.published import Published
 
 
 @pytest.fixture(scope="module")

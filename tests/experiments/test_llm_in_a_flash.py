@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simulator.baselines.published import Published
 from simulator.study.load import load_study
 from simulator.study.results import StudyResults, results_of
+from simulator.validation.published import Published
 
 NAME = "llm-in-a-flash"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.baselines.published import Published
 from simulator.study.load import load_study
 from simulator.study.results import StudyResults, results_of
+from simulator.validation.published import Published
 
 READS = ("one-read", "two-reads", "one-read-window", "two-reads-window")
 MODELS = ("mistral-5", "mistral-20")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from simulator import data
-from simulator.baselines.published import Published
 from simulator.study.load import load_study
 from simulator.study.results import StudyResults
+from simulator.validation.published import Published
 
 NAME = "sn40l-coe"
 SMALL = ["runs.service.axes.workload.experts=[45, 100]", "runs.service.axes.workload.batch=[8]"]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.baselines.published import Published
 from simulator.hardware import load_system
 from simulator.study.results import StudyResults
+from simulator.validation.published import Published
 from simulator.workload import decode, load_model, operator_graph, prefill, training_graph
 from simulator.workload.eager import dispatched_calls
 from simulator.workload.eager_graph import eager
@@ -66,7 +66,7 @@ def test_the_machine_has_the_fitted_launch_constants() -> None:
 
 @pytest.mark.slow
 def test_the_launch_constants_are_what_the_fit_finds() -> None:
-    from simulator.baselines.fit import fit
+    from simulator.validation.fit import fit
 
     launch = "hardware.devices.socket.engines.rdu.fabric.launch.software"
     found = fit("sn40l-fusion", {f"{launch}.load": 1.7e-7, f"{launch}.execute": 5e-6})

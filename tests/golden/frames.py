@@ -30,7 +30,7 @@ RENAMED = {
 
 def dump(folder: Path, experiments: Sequence[str] = ()) -> None:
     from simulator import data
-    from simulator.baselines.reproduction import compare_with_published
+    from simulator.validation.reproduction import compare_with_published
 
     for name in experiments or data.names("experiments"):
         print(name, flush=True)

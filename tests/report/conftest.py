@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.baselines.reproduction import Reproduction, compare_with_published
 from simulator.report.page import write_page
+from simulator.validation.reproduction import Reproduction, compare_with_published
 
 EXPERIMENT = """
 title: Two machines

@@ -20,11 +20,11 @@ from simulator.report.charts.convergence import convergence
 from simulator.report.charts.crossing import crossing
 from simulator.report.charts.front import FRONT, MOST, pareto
 from simulator.report.charts.heat import heat
-from simulator.report.explore import points, short
-from simulator.report.explore.elasticity import elasticity
-from simulator.report.explore.parallel import parallel
-from simulator.report.explore.rooflines import rooflines
-from simulator.report.explore.tornado import tornado
+from simulator.report.plots import points, short
+from simulator.report.plots.elasticity import elasticity
+from simulator.report.plots.parallel import parallel
+from simulator.report.plots.rooflines import rooflines
+from simulator.report.plots.tornado import tornado
 
 HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
 PEAK = "hardware.devices.gpu.engines.gpu.peak.bf16"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from simulator.baselines.reproduction import compare_with_published
 from simulator.report import style
 from simulator.report.shown import drawn
+from simulator.validation.reproduction import compare_with_published
 
 EXPERIMENT = """\
 schema: 1

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from simulator.baselines.published import COLUMNS, Published
-from simulator.baselines.reproduction import Compared
 from simulator.escape import one_line
 from simulator.provenance import Provenance
 from simulator.report import names, style, table
 from simulator.report.index import write_index
 from simulator.report.page import PROVENANCE
 from simulator.result import Result
+from simulator.validation.published import COLUMNS, Published
+from simulator.validation.reproduction import Compared
 from tests.test_escape import NAMES, Texts, is_control
 
 FEW = settings(max_examples=20, deadline=None)

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from simulator.baselines.reproduction import Reproduction
 from simulator.errors import ConfigError
 from simulator.report import names
 from simulator.report.charts.lines import LinesChart
 from simulator.report.page import write_page
 from simulator.report.shown import Shown
+from simulator.validation.reproduction import Reproduction
 
 FIGURES = ["latency", "split", "speedups", "footprint", "ratios"]
 

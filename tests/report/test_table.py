@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.baselines.published import Published
-from simulator.baselines.reproduction import Compared
 from simulator.report import table
+from simulator.validation.published import Published
+from simulator.validation.reproduction import Compared
 
 
 def row(simulated: float | None = 713.2, published: float = 713.6, **condition: object) -> Compared:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.explore.sweep.problem import problem
 from simulator.study.load import load_study, load_variant
+from simulator.study.problem import problem
 from tests.study.conftest import TWO
 
 Write = Callable[[str], Path]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.baselines.reproduction import Reproduction, compare_with_published
 from simulator.errors import ConfigError
 from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn
 from simulator.report.verdict import verdict
+from simulator.validation.reproduction import Reproduction, compare_with_published
 
 STUDY = """\
 schema: 1

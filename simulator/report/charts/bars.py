@@ -15,8 +15,8 @@ from simulator.config.section import Section
 from simulator.errors import ConfigError
 from simulator.registry import register
 from simulator.report import marks, names, style
-from simulator.report.explore import short
 from simulator.report.groups import HATCHES, WIDTH, Group, groups_of, lay, name_keys, panels_of, places
+from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
 

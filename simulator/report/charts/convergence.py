@@ -9,7 +9,7 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.registry import register
 from simulator.report import style
-from simulator.report.explore import axis, looks, points, short
+from simulator.report.plots import axis, looks, points, short
 from simulator.report.shown import Shown
 from simulator.study.form import RUN, ChartForm
 

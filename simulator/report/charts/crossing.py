@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike
 from simulator.config import KeyPath
 from simulator.errors import ConfigError
 from simulator.escape import markdown
-from simulator.explore.sweep.form import Scalar
-from simulator.explore.sweep.problem import FEASIBLE
 from simulator.registry import register
 from simulator.report import style
-from simulator.report.explore import looks, points, short
-from simulator.report.explore.axis import lay, spans_a_decade
+from simulator.report.plots import looks, points, short
+from simulator.report.plots.axis import lay, spans_a_decade
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
+from simulator.study.problem import FEASIBLE
+from simulator.study.space.form import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from simulator.baselines.reproduction import Compared
 from simulator.config import KeyPath
 from simulator.config.section import Section
 from simulator.registry import register
 from simulator.report import names, style
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
+from simulator.validation.reproduction import Compared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.escape import markdown
 from simulator.registry import register
 from simulator.report import style
-from simulator.report.explore import axis, labels, looks, points, short
+from simulator.report.plots import axis, labels, looks, points, short
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
 

@@ -13,7 +13,7 @@ from simulator.errors import ConfigError
 from simulator.escape import markdown
 from simulator.registry import register
 from simulator.report import style
-from simulator.report.explore import looks, points, short
+from simulator.report.plots import looks, points, short
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm, Sense
 

@@ -11,13 +11,13 @@ from pydantic_core import PydanticCustomError
 
 from simulator.config import KeyPath
 from simulator.config.section import Section
-from simulator.explore.sweep.expression import parse
 from simulator.registry import register
 from simulator.report import limits, names, style
-from simulator.report.explore import points, short
-from simulator.report.explore.axis import lay, spans_a_decade
+from simulator.report.plots import points, short
+from simulator.report.plots.axis import lay, spans_a_decade
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
+from simulator.study.space.expression import parse
 
 if TYPE_CHECKING:
     import pandas as pd

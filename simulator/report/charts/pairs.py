@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from simulator.baselines.published import Published
-from simulator.baselines.reproduction import Compared
 from simulator.config import KeyPath
 from simulator.config.section import Section
 from simulator.registry import register
 from simulator.report import names, style
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
+from simulator.validation.published import Published
+from simulator.validation.reproduction import Compared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

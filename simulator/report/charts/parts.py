@@ -11,7 +11,7 @@ from pydantic import Field
 from simulator.config import KeyPath
 from simulator.registry import register
 from simulator.report import names, style
-from simulator.report.explore import short
+from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from simulator.baselines.published import CLOSE
 from simulator.config import KeyPath
 from simulator.registry import register
 from simulator.report import names, style
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
+from simulator.validation.published import CLOSE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from simulator.baselines.experiment import check_experiment
-from simulator.baselines.reproduction import Reproduction, compare_with_published
 from simulator.errors import ConfigError
 from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn
+from simulator.validation.experiment import check_experiment
+from simulator.validation.reproduction import Reproduction, compare_with_published
 
 EXPERIMENT = """\
 schema: 1

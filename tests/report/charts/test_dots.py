@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from simulator.baselines.reproduction import Reproduction, compare_with_published
 from simulator.errors import ConfigError
 from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn
 from simulator.study.load import load_study
+from simulator.validation.reproduction import Reproduction, compare_with_published
 
 EXPERIMENT = """\
 schema: 1

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.baselines.reproduction import Compared, Reproduction, compare_with_published
 from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn as charts_of
+from simulator.validation.reproduction import Compared, Reproduction, compare_with_published
 
 STUDY = """\
 schema: 1

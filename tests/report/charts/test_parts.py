@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.baselines.reproduction import Reproduction
 from simulator.report import style
 from simulator.report.figures import Drawn
 from simulator.report.shown import drawn
+from simulator.validation.reproduction import Reproduction
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from simulator.baselines.reproduction import Compared, Reproduction
 from simulator.report import style
 from simulator.report.charts.variants import VariantsChart
 from simulator.report.figures import Drawn
 from simulator.report.shown import Shown, drawn
+from simulator.validation.reproduction import Compared, Reproduction
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simulator
-from simulator.explore.sweep.axis import column
 from simulator.hardware import load_system
 from simulator.registry import names
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.batch import FULL, BatchEvaluator
 from simulator.scenario.form import Scenario
+from simulator.study.space.axis import column
 
 H100 = {"hardware": "dgx-h100", "model": "llama-3.1-8b", "mapping.devices": 2, "workload.input": 1024}
 HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"

@@ -1,1 +1,0 @@
-"""Which design is best?"""

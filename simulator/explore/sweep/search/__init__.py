@@ -1,9 +1,0 @@
-"""Search: the best designs of a space too large to enumerate, by methods registered by name."""
-
-from __future__ import annotations
-
-from simulator.explore.sweep.search import design, local, samplers
-from simulator.explore.sweep.search.run import Found, search
-from simulator.explore.sweep.search.seen import Method, Seen, Space
-
-__all__ = ["Found", "Method", "Seen", "Space", "design", "local", "samplers", "search"]

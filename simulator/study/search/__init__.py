@@ -1,0 +1,9 @@
+"""Search: the best designs of a space too large to enumerate, by methods registered by name."""
+
+from __future__ import annotations
+
+from simulator.study.search import design, local, samplers
+from simulator.study.search.run import Found, search
+from simulator.study.search.seen import Method, Seen, Space
+
+__all__ = ["Found", "Method", "Seen", "Space", "design", "local", "samplers", "search"]

@@ -1,0 +1,126 @@
+"""The samplers of Optuna: TPE, NSGA-II, NSGA-III and Gaussian processes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.registry import register
+from simulator.study.search.seen import Indices, Seen
+
+PATIENCE = 8  # asks for each point of a batch, after which those that are still missing are drawn at random
+VIOLATION = "violation"
+
+
+@register("search", "tpe")
+def tpe(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
+    """Tree-structured Parzen estimators (Bergstra et al. 2011; Ozaki et al. 2022 for many objectives)."""
+    return _asks("TPESampler", seen, batch, seed, again=True, constant_liar=True, multivariate=True)
+
+
+@register("search", "nsga2")
+def nsga2(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
+    """A genetic algorithm: non-dominated sorting and crowding (Deb et al. 2002)."""
+    return _asks("NSGAIISampler", seen, batch, seed, again=False)
+
+
+@register("search", "nsga3")
+def nsga3(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
+    """A genetic algorithm: non-dominated sorting and reference points (Deb and Jain 2014)."""
+    return _asks("NSGAIIISampler", seen, batch, seed, again=False)
+
+
+@register("search", "gp")
+def gp(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
+    """Gaussian processes and expected hypervolume improvement; needs torch, and is slow beyond a few hundred points."""
+    if find_spec("torch") is None:
+        raise ConfigError("the method gp needs torch", expected="pip install torch")
+    return _asks("GPSampler", seen, batch, seed, again=True, deterministic_objective=True)
+
+
+def _asks(name: str, seen: Seen, batch: int, seed: int, again: bool, **options: Any) -> Iterator[Indices]:
+    """Asks for a batch, and tells the results at the next turn; a point seen before is told at once.
+
+    The levels of each axis are integers. Whether a point is usable is the one constraint; a point without objectives
+    failed.
+    """
+    import optuna
+
+    axes = {str(i): optuna.distributions.IntDistribution(0, size - 1) for i, size in enumerate(seen.sizes)}
+    study = _study(optuna, name, seed, seen.costs.shape[1], options)
+    rng = np.random.default_rng([seed, 1])
+    while True:
+        waiting: list[tuple[Any, tuple[int, ...]]] = []
+        asked: dict[tuple[int, ...], None] = {}
+        for _ in range(PATIENCE * batch):
+            if len(asked) == batch:
+                break
+            trial = study.ask(axes)
+            levels = trial.params  # a copy each time
+            point = tuple(levels[axis] for axis in axes)
+            if not again and (point in asked or seen.place(point) is not None):
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            elif not _tell(optuna, study, trial, seen, point):
+                waiting.append((trial, point))
+                asked[point] = None
+        for point in map(tuple, seen.drawn(rng, batch - len(asked)).tolist()):
+            study.enqueue_trial({str(i): level for i, level in enumerate(point)})
+            waiting.append((study.ask(axes), point))
+            asked[point] = None
+        yield np.array(list(asked), dtype=np.int64).reshape(-1, len(axes))
+        for trial, point in waiting:
+            _tell(optuna, study, trial, seen, point)
+
+
+def _study(optuna: Any, name: str, seed: int, objectives: int, options: dict[str, Any]) -> Any:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a sampler is experimental
+            sampler = _remembering(getattr(optuna.samplers, name))(seed=seed, constraints_func=_violation, **options)
+        return optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _remembering(sampler: Any) -> Any:
+    """A kind of sampler that reads the levels of a trial once; TPE reads those of all trials each time it is asked."""
+
+    class Remembering(sampler):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._levels: dict[int, Any] = {}
+
+        def _get_internal_repr(self, trials: Any, search_space: Any, study: Any) -> dict[str, Any]:
+            levels = self._levels
+            for trial in trials:
+                if trial.number not in levels:
+                    levels[trial.number] = np.array([float(trial.params[axis]) for axis in search_space])
+            table = np.array([levels[trial.number] for trial in trials]).reshape(-1, len(search_space))
+            return dict(zip(search_space, table.T, strict=True))
+
+    return Remembering
+
+
+def _tell(optuna: Any, study: Any, trial: Any, seen: Seen, point: tuple[int, ...]) -> bool:
+    """Tells the result of a point; False where there is none yet."""
+    place = seen.place(point)
+    if place is None:
+        return False
+    costs = seen.costs[place]
+    trial.set_user_attr(VIOLATION, 0.0 if seen.usable[place] else 1.0)
+    if np.isfinite(costs).all():
+        study.tell(trial, costs.tolist())
+    else:
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return True
+
+
+def _violation(trial: Any) -> tuple[float]:
+    return (trial.user_attrs[VIOLATION],)

@@ -1,0 +1,246 @@
+"""The axes of a run as its YAML has them, checked: what moves together, under which names, and in which values."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from keyword import iskeyword
+from typing import Any
+from unicodedata import normalize
+
+from simulator.config import Config, KeyPath
+from simulator.config.path import Figure
+from simulator.config.resolve import OPTION
+from simulator.errors import ConfigError, described
+from simulator.scenario.evaluator import required
+from simulator.scenario.form import Scenario
+from simulator.study.asked import Asked, Chosen, located
+from simulator.study.cases import Cases
+from simulator.study.form import RUN
+from simulator.study.partial import given, located_in
+from simulator.study.space.axis import Axis, column
+from simulator.study.space.expression import parse
+from simulator.study.space.form import Steps, Varied
+from simulator.study.space.roots import LOADS, Roots
+from simulator.study.space.steps import values
+from simulator.study.space.warned import warn_of
+
+OURS = ("point", "feasible", "front", RUN)
+"""Columns of results beside axes, metrics and what is derived from them."""
+
+Groups = list[list[Axis]]
+
+
+def groups_of(
+    asked: Asked, base: Scenario, settings: Mapping[str, Any], metrics: Collection[str]
+) -> tuple[Groups, dict[str, Cases], dict[str, Any]]:
+    """The axes that move together: those of cases, those of `zip`, then each other alone; what each case gives; and
+    what is set for all points, in SI units.
+
+    Raises:
+        ConfigError: what is wrong with one of them, with its line and key path.
+    """
+    config = asked.config
+    listed = [
+        [_Given((*at, path), path, steps) for path, steps in group.items()] for at, _, group in asked.listed("zip")
+    ]
+    listed += [[_Given(at, path, steps)] for at, path, steps in asked.listed("axes")]
+    every = _by_path(listed, config)
+    if not every and not asked.cases:
+        raise config.error(asked.at("axes"), "nothing varies", expected="a path and its values")
+    names = _names(list(every.values()), asked, metrics)
+    roots = _roots(base, every, asked)
+    cases = {
+        axis: Cases.of({each.name: _values(each, roots, asked) for each in some}) for axis, some in asked.cases.items()
+    }
+    _check_apart(cases, every, config)
+    groups: Groups = [[Axis(axis, axis, column([*each.names]))] for axis, each in cases.items()]
+    for group in listed:
+        before = [axis for earlier in groups for axis in earlier]
+        groups.append([_axis(each, names, before, roots, config) for each in group])
+        lengths = [len(axis) for axis in groups[-1]]
+        if len(set(lengths)) > 1:
+            found = f"{', '.join(map(str, lengths))} values"
+            raise config.error(group[0].at[:-1], "axes that move together", found=found, expected="as many for each")
+    with located_in(asked.layers, config):
+        roots.check_names()
+    _warn(every, groups, roots, config)
+    return groups, cases, _settings(settings, every, roots)
+
+
+def texts_of(axes: Iterable[Axis]) -> dict[str, list[str]]:
+    """The texts that each axis of texts may be, by its name; where it does not vary, that of the base too."""
+    values = {axis.name: [*axis.values.tolist(), axis.otherwise] for axis in axes if axis.values.dtype == object}
+    return {name: [each for each in some if isinstance(each, str)] for name, some in values.items()}
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An axis as the YAML has it: `at` which key, the path of its figure, and its steps."""
+
+    at: KeyPath
+    path: str
+    steps: Varied
+
+    @property
+    def name(self) -> str | None:
+        return self.steps.name if isinstance(self.steps, Steps) else None
+
+    @property
+    def when(self) -> str | None:
+        return self.steps.when if isinstance(self.steps, Steps) else None
+
+    def listed(self) -> Iterator[tuple[KeyPath, Any]]:
+        """The values of a list, each with its key."""
+        of, at = (self.steps, self.at) if isinstance(self.steps, list) else (self.steps.values, (*self.at, "values"))
+        yield from (((*at, position), value) for position, value in enumerate(of or ()))
+
+
+def _by_path(listed: Sequence[Sequence[_Given]], config: Config) -> dict[str, _Given]:
+    every: dict[str, _Given] = {}
+    for each in (each for group in listed for each in group):
+        if each.path in every:
+            raise config.error(each.at, "an axis that is there already", expected="one of a path")
+        every[each.path] = each
+    return every
+
+
+def _check_apart(cases: Mapping[str, Cases], every: Mapping[str, _Given], config: Config) -> None:
+    """Nothing where each figure varies in one way; else a ConfigError."""
+    ways = dict.fromkeys(every, "an axis")
+    for axis, each in cases.items():
+        if axis in every:
+            raise config.error(every[axis].at, "the name of an axis of cases too", expected="another of those")
+        for path in each.columns:
+            if path in ways:
+                raise config.error(
+                    ("cases", axis), found=f"{path}, which {ways[path]} gives too", expected="one of both"
+                )
+            ways[path] = f"cases.{axis}"
+
+
+def _values(case: Chosen, roots: Roots, asked: Asked) -> dict[str, Any]:
+    """What a case gives, by path."""
+    with located_in([*asked.layers, case.layer], asked.config):
+        return roots.read(given(case.layer.part))
+
+
+def _settings(settings: Mapping[str, Any], every: Mapping[str, _Given], roots: Roots) -> dict[str, Any]:
+    """What is set for all points, by path, but for figures of a machine or a model that the run has not."""
+    lacking = [root for root, parts in (("hardware", roots.systems), ("model", roots.models)) if not parts]
+    settings = {
+        path: value for path, value in settings.items() if "." not in path or path.partition(".")[0] not in lacking
+    }
+    for path in settings:
+        if path in every:
+            expected = "a figure that no axis of the run varies"
+            raise ConfigError(file=OPTION, path=path, found="an axis", expected=expected)
+    try:
+        return roots.read(settings) if settings else {}
+    except ConfigError as error:
+        error.file = error.file or OPTION
+        raise
+
+
+def _axis(given: _Given, names: Mapping[str, str], before: Sequence[Axis], roots: Roots, config: Config) -> Axis:
+    with located(config, given.at):
+        figure = roots.figure(given.path, everywhere=given.when is None)
+        steps = values(given.steps, figure)
+    if given.when is None:
+        return Axis(given.path, names[given.path], steps, figure.unit)
+    with located(config, (*given.at, "when")):
+        if "zip" in given.at:
+            raise ConfigError("axes that move together have no condition", found=described(given.when))
+        when = parse(given.when)
+        known = [axis.name for axis in before]
+        later = sorted(when.names & set(names.values()) - set(known))
+        if later:
+            raise ConfigError("in a condition", found=f"'{later[0]}'", expected="an axis before this one")
+        when.check(known)
+        when.check_texts(texts_of(before))
+    return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
+
+
+def _roots(base: Scenario, every: Mapping[str, _Given], asked: Asked) -> Roots:
+    """The machines and models that points may have, read: those of an axis, of cases, of the base where it holds."""
+    return Roots(base, _parts("hardware", base, every, asked), _parts("model", base, every, asked))
+
+
+def _parts(root: str, base: Scenario, every: Mapping[str, _Given], asked: Asked) -> list[Any]:
+    config, axis = asked.config, every.get(root)
+    places: list[tuple[KeyPath, Any]] = []
+    for at, name in axis.listed() if axis else ():
+        with located(config, at):
+            places.append((at, Figure(None, str).read(name)))
+    if axis and not places:
+        raise config.error(axis.at, "names", expected="a list")
+    of_base = axis is None or axis.when is not None
+    for some in asked.cases.values():
+        own = [((*each.layer.at, root), getattr(each.layer.part, root)) for each in some]
+        own = [(at, part) for at, part in own if _is_name(part)]
+        places += own
+        of_base = of_base and len(own) < len(some)
+    part = getattr(base, root)
+    if of_base and (part is not None or root in required(base)):
+        if part is None:
+            raise config.error(("base", root), "missing key", expected="a name or a path")
+        at = next(layer.at for layer in reversed(asked.layers) if getattr(layer.part, root) is not None)
+        places.append(((*at, root), part))
+    parts = []
+    for at, part in places:
+        with located(config, at):
+            parts.append(LOADS[root](part))
+    return parts
+
+
+def _is_name(part: Any) -> bool:
+    """Whether a machine or a model of a case is one of its own; figures alone are of whatever is named elsewhere."""
+    return isinstance(part, str) or (isinstance(part, dict) and "extends" in part)
+
+
+def _warn(every: Mapping[str, _Given], groups: Groups, roots: Roots, config: Config) -> None:
+    """Warn of what the axes make of each machine and model."""
+    axes = {axis.path: axis for group in groups for axis in group}
+    for path, each in every.items():
+        root, dot, _ = path.partition(".")
+        if dot and root in LOADS:
+            parts = axes[root].values.tolist() if root in axes and root in every else [getattr(roots.base, root)]
+            for part in parts:
+                if part is not None:
+                    warn_of(axes[path], each.at, part, LOADS[root], config)
+
+
+def _names(every: Sequence[_Given], asked: Asked, metrics: Collection[str]) -> dict[str, str]:
+    """What expressions call each path: its `name`, else its last key where no other is so called, else all of it."""
+    config = asked.config
+    names = {each.path: each.name for each in every if each.name is not None}
+    lasts = Counter(each.path.rpartition(".")[2] for each in every if each.name is None)
+    for each in every:
+        if each.name is not None:
+            with located(config, (*each.at, "name")):
+                check_identifier(each.name)
+            continue
+        last = each.path.rpartition(".")[2]
+        unique = lasts[last] == 1 and last.isidentifier() and not iskeyword(last)
+        free = last not in (*metrics, *OURS, *asked.cases, *names.values())
+        names[each.path] = last if unique and free else re.sub(r"\W+", "_", each.path)
+    ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
+    seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
+    named: list[tuple[KeyPath, str, str]] = [(("cases", axis), axis, axis) for axis in asked.cases]
+    named += [((*each.at, "name") if each.name else each.at, each.path, names[each.path]) for each in every]
+    for at, path, name in named:
+        if at[0] == "cases":
+            with located(config, at):
+                check_identifier(name)
+        if other := seen.get(name.casefold()):
+            raise config.error(at, f"the name of {other} too", found=f"'{name}'", expected="another, whatever its case")
+        seen[name.casefold()] = path
+    return names
+
+
+def check_identifier(name: str) -> None:
+    """Nothing where a name can stand in an expression; else a ConfigError."""
+    if not name.isidentifier() or iskeyword(name) or normalize("NFKC", name) != name:
+        raise ConfigError("no name", found=described(name), expected="letters, digits and underscores, such as 'hbm'")
