@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from simulator.hardware import load_system
-from simulator.mapping.deployment import deployment
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.draws import pooled
 from simulator.workload.routers import uniform
+from tests.deployed import deployment
 
 ROUTER = uniform(8, 2)
 
 
 @pytest.mark.parametrize(("split", "mixed"), [("greedy", True), ("none", False), ("none", True)])
 def test_demands_of_the_parts_are_those_of_the_whole(split: str, mixed: bool) -> None:
-    model = load_model("mixtral-8x7b")
-    stages = Stages(deployment(load_system("duplex-node"), model, (), "static_by_layer", True, split, "tensor"))
+    system, model = load_system("duplex-node"), load_model("mixtral-8x7b")
+    stages = Stages(deployment(system, model, dispatch="static_by_layer", together=True, split=split, experts="tensor"))
     counts = pooled(ROUTER, 24, stages.layers)
     routed = stages.routed(counts, mixed)
     assert stages.routed(counts, mixed) is routed, "of what cannot change"

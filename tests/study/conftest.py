@@ -17,19 +17,19 @@ from simulator.scenario.parts import machine
 from simulator.units import Count
 
 
-class Copies(Workload):
-    kind: Literal["copies"]
+class Writes(Workload):
+    kind: Literal["writes"]
     size: Count = 1
     """Gigabytes of each copy."""
     number: Count = 1
-    """Copies."""
+    """Writes."""
 
 
-@register("evaluator", "copies")
-class CopiesEvaluator:
+@register("evaluator", "writes")
+class WritesEvaluator:
     """The time of copies out of the memory of an engine, one after another."""
 
-    form = Copies
+    form = Writes
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("time_s", "s", "min", "time"),
         Metric("rate_per_s", "1/s", "max", "copies a second"),
@@ -63,7 +63,7 @@ class CopiesEvaluator:
 
 TWO = """\
 title: two machines
-base: {workload: {kind: copies, number: 2}}
+base: {workload: {kind: writes, number: 2}}
 cases:
   machine:
     small: {hardware: dgx-a100, label: Small}

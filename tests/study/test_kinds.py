@@ -15,7 +15,7 @@ Write = Callable[[str], Path]
 
 MIXED = """\
 title: copies and reads
-base: {workload: {kind: copies, number: 2}}
+base: {workload: {kind: writes, number: 2}}
 cases:
   machine:
     phone:

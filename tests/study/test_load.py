@@ -95,7 +95,7 @@ def test_a_variant_has_the_runs_that_it_is_computed_for(yaml: Write) -> None:
         ("{number: 3}", "{number: 0}", r":7: cases.machine.large.workload.number: found 0, expected at least 1"),
         ("{number: 3}", "{number: null}", r":7: cases.machine.large.workload.number: found nothing, expected a value"),
         ("number: 2", "number: two", r":3: base.workload.number: found 'two', expected a whole number"),
-        ("kind: copies", "kind: copy", r":3: base.workload.kind: .*did you mean 'copies'"),
+        ("kind: writes", "kind: write", r":3: base.workload.kind: .*did you mean 'writes'"),
         ("dgx-a100, axes", "dgx-a10, axes", r":10: runs.numbers.hardware: .*did you mean 'dgx-a100'"),
         ("[large, small]", "[large, smal]", r":9: runs.sizes.cases.machine.1: no such case: .*did you mean 'small'"),
         ("{machine: [large", "{machin: [large", r":9: runs.sizes.cases.machin: .*did you mean 'machine'"),

@@ -13,7 +13,7 @@ from simulator.study.results import StudyResults, results_of
 
 STUDY = """\
 title: two machines
-base: {hardware: {devices.gpu.tiers.hbm.bandwidth: 1 TB/s}, workload: {kind: copies, number: 2}}
+base: {hardware: {devices.gpu.tiers.hbm.bandwidth: 1 TB/s}, workload: {kind: writes, number: 2}}
 cases:
   machine:
     small: {hardware: dgx-a100}

@@ -11,7 +11,7 @@ import pytest
 import simulator
 from simulator.errors import ConfigError
 from simulator.study.problem import problem
-from tests.study.conftest import TWO, CopiesEvaluator
+from tests.study.conftest import TWO, WritesEvaluator
 
 SETTINGS = ("hardware.devices.gpu.tiers.hbm.bandwidth=1 TB/s",)
 
@@ -34,7 +34,7 @@ def nothing_computes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any) -> None:
         raise AssertionError("a point is computed")
 
-    monkeypatch.setattr(CopiesEvaluator, "evaluate", staticmethod(refuse))
+    monkeypatch.setattr(WritesEvaluator, "evaluate", staticmethod(refuse))
 
 
 def test_points_of_a_folder_are_those_that_were_computed(study: Path, folder: Path, request: Any) -> None:

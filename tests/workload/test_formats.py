@@ -206,7 +206,7 @@ def test_formats_survive_the_way_to_yaml_and_back(weights: str, kv: str, wide: l
         ({"weights": "q4_k"}, "q4_k_m"),
         ({"kv": "awq"}, "q8_0"),
         ({"weights": "bf16", "group": 128}, "no groups"),
-        ({"weights": "awq", "wide": ["lm_heads"]}, "no such matrix"),
+        ({"weights": "awq", "wide": ["lm_heads"]}, "no such name"),
         ({"weights": "awq", "wide": [["lm_head", 1.5]]}, "less than or equal to 1"),
     ],
 )
