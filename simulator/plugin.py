@@ -7,6 +7,7 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 |-------------|------------------------------------------------------------------|---------------------------------|
 | `lowering`  | `Lowering`: a block of operators on an engine, as a `Plan`       | the `kind` of an engine         |
 | `compile`   | `Compile`: what its lowering chooses once for many sizes         | the `kind` of an engine         |
+| `tier`      | `TierKind`: what sets a kind of memory apart from others         | the `kind` of a tier            |
 | `dispatch`  | `Dispatch`: which of several engines runs each step of a block   | `dispatch:` of a deployment     |
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
@@ -22,6 +23,7 @@ from simulator.core import Activity, Plan, Resource
 from simulator.core.closed_form import alone
 from simulator.core.residency import Key, Policy
 from simulator.core.row_policies import Makes, RowPolicy, Step
+from simulator.hardware.tier_kind import TierKind
 from simulator.mapping.dispatch import Choice, Route
 from simulator.mapping.dispatch import Policy as Dispatch
 from simulator.mapping.experts import Split
@@ -70,6 +72,7 @@ __all__ = [
     "Split",
     "Step",
     "Target",
+    "TierKind",
     "Workload",
     "alone",
     "deployment",

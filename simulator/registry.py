@@ -19,11 +19,12 @@ HOMES = {
     "compile": ("simulator.mapping.programs",),
     "dispatch": ("simulator.mapping.dispatch",),
     "evaluator": ("simulator.scenario.evaluators",),
-    "lowering": ("simulator.mapping.lowering", "simulator.mapping.dataflow"),
+    "lowering": ("simulator.mapping.lowerings",),
     "residency": ("simulator.core.residency",),
     "rows": ("simulator.core.row_policies",),
     "search": ("simulator.study.search",),
     "split": ("simulator.mapping.experts",),
+    "tier": ("simulator.hardware.tiers",),
 }
 """Where our implementations of a kind are: in modules, or in folders of which each file registers some."""
 

@@ -92,6 +92,18 @@ def test_each_step_alone_is_where_it_is_fastest() -> None:
     assert np.any(fastest < np.minimum(high, low))
 
 
+def test_a_kind_of_memory_is_read_as_its_figures_say() -> None:
+    kind = "devices.soc.tiers.flash.kind"
+    with pytest.raises(ConfigError, match="kind: found 'hbf', expected one of cxl.*did you mean 'hbm'"):
+        load_system("phone-ufs4", [f"{kind}=hbf"])
+    example("tier")
+    own, flash = load_system("phone-ufs4", [f"{kind}=hbf"]), load_system("phone-ufs4")
+    assert own.tiers["soc.flash"].flash is not None
+    assert own.tiers["soc.flash"].bandwidth == flash.tiers["soc.flash"].bandwidth
+    with pytest.raises(ConfigError, match="flash: found in a tier of kind 'ddr', expected kind 'flash' or 'hbf'"):
+        load_system("phone-ufs4", [f"{kind}=ddr"])
+
+
 def layer(model: str, sequences: float | np.ndarray) -> Route:
     """A decoder layer over sequences that decode, on the two engines of Duplex."""
     system = load_system("duplex-node")

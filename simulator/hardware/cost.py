@@ -79,7 +79,7 @@ def memory_price(system: System, costs: Costs) -> dict[str, float]:
     return {
         name: system.capacity(name) * costs.price(costs.tier(system, name))
         for name, tier in system.tiers.items()
-        if tier.kind != "sram"
+        if not tier.on_chip
     }
 
 
@@ -120,6 +120,6 @@ def _dearer(system: System, engine: tuple[str, str], pim: Pim, costs: Costs) -> 
 def _beside(system: System, costs: Costs, device: str) -> Iterator[Quantity]:
     """m^2 of what lies on an interposer beside the die, a tier at a time; nothing where there is none."""
     for key, tier in system.machine.devices[device].tiers.items():
-        footprint = None if tier.kind == "sram" else costs.tier(system, f"{device}.{key}").footprint
+        footprint = None if tier.on_chip else costs.tier(system, f"{device}.{key}").footprint
         if footprint:
             yield units(system, costs, f"{device}.{key}") * footprint

@@ -60,7 +60,7 @@ def area(system: System, costs: Costs, device: str | None = None, dtype: str | N
             in_memory[f"{name}.{key}"] = added_area(known) * stacks_of(system, name, engine) if known else None
     for key, tier in part.tiers.items():
         full = f"{name}.{key}"
-        if tier.kind == "sram":
+        if tier.on_chip:
             parts[full] = 8 * tier.capacity * process.sram_cell / costs.table.sram_efficiency
         else:
             parts[full] = _phys(costs.tier(system, full), process, units(system, costs, full))

@@ -25,6 +25,7 @@ from simulator.hardware.stack import (
     bus_fraction,
     pim_peak,
 )
+from simulator.registry import names, registered
 from simulator.units import Unit, show
 
 P = TypeVar("P", bound=Section)
@@ -79,8 +80,9 @@ def _from_flash(tier: Tier, path: KeyPath, config: Config) -> Quantity | None:
     """The bandwidth that follows from channels of flash; none where the YAML has one, which must not be above it."""
     if tier.flash is None:
         return None
-    if tier.kind != "flash":
-        raise config.error((*path, "flash"), found=f"in a tier of kind '{tier.kind}'", expected="kind 'flash'")
+    if not tier.of_kind.pages:
+        paged = " or ".join(f"'{kind}'" for kind in names("tier") if registered("tier", kind).pages)
+        raise config.error((*path, "flash"), found=f"in a tier of kind '{tier.kind}'", expected=f"kind {paged}")
     nand = tier.flash.reads
     if not isinstance(nand, Nand):
         return None

@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from simulator.config.choose import registered_as
 from simulator.config.section import NonEmpty, Section
 from simulator.core import Curve
 from simulator.hardware.flash import Flash
 from simulator.hardware.stack import Pim, Stack
+from simulator.hardware.tier_kind import TierKind
+from simulator.registry import registered
 from simulator.units import (
     Bandwidth,
     Bytes,
@@ -63,7 +66,7 @@ class Tier(Section):
     efficiency that is given holds.
     """
 
-    kind: Literal["sram", "hbm", "ddr", "flash", "host", "cxl"]
+    kind: Annotated[str, registered_as("tier")]
     """What the memory is; `sram` is on the chip, and `flash` may say how it is read. Others differ in figures alone."""
     stacks: Count = 1
     """How many stacks of DRAM the tier of one device has; a number needs `stack` beside it."""
@@ -89,6 +92,17 @@ class Tier(Section):
     """The fraction of its bandwidth that the tier achieves: one, or a curve over the bytes of a demand."""
     energy: EnergyPerByte | None = None
     """Energy of what crosses the bus of the tier, read or written; rows that are opened come on top (`activation`)."""
+
+    @property
+    def of_kind(self) -> TierKind:
+        """What sets its kind apart from others."""
+        kind: TierKind = registered("tier", self.kind)
+        return kind
+
+    @property
+    def on_chip(self) -> bool:
+        """Whether it is on the die."""
+        return self.of_kind.on_chip
 
 
 class Port(Section):

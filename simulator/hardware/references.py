@@ -35,7 +35,7 @@ def _check_fabrics(machine: Machine, config: Config) -> None:
     for device_name, device in machine.devices.items():
         for engine_name, engine in device.engines.items():
             if engine.kind == "dataflow":
-                on_chip = any(device.tiers[tier].kind == "sram" for tier in engine.reads if tier in device.tiers)
+                on_chip = any(device.tiers[tier].on_chip for tier in engine.reads if tier in device.tiers)
                 expected = None if engine.fabric else "fabric: {pcus: ..., pmus: ...}"
                 expected = expected or (None if on_chip else "a tier of kind sram among those that it reads: its PMUs")
                 if expected:

@@ -72,7 +72,7 @@ def grid(target: Target, reserved: float = 0.0) -> Grid:
 def sram(target: Target) -> str:
     """The on-chip tier that the PMUs are."""
     tiers = target.system.machine.devices[target.device].tiers
-    return next(tier for tier in target.description.reads if tiers[tier].kind == "sram")
+    return next(tier for tier in target.description.reads if tiers[tier].on_chip)
 
 
 def launch(f: Fabric, configured: Quantity) -> tuple[Quantity, Quantity]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from simulator.errors import ConfigError, one_of
 from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, MappingForm
-from simulator.mapping.lowering import by_kernels
+from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.spill import check_spill
 from simulator.mapping.tensor_parallel import check_ways
 

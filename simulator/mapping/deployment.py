@@ -13,7 +13,7 @@ from simulator.mapping.engines import engine_names, narrowed
 from simulator.mapping.footprint import Footprint, footprint
 from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, Experts, MappingForm, Residency, Scheduler, SplitBy
 from simulator.mapping.formats import in_formats
-from simulator.mapping.lowering import by_kernels
+from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallelism import Parallelism, group, parallelism
 from simulator.mapping.passes import Lowering, Passes
 from simulator.mapping.speculative import Speculation, speculate

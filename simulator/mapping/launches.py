@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.mapping.kernels import Kernel, kernels, kernels_of
-from simulator.mapping.lowering import by_kernels, fusion
+from simulator.mapping.lowering import fusion
+from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.programs import programs
 from simulator.mapping.target import Target, program_key
 from simulator.workload import Block, OperatorGraph

@@ -12,11 +12,11 @@ from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
-from simulator.mapping.kernels import Kernel, kernels
+from simulator.mapping.kernels import Kernel
 from simulator.mapping.target import Target, engine_seconds, program_key
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.mapping.transfer import written
-from simulator.registry import names, register, registered
+from simulator.registry import names, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
 
 FUSION = {"gpu": "conventional", "cpu": "conventional"}
@@ -88,23 +88,6 @@ def compiled(target: Target, blocks: Callable[[], Iterable[Block]]) -> Target:
     return replace(target, programs={program_key(block): compile(target, block) for block in blocks()})
 
 
-@register("lowering", "gpu")
-@register("lowering", "cpu")
-@register("lowering", "pim")
-def kernel_by_kernel(target: Target, block: Block) -> Plan:
-    """One kernel after another on the engine, each launched for itself; a partial sum is reduced before the next.
-
-    What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator.
-    """
-    once = Plan(block.name)
-    for kernel in kernels(block, fusion(target.description), target.ways):
-        for step in kernel_plan(target, kernel).steps:
-            once.add(step.work)
-    plan = Plan(block.name)
-    plan.add(once, repeat=block.repeat)
-    return plan
-
-
 def kernel_plan(target: Target, kernel: Kernel) -> Plan:
     """A kernel, and after it the reductions of its partial sums."""
     plan = Plan(kernel.name)
@@ -113,12 +96,6 @@ def kernel_plan(target: Target, kernel: Kernel) -> Plan:
         for phase in all_reduce(target.system, target.device, size):
             plan.add(phase)
     return plan
-
-
-def by_kernels(target: Target) -> bool:
-    """Whether an engine runs a block kernel by kernel, so that another engine may run some of them; else as a whole."""
-    lower: Lowering = registered("lowering", target.description.kind)
-    return lower is kernel_by_kernel
 
 
 def fusion(engine: Engine) -> str:
@@ -152,7 +129,7 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
             resource, units = written(system, f"{device}.{tier}", kernel.written)
             demand[resource] = demand.get(resource, 0.0) + units
             demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
-        elif system.tiers[f"{device}.{tier}"].kind == "sram":
+        elif system.tiers[f"{device}.{tier}"].on_chip:
             demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
     if spaces:
         demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)

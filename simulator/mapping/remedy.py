@@ -47,9 +47,7 @@ def _other_machines(full: Footprint) -> Iterator[str]:
         if fits(lambda target, larger=larger: replace(target, system=larger)):  # type: ignore[misc]
             yield f"{count} of {device}"
             break
-    others = [
-        t for t in engine.description.reads if t != engine.memory and system.tiers[f"{device}.{t}"].kind != "sram"
-    ]
+    others = [t for t in engine.description.reads if t != engine.memory and not system.tiers[f"{device}.{t}"].on_chip]
     for tier in (t for t in others if all(t in other.description.reads for other in deployed.engines)):
         if fits(lambda target, tier=tier: replace(target, memory=tier)):  # type: ignore[misc]
             yield f"--memory {tier}"

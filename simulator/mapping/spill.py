@@ -76,7 +76,7 @@ def check_spill(target: Target, tier: str) -> None:
 def tiers_behind(target: Target) -> list[str]:
     """The tiers that may take what main memory cannot hold."""
     tiers = target.system.machine.devices[target.device].tiers
-    others = [t for t in target.description.reads if t != target.memory and tiers[t].kind != "sram"]
+    others = [t for t in target.description.reads if t != target.memory and not tiers[t].on_chip]
     return others if target.description.kind == "dataflow" else []
 
 

@@ -94,7 +94,7 @@ def target(
         raise ConfigError(
             f"engine '{engine}' does not read it", path="memory", found=f"'{memory}'", expected=one_of(reads)
         )
-    memory = memory or next((t for t in reads if description.tiers[t].kind != "sram"), None)
+    memory = memory or next((t for t in reads if not description.tiers[t].on_chip), None)
     if memory is None:
         raise ConfigError(
             f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"

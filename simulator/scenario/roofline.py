@@ -120,7 +120,7 @@ def _row(runner: Target, run: Run) -> dict[str, Any]:
 def _tiers(runner: Target) -> list[str]:
     """The tiers that the kernels touch: on-chip memory, and the one that holds the model."""
     tiers = runner.system.machine.devices[runner.device].tiers
-    return [tier for tier in runner.description.reads if tier == runner.memory or tiers[tier].kind == "sram"]
+    return [tier for tier in runner.description.reads if tier == runner.memory or tiers[tier].on_chip]
 
 
 def _bandwidth(runner: Target, tier: str) -> float:

@@ -118,7 +118,7 @@ def _prices(system: System, costs: Costs, dtype: str | None) -> tuple[Mapping[st
 
 def _sections(system: System, costs: Costs) -> Iterator[KeyPath]:
     yield from (("wafer",), ("fixed",), ("sram_efficiency",), ("package",))
-    technologies = [costs.tier(system, name) for name, tier in system.tiers.items() if tier.kind != "sram"]
+    technologies = [costs.tier(system, name) for name, tier in system.tiers.items() if not tier.on_chip]
     for device in system.machine.devices:
         yield ("processes", costs.process_of(system, device))
     for engine in system.engines.values():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simulator.core import Plan, closed_form
 from simulator.core.events import events
 from simulator.mapping.call import launch
-from simulator.mapping.dataflow import dataflow
+from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.partition import partition
 from simulator.mapping.pipeline import pipeline_plan
 from simulator.mapping.target import Target

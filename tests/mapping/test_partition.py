@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from simulator.core import Quantity
 from simulator.mapping.call import fabric, grid
-from simulator.mapping.dataflow import dataflow
 from simulator.mapping.demands import sized_demands
+from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.partition import Partition, partition
 from simulator.mapping.pipeline import fit
 from simulator.mapping.sizes import sizes

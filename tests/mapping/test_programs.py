@@ -14,8 +14,8 @@ from simulator.core import closed_form
 from simulator.core.events import events
 from simulator.core.plan import point
 from simulator.mapping.call import grid
-from simulator.mapping.dataflow import dataflow
 from simulator.mapping.lowering import compiled
+from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.pipeline import pipeline_plan
 from simulator.mapping.programs import programs
 from simulator.mapping.target import Target

@@ -17,7 +17,8 @@ from simulator.mapping.collective import all_reduce
 from simulator.mapping.dispatch.units import Step, Unit, steps
 from simulator.mapping.expert_costs import stack_sum
 from simulator.mapping.kernels import Kernel, arriving, kernels_of
-from simulator.mapping.lowering import by_kernels, fusion, kernel_activity
+from simulator.mapping.lowering import fusion, kernel_activity
+from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import shard
 from simulator.mapping.transfer import transfer

@@ -13,7 +13,8 @@ from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.dispatch import Route, dispatched, policy
-from simulator.mapping.lowering import by_kernels, lowered
+from simulator.mapping.lowering import lowered
+from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.target import Target, target
 from simulator.registry import names
 from simulator.scenario.cases import Columns, with_values

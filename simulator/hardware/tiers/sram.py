@@ -1,0 +1,8 @@
+"""SRAM, which is on the die."""
+
+from __future__ import annotations
+
+from simulator.hardware.tier_kind import TierKind
+from simulator.registry import register
+
+register("tier", "sram")(TierKind(on_chip=True))

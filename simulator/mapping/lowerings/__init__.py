@@ -1,0 +1,1 @@
+"""How each kind of engine runs a block of a model, one file for each way."""
