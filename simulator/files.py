@@ -7,10 +7,11 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 from zipfile import BadZipFile
 
 from simulator.errors import ConfigError, described
@@ -23,6 +24,27 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 2**30
 """Of a line of text, and of a text that is held whole."""
+
+_REMEMBERED: list[Callable[[], None]] = []
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def remembered(most: int | None) -> Callable[[F], F]:
+    """Keep what a function gives for its last `most` arguments, which name files, until `forget`."""
+
+    def keep(function: F) -> F:
+        kept = lru_cache(maxsize=most)(function)
+        _REMEMBERED.append(kept.cache_clear)
+        return cast(F, kept)
+
+    return keep
+
+
+def forget() -> None:
+    """Read all files anew, for a new question: they may have changed."""
+    for clear in _REMEMBERED:
+        clear()
+
 
 UNREADABLE = (
     OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, RuntimeError, MemoryError, SyntaxError,

@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Check files: is each what it should be?
 
-    Machines, models (config.json too), studies, cost tables, and traces (CSV). All mistakes are told; the
+    Machines, models (config.json too), scenarios, studies, cost tables, and traces (CSV). All mistakes are told; the
     exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that no such figure has.
     """
     found = [_checked(file) for file in files]
@@ -83,6 +83,7 @@ def _summary(kind: str, file: str) -> str:
         "routing": _routing,
         "eager": _eager,
         "trace": _trace,
+        "scenario": _scenario,
         "published values": _published,
     }
     return summaries[kind](file)
@@ -102,6 +103,18 @@ def _model(file: str) -> str:
 
     model = load_model(file)
     return f"model {model.name}: {count_of(parameters(model).total)} parameters in {model.layers} layers"
+
+
+def _scenario(file: str) -> str:
+    """What a scenario asks. Raises `TiersimError` where it cannot be evaluated."""
+    from simulator import evaluate
+
+    asked = evaluate(file).scenario.written()
+    parts = (
+        str(part.get("extends", "one inline") if isinstance(part, dict) else part)
+        for part in (asked[key] for key in ("model", "hardware") if key in asked)
+    )
+    return f"scenario of {asked['workload']['kind']}: {' on '.join(parts)}"
 
 
 def _study(file: str) -> str:

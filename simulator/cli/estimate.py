@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simulator.core import Plan
     from simulator.scenario.batch_detail import BatchDetail
     from simulator.scenario.form import Scenario
+    from simulator.scenario.metric import Metric
     from simulator.workload import Model
 
 
@@ -143,6 +144,7 @@ def _formats(model: Model) -> str:
 def _figures(answer: BatchDetail) -> Table:
     from rich.table import Table
 
+    from simulator.scenario.costs import METRICS as COSTS
     from simulator.units import show
 
     table = Table.grid(padding=(0, 2))
@@ -164,7 +166,18 @@ def _figures(answer: BatchDetail) -> Table:
     else:
         mean = f"{show(token, 'J')} a token, {show(power, 'W')} on average"
         table.add_row("energy", show(answer.energy_j, "J"), mean)
+    for metric in COSTS:
+        if metric.name in answer.costs:
+            table.add_row(metric.label, *_cost(answer.costs[metric.name], metric))
     return table
+
+
+def _cost(value: float, metric: Metric) -> tuple[str, str]:
+    """What a cost is, and of what."""
+    from simulator.units import show
+
+    of = f"of a {metric.per}" if metric.per else ""
+    return ("unknown", "the machine lacks a figure") if value != value else (show(value, metric.unit), of)
 
 
 def _binding(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""What a name or a file is: a machine, a model, a study, a cost table, a trace, or published values."""
+"""What a name or a file is: a machine, a model, a scenario, a study, a cost table, a trace, or published values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 
-Kind: TypeAlias = Literal["machine", "model", "study", "cost table", "routing", "eager", "trace", "published values"]
+Kind: TypeAlias = Literal[
+    "machine", "model", "study", "cost table", "routing", "eager", "scenario", "trace", "published values"
+]
 
 FOLDERS: dict[Kind, str] = {
     "machine": "hwconfigs",
@@ -62,8 +64,8 @@ def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
         return _kind_of_base(str(mapping["extends"].value), (*above, file))
     found = ", ".join(mapping) or described(tree)
     expected = (
-        "a machine (devices, ...), a model (layers, attention, ...), a study (base, axes, ...) or a cost table "
-        "(wafer, processes, ...)"
+        "a machine (devices, ...), a model (layers, attention, ...), a scenario (hardware, model, ...), "
+        "a study (base, axes, ...) or a cost table (wafer, processes, ...)"
     )
     raise ConfigError("this is nothing that tiersim knows", file=file, found=found, expected=expected)
 
@@ -72,6 +74,7 @@ def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.scenario.form import Scenario
     from simulator.study.form import StudyForm
     from simulator.study.renamed import TOP
     from simulator.workload import Model
@@ -85,6 +88,7 @@ def _keys() -> dict[Kind, set[str]]:
         "cost table": set(CostTable.model_fields),
         "routing": set(MeasuredRouting.model_fields),
         "eager": set(Family.model_fields),
+        "scenario": set(Scenario.model_fields),
     }
 
 

@@ -94,23 +94,25 @@ def _named(options: dict[str, inspect.Parameter], overrides: Sequence[str]) -> I
         yield
     except ConfigError as error:
         path = error.path if isinstance(error.path, tuple | list) else ()
-        if error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
+        typed = _override(path, overrides) if path and error.file is None else None
+        if typed:
+            from simulator.config.resolve import OPTION
+
+            error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}") else path[1:]
+        elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
             inner = {key: option for option, key in DRAFT.items()}
             key = inner.get(str(path[2]), "draft") if path[1] == "draft" and len(path) > 2 else str(path[1])
             error.path = f"--{key.replace('_', '-')}"
-        elif error.file is None and path and (typed := _override(path, overrides)):
-            from simulator.config.resolve import OPTION
-
-            error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}.") else path[1:]
         raise
 
 
 def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None:
     """The path, as typed, of the override that a key of a scenario is of; a machine's may leave `hardware` out."""
+    from simulator.scenario.evaluate import whole
+
     at = ".".join(map(str, path))
     for override in overrides:
         typed = override.partition("=")[0].strip()
-        whole = typed if typed.startswith(("hardware.", "model.")) else f"hardware.{typed}"
-        if f"{whole}.".startswith(f"{at}."):
+        if f"{whole(f'{typed}=')[:-1]}.".startswith(f"{at}."):
             return typed
     return None

@@ -146,7 +146,7 @@ MachineOverrides = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Replace a figure of the machine, or of the model behind 'model.'; may be repeated.",
+        help="Replace a figure of the machine, or of what else a scenario has: model.layers=2; may be repeated.",
         show_default=False,
     ),
 ]

@@ -22,7 +22,7 @@ from simulator.cli.options import (
     ScenarioOnly,
 )
 from simulator.cli.output import console, print_json, table_of
-from simulator.cli.scenario import print_scenario
+from simulator.cli.scenario import print_scenario, with_fusion
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +53,7 @@ def command(
 
     asked = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
     if scenario:
-        print_scenario(asked)
+        print_scenario(with_fusion(asked, fusion))
         return
     result = roofline_of(asked, fusion)
     if output is not None:

@@ -30,7 +30,7 @@ def options_scenario(
     Raises:
         ConfigError: what is wrong, by its key or option; no machine or model.
     """
-    from simulator.scenario.evaluate import located, read_scenario, scenario_of
+    from simulator.scenario.evaluate import located, read_scenario, scenario_of, whole
 
     work = {key: value for key, value in workload.items() if value is not None}
     if file is not None:
@@ -38,7 +38,7 @@ def options_scenario(
         replaced = {key: value for key, value in parts.items() if value is not None}
         replaced |= {f"mapping.{key}": value for key, value in mapping.items()}
         replaced |= {f"workload.{key}": value for key, value in work.items()}
-        figures = [o if o.startswith(("hardware.", "model.")) else f"hardware.{o}" for o in overrides]
+        figures = [*map(whole, overrides)]
         with located(file, [*replaced, *(figure.partition("=")[0] for figure in figures)]):
             yield read_scenario(file, figures, replaced)
         return
@@ -46,6 +46,17 @@ def options_scenario(
         if given is None:
             raise ConfigError(path=option, found="nothing", expected="a name, or a scenario's file")
     yield scenario_of(str(hardware), str(model), mapping, {"kind": "batch", **work}, overrides)
+
+
+def with_fusion(scenario: Scenario, fusion: str | None) -> Scenario:
+    """The scenario whose engine is lowered with this fusion mode.
+
+    Raises:
+        ConfigError: an ideal, which no engine has.
+    """
+    from simulator.scenario.cases import with_values
+
+    return with_values(scenario, {"mapping.fusion": fusion}) if fusion else scenario
 
 
 def print_scenario(scenario: Scenario) -> None:

@@ -1,9 +1,10 @@
-"""`tiersim show`: one machine, model, study or cost table: its figures, and where each comes from."""
+"""`tiersim show`: one machine, model, scenario, study or cost table: its figures, and where each comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,14 +41,14 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A machine, model, study or cost table.",
+            help="A machine, model, scenario, study or cost table.",
             show_default=False,
         ),
     ],
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Show a machine, model, study or cost table.
+    """Show a machine, model, scenario, study or cost table.
 
     Its figures, where each comes from, and what they add up to.
     """
@@ -57,6 +58,7 @@ def command(
     known = {
         "machine": _machine,
         "model": _model,
+        "scenario": _scenario,
         "study": _study,
         "cost table": _costs,
     }
@@ -183,6 +185,20 @@ def _shape(shape: dict[str, Any]) -> Table:
                 figure = ", ".join(f"{k} {v}" for k, v in figure.items())
             table.add_row(key if place == 0 else "", f"{name} {figure}".strip())
     return table
+
+
+def _scenario(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.config import load
+    from simulator.scenario.evaluate import located, read_scenario, whole
+
+    with located(name):
+        asked = read_scenario(name, [*map(whole, overrides)])
+    file, written = Path(name), asked.written()
+    sections = {key: getattr(asked, key) for key in ("sized", "mapping", "workload")}
+    checked = {**written, **{key: each.model_dump(mode="json") for key, each in sections.items() if each}}
+    found = figures(replace(load(name, "experiments"), data=written), checked)
+    document = {"name": file.stem, "file": name, "figures": documents(found)}
+    return document, _stacked(f"{file.stem}: {written['workload']['kind']} ({shown_path(file)})", figure_table(found))
 
 
 def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:

@@ -16,6 +16,7 @@ from simulator.mapping.target import Target
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.batch_parts import Part, Phase, parts_of, terms_of, timed, times_of
+from simulator.scenario.costs import costs_of
 from simulator.scenario.form import Scenario
 from simulator.workload import Model
 
@@ -50,6 +51,7 @@ class BatchDetail(Result):
             plans are of one replica.
         times: `ttft_s`, `tbt_s`, `e2e_s`, `tokens_per_s`, NaN where the phase has none.
         energy: dynamic and static energy of all devices, term by term.
+        costs: die area, price and peak power by the scenario's table, NaN of what is not known; empty without one.
     """
 
     scenario: Scenario
@@ -59,6 +61,7 @@ class BatchDetail(Result):
     parts: Mapping[str, Part]
     times: Mapping[str, float]
     energy: tuple[Term, ...]
+    costs: Mapping[str, float]
     provenance: Provenance
 
     @property
@@ -179,6 +182,7 @@ class BatchDetail(Result):
             "bound_by": self.bound_by,
             "energy_j": self.energy_j,
             "energy_missing": list(self.missing),
+            **{name: value if value == value else None for name, value in self.costs.items()},
             "tiers": {name: self._tier(name) for name in system.tiers},
             "max_batch": self.max_batch,
             "max_context": self.max_context,
@@ -217,4 +221,6 @@ def batch_detail(scenario: Scenario, deployed: Deployment, work: Lengths) -> Bat
         "mapping": mapping, "workload": scenario.workload.model_dump(),
     }  # fmt: skip
     terms = terms_of(deployed, parts, work.phase)
-    return BatchDetail(scenario, work, deployed, footprint, parts, times, terms, Provenance(made_from))
+    costs = costs_of(scenario, deployed.system, deployed.model) if scenario.costs else {}
+    costs = {name: float(value) for name, value in costs.items()}
+    return BatchDetail(scenario, work, deployed, footprint, parts, times, terms, costs, Provenance(made_from))

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config.path import replaced
+from simulator.errors import ConfigError
+from simulator.hardware import System
 from simulator.scenario.form import Scenario
+from simulator.workload import Model
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
 """One array a column, all of one length, an element a case: float64, int64, bool, or object for text."""
@@ -59,6 +62,11 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
             part = {"extends": part, **own}
         figures = {p.partition(".")[2]: _plain(value) for p, value in values.items() if p.startswith(f"{root}.")}
         if figures:
+            if isinstance(part, System | Model):
+                path, expected = f"{root}.{next(iter(figures))}", "a name, or it when that was loaded"
+                raise ConfigError(
+                    "the override comes too late", path=path, found="one that is loaded", expected=expected
+                )
             part = {**(part if isinstance(part, dict) else {"extends": part}), **figures}
         if figures or root in values:
             changes[root] = part

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from simulator.files import remembered
 from simulator.hardware import System
 from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
+from simulator.scenario.parts import at_key
 from simulator.workload import Model
 
 METRICS = (
@@ -29,7 +30,9 @@ def costs_of(scenario: Scenario, system: System, model: Model) -> dict[str, Any]
     """
     if scenario.costs is None:
         return dict.fromkeys(NAMES, np.nan)
-    table, dtype = _table(scenario.costs), model.dtypes.products if scenario.mapping.dtype else None
+    with at_key("costs"):
+        table = _table(scenario.costs)
+    dtype = model.dtypes.products if scenario.mapping.dtype else None
     idle = system.machine.static_power
     watts: Any = np.nan if idle is None else idle * system.machine.nodes
     for name in system.machine.devices:
@@ -42,6 +45,6 @@ def costs_of(scenario: Scenario, system: System, model: Model) -> dict[str, Any]
     }
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def _table(name: str) -> Costs:
     return load_costs(name)

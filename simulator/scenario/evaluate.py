@@ -6,28 +6,35 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.config import load, validate
+from simulator import data
+from simulator.config import Config, load, validate
+from simulator.config.choose import check_name
 from simulator.config.path import checked
-from simulator.config.resolve import parsed
-from simulator.errors import ConfigError, TiersimError
+from simulator.config.resolve import OPTION, parsed
+from simulator.errors import ConfigError, TiersimError, nearest
+from simulator.files import forget
 from simulator.hardware import System
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.batch_detail import BatchDetail
-from simulator.scenario.cases import with_values
+from simulator.scenario.cases import ROOTS, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR, Metric
-from simulator.scenario.parts import forget
 from simulator.workload import Model
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+STUDY = {"base", "axes", "runs", "cases", "zip"}
+"""Keys that a study has, and no scenario."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,10 +108,12 @@ def located(scenario: object, given: Collection[str] = ()) -> Iterator[None]:
         path = error.path or ()
         keys = tuple(path.split(".") if isinstance(path, str) else path)
         replaced = (tuple(each.split(".")) for each in given)
-        if error.file or not isinstance(scenario, str | Path) or any(keys[: len(each)] == each for each in replaced):
+        if error.file or not keys or not isinstance(scenario, str | Path):
+            raise
+        if any(keys[: len(each)] == each for each in replaced):
             raise
         config = load(scenario, "experiments")
-        if keys[:1] not in config.marks or not keys:
+        if keys[:1] not in config.marks:
             raise
         raise config.error(
             keys, error.message, found=error.found, expected=error.expected, nearest=error.nearest
@@ -121,13 +130,28 @@ def read_scenario(
     Raises:
         ConfigError: what is wrong with it, with the line and the key path.
     """
-    if not isinstance(scenario, Scenario):
-        forget()
+    forget()
+    pairs = dict(map(parsed, overrides))
+    for path in pairs:
+        check_name(path.partition(".")[0], ROOTS, path, "no such part of a scenario", OPTION)
     if isinstance(scenario, str | Path):
-        asked = validate(load(scenario, "experiments"), Scenario)
+        asked = validate(_of_file(scenario), Scenario)
     else:
         asked = scenario if isinstance(scenario, Scenario) else checked(Scenario, scenario)
-    return with_values(asked, {**(values or {}), **dict(map(parsed, overrides))})
+    return with_values(asked, {**(values or {}), **pairs})
+
+
+def _of_file(scenario: str | Path) -> Config:
+    """The YAML of a scenario. Raises `ConfigError`: there is no such file, or it is a study's."""
+    if not isfile(scenario) and str(scenario) not in data.names("experiments"):
+        beside = [str(file) for file in Path(scenario).parent.glob("*.yaml")]
+        close = nearest(str(scenario), beside)
+        raise ConfigError("no such file", found=f"'{scenario}'", expected="a scenario's YAML", nearest=close)
+    config = load(scenario, "experiments")
+    if not STUDY.isdisjoint(config.data):
+        expected = "a scenario (hardware, model, ...); a study is for tiersim sweep, simulate or show"
+        raise ConfigError("this is a study", file=config.file, expected=expected)
+    return config
 
 
 def estimate(
@@ -144,7 +168,8 @@ def estimate(
     """Times of one static batch in closed form, by default tensor parallel over all devices of the machine.
 
     `mapping` are the keys of the section `mapping` (`mapping/form.py`): `devices`, `dtype`, `pipeline`, `dispatch`, ...
-    `overrides` are `path.to.key=value` of the machine, or of the model behind `model.`, where these are given by name.
+    `overrides` are `path.to.key=value` of the machine, or of the rest of the scenario behind `model.`, `sized.`,
+    `workload.`, ...; figures of a machine or a model only where these are given by name.
 
     Raises:
         ConfigError: what is wrong, by its key.
@@ -163,21 +188,20 @@ def scenario_of(
     workload: Mapping[str, Any],
     overrides: Sequence[str] = (),
 ) -> Scenario:
-    """A scenario from its parts; overrides become figures of an inline machine or model.
+    """A scenario from its parts; overrides of figures become an inline machine or model, others are of the scenario.
 
     Raises:
         ConfigError: what is wrong, by its key; an override of a machine or a model that is loaded already.
     """
     forget()
-    parts: dict[str, Any] = {"hardware": hardware, "model": model}
-    for override in overrides:
-        path, value = parsed(override)
-        root = "model" if path.startswith("model.") else "hardware"
-        part = parts[root]
-        if isinstance(part, System | Model):
-            expected = "a name, or it when that was loaded"
-            raise ConfigError("the override comes too late", found=override, expected=expected)
-        inline = part if isinstance(part, dict) else {"extends": str(part)}
-        parts[root] = {**inline, path.removeprefix(f"{root}."): value}
+    parts = {"hardware": hardware, "model": model}
     named = {key: str(part) if isinstance(part, Path) else part for key, part in parts.items()}
-    return checked(Scenario, {**named, "mapping": dict(mapping), "workload": dict(workload)})
+    asked = checked(Scenario, {**named, "mapping": dict(mapping), "workload": dict(workload)})
+    return with_values(asked, dict(parsed(whole(override)) for override in overrides))
+
+
+def whole(override: str) -> str:
+    """An override of a scenario, of one that may leave the `hardware` of the machine's figures out."""
+    path, equals, _ = override.partition("=")
+    known = path.partition(".")[0].strip() in ROOTS
+    return override if known or not equals else f"hardware.{override.lstrip()}"

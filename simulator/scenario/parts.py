@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -13,7 +12,8 @@ from pydantic import BaseModel
 from simulator.config.choose import check_name
 from simulator.config.path import replaced
 from simulator.config.resolve import OPTION
-from simulator.errors import ConfigError, one_of
+from simulator.errors import ConfigError, described, one_of
+from simulator.files import remembered
 from simulator.hardware import Machine, System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.scenario.form import Scenario
@@ -93,12 +93,6 @@ def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> s
     return check_name(value, known, path)
 
 
-def forget() -> None:
-    """Read machines and models anew: their files may have changed."""
-    _machine.cache_clear()
-    _model.cache_clear()
-
-
 def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
     if part is None:
         raise ConfigError("missing key", path=key, expected="a name or a path")
@@ -108,7 +102,7 @@ def _part(part: Any, key: str, load: Callable[[str], P]) -> P:
         return load(json.dumps(part, sort_keys=True))
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _sized(key: str, nodes: int, devices: int) -> System:
     return _with_devices(_machine(key), nodes, devices)
 
@@ -118,13 +112,13 @@ def _with_devices(system: System, nodes: int, devices: int) -> System:
     return system.replaced({"nodes": nodes, f"devices.{name}.count": devices})
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _machine(key: str) -> System:
     part = json.loads(key)
     return _with_figures(part, _machine, System.replaced, Machine) or load_system(part)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _model(key: str) -> Model:
     part = json.loads(key)
     return _with_figures(part, _model, replaced, Model) or load_model(part)
@@ -134,6 +128,8 @@ def _with_figures(
     part: Any, load: Callable[[str], P], replace: Callable[[P, Mapping[str, Any]], P], form: type[BaseModel]
 ) -> P | None:
     """What an inline part extends, with its figures replaced; None where it gives more than figures by their paths."""
+    if isinstance(part, dict) and not isinstance(part.get("extends", ""), str | dict):
+        raise ConfigError(path="extends", found=described(part["extends"]), expected="a name or a path")
     if not isinstance(part, dict) or "extends" not in part or any(isinstance(v, dict | list) for v in part.values()):
         return None
     figures = {path: value for path, value in part.items() if path != "extends"}

@@ -30,6 +30,9 @@ def read_study(
     pairs = [parsed(each) if isinstance(each, str) else each for each in overrides]
     settings = {path: value for path, value in pairs if _is_of_scenario(path)}
     config = load(name_or_path, "experiments", [(path, value) for path, value in pairs if not _is_of_scenario(path)])
+    if not config.data.keys().isdisjoint(ROOTS) and config.data.keys().isdisjoint(StudyForm.model_fields):
+        expected = "a study (base, axes, ...); a scenario is for tiersim estimate"
+        raise ConfigError("this is a scenario", file=config.file, expected=expected)
     refuse_renamed(config)
     return validate(config, StudyForm), config, settings
 

@@ -17,16 +17,18 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from shutil import which
 from typing import Any, Protocol
+from uuid import uuid4
 
 import numpy as np
 
 from simulator.errors import ConfigError, TiersimError
+from simulator.files import forget
 from simulator.study import store as _store
 from simulator.study.space.columns import Columns, Evaluate
 from simulator.study.store import ERROR, MANIFEST, Chunk, Column, Manifest, Store
@@ -134,6 +136,8 @@ class _Task:
     folder: Path
     manifest: Manifest
     fail_fast: bool
+    number: str = field(default_factory=lambda: uuid4().hex)
+    """What tells it from an earlier one, of files that have changed since."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +245,7 @@ def _packed(task: _Task) -> bytes:
 @lru_cache(maxsize=1)
 def _unpacked(packed: bytes) -> _Task:
     """The task, one object for all its chunks in a process, so that an evaluation may keep what it lowered."""
+    forget()
     task: _Task = import_module("pickle").loads(packed)
     return task
 

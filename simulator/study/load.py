@@ -13,6 +13,7 @@ from simulator.config import Config
 from simulator.config.choose import check_name
 from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError
+from simulator.files import forget
 from simulator.scenario.cases import is_figures
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
@@ -122,6 +123,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[Override] = ()) -> 
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
+    forget()
     study = _loaded(name_or_path, overrides)
     with located(study.config, ()):
         _check_lookups(study)

@@ -14,6 +14,7 @@ from simulator.config import Config
 from simulator.config.choose import check_name
 from simulator.config.resolve import Override
 from simulator.errors import ConfigError, one_of
+from simulator.files import forget
 from simulator.hardware.cost import load_costs
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import NAMES as COSTS
@@ -66,6 +67,7 @@ def load_sweep(
     Raises:
         ConfigError: what is wrong with the file, with its line and key path.
     """
+    forget()
     form, config, settings = read_study(name_or_path, overrides)
     named = [*form.runs] or [POINTS]
     if run is None and len(named) > 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic import Field, model_validator
 from simulator.config.refused import refused
 from simulator.config.section import Section
 from simulator.errors import ConfigError
-from simulator.files import reason
+from simulator.files import reason, remembered
 from simulator.units import Count, Fraction, Seed, Unit
 from simulator.workload.hot_cold import HotCold, hot_cold
 from simulator.workload.neuron_files import load_neurons
@@ -145,7 +144,7 @@ def digest(file: str) -> str:
         raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
 
 
-@lru_cache(maxsize=8)
+@remembered(8)
 def _recorded(file: str, layers: int, neurons: int, tokens: int) -> NeuronTrace:
     """The first tokens of a recording; one object for equal arguments."""
     trace = load_neurons(file, neurons, layers)

@@ -7,13 +7,13 @@ are data, a file a family (`workloads/eager/`), counted on the models themselves
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from simulator.config import load, validate
 from simulator.config.section import Section
+from simulator.files import remembered
 from simulator.workload.graph import OperatorGraph
 from simulator.workload.operators import Operator
 
@@ -117,7 +117,7 @@ def phase_of(graph: OperatorGraph) -> EagerPhase:
     return "prefill" if any(operator.phase == "prefill" for operator in operators) else "decode"
 
 
-@cache
+@remembered(None)
 def eager_family(name: str) -> Family:
     """The lists of a family.
 

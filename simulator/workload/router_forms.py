@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from simulator.config.refused import refused
 from simulator.config.section import Section
+from simulator.files import remembered
 from simulator.units import Count, Positive, Seed, Unit, Width
 from simulator.workload.measured import MeasuredRouting, load_measured
 from simulator.workload.routers import ROUTERS, Popular
@@ -99,6 +99,6 @@ RouterForm: TypeAlias = Annotated[
 ]
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def _recording(counts: str) -> MeasuredRouting:
     return load_measured(counts)

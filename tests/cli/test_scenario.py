@@ -97,3 +97,96 @@ def test_any_kind_of_workload_is_evaluated_from_its_file(run, write) -> None:
     assert "time to first token" in run("estimate", file).out
     refused = run("estimate", file, "--explain")
     assert refused.code == 2 and "--explain: found a workload of kind 'requests'" in refused.err
+
+
+@pytest.mark.parametrize("file", [True, False], ids=["file", "options"])
+@pytest.mark.parametrize(
+    ("override", "root", "expected"),
+    [
+        ("mapping.devices=4", "mapping", {"devices": 4}),
+        ("workload.batch=64", "workload", {"kind": "batch", "batch": 64}),
+        ("costs=silicon", "costs", "silicon"),
+        ("sized.devices=3", "sized", {"devices": 3}),
+        ("devices.gpu.count=2", "hardware", {"extends": "dgx-h100", "devices.gpu.count": 2}),
+    ],
+)
+def test_set_replaces_any_value_of_a_scenario(run, write, file, override, root, expected) -> None:
+    options = ("--hardware", "dgx-h100", "--model", "llama-3.1-8b")
+    given = (write("plain.yaml", "hardware: dgx-h100\nmodel: llama-3.1-8b\n"),) if file else options
+    printed = run("estimate", *given, "--set", override, "--scenario")
+    assert (printed.code, printed.err) == (0, "")
+    assert yaml.safe_load(printed.out)[root] == expected
+    kept = write("kept.yaml", printed.out)
+    if root != "sized":  # 3 devices do not divide its heads
+        assert run("estimate", kept, "--json").json == run("estimate", *given, "--set", override, "--json").json
+
+
+def test_set_of_a_key_that_the_workload_does_not_read_is_told_as_it_was_typed(run, write) -> None:
+    file = write("kept.yaml", KEPT)
+    told = run("estimate", file, "--set", "mapping.residency.policy=lfu")
+    assert told.code == 2
+    assert "mapping.residency" in told.err and "hardware" not in told.err
+
+
+def test_set_of_the_residency_of_expert_models(run, write) -> None:
+    experts = "hardware: sn40l-node\nmodel: llama-2-7b\nworkload: {kind: expert_models}\n"
+    file = write("experts.yaml", experts)
+    printed = yaml.safe_load(run("estimate", file, "--set", "mapping.residency.policy=lfu", "--scenario").out)
+    assert printed["mapping"] == {"residency": {"policy": "lfu"}}
+
+
+def test_an_estimate_shows_what_the_machine_costs(run, write) -> None:
+    import simulator
+
+    file = write("kept.yaml", KEPT + "costs: silicon\n")
+    known = simulator.evaluate(file).metrics
+    answer = run("estimate", file, "--json").json
+    names = ("area_m2", "price_usd", "peak_power_w")
+    assert {name: answer[name] for name in names} == {name: known[name] for name in names}
+    out = run("estimate", file).out
+    assert all(label in out for label in ("die area", "price of the machine", "peak power of the machine"))
+    assert not set(names) & run("estimate", write("free.yaml", KEPT), "--json").json.keys()
+
+
+def test_an_estimate_refuses_costs_that_there_are_not(run, write) -> None:
+    told = run("estimate", write("kept.yaml", KEPT + "costs: silicone\n"))
+    assert (told.code, "kept.yaml:6: costs" in told.err, "did you mean 'silicon'" in told.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("command", ["kernels", "roofline"])
+def test_the_scenario_of_a_pass_has_its_fusion(run, command) -> None:
+    asked = (command, "--hardware", "dgx-h100", "--model", "llama-3.1-8b", "--scenario", "--fusion")
+    assert yaml.safe_load(run(*asked, "unfused").out)["mapping"] == {"fusion": "unfused"}
+    assert run(*asked, "whole").err.startswith("error: --fusion: found 'whole'")  # an ideal, of no engine
+
+
+STUDY = """\
+title: batches
+base: {hardware: dgx-h100, model: llama-3.1-8b}
+axes: {workload.batch: [1, 2]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("estimate", "kep.yaml"), "no such file: found 'kep.yaml'"),
+        (("estimate", "study.yaml"), "study.yaml: this is a study"),
+        (("sweep", "kept.yaml", "--output", "points"), "kept.yaml: this is a scenario"),
+        (("simulate", "kept.yaml"), "kept.yaml: this is a scenario"),
+        (("reproduce", "kept.yaml"), "kept.yaml: this is a scenario"),
+    ],
+)
+def test_a_command_tells_a_scenario_from_a_study(run, write, asked, told) -> None:
+    write("kept.yaml", KEPT)
+    write("study.yaml", STUDY)
+    found = run(*asked)
+    assert (found.code, told in found.err) == (2, True)
+
+
+def test_check_and_show_know_a_scenario(run, write) -> None:
+    file, wrong = write("kept.yaml", KEPT), write("wrong.yaml", KEPT.replace("batch: 4", "batch: 0"))
+    assert run("check", file).out == "kept.yaml: ok, scenario of batch: llama-3.1-8b on dgx-h100\n"
+    assert run("show", file, "--json").json["kind"] == "scenario"
+    for command in ("check", "show"):
+        assert run(command, wrong).err == "error: wrong.yaml:5: workload.batch: found 0, expected at least 1\n"

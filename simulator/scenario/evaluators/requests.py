@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ import numpy as np
 from simulator.config.choose import one_among
 from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError
+from simulator.files import remembered
 from simulator.hardware.energy import static_power
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
@@ -239,10 +241,10 @@ _LOADS = tuple(f"workload.{key}" for key in Requests.model_fields if key not in 
 
 def _text(scenario: Scenario, values: Mapping[str, Any]) -> str:
     """A scenario with these values as JSON: equal for equal scenarios."""
-    return with_values(scenario, values).model_dump_json()
+    return json.dumps(with_values(scenario, values).written(), sort_keys=True)
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def _server(text: str) -> _Server:
     """The server of a scenario, as JSON."""
     scenario = Scenario.model_validate_json(text)
@@ -253,7 +255,7 @@ def _server(text: str) -> _Server:
     return _Server(deployed, tuple(map(Stages, parts)), costs_of(scenario, deployed.system, deployed.model))
 
 
-@lru_cache(maxsize=8)
+@remembered(8)
 def _load(text: str) -> _Load:
     """The load of an open loop's scenario, as JSON."""
     scenario = Scenario.model_validate_json(text)
