@@ -17,7 +17,7 @@ from simulator.hardware import System, load_system
 from simulator.hardware.cost import load_costs
 from simulator.mapping.form import Residency
 from simulator.registry import names
-from simulator.scenario.cases import ROOTS, SECTIONS, with_values
+from simulator.scenario.cases import ROOTS, SECTIONS, part_over, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.workload import Model, load_model
@@ -69,7 +69,11 @@ class Roots:
             ConfigError: no such figure, or a value that it cannot have.
         """
         alone = with_values(self.base, given)
-        parts = {root: [LOADS[root](given[root])] for root in LOADS if root in given}
+        parts = {
+            root: [LOADS[root](part_over(getattr(self.base, root), given[root], root))]
+            for root in LOADS
+            if root in given
+        }
         own = Roots(alone, parts.get("hardware", self.systems), parts.get("model", self.models))
         values: dict[str, Any] = {}
         for path, value in given.items():
