@@ -247,7 +247,7 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
-    """Nothing where a study has a metric or look-up, and cases under a condition, one where that shows; else an error."""
+    """Nothing where a study has a metric or look-up and cases under a condition, one if it takes one; else an error."""
     lookup, keys = asked_of(study, metric, condition)
     rows = {name: _rows(study, name, [(metric, condition)]) for name in _runs(study, lookup)}
     if not any(map(len, rows.values())):
