@@ -25,12 +25,13 @@ def names(folder: str) -> list[str]:
 
 
 def find(name: str | Path, folder: str) -> Path:
-    """The file meant by `name`: a path to a file is itself, else it names one of ours in `folder`.
+    """The file meant by `name`: a path to a file, or to the folder of an experiment, else it names one of ours.
 
     Raises `ConfigError` for neither, with the nearest of the names that there are.
     """
     place = _root() / folder
-    for file in (Path(name), place / f"{name}.yaml", place / str(name) / EXPERIMENT):
+    own = [Path(name) / EXPERIMENT] if folder == "experiments" else []
+    for file in (Path(name), *own, place / f"{name}.yaml", place / str(name) / EXPERIMENT):
         if isfile(file):  # which, unlike Path's, takes any text for an answer
             return file
     there = names(folder)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+import simulator
 from simulator.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -92,6 +95,37 @@ def test_every_anchor_is_one_heading(page: Path) -> None:
     for name, anchor in re.findall(r"\]\((\w*(?:\.md)?)#([^)]+)\)", page.read_text(encoding="utf-8")):
         there = slugs((page.parent / name if name else page).read_text(encoding="utf-8"))
         assert there.count(anchor) == 1, f"{name}#{anchor}"
+
+
+SHOWN = re.findall(
+    r"^::: (\S+)", "\n".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md")), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_name_that_a_page_shows_is_there(name: str) -> None:
+    assert pkgutil.resolve_name(name).__doc__
+
+
+def test_python_shows_every_public_function() -> None:
+    shown = [pkgutil.resolve_name(name) for name in SHOWN]
+    assert [name for name in simulator.__all__ if getattr(simulator, name) not in shown] == []
+
+
+RULES = re.findall(r"`(\w+/\w+\.py): (\w+)`", (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("file", "name"), RULES)
+def test_every_rule_lives_where_it_is_said_to(file: str, name: str) -> None:
+    assert hasattr(import_module("simulator." + file.removesuffix(".py").replace("/", ".")), name)
+
+
+FOLDERS = re.findall(r"`(simulator/[\w/]*)`", (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_room_is_there(folder: str) -> None:
+    assert (DOCS.parent / folder).exists()
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -32,6 +32,8 @@ def kind_of(name: str) -> Kind:
     path = Path(name)
     if (path / "config.json").is_file():
         return "model"
+    if (path / data.EXPERIMENT).is_file():
+        return "study"
     if path.is_file():
         return _kind_of_file(path)
     named = _named(name)

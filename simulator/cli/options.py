@@ -82,15 +82,6 @@ def known_fusion(parameter: typer.CallbackParam, value: str | None) -> str | Non
     return value
 
 
-def known_order(parameter: typer.CallbackParam, value: str | None) -> str | None:
-    """Check a spill order. Raises `ConfigError` that names the option."""
-    if value is not None:
-        from simulator.mapping.memory_plan import ORDERS
-
-        _expect(parameter, value, list(ORDERS))
-    return value
-
-
 def _expect(parameter: typer.CallbackParam, value: str, known: list[str]) -> None:
     from simulator.config.choose import check_name
 

@@ -52,7 +52,8 @@ def _shown(reproduction: Reproduction) -> list[RenderableType]:
     from simulator.report import names
 
     experiment = reproduction.experiment
-    shown: list[RenderableType] = [f"{reproduction.name}: {experiment.title} ({experiment.paper})"]
+    of = f" ({experiment.paper})" if experiment.paper else ""
+    shown: list[RenderableType] = [f"{reproduction.name}: {experiment.title}{of}"]
     figures = dict.fromkeys(row.published.figure for row in reproduction.rows)
     for figure in figures:
         columns = ["metric", "condition", "published", "simulated", "ratio", "role", "agrees"]

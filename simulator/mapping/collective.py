@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil, log2
 from typing import Literal, NamedTuple, TypeAlias
 
-from simulator.core import Activity, Quantity, Resource, launched
+from simulator.core import Activity, Quantity, launched
 from simulator.errors import ConfigError
 from simulator.hardware import System
 
@@ -55,19 +55,6 @@ def collective(
 def all_reduce(system: System, device: str, size: Quantity, name: str = "all_reduce") -> list[Activity]:
     """Sum `size` bytes over all devices of a name and give each the result (`collective`)."""
     return collective(system, device, size, "all_reduce", name)
-
-
-def collective_cost(
-    system: System, device: str, size: Quantity, kind: Kind = "all_reduce"
-) -> tuple[dict[Resource, Quantity], Quantity]:
-    """The demand and the latency of a whole collective, for one that is streamed: part of the kernel that makes it."""
-    demand: dict[Resource, Quantity] = {}
-    latency: Quantity = 0.0
-    for activity in collective(system, device, size, kind):
-        for resource, units in activity.demand.items():
-            demand[resource] = demand.get(resource, 0.0) + units
-        latency = latency + activity.latency
-    return demand, latency
 
 
 def over(levels: list[Level], system: System, kind: Kind, name: str | None = None) -> list[Activity]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from simulator.core import Activity, Quantity, launched
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.collective import Level, joined, over
+from simulator.mapping.collective import joined
 
 
 @dataclass(frozen=True)
@@ -93,21 +93,3 @@ def send(system: System, device: str, parallel: Parallelism, stage: int, of_stag
     link = joined(of_stage, "node" if apart else device, parallel.pipeline)
     sent = size * min(parallel.tensor, per_node) if apart else size
     return launched("send", {of_stage[link]: sent}, of_stage.links[link].latency)
-
-
-def gradient_all_reduce(
-    system: System, device: str, parallel: Parallelism, of_stage: System, size: Quantity
-) -> list[Activity]:
-    """Sum the gradients of a stage over the replicas: `size` bytes on each device, with its peers in the others.
-
-    Inside each node among the replicas there, then between the nodes that hold replicas, where all devices of the stage
-    in a node share its link. Empty for one replica.
-
-    Raises:
-        ConfigError: the machine has no link between the devices, or between the nodes.
-    """
-    per_node = system.machine.devices[device].count
-    within = min(parallel.data, max(per_node // parallel.replica, 1))
-    of_node = size * min(parallel.replica, per_node)
-    levels = [Level(device, within, size), Level("node", parallel.data // within, of_node)]
-    return over(levels, of_stage, "all_reduce", "all_reduce gradients")

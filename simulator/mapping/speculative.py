@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from simulator.core import Plan, Quantity, closed_form
+from simulator.core import Plan, Quantity
 from simulator.errors import ConfigError
 from simulator.mapping.form import Draft
 from simulator.mapping.passes import Lowering, Passes, step_contexts
@@ -73,37 +73,6 @@ def expected_length(acceptance: float, drafted: int) -> float:
     if not 0 <= acceptance <= 1:
         raise ConfigError(path="acceptance", found=acceptance, expected="a rate from 0 to 1")
     return float(sum(acceptance**i for i in range(drafted + 1)))
-
-
-def implied_acceptance(length: float, drafted: int) -> float:
-    """The rate that gives so many tokens a step: `expected_length` solved for a, by bisection.
-
-    Raises:
-        ConfigError: a length outside 1 to `drafted + 1`.
-    """
-    if not 1 <= length <= drafted + 1:
-        raise ConfigError(path="accepted_length", found=length, expected=f"1 to {drafted + 1}")
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if expected_length(middle, drafted) < length else (low, middle)
-    return (low + high) / 2
-
-
-def implied_length(
-    lowering: Lowering,
-    model: Model,
-    draft: Model,
-    drafted: int,
-    context: float,
-    tokens_per_s: float,
-    batch: int = 1,
-) -> float:
-    """The tokens a step that a measured rate implies: `tokens_per_s * seconds of a step`, of one sequence.
-
-    Below 1 or above `drafted + 1` no acceptance explains the rate: draft, depth or machine are other ones.
-    """
-    return tokens_per_s * float(closed_form(step_plan(lowering, model, draft, drafted, batch, context)).time)
 
 
 def speculative(

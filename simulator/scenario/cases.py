@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from simulator.config.path import replaced
 from simulator.errors import ConfigError
-from simulator.hardware import System
+from simulator.hardware import Machine, System
 from simulator.scenario.form import Scenario
 from simulator.workload import Model
 
@@ -21,6 +22,8 @@ Rows: TypeAlias = NDArray[np.int64]
 ROOTS = ("hardware", "model", "sized", "mapping", "workload", "costs")
 """What the paths of a scenario begin with; a column of another name is a key that nothing evaluates."""
 SECTIONS = ("sized", "mapping", "workload")
+FORMS: Mapping[str, type[BaseModel]] = {"hardware": Machine, "model": Model}
+"""The parts of a scenario that have files, and their forms."""
 
 
 def alike(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[Rows, dict[str, Any]]]:
@@ -56,10 +59,10 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
         ConfigError: values that do not go together.
     """
     changes: dict[str, Any] = {path: value for path, value in values.items() if path.partition(".")[0] in SECTIONS}
-    for root in ("hardware", "model"):
-        part, own = values.get(root, getattr(scenario, root)), getattr(scenario, root)
-        if isinstance(part, str) and is_figures(own):
-            part = {"extends": part, **own}
+    for root in FORMS:
+        part = getattr(scenario, root)
+        if root in values:
+            part = part_over(part, values[root], root)
         figures = {p.partition(".")[2]: _plain(value) for p, value in values.items() if p.startswith(f"{root}.")}
         if figures:
             if isinstance(part, System | Model):
@@ -75,9 +78,32 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     return replaced(scenario, changes) if changes else scenario
 
 
-def is_figures(part: Any) -> bool:
-    """Whether a part of a scenario is figures alone, by their dotted paths: of the machine or model named elsewhere."""
-    return isinstance(part, dict) and bool(part) and all("." in key for key in part)
+def part_over(below: Any, part: Any, root: str) -> Any:
+    """A part of a scenario over another: figures alone are of the machine or model that is named before or after."""
+    if is_figures(part, root):
+        return over({"extends": below} if isinstance(below, str) else below, part)
+    if is_figures(below, root):
+        return over(below, {"extends": part} if isinstance(part, str) else part)
+    return part if root in FORMS else over(below, part)
+
+
+def over(below: Any, value: Any) -> Any:
+    """A value over another: mappings key by key, a null takes a key away, all else replaces."""
+    if not (isinstance(below, dict) and isinstance(value, dict)):
+        return value
+    merged = {**below, **{key: over(below.get(key), inner) for key, inner in value.items()}}
+    return {key: inner for key, inner in merged.items() if inner is not None}
+
+
+def is_figures(part: Any, root: str) -> bool:
+    """Whether a part of a scenario is figures alone, of the machine or model named elsewhere: it lacks others."""
+    if root not in FORMS or not isinstance(part, dict) or "extends" in part:
+        return False
+    try:
+        FORMS[root].model_validate(part)
+    except ValidationError as error:
+        return any(each["type"] == "missing" for each in error.errors(include_url=False))
+    return False
 
 
 def _plain(value: Any) -> Any:

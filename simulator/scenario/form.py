@@ -110,5 +110,10 @@ class Scenario(Section):
 
 
 def _unread(kind: str, at: tuple[str, ...], value: Any, read: Any) -> PydanticCustomError:
-    told = {"at": at, "found": described(value), "expected": one_of(sorted(read)) if read else "nothing"}
+    found = described(value)
+    if isinstance(value, Section):
+        own = value.model_dump(mode="json", exclude_defaults=True)
+        written = (f"{key}: {described(one) if isinstance(one, dict | list) else one}" for key, one in own.items())
+        found = f"{{{', '.join(written)}}}"
+    told = {"at": at, "found": found, "expected": one_of(sorted(read)) if read else "nothing"}
     return PydanticCustomError("name", "not read", {**told, "message": f"a workload of kind '{kind}' does not read it"})

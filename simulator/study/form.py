@@ -16,6 +16,7 @@ from simulator.config.section import Section
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
+from simulator.scenario.table import Taken
 from simulator.study.space.form import Scalar, Varied
 from simulator.units import Count, Fraction, Seconds
 
@@ -137,7 +138,7 @@ class Lookup(Section):
     while_: str | None = Field(default=None, alias="while")
     """Keep the cases up to the first for which this metric of yes and no does not hold, in the order of `along`."""
     along: str | None = None
-    take: Literal["max", "min", "mean", "first", "last"] | None = None
+    take: Taken | None = None
     """Which of several cases counts; unless given, there must be one."""
     run: Names = ()
     """The run whose cases are looked at, or several; those of all runs unless given."""

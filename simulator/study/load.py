@@ -90,7 +90,7 @@ class Study:
         found: dict[str, dict[str, Any]] = {}
         for root in ("hardware", "model"):
             named = [part for each in self.runs.values() for part in _named(each, root)]
-            parts = [part for part in named if part is not None and not is_figures(part)]
+            parts = [part for part in named if part is not None and not is_figures(part, root)]
             loaded = {str(part): LOADS[root](part) for part in parts}
             found[root] = {
                 name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()

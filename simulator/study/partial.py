@@ -13,11 +13,9 @@ from simulator.config import Config, KeyPath
 from simulator.config.check import problems, raised
 from simulator.errors import ConfigError
 from simulator.registry import names, registered
-from simulator.scenario.cases import SECTIONS, is_figures
+from simulator.scenario.cases import FORMS, SECTIONS, is_figures, part_over
 from simulator.scenario.form import Scenario
 from simulator.study.form import Partial
-
-PARTS = ("hardware", "model")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def laid(layers: Sequence[Layer], config: Config) -> Scenario:
     data: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.part.model_dump(include=set(Partial.model_fields), exclude_unset=True).items():
-            data[key] = _over(data.get(key), value, key)
+            data[key] = part_over(data.get(key), value, key)
     data = {key: value for key, value in data.items() if value is not None}
     try:
         return Scenario.model_validate(data)
@@ -56,7 +54,7 @@ def read_by(part: Partial, kind: str, kinds: Collection[str]) -> Partial:
     for section in SECTIONS:
         if section in data:
             data[section] = _without(data[section], section, others - own)
-    return Partial(**{key: value for key, value in data.items() if key not in PARTS or key in own or key not in others})
+    return Partial(**{key: value for key, value in data.items() if key not in FORMS or key in own or key not in others})
 
 
 def _without(section: Mapping[str, Any], at: str, paths: Collection[str]) -> dict[str, Any]:
@@ -81,12 +79,10 @@ def _reads(kind: str) -> set[str]:
 def given(part: Partial) -> dict[str, Any]:
     """What a partial scenario gives, by dotted path."""
     values: dict[str, Any] = {}
-    for key in Partial.model_fields:
+    for key in (key for key in Partial.model_fields if key in part.model_fields_set):
         value = getattr(part, key)
-        if isinstance(value, dict) and not (key in PARTS and "extends" in value):
-            values |= _leaves(value, key, deep=key not in PARTS)
-        elif value is not None:
-            values[key] = value
+        is_whole = key in FORMS and not is_figures(value, key)
+        values |= {key: value} if is_whole and value is not None else _leaves({key: value})
     return values
 
 
@@ -101,25 +97,13 @@ def located_in(layers: Sequence[Layer], config: Config) -> Iterator[None]:
         raise _at(error, layers, config) from None
 
 
-def _over(below: Any, value: Any, key: str = "") -> Any:
-    """A value over another: mappings key by key, a null takes a key away, all else replaces."""
-    if key in PARTS and isinstance(value, dict) and "extends" not in value and isinstance(below, str):
-        below = {"extends": below}
-    if key in PARTS and isinstance(value, str) and is_figures(below):
-        return {"extends": value, **below}
-    if not (isinstance(below, dict) and isinstance(value, dict)) or (key in PARTS and "extends" in value):
-        return value
-    merged = {**below, **{each: _over(below.get(each), inner) for each, inner in value.items()}}
-    return {each: inner for each, inner in merged.items() if inner is not None}
-
-
-def _leaves(section: Mapping[str, Any], at: str, deep: bool) -> dict[str, Any]:
+def _leaves(section: Mapping[str, Any], *at: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in section.items():
         if value is None:
-            raise ConfigError(path=(*at.split("."), key), found="nothing", expected="a value, or no such key")
-        inner = _leaves(value, f"{at}.{key}", deep) if deep and isinstance(value, dict) else {f"{at}.{key}": value}
-        values |= inner
+            raise ConfigError(path=(*at, *key.split(".")), found="nothing", expected="a value, or no such key")
+        path = (*at, key)
+        values |= _leaves(value, *path) if isinstance(value, dict) else {".".join(path): value}
     return values
 
 

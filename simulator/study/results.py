@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.metric import Metric
-from simulator.scenario.table import Table
+from simulator.scenario.table import Table, Taken
 from simulator.study.form import RUN, Lookup, Sense
 from simulator.study.load import Study
 from simulator.study.problem import Problem
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with the points done and the points in all."""
-TAKES = ("max", "min", "mean", "first", "last")
 Wanted = tuple[str, Mapping[str, Any]]
 """A metric or look-up, and the values of keys under which it is looked up."""
 
@@ -180,14 +179,23 @@ def _only(table: Table, column: str, condition: Mapping[str, Any]) -> float | No
     keys = [key for key in table.keys if key != RUN and key in table.frame]
     frame = table.frame.drop_duplicates([*keys, column])
     if len(frame) != 1:
-        telling = {key: list(frame[key].unique()) for key in table.keys if frame[key].nunique(dropna=False) > 1}
-        found = f"{len(frame)} with {_written(condition)}"
-        more = f", told apart by {' and '.join(telling)}" if telling else ""
-        raise ConfigError("no such case", found=found + more, expected="the values of one case")
+        raise _not_one(len(frame), condition, [key for key in table.keys if frame[key].nunique(dropna=False) > 1])
     value = frame[column].iloc[0]
     if isinstance(value, str):
         raise ConfigError(path=column, found=f"the text '{value}'", expected="a number")
     return None if value != value else float(value)
+
+
+def _not_one(cases: int, condition: Mapping[str, Any], telling: Iterable[str]) -> ConfigError:
+    """The error of a figure that is looked up in no case, or in several that these keys tell apart."""
+    if not cases:
+        return ConfigError("no such case", found=_written(condition), expected="the values of one case")
+    apart = " and ".join(telling)
+    return ConfigError(
+        "several cases",
+        found=f"{cases} with {_written(condition)}",
+        expected=f"one: say its {apart}" if apart else "one",
+    )
 
 
 def _written(condition: Mapping[str, Any]) -> str:
@@ -218,7 +226,7 @@ def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[L
                 own = changes.get(section, getattr(lookup, section))
                 changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
             else:
-                name = check_name(str(value), study.form.groups if part == RUN else TAKES, word)
+                name = check_name(str(value), study.form.groups if part == RUN else get_args(Taken), word)
                 changes[part] = (name,) if part == RUN else name
         elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
             raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
@@ -239,11 +247,20 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
-    """Nothing where a study has a metric or look-up, and cases under a condition; else a ConfigError."""
+    """Nothing where a study has a metric or look-up and cases under a condition, one if it takes one; else an error."""
     lookup, keys = asked_of(study, metric, condition)
-    if not any(len(_rows(study, name, [(metric, condition)])) for name in _runs(study, lookup)):
+    rows = {name: _rows(study, name, [(metric, condition)]) for name in _runs(study, lookup)}
+    if not any(map(len, rows.values())):
         _typed(study, keys)
-        raise ConfigError("no such case", found=_written(condition), expected="the values of one case")
+        raise _not_one(0, condition, ())
+    if lookup.take or lookup.over or lookup.while_ or not set(lookup.where) <= set(study.keys):
+        return  # which cases are left, and whether they are one, the results tell
+    for name, some in rows.items():
+        if len(some) > 1:
+            asked = study.runs[name]
+            names, columns = asked.sweep.space.aliases, asked.columns(0, asked.points)
+            apart = [names[path] for path, each in columns.items() if len({*each[some].tolist()}) > 1]
+            raise _not_one(len(some), condition, apart)
 
 
 def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None) -> StudyResults:

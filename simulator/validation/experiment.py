@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from simulator.config.choose import check_name
@@ -51,8 +52,16 @@ def check_published(study: Study, rows: Sequence[Published]) -> None:
                 known = list(dict.fromkeys(getattr(row, column) for row in rows))
                 check_name(value, known, message=f"no such {column} is published")
     for row in rows:
-        try:
+        with of_row(study, row):
             check_lookup(study, row.metric, row.condition)
-        except ConfigError as error:
-            error.file, error.line = study.config.file.parent / PUBLISHED, row.line
-            raise
+
+
+@contextmanager
+def of_row(study: Study, row: Published) -> Iterator[None]:
+    """Tell an error at the line of a published value, and of which metric this is."""
+    try:
+        yield
+    except ConfigError as error:
+        error.file, error.line = study.config.file.parent / PUBLISHED, row.line
+        error.path = error.path or row.metric
+        raise

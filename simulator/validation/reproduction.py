@@ -11,7 +11,7 @@ from simulator.result import Result
 from simulator.study.form import StudyForm
 from simulator.study.load import load_study, load_variant
 from simulator.study.results import StudyResults, results_of
-from simulator.validation.experiment import check_published, published_of
+from simulator.validation.experiment import check_published, of_row, published_of
 from simulator.validation.published import Published, written
 
 if TYPE_CHECKING:
@@ -137,5 +137,6 @@ def compare_with_published(
 
 
 def _compare(row: Published, results: StudyResults) -> Compared:
-    value = results.measure(row.metric, row.condition)
+    with of_row(results.study, row):
+        value = results.measure(row.metric, row.condition)
     return Compared(row, None if value is None else row.from_si(value))

@@ -127,9 +127,18 @@ def test_published_values_are_checked_with_their_study(run, write) -> None:
     write("mine/published.csv", f"{header}1,tokens_per_s,batch=3 input=512,prediction,1,tokens/s,0,s\n")
     assert run("check", "mine/experiment.yaml").code == 0
     write("mine/published.csv", f"{header}1,tokens_per_s,batch=9 input=512,prediction,1,tokens/s,0,s\n")
-    assert "published.csv:2: no such case: found batch=9 input=512" in run("check", "mine/experiment.yaml").err
+    assert (
+        "published.csv:2: tokens_per_s: no such case: found batch=9 input=512"
+        in run("check", "mine/experiment.yaml").err
+    )
+    write("mine/published.csv", f"{header}1,tokens_per_s,input=512,prediction,1,tokens/s,0,s\n")
+    assert "published.csv:2: tokens_per_s: several cases: found " in run("check", "mine").err
+    assert "with input=512, expected one: say its batch" in run("reproduce", "mine").err
     write("mine/published.csv", f"{header}1,tokens_per_sec,batch=1,prediction,1,tokens/s,0,s\n")
-    assert "published.csv:2: no such metric: found 'tokens_per_sec'" in run("check", "mine/experiment.yaml").err
+    assert (
+        "published.csv:2: tokens_per_sec: no such metric: found 'tokens_per_sec'"
+        in run("check", "mine/experiment.yaml").err
+    )
 
 
 def test_a_cost_table_by_name_and_by_file(run, write) -> None:

@@ -51,6 +51,10 @@ def test_the_document_is_a_list_of_rows(run, experiment: Path) -> None:
     assert rows[0]["condition"] == {"system": "sn40l-node", "batch": 1, "tokens": 20, "experts": 10}
 
 
+def test_an_experiment_is_meant_by_its_folder(run, experiment: Path) -> None:
+    assert run("reproduce", experiment.parent, "--json").json == run("reproduce", experiment, "--json").json
+
+
 def test_figures_are_shown_one_by_one_and_predictions_counted(run, experiment: Path) -> None:
     told = run("reproduce", experiment)
     assert (told.code, told.err) == (0, "")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError
 from simulator.hardware import System, load_system
-from simulator.mapping.collective import Kind, all_reduce, collective, collective_cost
+from simulator.mapping.collective import Kind, all_reduce, collective
 
 KINDS: tuple[Kind, ...] = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 ALGORITHMS = ("direct", "ring", "tree")
@@ -135,23 +135,14 @@ def test_of_two_all_algorithms_are_the_same(machine, kind: Kind) -> None:
     assert len({seconds(machine(2, name), 1e6, kind) for name in ALGORITHMS}) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_cost_for_a_kernel_is_that_of_the_activities(machine, kind: Kind, algorithm: str) -> None:
-    system = machine(4, algorithm, 3)
-    demand, latency = collective_cost(system, "chip", 1e6, kind)
-    inside, between = collective(system, "chip", 1e6, kind)
-    assert demand == {**inside.demand, **between.demand}
-    assert latency == inside.latency + between.latency
-    assert collective_cost(machine(1, algorithm), "chip", 1e6, kind) == ({}, 0.0)
-
-
 def test_what_leaves_a_node_shares_its_link(machine) -> None:
     """A node of 4 keeps a third of what it has, of any collective over 3 nodes; of an all-to-all it has 4 devices'."""
     system = machine(4, "direct", 3)
     link = system["node->node"]
-    assert collective_cost(system, "chip", 1e6, "all_gather")[0][link] == pytest.approx(2 / 3 * 1e6)
-    assert collective_cost(system, "chip", 1e6, "all_to_all")[0][link] == pytest.approx(4 * 2 / 3 * 1e6)
+    _, gathered = collective(system, "chip", 1e6, "all_gather")
+    _, exchanged = collective(system, "chip", 1e6, "all_to_all")
+    assert gathered.demand[link] == pytest.approx(2 / 3 * 1e6)
+    assert exchanged.demand[link] == pytest.approx(4 * 2 / 3 * 1e6)
 
 
 def test_the_algorithm_is_a_figure_of_the_link() -> None:

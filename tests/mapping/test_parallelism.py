@@ -10,9 +10,8 @@ from simulator.core import Activity, Plan, Resource, closed_form
 from simulator.core.events import events
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System, load_system
-from simulator.mapping.collective import all_reduce
 from simulator.mapping.lowering import model_plan
-from simulator.mapping.parallelism import Parallelism, gradient_all_reduce, group, parallelism, send
+from simulator.mapping.parallelism import Parallelism, group, parallelism, send
 from simulator.mapping.pipeline_parallel import Replica, _staggered, _works, decode_plan, forward_plan, replica, split
 from simulator.mapping.target import target
 from simulator.scenario.batch_detail import BatchDetail
@@ -152,20 +151,6 @@ def test_a_send_leaves_the_node_where_the_next_stage_does() -> None:
     assert link(Parallelism(4, 4), 3) == ("node->node", 4e6)  # back to the first
     assert link(Parallelism(4, 2, 2), 1) == ("gpu->gpu", 1e6)
     assert link(Parallelism(8, 2), 0) == ("node->node", 8e6)
-
-
-def test_gradients_are_summed_over_replicas() -> None:
-    one = load_system("dgx-a100")
-    (whole,) = gradient_all_reduce(one, "gpu", Parallelism(1, 1, 8), one, 1e6)
-    (plain,) = all_reduce(one, "gpu", 1e6)
-    assert (whole.demand, whole.latency) == (plain.demand, plain.latency)
-    assert gradient_all_reduce(one, "gpu", Parallelism(8), one, 1e6) == []
-    two = load_system("dgx-a100", NODES)
-    inside, between = gradient_all_reduce(two, "gpu", Parallelism(2, 1, 8), two, 1e6)
-    assert inside.demand == {two["gpu->gpu"]: pytest.approx(2 * 3 / 4 * 1e6)}
-    assert between.demand == {two["node->node"]: pytest.approx(2 * 1e6)}  # of two devices a stage, 2 * (1/2) * 1e6 each
-    (between,) = gradient_all_reduce(two, "gpu", Parallelism(8, 1, 2), two, 1e6)
-    assert between.demand == {two["node->node"]: pytest.approx(8 * 1e6)}
 
 
 @pytest.mark.parametrize("name", ["llama-3-70b", "mixtral-8x7b", "falcon-40b", "qwen2-57b-a14b", "deepseek-v3"])

@@ -10,7 +10,7 @@ from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.passes import Lowering
-from simulator.mapping.speculative import expected_length, implied_acceptance, implied_length, step_plan
+from simulator.mapping.speculative import expected_length, step_plan
 from simulator.mapping.target import target
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.evaluate import estimate
@@ -37,10 +37,9 @@ def test_the_expected_length_is_the_mean_of_draws(acceptance: float, drafted: in
 
 
 @given(acceptance=st.floats(0, 1), drafted=st.integers(1, 16))
-def test_the_implied_acceptance_undoes_the_expected_length(acceptance: float, drafted: int) -> None:
+def test_the_expected_length_is_a_geometric_sum(acceptance: float, drafted: int) -> None:
     length = expected_length(acceptance, drafted)
     assert 1 <= length <= drafted + 1
-    assert expected_length(implied_acceptance(length, drafted), drafted) == pytest.approx(length, rel=1e-9)
     if acceptance < 1:
         closed = (1 - acceptance ** (drafted + 1)) / (1 - acceptance)
         assert length == pytest.approx(closed, rel=1e-6)
@@ -66,13 +65,6 @@ def test_drafted_tokens_all_get_logits_and_read_the_cache_once() -> None:
     assert drafted["lm_head"].flops == pytest.approx(5 * plain["lm_head"].flops)
     for name, operator in plain.items():
         assert drafted[name].bytes.get("kv_read") == operator.bytes.get("kv_read")
-
-
-def test_the_implied_length_of_a_predicted_rate_is_the_stated_one() -> None:
-    got = of(draft={**DRAFT, "acceptance": None, "accepted_length": 2.5}, output=2)
-    runner, draft = target(load_system("dgx-a100")), load_model("llama-3-8b")
-    length = implied_length(Lowering((runner,)), got.model, draft, 4, 500, 1 / got.tbt_s)
-    assert length == pytest.approx(2.5, rel=1e-9)
 
 
 def test_better_drafts_are_faster_and_useless_ones_slower_than_none() -> None:

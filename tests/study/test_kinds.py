@@ -52,9 +52,9 @@ def test_points_of_all_kinds_are_looked_up_together(yaml: Write) -> None:
 
 def test_a_look_up_of_several_runs_sees_no_others(yaml: Write) -> None:
     results = results_of(load_study(yaml(MIXED)))
-    with pytest.raises(ConfigError, match=r"no such case: found 3 with machine=mac"):
+    with pytest.raises(ConfigError, match=r"several cases: found 3 with machine=mac"):
         results.measure("both", {"machine": "mac"})
-    with pytest.raises(ConfigError, match=r"no such case: found 4 with machine=mac"):
+    with pytest.raises(ConfigError, match=r"several cases: found 4 with machine=mac"):
         results.measure("all", {"machine": "mac"})
     with pytest.raises(ConfigError, match=r"metrics\.both\.run: no such run: found 'macs', .*did you mean 'mac'"):
         load_study(yaml(MIXED.replace("run: [reads, mac]", "run: [reads, macs]")))

@@ -87,7 +87,7 @@ def test_equal_cases_of_two_runs_are_one(tmp_path: Path) -> None:
         ("times_s", {}, "no such metric: found 'times_s'.*did you mean 'time_s'"),
         ("time_s", {"machines": "small"}, "no such key: found 'machines'.*did you mean 'machine'"),
         ("time_s", {"machine": "smal", "size": 1}, "machine: no case has it: found 'smal'.*did you mean 'small'"),
-        ("time_s", {"machine": "small"}, "no such case: found 4 with machine=small, told apart by size"),
+        ("time_s", {"machine": "small"}, "several cases: found 4 with machine=small, expected one: say its size"),
         ("why", {"machine": "small", "size": 1}, "why: found the text '', expected a number"),
     ],
 )
@@ -99,6 +99,8 @@ def test_what_cannot_be_looked_up(results: StudyResults, metric: str, condition:
 def test_what_cannot_be_looked_up_is_known_before(yaml: Callable[[str], Path]) -> None:
     study = load_study(yaml(TWO))
     check_lookup(study, "time_s", {"machine": "small", "size": 8})
+    with pytest.raises(ConfigError, match="several cases: found 4 with machine=small, expected one: say its size"):
+        check_lookup(study, "time_s", {"machine": "small"})
     with pytest.raises(ConfigError, match="no such case: found machine=small number=1"):
         check_lookup(study, "time_s", {"machine": "small", "number": 1})
 

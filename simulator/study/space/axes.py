@@ -14,12 +14,14 @@ from simulator.config import Config, KeyPath
 from simulator.config.path import Figure
 from simulator.config.resolve import OPTION
 from simulator.errors import ConfigError, described
+from simulator.scenario.cases import is_figures, part_over
 from simulator.scenario.evaluator import required
 from simulator.scenario.form import Scenario
+from simulator.scenario.parts import at_key
 from simulator.study.asked import Asked, Chosen, located
 from simulator.study.cases import Cases
 from simulator.study.form import RUN
-from simulator.study.partial import given, located_in
+from simulator.study.partial import Layer, given, located_in
 from simulator.study.space.axis import Axis, column
 from simulator.study.space.expression import parse
 from simulator.study.space.form import Steps, Varied
@@ -169,35 +171,28 @@ def _roots(base: Scenario, every: Mapping[str, _Given], asked: Asked) -> Roots:
 
 
 def _parts(root: str, base: Scenario, every: Mapping[str, _Given], asked: Asked) -> list[Any]:
-    config, axis = asked.config, every.get(root)
-    places: list[tuple[KeyPath, Any]] = []
+    config, axis, part = asked.config, every.get(root), getattr(base, root)
+    parts = []
     for at, name in axis.listed() if axis else ():
-        with located(config, at):
-            places.append((at, Figure(None, str).read(name)))
-    if axis and not places:
+        with located(config, at), at_key():
+            parts.append(LOADS[root](part_over(part, Figure(None, str).read(name), root)))
+    if axis and not parts:
         raise config.error(axis.at, "names", expected="a list")
     of_base = axis is None or axis.when is not None
+    places: list[tuple[list[Layer], Any]] = []
     for some in asked.cases.values():
-        own = [((*each.layer.at, root), getattr(each.layer.part, root)) for each in some]
-        own = [(at, part) for at, part in own if _is_name(part)]
-        places += own
+        own = [(each.layer, getattr(each.layer.part, root)) for each in some]
+        own = [(layer, value) for layer, value in own if value is not None and not is_figures(value, root)]
+        places += [([*asked.layers, layer], part_over(part, value, root)) for layer, value in own]
         of_base = of_base and len(own) < len(some)
-    part = getattr(base, root)
     if of_base and (part is not None or root in required(base)):
         if part is None:
             raise config.error(("base", root), "missing key", expected="a name or a path")
-        at = next(layer.at for layer in reversed(asked.layers) if getattr(layer.part, root) is not None)
-        places.append(((*at, root), part))
-    parts = []
-    for at, part in places:
-        with located(config, at):
-            parts.append(LOADS[root](part))
+        places.append((asked.layers, part))
+    for layers, each in places:
+        with located_in(layers, config), at_key(root):
+            parts.append(LOADS[root](each))
     return parts
-
-
-def _is_name(part: Any) -> bool:
-    """Whether a machine or a model of a case is one of its own; figures alone are of whatever is named elsewhere."""
-    return isinstance(part, str) or (isinstance(part, dict) and "extends" in part)
 
 
 def _warn(every: Mapping[str, _Given], groups: Groups, roots: Roots, config: Config) -> None:
@@ -208,7 +203,7 @@ def _warn(every: Mapping[str, _Given], groups: Groups, roots: Roots, config: Con
         if dot and root in LOADS:
             parts = axes[root].values.tolist() if root in axes and root in every else [getattr(roots.base, root)]
             for part in parts:
-                if part is not None:
+                if part is not None and not is_figures(part, root):
                     warn_of(axes[path], each.at, part, LOADS[root], config)
 
 

@@ -17,13 +17,15 @@ from simulator.hardware import System, load_system
 from simulator.hardware.cost import load_costs
 from simulator.mapping.form import Residency
 from simulator.registry import names
-from simulator.scenario.cases import ROOTS, SECTIONS, with_values
+from simulator.scenario.cases import ROOTS, SECTIONS, part_over, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.workload import Model, load_model
 
 LOADS: Mapping[str, Callable[..., Any]] = {"hardware": load_system, "model": load_model, "costs": load_costs}
 """What reads the parts of a scenario that have files."""
+SEVERAL = ("mapping.engines", "mapping.answers")
+"""Names of engines, one or several: an axis has one name a value, cases may have several."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Roots:
             return Figure(getattr(self.base, root), str)
         if root == "mapping":
             self.check_read(*keys)
+        known = self._names.get(path)
+        if path in SEVERAL:
+            value = get(self.base, path)
+            return Figure(value[0] if len(value) == 1 else None, Annotated[str | None, one_among(lambda: known or [])])
         values, errors = [], []
         for part in self._parts(root):
             try:
@@ -59,7 +65,6 @@ class Roots:
         if errors and (everywhere or not values):
             raise errors[0]
         one = values[0] if len(values) + len(errors) == 1 else Figure(None, values[0].types)
-        known = self._names.get(path)
         return one if known is None else Figure(one.value, Annotated[one.types, one_among(lambda: known)])
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +74,11 @@ class Roots:
             ConfigError: no such figure, or a value that it cannot have.
         """
         alone = with_values(self.base, given)
-        parts = {root: [LOADS[root](given[root])] for root in LOADS if root in given}
+        parts = {
+            root: [LOADS[root](part_over(getattr(self.base, root), given[root], root))]
+            for root in LOADS
+            if root in given
+        }
         own = Roots(alone, parts.get("hardware", self.systems), parts.get("model", self.models))
         values: dict[str, Any] = {}
         for path, value in given.items():
@@ -119,7 +128,11 @@ class Roots:
         """The names that a path may have: of parts that one of the machines has, or registered ones."""
         devices = [device for system in self.systems for device in system.machine.devices.values()]
         tiers = [name for system in self.systems for name in system.tiers]
+        engines = [name for system in self.systems for name in system.engines]
+        engines += [name for system in self.systems for name in system.machine.devices]
+        engines += [name for device in devices for name in device.engines]
         parts = {
+            **dict.fromkeys(SEVERAL, engines),
             "mapping.memory": [name for device in devices for name in device.tiers],
             "mapping.residency.manager": [name for system in self.systems for name in system.engines],
             "mapping.residency.home": tiers,
