@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel
@@ -62,19 +62,9 @@ def check_read(scenario: Any) -> None:
         raise refused(path, why, value_at(scenario, path))
 
 
-def check_read_of(scenario: Any, base: Any, values: Mapping[str, Any]) -> None:
-    """Nothing where the mode of a case reads all of the values by which it differs from its base."""
-    if not hasattr(registered("evaluator", scenario.workload.kind), "unread"):
-        return
-    for path, why in silent(scenario).items():
-        value = value_at(scenario, path)
-        if _is_under(path, values) and value != value_at(base, path):
-            raise refused(path, why, value)
-
-
-def refused(path: str, why: str, value: Any) -> ConfigError:
+def refused(path: str, why: str, value: Any, file: Any = None) -> ConfigError:
     """What to tell of a key that is not read."""
-    return ConfigError(f"{why} does not read it", path=path, found=described(value), expected="nothing")
+    return ConfigError(f"{why} does not read it", file=file, path=path, found=described(value), expected="nothing")
 
 
 def is_given(scenario: Any, path: str) -> bool:
@@ -94,14 +84,3 @@ def value_at(scenario: Any, path: str) -> Any:
     for key in path.split("."):
         value = getattr(value, key, None)
     return value
-
-
-def _is_under(path: str, given: Iterable[str]) -> bool:
-    """Whether one of the paths given is this one, or that of what it is part of."""
-    return any(part in given for part in _over(path))
-
-
-def _over(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = path.rpartition(".")[0]

@@ -95,7 +95,8 @@ class Roots:
         read = read_beside(self.base.workload.kind, path)
         if read is not None:
             kind = self.base.workload.kind
-            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(read)))
+            expected = one_of(sorted(read)) if read else "nothing"
+            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=expected)
 
     def named(self) -> Iterator[tuple[str, Figure]]:
         """The figures of the workload and the mapping whose values are names, by their paths."""
