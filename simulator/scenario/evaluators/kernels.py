@@ -162,9 +162,20 @@ class KernelsEvaluator:
 
 
 def _runner(scenario: Scenario, work: Kernels) -> Target | None:
-    """The engine that runs the graph; None without a machine."""
+    """The engine that runs the graph; None without a machine.
+
+    Raises:
+        ConfigError: a context that the model was not made for.
+        CapacityError: weights and KV caches of a pass do not fit; what training keeps is not counted.
+    """
     if isinstance(work.graph, Pass):
-        return deployment(scenario).engine
+        deployed = deployment(scenario)
+        most, tokens = deployed.model.max_context, work.graph.tokens
+        if tokens > most:
+            raise ConfigError(path="workload.graph.tokens", found=tokens, expected=f"1 to {most:,}")
+        if work.graph.phase != "train":
+            deployed.footprint(work.graph.batch, tokens, 0).check()
+        return deployed.engine
     with at_key("mapping"):
         return lone_engine(machine(scenario), scenario.mapping) if scenario.hardware else None
 
