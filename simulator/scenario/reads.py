@@ -12,8 +12,8 @@ from simulator.errors import ConfigError, described
 from simulator.mapping.form import MappingForm, Residency
 from simulator.registry import names, registered
 
-COSTS = frozenset({"area_m2", "price_usd", "peak_power_w"})
-"""The metrics that a table of costs gives."""
+COSTS = frozenset({"price_usd", "peak_power_w"})
+"""Metrics that a table of costs alone gives."""
 
 
 def reads(kind: str) -> set[str]:
