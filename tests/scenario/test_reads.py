@@ -17,7 +17,8 @@ from simulator.scenario.reads import check_read, silent, unread
 from simulator.study.problem import problem
 
 PHONE = {
-    "hardware": "phone-ufs4", "model": {"extends": "opt-6.7b", "layers": 2}, "mapping": {"engines": ["soc.cpu"], "residency": {
+    "hardware": "phone-ufs4", "model": {"extends": "opt-6.7b", "layers": 2},
+    "mapping": {"engines": ["soc.cpu"], "residency": {
         "home": "soc.flash", "cache": "soc.dram", "manager": "soc.cpu", "room": 0.3,
     }}, "workload": {"kind": "sparse_flash", "warm_up": 8, "tokens": 4},
 }  # fmt: skip
@@ -62,7 +63,8 @@ MODES: dict[str, dict[str, Any]] = {
     "flash_reads": {"hardware": "m1-max", "mapping": {"residency": {"home": "soc.flash", "cache": "soc.dram"}},
                     "workload": {"kind": "flash_reads"}},
     "engine_figures": {"hardware": "duplex-bank-pim", "workload": {"kind": "engine_figures"}},
-    "neuron_usage": {"model": {"extends": "opt-6.7b", "layers": 2}, "workload": {"kind": "neuron_usage", "tokens": 8, "span": 2}},
+    "neuron_usage": {"model": {"extends": "opt-6.7b", "layers": 2},
+                     "workload": {"kind": "neuron_usage", "tokens": 8, "span": 2}},
     "hot_cold": {"model": {"extends": "opt-6.7b", "layers": 2}, "workload": {
         "kind": "neuron_usage", "tokens": 8, "span": 2,
         "activity": {"kind": "hot_cold", "hot": 0.2, "hot_rate": 0.5, "cold_rate": 0.05}}},
