@@ -113,6 +113,7 @@ def small(hardware: Any = "m1-max", residency: dict[str, Any] | None = None, **k
     """A token of a model of two layers, with a window of 5 tokens."""
     work = {"input": 8, "grows": True, "tokens": 24}
     keeps = residency or {}
+    tiers = {key: name for key, name in KEEPS.items() if key != "manager" or keeps.get("sparse", True)}
     if keeps.get("sparse", True):
         work |= {"warm_up": 40, "traced": "all", "activity": LAW}
         work |= {"window": 5} if "window" in keeps.get("policy", "window") and "window" not in keeps else {}
@@ -122,7 +123,7 @@ def small(hardware: Any = "m1-max", residency: dict[str, Any] | None = None, **k
         "mapping": {
             "engines": "soc.gpu",
             "dtype": "fp16",
-            "residency": {**KEEPS, **({"policy": "window"} if keeps.get("sparse", True) else {}), **keeps},
+            "residency": {**tiers, **({"policy": "window"} if keeps.get("sparse", True) else {}), **keeps},
         },
         "workload": {"kind": "sparse_flash", **work, **keys},
     }
