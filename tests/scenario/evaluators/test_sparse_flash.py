@@ -113,7 +113,7 @@ def small(hardware: Any = "m1-max", residency: dict[str, Any] | None = None, **k
     """A token of a model of two layers, with a window of 5 tokens."""
     work = {"input": 8, "grows": True, "tokens": 24}
     keeps = residency or {}
-    tiers = {key: name for key, name in KEEPS.items() if key not in ("manager", "threads") or keeps.get("sparse", True)}
+    tiers = {key: name for key, name in KEEPS.items() if key in ("home", "cache") or keeps.get("sparse", True)}
     if keeps.get("sparse", True):
         work |= {"warm_up": 40, "traced": "all", "activity": LAW}
         work |= {"window": 5} if "window" in keeps.get("policy", "window") and "window" not in keeps else {}
