@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-    "devices", "engines", "tensor", "pipeline", "data", "experts", "memory", "spill", "spill_order", "dtype", "kv",
-    "activations", "compute", "fusion", "dispatch", "together", "draft",
+    "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
+    "activations", "compute", "fusion", "dispatch", "draft",
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ class RowPolicy(Protocol):
     """Decides what leaves a buffer. Made for one layer; called once for each step, in order.
 
     A policy that keeps nothing from step to step may say so with `transient = True`: one buffer then serves all layers.
+    One that has no window may say so with `windowed = False`: a window that a mapping gives is then refused.
     """
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
@@ -63,6 +64,7 @@ class Nothing:
     """All that is there leaves: each step reads all that it needs. Layers may then share one buffer."""
 
     transient = True
+    windowed = False
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         pass
@@ -141,6 +143,8 @@ def _mask(step: Step, rows: int) -> NDArray[np.bool_]:
 class LeastRecent:
     """Least recently used leaves first: of one step, what was there goes before what came for it."""
 
+    windowed = False
+
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         self._uses = RowUses(rows)
 
@@ -166,6 +170,8 @@ class _Cache:
 
     No two rows have the same score, and those that leave do so in the order of their slots.
     """
+
+    windowed = False
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         self._score = np.zeros(rows, dtype=np.int64)

@@ -12,8 +12,10 @@ from simulator.core.account import Term, energy, joules, over_steps
 from simulator.core.resource import plain
 from simulator.core.steps import Steps, even_steps
 from simulator.hardware.energy import static_power
+from simulator.mapping.compose import check_batch
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.passes import Passes, mean_context
+from simulator.scenario.parts import at_key
 from simulator.serving.generation import generated
 
 Phase: TypeAlias = Literal["prefill", "decode", "request"]
@@ -33,6 +35,8 @@ class Part(NamedTuple):
 
 def parts_of(deployed: Deployment, phase: Phase, batch: Any, input: Any, output: Any, many: bool) -> dict[str, Part]:
     """What a case does, by name; the `steps` of a request one by one, or of many cases at once in even runs."""
+    with at_key("mapping"):
+        check_batch(deployed)
     passes = deployed.passes(plain(batch), plain(input), plain(output))
     parts = {}
     if phase != "decode":

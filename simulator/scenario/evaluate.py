@@ -27,6 +27,7 @@ from simulator.scenario.cases import ROOTS, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR, Metric
+from simulator.scenario.reads import check_read
 from simulator.workload import Model
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def evaluate(scenario: Scenario | Mapping[str, Any] | str | Path, overrides: Seq
     with located(scenario, [path for path, _ in map(parsed, overrides)]):
         asked = read_scenario(scenario, overrides)
         kind = evaluator(asked)
+        check_read(asked)
         values = kind.evaluate(asked, {}, 1, {metric.name for metric in kind.metrics})
     if error := _plain(values.get(ERROR.name, "")):
         raise TiersimError(str(error))

@@ -27,6 +27,8 @@ class Evaluator(Protocol):
         residency: the keys of `mapping.residency` that it reads, where it reads that.
         kinds: paths whose values are names, and the kind for which these are registered.
         vectorised: whether some paths may be arrays in one call; else each case is a run of its own.
+        unread: a static method that a class may leave out: the paths that the mode of a scenario does not read, each
+            with what the mode is; a value there that is not the default is refused.
         requires: constraints of every design that is compared or offered, unless a sweep's own read the same metric;
             and of each the metric, a text, that says why a case does not tell whether it holds.
     """

@@ -10,10 +10,11 @@ from pydantic_core import PydanticCustomError
 
 from simulator.config.choose import choose
 from simulator.config.section import Section
-from simulator.errors import described, one_of
+from simulator.errors import one_of
 from simulator.hardware import System
-from simulator.mapping.form import NO_RESIDENCY, MappingForm
+from simulator.mapping.form import MappingForm
 from simulator.registry import names, registered
+from simulator.scenario.reads import is_given, read_beside, value_at, written
 from simulator.units import Count, Width
 from simulator.workload import Model
 
@@ -54,6 +55,8 @@ class Sized(Section):
 
 
 Part = str | dict[str, Any] | None
+PARTS = ("hardware", "model", "sized", "costs")
+"""What a kind of workload may have no use for."""
 
 
 class Scenario(Section):
@@ -78,20 +81,17 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _all_is_read(self) -> Scenario:
-        """Refuse a key of the mapping, a machine or a model that nothing of this kind of workload reads."""
-        kind = registered("evaluator", self.workload.kind)
-        for key in sorted(self.mapping.model_fields_set):
-            if key not in kind.mapping and getattr(self.mapping, key) != MappingForm.model_fields[key].get_default(
-                call_default_factory=True
-            ):
-                raise _unread(self.workload.kind, ("mapping", key), getattr(self.mapping, key), kind.mapping)
-        for key in sorted(self.mapping.residency.model_fields_set - set(getattr(kind, "residency", ()))):
-            value = getattr(self.mapping.residency, key)
-            if "residency" in kind.mapping and value != getattr(NO_RESIDENCY, key):
-                raise _unread(self.workload.kind, ("mapping", "residency", key), value, kind.residency)
-        for key in ("hardware", "model"):
-            if key not in kind.needs and getattr(self, key) is not None:
-                raise _unread(self.workload.kind, (key,), getattr(self, key), kind.needs)
+        """Refuse a key of the mapping, or a part, that nothing of this kind of workload reads."""
+        paths = [key for key in PARTS if getattr(self, key) is not None]
+        paths += [f"mapping.{key}" for key in sorted(self.mapping.model_fields_set)]
+        paths += [f"mapping.residency.{key}" for key in sorted(self.mapping.residency.model_fields_set)]
+        for path in paths:
+            read = read_beside(self.workload.kind, path)
+            if read is not None and is_given(self, path):
+                told = {"at": tuple(path.split(".")), "found": written(value_at(self, path))}
+                expected = one_of(sorted(read)) if read else "nothing"
+                message = f"a workload of kind '{self.workload.kind}' does not read it"
+                raise PydanticCustomError("name", "not read", {**told, "expected": expected, "message": message})
         return self
 
     def written(self) -> dict[str, Any]:
@@ -107,13 +107,3 @@ class Scenario(Section):
             "workload": {"kind": self.workload.kind, **self.workload.model_dump(exclude_defaults=True)},
         }
         return {key: value for key, value in {**parts, **sections}.items() if value}
-
-
-def _unread(kind: str, at: tuple[str, ...], value: Any, read: Any) -> PydanticCustomError:
-    found = described(value)
-    if isinstance(value, Section):
-        own = value.model_dump(mode="json", exclude_defaults=True)
-        written = (f"{key}: {described(one) if isinstance(one, dict | list) else one}" for key, one in own.items())
-        found = f"{{{', '.join(written)}}}"
-    told = {"at": at, "found": found, "expected": one_of(sorted(read)) if read else "nothing"}
-    return PydanticCustomError("name", "not read", {**told, "message": f"a workload of kind '{kind}' does not read it"})

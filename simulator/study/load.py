@@ -19,12 +19,12 @@ from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.table import check_values
 from simulator.study.asked import located, read_study
+from simulator.study.checked import read_sweep
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
 from simulator.study.problem import Problem, problem_of
 from simulator.study.space.axes import OURS
 from simulator.study.space.expression import parse
 from simulator.study.space.roots import LOADS
-from simulator.study.sweep import sweep_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ def _loaded(name_or_path: str | Path, overrides: Sequence[Override], only: Colle
     form, config, settings = read_study(name_or_path, overrides)
     of = {name: run.of or name for name, run in form.runs.items()} or {POINTS: POINTS}
     names = [name for name, group in of.items() if not only or group in only]
-    runs = {name: problem_of(sweep_of(form, config, name, settings), config) for name in names}
+    runs = {name: problem_of(read_sweep(form, config, name, settings), config) for name in names}
     for path in settings:
         if not any(path in each.sweep.settings for each in runs.values()):
             expected = f"a run that has a {path.partition('.')[0]}"

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from simulator.config import Config, KeyPath
 from simulator.config.check import problems, raised
 from simulator.errors import ConfigError
-from simulator.registry import names, registered
 from simulator.scenario.cases import FORMS, SECTIONS, is_figures, part_over
 from simulator.scenario.form import Scenario
+from simulator.scenario.reads import reads
 from simulator.study.form import Partial
 
 
@@ -49,12 +49,13 @@ def read_by(part: Partial, kind: str, kinds: Collection[str]) -> Partial:
 
     What none of them reads is left in it, for the scenario to refuse.
     """
-    own, others = _reads(kind), set().union(*map(_reads, kinds))
+    own, others = reads(kind), set().union(*map(reads, kinds))
     data = {key: getattr(part, key) for key in part.model_fields_set & set(Partial.model_fields)}
     for section in SECTIONS:
         if section in data:
             data[section] = _without(data[section], section, others - own)
-    return Partial(**{key: value for key, value in data.items() if key not in FORMS or key in own or key not in others})
+    kept = {key for key in data if key not in (*FORMS, "sized", "costs") or key in own or key not in others}
+    return Partial(**{key: value for key, value in data.items() if key in kept})
 
 
 def _without(section: Mapping[str, Any], at: str, paths: Collection[str]) -> dict[str, Any]:
@@ -64,16 +65,6 @@ def _without(section: Mapping[str, Any], at: str, paths: Collection[str]) -> dic
     if isinstance(residency, dict):
         kept["residency"] = _without(residency, f"{at}.residency", paths)
     return kept
-
-
-def _reads(kind: str) -> set[str]:
-    """The parts, and the paths of the mapping and of the workload, that a kind of workload reads."""
-    if kind not in names("evaluator"):
-        return set()
-    of = registered("evaluator", kind)
-    residency = [f"residency.{key}" for key in getattr(of, "residency", ())]
-    keys = {"workload": of.form.model_fields, "mapping": [*of.mapping, *residency]}
-    return {*of.needs, *(f"{section}.{key}" for section, some in keys.items() for key in some)}
 
 
 def given(part: Partial) -> dict[str, Any]:

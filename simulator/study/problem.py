@@ -17,11 +17,12 @@ from simulator.errors import ConfigError
 from simulator.provenance import Provenance
 from simulator.scenario.evaluator import evaluated, evaluator
 from simulator.scenario.metric import ERROR
+from simulator.study.checked import load_sweep
 from simulator.study.space.columns import Columns, Evaluate
 from simulator.study.space.expression import Expression, parse
 from simulator.study.store import CHUNK, MANIFEST, Manifest, check_same, load_store
 from simulator.study.stored import Stored
-from simulator.study.sweep import Sweep, load_sweep
+from simulator.study.sweep import Sweep
 
 FEASIBLE = "feasible"
 """The column that says whether a point did not fail and all constraints hold."""

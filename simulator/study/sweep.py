@@ -5,25 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from simulator.config import Config
-from simulator.config.choose import check_name
-from simulator.config.resolve import Override
-from simulator.errors import ConfigError, one_of
-from simulator.files import forget
+from simulator.errors import ConfigError
 from simulator.hardware.cost import load_costs
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import NAMES as COSTS
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR
-from simulator.study.asked import Asked, located, read_study
+from simulator.study.asked import Asked, located
 from simulator.study.cases import Cases, scenario_columns
-from simulator.study.form import POINTS, RUN, StudyForm
+from simulator.study.form import StudyForm
 from simulator.study.partial import laid, located_in
 from simulator.study.space.axes import OURS, check_identifier, groups_of, texts_of
 from simulator.study.space.axis import Axis
@@ -55,24 +51,6 @@ class Sweep:
     def scenarios(self, columns: Columns) -> Columns:
         """What an evaluator reads of points: the columns with the figures of cases and settings."""
         return scenario_columns(columns, self.cases, self.settings) if self.cases or self.settings else columns
-
-
-def load_sweep(
-    name_or_path: str | Path | Mapping[str, Any], overrides: Sequence[Override] = (), run: str | None = None
-) -> tuple[Sweep, Config]:
-    """Read a run of a study by the study's name or path: its only one, unless it is named.
-
-    `overrides` are `path.to.key=value`, of the study's YAML or of the scenarios of all points.
-
-    Raises:
-        ConfigError: what is wrong with the file, with its line and key path.
-    """
-    forget()
-    form, config, settings = read_study(name_or_path, overrides)
-    named = [*form.runs] or [POINTS]
-    if run is None and len(named) > 1:
-        raise ConfigError("of several runs", file=config.file, path=RUN, found="none", expected=one_of(named))
-    return sweep_of(form, config, check_name(run or named[0], named, RUN, file=config.file), settings), config
 
 
 def sweep_of(form: StudyForm, config: Config, name: str, settings: Mapping[str, Any]) -> Sweep:

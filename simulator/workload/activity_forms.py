@@ -111,6 +111,15 @@ class ActiveNeurons(Section):
         """Whether all layers have the same law."""
         return self.share_by_layer is None and not isinstance(self.activity, RecordedActivity)
 
+    @property
+    def unread(self) -> dict[str, str]:
+        """The keys that the activity takes no part in, and of each why."""
+        if self.activity is None:
+            return {}
+        keys = ["share", "exponent"]
+        keys += ["seed"] if isinstance(self.activity, RecordedActivity) and self.errors is None else []
+        return dict.fromkeys(keys, f"an activity of kind '{self.activity.kind}'")
+
     def trace(self, layers: int, neurons: int, tokens: int) -> NeuronTrace:
         """The active neurons of so many layers at so many tokens.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.study.sweep import load_sweep
+from simulator.study.checked import load_sweep
 
 HBM = "hardware.devices.gpu.tiers.hbm"
 WHOLE = f"""

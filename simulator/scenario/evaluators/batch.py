@@ -68,8 +68,8 @@ class BatchEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "tensor", "pipeline", "data", "experts", "memory", "spill", "spill_order", "dtype", "kv",
-        "activations", "compute", "fusion", "dispatch", "together", "draft",
+        "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
+        "activations", "compute", "fusion", "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True

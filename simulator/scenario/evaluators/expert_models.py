@@ -32,6 +32,9 @@ from simulator.workload import Model, kv_bytes, weight_bytes
 from simulator.workload.trace_forms import TraceForm, UniformTrace
 
 Tier: TypeAlias = Literal["home", "cache"]
+REQUESTED = ("batch", "input", "output", "router_tokens", "trace", "kv_tokens", "calibration")
+SERVED = ("policy", "links", "inclusive", "router_in_cache", "prefetch", "group")
+"""The keys of workload and residency that batches alone read."""
 TIERS: tuple[Tier, ...] = ("home", "cache")
 
 
@@ -101,6 +104,17 @@ class ExpertModelsEvaluator:
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "residency"}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {}
+
+    @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What serves batches, where the nodes alone are counted."""
+        work, keeps = scenario.workload, scenario.mapping.residency
+        assert isinstance(work, ExpertModels)
+        if work.phase == "service":
+            return {}
+        other = "bytes" if keeps.nodes_by == "home" else "home_bytes"
+        served = [f"workload.{key}" for key in REQUESTED] + [f"mapping.residency.{key}" for key in (*SERVED, other)]
+        return dict.fromkeys([*served, *(f"mapping.{key}" for key in ("memory", "kv", "fusion"))], "a footprint")
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:

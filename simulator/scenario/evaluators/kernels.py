@@ -10,7 +10,7 @@ from pydantic import Field
 
 from simulator.config.section import Section
 from simulator.core import closed_form
-from simulator.errors import ConfigError, described
+from simulator.errors import ConfigError
 from simulator.mapping.engines import lone_engine
 from simulator.mapping.launches import launches, launches_of
 from simulator.mapping.lowering import compiled, graph_plan
@@ -66,7 +66,7 @@ class Monarch(Section):
     """Whether the scale is read from memory."""
 
 
-FORMATS = ("dtype", "kv", "activations", "compute")
+OF_MODEL = ("devices", "dtype", "kv", "activations", "compute")
 """The keys of the mapping that a model alone reads."""
 
 Graph: TypeAlias = Annotated[Pass | LongConvolution | Monarch, Field(discriminator="kind")]
@@ -112,6 +112,21 @@ class KernelsEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What is of a model, beside a graph that is of none; of a machine, where there is none; and of kernels."""
+        work = scenario.workload
+        assert isinstance(work, Kernels)
+        of_model = isinstance(work.graph, Pass)
+        keys = ["workload.groups"] if scenario.hardware or of_model else ["sized"]
+        keys += [] if of_model else ["model", "sized", *(f"mapping.{key}" for key in OF_MODEL)]
+        keys += [] if of_model or scenario.hardware else [f"mapping.{key}" for key in ("engines", "memory", "fusion")]
+        graph = f"a graph of kind '{work.graph.kind}'" if work.graph else "no graph"
+        paths = dict.fromkeys(keys, f"{graph} {'on' if scenario.hardware else 'without'} a machine")
+        if isinstance(work.graph, Pass) and work.graph.phase != "train":
+            paths["workload.graph.recompute"] = f"a {work.graph.phase} pass"
+        return paths
+
+    @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
         return []
 
@@ -150,21 +165,17 @@ def _runner(scenario: Scenario, work: Kernels) -> Target | None:
     """The engine that runs the graph; None without a machine.
 
     Raises:
-        ConfigError: a key beside a graph that does not read it.
+        ConfigError: a context that the model was not made for.
+        CapacityError: weights and KV caches of a pass do not fit; what training keeps is not counted.
     """
-    of_model = isinstance(work.graph, Pass)
-    unread: list[tuple[str, Any]] = [("workload.groups", work.groups)] if scenario.hardware or of_model else []
-    unread += [] if of_model else [("model", scenario.model)]
-    of_machine = ("devices", "engines", "memory", "fusion") if not (scenario.hardware or of_model) else ()
-    keys = (*of_machine, *(() if of_model else FORMATS))
-    unread += [(f"mapping.{key}", getattr(scenario.mapping, key)) for key in keys]
-    for path, value in unread:
-        if value:
-            graph = f"a graph of kind '{work.graph.kind}'" if work.graph else "no graph"
-            beside = f"{graph} {'on' if scenario.hardware else 'without'} a machine"
-            raise ConfigError(f"{beside} does not read it", path=path, found=described(value), expected="nothing")
-    if of_model:
-        return deployment(scenario).engine
+    if isinstance(work.graph, Pass):
+        deployed = deployment(scenario)
+        most, tokens = deployed.model.max_context, work.graph.tokens
+        if tokens > most:
+            raise ConfigError(path="workload.graph.tokens", found=tokens, expected=f"1 to {most:,}")
+        if work.graph.phase != "train":
+            deployed.footprint(work.graph.batch, tokens, 0).check()
+        return deployed.engine
     with at_key("mapping"):
         return lone_engine(machine(scenario), scenario.mapping) if scenario.hardware else None
 

@@ -60,6 +60,14 @@ class NeuronUsageEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """The keys of another activity; and to how many tokens two populations are fitted, where there is no law."""
+        work = scenario.workload
+        assert isinstance(work, NeuronUsage)
+        keys = work.unread | ({} if work.law else {"fitted_to": "an activity without a law"})
+        return {f"workload.{key}": why for key, why in keys.items()}
+
+    @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
         return [path for path in paths if path == SPAN]
 

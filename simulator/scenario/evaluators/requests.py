@@ -28,6 +28,8 @@ from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
+from simulator.scenario.parts import model as model_of
+from simulator.scenario.reads import is_given
 from simulator.serving import closed_loop
 from simulator.serving.arrivals import requests
 from simulator.serving.lengths import Lengths, Spread
@@ -44,6 +46,8 @@ PERCENTS = (50, 90, 99)
 LABELS = {"ttft": "time to first token", "tbt": "time between tokens", "e2e": "time to last token", "queue": "wait"}
 MAX_SEQUENCES = 64
 """Sequences that are served at once where the scheduler says nothing."""
+ROUTED = ("workload.router", "mapping.expert_reduces")
+"""What routed experts alone read."""
 ARRIVING = ("workload.rate", "workload.process")
 
 
@@ -118,6 +122,18 @@ class RequestsEvaluator:
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {"keeps_up == 1": "undecided"}
+
+    @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What belongs to the other loop, and what spreads or routes nothing."""
+        work = _of(scenario)
+        others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
+        paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
+        if not work.spread:
+            paths["workload.scale"] = "a run whose lengths have no spread"
+        if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
+            paths |= dict.fromkeys(ROUTED, "a model without routed experts")
+        return paths
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 import numpy as np
 
 from simulator.core.account import energy, traffic
+from simulator.core.row_policies import row_policy
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.formats import in_formats
@@ -20,7 +21,7 @@ from simulator.mapping.neurons.steps import SpeculativeSteps, advances, token_st
 from simulator.mapping.neurons.stored import Stored, stored
 from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.static_batch import check_context
-from simulator.registry import register
+from simulator.registry import names, register
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
@@ -34,6 +35,18 @@ from simulator.workload import Model, weight_bytes
 from simulator.workload.activity_forms import ActiveNeurons, Portion, digest
 from simulator.workload.neurons import NeuronTrace
 
+POLICY = "lru"
+"""What leaves the buffer, unless the mapping says."""
+OF_NEURONS = (
+    "policy", "manager", "threads", "overlap", "bytes", "share", "room", "window", "pinned", "bundled", "split",
+    "together", "packed", "gathered",
+)  # fmt: skip
+OF_ACTIVITY = (
+    "warm_up", "traced", "window", "bundle", "drafted", "acceptance", "share", "exponent", "activity",
+    "share_by_layer", "errors", "seed",
+)  # fmt: skip
+OF_MATRICES = ("resident", "matrix_dtype")
+"""The keys of residency and workload that runs read which are sparse, or not."""
 TIERS = ("flash", "dram", "memory")
 
 
@@ -124,6 +137,28 @@ class SparseFlashEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What keeps neurons, where tokens read whole matrices; what keeps matrices, where they read neurons."""
+        work, keeps = scenario.workload, scenario.mapping.residency
+        assert isinstance(work, SparseFlash)
+        if not keeps.sparse:
+            keys = [f"mapping.residency.{key}" for key in OF_NEURONS] + [f"workload.{key}" for key in OF_ACTIVITY]
+            return dict.fromkeys(keys, "a run that is not `sparse`")
+        paths = dict.fromkeys((f"mapping.residency.{key}" for key in OF_MATRICES), "a `sparse` run")
+        policy = keeps.policy or POLICY
+        if policy in names("rows") and not getattr(row_policy(policy), "windowed", True):
+            paths |= dict.fromkeys(("mapping.residency.window", "workload.window"), f"the policy '{policy}'")
+        elif keeps.window is not None:
+            paths["workload.window"] = "a mapping that has a `window`"
+        if not work.drafted:
+            paths["workload.acceptance"] = "a run without drafted tokens"
+        if not keeps.bundled:
+            paths["workload.bundle"] = "a mapping that is not `bundled`"
+        if keeps.split is not None:
+            paths |= dict.fromkeys(("mapping.residency.bundled", "workload.bundle"), "a mapping that has a `split`")
+        return paths | {f"workload.{key}": why for key, why in work.unread.items()}
+
+    @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
         return []
 
@@ -135,8 +170,8 @@ class SparseFlashEvaluator:
         check_context(deployed.model, float(work.input + (work.tokens if work.grows else 0)), "input")
         done, tokens = (_sparse if keeps.sparse else _dense)(scenario, deployed, memory)
         kept = _file(scenario, deployed)
-        names = ("total", "io", "memory", "compute", "dram", "asked", "read")
-        means = {name: float(getattr(done, name).mean()) / (1 if name == "dram" else tokens) for name in names}
+        of_steps = ("total", "io", "memory", "compute", "dram", "asked", "read")
+        means = {name: float(getattr(done, name).mean()) / (1 if name == "dram" else tokens) for name in of_steps}
         whole = weight_bytes(kept.model)
         return {
             **{f"{name}_s": means[name] for name in ("total", "io", "memory", "compute")},
@@ -159,7 +194,7 @@ class SparseFlashEvaluator:
 def _memory(scenario: Scenario, deployed: Deployment) -> Memory:
     system, keeps = deployed.system, scenario.mapping.residency
     flash, dram = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
-    manager = named(scenario, ("residency", "manager"), system.engines)
+    manager = named(scenario, ("residency", "manager"), system.engines) if keeps.sparse else ""
     if dram == flash:
         path = ("mapping", "residency", "cache")
         raise ConfigError(path=path, found=f"'{dram}'", expected="another than the home tier")
@@ -198,7 +233,7 @@ def _sparse(scenario: Scenario, deployed: Deployment, memory: Memory) -> tuple[D
     with at_key("mapping", "residency"):
         room = capacity(keeps, kept, free)
     keeping = Keeping(
-        policy=keeps.policy or "lru",
+        policy=keeps.policy or POLICY,
         window=work.window if keeps.window is None else keeps.window,
         capacity=room,
         pinned=int(keeps.pinned * kept.neurons),

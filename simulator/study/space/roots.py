@@ -15,11 +15,11 @@ from simulator.config.path import Figure, figure, get
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System, load_system
 from simulator.hardware.cost import load_costs
-from simulator.mapping.form import Residency
 from simulator.registry import names
 from simulator.scenario.cases import ROOTS, SECTIONS, part_over, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
+from simulator.scenario.reads import read_beside
 from simulator.workload import Model, load_model
 
 LOADS: Mapping[str, Callable[..., Any]] = {"hardware": load_system, "model": load_model, "costs": load_costs}
@@ -48,10 +48,9 @@ class Roots:
         if root not in ROOTS:
             expected = f"a path from {one_of(ROOTS)}"
             raise ConfigError("unknown path", found=f"'{root}'", expected=expected, nearest=nearest(root, ROOTS))
+        self.check_read(path)
         if not keys and root in ("hardware", "model", "costs"):
             return Figure(getattr(self.base, root), str)
-        if root == "mapping":
-            self.check_read(*keys)
         known = self._names.get(path)
         if path in SEVERAL:
             value = get(self.base, path)
@@ -100,27 +99,18 @@ class Roots:
                 with of_path(path):
                     each.read(each.value)
 
-    def check_read(self, *keys: str) -> None:
-        """Nothing where the kind of workload reads this key of the mapping; else a ConfigError."""
-        read = self._read_instead(*keys)
+    def check_read(self, path: str) -> None:
+        """Nothing where the kind of workload reads what is at this path; else a ConfigError."""
+        read = read_beside(self.base.workload.kind, path)
         if read is not None:
             kind = self.base.workload.kind
-            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=one_of(sorted(read)))
-
-    def _read_instead(self, *keys: str) -> Collection[str] | None:
-        """The keys that the kind of workload reads beside one that it does not; None of a key that it reads."""
-        kind, key = evaluator(self.base), keys[0]
-        if key in type(self.base.mapping).model_fields and key not in kind.mapping:
-            return kind.mapping
-        inner = keys[1] if key == "residency" and len(keys) > 1 else ""
-        read = getattr(kind, "residency", ())
-        return read if inner in Residency.model_fields and inner not in read else None
+            expected = one_of(sorted(read)) if read else "nothing"
+            raise ConfigError(f"a workload of kind '{kind}' does not read it", expected=expected)
 
     def named(self) -> Iterator[tuple[str, Figure]]:
         """The figures of the workload and the mapping whose values are names, by their paths."""
         for path in self._names:
-            root, *keys = path.split(".")
-            if root != "mapping" or self._read_instead(*keys) is None:
+            if read_beside(self.base.workload.kind, path) is None:
                 yield path, self.figure(path)
 
     @cached_property

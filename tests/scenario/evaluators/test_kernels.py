@@ -78,7 +78,7 @@ def test_given_kernels_hand_on_what_they_keep_inside() -> None:
 
 def test_a_graph_of_no_model_runs_on_a_machine() -> None:
     graph = {"kind": "long_convolution", "channels": 4, "factors": [16, 16]}
-    one, two = (metrics({**graph, "batch": batch}, hardware="dgx-a100", mapping={"devices": 1}) for batch in (1, 2))
+    one, two = (metrics({**graph, "batch": batch}, hardware="dgx-a100") for batch in (1, 2))
     assert two["flops"] == 2 * one["flops"]
     assert one["time_s"] < two["time_s"] < 2 * one["time_s"]
 

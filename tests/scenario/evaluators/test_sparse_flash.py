@@ -111,14 +111,19 @@ KEEPS = {"home": "soc.flash", "cache": "soc.dram", "manager": "soc.gpu", "thread
 
 def small(hardware: Any = "m1-max", residency: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
     """A token of a model of two layers, with a window of 5 tokens."""
-    work = {"input": 8, "grows": True, "tokens": 24, "warm_up": 40, "window": 5, "traced": "all", "activity": LAW}
+    work = {"input": 8, "grows": True, "tokens": 24}
+    keeps = residency or {}
+    tiers = {key: name for key, name in KEEPS.items() if key in ("home", "cache") or keeps.get("sparse", True)}
+    if keeps.get("sparse", True):
+        work |= {"warm_up": 40, "traced": "all", "activity": LAW}
+        work |= {"window": 5} if "window" in keeps.get("policy", "window") and "window" not in keeps else {}
     scenario = {
         "hardware": hardware,
         "model": SMALL,
         "mapping": {
             "engines": "soc.gpu",
             "dtype": "fp16",
-            "residency": {**KEEPS, "policy": "window", **(residency or {})},
+            "residency": {**tiers, **({"policy": "window"} if keeps.get("sparse", True) else {}), **keeps},
         },
         "workload": {"kind": "sparse_flash", **work, **keys},
     }
