@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from simulator.errors import described, unknown
 from simulator.registry import names
@@ -45,6 +47,16 @@ def check_name(
 def one_among(known: Callable[[], Iterable[str]]) -> AfterValidator:
     """Checks a text against the names that are known when it is read."""
     return AfterValidator(lambda name: choose(name, known()))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Lists in a JSON Schema the names registered for a kind."""
+
+    kind: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "enum": names(self.kind)}
 
 
 def registered_as(kind: str, *also: str) -> AfterValidator:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from simulator.config.choose import registered_as
+from simulator.config.choose import Listed, registered_as
 from simulator.config.section import NonEmpty, Section
 from simulator.core import Curve
 from simulator.hardware.flash import Flash
@@ -66,7 +66,7 @@ class Tier(Section):
     efficiency that is given holds.
     """
 
-    kind: Annotated[str, registered_as("tier")]
+    kind: Annotated[str, registered_as("tier"), Listed("tier")]
     """What the memory is; `sram` is on the chip, and `flash` may say how it is read. Others differ in figures alone."""
     stacks: Count = 1
     """How many stacks of DRAM the tier of one device has; a number needs `stack` beside it."""

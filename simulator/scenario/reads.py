@@ -32,7 +32,7 @@ def read_beside(kind: str, path: str) -> Collection[str] | None:
     """The keys that a kind of workload reads beside one that it does not; None of a key that it reads, and of none."""
     read, (root, *keys) = reads(kind), path.split(".")
     if not keys:
-        return None if root in read else {each for each in read if "." not in each}
+        return None if root in {*read, "mapping", "workload"} else {each for each in read if "." not in each}
     if root != "mapping":
         return read_beside(kind, root) if root in ("hardware", "model", "sized") else None
     if keys[0] == "residency" and f"mapping.{keys[0]}" in read and keys[1:]:

@@ -140,7 +140,7 @@ def test_achieved_rates_stretch_what_waits_for_memory(
     ("metric", "condition", "message"),
     [
         ("edpa", {}, "did you mean 'edap'"),
-        ("edap", {"unit": LOGIC}, "6 with unit=logic-pim, told apart by op_per_byte"),
+        ("edap", {"unit": LOGIC}, "6 with unit=logic-pim, expected one: say its op_per_byte"),
         ("peak", {"unit": "logic"}, "did you mean 'logic-pim'"),
     ],
 )

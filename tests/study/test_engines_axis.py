@@ -41,7 +41,7 @@ DRAFT = {"model": "llama-3-8b", "tokens": 3, "acceptance": 0.7}
     ("kind", "mapping", "told"),
     [
         ("batch", {"residency": {"home": "hbm"}}, "mapping.residency: a workload of kind 'batch' .*found {home: hbm}"),
-        ("copies", {"draft": DRAFT}, "found {model: llama-3-8b, tokens: 3, acceptance: 0.7}"),
+        ("writes", {"draft": DRAFT}, "found {model: llama-3-8b, tokens: 3, acceptance: 0.7}"),
     ],
 )
 def test_of_a_section_that_is_not_read_its_own_keys_are_told(kind: str, mapping: dict[str, Any], told: str) -> None:

@@ -140,5 +140,5 @@ def test_one_value_is_that_of_one_point(study: Path) -> None:
     fast = {"batch": 64, "hbm": 1e12, "peak": 1e14}
     assert (results.measure("tokens_per_s", fast) or 0) * (results.measure("tbt_s", fast) or 0) == pytest.approx(64)
     assert results.measure("tbt_s", {**fast, "hbm": "1 TB/s"}) == results.measure("tbt_s", fast)
-    with pytest.raises(ConfigError, match="found 36 with batch=1, told apart by hbm and peak"):
+    with pytest.raises(ConfigError, match="found 36 with batch=1, expected one: say its hbm and peak"):
         results.measure("tbt_s", {"batch": 1})

@@ -99,7 +99,7 @@ def test_values_come_from_lists_ranges_and_steps(load):
         "hardware.links.host<->gpu.hbm.parallel: {values: [4, 8]}",
         "hardware.devices.gpu.engines.gpu.peak.bf16: [1 PFLOP/s, 2e15]",
         "mapping.tensor: [null, 4]",
-        "mapping.together: [false, true]",
+        f"{HBM}.full_duplex: [false, true]",
     )
     values = {path: axis.values for path, axis in found.items()}
     assert values["hardware.devices.gpu.count"].tolist() == [8, 6, 4, 2]
@@ -112,7 +112,7 @@ def test_values_come_from_lists_ranges_and_steps(load):
     assert values["hardware.links.host<->gpu.hbm.parallel"].tolist() == [4, 8]
     assert values["hardware.devices.gpu.engines.gpu.peak.bf16"].tolist() == [1e15, 2e15]
     np.testing.assert_array_equal(values["mapping.tensor"], [np.nan, 4.0])
-    assert values["mapping.together"].dtype == bool
+    assert values[f"{HBM}.full_duplex"].dtype == bool
 
 
 def test_names_are_the_last_key_or_the_whole_path(load):
