@@ -117,7 +117,7 @@ def load(found: Layout, router: Router | None, layers: int, seed: int = 0) -> Lo
     return Load(found, pooled(router, found.slots, layers, seed), counts(router, tokens, layers, seed))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def drawn(lengths: Lengths, slots: int, rounds: float, router: Router | None, layers: int, seed: int = 0) -> Load:
     """The load of a closed loop of `rounds`; whoever serves the same shares it."""
     return load(layout(lengths, slots, rounds, seed), router, layers, seed)
