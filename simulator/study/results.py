@@ -171,7 +171,7 @@ class StudyResults(Result):
         """Whether a run has cases of a metric or look-up under a condition."""
         lookup, _ = asked_of(self.study, metric, condition)
         runs = _runs(self.study, lookup)
-        return any(len(_rows(self.study, name, [(metric, condition)])) for name in runs)
+        return any(len(_rows(self.study, name, [(metric, condition)], divisors=False)) for name in runs)
 
 
 def _only(table: Table, column: str, condition: Mapping[str, Any]) -> float | None:
@@ -249,7 +249,7 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
 def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
     """Nothing where a study has a metric or look-up and cases under a condition, one if it takes one; else an error."""
     lookup, keys = asked_of(study, metric, condition)
-    rows = {name: _rows(study, name, [(metric, condition)]) for name in _runs(study, lookup)}
+    rows = {name: _rows(study, name, [(metric, condition)], divisors=False) for name in _runs(study, lookup)}
     if not any(map(len, rows.values())):
         _typed(study, keys)
         raise _not_one(0, condition, ())
@@ -297,8 +297,8 @@ def _runs(study: Study, lookup: Lookup) -> list[str]:
     return [name for group, names in study.groups.items() if not lookup.run or group in lookup.run for name in names]
 
 
-def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np.int64]:
-    """The points of a run that some figures need; all, where nothing says which."""
+def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None, divisors: bool = True) -> NDArray[np.int64]:
+    """The points of a run that some figures are of, with those that these are divided by; all, where nothing says."""
     asked: Problem = study.runs[run]
     every = np.arange(asked.points, dtype=np.int64)
     if wanted is None:
@@ -319,7 +319,7 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None) -> NDArray[np
         else:
             others = {**(condition if lookup.by is None else alike), **lookup.over}
         where = {key: value for key, value in lookup.where.items() if key in study.keys}
-        for values in ({**where, **condition}, others):
+        for values in ({**where, **condition}, others) if divisors else ({**where, **condition},):
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True
