@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.study.load import load_study
+from simulator.study.load import load_study, load_variant
 from simulator.study.results import StudyResults, results_of
 
 STUDY = """\
@@ -81,3 +81,16 @@ def test_what_cannot_be_looked_up_is_refused_at_its_line(
     assert old in STUDY
     with pytest.raises(ConfigError, match=r"experiment\.yaml:\d+: .*" + message):
         load_study(yaml(STUDY.replace(old, new, 1)))
+
+
+def test_a_run_holds_a_figure_where_it_has_its_cases_and_not_only_those_that_it_is_divided_by(
+    yaml: Callable[[str], Path],
+) -> None:
+    runs = "runs: {both: {cases: {machine: all}}, one: {cases: {machine: [large]}}}\n"
+    variants = "variants: {more: {title: more writes, set: {workload.number: 5}, runs: [one]}}\n"
+    study = load_study(file := yaml(STUDY + runs + variants))
+    asked = ("speedup", {"size": 1})
+    assert results_of(study, [asked]).measure(*asked) == pytest.approx(1.5)
+    variant = results_of(load_variant(study, "more", file, ()), [asked])
+    assert not variant.holds(*asked)
+    assert variant.holds("of_large", {"size": 1})
