@@ -124,7 +124,7 @@ class Table(Result):
             return None
         if how in ("first", "last"):
             return float(values.iloc[0 if how == "first" else -1])
-        return float(getattr(values, how)())
+        return float(min(max(getattr(values, how)(), values.min()), values.max()))  # a mean may round past both
 
     def _numbers(self) -> list[str]:
         keys = [key for key in self.keys if key in self.frame and self.frame[key].dtype.kind in "if"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
@@ -25,6 +25,7 @@ def table(rows: list[dict[str, Any]], keys: list[str]) -> Table:
 
 
 @given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=6))
+@example([(155.0, 327.0)] * 3)
 def test_a_ratio_is_over_the_case_that_differs_in_the_given_keys_alone(times: list[tuple[float, float]]) -> None:
     rows = [
         {"system": system, "batch": batch, "time_s": time}
