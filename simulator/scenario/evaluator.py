@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -67,6 +67,22 @@ class Evaluator(Protocol):
         Raises:
             TiersimError: the scenario cannot be evaluated, or has no plans to show.
         """
+
+
+class EachAlone:
+    """What evaluators have in common of which each case is a run of its own, and has no plan."""
+
+    kinds: ClassVar[Mapping[str, str]] = {}
+    vectorised: ClassVar[bool] = False
+    requires: ClassVar[Mapping[str, str]] = {}
+
+    @staticmethod
+    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
+        return []
+
+    @staticmethod
+    def detail(scenario: Scenario) -> NoReturn:
+        raise no_plan(scenario)
 
 
 def no_plan(scenario: Scenario) -> ConfigError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NoReturn
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,7 @@ from simulator.hardware import load_system
 from simulator.mapping.memory_units import WHOLE, memory_units, unit_gemm
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
-from simulator.scenario.evaluator import no_plan
+from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine
@@ -52,7 +52,7 @@ class EngineFigures(Workload):
 
 
 @register("evaluator", "engine_figures")
-class EngineFiguresEvaluator:
+class EngineFiguresEvaluator(EachAlone):
     """Gives rates and areas of the units of one stack, and a GEMM on those of one device, in closed form.
 
     `bandwidth` is that of the units' own way to the cells, `stack_bandwidth` that of the bus, and `ridge` the FLOPs a
@@ -81,16 +81,9 @@ class EngineFiguresEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware",)
     mapping: ClassVar[Collection[str]] = ("engines",)
-    kinds: ClassVar[Mapping[str, str]] = {}
     files: ClassVar[Mapping[str, Callable[[str], Any]]] = {
         "workload.in_dram.beside": lambda name: load_system(name).config.data
     }
-    vectorised: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
-
-    @staticmethod
-    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -124,10 +117,6 @@ class EngineFiguresEvaluator:
             "energy_j": gemm.energy,
             "edap_j_s_m2": gemm.energy * gemm.delay * whole,
         }
-
-    @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
-        raise no_plan(scenario)
 
 
 def _area_beside(scenario: Scenario, name: str) -> float:

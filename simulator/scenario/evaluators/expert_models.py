@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import lru_cache, partial
-from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from simulator.scenario.calibration import Calibration
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
-from simulator.scenario.evaluator import no_plan
+from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import ERROR, Metric
 from simulator.scenario.parts import deployment, machine, model, named
@@ -65,7 +65,7 @@ class ExpertModels(Workload):
 
 
 @register("evaluator", "expert_models")
-class ExpertModelsEvaluator:
+class ExpertModelsEvaluator(EachAlone):
     """Serves batches of prompts, one after another: each case is a run of its own, as residency is no formula.
 
     A router as large as the model reads each batch; experts live in the tier `residency.home` and are copied to
@@ -102,8 +102,6 @@ class ExpertModelsEvaluator:
         "nodes_by",
     )
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "residency"}
-    vectorised: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
@@ -115,10 +113,6 @@ class ExpertModelsEvaluator:
         other = "bytes" if keeps.nodes_by == "home" else "home_bytes"
         served = [f"workload.{key}" for key in REQUESTED] + [f"mapping.residency.{key}" for key in (*SERVED, other)]
         return dict.fromkeys([*served, *(f"mapping.{key}" for key in ("memory", "kv", "fusion"))], "a footprint")
-
-    @staticmethod
-    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -133,10 +127,6 @@ class ExpertModelsEvaluator:
         if work.phase == "footprint":
             return known
         return {**known, **_served(work, _service(scenario, work, deployed, size, rooms))}
-
-    @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
-        raise no_plan(scenario)
 
 
 def _service(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NoReturn
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, Literal
 
 from simulator.mapping.flash_read import throughput
 from simulator.registry import register
 from simulator.scenario.cases import Columns
-from simulator.scenario.evaluator import no_plan
+from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine, named
@@ -24,7 +24,7 @@ class FlashReads(Workload):
 
 
 @register("evaluator", "flash_reads")
-class FlashReadsEvaluator:
+class FlashReadsEvaluator(EachAlone):
     """Reads chunks from the flash (`residency.home`) into the DRAM (`residency.cache`), in closed form.
 
     Each of `residency.threads` waits for one read at a time; `residency.packed` chunks lie end to end.
@@ -35,13 +35,6 @@ class FlashReadsEvaluator:
     needs: ClassVar[Collection[str]] = ("hardware",)
     mapping: ClassVar[Collection[str]] = ("residency",)
     residency: ClassVar[Collection[str]] = ("home", "cache", "threads", "packed")
-    kinds: ClassVar[Mapping[str, str]] = {}
-    vectorised: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
-
-    @staticmethod
-    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -51,7 +44,3 @@ class FlashReadsEvaluator:
         with at_key("mapping", "residency"):
             rate = throughput(system, home, cache, work.chunk, keeps.threads, keeps.packed)
         return {"bandwidth": float(rate)}
-
-    @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
-        raise no_plan(scenario)

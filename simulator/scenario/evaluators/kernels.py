@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from math import nan
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from simulator.mapping.lowering import compiled, graph_plan
 from simulator.mapping.target import Target
 from simulator.registry import register
 from simulator.scenario.cases import Columns
-from simulator.scenario.evaluator import no_plan
+from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment, machine
@@ -85,7 +85,7 @@ class Kernels(Workload):
 
 
 @register("evaluator", "kernels")
-class KernelsEvaluator:
+class KernelsEvaluator(EachAlone):
     """Times a graph, kernel by kernel, on the engine of a machine; counts given kernels alone without one.
 
     FLOPs and bytes are of one of the devices that share the graph; `kernel_bytes` cross the boundaries of kernels,
@@ -107,9 +107,6 @@ class KernelsEvaluator:
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "memory", "dtype", "kv", "activations", "compute", "fusion"
     )  # fmt: skip
-    kinds: ClassVar[Mapping[str, str]] = {}
-    vectorised: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
@@ -125,10 +122,6 @@ class KernelsEvaluator:
         if isinstance(work.graph, Pass) and work.graph.phase != "train":
             paths["workload.graph.recompute"] = f"a {work.graph.phase} pass"
         return paths
-
-    @staticmethod
-    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -155,10 +148,6 @@ class KernelsEvaluator:
             "kernel_bytes": launched.bytes,
             "op_per_byte": launched.flops / launched.bytes,
         }
-
-    @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
-        raise no_plan(scenario)
 
 
 def _runner(scenario: Scenario, work: Kernels) -> Target | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from math import nan
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.mapping.shared_experts import SharedExperts, shared_experts
 from simulator.registry import names, register
 from simulator.scenario.cases import Columns
-from simulator.scenario.evaluator import no_plan
+from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine, model
@@ -40,7 +40,7 @@ class Routing(Workload):
 
 
 @register("evaluator", "routing")
-class RoutingEvaluator:
+class RoutingEvaluator(EachAlone):
     """Draws the tokens of each expert, and says how uneven they are; means over draws and layers.
 
     With `mapping.expert`, also of the devices that hold the experts, a block of them each. With a machine and a model,
@@ -64,16 +64,9 @@ class RoutingEvaluator:
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     optional: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = ("engines", "split", "expert")
-    kinds: ClassVar[Mapping[str, str]] = {}
     files: ClassVar[Mapping[str, Callable[[str], Any]]] = {
         "workload.router.counts": lambda name: load_measured(name).model_dump()
     }
-    vectorised: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
-
-    @staticmethod
-    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -102,10 +95,6 @@ class RoutingEvaluator:
             "sharing_speedup": shared.speedup(drawn) if shared else nan,
             "sharing_speedup_even": shared.speedup(alike) if shared else nan,
         }
-
-    @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
-        raise no_plan(scenario)
 
 
 def _shared(scenario: Scenario, most: int) -> SharedExperts | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from math import nan
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from simulator.registry import names, register
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import costs_of
-from simulator.scenario.evaluator import no_plan
+from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment, named
@@ -79,7 +79,7 @@ class SparseFlash(Workload, ActiveNeurons):
 
 
 @register("evaluator", "sparse_flash")
-class SparseFlashEvaluator:
+class SparseFlashEvaluator(EachAlone):
     """Reads weights from flash for tokens, one after another: each case is a run of its own.
 
     The DRAM (`residency.cache`) keeps what is no neuron, and as many neurons as there is room for; `residency.policy`
@@ -133,8 +133,6 @@ class SparseFlashEvaluator:
     )
     kinds: ClassVar[Mapping[str, str]] = {"mapping.residency.policy": "rows"}
     files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.activity.file": digest}
-    vectorised: ClassVar[bool] = False
-    requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
@@ -159,10 +157,6 @@ class SparseFlashEvaluator:
         return paths | {f"workload.{key}": why for key, why in work.unread.items()}
 
     @staticmethod
-    def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
-        return []
-
-    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps, deployed = scenario.workload, scenario.mapping.residency, deployment(scenario)
         assert isinstance(work, SparseFlash)
@@ -185,10 +179,6 @@ class SparseFlashEvaluator:
             **_of_tiers(done, memory, len(done.io) * tokens),
             **costs_of(scenario, deployed.system, deployed.model),
         }
-
-    @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
-        raise no_plan(scenario)
 
 
 def _memory(scenario: Scenario, deployed: Deployment) -> Memory:
