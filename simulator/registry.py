@@ -53,13 +53,22 @@ def registered(kind: str, name: str) -> Any:
     Raises:
         ConfigError: nobody registered it; names those that are there.
     """
-    _load_ours(kind)
-    if name not in _found.get(kind, {}):
-        _load_plugins()
-    known = _found.get(kind, {})
+    if not is_registered(kind, name):
+        raise unknown(name, names(kind), f"no such {kind}", found=name)
+    return _found[kind][name]
+
+
+def is_registered(kind: str, name: object) -> bool:
+    """Whether there is an implementation of `kind` by `name`; of ours, only the file of that name is imported."""
+    if not isinstance(name, str):
+        return False
+    known = _found.setdefault(kind, {})
+    _load_file(kind, name)
     if name not in known:
-        raise unknown(name, sorted(known), f"no such {kind}", found=name)
-    return known[name]
+        _load_ours(kind)
+    if name not in known:
+        _load_plugins()
+    return name in known
 
 
 def names(kind: str) -> list[str]:
@@ -70,11 +79,23 @@ def names(kind: str) -> list[str]:
 
 
 @cache
+def _files(kind: str) -> dict[str, str]:
+    """The modules in the folders of a kind, by the names of their files."""
+    homes = HOMES.get(kind, ())
+    files = ((home, file.name) for home in homes for file in iter_modules(getattr(import_module(home), "__path__", ())))
+    return {name: f"{home}.{name}" for home, name in files}
+
+
+def _load_file(kind: str, name: str) -> None:
+    if name not in _found.get(kind, {}) and name in _files(kind):
+        import_module(_files(kind)[name])
+
+
+@cache
 def _load_ours(kind: str) -> None:
     """Import the modules of a kind, and each file of its folders."""
-    for home in HOMES.get(kind, ()):
-        for file in iter_modules(getattr(import_module(home), "__path__", ())):
-            import_module(f"{home}.{file.name}")
+    for module in _files(kind).values():
+        import_module(module)
 
 
 @cache

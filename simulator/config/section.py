@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import ast
+import inspect
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import MinLen
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 T = TypeVar("T")
 
@@ -19,4 +25,30 @@ class Section(BaseModel):
     The docstring under a key is its line in the reference.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The JSON Schema of the section, with the meaning of each key."""
+        written = handler(schema)
+        properties = handler.resolve_ref_schema(written).get("properties", {})
+        for name, meaning in meanings(cls).items():
+            properties[cls.model_fields[name].alias or name].setdefault("description", meaning)
+        return written
+
+
+@cache
+def meanings(form: type[BaseModel]) -> dict[str, str]:
+    """The docstring under each key of a form, its own or inherited.
+
+    Read from the source when it is needed: pydantic would read it for each command that only knows the form.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(form.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            (body,) = ast.parse(dedent(inspect.getsource(base))).body
+            for key, text in pairwise(body.body):  # type: ignore[attr-defined]
+                match key, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(meaning))):
+                        found[name] = inspect.cleandoc(meaning)
+    return {name: meaning for name, meaning in found.items() if name in form.model_fields}

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from simulator import data
 from simulator.config import KeyPath, load
+from simulator.config.section import meanings
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
@@ -93,7 +94,7 @@ class _Sections:
                     f"`{key}`",
                     type_text(field_type(field), self._link),
                     _default(field),
-                    field.description,
+                    meanings(form).get(key),
                     example,
                 ]
                 yield "| " + " | ".join(" ".join((cell or "").split()).replace("|", "\\|") for cell in cells) + " |"

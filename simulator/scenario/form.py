@@ -13,7 +13,7 @@ from simulator.config.section import Section
 from simulator.errors import one_of
 from simulator.hardware import System
 from simulator.mapping.form import MappingForm
-from simulator.registry import names, registered
+from simulator.registry import is_registered, names, registered
 from simulator.scenario.reads import is_given, read_beside, value_at, written
 from simulator.units import Count, Width
 from simulator.workload import Model
@@ -29,7 +29,7 @@ class Workload(Section):
     def read_as(cls, data: Any) -> type[Workload]:
         """The form that a section is read in: of a static batch unless it says another kind; this, of no such kind."""
         kind = data.get("kind", "batch") if isinstance(data, Mapping) else None
-        form: type[Workload] = registered("evaluator", kind).form if kind in names("evaluator") else cls
+        form: type[Workload] = registered("evaluator", kind).form if is_registered("evaluator", kind) else cls
         return form
 
 
@@ -39,7 +39,9 @@ def _of_its_kind(value: Any) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise PydanticCustomError("model_type", "a mapping")
-    choose(value.get("kind", "batch"), names("evaluator"), "kind")
+    kind = value.get("kind", "batch")
+    if not is_registered("evaluator", kind):
+        choose(kind, names("evaluator"), "kind")
     return Workload.read_as(value).model_validate(value)
 
 

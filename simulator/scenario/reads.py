@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from simulator.errors import ConfigError, described
 from simulator.mapping.form import MappingForm, Residency
-from simulator.registry import names, registered
+from simulator.registry import is_registered, registered
 
 COSTS = frozenset({"price_usd", "peak_power_w"})
 """Metrics that a table of costs alone gives."""
@@ -18,7 +18,7 @@ COSTS = frozenset({"price_usd", "peak_power_w"})
 
 def reads(kind: str) -> set[str]:
     """The paths that a kind of workload reads in some mode: parts of a scenario, keys of mapping and workload."""
-    if kind not in names("evaluator"):
+    if not is_registered("evaluator", kind):
         return set()
     of = registered("evaluator", kind)
     parts = {"costs"} if COSTS & {metric.name for metric in of.metrics} else set()

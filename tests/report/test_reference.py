@@ -7,6 +7,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from simulator.config.section import meanings
 from simulator.report import reference as module
 from simulator.report.reference import CHAPTERS, Chapter, reference
 from simulator.report.type_text import field_type, forms
@@ -27,12 +28,12 @@ def test_the_page_is_what_the_command_makes() -> None:
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
 def test_every_key_has_one_line(chapter: Chapter) -> None:
-    lines = {(form, key): field.description for form in parts(chapter.form) for key, field in form.model_fields.items()}
+    lines = {(form, key): meanings(form).get(key) for form in parts(chapter.form) for key in form.model_fields}
     assert [where for where, line in lines.items() if not re.fullmatch(r".{2,130}[.:)]", line or "")] == []
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     size: Bytes = 0.0
     """How large | it is."""
@@ -43,7 +44,7 @@ class Part(BaseModel):
 class Whole(BaseModel):
     """A whole."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
     name: str
     """Its name."""
