@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
 from simulator.errors import ConfigError, TiersimError, unwarned
+from simulator.files import remembered
+from simulator.hardware import System
 from simulator.registry import registered
 from simulator.scenario.cases import ROOTS, Columns, Rows, alike, present, with_values
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import ERROR, Metric
+from simulator.workload import Model
 
 
 class Evaluator(Protocol):
@@ -154,7 +158,7 @@ def _fill(
 ) -> None:
     """Write the metrics of a group into the table; where it fails, of its halves."""
     try:
-        metrics = kind.evaluate(with_values(scenario, values), columns, len(rows), wanted)
+        metrics = _metrics(kind, with_values(scenario, values), columns, len(rows), wanted)
     except TiersimError as error:
         if len(rows) == 1 or not columns:
             table[ERROR.name][rows] = str(error)
@@ -166,3 +170,20 @@ def _fill(
     for name, value in metrics.items():
         if name in table:
             table[name][rows] = value
+
+
+def _metrics(
+    kind: type[Evaluator], scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]
+) -> Mapping[str, Any]:
+    """The `wanted` metrics of cases; of runs of their own they are kept, for variants of a study share many."""
+    loaded = any(isinstance(part, System | Model) for part in (scenario.hardware, scenario.model))
+    if kind.vectorised or columns or loaded:
+        return kind.evaluate(scenario, columns, cases, wanted)
+    return _of_one(json.dumps(scenario.written(), sort_keys=True), tuple(sorted(wanted)))
+
+
+@remembered(4096)
+def _of_one(text: str, wanted: tuple[str, ...]) -> Mapping[str, Any]:
+    """The metrics of one scenario, as JSON."""
+    scenario = Scenario.model_validate_json(text)
+    return evaluator(scenario).evaluate(scenario, {}, 1, wanted)

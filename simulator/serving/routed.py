@@ -52,7 +52,12 @@ class Routed:
         total: Array = of_layers.sum(axis=-1)
         return total
 
-    def demand(self, stages: slice = slice(None)) -> dict[Resource, float]:
+    @cached_property
+    def whole_demand(self) -> dict[Resource, float]:
+        """Of all stages and layers together, as of one device of each node."""
+        return self.demand(slice(None))
+
+    def demand(self, stages: slice) -> dict[Resource, float]:
         """Of some of the stages, all layers together, as of one device of each node."""
         counts = self.counts[stages]
         total: dict[Resource, float] = {}

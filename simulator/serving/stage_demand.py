@@ -30,7 +30,8 @@ def demand_by_kind(timed: Timed) -> dict[str, dict[Resource, float]]:
             continue
         routed = timed.routed[mixed]
         rounds, rest = divmod(int(at.sum()), len(routed.counts))
-        for times, part in ((rounds, slice(None)), (1, slice(rest))):
-            if times and part.stop != 0:
-                add(EXPERTS, routed.demand(part), times)
+        if rounds:
+            add(EXPERTS, routed.whole_demand, rounds)
+        if rest:
+            add(EXPERTS, routed.demand(slice(rest)))
     return total

@@ -22,6 +22,8 @@ from simulator.serving.routed import Array, Routed
 from simulator.workload.routers import Popular, Router
 
 ATTENTION = "attention"
+KEPT = 4
+"""Counts whose routed experts are kept: those of the pools of a few sizes of batch."""
 
 
 def kind_of(activity: str) -> str:
@@ -51,7 +53,7 @@ class Stages:
         self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
-        self._kept: tuple[Counts, bool, Routed] | None = None
+        self._kept: dict[tuple[int, bool], tuple[Counts, Routed]] = {}
 
     def compiled_for(self, sequences: int, input: int, output: int) -> Stages:
         """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers."""
@@ -126,12 +128,15 @@ class Stages:
 
     def routed(self, counts: Counts, mixed: bool) -> Routed:
         """The routed experts of stages as the engines share them; of the last counts that cannot change, it is kept."""
-        if self._kept is None or self._kept[0] is not counts or self._kept[1] != mixed:
-            kept = counts, mixed, self._shared_out(counts, mixed)
+        key = id(counts), mixed
+        if key not in self._kept:
+            shared = self._shared_out(counts, mixed)
             if counts.flags.writeable:
-                return kept[2]
-            self._kept = kept
-        return self._kept[2]
+                return shared
+            if len(self._kept) == KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = counts, shared  # the counts too, so that no others get their id
+        return self._kept[key][1]
 
     def _plans(self, flat: Array, kind: Kind) -> list[tuple[int, Plan]]:
         """The blocks of stages, each with its repeats; `flat` has the shape (stages, features)."""

@@ -41,6 +41,8 @@ class Problem:
     known to hold."""
     stored: Stored | None = None
     """Points that are computed already."""
+    shown: frozenset[str] | None = None
+    """The columns that are looked at, beside what the run itself reads: others are not computed. None: all are."""
 
     @property
     def points(self) -> int:
@@ -82,7 +84,15 @@ class Problem:
         return {**found, FEASIBLE: np.asarray(holds, dtype=bool)}
 
     def _computed(self, columns: Columns) -> dict[str, Any]:
-        return evaluated(self.sweep.base, self.sweep.scenarios(columns))
+        return evaluated(self.sweep.base, self.sweep.scenarios(columns), self._read)
+
+    @cached_property
+    def _read(self) -> frozenset[str] | None:
+        """The names that are looked at, or read by what is derived, must hold, or is to be large or small."""
+        if self.shown is None:
+            return None
+        expressions = (*self.sweep.derived.values(), *self.sweep.constraints)
+        return self.shown.union(self.objectives, self.requires.values(), *(each.names for each in expressions))
 
     def named(self, columns: Columns, found: Columns) -> dict[str, Any]:
         """Axes and metrics of points by the names that expressions use."""

@@ -279,12 +279,22 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
         if progress:
             progress(done, total)
 
-    points = {name: computed(asked, rows[name], advance) for name, asked in study.runs.items()}
+    shown = None if some is None else _shown(study, some)
+    points = {name: computed(replace(asked, shown=shown), rows[name], advance) for name, asked in study.runs.items()}
     if wanted is None:
         _check_some(points.values())
     searches = searched(study, points) if study.form.search and wanted is None else None
     made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
+
+
+def _shown(study: Study, wanted: Iterable[Wanted]) -> frozenset[str]:
+    """The columns that look-ups read."""
+    names: set[str] = set()
+    for metric, condition in wanted:
+        lookup, keys = asked_of(study, metric, condition)
+        names |= {lookup.of, lookup.along or "", lookup.while_ or "", *keys, *lookup.where}
+    return frozenset(names)
 
 
 def _check_some(parts: Iterable[pd.DataFrame]) -> None:

@@ -23,10 +23,12 @@ def test_demands_of_the_parts_are_those_of_the_whole(split: str, mixed: bool) ->
     routed = stages.routed(counts, mixed)
     assert stages.routed(counts, mixed) is routed, "of what cannot change"
     assert stages.routed(counts.copy(), mixed) is not routed
-    first, last, whole = routed.demand(slice(7)), routed.demand(slice(7, None)), routed.demand()
+    first, last, whole = routed.demand(slice(7)), routed.demand(slice(7, None)), routed.whole_demand
     assert {r.name: first.get(r, 0.0) + last.get(r, 0.0) for r in whole} == pytest.approx(
         {r.name: units for r, units in whole.items()}
     )
     few = stages.routed(counts[:7], mixed)
     assert np.array_equal(few.seconds, routed.seconds[:7])
-    assert {r.name: units for r, units in few.demand().items()} == pytest.approx({r.name: u for r, u in first.items()})
+    assert {r.name: units for r, units in few.whole_demand.items()} == pytest.approx(
+        {r.name: u for r, u in first.items()}
+    )

@@ -168,7 +168,7 @@ def test_every_node_reads_its_own_weights_and_shares_its_experts() -> None:
     assert read(2) - read(1) == pytest.approx(work.layout.stages * weights, rel=0.01)
     one, two = (on("duplex-node", "mixtral-8x7b", f"nodes={n}", dispatch="xpu_only") for n in (1, 2))
     of_one, of_two = (
-        {r.name: units for r, units in of.routed(drawn(32), False).demand().items() if units} for of in (one, two)
+        {r.name: units for r, units in of.routed(drawn(32), False).whole_demand.items() if units} for of in (one, two)
     )
     assert of_one == pytest.approx(of_two)
 
@@ -178,7 +178,7 @@ def test_experts_on_logic_pim_cost_less_than_over_the_bus() -> None:
     plain, gpu = (spent(of, work) for of in (on(**PLAIN), on(dispatch="xpu_only")))
     assert plain is not None and gpu is not None
     assert 0.5 < plain / gpu < 0.9
-    assert on(**PLAIN).routed(loaded().decoding, False).demand()  # type: ignore[arg-type]
+    assert on(**PLAIN).routed(loaded().decoding, False).whole_demand  # type: ignore[arg-type]
 
 
 def test_a_machine_that_lacks_a_figure_gives_no_energy(tmp_path: Any) -> None:

@@ -15,6 +15,7 @@ from simulator.config.choose import one_among
 from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError
 from simulator.files import remembered
+from simulator.hardware import System
 from simulator.hardware.energy import static_power
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
@@ -48,6 +49,11 @@ MAX_SEQUENCES = 64
 """Sequences that are served at once where the scheduler says nothing."""
 ROUTED = ("workload.router", "mapping.expert_reduces")
 """What routed experts alone read."""
+SHARES = frozenset(
+    f"{iterations}_share_{part}" for iterations in ("decoding", "mixed") for part in ("experts", "attention")
+)
+ENERGIES = frozenset({"energy_per_token_j", "energy_share_experts_attention"})
+"""What costs a look at the demands of a whole run."""
 ARRIVING = ("workload.rate", "workload.process")
 
 
@@ -142,7 +148,7 @@ class RequestsEvaluator:
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
-        return _closed(scenario) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
+        return _closed(scenario, wanted) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
 
     @staticmethod
     def detail(scenario: Scenario) -> NoReturn:
@@ -176,7 +182,7 @@ def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]
     return {**together, "admitted": float(load.cap), **load.costs}
 
 
-def _closed(scenario: Scenario) -> Mapping[str, Any]:
+def _closed(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     """A run with a constant number in flight; of `admitted` 0 and nothing else where not one has room."""
     work = _of(scenario)
     server = _server(_text(scenario, {path: None for path in _LOADS}))
@@ -197,18 +203,24 @@ def _closed(scenario: Scenario) -> Mapping[str, Any]:
         return {**metrics, **_waits(served), "mixed_share": 0.0}
     load = closed_loop.drawn(work.lengths, admitted, work.rounds, router, stages[0].layers, work.seed)
     timed = closed_loop.timed(stages[0], load)
-    served, system = timed.served, server.deployed.system
-    spent, of_memory = dynamic_energy(timed)
-    static = joules(energy(static_power(system, served.seconds)))
-    known = spent is not None and static is not None
-    share = of_memory / spent if spent and of_memory is not None else nan
+    served = timed.served
     return {
         **metrics,
         **_waits(served),
-        "energy_per_token_j": (float(static or 0.0) + float(spent or 0.0)) / served.tokens if known else nan,
         "mixed_share": float(timed.layout.mixed.mean()),
-        **time_shares(timed),
-        "energy_share_experts_attention": share,
+        **(time_shares(timed) if SHARES.intersection(wanted) else {}),
+        **(_energies(timed, server.deployed.system) if ENERGIES.intersection(wanted) else {}),
+    }
+
+
+def _energies(timed: closed_loop.Timed, system: System) -> Mapping[str, float]:
+    """Joules of a token, and the share of experts and attention in what is spent; NaN where a figure lacks."""
+    spent, of_memory = dynamic_energy(timed)
+    static = joules(energy(static_power(system, timed.served.seconds)))
+    known = spent is not None and static is not None
+    return {
+        "energy_per_token_j": (float(static or 0.0) + float(spent or 0.0)) / timed.served.tokens if known else nan,
+        "energy_share_experts_attention": of_memory / spent if spent and of_memory is not None else nan,
     }
 
 
@@ -260,7 +272,7 @@ def _text(scenario: Scenario, values: Mapping[str, Any]) -> str:
     return json.dumps(with_values(scenario, values).written(), sort_keys=True)
 
 
-@remembered(64)
+@remembered(16)
 def _server(text: str) -> _Server:
     """The server of a scenario, as JSON."""
     scenario = Scenario.model_validate_json(text)
