@@ -1,0 +1,237 @@
+"""Small scenarios, one a mode of each kind of workload, and values of each key that are not the one it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+from simulator.config.path import checked
+from simulator.mapping.memory_plan import ORDERS
+from simulator.registry import names, registered
+from simulator.scenario.form import Scenario
+from simulator.scenario.parts import machine
+from simulator.scenario.reads import value_at
+from simulator.workload.routers import ROUTERS
+
+RATES = "{bf16: 100 TFLOP/s, fp16: 100 TFLOP/s, fp32: 40 TFLOP/s, fp8: 200 TFLOP/s, int8: 200 TOP/s}"
+SPARE = {
+    "kind": "gpu", "efficiency": 0.6, "reads": {"sram": {}, "hbm": {}}, "energy_per_flop": "1 pJ/FLOP", "peak": {
+        "bf16": "100 TFLOP/s", "fp32": "40 TFLOP/s", "fp8": "200 TFLOP/s", "int8": "200 TOP/s"},
+}  # fmt: skip
+GPUS = {
+    "hardware": {"extends": "dgx-h100", "nodes": 1, "devices": {"gpu": {"count": 4, "engines": {"spare": SPARE}}}},
+    "model": {"extends": "llama-3-8b", "layers": 4}, "mapping": {"engines": ["gpu.gpu"], "memory": "hbm"},
+}  # fmt: skip
+DUPLEX = {
+    "hardware": "duplex-node", "model": {"extends": "mixtral-8x7b", "layers": 2}, "mapping": {"memory": "hbm"},
+}  # fmt: skip
+SOCKETS = {"hardware": "sn40l-node", "model": {"extends": "llama-3-8b", "layers": 2}, "mapping": {"memory": "hbm"}}
+SMALL = {**SOCKETS, "hardware": {"extends": "sn40l-node", "devices.socket.tiers.hbm.capacity": "100 MB"}}
+BATCH = {"kind": "batch", "batch": 8, "input": 64, "output": 4}
+OPEN = {"kind": "requests", "requests": 30, "rate": 200, "output": 8, "input": 64}
+CLOSED = {"kind": "requests", "loop": "closed", "batch": 4, "rounds": 2, "output": 8, "input": 64}
+EXPERTS = {"kind": "expert_models", "experts": 12, "output": 4, "batch": 2, "trace": {"kind": "uniform", "rounds": 4}}
+COMPOSED = {
+    "hardware": "sn40l-node", "model": {"extends": "llama-2-7b", "layers": 2}, "workload": EXPERTS,
+    "mapping": {"memory": "hbm", "residency": {"home": "socket.ddr", "cache": "socket.hbm", "bytes": "8 GB"}},
+}  # fmt: skip
+PHONE = {
+    "hardware": "phone-ufs4", "model": {"extends": "opt-6.7b", "layers": 2},
+    "mapping": {"engines": ["soc.cpu"], "residency": {
+        "home": "soc.flash", "cache": "soc.dram", "manager": "soc.cpu", "room": 0.3,
+    }}, "workload": {"kind": "sparse_flash", "warm_up": 8, "tokens": 4, "input": 64, "window": 4},
+}  # fmt: skip
+OPERATORS = {
+    "hardware": GPUS["hardware"], "mapping": GPUS["mapping"],
+    "workload": {"kind": "kernels", "graph": {"kind": "monarch"}},
+}  # fmt: skip
+USAGE = {
+    "model": {"extends": "opt-6.7b", "layers": 2}, "workload": {"kind": "neuron_usage", "tokens": 12, "span": 2}
+}  # fmt: skip
+HOT_COLD = {"kind": "hot_cold", "hot": 0.2, "hot_rate": 0.5, "cold_rate": 0.05}
+LAW = {"kind": "law", "window": 5, "share": 0.2, "increment": 0.01}
+
+
+def _with(base: dict[str, Any], workload: dict[str, Any] | None = None, **mapping: Any) -> dict[str, Any]:
+    """A scenario with more keys of workload and mapping; of `residency` too, key by key."""
+    own = base.get("mapping", {})
+    residency = {**own.get("residency", {}), **mapping.pop("residency", {})}
+    mapping = {**own, **mapping, **({"residency": residency} if residency else {})}
+    return {**base, "mapping": mapping, "workload": {**base.get("workload", {}), **(workload or {})}}
+
+
+MODES: dict[str, dict[str, Any]] = {
+    "batch": _with(GPUS, BATCH),
+    "batch, prefill": _with(GPUS, {**BATCH, "phase": "prefill"}),
+    "batch, decode": _with(GPUS, {**BATCH, "phase": "decode"}),
+    "batch, staged": _with(GPUS, BATCH, pipeline=2, data=2),
+    "batch, drafted": _with(GPUS, BATCH, draft={"model": "phi-2", "acceptance": 0.7}),
+    "batch, dispatched": _with(DUPLEX, BATCH, dispatch="by_op_per_byte"),
+    "batch, spilled": _with(SMALL, BATCH, spill="ddr"),
+    "batch, whole layers": _with(SOCKETS, BATCH),
+    "open": _with(GPUS, OPEN),
+    "open, moe": _with(DUPLEX, OPEN),
+    "open, dispatched": _with(DUPLEX, OPEN, dispatch="by_op_per_byte", split="greedy"),
+    "open, whole layers": _with(SOCKETS, OPEN),
+    "closed": _with(GPUS, CLOSED),
+    "closed, moe": _with(DUPLEX, CLOSED),
+    "closed, nodes": {**_with(DUPLEX, CLOSED), "sized": {"nodes": 2}},
+    "closed, dispatched": _with(DUPLEX, CLOSED, dispatch="by_op_per_byte", split="greedy"),
+    "closed, split": {
+        **_with(DUPLEX, CLOSED, engines=["prompts"], answers=["answers"], dispatch="by_op_per_byte"),
+        "hardware": "duplex-split"},
+    "closed, spread": _with(GPUS, {**CLOSED, "spread": 0.5}),
+    "experts": COMPOSED,
+    "experts, footprint": _with(COMPOSED, {"phase": "footprint"}),
+    "experts, footprint of the cache": _with(COMPOSED, {"phase": "footprint"}, residency={"nodes_by": "cache"}),
+    "lru": _with(PHONE),
+    "window": _with(PHONE, residency={"policy": "dynamic_window"}),
+    "none": _with(PHONE, residency={"policy": "none"}),
+    "bytes": _with(PHONE, residency={"room": None, "bytes": "1.2 GB"}),
+    "drafted": _with(PHONE, {"drafted": 2, "acceptance": 0.5}),
+    "hot and cold": _with(PHONE, {"activity": HOT_COLD, "errors": {"false_positives": 0.02}}),
+    "overlapped": _with(PHONE, {"ranks": [[64, 2]]}, residency={"overlap": "layer", "pinned": 0.1}),
+    "dense": {**_with(PHONE, {"warm_up": 192, "window": 64}), "mapping": {"engines": ["soc.cpu"], "residency": {
+        "home": "soc.flash", "cache": "soc.dram", "sparse": False, "resident": 0.2}}},
+    "prefill": _with(GPUS, {"kind": "kernels", "graph": {"kind": "pass"}}),
+    "decode": _with(GPUS, {"kind": "kernels", "graph": {"kind": "pass", "phase": "decode"}}),
+    "train": _with(GPUS, {"kind": "kernels", "graph": {"kind": "pass", "phase": "train"}}),
+    "monarch": OPERATORS,
+    "convolution": _with(OPERATORS, {"graph": {"kind": "long_convolution"}}),
+    "counted": {"workload": {"kind": "kernels", "graph": {"kind": "monarch"},
+                             "groups": [["gemm0"], ["scale", "transpose"], ["gemm1"]]}},
+    "flash reads": {
+        "hardware": "m1-max", "mapping": {"residency": {"home": "soc.flash", "cache": "soc.dram"}},
+        "workload": {"kind": "flash_reads"}},
+    "units of banks": {"hardware": "duplex-bank-pim", "workload": {"kind": "engine_figures"}},
+    "units of the logic die": {"hardware": "duplex-node", "workload": {"kind": "engine_figures"}},
+    "usage": USAGE,
+    "usage, hot and cold": _with(USAGE, {"activity": HOT_COLD}),
+    "usage, law": _with(USAGE, {"activity": LAW}),
+    "routing": {"workload": {
+        "kind": "routing", "router": {"kind": "zipf", "experts": 8, "top_k": 2}, "tokens": 16, "draws": 3}},
+}  # fmt: skip
+MODES["routing, shared"] = {
+    **_with(DUPLEX, MODES["routing"]["workload"], split="greedy", engines=["xpu"]),
+}
+MODES["routing, shared"]["mapping"].pop("memory")
+
+VALUES: dict[str, list[Any]] = {
+    "hardware": ["dgx-a100"],
+    "model": ["qwen2-7b"],
+    "sized": [{"devices": 2}, {"nodes": 2}, {"scale": 2}],
+    "sized.devices": [2],
+    "costs": ["silicon"],
+    "mapping.devices": [1, 2],
+    "mapping.dtype": ["fp8", "w4a16", "fp32", "int4"],
+    "mapping.compute": ["fp32", "int8"],
+    "mapping.activations": ["fp32", "fp8"],
+    "mapping.kv": ["fp8", "fp32"],
+    "mapping.expert": [2, 4],
+    "mapping.tensor": [2],
+    "mapping.draft": [{"model": "phi-2", "acceptance": 0.7}],
+    "mapping.draft.model": ["qwen2-7b"],
+    "mapping.draft.accepted_length": [2.5],
+    "mapping.scheduler.max_sequences": [2],
+    "mapping.residency.links": [1],
+    "mapping.residency.threads": [2],
+    "mapping.residency.bytes": ["3 GB"],
+    "mapping.residency.home_bytes": ["20 GB"],
+    "mapping.residency.share": [0.9],
+    "mapping.residency.room": [0.2],
+    "mapping.residency.resident": [0.5],
+    "mapping.residency.matrix_dtype": ["fp32"],
+    "mapping.residency.window": [2],
+    "mapping.residency.pinned": [0.05],
+    "mapping.residency.split": [3],
+    "workload.trace": [{"kind": "zipf", "exponent": 1.2}],
+    "workload.expert_bytes": ["1 GB"],
+    "workload.kv_tokens": [100000],
+    "workload.bundle": [1],
+    "workload.scales": [0.5],
+    "workload.ranks": [[[64, 2]], [[32, 1], [64, 1]]],
+    "workload.share_by_layer": [[0.1, 0.3]],
+    "workload.activity": [HOT_COLD, LAW],
+    "workload.errors": [{"false_positives": 0.1}],
+    "workload.groups": [[["gemm0", "scale"], ["transpose"], ["gemm1"]]],
+    "workload.part": ["tsvs"],
+    "workload.dtype": ["int8", "bf16"],
+    "workload.in_dram": [{"energy_per_flop": "1 pJ/FLOP", "area": 0.5, "beside": "duplex-node"}],
+    "workload.graph": [{"kind": "long_convolution"}],
+    "workload.graph.factors": [[32, 32]],
+    "workload.router": [{"kind": "dirichlet", "experts": 8, "top_k": 2}],
+    "workload.drafted": [2],
+    "workload.acceptance": [0.4],
+    "workload.calibration": [{"model": "llama-2-7b", "expert_time": {"sn40l-node": {1: "1 ms", 4: "2 ms"}}}],
+}  # fmt: skip
+"""Of keys whose type does not say another value."""
+
+
+def keys(base: Scenario) -> Iterator[str]:
+    """The paths of all keys of a scenario: parts, and keys of all its sections, but for what chooses a form."""
+    for key, field in type(base).model_fields.items():
+        if key in ("sized", "costs"):
+            yield key
+        elif key in ("mapping", "workload"):
+            yield from _inside(key, getattr(base, key))
+
+
+def _inside(at: str, section: BaseModel) -> Iterator[str]:
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            yield from _inside(f"{at}.{key}", value)
+        if key != "kind" and not (isinstance(value, BaseModel) and f"{at}.{key}" not in VALUES):
+            yield f"{at}.{key}"
+
+
+def others(base: Scenario, path: str) -> list[Any]:
+    """Values of a key that are not the one it has: from the table, by the names that are known, by its type."""
+    at, _, key = path.rpartition(".")
+    section = value_at(base, at) if at else base
+    has = getattr(section, key)
+    if path in VALUES:
+        return VALUES[path]
+    known = _names(base).get(path)
+    if known is not None:
+        own = has[0] if isinstance(has, tuple) and has else has
+        return [name for name in known if name != own]
+    types = list(_parts(type(section).model_fields[key].rebuild_annotation()))
+    literals = [name for each in types if get_origin(each) is Literal for name in get_args(each)]
+    if literals:
+        return [name for name in literals if name != has]
+    if bool in types:
+        return [not has]
+    if int in types:
+        return [2 * has or 1]
+    if float in types:
+        return [has / 2 or 0.1]
+    raise AssertionError(f"{path}: no other value than {has} is known")
+
+
+def _names(base: Scenario) -> dict[str, list[str]]:
+    kind = registered("evaluator", base.workload.kind)
+    registry = {path: names(each) for path, each in kind.kinds.items()}
+    system = machine(base) if base.hardware else None
+    tiers = list(system.tiers) if system else ["soc.flash"]
+    engines = list(system.engines) if system else ["soc.cpu"]
+    inside = list(dict.fromkeys(name.rpartition(".")[2] for name in tiers))
+    return {
+        "mapping.dispatch": names("dispatch"), "mapping.split": names("split"), "mapping.spill_order": list(ORDERS),
+        "mapping.residency.policy": ["lfu"], "mapping.engines": engines, "mapping.answers": engines,
+        "mapping.residency.manager": engines, "mapping.residency.home": tiers, "mapping.residency.cache": tiers,
+        "mapping.memory": inside, "mapping.spill": inside, "workload.router": list(ROUTERS), **registry,
+    }  # fmt: skip
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    if get_origin(annotation) is not Literal:
+        for each in get_args(annotation):
+            yield from _parts(each)
+
+
+def scenario(mode: str) -> Scenario:
+    return checked(Scenario, MODES[mode])
