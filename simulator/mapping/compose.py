@@ -86,8 +86,10 @@ def check_requests(deployed: Deployment) -> None:
 
 def _answers_at_home(deployed: Deployment) -> bool:
     """Whether the engines that decode read the memory of those that compute prompts."""
-    low, other = deployed.low, deployed.answers and deployed.answers.low
-    return other is not None and (low.device, low.memory) == (other.device, other.memory)
+    if deployed.answers is None:
+        return False
+    low, other = deployed.low, deployed.answers.low
+    return (low.device, low.memory) == (other.device, other.memory)
 
 
 def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:

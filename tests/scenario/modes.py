@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -197,7 +198,7 @@ BESIDE: dict[str, dict[str, Any]] = {
 
 def keys(base: Scenario) -> Iterator[str]:
     """The paths of all keys of a scenario: parts, and keys of all its sections, but for what chooses a form."""
-    for key, field in type(base).model_fields.items():
+    for key in type(base).model_fields:
         if key in ("sized", "costs"):
             yield key
         elif key in ("mapping", "workload"):
@@ -251,7 +252,8 @@ def _names(base: Scenario) -> dict[str, list[Any]]:
     engines = list(system.engines) if system else ["soc.cpu"]
     inside = list(dict.fromkeys(name.rpartition(".")[2] for name in tiers))
     return {
-        "mapping.devices": [1, 2, 4], "mapping.dispatch": ["static_by_layer", *names("dispatch")], "mapping.split": names("split"), "mapping.spill_order": list(ORDERS),
+        "mapping.devices": [1, 2, 4], "mapping.dispatch": ["static_by_layer", *names("dispatch")],
+        "mapping.split": names("split"), "mapping.spill_order": list(ORDERS),
         "mapping.residency.policy": ["lfu"], "mapping.engines": engines, "mapping.answers": engines,
         "mapping.residency.manager": engines, "mapping.residency.home": tiers, "mapping.residency.cache": tiers,
         "mapping.memory": inside, "mapping.spill": inside, "workload.router": list(ROUTERS), **registry,
@@ -265,5 +267,7 @@ def _parts(annotation: Any) -> Iterator[Any]:
             yield from _parts(each)
 
 
+@cache
 def scenario(mode: str) -> Scenario:
+    """The scenario of a mode."""
     return checked(Scenario, MODES[mode])

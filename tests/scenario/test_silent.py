@@ -1,4 +1,4 @@
-"""No key is silent: another value of it changes a result, or is refused by the name of a key that the scenario gives."""
+"""No key is silent: another value changes a result, or is refused by the name of a key that the scenario gives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from simulator.errors import ConfigError, TiersimError
 from simulator.registry import names, registered
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluator
-from simulator.scenario.form import Scenario
 from simulator.scenario.reads import check_read, is_given, reads
 from tests.scenario.modes import BESIDE, MODES, keys, others, scenario
 
@@ -111,6 +110,7 @@ def pairs(mode: str) -> list[tuple[str, str]]:
     return [(a, b) for a, b in pairs if not (a.startswith(f"{b}.") or b.startswith(f"{a}."))]
 
 
+@cache
 def alive(mode: str) -> list[str]:
     """The keys of a mode that its kind of workload reads; the form refuses all others, whatever stands beside them."""
     read = reads(MODES[mode]["workload"].get("kind", "batch"))

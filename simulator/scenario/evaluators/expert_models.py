@@ -122,9 +122,8 @@ class ExpertModelsEvaluator(EachAlone):
         assert isinstance(work, ExpertModels)
         deployed = deployment(with_values(scenario, {"mapping.residency": None}))  # of one expert, on its own
         system, size = deployed.system, work.expert_bytes or weight_bytes(deployed.model)
-        given, read = {"home": keeps.home_bytes, "cache": keeps.bytes}, TIERS
-        if work.phase == "footprint":
-            read = (keeps.nodes_by,)
+        given: dict[Tier, float | None] = {"home": keeps.home_bytes, "cache": keeps.bytes}
+        read = (keeps.nodes_by,) if work.phase == "footprint" else TIERS
         rooms = {tier: given[tier] or system.capacity(_tier(scenario, system, tier)) for tier in read}
         _check_rooms(scenario, system, given, rooms)
         nodes = float(nodes_needed(work.experts * size, rooms[keeps.nodes_by]))
