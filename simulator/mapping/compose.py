@@ -9,6 +9,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.spill import check_spill
+from simulator.mapping.target import peak, rate_for
 from simulator.mapping.tensor_parallel import check_ways
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def check(form: MappingForm, deployed: Deployment) -> None:
         ConfigError: some do not; or heads, layers or experts that the devices do not share.
     """
     _refuse(*_apart(form, deployed))
+    _check_rates(form, deployed)
     _check_whole_layers(deployed)
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
@@ -65,14 +67,29 @@ def check_requests(deployed: Deployment) -> None:
     """
     device = deployed.engines[0].device
     node, parallel = deployed.system.machine.devices[device].count, deployed.parallel
+    apart = "engines of another memory, to which keys and values are copied"
     _refuse(
         (parallel.pipeline > 1, "pipeline", parallel.pipeline, "1: requests pass through no stages yet"),
         (parallel.tensor != node, "tensor", parallel.tensor, f"{node}, the {device} of a node, of requests"),
         (not deployed.shares_experts, "experts", "none", "'whole' or 'tensor', of requests"),
+        (
+            _answers_at_home(deployed),
+            "answers",
+            f"engines that read the {deployed.low.memory} of those of prompts",
+            apart,
+        ),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
+
+
+def _answers_at_home(deployed: Deployment) -> bool:
+    """Whether the engines that decode read the memory of those that compute prompts."""
+    if deployed.answers is None:
+        return False
+    low, other = deployed.low, deployed.answers.low
+    return (low.device, low.memory) == (other.device, other.memory)
 
 
 def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
@@ -83,8 +100,9 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     per_node = deployed.system.machine.devices[engines[0].device].count
     yield several and form.dispatch is None, "dispatch", f"none with {named}", "a policy that shares the work out"
     beside = [f"{engines[0].device}.{name}" for name in deployed.system.machine.devices[engines[0].device].engines]
-    lone = form.dispatch is not None and not several and len(beside) > 1
-    yield lone, "dispatch", f"'{form.dispatch}' with {named} alone", f"engines beside it: {one_of(beside)}"
+    lone = not several and (form.dispatch if len(beside) > 1 else deployed.dispatch != "xpu_only")
+    other = f"engines beside it: {one_of(beside)}" if len(beside) > 1 else "a device with several engines"
+    yield bool(lone), "dispatch", f"'{form.dispatch}' with {named} alone", other
     yield form.together and form.dispatch is None, "together", "true", "a dispatch over several engines"
     devices = dict.fromkeys(engine.device for engine in engines)
     cut = len(devices) > 1 and bool(parallel.tensor % per_node)
@@ -105,6 +123,24 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield once, "expert_reduces", form.expert_reduces, "1 with whole experts"
 
 
+def _check_rates(form: MappingForm, deployed: Deployment) -> None:
+    """Nothing, where some engine has a rate for each format of numbers that the mapping makes the model compute in.
+
+    Of a format that the model has anyway, or that one of several engines lacks, the lowering tells.
+    """
+    formats = deployed.model.dtypes
+    for dtype, own in ((formats.products, "compute"), (formats.activations, "activations")):
+        key = next((key for key in (own, "dtype") if getattr(form, key) is not None), None)
+        if key is None or any(rate_for(each.description.peak, dtype) for each in deployed.engines):
+            continue
+        try:
+            peak(deployed.system, deployed.engine.name, dtype)
+        except ConfigError as error:
+            place = ConfigError(file=error.file, line=error.line, path=error.path)
+            message = f"no rate for this dtype at {place}"
+            raise ConfigError(message, path=(key,), found=error.found, expected=error.expected) from None
+
+
 def _check_whole_layers(deployed: Deployment) -> None:
     """Nothing, where an engine that runs layers as a whole has all the work to itself, experts cut as all else."""
     shared = deployed.shares_experts and deployed.model.moe is not None
@@ -113,6 +149,7 @@ def _check_whole_layers(deployed: Deployment) -> None:
         over = f"{deployed.nodes} with {kind}"
         _refuse(
             (len(deployed.engines) > 1, "engines", f"{kind}, and others", "it alone"),
+            (deployed.migrate, "migrate", f"true with {kind}", "false"),
             (shared and deployed.nodes > 1, "nodes", over, "1, for routed experts"),
             (shared and deployed.groups > 1, "experts", f"'{deployed.experts}' with {kind}", "'tensor'"),
         )

@@ -140,7 +140,8 @@ def spaces_by_popularity(counts: Counts, one: Array, other: Array, number: int =
 
 def _moved(home: NDArray[np.int64], number: int, counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
     """Which experts move, where those of a `home` do so together."""
-    sums = [np.stack([v[..., home == s].sum(axis=-1) for s in range(number)], axis=-1) for v in (counts, one, other)]
+    each = (counts.astype(np.int64), one, other)  # unsigned ones would add up to what is ranked as a float
+    sums = [np.stack([v[..., home == s].sum(axis=-1) for s in range(number)], axis=-1) for v in each]
     return greedy(*sums)[..., home]
 
 

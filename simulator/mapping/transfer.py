@@ -23,7 +23,7 @@ def transfer(
     may use the rest. The latencies of the route add up; a copy of nothing takes none.
 
     Raises:
-        ConfigError: an unknown tier, no route, or more links than the machine has.
+        ConfigError: an unknown tier, no route, more links than the machine has, or `links` of none side by side.
     """
     return launched(name, *carried(system, size, source, target, links, whole=False))
 
@@ -40,6 +40,11 @@ def carried(
     def add(resource: Resource, units: Quantity) -> None:
         demand[resource] = demand.get(resource, 0.0) + units / resource.count
 
+    side_by_side = any(system.links[f"{here}->{there}"].parallel > 1 for here, there in pairwise(route))
+    if links is not None and not side_by_side:
+        raise ConfigError(
+            f"{system.name}: {source} to {target}", path="links", found=links, expected="links side by side"
+        )
     latency: Quantity = system.tiers[source].latency
     for here, there in pairwise(route):
         hop = f"{here}->{there}"
@@ -73,6 +78,6 @@ def _limit(system: System, hop: str, links: int) -> Resource:
     link, shared = system.links[hop], system[hop]
     if not 1 <= links <= link.parallel:
         expected = f"1 to {link.parallel}, as many as there are"
-        raise ConfigError(f"{system.name}: parallel links of {hop}", found=links, expected=expected)
+        raise ConfigError(f"{system.name}: parallel links of {hop}", path="links", found=links, expected=expected)
     name, bandwidth = f"{hop} ({links} of {link.parallel})", link.bandwidth * links
     return Resource(name, bandwidth, efficiency=shared.efficiency, energy=0.0, count=shared.count)

@@ -75,7 +75,16 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, re
             drafter = _model(json.dumps(form.draft.model))
     with at_key("mapping"):
         form = by_nodes(form, system) if requests else form
-        return resolve(form, system.at(rates) if rates else system, served, drafter)
+        deployed = resolve(form, system.at(rates) if rates else system, served, drafter)
+    if (
+        form.devices is not None
+        and scenario.sized
+        and scenario.sized.scale
+        and deployed.high.device == system.device()[0]
+    ):
+        expected = "one of both: `mapping.devices` takes some of the devices that a machine has"
+        raise ConfigError(path="sized", found="a size, beside `mapping.devices`", expected=expected)
+    return deployed
 
 
 def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> str:
@@ -91,6 +100,21 @@ def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> s
     if value is None:
         raise ConfigError("missing key", path=path, expected=one_of(known))
     return check_name(value, known, path)
+
+
+def tiers(scenario: Scenario, system: System) -> tuple[str, str]:
+    """The full names of the tiers of a residency: where all of it lies, and which holds what is in use.
+
+    Raises:
+        ConfigError: one that the machine lacks; the same; two that no link joins.
+    """
+    home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
+    path = ("mapping", "residency", "cache")
+    if cache == home:
+        raise ConfigError(path=path, found=f"'{cache}'", expected="another than the home tier")
+    with at_key(*path):
+        system.route(home, cache)
+    return home, cache
 
 
 def _part(part: Any, key: str, load: Callable[[str], P]) -> P:

@@ -76,6 +76,13 @@ class BatchEvaluator:
     requires: ClassVar[Mapping[str, str]] = {}
 
     @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What drafts tokens, where none is decoded."""
+        work = scenario.workload
+        assert isinstance(work, Batch)
+        return {"mapping.draft": "a prefill, in which no token is drafted,"} if work.phase == "prefill" else {}
+
+    @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
         """Lengths, and rates of the machine; none where the plan of the deployment hangs on times."""
         free = [path for path in paths if path in LENGTHS or path.startswith("hardware.")]

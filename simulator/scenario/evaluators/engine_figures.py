@@ -9,15 +9,17 @@ import numpy as np
 from pydantic import Field
 
 from simulator.config.section import Section
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import load_system
-from simulator.mapping.memory_units import WHOLE, memory_units, unit_gemm
+from simulator.mapping.memory_units import WHOLE, MemoryUnits, memory_units, unit_gemm
+from simulator.mapping.target import rate_for
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine
+from simulator.scenario.reads import is_given
 from simulator.units import Count, EnergyPerFlop, Unit
 from simulator.workload.dtypes import Dtype
 
@@ -86,13 +88,24 @@ class EngineFiguresEvaluator(EachAlone):
     }
 
     @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What units on the dies of the DRAM pay, of those that are on the logic die."""
+        if not is_given(scenario, "workload.in_dram") or not _units(scenario).on_logic_die:
+            return {}
+        return {"workload.in_dram": "an engine on the logic die"}
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = scenario.workload
         assert isinstance(work, EngineFigures)
-        with at_key("mapping"):
-            units = memory_units(machine(scenario), scenario.mapping.engines)
+        units = _units(scenario)
         with at_key("workload"):
             part, whole = units.area(work.part), units.area()
+        if rate_for(units.engine.peak, work.dtype) is None:
+            expected, found = one_of(units.engine.peak), f"'{work.dtype}'"
+            raise ConfigError(
+                f"{units.name}: no rate for this dtype", path="workload.dtype", found=found, expected=expected
+            )
         if work.in_dram and not units.on_logic_die:
             units = units.computing_for(work.in_dram.energy_per_flop)
             if np.isnan(whole):
@@ -117,6 +130,12 @@ class EngineFiguresEvaluator(EachAlone):
             "energy_j": gemm.energy,
             "edap_j_s_m2": gemm.energy * gemm.delay * whole,
         }
+
+
+def _units(scenario: Scenario) -> MemoryUnits:
+    """The units that a scenario names."""
+    with at_key("mapping"):
+        return memory_units(machine(scenario), scenario.mapping.engines)
 
 
 def _area_beside(scenario: Scenario, name: str) -> float:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from simulator.core import Activity, paced
-from simulator.errors import CapacityError
+from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System
 from simulator.mapping.deployment import Deployment, resolve
 from simulator.mapping.form import NO_RESIDENCY, MappingForm
@@ -24,7 +24,7 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import ERROR, Metric
-from simulator.scenario.parts import deployment, machine, model, named
+from simulator.scenario.parts import at_key, deployment, machine, model, named, tiers
 from simulator.serving.coe import Service, serve
 from simulator.serving.generation import Generation, generated
 from simulator.units import Bytes, Count
@@ -110,9 +110,11 @@ class ExpertModelsEvaluator(EachAlone):
         assert isinstance(work, ExpertModels)
         if work.phase == "service":
             return {}
-        other = "bytes" if keeps.nodes_by == "home" else "home_bytes"
-        served = [f"workload.{key}" for key in REQUESTED] + [f"mapping.residency.{key}" for key in (*SERVED, other)]
-        return dict.fromkeys([*served, *(f"mapping.{key}" for key in ("memory", "kv", "fusion"))], "a footprint")
+        others = ("cache", "bytes") if keeps.nodes_by == "home" else ("home", "home_bytes")
+        served = [f"workload.{key}" for key in REQUESTED] + [f"mapping.residency.{key}" for key in (*SERVED, *others)]
+        run = [f"mapping.{key}" for key in ("engines", "memory", "kv", "fusion")]
+        run += ["mapping.dtype"] if work.expert_bytes and scenario.costs is None else []
+        return dict.fromkeys([*served, *run], f"a footprint by the {keeps.nodes_by}")
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
@@ -120,8 +122,10 @@ class ExpertModelsEvaluator(EachAlone):
         assert isinstance(work, ExpertModels)
         deployed = deployment(with_values(scenario, {"mapping.residency": None}))  # of one expert, on its own
         system, size = deployed.system, work.expert_bytes or weight_bytes(deployed.model)
-        given = {"home": keeps.home_bytes, "cache": keeps.bytes}
-        rooms = {tier: given[tier] or system.capacity(_tier(scenario, system, tier)) for tier in TIERS}
+        given: dict[Tier, float | None] = {"home": keeps.home_bytes, "cache": keeps.bytes}
+        read = (keeps.nodes_by,) if work.phase == "footprint" else TIERS
+        rooms = {tier: given[tier] or system.capacity(_tier(scenario, system, tier)) for tier in read}
+        _check_rooms(scenario, system, given, rooms)
         nodes = float(nodes_needed(work.experts * size, rooms[keeps.nodes_by]))
         known = {"nodes": nodes, **costs_of(scenario, system, deployed.model)}
         if work.phase == "footprint":
@@ -134,16 +138,18 @@ def _service(
 ) -> Service:
     """The service of a machine: experts of this size, and what router and KV caches leave of the rooms for them."""
     keeps, system, expert = scenario.mapping.residency, deployed.system, deployed.model
-    home, cache = (_tier(scenario, system, tier) for tier in TIERS)
+    home, cache = tiers(scenario, system)
     check_context(expert, work.input + work.output)
     kept = work.batch * float(kv_bytes(expert, float(work.kv_tokens or work.input + work.output)))
     kept += size if keeps.router_in_cache else 0.0
     free = rooms["cache"] - kept
+    with at_key("mapping", "residency"):
+        switch = transfer(system, size, home, cache, keeps.links, "switch")
     run = partial(_run, scenario, work)
     return Service(
         router=run("router", work.router_tokens),
         expert=run("expert", work.output),
-        switch=transfer(system, size, home, cache, keeps.links, "switch"),
+        switch=switch,
         expert_bytes=int(size),
         cache_bytes=int(free),
         home_bytes=int(rooms["home"] + (0 if keeps.inclusive else free)),
@@ -151,6 +157,16 @@ def _service(
         prefetch=keeps.prefetch,
         group=keeps.group,
     )
+
+
+def _check_rooms(scenario: Scenario, system: System, given: Mapping[Tier, Any], rooms: Mapping[Tier, float]) -> None:
+    """Nothing where no tier is to be filled beyond what it holds; else a ConfigError."""
+    for tier, room in rooms.items():
+        holds = system.capacity(_tier(scenario, system, tier))
+        if room > holds:
+            key = "home_bytes" if tier == "home" else "bytes"
+            found, expected = f"{given[tier]:,.0f} B", f"at most the {holds:,.0f} B of the {tier}"
+            raise ConfigError(path=("mapping", "residency", key), found=found, expected=expected)
 
 
 def _tier(scenario: Scenario, system: System, tier: Tier) -> str:

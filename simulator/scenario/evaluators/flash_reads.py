@@ -11,7 +11,7 @@ from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import at_key, machine, named
+from simulator.scenario.parts import at_key, machine, tiers
 from simulator.units import Bytes
 
 
@@ -40,7 +40,7 @@ class FlashReadsEvaluator(EachAlone):
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps, system = scenario.workload, scenario.mapping.residency, machine(scenario)
         assert isinstance(work, FlashReads)
-        home, cache = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
+        home, cache = tiers(scenario, system)
         with at_key("mapping", "residency"):
             rate = throughput(system, home, cache, work.chunk, keeps.threads, keeps.packed)
         return {"bandwidth": float(rate)}

@@ -115,12 +115,13 @@ class KernelsEvaluator(EachAlone):
         assert isinstance(work, Kernels)
         of_model = isinstance(work.graph, Pass)
         keys = ["workload.groups"] if scenario.hardware or of_model else ["sized"]
-        keys += [] if of_model else ["model", "sized", *(f"mapping.{key}" for key in OF_MODEL)]
+        keys += [] if of_model else ["model", "sized", "workload.eager", *(f"mapping.{key}" for key in OF_MODEL)]
         keys += [] if of_model or scenario.hardware else [f"mapping.{key}" for key in ("engines", "memory", "fusion")]
         graph = f"a graph of kind '{work.graph.kind}'" if work.graph else "no graph"
         paths = dict.fromkeys(keys, f"{graph} {'on' if scenario.hardware else 'without'} a machine")
-        if isinstance(work.graph, Pass) and work.graph.phase != "train":
-            paths["workload.graph.recompute"] = f"a {work.graph.phase} pass"
+        if isinstance(work.graph, Pass):
+            own = "mapping.kv" if work.graph.phase == "train" else "workload.graph.recompute"
+            paths[own] = f"a {work.graph.phase} pass"
         return paths
 
     @staticmethod

@@ -28,7 +28,7 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import deployment
+from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
 from simulator.serving import closed_loop
@@ -47,7 +47,7 @@ PERCENTS = (50, 90, 99)
 LABELS = {"ttft": "time to first token", "tbt": "time between tokens", "e2e": "time to last token", "queue": "wait"}
 MAX_SEQUENCES = 64
 """Sequences that are served at once where the scheduler says nothing."""
-ROUTED = ("workload.router", "mapping.expert_reduces")
+ROUTED = ("workload.router", "mapping.experts", "mapping.expert_reduces")
 """What routed experts alone read."""
 SHARES = frozenset(
     f"{iterations}_share_{part}" for iterations in ("decoding", "mixed") for part in ("experts", "attention")
@@ -131,12 +131,14 @@ class RequestsEvaluator:
 
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
-        """What belongs to the other loop, and what spreads or routes nothing."""
+        """What belongs to the other loop, what spreads or routes nothing, and what runs beside nothing."""
         work = _of(scenario)
         others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
         paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
         if not work.spread:
             paths["workload.scale"] = "a run whose lengths have no spread"
+        if scenario.mapping.answers:
+            paths["mapping.together"] = "a run with `answers`, where no iteration has both prompts and answers,"
         if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             paths |= dict.fromkeys(ROUTED, "a model without routed experts")
         return paths
@@ -199,11 +201,13 @@ def _closed(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     metrics: dict[str, Any] = {"admitted": float(admitted), "keeps_up": 1.0, "undecided": "", **server.costs}
     if len(stages) > 1:
         number = int(work.rounds * admitted)
-        served = serve_split(stages[0], stages[-1], work.lengths, admitted, number, router, work.seed)
+        with at_key("workload"):
+            served = serve_split(stages[0], stages[-1], work.lengths, admitted, number, router, work.seed)
         return {**metrics, **_waits(served), "mixed_share": 0.0}
     load = closed_loop.drawn(work.lengths, admitted, work.rounds, router, stages[0].layers, work.seed)
     timed = closed_loop.timed(stages[0], load)
-    served = timed.served
+    with at_key("workload"):
+        served = timed.served
     return {
         **metrics,
         **_waits(served),
@@ -278,8 +282,9 @@ def _server(text: str) -> _Server:
     scenario = Scenario.model_validate_json(text)
     deployed = deployment(scenario, requests=True)
     parts = (deployed, deployed.answers) if deployed.answers else (deployed,)
-    for part in parts:
-        check_requests(part)
+    with at_key("mapping"):
+        for part in parts:
+            check_requests(part)
     return _Server(deployed, tuple(map(Stages, parts)), costs_of(scenario, deployed.system, deployed.model))
 
 

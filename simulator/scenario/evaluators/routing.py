@@ -69,6 +69,13 @@ class RoutingEvaluator(EachAlone):
     }
 
     @staticmethod
+    def unread(scenario: Scenario) -> Mapping[str, str]:
+        """What says how engines share experts, where there are no engines."""
+        if scenario.hardware or scenario.model:
+            return {}
+        return dict.fromkeys(("mapping.engines", "mapping.split"), "routing without a machine and a model")
+
+    @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, devices = scenario.workload, scenario.mapping.expert
         assert isinstance(work, Routing)
@@ -98,13 +105,13 @@ class RoutingEvaluator(EachAlone):
 
 
 def _shared(scenario: Scenario, most: int) -> SharedExperts | None:
-    """Two engines that share experts of at most `most` tokens; None where the scenario has no machine.
+    """Two engines that share experts of at most `most` tokens; None where the scenario has neither machine nor model.
 
     Raises:
-        ConfigError: a machine without what it takes, or one of these without a machine.
+        ConfigError: a machine without what it takes, or a model without a machine.
     """
     form = scenario.mapping
-    if scenario.hardware is None and scenario.model is None and not form.engines and form.split == "none":
+    if scenario.hardware is None and scenario.model is None:
         return None
     system, served = machine(scenario), model(scenario)
     if form.split == "none":

@@ -28,7 +28,7 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import at_key, deployment, named
+from simulator.scenario.parts import at_key, deployment, named, tiers
 from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
 from simulator.units import Count, Size, Width
 from simulator.workload import Model, weight_bytes
@@ -141,13 +141,18 @@ class SparseFlashEvaluator(EachAlone):
         assert isinstance(work, SparseFlash)
         if not keeps.sparse:
             keys = [f"mapping.residency.{key}" for key in OF_NEURONS] + [f"workload.{key}" for key in OF_ACTIVITY]
-            return dict.fromkeys(keys, "a run that is not `sparse`")
+            alike = (
+                {} if work.grows else {"workload.tokens": "a run whose tokens are all alike (not `sparse`, no `grows`)"}
+            )
+            return dict.fromkeys(keys, "a run that is not `sparse`") | alike
         paths = dict.fromkeys((f"mapping.residency.{key}" for key in OF_MATRICES), "a `sparse` run")
         policy = keeps.policy or POLICY
         if policy in names("rows") and not getattr(row_policy(policy), "windowed", True):
             paths |= dict.fromkeys(("mapping.residency.window", "workload.window"), f"the policy '{policy}'")
         elif keeps.window is not None:
             paths["workload.window"] = "a mapping that has a `window`"
+        if policy in names("rows") and not keeps.pinned and getattr(row_policy(policy), "transient", False):
+            paths["mapping.residency.gathered"] = f"the policy '{policy}', which keeps nothing,"
         if not work.drafted:
             paths["workload.acceptance"] = "a run without drafted tokens"
         if not keeps.bundled:
@@ -183,11 +188,8 @@ class SparseFlashEvaluator(EachAlone):
 
 def _memory(scenario: Scenario, deployed: Deployment) -> Memory:
     system, keeps = deployed.system, scenario.mapping.residency
-    flash, dram = (named(scenario, ("residency", key), system.tiers) for key in ("home", "cache"))
+    flash, dram = tiers(scenario, system)
     manager = named(scenario, ("residency", "manager"), system.engines) if keeps.sparse else ""
-    if dram == flash:
-        path = ("mapping", "residency", "cache")
-        raise ConfigError(path=path, found=f"'{dram}'", expected="another than the home tier")
     return Memory(deployed.engine, flash, dram, manager, keeps.threads, keeps.packed)
 
 
@@ -259,14 +261,17 @@ def _traffic(work: SparseFlash, kept: Stored, keeping: Keeping, steps: Steps) ->
     one, layers = work.traced == "one", kept.model.layers
     with at_key("workload"):
         if one and not work.alike:
-            raise ConfigError(path="traced", found="one", expected="all, as the layers differ")
+            key = "activity" if work.share_by_layer is None else "share_by_layer"
+            found = "layers that differ, of which one is traced"
+            raise ConfigError(path=key, found=found, expected="`traced: all`, or layers that are alike")
         trace = work.trace(1 if one else layers, kept.neurons, work.warm_up + work.tokens)
         warm_up = work.warm_up
         if isinstance(steps, SpeculativeSteps):
             warm_up = int(np.searchsorted(np.cumsum(steps.advance), warm_up))
             if warm_up >= len(steps.advance):
                 raise ConfigError("no step is left to time", path="tokens", found=work.tokens, expected="more")
-    came = vars(_settled(trace, keeping, steps, warm_up))
+    with at_key("mapping", "residency"):
+        came = vars(_settled(trace, keeping, steps, warm_up))
     counts = {name: np.repeat(each, layers, axis=0) if one else each for name, each in came.items() if name != "pinned"}
     return NeuronTraffic(**counts, pinned=keeping.pinned)
 

@@ -44,7 +44,8 @@ def test_parts_of_the_area_are_the_whole_and_the_product_is_of_the_whole() -> No
 
 
 def test_only_units_in_dram_pay_for_its_process() -> None:
-    assert metrics(in_dram=IN_DRAM) == metrics()
+    with pytest.raises(ConfigError, match=r"workload\.in_dram: an engine on the logic die does not read it"):
+        metrics(in_dram=IN_DRAM)
     paid, free = metrics("duplex-bank-pim", in_dram=IN_DRAM), metrics("duplex-bank-pim")
     assert paid["area_m2"] == 0.5 * metrics()["area_m2"]
     assert paid["arithmetic_energy_j"] == pytest.approx(1e-12 * paid["flops"])

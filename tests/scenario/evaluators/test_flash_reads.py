@@ -45,7 +45,7 @@ def test_chunks_end_to_end_move_more_grains_and_are_slower() -> None:
     ("residency", "message"),
     [
         ({"home": "soc.flsh"}, r"mapping\.residency\.home.*found 'soc\.flsh'.*did you mean 'soc\.flash'"),
-        ({"home": "soc.dram"}, r"flash.*missing key"),
+        ({"home": "soc.dram"}, r"mapping\.residency\.cache: found 'soc\.dram', expected another than the home tier"),
         ({"cache": None}, r"mapping\.residency\.cache: missing key"),
         ({"threads": 0}, r"mapping\.residency\.threads"),
     ],

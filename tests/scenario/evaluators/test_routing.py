@@ -95,7 +95,7 @@ def test_few_draws_of_few_tokens(tokens: int, experts: int, top_k: int, draws: i
         ({**SHARED, "mapping": {}}, r"mapping\.split: missing key"),
         ({**SHARED, "mapping": {"split": "greedy", "engines": ["xpu.pim"]}}, r"mapping\.engines: found xpu\.pim"),
         ({**SHARED, "mapping": {"split": "greedy", "engines": ["xpu.npu"]}}, r"mapping\.engines\.0: .*xpu"),
-        ({"mapping": {"split": "greedy"}}, r"hardware: missing key"),
+        ({"mapping": {"split": "greedy"}}, r"mapping\.split: routing without a machine and a model does not read it"),
         ({"mapping": {"tensor": 2}}, r"mapping\.tensor: a workload of kind 'routing' does not read it"),
     ],
 )
