@@ -85,7 +85,7 @@ MODES: dict[str, dict[str, Any]] = {
     "closed, nodes": {**_with(DUPLEX, CLOSED), "sized": {"nodes": 2}},
     "closed, dispatched": _with(DUPLEX, CLOSED, dispatch="by_op_per_byte", split="greedy"),
     "closed, split": {
-        **_with(DUPLEX, CLOSED, engines=["prompts"], answers=["answers"], dispatch="by_op_per_byte"),
+        **_with(DUPLEX, CLOSED, engines=["prompts"], answers=["answers"], dispatch="by_op_per_byte", split="greedy"),
         "hardware": {"extends": "duplex-split", "devices.prompts.count": 4, "devices.answers.count": 4}},
     "closed, spread": _with(GPUS, {**CLOSED, "spread": 0.5}),
     "closed, whole layers": _with(LAYERED, {**CLOSED, "batch": 2, "output": 3}),

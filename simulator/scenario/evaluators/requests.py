@@ -131,14 +131,14 @@ class RequestsEvaluator:
 
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
-        """What belongs to the other loop, what spreads or routes nothing, and what runs beside nothing."""
+        """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
         work = _of(scenario)
         others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
         paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
         if not work.spread:
             paths["workload.scale"] = "a run whose lengths have no spread"
-        if scenario.mapping.answers:
-            paths["mapping.together"] = "a run with `answers`, where no iteration has both prompts and answers,"
+        if scenario.mapping.answers and scenario.mapping.split == "none":
+            paths["mapping.together"] = "a run with `answers` and no `split`, where nothing runs beside another,"
         if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             paths |= dict.fromkeys(ROUTED, "a model without routed experts")
         return paths
