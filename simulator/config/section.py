@@ -30,11 +30,15 @@ class Section(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The JSON Schema of the section, with the meaning of each key."""
-        written = handler(schema)
-        properties = handler.resolve_ref_schema(written).get("properties", {})
-        for name, meaning in meanings(cls).items():
-            properties[cls.model_fields[name].alias or name].setdefault("description", meaning)
-        return written
+        return described(cls, handler(schema), handler)
+
+
+def described(form: type[BaseModel], schema: dict[str, Any], handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    """The JSON Schema of a form, with the meaning of each key."""
+    properties = handler.resolve_ref_schema(schema).get("properties", {})
+    for name, meaning in meanings(form).items():
+        properties[form.model_fields[name].alias or name]["description"] = meaning
+    return schema
 
 
 @cache

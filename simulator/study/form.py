@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from simulator.config import KeyPath
 from simulator.config.choose import choose, registered_as
-from simulator.config.section import Section
+from simulator.config.section import Section, described
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
@@ -36,7 +36,7 @@ class Written:
         self.form = form
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self.form.__pydantic_core_schema__)
+        return described(self.form, handler(self.form.__pydantic_core_schema__), handler)
 
 
 class OfKinds:

@@ -263,8 +263,12 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
             raise _not_one(len(some), condition, apart)
 
 
-def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None) -> StudyResults:
+def results_of(
+    study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None, *, only: bool = False
+) -> StudyResults:
     """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
+
+    With `only`, no more metrics of these points than the figures need.
 
     Raises:
         ConfigError: none of all points can be computed: why the first cannot.
@@ -279,7 +283,7 @@ def results_of(study: Study, wanted: Iterable[Wanted] | None = None, progress: P
         if progress:
             progress(done, total)
 
-    shown = None if some is None else _shown(study, some)
+    shown = _shown(study, some) if some and only else None
     points = {name: computed(replace(asked, shown=shown), rows[name], advance) for name, asked in study.runs.items()}
     if wanted is None:
         _check_some(points.values())

@@ -130,7 +130,7 @@ def compare_with_published(
     base = results_of(study, None, told(study.form.title))
     wanted = [(row.metric, row.condition) for row in published]
     titles = {name: variant.title for name, variant in study.form.variants.items()}
-    variants = {name: results_of(other, wanted, told(titles[name])) for name, other in others.items()}
+    variants = {name: results_of(other, wanted, told(titles[name]), only=True) for name, other in others.items()}
     rows = [_compare(row, base) for row in published]
     name = study.config.file.resolve().parent.name
     return Reproduction(name, study.form, tuple(overrides), rows, base, variants, base.provenance)
