@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 from simulator.errors import unknown
 
@@ -58,7 +58,7 @@ def registered(kind: str, name: str) -> Any:
     return _found[kind][name]
 
 
-def is_registered(kind: str, name: object) -> TypeGuard[str]:
+def is_registered(kind: str, name: object) -> bool:
     """Whether there is an implementation of `kind` by `name`; of ours, only the file of that name is imported."""
     if not isinstance(name, str):
         return False

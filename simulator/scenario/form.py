@@ -29,7 +29,9 @@ class Workload(Section):
     def read_as(cls, data: Any) -> type[Workload]:
         """The form that a section is read in: of a static batch unless it says another kind; this, of no such kind."""
         kind = data.get("kind", "batch") if isinstance(data, Mapping) else None
-        form: type[Workload] = registered("evaluator", kind).form if is_registered("evaluator", kind) else cls
+        form: type[Workload] = (
+            registered("evaluator", kind).form if isinstance(kind, str) and is_registered("evaluator", kind) else cls
+        )
         return form
 
 
