@@ -21,7 +21,7 @@ def command(
         typer.Option("--threads", callback=at_least_one, help="That compute; the most that were measured by default."),
     ] = None,
     median: Annotated[
-        bool, typer.Option("--median", help="Of the median of the CPU's repeats; by default of the least.")
+        bool, typer.Option("--median", help="Of the median of the repeats; by default of the least.")
     ] = False,
 ) -> None:
     """Make a machine of the measurements of a CPU, and of a disk: each figure with where it comes from."""

@@ -62,7 +62,7 @@ def check(
     ] = None,
     median: Annotated[
         bool,
-        typer.Option("--median", help="Compare the median of the products, not the least; as it was made of."),
+        typer.Option("--median", help="Compare the median of the repeats, not the least; as it was made of."),
     ] = False,
     within: Annotated[float, typer.Option("--within", min=0.0, help="Exit with 1 where an error is larger.")] = 0.15,
     json: Json = False,

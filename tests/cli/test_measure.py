@@ -58,7 +58,7 @@ def test_a_mistake_is_told(run, write, arguments: tuple[str, ...], message: str)
 
 @pytest.mark.parametrize(("within", "code"), [("0.15", 0), ("0.05", 1)])
 def test_a_check_tells_its_errors_and_fails_beyond_a_bound(run, monkeypatch, within: str, code: int) -> None:
-    part = Check("of them", 1.0, 9.0, 9.0, 0.1, part=True)
+    part = Check("of them", 1.0, 9.0, 9.0, 0.1, "least", part=True)
     monkeypatch.setattr(simulator, "check_machine", lambda machine, **options: [TRUE, part], raising=False)
     told = run("measure", "check", "host", "--within", within)
     assert told.code == code

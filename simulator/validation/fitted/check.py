@@ -32,7 +32,7 @@ READS = ((12 * 2**10, 3), (48 * 2**10, 6), (192 * 2**10, 3), (768 * 2**10, 2))
 LOT = 0.1
 """About how many seconds each of the reads goes on."""
 
-ROUNDS = 7
+ROUNDS = 12
 """How often products and reads are measured, in turns: what else the machine does then is the same for both."""
 
 SECONDS = 0.5
@@ -51,7 +51,7 @@ class Check:
     least: float
     median: float
     spread: float
-    of: Of = "median"
+    of: Of
     part: bool = False
 
     @property
@@ -80,7 +80,7 @@ def check_machine(
         file: an existing file to read; with neither this nor `size`, the products alone are checked.
         size: bytes of a file to make in the present folder, to read, and to delete.
         threads: that compute, as the machine was made for; all cores unless given.
-        of: which of the repeats' times of the products counts, as the machine was made of; of reads the median.
+        of: which of the repeats' times counts, as the machine was made of.
         progress: told after each round.
 
     Raises:
@@ -108,7 +108,7 @@ def check(
         system: a machine of `fit_machine`.
         reader: seconds that so many reads of a chunk take by so many threads; without one, the chain alone.
         threads: that compute, as the machine was made for.
-        of: which of the repeats' times of the products counts, as the machine was made of; of reads the median.
+        of: which of the repeats' times counts, as the machine was made of.
         progress: told after each round.
 
     Raises:
@@ -127,7 +127,7 @@ def check(
     least = min(sample.least for sample in chains)
     name, predicted = f"{len(WIDTHS) - 1} products of {ROWS} rows", chain_seconds(system, ROWS, WIDTHS, "fp32")
     products = Check(name, predicted, least, rounds.value, rounds.spread, of)
-    return [products, *(_reads(system, reads) if reads else ())]
+    return [products, *(_reads(system, reads, of) if reads else ())]
 
 
 Lot: TypeAlias = tuple[int, int, int]
@@ -142,13 +142,13 @@ def _lots(system: System) -> list[Lot]:
     return [(max(1, round(LOT / seconds / n)) * n, chunk, n) for (chunk, n), seconds in each.items()]
 
 
-def _reads(system: System, measured: Mapping[Lot, Sequence[float]]) -> list[Check]:
+def _reads(system: System, measured: Mapping[Lot, Sequence[float]], of: Of) -> list[Check]:
     """All reads together, and each of their lots as a part."""
     parts = []
     for lot, times in measured.items():
         reads, chunk, threads = lot
         sample, name = summary(times), f"{reads} of {chunk // 1024} KiB by {threads}"
-        parts.append(Check(name, read_seconds(system, *lot), sample.least, sample.value, sample.spread, part=True))
+        parts.append(Check(name, read_seconds(system, *lot), sample.least, sample.value, sample.spread, of, part=True))
     rounds = summary([sum(each) for each in zip(*measured.values(), strict=True)])
     predicted, least = (sum(getattr(part, key) for part in parts) for key in ("predicted", "least"))
-    return [Check("reads of a file", predicted, least, rounds.value, rounds.spread), *parts]
+    return [Check("reads of a file", predicted, least, rounds.value, rounds.spread, of), *parts]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, warn
 from simulator.units import show
 from simulator.validation.measure.rows import Row, Sample, of
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
@@ -37,14 +39,15 @@ def fitted_cpu(
     With `t0` the time of the smallest product, m x n x k takes `t0 + (bytes of operands) / packing + 2 m n k / peak`:
     least squares of the relative error, none of the terms below 0. `packing` is that of the innermost memory that holds
     the operands. Bandwidths are of triads, capacities the operating system's. A latency is what a step of a chain
-    takes beyond the shortest.
+    takes beyond the shortest. Warns where the figures miss many of the products (`tell_misfit`).
 
     Raises:
-        ConfigError: fewer rows than a figure needs; no capacities.
+        ConfigError: fewer rows than a figure needs; no capacities; times that do not grow with the operations.
     """
-    held = {row.point.kernel: row.sample.value for row in of(list(rows), "memory")}
+    held = {row.point.kernel: row.sample.value for row in of(rows, "memory")}
     if "dram" not in held:
-        raise ConfigError("too few rows", file=file, found="no capacity of 'dram'", expected="rows of 'memory'")
+        expected = "rows of 'memory', as 'tiersim measure cpu' writes them"
+        raise ConfigError("too few rows", file=file, found="no capacity of 'dram'", expected=expected)
     caches = {tier: size for tier, size in held.items() if tier != OWN}
     tiers = dict(sorted((caches if len(caches) > 1 else held).items(), key=lambda item: item[1]))
     here = [row for row in rows if row.point.threads == threads]
@@ -55,9 +58,13 @@ def fitted_cpu(
     if floor is None or len(large) < needed:
         found = f"{len(large)} products of {threads} threads" + ("" if floor else ", none of them small")
         raise ConfigError("too few rows", file=file, found=found, expected=f"{needed} and a small one, of 'gemm'")
-    peaks, packing = _products(large, tiers, floor, statistic)
+    peaks, packing, off = _products(large, tiers, floor, statistic)
+    if not all(np.isfinite(list(peaks.values()))):
+        found, expected = "times that do not grow with the operations", "products of a machine that does nothing else"
+        raise ConfigError("no peak rate follows from 'gemm'", file=file, found=found, expected=expected)
+    tell_misfit(file, "products", off)
     rates = _bandwidths(file, list(of(here, "triad")), tiers, statistic)
-    waits = _latencies(list(of(list(rows), "chase")), tiers, statistic)
+    waits = _latencies(list(of(rows, "chase")), tiers, statistic)
 
     def figure(value: float, unit: str, of: str) -> Section:
         return {"value": show(value, unit), "source": f"{source}: {of}", "role": "calibration"}
@@ -84,6 +91,20 @@ def fitted_cpu(
     return memories, engine
 
 
+def tell_misfit(file: Path, what: str, off: NDArray[np.float64]) -> None:
+    """Warn where figures miss more than a tenth of the rows that they were made of by more than half.
+
+    Args:
+        file: the table.
+        what: the rows are.
+        off: computed time over measured, less 1.
+    """
+    missed = int(np.sum(np.abs(off) > 0.5))
+    if missed > len(off) / 10:
+        found, expected = f"{missed} of {len(off)} {what} off by more than half", "a machine that does nothing else"
+        warn(ConfigError("figures that explain little", file=file, found=found, expected=expected))
+
+
 def home(tiers: Mapping[str, float], size: float) -> str:
     """The innermost memory that holds so many bytes; the outermost where none does."""
     return next((tier for tier, capacity in tiers.items() if size <= capacity), list(tiers)[-1])
@@ -101,8 +122,8 @@ def _work(row: Row) -> float:
 
 def _products(
     rows: Sequence[Row], tiers: Mapping[str, float], floor: float, statistic: Statistic
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Peak rates by dtype, and rates of packing by tier, where that takes any time."""
+) -> tuple[dict[str, float], dict[str, float], NDArray[np.float64]]:
+    """Peak rates by dtype; rates of packing by tier, where that takes any time; and what each row is off."""
     sizes = [operand_bytes(row.point.m or 0, row.point.n or 0, row.point.k or 0, row.point.dtype) for row in rows]
     homes = [home(tiers, size) for size in sizes]
     dtypes = list(dict.fromkeys(row.point.dtype for row in rows))
@@ -115,8 +136,10 @@ def _products(
         terms[index, len(packed) + dtypes.index(row.point.dtype)] = 2 * _work(row)
     scale = terms.max(axis=0)
     inverse = nnls(terms / scale / times[:, None], 1 - floor / times)[0] / scale
-    packing = {tier: 1 / each for tier, each in zip(packed, inverse, strict=False) if each > 0}
-    return {dtype: 1 / each for dtype, each in zip(dtypes, inverse[len(packed) :], strict=True)}, packing
+    packing = {tier: 1 / float(each) for tier, each in zip(packed, inverse, strict=False) if each > 0}
+    ends = zip(dtypes, inverse[len(packed) :].tolist(), strict=True)
+    peaks = {dtype: 1 / each if each else inf for dtype, each in ends}
+    return peaks, packing, (floor + terms @ inverse) / times - 1
 
 
 def _bandwidths(file: Path, rows: Sequence[Row], tiers: Mapping[str, float], statistic: Statistic) -> dict[str, float]:

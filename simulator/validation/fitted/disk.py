@@ -14,7 +14,7 @@ from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.flash_read import flash_read
 from simulator.units import show
-from simulator.validation.fitted.cpu import Section
+from simulator.validation.fitted.cpu import Section, Statistic, tell_misfit
 from simulator.validation.measure.rows import Row, of
 
 DISK, MEMORY = "disk", "dram"
@@ -25,26 +25,28 @@ MANY = 10_000
 """Reads that are timed together, so that the first and the last count for nothing."""
 
 
-def fitted_disk(file: Path, rows: Sequence[Row], source: str, system_of: Callable[[Section], System]) -> Section:
+def fitted_disk(
+    file: Path, rows: Sequence[Row], statistic: Statistic, source: str, system_of: Callable[[Section], System]
+) -> Section:
     """The tier, as a section of a machine's YAML.
 
     A read of c bytes takes `fixed + c / bandwidth` by itself, of which `each + c / bandwidth` are the controller's, or
     the host's, that serves one read at a time. The three figures are those for which the machine's own reads
     (`mapping/flash_read.py`) take the measured times: least squares of the log. `system_of` makes the machine with such
-    a tier.
+    a tier. Warns where the figures miss many of the reads.
 
     Raises:
         ConfigError: fewer rows than the figures need, or of fewer than two chunks or numbers of threads.
     """
-    reads = list(of(list(rows), "file_read"))
-    capacity = next((row.sample.value for row in of(list(rows), "disk")), None)
+    reads = list(of(rows, "file_read"))
+    capacity = next((row.sample.value for row in of(rows, "disk")), None)
     chunks, depths = ({getattr(row.point, key) for row in reads} for key in ("bytes", "threads"))
     if capacity is None or len(reads) < FEWEST or len(chunks) < 2 or len(depths) < 2:
         found = f"{len(reads)} of 'file_read', {len(chunks)} chunks and {len(depths)} numbers of threads"
         found += "" if capacity else "; no capacity"
         expected = f"{FEWEST} or more, of two chunks and two numbers of threads, and one of 'disk'"
         raise ConfigError("too few rows", file=file, found=found, expected=expected)
-    times = np.array([row.sample.value for row in reads])
+    times = np.array([statistic(row.sample) for row in reads])
     sizes = np.array([float(row.point.bytes or 0) for row in reads])
     depth = max(row.point.threads or 1 for row in reads)
 
@@ -74,6 +76,7 @@ def fitted_disk(file: Path, rows: Sequence[Row], source: str, system_of: Callabl
 
     begin = np.log([times.max() / 10, times.min(), float(np.max(sizes / times))])
     fit = least_squares(misfit, begin, diff_step=1e-3)
+    tell_misfit(file, "reads", np.exp(fit.fun) - 1)
 
     def figure(value: float, unit: str) -> Section:
         return {"value": show(value, unit), "source": f"{source}: reads by chunk and threads", "role": "calibration"}

@@ -19,7 +19,7 @@ from simulator.validation.measure.rows import Row, Sample, read_measured
 CPU, STORAGE = ("gemm", "triad", "chase", "memory"), ("file_read", "disk")
 
 Of: TypeAlias = Literal["least", "median"]
-"""Which of the repeats' times a figure of a CPU is made of."""
+"""Which of the repeats' times a figure is made of."""
 
 
 def fit_machine(rows: str | Path, output: str | Path, threads: int | None = None, of: Of = "least") -> System:
@@ -29,8 +29,7 @@ def fit_machine(rows: str | Path, output: str | Path, threads: int | None = None
         rows: a table that `measure` wrote.
         output: the YAML to write.
         threads: that compute; the most that were measured unless given.
-        of: the least time of the repeats of a CPU, to which whatever else runs on it only adds, or their median; of a
-            disk, whose rate goes both ways, it is always the median.
+        of: the least time of the repeats, to which whatever else runs on the machine only adds, or their median.
 
     Raises:
         ConfigError: no table of measurements; rows of two devices, or of two versions of what measured them; too few of
@@ -73,7 +72,7 @@ def _document(file: Path, name: str, computing: Sequence[Row], storage: Sequence
         "devices": {"host": part},
     }
     if storage:
-        source = f"measured on {storage[0].point.device}, with {storage[0].point.engine}, median of the repeats"
+        source = f"measured on {storage[0].point.device}, with {storage[0].point.engine}, {of} of the repeats"
 
         def with_disk(tier: Section) -> Section:
             bus = tier["bandwidth"]
@@ -84,7 +83,7 @@ def _document(file: Path, name: str, computing: Sequence[Row], storage: Sequence
             data = _plain({"name": name, "devices": {"host": with_disk(tier)}})
             return System(Machine.model_validate(data), Config(file, data, {}, {}))
 
-        document["devices"] = {"host": with_disk(fitted_disk(file, storage, source, system_of))}
+        document["devices"] = {"host": with_disk(fitted_disk(file, storage, statistic, source, system_of))}
     return document
 
 

@@ -37,7 +37,7 @@ GRAIN = 4096
 LEAST_SPAN = 64 * 2**20
 """The shortest stretch of a file to read in: a shorter one would lie in the caches of a disk."""
 
-WINDOWS, WINDOW = 7, 0.15
+WINDOWS, WINDOW = 12, 0.1
 """Repeats of a point, and about how many seconds each takes."""
 
 Reader: TypeAlias = Callable[[int, int, int, int], float]

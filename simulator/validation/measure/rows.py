@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -198,6 +198,6 @@ def _row(file: Path, line: int, texts: dict[str, str]) -> Row:
     return Row(Point(**given), sample, texts["source"], line)
 
 
-def of(rows: list[Row], op: str) -> Iterator[Row]:
+def of(rows: Sequence[Row], op: str) -> Iterator[Row]:
     """The rows of an operator."""
     return (row for row in rows if row.point.op == op)

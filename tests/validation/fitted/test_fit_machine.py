@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, TiersimWarning
 from simulator.hardware import load_system
 from simulator.mapping.engines import lone_engine
 from simulator.mapping.form import MappingForm
 from simulator.validation.fitted.fit_machine import fit_machine
-from simulator.validation.measure.rows import append, read_measured, start
+from simulator.validation.measure.cpu import points
+from simulator.validation.measure.rows import Row, Sample, append, read_measured, start
 from tests.validation.fitted.conftest import HELD, Known
 
 Table = Callable[..., Path]
@@ -120,3 +121,23 @@ def test_threads_that_were_not_measured_and_a_place_that_is_none_are_told(table:
     with pytest.raises(ConfigError, match="no table of measurements"):
         (tmp_path / "other.csv").write_text("a,b\n")
         fit_machine(tmp_path / "other.csv", tmp_path / "host.yaml")
+
+
+@pytest.mark.filterwarnings("default::simulator.errors.TiersimWarning")
+def test_figures_that_explain_little_are_told(known: Known, table: Table, tmp_path: Path) -> None:
+    """Where every second product waited for a core, as beside others that compute."""
+    file = table(lambda point: point.op not in ("gemm", "file_read", "disk"))
+    made = [p for p in points("a CPU", HELD, (1,), ("fp32",), "a BLAS") if p.op == "gemm"]
+    for place, point in enumerate(made):
+        time = known.cpu(point) + place % 2 * 0.04
+        append(file, Row(point, Sample(time, time), "a test"))
+    with pytest.warns(TiersimWarning, match=r"explain little: found \d+ of 20 products off by more than half"):
+        fit_machine(file, tmp_path / "host.yaml")
+
+
+def test_times_that_do_not_grow_give_no_rate(table: Table, tmp_path: Path) -> None:
+    file = table(lambda point: point.op not in ("gemm", "file_read", "disk"))
+    for point in (p for p in points("a CPU", HELD, (1,), ("fp32",), "a BLAS") if p.op == "gemm"):
+        append(file, Row(point, Sample(1e-3, 1e-3), "a test"))
+    with pytest.raises(ConfigError, match=r"no peak rate follows from 'gemm': found times that do not grow"):
+        fit_machine(file, tmp_path / "host.yaml")
