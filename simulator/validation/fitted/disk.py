@@ -21,6 +21,9 @@ DISK, MEMORY = "disk", "dram"
 FEWEST = 6
 """Rows that its three figures need at least."""
 
+LEAST, MOST = np.array([1e-9, 1e-9, 1e3]), np.array([1e3, 1e3, 1e13])
+"""Bounds of the three figures: seconds, seconds, bytes a second."""
+
 MANY = 10_000
 """Reads that are timed together, so that the first and the last count for nothing."""
 
@@ -74,8 +77,8 @@ def fitted_disk(
         apart: NDArray[np.float64] = np.log(np.array(modelled) / times)
         return apart
 
-    begin = np.log([times.max() / 10, times.min(), float(np.max(sizes / times))])
-    fit = least_squares(misfit, begin, diff_step=1e-3)
+    begin = np.log(np.clip([times.max() / 10, times.min(), float(np.max(sizes / times))], 2 * LEAST, MOST / 2))
+    fit = least_squares(misfit, begin, bounds=(np.log(LEAST), np.log(MOST)), diff_step=1e-3)
     tell_misfit(file, "reads", np.exp(fit.fun) - 1)
 
     def figure(value: float, unit: str) -> Section:

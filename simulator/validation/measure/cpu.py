@@ -18,7 +18,7 @@ from simulator.validation.measure.extra import extra
 from simulator.validation.measure.host import capacities, cores, processor
 from simulator.validation.measure.rows import Point, Sample
 from simulator.validation.measure.run import Bench
-from simulator.validation.measure.sample import Clock, sampled
+from simulator.validation.measure.sample import sampled
 
 SECONDS = 0.4
 """How long a point is repeated."""
@@ -44,7 +44,7 @@ OUTSIDE = (8, 32, 64)
 """Rows of products whose weights no cache holds."""
 
 
-def cpu_bench(threads: Sequence[int] = (), dtypes: Sequence[str] = ("fp32",), clock: Clock | None = None) -> Bench:
+def cpu_bench(threads: Sequence[int] = (), dtypes: Sequence[str] = ("fp32",)) -> Bench:
     """The CPU of the machine at hand, with so many threads: with one and with all cores, unless given.
 
     Raises:
@@ -61,14 +61,13 @@ def cpu_bench(threads: Sequence[int] = (), dtypes: Sequence[str] = ("fp32",), cl
     limited = extra("threadpoolctl", "measure").threadpool_limits
     held = capacities()
     runs: dict[str, Callable[[Point], Callable[[], object]]] = {"gemm": _gemm, "triad": _triad, "chase": _chase}
-    clocks = {} if clock is None else {"clock": clock}
 
     def sample(point: Point) -> Sample:
         if point.metric == "capacity":
             size = float(held[point.kernel][0])
             return Sample(size, size)
         with limited(limits=point.threads, user_api="blas"):
-            measured = sampled(runs[point.op](point), SECONDS, **clocks)
+            measured = sampled(runs[point.op](point), SECONDS)
         if point.op != "chase":
             return measured
         return Sample(measured.value / STEPS, measured.least / STEPS, measured.spread, measured.repeats)
