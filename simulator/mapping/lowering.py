@@ -140,7 +140,8 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
 
 
 def _compute_seconds(target: Target, kernel: Kernel) -> Quantity:
-    return engine_seconds(target, kernel.operators) + packing_seconds(target, kernel.operators)
+    seconds, packing = engine_seconds(target, kernel.operators), packing_seconds(target, kernel.operators)
+    return seconds if packing is None else seconds + packing
 
 
 def _apart(demand: dict[Resource, Quantity], groups: Quantity) -> dict[Resource, Quantity]:

@@ -143,16 +143,17 @@ def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
     return sum((o.flops / peak(target.system, target.name, o.dtype) for o in operators), start=0.0)
 
 
-def packing_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
+def packing_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity | None:
     """Seconds in which the engine lays out operands before it multiplies: `sum_gemm bytes / packing`, of all operands.
 
     A BLAS copies both factors into panels that its inner loop reads in order, and clears the result that it then adds
     to: the engine's own time, before and between the products (Goto and van de Geijn, ACM TOMS 34(3), 2008, section 4).
     A product of one row is done in place. The bytes cross memory once, in the kernel's demand.
+    None where the port says nothing of it.
     """
     packing = target.description.reads[target.memory].packing
     if packing is None:
-        return 0.0
+        return None
     products = [operator for operator in operators if operator.kind == "gemm"]
     return sum((_is_packed(o) * o.total_bytes / packing for o in products), start=0.0)
 
