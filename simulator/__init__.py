@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from simulator.study.questions.sensed import sensitivity
     from simulator.study.swept import sweep
     from simulator.validation.fit import fit
+    from simulator.validation.fitted.check import check_machine
+    from simulator.validation.fitted.fit_machine import fit_machine
+    from simulator.validation.measure.measure import measure
     from simulator.validation.simulate import simulate
     from simulator.workload.load import load_model
     from simulator.workload.neuron_files import load_neurons
@@ -32,16 +35,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "check_machine",
     "cost",
     "crossover",
     "estimate",
     "evaluate",
     "fit",
+    "fit_machine",
     "kernels",
     "load_model",
     "load_neurons",
     "load_system",
     "load_trace",
+    "measure",
     "optimise",
     "query",
     "record",
@@ -54,16 +60,19 @@ __all__ = [
 ]
 
 _HOME = {
+    "check_machine": "simulator.validation.fitted.check",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",
     "estimate": "simulator.scenario.evaluate",
     "evaluate": "simulator.scenario.evaluate",
     "fit": "simulator.validation.fit",
+    "fit_machine": "simulator.validation.fitted.fit_machine",
     "kernels": "simulator.scenario.kernels",
     "load_model": "simulator.workload.load",
     "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
+    "measure": "simulator.validation.measure.measure",
     "optimise": "simulator.study.questions.optimised",
     "query": "simulator.study.query",
     "record": "simulator.workload.record:record_model",

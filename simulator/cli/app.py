@@ -20,7 +20,9 @@ from simulator.cli import (
     crossover,
     estimate,
     fit,
+    fit_machine,
     kernels,
+    measure,
     optimise,
     query,
     record,
@@ -107,6 +109,8 @@ app.command("kernels")(kernels.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("fit")(fit.command)
+app.add_typer(measure.app, name="measure")
+app.command("fit-machine")(fit_machine.command)
 app.command("sweep")(sweep.command)
 app.command("search")(search.command)
 app.command("optimise")(optimise.command)

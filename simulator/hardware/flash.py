@@ -52,10 +52,20 @@ class Nand(Section):
     """The rate of the bus of one channel."""
 
 
+class Controller(Section):
+    """The part of reads that no two do at once: one read of c bytes keeps it busy for `each + c / stream`."""
+
+    each: Seconds
+    """What a read takes of it whatever its size."""
+    stream: Bandwidth
+    """The rate at which it hands on the bytes of a read."""
+
+
 class Flash(Section):
     """How a tier of flash is read: chunks, so many in flight at once.
 
-    What bounds reads beside the bandwidth are resources: `<tier>.inflight`, `.operations`, `.channels`, `.array`.
+    What bounds reads beside the bandwidth are resources: `<tier>.inflight`, `.operations`, `.controller`, `.channels`,
+    `.array`.
     """
 
     queue_depth: Count
@@ -66,6 +76,8 @@ class Flash(Section):
     """What each read takes in the thread that waits for it: system call, interrupt, copy out."""
     operations: Hertz | None = None
     """How many reads a second controller or host can take at most; no such limit unless given."""
+    controller: Controller | None = None
+    """A controller, or a thread of the host, that all reads pass one by one; none unless given."""
     page_cache: bool = False
     """Whether reads go through the operating system's page cache: copied once more, and held in the DRAM left over."""
 
@@ -111,11 +123,13 @@ def read_seconds(flash: Flash, size: Quantity) -> Quantity:
 def capacities(flash: Flash) -> dict[str, tuple[Quantity, str]]:
     """What bounds reads beside the bandwidth of the tier: units a second, and the unit.
 
-    inflight: read-seconds; operations: reads; array: plane-seconds; channels: bytes.
+    inflight: read-seconds; operations: reads; controller: its seconds; array: plane-seconds; channels: bytes.
     """
     found: dict[str, tuple[Quantity, str]] = {"inflight": (float(flash.queue_depth), "s")}
     if flash.operations is not None:
         found["operations"] = flash.operations, "op"
+    if flash.controller is not None:
+        found["controller"] = 1.0, "s"
     if isinstance(flash.reads, Nand):
         found["array"] = float(_planes(flash.reads)), "s"
         found["channels"] = channel_bandwidth(flash.reads), "B"
@@ -127,6 +141,8 @@ def demands(flash: Flash, size: Quantity) -> dict[str, Quantity]:
     found: dict[str, Quantity] = {"inflight": read_seconds(flash, size)}
     if flash.operations is not None:
         found["operations"] = 1.0
+    if flash.controller is not None:
+        found["controller"] = flash.controller.each + size / flash.controller.stream
     if isinstance(flash.reads, Nand):
         found["array"] = np.ceil(size / flash.reads.page) * flash.reads.read_time
         found["channels"] = size

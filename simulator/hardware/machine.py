@@ -67,7 +67,7 @@ class Tier(Section):
     """
 
     kind: Annotated[str, registered_as("tier"), Listed("tier")]
-    """What the memory is; `sram` is on the chip, and `flash` may say how it is read. Others differ in figures alone."""
+    """What the memory is; `sram` and `cache` are on the chip, `flash` may say how it is read; no others differ so."""
     stacks: Count = 1
     """How many stacks of DRAM the tier of one device has; a number needs `stack` beside it."""
     stack: Stack | None = None
@@ -114,6 +114,8 @@ class Port(Section):
     """The fraction of the port's bandwidth that is achieved: one, or a curve; derived where the tier has a `stack`."""
     copy_bandwidth: Bandwidth | None = None
     """Rate at which the engine copies within the tier, each byte read and written once; for neurons from flash."""
+    packing: Bandwidth | None = None
+    """Rate at which its library lays out operands of a matrix product before it multiplies; none unless given."""
     energy: EnergyPerByte | None = None
     """Energy of what an engine with `pim` reads, which does not cross the bus of the tier; others have none here."""
 

@@ -54,10 +54,17 @@ def _of_engines(system: System) -> Iterator[ConfigError]:
 
 
 def _of_ports(system: System) -> Iterator[ConfigError]:
-    """Ports to which their tier never gives what they could take."""
+    """Ports to which their tier never gives what they could take, and those of a grid that say how a BLAS packs."""
     for name, engine in system.engines.items():
         for key, port in engine.reads.items():
             tier = f"{name.partition('.')[0]}.{key}"
+            if engine.kind == "dataflow" and port.packing is not None:
+                yield ConfigError(
+                    "nothing reads it",
+                    path=(*system.key(f"{tier}->{name}"), "packing"),
+                    found="'packing' in a port of an engine of kind 'dataflow'",
+                    expected="no such key: a grid streams operands",
+                )
             given = [
                 each
                 for each in ("bandwidth", "efficiency")

@@ -1,7 +1,8 @@
 """Reads of flash: chunks of one size, so many in flight at once, from a tier of flash to another tier.
 
-The chunk-size curve follows: with n in flight, `min(bandwidth, operations c, n c / t(c))` bytes a second for chunks of
-c bytes, where `t(c)` is the time of one by itself (`hardware/flash.py`). Chunks lie evenly over channels and dies.
+The chunk-size curve follows: with n in flight, `min(bandwidth, operations c, c / k(c), n c / t(c))` bytes a second for
+chunks of c bytes, where `t(c)` is the time of one by itself and `k(c)` that in the controller (`hardware/flash.py`).
+Chunks lie evenly over channels and dies.
 Not modelled: writes to flash beyond their bytes, garbage collection, read disturb and retries, uneven load of dies.
 """
 
@@ -29,9 +30,10 @@ def flash_read(
     """Read `reads` chunks of `size` bytes each, in all, from a tier of flash to another by the shortest route.
 
     Each moves whole grains (`grains`). Demands what each takes by itself, `t`, of the queue (`inflight`); its share of
-    operations, cells and channels; and its bytes of each resource on the route, as a `transfer` does. Each of the
-    `threads` of a device waits for one read at a time: a private resource of that capacity, or of as many as there are
-    reads, so that a few reads still take the time of one. Where there are more threads than the queue holds, it binds.
+    operations, controller, cells and channels; and its bytes of each resource on the route, as a `transfer` does. Each
+    of the `threads` of a device waits for one read at a time: a private resource of that capacity, or of as many as
+    there are reads, so that a few reads still take the time of one. Where there are more threads than the queue holds,
+    it binds.
 
     Args:
         system: the machine.

@@ -13,7 +13,7 @@ from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
 from simulator.mapping.kernels import Kernel
-from simulator.mapping.target import Target, engine_seconds, program_key
+from simulator.mapping.target import Target, engine_seconds, packing_seconds, program_key
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.mapping.transfer import written
 from simulator.registry import names, registered
@@ -111,16 +111,17 @@ def one_by_one(engine: Engine) -> bool:
 def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) -> Activity:
     """A kernel demands time of its engine, and bytes of main memory and of on-chip memory, each with its port.
 
-    Engine: `sum_op flops / peak[dtype]` engine-seconds. Main memory: what the kernel reads and writes; over the port
-    alone where the engine sits in the memory, so that nothing crosses the bus. On-chip memory: as much; what operators
-    hand to one another stays in registers. Latency: the launch overhead, and that of main memory; a kernel without
-    demand is not launched. With `spaces`, it keeps these bank bundles of main memory busy (`hardware/bundles.py`).
+    Engine: `sum_op flops / peak[dtype]` engine-seconds, and those of packing (`packing_seconds`). Main memory: what the
+    kernel reads and writes; over the port alone where the engine sits in the memory, so that nothing crosses the bus.
+    On-chip memory: as much; what operators hand to one another stays in registers. Latency: the launch overhead, and
+    that of main memory; a kernel without demand is not launched. With `spaces`, it keeps these bank bundles of main
+    memory busy (`hardware/bundles.py`).
 
     Routed experts are one kernel, a grouped product: one launch, at the efficiency of all its bytes. An engine that
     runs them one by one launches each of them, at the efficiency of the bytes of one.
     """
     system, device, name = target.system, target.device, target.name
-    demand: dict[Resource, Quantity] = {system[name]: engine_seconds(target, kernel.operators)}
+    demand: dict[Resource, Quantity] = {system[name]: _compute_seconds(target, kernel)}
     for tier in target.description.reads:
         if tier == target.memory and target.description.in_memory:
             demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
@@ -136,6 +137,11 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
     if kernel.groups is None or not one_by_one(target.description):
         return launched(kernel.name, demand, target.latency)
     return launched(kernel.name, _apart(demand, kernel.groups), target.latency * kernel.groups)
+
+
+def _compute_seconds(target: Target, kernel: Kernel) -> Quantity:
+    seconds, packing = engine_seconds(target, kernel.operators), packing_seconds(target, kernel.operators)
+    return seconds if packing is None else seconds + packing
 
 
 def _apart(demand: dict[Resource, Quantity], groups: Quantity) -> dict[Resource, Quantity]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
 from simulator.workload import Block, Operator
+from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
 from simulator.workload.operators import Operand
 
 ProgramKey: TypeAlias = tuple[str, int, tuple[str, ...]]
@@ -140,6 +141,28 @@ def engine_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity:
         ConfigError: the engine has no rate for a dtype.
     """
     return sum((o.flops / peak(target.system, target.name, o.dtype) for o in operators), start=0.0)
+
+
+def packing_seconds(target: Target, operators: tuple[Operator, ...]) -> Quantity | None:
+    """Seconds in which the engine lays out operands before it multiplies: `sum_gemm bytes / packing`, of all operands.
+
+    A BLAS copies both factors into panels that its inner loop reads in order, and clears the result that it then adds
+    to: the engine's own time, before and between the products (Goto and van de Geijn, ACM TOMS 34(3), 2008, section 4).
+    A product of one row is done in place. The bytes cross memory once, in the kernel's demand.
+    None where the port says nothing of it.
+    """
+    packing = target.description.reads[target.memory].packing
+    if packing is None:
+        return None
+    products = [operator for operator in operators if operator.kind == "gemm"]
+    return sum((_is_packed(o) * o.total_bytes / packing for o in products), start=0.0)
+
+
+def _is_packed(product: Operator) -> Quantity:
+    """1 where more than one row is multiplied, else 0: m rows of k give n, so that `m = 2 (m k) (m n) / (2 m n k)`."""
+    element = BYTES_PER_ELEMENT.get(cast("Dtype", product.dtype), 4.0)
+    elements = product.bytes.get("input", 0.0) * product.bytes.get("output", 0.0) / element**2
+    return np.asarray(2 * elements > 1.5 * product.flops).astype(float)
 
 
 def rate_for(rates: Mapping[str, Quantity], dtype: str) -> str | None:

@@ -19,6 +19,7 @@ from simulator.hardware.flash import (
     TwoConstant,
     array_bandwidth,
     channel_bandwidth,
+    demands,
     grains,
     read_seconds,
 )
@@ -181,3 +182,15 @@ def test_design_points_reach_what_follows(load: Callable[..., System]) -> None:
         load().at({"devices.drive.tiers.flash.bandwidth": np.array([1e9, 3e9])})
     with pytest.raises(ConfigError, match="cannot vary in one call"):
         load().at({f"{reads}.channels": np.array([4.0, 8.0])})
+
+
+def test_reads_pass_a_controller_one_by_one(load: Callable[..., System]) -> None:
+    """Each keeps it busy for `each + c / stream`."""
+    system = load("queue_depth: 64", "controller: {each: 20 us, stream: 1 GB/s}\n          queue_depth: 64")
+    assert system["drive.flash.controller"].capacity == 1
+    flash = system.tiers["drive.flash"].flash
+    assert flash is not None
+    assert demands(flash, 10_000.0)["controller"] == pytest.approx(30e-6)
+    with pytest.raises(ConfigError, match=r"controller\.stream: missing key"):
+        load("queue_depth: 64", "controller: {each: 20 us}\n          queue_depth: 64")
+    assert "drive.flash.controller" not in {r.name for r in load().resources}

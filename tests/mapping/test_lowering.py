@@ -245,3 +245,18 @@ def test_what_every_device_keeps_whole_takes_room_on_each() -> None:
     machines = [load_system("dgx-h100", [f"devices.gpu.count={count}"]) for count in (16, 32)]
     sizes = [kept(machine, load_model("deepseek-v3"), 1, 10).total.weights for machine in machines]
     assert sizes[0] < sizes[1]
+
+
+def test_an_engine_that_packs_operands_takes_its_own_time_for_it() -> None:
+    """Both factors and the result once a product, and none of them where one row is multiplied."""
+    reads = "devices.gpu.engines.gpu.reads.hbm"
+    plain, packs = (load_system("dgx-h100", each) for each in ([], [f"{reads}.packing=100 GB/s"]))
+    for batch, rows in ((prefill(1, 64), 64), (decode(1, 64), 1)):
+        for kernel in kernels(operator_graph(load_model("llama-2-7b"), batch).blocks[1], "unfused"):
+            one, other = (kernel_activity(target(system), kernel) for system in (plain, packs))
+            (product,) = kernel.operators
+            packed = product.kind == "gemm" and rows > 1
+            busy = [each.demand[system["gpu.gpu"]] for each, system in ((one, plain), (other, packs))]
+            assert busy[1] - busy[0] == pytest.approx(packed * product.total_bytes / 100e9)
+            moved = [float(each.demand[system["gpu.hbm"]]) for each, system in ((one, plain), (other, packs))]
+            assert moved[0] == moved[1]

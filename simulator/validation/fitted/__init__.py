@@ -1,0 +1,1 @@
+"""The machine at hand, made of what was measured of it, and how true it is."""
