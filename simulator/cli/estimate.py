@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAPPING = (
     "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-    "activations", "compute", "fusion", "dispatch", "draft",
+    "activations", "compute", "fusion", "runtime", "dispatch", "draft",
 )  # fmt: skip
 
 
@@ -115,6 +115,8 @@ def _print_metrics(asked: Scenario, explain: bool, json: bool) -> None:
         if value is not None and value != "":
             text = value if isinstance(value, str) else show(value, metric.unit)
             table.add_row(metric.label or metric.name, text, f"of a {metric.per}" if metric.per else "")
+    if answer.runtime:
+        table.add_row("runtime", answer.runtime, "")
     console().print(table)
 
 
@@ -126,6 +128,7 @@ def _title(answer: BatchDetail) -> str:
         runs_on += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
     if len(engines) > 1:
         runs_on += f", {deployed.dispatch}"
+    runs_on += f", {deployed.software.name}"
     drafts = ""
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"

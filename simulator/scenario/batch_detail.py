@@ -168,6 +168,7 @@ class BatchDetail(Result):
             "parallelism": asdict(self.deployment.parallel),
             "engine": self.engine.name,
             "engines": [engine.name for engine in self.deployment.engines],
+            "runtime": self.deployment.software.name,
             "model": self.model.name,
             "formats": {
                 "weights": dtypes.weights, "kv": dtypes.kv,

@@ -75,6 +75,7 @@ MAPPING: dict[str, Any] = {
     "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak", "migrate": True,
     "dispatch": "oracle", "together": True, "memory": "sram", "spill": "host", "spill_order": "weights_last",
     "dtype": "fp8", "kv": "fp8", "activations": "fp32", "compute": "fp32", "fusion": "unfused",
+    "runtime": "vllm-2023",
     "draft": {"model": "llama-3-8b", "acceptance": 0.7}, "scheduler": {"max_sequences": 1},
 }  # fmt: skip
 RESIDENCY: dict[str, Any] = {

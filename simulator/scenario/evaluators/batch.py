@@ -69,7 +69,7 @@ class BatchEvaluator:
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-        "activations", "compute", "fusion", "dispatch", "draft",
+        "activations", "compute", "fusion", "runtime", "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True

@@ -87,7 +87,16 @@ class ExpertModelsEvaluator(EachAlone):
         *COSTS,
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
-    mapping: ClassVar[Collection[str]] = ("devices", "engines", "memory", "dtype", "kv", "fusion", "residency")
+    mapping: ClassVar[Collection[str]] = (
+        "devices",
+        "engines",
+        "memory",
+        "dtype",
+        "kv",
+        "fusion",
+        "runtime",
+        "residency",
+    )
     residency: ClassVar[Collection[str]] = (
         "home",
         "cache",
@@ -112,7 +121,9 @@ class ExpertModelsEvaluator(EachAlone):
             return {}
         other = "bytes" if keeps.nodes_by == "home" else "home_bytes"
         served = [f"workload.{key}" for key in REQUESTED] + [f"mapping.residency.{key}" for key in (*SERVED, other)]
-        return dict.fromkeys([*served, *(f"mapping.{key}" for key in ("memory", "kv", "fusion"))], "a footprint")
+        return dict.fromkeys(
+            [*served, *(f"mapping.{key}" for key in ("memory", "kv", "fusion", "runtime"))], "a footprint"
+        )
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
