@@ -132,9 +132,10 @@ def _title(answer: BatchDetail) -> str:
     drafts = ""
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
+    turns = f" in {answer.batches} turns" if answer.batches > 1 else ""
     return (
         f"{model.name} ({_formats(model)}) on {deployed.system.name} ({runs_on}): "
-        f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
+        f"batch {answer.batch}{turns}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
     )
 
 

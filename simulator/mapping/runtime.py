@@ -85,7 +85,7 @@ class OnDevice(Section):
 class Runtime(Section):
     """The software between a model and a machine: what it makes of devices, and how it serves.
 
-    Of a device, a figure is looked up in `by_device`: under the `product` of the device, else under its `family`, else `any`.
+    Of a device, a figure is looked up in `by_device`: under the `product` of the device, its `family`, or `any`.
     """
 
     name: str = ""
