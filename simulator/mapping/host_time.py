@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,7 @@ class Host:
             return plan
         sequences = sum((group.count for group in batch), start=0.0)
         seconds = self.seconds(layers, sequences, any(group.phase == "prefill" for group in batch))
-        program = Resource(self.place, 1.0, "s", energy=0.0)
-        busy = Activity(self.place, {program: seconds if np.ndim(seconds) else float(seconds)})
+        busy = Activity(self.place, {_program(self.place): seconds if np.ndim(seconds) else float(seconds)})
         driven = Plan(plan.name)
         driven.add(busy)
         driven.add(plan, after=() if self.overlaps else (0,))
@@ -59,3 +59,9 @@ class Host:
 
 
 NO_HOST = Host()
+
+
+@cache
+def _program(place: str) -> Resource:
+    """One resource of a name, whatever the plan, so that what plans demand of it adds up."""
+    return Resource(place, 1.0, "s", energy=0.0)
