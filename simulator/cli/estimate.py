@@ -128,7 +128,6 @@ def _title(answer: BatchDetail) -> str:
         runs_on += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
     if len(engines) > 1:
         runs_on += f", {deployed.dispatch}"
-    runs_on += f", {deployed.software.name}"
     drafts = ""
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
@@ -170,6 +169,8 @@ def _figures(answer: BatchDetail) -> Table:
     else:
         mean = f"{show(token, 'J')} a token, {show(power, 'W')} on average"
         table.add_row("energy", show(answer.energy_j, "J"), mean)
+    assumed = "" if answer.scenario.mapping.runtime else "assumed, as --runtime names none"
+    table.add_row("runtime", answer.deployment.software.name, assumed)
     for metric in COSTS:
         if metric.name in answer.costs:
             table.add_row(metric.label, *_cost(answer.costs[metric.name], metric))

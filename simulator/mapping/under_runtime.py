@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from simulator.config import KeyPath
 from simulator.hardware import Device, Engine, System
 from simulator.hardware.machine import ends
 from simulator.mapping.runtime import Software
@@ -39,10 +38,8 @@ def _under(system: System, software: Software, weights: str | None) -> System:
     figures = [each for each in _figures(system, software, weights) if not _stands(system, each.key)]
     if not figures:
         return system
-    plain = {each.key: _plain(each.value) for each in figures}
-    config, sources = system.config.replaced(plain), dict[KeyPath, Any]()
-    for each in figures:
-        sources[each.key] = software.config.source(*each.path)
+    config = system.config.replaced({each.key: _written(software, each) for each in figures})
+    sources = {each.key: source for each in figures if (source := software.config.source(*each.path))}
     config = replace(config, sources={**config.sources, **sources})
     put = system.put({".".join(each.key): each.value for each in figures})
     return replace(put, config=config)
@@ -102,5 +99,9 @@ def _stands(system: System, key: tuple[str, ...]) -> bool:
     return key[-1] in part.model_fields_set
 
 
-def _plain(value: Any) -> Any:
-    return value.model_dump() if isinstance(value, BaseModel) else value
+def _written(software: Software, figure: Set) -> Any:
+    """A figure as the runtime's YAML has it; what is kept of a memory, in bytes."""
+    value: Any = software.config.data
+    for each in figure.path:
+        value = value[each]
+    return figure.value if figure.path[-1] == "reserve" else value

@@ -169,7 +169,7 @@ def test_two_readers_share_the_queue() -> None:
 
 
 def test_a_read_goes_on_through_memory_to_the_gpu() -> None:
-    system = under("rtx4090-gen4", runtime="llm-in-a-flash")
+    system = under("rtx4090-gen4", runtime="flash-neurons")
     read = flash_read(system, 100, 16 * KIB, "host.flash", "gpu.vram", 32)
     size = 100 * 16 * KIB
     assert read.demand[system["host.dram"]] == 2 * size

@@ -30,7 +30,7 @@ def opt(dtype: str = "fp16", layers: int = 4) -> Stored:
     return stored(model, ranks=[(128, layers)])
 
 
-PROGRAM = "llm-in-a-flash"
+PROGRAM = "flash-neurons"
 """The runtime, which says how fast rows are moved."""
 
 
