@@ -113,7 +113,7 @@ class Port(Section):
     efficiency: Fraction | Efficiency = 1.0
     """The fraction of the port's bandwidth that is achieved: one, or a curve; derived where the tier has a `stack`."""
     copy_bandwidth: Bandwidth | None = None
-    """Rate of copies within the tier, each byte read and written once, for neurons from flash; unless given the port's."""
+    """Rate of copies within the tier, each byte read and written once, for neurons from flash; else the port's."""
     energy: EnergyPerByte | None = None
     """Energy of what an engine with `pim` reads, which does not cross the bus of the tier; others have none here."""
 

@@ -39,8 +39,11 @@ def _under(system: System, software: Software, weights: str | None) -> System:
     if not figures:
         return system
     config = system.config.replaced({each.key: _written(software, each) for each in figures})
-    sources = {each.key: source for each in figures if (source := software.config.source(*each.path))}
-    config = replace(config, sources={**config.sources, **sources})
+    sources = dict(config.sources)
+    for each in figures:
+        if source := software.config.source(*each.path):
+            sources[each.key] = source
+    config = replace(config, sources=sources)
     put = system.put({".".join(each.key): each.value for each in figures})
     return replace(put, config=config)
 
