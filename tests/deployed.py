@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from simulator.hardware import System
+from simulator.hardware import System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
 from simulator.mapping.footprint import Footprint
 from simulator.mapping.form import MappingForm
+from simulator.mapping.runtime import IDEAL, load_runtime
+from simulator.mapping.under_runtime import under_runtime
 from simulator.workload import Model
+
+
+def under(name: str, overrides: Sequence[str] = (), runtime: str | None = None) -> System:
+    """A machine under a runtime: its own, unless said otherwise."""
+    system = load_system(name, overrides)
+    return under_runtime(system, load_runtime(runtime or system.machine.runtime or IDEAL))
 
 
 def deployment(system: System, model: Model, engines: tuple[str, ...] = (), **how: Any) -> Deployment:

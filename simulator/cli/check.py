@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Check files: is each what it should be?
 
-    Machines, models (config.json too), scenarios, studies, cost tables, and traces (CSV). All mistakes are told; the
-    exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that no such figure has.
+    Machines, models (config.json too), scenarios, studies, runtimes, cost tables, and traces (CSV). All mistakes are
+    told; the exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that none has.
     """
     found = [_checked(file) for file in files]
     if json:
@@ -80,6 +80,7 @@ def _summary(kind: str, file: str) -> str:
         "model": _model,
         "study": _study,
         "cost table": _costs,
+        "runtime": _runtime,
         "routing": _routing,
         "eager": _eager,
         "trace": _trace,
@@ -197,6 +198,13 @@ def _costs(file: str) -> str:
     table = load_costs(file).table
     name = table.name or Path(file).stem
     return f"cost table {name}: {len(table.processes)} processes, {len(table.technologies)} memories and links"
+
+
+def _runtime(file: str) -> str:
+    from simulator.mapping.runtime import load_runtime
+
+    software = load_runtime(file)
+    return f"runtime {software.name}: figures of {', '.join(software.runtime.by_device) or 'no device'}"
 
 
 def _routing(file: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAPPING = (
     "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-    "activations", "compute", "fusion", "dispatch", "draft",
+    "activations", "compute", "fusion", "runtime", "dispatch", "draft",
 )  # fmt: skip
 
 
@@ -115,6 +115,8 @@ def _print_metrics(asked: Scenario, explain: bool, json: bool) -> None:
         if value is not None and value != "":
             text = value if isinstance(value, str) else show(value, metric.unit)
             table.add_row(metric.label or metric.name, text, f"of a {metric.per}" if metric.per else "")
+    if answer.runtime:
+        table.add_row("runtime", answer.runtime, "")
     console().print(table)
 
 
@@ -129,9 +131,10 @@ def _title(answer: BatchDetail) -> str:
     drafts = ""
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
+    turns = f" in {answer.batches} turns" if answer.batches > 1 else ""
     return (
         f"{model.name} ({_formats(model)}) on {deployed.system.name} ({runs_on}): "
-        f"batch {answer.batch}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
+        f"batch {answer.batch}{turns}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
     )
 
 
@@ -166,6 +169,8 @@ def _figures(answer: BatchDetail) -> Table:
     else:
         mean = f"{show(token, 'J')} a token, {show(power, 'W')} on average"
         table.add_row("energy", show(answer.energy_j, "J"), mean)
+    assumed = "" if answer.scenario.mapping.runtime else "assumed, as --runtime names none"
+    table.add_row("runtime", answer.deployment.software.name, assumed)
     for metric in COSTS:
         if metric.name in answer.costs:
             table.add_row(metric.label, *_cost(answer.costs[metric.name], metric))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simulator.scenario.kernels import KernelReport
 
 
-MAPPING = ("devices", "engines", "memory", "dtype", "kv", "activations", "compute")
+MAPPING = ("devices", "engines", "memory", "dtype", "kv", "activations", "compute", "runtime")
 
 
 @with_mapping(MAPPING)

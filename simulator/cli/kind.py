@@ -1,4 +1,4 @@
-"""What a name or a file is: a machine, a model, a scenario, a study, a cost table, a trace, or published values."""
+"""What a name or a file is: a machine, a model, a scenario, a study, a runtime, a cost table, a trace, ..."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 
 Kind: TypeAlias = Literal[
-    "machine", "model", "study", "cost table", "routing", "eager", "scenario", "trace", "published values"
+    "machine", "model", "study", "cost table", "runtime", "routing", "eager", "scenario", "trace", "published values"
 ]
 
 FOLDERS: dict[Kind, str] = {
@@ -17,6 +17,7 @@ FOLDERS: dict[Kind, str] = {
     "model": "workloads/models",
     "study": "experiments",
     "cost table": "hwconfigs/costs",
+    "runtime": "hwconfigs/runtimes",
 }
 """Where those that have names lie."""
 
@@ -38,7 +39,7 @@ def kind_of(name: str) -> Kind:
         return _kind_of_file(path)
     named = _named(name)
     if named is None:
-        expected = "a file, or the name of a machine, a model, a study or a cost table (tiersim list)"
+        expected = "a file, or the name of a machine, a model, a study, a runtime or a cost table (tiersim list)"
         raise unknown(path.stem, _names(), "no such file or name", found=f"'{name}'", expected=expected)
     return named
 
@@ -67,7 +68,7 @@ def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
     found = ", ".join(mapping) or described(tree)
     expected = (
         "a machine (devices, ...), a model (layers, attention, ...), a scenario (hardware, model, ...), "
-        "a study (base, axes, ...) or a cost table (wafer, processes, ...)"
+        "a study (base, axes, ...), a runtime (by_device, overlaps, ...) or a cost table (wafer, processes, ...)"
     )
     raise ConfigError("this is nothing that tiersim knows", file=file, found=found, expected=expected)
 
@@ -76,6 +77,7 @@ def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.mapping.runtime import Runtime
     from simulator.scenario.form import Scenario
     from simulator.study.form import StudyForm
     from simulator.study.renamed import TOP
@@ -88,6 +90,7 @@ def _keys() -> dict[Kind, set[str]]:
         "model": set(Model.model_fields),
         "study": set(StudyForm.model_fields) | set(TOP),
         "cost table": set(CostTable.model_fields),
+        "runtime": set(Runtime.model_fields),
         "routing": set(MeasuredRouting.model_fields),
         "eager": set(Family.model_fields),
         "scenario": set(Scenario.model_fields),

@@ -1,4 +1,4 @@
-"""`tiersim list`: the machines, models, experiments, studies and cost tables that are there."""
+"""`tiersim list`: the machines, models, experiments, studies, runtimes and cost tables that are there."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ class Listed(StrEnum):
     EXPERIMENTS = "experiments"
     STUDIES = "studies"
     COSTS = "costs"
+    RUNTIMES = "runtimes"
 
 
 def command(what: Annotated[Listed, typer.Argument(help="What to list.")], json: Json = False) -> None:
-    """List machines, models, experiments, studies or cost tables."""
+    """List machines, models, experiments, studies, runtimes or cost tables."""
     listings: dict[Listed, tuple[Callable[[], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], Table]]] = {
         Listed.HARDWARE: (partial(_files, "hwconfigs"), _described),
         Listed.MODELS: (_models, _model_table),
         Listed.EXPERIMENTS: (_experiments, _described),
         Listed.STUDIES: (_studies, _described),
         Listed.COSTS: (partial(_files, "hwconfigs/costs"), _described),
+        Listed.RUNTIMES: (partial(_files, "hwconfigs/runtimes"), _described),
     }
     rows, table = listings[what]
     found = rows()

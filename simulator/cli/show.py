@@ -1,4 +1,4 @@
-"""`tiersim show`: one machine, model, scenario, study or cost table: its figures, and where each comes from."""
+"""`tiersim show`: a machine, model, scenario, study, runtime or cost table: its figures and their sources."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def command(
         "scenario": _scenario,
         "study": _study,
         "cost table": _costs,
+        "runtime": _runtime,
     }
     if kind not in known:
         raise ConfigError("there is nothing to show", found=f"{kind} in {name}", expected=one_of(known))
@@ -265,6 +266,21 @@ def _costs(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
     }
     title = f"{document['name']}: {costs.table.description} ({shown_path(costs.config.file)})"
     return document, _stacked(title, figure_table(found), abbreviations(costs.config))
+
+
+def _runtime(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.mapping.runtime import load_runtime
+
+    software = load_runtime(name, overrides)
+    found = figures(software.config, software.runtime.model_dump())
+    document = {
+        "name": software.name,
+        "description": software.runtime.description,
+        "file": str(software.config.file),
+        "figures": documents(found),
+    }
+    title = f"{software.name}: {software.runtime.description} ({shown_path(software.config.file)})"
+    return document, _stacked(title, figure_table(found), abbreviations(software.config))
 
 
 def figures(config: Config, checked: dict[str, Any]) -> list[Figure]:

@@ -19,7 +19,7 @@ from simulator.config import Config, KeyPath
 from simulator.errors import ConfigError, warn
 from simulator.units import Unit, rescaled, show
 
-Form: TypeAlias = Literal["machine", "model", "cost table"]
+Form: TypeAlias = Literal["machine", "model", "cost table", "runtime"]
 Ranges: TypeAlias = dict[tuple[str, str], tuple[float, float]]
 
 TABLE = Path(__file__).with_name("shipped.csv")

@@ -113,7 +113,7 @@ class Port(Section):
     efficiency: Fraction | Efficiency = 1.0
     """The fraction of the port's bandwidth that is achieved: one, or a curve; derived where the tier has a `stack`."""
     copy_bandwidth: Bandwidth | None = None
-    """Rate at which the engine copies within the tier, each byte read and written once; for neurons from flash."""
+    """Rate of copies within the tier, each byte read and written once, for neurons from flash; else the port's."""
     packing: Bandwidth | None = None
     """Rate at which its library lays out operands of a matrix product before it multiplies; none unless given."""
     energy: EnergyPerByte | None = None
@@ -259,6 +259,10 @@ class Device(Section):
 
     count: Count = 1
     """How many of the device a node has, alike and in lockstep."""
+    product: str | None = None
+    """What it is sold as, whatever machine it is in, such as `h100`; a runtime may have figures of it."""
+    family: str | None = None
+    """The family that it belongs to, such as `hopper`; a runtime may have figures of that."""
     process: str | None = None
     """The process node of its die, one of the `processes` of the cost table; only area and price need it."""
     static_power: Watts | None = None
@@ -282,6 +286,8 @@ class Machine(Section):
     """What the machine is called in results; the name of its file unless given."""
     description: str = ""
     """One line for people, which lists show."""
+    runtime: str | None = None
+    """The software that is assumed where a mapping names none, by its name in `hwconfigs/runtimes/` or its path."""
     nodes: Count = 1
     """How many nodes the machine has, all alike."""
     static_power: Watts | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os.path import isfile
 
-from simulator import registry
+from simulator import data, registry
 from simulator.config import Config, KeyPath
 from simulator.errors import ConfigError, unknown
 from simulator.hardware.machine import Machine, ends
@@ -46,6 +47,8 @@ def _check_fabrics(machine: Machine, config: Config) -> None:
 
 def _references(machine: Machine) -> Iterator[tuple[KeyPath, str, str, list[str]]]:
     """Each name that stands for a part: where, what is wrong if there is no such part, the name, the parts."""
+    if machine.runtime is not None and not isfile(machine.runtime):
+        yield ("runtime",), "no such runtime", machine.runtime, data.names("hwconfigs/runtimes")
     outer = [*machine.devices, *machine.tiers, "node"]
     kinds = sorted({*ENGINES, *registry.names("lowering")})
     for device_name, device in machine.devices.items():

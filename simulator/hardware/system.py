@@ -118,7 +118,7 @@ class System:
         }
 
     @cached_property
-    def _link_keys(self) -> dict[str, tuple[str, ...]]:
+    def link_keys(self) -> dict[str, tuple[str, ...]]:
         """Where the YAML describes each direction of each link."""
         sections: list[tuple[tuple[str, ...], str, dict[str, Link]]] = [((), "", self.machine.links)]
         sections += [(("devices", d), f"{d}.", device.links) for d, device in self.machine.devices.items()]
@@ -134,7 +134,7 @@ class System:
     def links(self) -> dict[str, Link]:
         """Every direction of every link by its full name, `<a>-><b>`."""
         found = {}
-        for name, key in self._link_keys.items():
+        for name, key in self.link_keys.items():
             inside = self.machine.devices[key[1]] if key[0] == "devices" else self.machine
             found[name] = inside.links[key[-1]]
         return found
@@ -210,7 +210,7 @@ class System:
                 energy=link.energy,
                 count=self.count(a) if alike else self.machine.nodes,
             )
-            yield joined, self._link_keys[name]
+            yield joined, self.link_keys[name]
 
     def _inside(self, name: str, section: str) -> tuple[str, ...]:
         device, dot, part = name.partition(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from simulator.core import Quantity
@@ -13,12 +13,15 @@ from simulator.mapping.engines import engine_names, narrowed
 from simulator.mapping.footprint import Footprint, footprint
 from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, Experts, MappingForm, Residency, Scheduler, SplitBy
 from simulator.mapping.formats import in_formats
+from simulator.mapping.host_time import Host
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallelism import Parallelism, group, parallelism
 from simulator.mapping.passes import Lowering, Passes
+from simulator.mapping.runtime import IDEAL, Runtime, Software, load_runtime, runtime_of
 from simulator.mapping.speculative import Speculation, speculate
 from simulator.mapping.static_batch import passes
 from simulator.mapping.target import Target, target
+from simulator.mapping.under_runtime import under_runtime
 from simulator.workload import Model, load_model
 
 
@@ -46,6 +49,7 @@ class Deployment:
         dispatch: which engine runs what: a registered policy.
         draft: how tokens are drafted; None where they are not.
         answers: the engines that decode, where these compute prompts.
+        software: what lies between the model and the machine; figures of the system are those under it.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
     """
 
@@ -67,6 +71,7 @@ class Deployment:
     residency: Residency = NO_RESIDENCY
     scheduler: Scheduler = DEFAULT_SCHEDULER
     answers: Deployment | None = None
+    software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
 
     @property
@@ -88,6 +93,11 @@ class Deployment:
     def engine(self) -> Target:
         """The engine whose kernels are shown."""
         return self.high
+
+    @property
+    def max_sequences(self) -> int | None:
+        """Requests that are served at once, at most, as the mapping or else its runtime has it."""
+        return self.scheduler.max_sequences or self.software.runtime.scheduler.max_sequences
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -129,7 +139,12 @@ class Deployment:
     @property
     def lowering(self) -> Lowering:
         """What lowers the passes of one stage."""
-        return Lowering(self.engines, self.dispatch, self.together)
+        return Lowering(self.engines, self.dispatch, self.together, self.host)
+
+    @cached_property
+    def host(self) -> Host:
+        """What drives each pass, on the device of the engine whose kernels are shown."""
+        return self.software.host(self.high.system.machine.devices[self.high.device])
 
     def passes(self, batch: Quantity, input: Quantity, output: Quantity) -> Passes:
         """The passes of one replica that serve a static batch; `batch` prompts of all replicas (`static_batch.py`)."""
@@ -146,9 +161,12 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     Raises:
         ConfigError: a name that the machine lacks; devices that do not share the model so; keys that do not compose.
     """
+    software = runtime_of(form, system.machine.runtime)
     formats = form.dtype, form.kv, form.activations, form.compute
-    model = in_formats(model, *formats)
+    model = _cached(in_formats(model, *formats), form, software.runtime)
     helper = in_formats(draft or load_model(form.draft.model), *formats) if form.draft else None
+    helper = _cached(helper, form, software.runtime) if helper else None
+    system = under_runtime(system, software, model.dtypes.weights)
     names = engine_names(system, form.engines, form.dispatch is not None, model.dtypes.products)
     device = names[0].partition(".")[0]
     system = narrowed(system, names, form.devices, form.fusion)
@@ -164,6 +182,7 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
         form.dispatch or "xpu_only",
         draft=speculate(model, helper, form.draft) if helper and form.draft else None,
         answers=_answers(form, system, model),
+        software=software,
         **{key: getattr(form, key) for key in _KEPT},
     )
     check(form, deployed)
@@ -174,6 +193,12 @@ _KEPT = (
     "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
     "residency", "scheduler",
 )  # fmt: skip
+
+
+def _cached(model: Model, form: MappingForm, runtime: Runtime) -> Model:
+    """A model with the format of KV caches that a runtime has for that of its weights, where the mapping has none."""
+    kv = runtime.kv.get(model.dtypes.weights) if form.kv is None else None
+    return in_formats(model, kv=kv) if kv else model
 
 
 def by_nodes(form: MappingForm, system: System) -> MappingForm:

@@ -9,7 +9,9 @@ from functools import lru_cache
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import Engine, System
 from simulator.mapping.form import MappingForm
+from simulator.mapping.runtime import runtime_of
 from simulator.mapping.target import Target, default_engine, target
+from simulator.mapping.under_runtime import under_runtime
 
 
 def engine_names(system: System, names: Sequence[str], all_of_device: bool, dtype: str | None) -> tuple[str, ...]:
@@ -48,6 +50,7 @@ def lone_engine(system: System, form: MappingForm) -> Target:
     if len(names) > 1:
         raise ConfigError(path="engines", found=", ".join(names), expected="one engine")
     device, _, engine = names[0].partition(".")
+    system = under_runtime(system, runtime_of(form, system.machine.runtime))
     return target(narrowed(system, names, form.devices, form.fusion), device, engine, form.memory)
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from os.path import isfile
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from simulator.config.choose import one_among, registered_as
+from simulator import data
+from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
 from simulator.units import Bytes, Count, Fraction, Positive, Unit, Width
 from simulator.workload.dtypes import Dtype
 from simulator.workload.formats import ComputingFormat, KvFormat
+
+RUNTIMES = "hwconfigs/runtimes"
+"""The folder of those that ship."""
+
+
+def _runtime(name: str) -> str:
+    return name if isfile(name) else choose(name, data.names(RUNTIMES))
 
 
 def _several(value: Any) -> Any:
@@ -159,6 +168,8 @@ class MappingForm(Section):
     """The format of products with weights; null: as `dtype` or the model has it."""
     fusion: Literal["unfused", "conventional", "streaming"] | None = None
     """How operators are fused into kernels; null: as the machine has it."""
+    runtime: Annotated[str, AfterValidator(_runtime)] | None = None
+    """The software between the model and the machine, by its name or path; null: the machine's, else `ideal`."""
     draft: Draft | None = None
     """A model that drafts tokens; null: none."""
     residency: Residency = NO_RESIDENCY

@@ -13,7 +13,11 @@ from simulator.workload.formats import COMPUTING, KV, computing
 
 
 def in_formats(
-    model: Model, dtype: str | None, kv: str | None = None, activations: str | None = None, compute: str | None = None
+    model: Model,
+    dtype: str | None = None,
+    kv: str | None = None,
+    activations: str | None = None,
+    compute: str | None = None,
 ) -> Model:
     """A model with weights, KV cache, activations and products in other formats, or as they are (None).
 

@@ -67,8 +67,12 @@ def held(
     Where a prompt is computed `beside` sequences that decode, by engines that run together over one memory, one of its
     spaces (bank bundles) is for what the engine of high Op/B alone reads: other weights and activations. Experts lie
     evenly in all spaces, KV caches in the others, and what else is left of the last one stays empty.
+
+    A runtime that keeps its KV caches in blocks has whole ones of each sequence.
     """
     model, low, high = deployed.model, deployed.low, deployed.high
+    block = deployed.software.runtime.kv_block
+    context = np.ceil(context / block) * block if block > 1 else context
     if stages:
         return tuple(_of_stage(stage, model, batch, context, prompt) for stage in stages.stages)
     models = deployed.models

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.core import Plan, Quantity
 from simulator.core.resource import plain
 from simulator.mapping.dispatch import dispatched
+from simulator.mapping.host_time import NO_HOST, Host
 from simulator.mapping.lowering import compiled
 from simulator.mapping.target import Target
 from simulator.workload import Batch, Model, operator_graph
@@ -43,19 +44,20 @@ class Passes:
 class Lowering:
     """The engines that share each pass of a model, and the dispatch policy that gives each its part.
 
-    `together`: whether engines of one device run at once.
+    `together`: whether engines of one device run at once. `host`: what drives each pass.
     """
 
     engines: tuple[Target, ...]
     dispatch: str = "xpu_only"
     together: bool = False
+    host: Host = NO_HOST
 
     def plan(self, model: Model, batch: Batch) -> Plan:
-        """One forward pass, block after block, identical layers folded."""
+        """One forward pass, block after block, identical layers folded, with the host that drives it."""
         plan = Plan(model.name)
         for block in operator_graph(model, batch).blocks:
             plan.add(dispatched(self.engines, block, self.dispatch, self.together))
-        return plan
+        return self.host.driving(plan, model.layers, batch)
 
     def compiled(self, model: Model, batch: Callable[[], Batch]) -> Lowering:
         """The same, with programs for all sizes of a batch, where its engine compiles any."""

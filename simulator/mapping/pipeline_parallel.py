@@ -14,6 +14,7 @@ import numpy as np
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.errors import ConfigError
+from simulator.mapping.host_time import NO_HOST, Host
 from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.parallelism import Parallelism, group, send
 from simulator.mapping.target import Target, program_key
@@ -36,15 +37,21 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Replica:
-    """One replica of a model: its stages, of the devices of `whole`. All replicas are alike and work on their own."""
+    """One replica of a model: its stages, of the devices of `whole`. All replicas are alike and work on their own.
+
+    `host` drives each stage by itself; a batch is divided into at most `most` microbatches, None: as many as stages.
+    """
 
     whole: Target
     parallel: Parallelism
     stages: tuple[Stage, ...]
+    host: Host = NO_HOST
+    most: int | None = None
 
     def microbatches(self, batch: int) -> int:
         """How many microbatches a batch of one replica is divided into: the most that are equal, up to its stages."""
-        return max(m for m in range(1, len(self.stages) + 1) if batch % m == 0)
+        most = min(len(self.stages), self.most or len(self.stages))
+        return max(m for m in range(1, most + 1) if batch % m == 0)
 
     def compiled(self, model: Model, batch: Batch) -> Replica:
         """The replica with programs on its stages, which are alike, for all sizes of a microbatch."""
@@ -150,7 +157,8 @@ def _works(replica: Replica, model: Model, batch: Batch, answers: bool) -> list[
         size = _answer(batch) if last else _made(mine[-1])
         if len(replica.stages) > 1 and (answers or not last):
             work.add(send(whole.system, whole.device, replica.parallel, index, stage.target.system, size))
-        works.append(work)
+        layers = model.layers * sum(stage.repeats[1:-1]) / sum(block.repeat for block in graph.blocks[1:-1])
+        works.append(replica.host.of_stage(index).driving(work, layers, batch))
     return works
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.core import closed_form
+from simulator.core import Plan, closed_form
 from simulator.errors import CapacityError
+from simulator.mapping.host_time import NO_HOST, Host
 from simulator.mapping.memory_plan import ORDERS
 from simulator.mapping.passes import Passes, step_contexts
 from simulator.mapping.spill import Spill, spills
-from simulator.workload import Model, decode, operator_graph, prefill
+from simulator.workload import Batch, Model, decode, operator_graph, prefill
 
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
@@ -29,7 +30,7 @@ def spilled(deployed: Deployment, batch: int, input: int, output: int) -> Spill:
     contexts = step_contexts(input, output)
 
     def seconds(spill: Spill) -> float:
-        passes = spilling(spill, deployed.model, batch, input)
+        passes = spilling(spill, deployed.model, batch, input, deployed.host)
         steps = closed_form(passes.step(contexts)).time if output > 1 else 0.0
         return float(closed_form(passes.first).time) + float(np.sum(np.broadcast_to(steps, contexts.shape)))
 
@@ -44,12 +45,16 @@ def fit_spilled(deployed: Deployment, batch: int, input: int, output: int) -> bo
         return False
 
 
-def spilling(spill: Spill, model: Model, batch: int, input: int) -> Passes:
+def spilling(spill: Spill, model: Model, batch: int, input: int, host: Host = NO_HOST) -> Passes:
     """All devices of a replica share each pass, and read from a second tier what main memory cannot hold."""
-    first, later = operator_graph(model, prefill(batch, input)), len(spill.uses) - 1
+
+    def lowered(use: int, of: Batch) -> Plan:
+        return host.driving(spill.lowered(use, operator_graph(model, of), model.name), model.layers, of)
+
+    later = len(spill.uses) - 1
     return Passes(
-        lambda: spill.lowered(0, first, model.name),
-        lambda context: spill.lowered(later, operator_graph(model, decode(batch, context)), model.name),
+        lambda: lowered(0, prefill(batch, input)),
+        lambda context: lowered(later, decode(batch, context)),
     )
 
 

@@ -46,7 +46,7 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
     if deployed.draft:
         return speculative(deployed.lowering, model, deployed.draft, own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
-        return spilling(spilled(deployed, own, input, output), model, own, input)
+        return spilling(spilled(deployed, own, input, output), model, own, input, deployed.host)
     return whole(deployed.lowering, model, own, input, output)
 
 
@@ -86,7 +86,9 @@ def staged(deployed: Deployment, batch: int, input: int, output: int) -> Replica
         ConfigError: more stages than layers.
     """
     alike = decode(batch, mean_context(input, output)) if output > 1 else prefill(batch, max(input, 1))
-    return replica(replace(deployed.engine, system=deployed.system), deployed.parallel, deployed.model, alike)
+    whole = replace(deployed.engine, system=deployed.system)
+    divided = replica(whole, deployed.parallel, deployed.model, alike)
+    return replace(divided, host=deployed.host, most=deployed.software.runtime.microbatches)
 
 
 def share(deployed: Deployment, batch: Quantity) -> Quantity:

@@ -11,9 +11,11 @@ from simulator.config import Source
 from simulator.core import Plan, Resource, closed_form
 from simulator.core.account import Bound, Term, binding, breakdown, busy
 from simulator.errors import ConfigError
+from simulator.hardware import System
 from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
 from simulator.mapping.held import Held
+from simulator.mapping.host_time import NAME as PROGRAM
 from simulator.mapping.target import Target, peak, rate_for
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show
@@ -59,6 +61,8 @@ def explain(estimate: BatchDetail) -> list[Line]:
         ConfigError: an estimate of pipeline stages, replicas or several engines, or with a draft.
     """
     deployed = estimate.deployment
+    if estimate.batches > 1:
+        raise ConfigError("explain", found=f"{estimate.batches} batches in turn", expected="one that fits")
     if not deployed.parallel.is_tensor or deployed.draft or len(deployed.engines) > 1:
         expected = "tensor parallelism alone and no draft: equations of other estimates are not written yet"
         raise ConfigError("explain", expected=expected)
@@ -79,7 +83,7 @@ def _pass(estimate: BatchDetail, figure: str, plan: Plan) -> Iterator[Line]:
     parts = " + ".join(f"{show(time, 's')} [{name}]" for time, name in bound if time > 0)
     hidden = sum(time for time, _ in bound) - seconds
     if hidden > 1e-9 * seconds:
-        parts += f" - {show(hidden, 's')} [loaded during launches]"
+        parts += f" - {show(hidden, 's')} [at the same time]"
     yield Line(figure, "total", figure.upper(), f"{parts} = {show(seconds, 's')}", seconds)
     demand = plan.demand()
     at_work = ((resource, float(time)) for resource, time in busy(plan).items())
@@ -115,7 +119,7 @@ def _quotient(estimate: BatchDetail, resource: Resource, demand: float, seconds:
     system = estimate.engine.system
     rate = float(resource.capacity)
     unit, what = resource.unit, ""
-    if resource.name != _part(resource):
+    if not _is_of(system, resource):
         achieved = demand / seconds
         return f"{show(demand, 's')} [full rate]" + (f" / {achieved:.4g}" if abs(achieved - 1) > 1e-9 else "")
     if resource.name in system.engines:  # engine-seconds, as FLOPs of the format that the products compute in
@@ -126,6 +130,11 @@ def _quotient(estimate: BatchDetail, resource: Resource, demand: float, seconds:
     factors = [f"{achieved:.4g}"] * (abs(achieved - 1) > 1e-9) + [str(count)] * (count > 1) + [show(rate, f"{unit}/s")]
     below = f"({' x '.join(factors)})" if len(factors) > 1 else factors[0]
     return f"{show(demand * count, unit)}{what} / {below}"
+
+
+def _is_of(system: System, resource: Resource) -> bool:
+    """Whether a resource is one of the machine; else it is a limit inside an engine, or the program on the host."""
+    return any(resource.name == each.name for each in system.resources)
 
 
 def _part(resource: Resource) -> str:
@@ -217,6 +226,8 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
     paths[(*target.system.key(estimate.footprint.total.tier), "capacity")] = None
     for resource in {**estimate.parts["prefill"].plan.demand(), **estimate.parts["decode"].plan.demand()}:
+        if resource.name == PROGRAM:
+            continue
         key = target.system.key(_part(resource))
         paths |= {(*key, "peak", dtype): None for dtype in dtypes if dtype}
         paths |= {(*key, figure): None for figure in _USED[key[-2]]}
@@ -227,6 +238,8 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
             value, source = target.ways // machine.nodes, Source("--devices", "input")
         if value is not None:
             yield _input(".".join(path), _written(value), source)
+    software = estimate.deployment.software
+    yield _input("runtime", software.name, Source(str(software.config.file), "assumption"))
     weights_bytes = float(estimate.footprint.total.weights)
     yield _input(model.name, f"{show(weights_bytes, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))

@@ -16,6 +16,7 @@ from simulator.config import KeyPath, load
 from simulator.config.section import meanings
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
+from simulator.mapping.runtime import Runtime
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
 from simulator.workload import Model
 from simulator.workload.eager import Family
@@ -44,6 +45,7 @@ class Chapter(NamedTuple):
 
 CHAPTERS = (
     Chapter("Machines", Machine, "hwconfigs"),
+    Chapter("Runtimes", Runtime, "hwconfigs/runtimes"),
     Chapter("Cost tables", CostTable, "hwconfigs/costs"),
     Chapter("Models", Model, "workloads/models"),
     Chapter("Routing", MeasuredRouting, "workloads/routing"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,6 +16,7 @@ from simulator.mapping.target import Target
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.batch_parts import Part, Phase, parts_of, terms_of, timed, times_of
+from simulator.scenario.batch_turns import Turns, turns
 from simulator.scenario.costs import costs_of
 from simulator.scenario.form import Scenario
 from simulator.workload import Model
@@ -51,6 +52,8 @@ class BatchDetail(Result):
             plans are of one replica.
         times: `ttft_s`, `tbt_s`, `e2e_s`, `tokens_per_s`, NaN where the phase has none.
         energy: dynamic and static energy of all devices, term by term.
+        batches: that it takes, one after another, where it does not fit at once and the runtime serves it so; the parts
+            are then of the first.
         costs: die area, price and peak power by the scenario's table, NaN of what is not known; empty without one.
     """
 
@@ -63,6 +66,7 @@ class BatchDetail(Result):
     energy: tuple[Term, ...]
     costs: Mapping[str, float]
     provenance: Provenance
+    batches: int = 1
 
     @property
     def engine(self) -> Target:
@@ -151,7 +155,9 @@ class BatchDetail(Result):
 
     @property
     def seconds(self) -> float:
-        """How long the phase takes."""
+        """How long the phase takes, all its batches together."""
+        if self.work.phase == "request":
+            return self.e2e_s
         return float(sum(part.seconds for part in timed(self.parts, self.work.phase)))
 
     @property
@@ -168,6 +174,7 @@ class BatchDetail(Result):
             "parallelism": asdict(self.deployment.parallel),
             "engine": self.engine.name,
             "engines": [engine.name for engine in self.deployment.engines],
+            "runtime": self.deployment.software.name,
             "model": self.model.name,
             "formats": {
                 "weights": dtypes.weights, "kv": dtypes.kv,
@@ -175,6 +182,7 @@ class BatchDetail(Result):
             },
             "phase": self.work.phase,
             "batch": self.batch,
+            "batches": self.batches,
             "input": self.input,
             "output": self.output,
             "speculation": speculation and speculation.as_dict(),
@@ -211,16 +219,42 @@ def batch_detail(scenario: Scenario, deployed: Deployment, work: Lengths) -> Bat
     """
     batch, input, output = work.batch, work.input, work.output
     footprint = deployed.footprint(batch, input, output)
-    footprint.check()
-    parts = parts_of(deployed, work.phase, batch, input, output, many=False)
-    times = {name: float(value) for name, value in times_of(parts, work.phase, batch, output).items()}
+    served_in = turns(deployed, work.phase, batch, input, output, footprint.fits)
+    if served_in.size < 1:
+        footprint.check()
+    size, rest = int(served_in.size), int(served_in.rest)
+    parts = parts_of(deployed, work.phase, size, input, output, many=False)
+    times = {name: float(value) for name, value in times_of(parts, work.phase, size, output).items()}
+    terms = terms_of(deployed, parts, work.phase)
+    if served_in.batches > 1:
+        last = parts_of(deployed, work.phase, rest or size, input, output, many=False)
+        times, terms = _in_turns(deployed, (parts, last), served_in, work, times, terms)
     mapping = scenario.mapping.model_dump(exclude_defaults=True, exclude={"devices"}) | asdict(deployed.parallel)
     mapping |= {"spill_order": footprint.spill.order} if footprint.spill else {}
     made_from = {
         "hardware": deployed.system.config.data, "models": [model.model_dump() for model in deployed.models],
         "mapping": mapping, "workload": scenario.workload.model_dump(),
     }  # fmt: skip
-    terms = terms_of(deployed, parts, work.phase)
     costs = costs_of(scenario, deployed.system, deployed.model) if scenario.costs else {}
     costs = {name: float(value) for name, value in costs.items()}
-    return BatchDetail(scenario, work, deployed, footprint, parts, times, terms, costs, Provenance(made_from))
+    made = Provenance(made_from)
+    batches = int(served_in.batches)
+    return BatchDetail(scenario, work, deployed, footprint, parts, times, terms, costs, made, batches)
+
+
+def _in_turns(
+    deployed: Deployment,
+    parts: tuple[Mapping[str, Part], Mapping[str, Part]],
+    served_in: Turns,
+    work: Lengths,
+    times: Mapping[str, float],
+    terms: tuple[Term, ...],
+) -> tuple[dict[str, float], tuple[Term, ...]]:
+    """Times and energy of full batches and of the rest, one after another, by the `parts` of each."""
+    full, some = float(served_in.full), float(served_in.rest > 0)
+    last = terms_of(deployed, parts[1], work.phase)
+    left = {term.name: term.amount for term in last}
+    seconds = full * times["e2e_s"] + some * sum(part.seconds for part in timed(parts[1], work.phase))
+    rates = {"e2e_s": seconds, "tokens_per_s": work.batch * work.output / seconds}
+    both = (replace(term, amount=full * term.amount + some * left.get(term.name, 0.0)) for term in terms)
+    return {**times, **rates}, tuple(both)

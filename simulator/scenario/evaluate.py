@@ -20,6 +20,7 @@ from simulator.config.resolve import OPTION, parsed
 from simulator.errors import ConfigError, TiersimError, nearest
 from simulator.files import forget
 from simulator.hardware import System
+from simulator.mapping.runtime import runtime_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.batch_detail import BatchDetail
@@ -27,6 +28,7 @@ from simulator.scenario.cases import ROOTS, with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR, Metric
+from simulator.scenario.parts import machine
 from simulator.scenario.reads import check_read
 from simulator.workload import Model
 
@@ -65,9 +67,17 @@ class Evaluation(Result):
         """
         return evaluator(self.scenario).detail(self.scenario)
 
+    @property
+    def runtime(self) -> str | None:
+        """The runtime that was assumed, by its name; None where the kind of workload has no use for one."""
+        if self.scenario.hardware is None or "runtime" not in evaluator(self.scenario).mapping:
+            return None
+        return runtime_of(self.scenario.mapping, machine(self.scenario).machine.runtime).name
+
     def as_json(self) -> dict[str, Any]:
         return {
             "scenario": self.scenario.written(),
+            "runtime": self.runtime,
             "metrics": dict(self.metrics),
             "provenance": self.provenance.as_dict(),
         }

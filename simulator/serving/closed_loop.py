@@ -182,4 +182,8 @@ def timed(stages: Stages, load: Load) -> Timed:
             routed[mixed] = stages.routed(chosen, mixed)
             each = routed[mixed].seconds
             experts[at] = each if mixed else each[np.arange(at.sum()) % len(each)]
-    return Timed(stages, found, seconds + experts, experts, routed)
+    seconds += experts
+    for mixed in (False, True):
+        at = found.mixed == mixed
+        seconds[at] = stages.driven(seconds[at], x[at], mixed)
+    return Timed(stages, found, seconds, experts, routed)

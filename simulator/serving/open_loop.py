@@ -71,18 +71,19 @@ class StageTimes:
                 self._experts[sequences] = self.stages.experts(counts, False)
             experts = self._experts[sequences]
             seconds = seconds + experts[(stage + np.arange(len(context))) % len(experts)]
-        return seconds
+        return self.stages.driven(seconds, self._decoding(sequences, context[:1]), False)
 
     def mixed(self, asked: Sequence[tuple[Requests, Mixed]]) -> Array:
         """Of stages that compute prompts, each of a run of its own requests."""
         joining = [requests.input[at.joining] for requests, at in asked]
         tokens = np.array([(len(each), each.sum(), (each * (each + 1)).sum() / 2) for each in joining])
         beside = np.array([(at.decoding, at.context) for _, at in asked])
-        seconds = self.stages.shared(spread(self.stages.deployment.nodes, *tokens.T, *beside.T), True)
+        x = spread(self.stages.deployment.nodes, *tokens.T, *beside.T)
+        seconds = self.stages.shared(x, True)
         if self.drawn.prompts is not None:
             counts = np.stack([self._picked(self.drawn.prompts[at.joining].sum(axis=0), at) for _, at in asked])
             seconds = seconds + self.stages.experts(counts, True)
-        return seconds
+        return self.stages.driven(seconds, x, True)
 
     def _picked(self, prompts: NDArray[np.integer], at: Mixed) -> NDArray[np.integer]:
         """Tokens of each expert of the prompts of a stage and of the sequences that decode beside them."""
@@ -106,7 +107,10 @@ class StageTimes:
         return self._direct(sequences, context) if line is None else line[0] + line[1] * context
 
     def _direct(self, sequences: int, context: Array) -> Array:
-        return self.stages.shared(spread(self.stages.deployment.nodes, 0, 0, 0, sequences, context), False)
+        return self.stages.shared(self._decoding(sequences, context), False)
+
+    def _decoding(self, sequences: int, context: Array) -> Array:
+        return spread(self.stages.deployment.nodes, 0, 0, 0, sequences, context)
 
 
 def spread(

@@ -74,7 +74,9 @@ def _prompt_seconds(prompts: Stages, input: Ints, experts: object) -> Array:
     tokens = input.astype(np.float64)
     one = np.concatenate([spread(1, 1, t, t * (t + 1) / 2, 0, 0.0) for t in tokens])
     seconds = prompts.shared(one, True)
-    return seconds if experts is None else seconds + prompts.experts(np.asarray(experts), True)
+    if experts is not None:
+        seconds = seconds + prompts.experts(np.asarray(experts), True)
+    return prompts.driven(seconds, one, True)
 
 
 def _copy_seconds(prompts: Stages, answers: Stages, input: Ints) -> Array:

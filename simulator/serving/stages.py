@@ -76,13 +76,36 @@ class Stages:
         return None
 
     def shared(self, x: Array, mixed: bool) -> Array:
-        """Seconds of stages without their routed experts; `x` has the shape (stages, nodes, features)."""
+        """Seconds of stages without their routed experts; `x` has the shape (stages, nodes, features).
+
+        With those of a host that works before the devices; one that works beside them is counted last (`driven`).
+        """
         flat = x.reshape(-1, x.shape[-1])
         seconds = np.zeros(len(flat))
         for kind, rows in kinds(flat, mixed):
             seconds[rows] = self._seconds(flat[rows], kind)
+        host = self.deployment.host
+        if host and not host.overlaps:
+            seconds += self._host(flat, mixed)
         slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
         return slowest
+
+    def driven(self, seconds: Array, x: Array, mixed: bool) -> Array:
+        """Seconds of stages with their experts: no less than those of a host that works beside the devices."""
+        host = self.deployment.host
+        if not (host and host.overlaps):
+            return seconds
+        slowest: Array = self._host(x.reshape(-1, x.shape[-1]), mixed).reshape(x.shape[:2]).max(axis=1)
+        return np.maximum(seconds, slowest)
+
+    def _host(self, flat: Array, mixed: bool) -> Array:
+        """Seconds of the host of each node, where it has sequences."""
+        host, seconds = self.deployment.host, np.zeros(len(flat))
+        for kind, rows in kinds(flat, mixed):
+            if kind.prompts or kind.decoding:
+                sequences = flat[rows, 0] * kind.prompts + flat[rows, 3] * kind.decoding
+                seconds[rows] = host.seconds(self.model.layers, sequences, kind.prompts)
+        return seconds
 
     def _seconds(self, flat: Array, kind: Kind) -> Array:
         lowered, seconds = self._affine(kind), np.zeros(len(flat))

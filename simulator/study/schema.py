@@ -15,6 +15,7 @@ from simulator.config.resolve import SCHEMA
 from simulator.errors import unknown
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
+from simulator.mapping.runtime import Runtime
 from simulator.registry import names, registered
 from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model
@@ -27,6 +28,7 @@ FORMS: dict[str, type[BaseModel]] = {
     "study": StudyForm,
     "hardware": Machine,
     "costs": CostTable,
+    "runtime": Runtime,
     "model": Model,
     "routing": MeasuredRouting,
     "eager": Family,

@@ -10,6 +10,7 @@ FOLDERS = {
     "models": "workloads/models",
     "experiments": "experiments",
     "costs": "hwconfigs/costs",
+    "runtimes": "hwconfigs/runtimes",
 }
 
 

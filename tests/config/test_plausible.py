@@ -19,6 +19,7 @@ from simulator import data, load_model, load_system
 from simulator.config.plausible import FACTOR, TABLE, Figure, Form, figures, ranges, shipped, written
 from simulator.errors import ConfigError, TiersimWarning, dotted
 from simulator.hardware.cost import load_costs
+from simulator.mapping.runtime import load_runtime
 from simulator.units import TABLE as UNITS
 from simulator.units import parse
 
@@ -26,6 +27,7 @@ LOADS: dict[Form, tuple[str, Any]] = {
     "machine": ("hwconfigs", lambda *given: load_system(*given).machine),
     "model": ("workloads/models", load_model),
     "cost table": ("hwconfigs/costs", lambda *given: load_costs(*given).table),
+    "runtime": ("hwconfigs/runtimes", lambda *given: load_runtime(*given).runtime),
 }
 FILES = [(form, name) for form, (folder, _) in LOADS.items() for name in data.names(folder)]
 
@@ -116,7 +118,7 @@ def test_a_bandwidth_without_its_prefix_is_told_with_it() -> None:
 @pytest.mark.parametrize(
     ("form", "name", "override", "nearest"),
     [
-        ("machine", "dgx-h100", "devices.gpu.engines.gpu.launch_overhead=3 s", "3 us"),
+        ("runtime", "gpu-libraries", "by_device.any.engines.gpu.launch=3 s", "3 us"),
         ("machine", "dgx-h100", "devices.gpu.tiers.hbm.energy=3.9", "3.9 pJ/bit"),
         ("machine", "dgx-h100", "links.gpu<->gpu.bandwidth=450", "450 GB/s"),
         ("machine", "dgx-h100", "devices.gpu.engines.gpu.peak.bf16=989 MFLOP/s", "989 TFLOP/s"),

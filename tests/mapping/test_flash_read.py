@@ -16,6 +16,7 @@ from simulator.errors import ConfigError
 from simulator.hardware import System, load_system
 from simulator.hardware.flash import read_seconds
 from simulator.mapping.flash_read import bytes_read, flash_read, throughput
+from tests.deployed import under
 
 KIB = 1024
 NAMES = ["m1-max", "rtx4090-gen4", "rtx4090-gen5", "phone-ufs4", "phone-ufs4-depth1"]
@@ -168,7 +169,7 @@ def test_two_readers_share_the_queue() -> None:
 
 
 def test_a_read_goes_on_through_memory_to_the_gpu() -> None:
-    system = load("rtx4090-gen4")
+    system = under("rtx4090-gen4", runtime="flash-neurons")
     read = flash_read(system, 100, 16 * KIB, "host.flash", "gpu.vram", 32)
     size = 100 * 16 * KIB
     assert read.demand[system["host.dram"]] == 2 * size

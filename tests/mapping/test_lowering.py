@@ -13,7 +13,7 @@ from simulator.mapping.placement import nodes_needed
 from simulator.mapping.target import peak, target
 from simulator.mapping.transfer import transfer
 from simulator.workload import decode, expert_block, load_model, operator_graph, prefill
-from tests.deployed import kept
+from tests.deployed import kept, under
 
 MACHINES = ["dgx-a100", "dgx-h100", "sn40l-node", "sn40l-rack16", "sn40l"]
 
@@ -52,7 +52,7 @@ def test_a_decode_step_is_no_faster_than_its_weights() -> None:
 
 def test_more_of_anything_is_never_slower() -> None:
     model, batch = load_model("llama-3-70b"), decode(16, 2000)
-    base = closed_form(model_plan(target(load_system("dgx-a100")), model, batch)).time
+    base = closed_form(model_plan(target(under("dgx-a100")), model, batch)).time
     for override in (
         "devices.gpu.tiers.hbm.bandwidth=3 TB/s",
         "devices.gpu.engines.gpu.peak.bf16=900 TFLOP/s",
@@ -60,24 +60,24 @@ def test_more_of_anything_is_never_slower() -> None:
         "links.gpu<->gpu.latency=1 us",
         "devices.gpu.engines.gpu.launch_overhead=0 s",
     ):
-        assert closed_form(model_plan(target(load_system("dgx-a100", [override])), model, batch)).time <= base
+        assert closed_form(model_plan(target(under("dgx-a100", [override])), model, batch)).time <= base
 
 
 def test_a_gpu_decode_step_lies_in_the_measured_range() -> None:
     # Llama-2-7B, batch 1, on 4 A100 with TensorRT-LLM: 5.8-6.35 ms a token (Argonne LLM-Inference-Bench,
     # arXiv 2411.00136; n = 128..2048). Nothing here was fitted to it; 20 % is asked.
-    runner = target(load_system("dgx-a100").with_devices(4))
+    runner = target(under("dgx-a100").with_devices(4))
     time = float(closed_form(model_plan(runner, load_model("llama-2-7b"), decode(1, 1500))).time)
     assert 0.8 * 5.8e-3 < time < 1.2 * 6.35e-3
 
 
 def test_an_all_reduce_sends_its_shards_twice() -> None:
-    system = load_system("dgx-a100")
+    system = under("dgx-a100")
     (activity,) = all_reduce(system, "gpu", 8e6)
     assert list(activity.demand.values()) == pytest.approx([2 * 7 / 8 * 8e6])
     assert activity.latency == pytest.approx(2 * 12.5e-6)
     assert all_reduce(load_system("sn40l"), "socket", 8e6) == []
-    nodes = load_system("dgx-a100", ["nodes=2", "links.node<->node={bandwidth: 200 GB/s}"])
+    nodes = under("dgx-a100", ["nodes=2", "links.node<->node={bandwidth: 200 GB/s}"])
     inside, between = all_reduce(nodes, "gpu", 8e6)
     assert inside.demand == {nodes["gpu->gpu"]: pytest.approx(14e6)}
     assert between.demand == {nodes["node->node"]: pytest.approx(8e6)}

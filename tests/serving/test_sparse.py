@@ -16,6 +16,7 @@ from simulator.serving.sparse import Overlap, decode_dense, decode_sparse
 from simulator.workload import load_model, weight_bytes
 from simulator.workload.model import Dtypes
 from simulator.workload.window_law import WindowLaw, renewal
+from tests.deployed import under
 
 LAW = WindowLaw.fitted(5, 0.24, 0.024)
 CONTEXT = 128.0 + np.arange(8)
@@ -29,13 +30,17 @@ def opt(dtype: str = "fp16", layers: int = 4) -> Stored:
     return stored(model, ranks=[(128, layers)])
 
 
+PROGRAM = "flash-neurons"
+"""The runtime, which says how fast rows are moved."""
+
+
 def m1(engine: str = "gpu", *settings: str) -> Memory:
-    system = load_system("m1-max", settings)
+    system = under("m1-max", settings, PROGRAM)
     return Memory(target(system, engine=engine), "soc.flash", "soc.dram", f"soc.{engine}", threads=32)
 
 
 def pc(*settings: str) -> Memory:
-    return Memory(target(load_system("rtx4090-gen4", settings)), "host.flash", "host.dram", "host.cpu", threads=32)
+    return Memory(target(under("rtx4090-gen4", settings, PROGRAM)), "host.flash", "host.dram", "host.cpu", threads=32)
 
 
 def traffic(kept: Stored, keeping: Keeping = Keeping(window=5)) -> NeuronTraffic:  # noqa: B008
@@ -63,7 +68,7 @@ def test_copies_take_the_time_of_their_bytes() -> None:
     kept = opt()
     found = traffic(kept)
     done = decode_sparse(m1(), kept, found, CONTEXT)
-    bandwidth = load_system("m1-max").engines["soc.gpu"].reads["dram"].copy_bandwidth
+    bandwidth = under("m1-max", (), PROGRAM).engines["soc.gpu"].reads["dram"].copy_bandwidth
     assert bandwidth
     moved = (found.missed + found.moved).sum(axis=0) * kept.neuron_bytes
     assert done.memory == pytest.approx(moved / bandwidth)
@@ -82,7 +87,7 @@ def test_new_neurons_are_copied_to_a_memory_of_the_engine() -> None:
     kept = opt("bf16")
     found = traffic(kept)
     done = decode_sparse(pc(), kept, found, CONTEXT)
-    system = load_system("rtx4090-gen4")
+    system = under("rtx4090-gen4", (), PROGRAM)
     link = system.links["host.dram->gpu.vram"]
     fresh = found.missed.sum(axis=0) * kept.neuron_bytes
     copied = fresh / (0.8 * link.bandwidth) + kept.model.layers * link.latency
@@ -142,7 +147,7 @@ def test_the_memory_of_the_engine_must_hold_the_weights_and_the_cache() -> None:
 def test_shapes_are_prepared_once_a_sparse_layer_with_a_predictor_or_without() -> None:
     kept = opt()
     bare = replace(kept, ranks=np.zeros(kept.model.layers))
-    overhead = load_system("m1-max").engines["soc.gpu"].shape_overhead
+    overhead = under("m1-max", (), PROGRAM).engines["soc.gpu"].shape_overhead
     none = "devices.soc.engines.gpu.shape_overhead=0 s"
     for each in (kept, bare):
         found = traffic(each)

@@ -32,7 +32,7 @@ class Memory:
         target: the engine that computes, and the memory that it computes from.
         flash, dram: tiers by their full names; DRAM holds the buffer.
         threads: that read; None: as many as the device takes.
-        manager: full name of the engine that moves rows in DRAM: its port there has a `copy_bandwidth`.
+        manager: full name of the engine that moves rows in DRAM.
         packed: bundles lie end to end in the file, and do not begin at a grain of the flash.
     """
 
@@ -94,7 +94,7 @@ def layer_works(
     new at each token.
 
     Raises:
-        ConfigError: an engine that does not run kernel by kernel, or whose port gives no `copy_bandwidth`.
+        ConfigError: an engine that does not run kernel by kernel, or a manager that does not read DRAM.
     """
     model, target = stored.model, memory.target
     if target.description.kind not in ("gpu", "cpu"):
@@ -210,10 +210,10 @@ def _manage(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
 def _copy(memory: Memory, size: Quantity) -> Activity:
     """`size` bytes, each read and written in DRAM, at no more than the `copy_bandwidth` of the manager.
 
-    It does nothing else meanwhile.
+    Without one, as fast as its port carries both ways. It does nothing else meanwhile.
 
     Raises:
-        ConfigError: the manager does not read DRAM, or its port has no such figure.
+        ConfigError: the manager does not read DRAM.
     """
     system = memory.system
     engine, tier = system.engines.get(memory.manager), memory.dram.rpartition(".")[2]
@@ -221,11 +221,9 @@ def _copy(memory: Memory, size: Quantity) -> Activity:
     if port is None:
         readers = [name for name, each in system.engines.items() if tier in each.reads]
         raise ConfigError(path="manager", found=f"'{memory.manager}'", expected=f"{one_of(readers)}, which read {tier}")
-    if port.copy_bandwidth is None:
-        key = ".".join((*system.key(f"{memory.dram}->{memory.manager}"), "copy_bandwidth"))
-        raise ConfigError(f"{system.name} does not say how fast rows are moved", path=key, expected="a bandwidth")
     assert engine
-    seconds = size / port.copy_bandwidth
+    through = system[f"{memory.dram}->{memory.manager}"]
+    seconds = through.seconds(2 * size) if port.copy_bandwidth is None else size / port.copy_bandwidth
     limit = Resource(f"{memory.manager} (copies)", 1.0, "s", energy=0.0)
     demand = {system[memory.dram]: 2 * size, limit: seconds, system[memory.manager]: seconds * engine.efficiency}
     return Activity("move neurons", demand)

@@ -13,7 +13,8 @@ from simulator.errors import ConfigError
 from simulator.hardware.system import varies
 from simulator.registry import register
 from simulator.scenario.batch_detail import BatchDetail, batch_detail
-from simulator.scenario.batch_parts import Phase, energies_of, parts_of, times_of
+from simulator.scenario.batch_parts import Phase
+from simulator.scenario.batch_turns import served, turns
 from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import NAMES as COST_NAMES
@@ -50,7 +51,9 @@ class BatchEvaluator:
     `ttft_s` is the prefill; `tbt_s` a decode step at the mean context `input + (output - 2) / 2`, over the tokens that
     it gives each sequence; `e2e_s` the prefill and each further step at its own context. `tokens_per_s`: of all
     sequences. Energy a token is dynamic and static, of all devices, NaN where the machine lacks a figure; `power_w` is
-    that over time. `bound_by`: the resource that binds longest, of the step (of the prefill where there is none).
+    that over time. A batch of requests that does not fit is refused, or served in turns where the runtime says so:
+    `batches` of them, then `ttft_s` and `tbt_s` are of the first. `bound_by`: the resource that binds longest, of the
+    step (of the prefill where there is none).
     """
 
     form = Batch
@@ -63,13 +66,14 @@ class BatchEvaluator:
         Metric("power_w", "W", "min", "power"),
         Metric("needed_bytes", "B", "min", "memory needed"),
         Metric("capacity_bytes", "B", "max", "memory"),
+        Metric("batches", "1", "min", "batches one after another"),
         *COSTS,
         Metric("bound_by", label="what binds"),
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-        "activations", "compute", "fusion", "dispatch", "draft",
+        "activations", "compute", "fusion", "runtime", "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
@@ -105,11 +109,12 @@ class BatchEvaluator:
         metrics |= (
             costs_of(scenario, deployed.system, deployed.model) if any(name in wanted for name in COST_NAMES) else {}
         )
-        full = ~np.broadcast_to(footprint.fits, cases)
+        asked = turns(deployed, work.phase, batch, input, output, footprint.fits)
+        full = np.broadcast_to(asked.size < 1, cases)
+        metrics["batches"] = asked.batches
         if not full.all():
-            parts = parts_of(deployed, work.phase, batch, input, output, bool(columns))
-            metrics |= times_of(parts, work.phase, batch, output)
-            metrics |= energies_of(deployed, parts, work.phase, batch, output)
+            times, parts = served(deployed, work.phase, asked, input, output, bool(columns))
+            metrics |= times
             if "bound_by" in wanted:
                 metrics["bound_by"] = bound_by(parts["prefill" if work.phase == "prefill" else "decode"].plan)
         if full.any():

@@ -87,7 +87,16 @@ class ExpertModelsEvaluator(EachAlone):
         *COSTS,
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
-    mapping: ClassVar[Collection[str]] = ("devices", "engines", "memory", "dtype", "kv", "fusion", "residency")
+    mapping: ClassVar[Collection[str]] = (
+        "devices",
+        "engines",
+        "memory",
+        "dtype",
+        "kv",
+        "fusion",
+        "runtime",
+        "residency",
+    )
     residency: ClassVar[Collection[str]] = (
         "home",
         "cache",
@@ -112,7 +121,7 @@ class ExpertModelsEvaluator(EachAlone):
             return {}
         others = ("cache", "bytes") if keeps.nodes_by == "home" else ("home", "home_bytes")
         served = [f"workload.{key}" for key in REQUESTED] + [f"mapping.residency.{key}" for key in (*SERVED, *others)]
-        run = [f"mapping.{key}" for key in ("engines", "memory", "kv", "fusion")]
+        run = [f"mapping.{key}" for key in ("engines", "memory", "kv", "fusion", "runtime")]
         run += ["mapping.dtype"] if work.expert_bytes and scenario.costs is None else []
         return dict.fromkeys([*served, *run], f"a footprint by the {keeps.nodes_by}")
 

@@ -105,7 +105,7 @@ class KernelsEvaluator(EachAlone):
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     optional: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "memory", "dtype", "kv", "activations", "compute", "fusion"
+        "devices", "engines", "memory", "dtype", "kv", "activations", "compute", "fusion", "runtime"
     )  # fmt: skip
 
     @staticmethod
@@ -116,7 +116,11 @@ class KernelsEvaluator(EachAlone):
         of_model = isinstance(work.graph, Pass)
         keys = ["workload.groups"] if scenario.hardware or of_model else ["sized"]
         keys += [] if of_model else ["model", "sized", "workload.eager", *(f"mapping.{key}" for key in OF_MODEL)]
-        keys += [] if of_model or scenario.hardware else [f"mapping.{key}" for key in ("engines", "memory", "fusion")]
+        keys += (
+            []
+            if of_model or scenario.hardware
+            else [f"mapping.{key}" for key in ("engines", "memory", "fusion", "runtime")]
+        )
         graph = f"a graph of kind '{work.graph.kind}'" if work.graph else "no graph"
         paths = dict.fromkeys(keys, f"{graph} {'on' if scenario.hardware else 'without'} a machine")
         if isinstance(work.graph, Pass):

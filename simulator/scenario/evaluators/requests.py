@@ -122,8 +122,8 @@ class RequestsEvaluator:
     )  # fmt: skip
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "answers", "dtype", "kv", "activations", "compute", "fusion", "memory", "dispatch",
-        "together", "split", "split_by", "experts", "expert_reduces", "migrate", "scheduler",
+        "devices", "engines", "answers", "dtype", "kv", "activations", "compute", "fusion", "memory", "runtime",
+        "dispatch", "together", "split", "split_by", "experts", "expert_reduces", "migrate", "scheduler",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
@@ -191,7 +191,7 @@ def _closed(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     model = server.deployed.model
     check_context(model, work.input + work.output)
     prompt = 0 if server.deployed.answers else work.lengths.longest_input
-    most = min(work.batch, scenario.mapping.scheduler.max_sequences or work.batch)
+    most = min(work.batch, server.deployed.max_sequences or work.batch)
     try:
         admitted = most_sequences(server.stages[-1].deployment, work.lengths.total, prompt, most)
     except CapacityError as error:
@@ -295,7 +295,7 @@ def _load(text: str) -> _Load:
     work, server = _of(scenario), _server(_text(scenario, {path: None for path in _LOADS}))
     model, lengths = server.deployed.model, work.lengths
     check_context(model, work.input + work.output)
-    most = scenario.mapping.scheduler.max_sequences or MAX_SEQUENCES
+    most = server.deployed.max_sequences or MAX_SEQUENCES
     cap = most_sequences(server.deployed, lengths.total, lengths.longest_input, most)
     stages = server.stages[0].compiled_for(cap, lengths.longest_input, work.output)
     router = stages.draws(_router(work, model))

@@ -109,7 +109,7 @@ class SparseFlashEvaluator(EachAlone):
         *COSTS,
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
-    mapping: ClassVar[Collection[str]] = ("devices", "engines", "dtype", "kv", "fusion", "residency")
+    mapping: ClassVar[Collection[str]] = ("devices", "engines", "dtype", "kv", "fusion", "runtime", "residency")
     residency: ClassVar[Collection[str]] = (
         "home",
         "cache",
@@ -165,6 +165,9 @@ class SparseFlashEvaluator(EachAlone):
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work, keeps, deployed = scenario.workload, scenario.mapping.residency, deployment(scenario)
         assert isinstance(work, SparseFlash)
+        if deployed.host:
+            found = f"'{deployed.software.name}', whose host takes time for a pass"
+            raise ConfigError(path=("mapping", "runtime"), found=found, expected="one without, such as 'ideal'")
         memory = _memory(scenario, deployed)
         check_context(deployed.model, float(work.input + (work.tokens if work.grows else 0)), "input")
         done, tokens = (_sparse if keeps.sparse else _dense)(scenario, deployed, memory)

@@ -1,0 +1,166 @@
+"""A runtime: the software between a model and a machine, and what it makes of the machine. The form of its YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from simulator.config import Config, load, validate
+from simulator.config.plausible import check_sizes
+from simulator.config.resolve import Override
+from simulator.config.section import Section
+from simulator.files import remembered
+from simulator.hardware.machine import Device, Efficiency
+from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
+from simulator.mapping.host_time import Host
+from simulator.units import Bandwidth, Count, Fraction, Seconds, Unit
+from simulator.workload.formats import ComputingFormat, KvFormat
+
+IDEAL = "ideal"
+"""The machine alone: nothing is launched, and all is achieved that the machine's own YAML has."""
+ANY = "any"
+"""Names all devices, in the table `by_device` of a runtime."""
+
+
+class HostTime(Section):
+    """What the host takes for one pass of a model: `step + layers x layer + sequences x sequence`."""
+
+    step: Seconds | None = None
+    """Of each pass, whatever is in it."""
+    layer: Seconds | None = None
+    """Of each layer of the model, in a pass whose kernels are launched one by one."""
+    sequence: Seconds | None = None
+    """Of each sequence of the pass."""
+
+
+class Library(Section):
+    """What the libraries of a runtime achieve on an engine; a figure in the machine's own YAML holds before it."""
+
+    launch: Seconds | None = None
+    """What each kernel waits for before it starts."""
+    compute: Fraction | None = None
+    """The fraction of the peak rate that is achieved."""
+    memory: Fraction | Efficiency | None = None
+    """The fraction of the bandwidth of the main memory that is achieved: one, or a curve over the bytes of a kernel."""
+    memory_of: dict[ComputingFormat, Fraction | Efficiency] = Field(default_factory=dict)
+    """The same where weights have a format that has kernels of its own; others have `memory`."""
+    copy_bandwidth: Bandwidth | None = None
+    """Rate at which the program copies within main memory, each byte read and written once; for neurons from flash."""
+    shape: Seconds | None = None
+    """What preparing a kernel of a new shape takes, where neurons are read from flash."""
+    fusion: Literal["unfused", "conventional"] | None = None
+    """How operators become kernels."""
+    reserve: Annotated[float, Unit("1"), Field(ge=0, lt=1)] | None = None
+    """Share of the main memory of each device that the program keeps for itself."""
+
+
+class Protocol(Section):
+    """What the software makes of a link; a figure in the machine's own YAML holds before it."""
+
+    latency: Seconds | None = None
+    """What a copy, or each phase of a collective, waits for."""
+    efficiency: Fraction | Efficiency | None = None
+    """The fraction of the bandwidth that is achieved: one, or a curve over the bytes of a transfer."""
+
+
+class OnDevice(Section):
+    """A runtime on one device, or on a family of them."""
+
+    engines: dict[str, Library] = Field(default_factory=dict)
+    """Its libraries, by the kind of engine: `gpu`, `cpu`."""
+    collective: Protocol = Protocol()
+    """Its collectives, over the links between the devices of a node."""
+    between_nodes: Protocol = Protocol()
+    """Its collectives, over the links between nodes."""
+    copies: Protocol = Protocol()
+    """Its copies, over links between tiers."""
+    host: HostTime = HostTime()
+    """The time of its host for a pass."""
+
+
+class Runtime(Section):
+    """The software between a model and a machine: what it makes of devices, and how it serves.
+
+    Of a device, a figure is looked up in `by_device`: under the `product` of the device, its `family`, or `any`.
+    """
+
+    name: str = ""
+    """What the runtime is called in results; the name of its file unless given."""
+    description: str = ""
+    """One line for people, which lists show."""
+    launch: Literal["stream", "graph"] = "stream"
+    """Whether the host launches kernels one by one, or a decode step as one graph, which takes it no time a layer."""
+    overlaps: bool = False
+    """Whether the host works while the devices do, so that a pass takes the longer of both; else it takes their sum."""
+    kv_block: Count = 1
+    """Tokens of a block of the KV cache: a sequence has whole blocks."""
+    kv: dict[ComputingFormat, KvFormat] = Field(default_factory=dict)
+    """The format of KV caches by that of the weights, where the mapping has none; others as the model has it."""
+    microbatches: Count | None = None
+    """Microbatches of a static batch in a pipeline, at most; null: as many as it has stages, which keeps it full."""
+    splits_batch: bool = False
+    """Whether a static batch that does not fit runs as several, one after another; else it is refused."""
+    scheduler: Scheduler = DEFAULT_SCHEDULER
+    """What chooses requests, where the mapping says nothing."""
+    by_device: dict[str, OnDevice] = Field(default_factory=dict)
+    """What it makes of a device, by the `product` or the `family` of the device; `any`: of all others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Software:
+    """A runtime, and where its figures come from."""
+
+    runtime: Runtime
+    config: Config = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.runtime.name or self.config.file.stem
+
+    def figure(self, device: Device, *keys: str) -> tuple[Any, tuple[str, ...]] | None:
+        """A figure on a device, as `by_device` has it, and its path in the runtime's YAML; None where it has none."""
+        for name in names(device):
+            part: Any = self.runtime.by_device.get(name)
+            for key in keys:
+                part = part.get(key) if isinstance(part, dict) else getattr(part, key, None)
+            if part is not None:
+                return part, ("by_device", name, *keys)
+        return None
+
+    def host(self, device: Device) -> Host:
+        """What the host of a device takes for a pass."""
+        known = (self.figure(device, "host", key) for key in ("step", "layer", "sequence"))
+        step, layer, sequence = (float(each[0]) if each else 0.0 for each in known)
+        return Host(step, layer, sequence, self.runtime.overlaps, self.runtime.launch == "graph")
+
+
+def names(device: Device) -> Iterator[str]:
+    """What a runtime may call a device, the closest first."""
+    yield from (name for name in (device.product, device.family) if name)
+    yield ANY
+
+
+def load_runtime(name: str | Path, overrides: Sequence[Override] = ()) -> Software:
+    """Read a runtime by its name in `hwconfigs/runtimes/`, or by its path; `overrides` are `path.to.key=value`.
+
+    Raises:
+        ConfigError: what is wrong with the file, with its line and key path.
+    """
+    return _loaded(str(name), tuple(overrides))
+
+
+@remembered(64)
+def _loaded(name: str, overrides: tuple[Override, ...]) -> Software:
+    config = load(name, RUNTIMES, overrides)
+    runtime = validate(config, Runtime)
+    check_sizes("runtime", runtime, config)
+    return Software(runtime, config)
+
+
+def runtime_of(form: MappingForm, machine_default: str | None) -> Software:
+    """The runtime of a mapping: the one that it names, else the one that its machine does, else `ideal`."""
+    return load_runtime(form.runtime or machine_default or IDEAL)
