@@ -148,6 +148,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.draft": [{"model": "llama-3-8b", "acceptance": 0.5}],
     "mapping.draft.model": ["llama-3-70b"],
     "mapping.draft.accepted_length": [2.5],
+    "mapping.runtime": ["vllm-2023", "hf-eager", "llm-in-a-flash"],
     "mapping.scheduler.max_sequences": [1, 3],
     "mapping.residency.links": [1],
     "mapping.residency.threads": [2],
