@@ -19,7 +19,8 @@ from simulator.validation.measured.runs import asked
 if TYPE_CHECKING:
     import pandas as pd
 
-Progress = Callable[[str, float | None], None]
+Progress = Callable[[str, int, int], None]
+"""Called with what runs, how much of it is done and how much there is."""
 
 POWER = "power_w"
 METRICS = ("ttft_s", "tbt_s", "e2e_s", POWER, "bound_by")
@@ -38,10 +39,10 @@ def simulated_operators(rows: pd.DataFrame, progress: Progress | None = None) ->
     """
     import pandas as pd
 
-    parts = []
+    parts: list[pd.DataFrame] = []
     for machine, some in rows.groupby("machine", sort=False):
         if progress:
-            progress(f"operators on {machine}", None)
+            progress("operators", sum(map(len, parts)), len(rows))
         today, lossless = load_system(str(machine)), load_system(plain(str(machine)))
         measured = in_seconds(some)
         times, floor = operator_times(some, today), operator_times(some, lossless)
@@ -77,7 +78,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
     if some.empty:
         return answer
     if progress:
-        progress(f"{len(some):,} runs", None)
+        progress("runs", 0, len(some))
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
     today = _evaluated(some, some["machine"])
     least = _evaluated(some, some["machine"].map(lossless))
