@@ -17,7 +17,7 @@ from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.gemm import GemmLibrary, gemm_seconds
 
 POINTS, CHUNK, PASSES = 200_000, 8_192, 8_000
-LIBRARY = GemmLibrary(2.9e-6, 0.95, 0.82, 1.0)
+LIBRARY = GemmLibrary()
 STEP = {  # (m, n, k) of a device, and how many a step has
     "qkv": ((8, 1280, 8192), 80),
     "output": ((8, 8192, 1024), 80),

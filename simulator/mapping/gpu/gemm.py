@@ -7,17 +7,17 @@ candidates, a tile and a split of K; the fastest counts, as libraries tune for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
+from simulator.config.section import Section
 from simulator.core import Quantity
 from simulator.mapping.gpu.chip import Chip, width
-
-Array = NDArray[np.float64]
+from simulator.mapping.gpu.kernel import Added, Array, Floor, GpuKernel, ReachedOfDram, Shapes, column, text
+from simulator.units import Unit
 
 TILES = ((64, 64), (128, 128))
 """Rows and columns of the output that one block of threads computes."""
@@ -33,29 +33,25 @@ KEPT, POWER = 0.9, 4.0
 """The share of the L2 cache that operands may fill, and how fast they are lost beyond it."""
 
 
-@dataclass(frozen=True)
-class GemmLibrary:
-    """What a library makes of a chip.
+class GemmLibrary(Section):
+    """What a library makes of a chip, in GEMMs; the defaults are those of NVIDIA's on Hopper."""
 
-    Attributes:
-        t0: seconds of a kernel that does nothing: launch, prologue, tail.
-        emax: fraction of the peak rate that a large tile reaches.
-        ebw: fraction of DRAM's bandwidth that is reached.
-        l2f: fraction of 64 B a clock an SM that tiles read of the L2 cache.
-        ts: seconds that a split of K adds.
-        copies: how many times the weights count where it is asked whether operands of repeated calls stay in L2.
-        p: the power in which compute, L2 and DRAM overlap; infinite: wholly.
-        epi: passes over the output after the last sum.
-    """
-
-    t0: float
-    emax: float
-    ebw: float
-    l2f: float
-    ts: float = 2.36e-6
-    copies: float = 6.6
-    p: float = 5.0
-    epi: float = 1.06
+    t0: Floor = 2.9e-6
+    """Seconds of a kernel that does nothing."""
+    emax: Annotated[float, Unit("1"), Field(ge=0.2, le=1)] = 0.95
+    """The fraction of the peak rate that a large tile reaches."""
+    ebw: ReachedOfDram = 0.82
+    """The fraction of DRAM's bandwidth that is reached."""
+    l2f: Annotated[float, Unit("1"), Field(ge=0.05, le=4)] = 1.0
+    """What tiles read of the L2 cache, over 64 B a clock an SM; more than 1 where blocks share what they load."""
+    ts: Added = 2.5e-6
+    """Seconds that a split of K adds."""
+    copies: Annotated[float, Unit("1"), Field(ge=1, le=20)] = 8.0
+    """How many times the weights count where it is asked whether operands of repeated calls stay in L2."""
+    p: Annotated[float, Unit("1"), Field(ge=1.5, le=12)] = 4.0
+    """The power in which compute, L2 and DRAM overlap; infinite: wholly."""
+    epi: Annotated[float, Unit("1"), Field(ge=0, le=8)] = 1.0
+    """Passes over the output after the last sum."""
 
 
 class Candidate(NamedTuple):
@@ -228,3 +224,36 @@ def gemm_parts(
         best = np.where(faster, time, best)
         rows = {name: np.where(faster, value, rows.get(name, 0.0)) for name, value in parts.items()}
     return {"launch": np.broadcast_to(library.t0, best.shape), **rows, "epilogue": fixed - library.t0}
+
+
+def _dtypes(shapes: Shapes) -> Any:
+    return text(shapes, "dtype", "bf16")
+
+
+def _of(shapes: Shapes) -> tuple[Array, Array, Array, str]:
+    """The shape of products, as many of them as a batch has as further rows of tiles, and the format of all."""
+    m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
+    return m, n, k, str(np.ravel(_dtypes(shapes))[0])
+
+
+def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
+    m, n, k, dtype = _of(shapes)
+    seconds: Array = gemm_seconds(m, n, k, chip, library, COMPUTES.get(dtype, dtype))
+    return seconds
+
+
+def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Mapping[str, Array]:
+    m, n, k, dtype = _of(shapes)
+    return gemm_parts(m, n, k, chip, library, COMPUTES.get(dtype, dtype))
+
+
+def _work_of(shapes: Shapes) -> tuple[Array, Array]:
+    m, n, k, dtype = _of(shapes)
+    size = width(COMPUTES.get(dtype, dtype))
+    return 2 * m * n * k, size * (m * k + k * n) + 2.0 * m * n
+
+
+COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
+"""Formats by the names of data whose scales are of blocks."""
+
+GEMM = GpuKernel("gemm", GemmLibrary, ("gemm",), ("m", "n", "k"), _dtypes, _gemms, _gemms_parts, _work_of)

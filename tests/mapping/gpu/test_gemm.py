@@ -14,7 +14,7 @@ from simulator.hardware import load_system
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.gemm import SPLITS, GemmLibrary, candidates, gemm_parts, gemm_seconds, share_of_k, waves
 
-LIBRARY = GemmLibrary(t0=2.9e-6, emax=0.95, ebw=0.82, l2f=1.0)
+LIBRARY = GemmLibrary()
 CHIP = chip_of(load_system("h100-sxm"))
 SIZES = st.integers(1, 40_000)
 FEW = settings(max_examples=40, deadline=None)
