@@ -299,6 +299,8 @@ class Machine(Section):
     """What the machine is called in results; the name of its file unless given."""
     description: str = ""
     """One line for people, which lists show."""
+    aliases: tuple[str, ...] = ()
+    """Names under which measured data know its first device; not of a machine that extends it."""
     nodes: Count = 1
     """How many nodes the machine has, all alike."""
     static_power: Watts | None = None

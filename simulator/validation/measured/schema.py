@@ -36,7 +36,7 @@ NUMBERS = frozenset({
 UNITS = {
     "latency": "s", "ttft": "s", "tpot": "s", "throughput": "token/s", "throughput_output": "token/s",
     "throughput_output_per_gpu": "token/s", "throughput_samples": "sample/s", "flops": "FLOP/s", "bandwidth": "B/s",
-    "iops": "1/s", "avg_power": "W", "avg_energy": "J",
+    "iops": "1/s", "avg_power": "W",
 }  # fmt: skip
 """The unit that each metric is given in; `_p50`, `_p90`, `_p99` after its name are percentiles of it."""
 
