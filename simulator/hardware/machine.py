@@ -21,6 +21,7 @@ from simulator.units import (
     EnergyPerByte,
     EnergyPerFlop,
     Fraction,
+    Hertz,
     Rate,
     Seconds,
     Size,
@@ -173,6 +174,22 @@ class Fabric(Section):
     """What starting one kernel takes."""
 
 
+class ChipForm(Section):
+    """What an engine of kind `gpu` is made of: streaming multiprocessors (SMs), equal parts of its peak rates.
+
+    Its L2 cache is the first on-chip tier that the engine reads. Kernels are tiled over the SMs (`mapping/gpu`).
+    """
+
+    sms: Count
+    """How many streaming multiprocessors are enabled."""
+    clock: Hertz
+    """Their clock at the peak rates."""
+    shared_memory: Bytes
+    """What one SM has of shared memory; the operands of the tiles in flight lie there."""
+    registers: Bytes
+    """What one SM has of registers; the sums of a tile lie there."""
+
+
 class Engine(Section):
     """What computes."""
 
@@ -202,6 +219,8 @@ class Engine(Section):
     """How operators become kernels; unless given `conventional` for `gpu` and `cpu`, `unfused` for others."""
     experts: Literal["grouped", "one_by_one"] | None = None
     """Whether the experts of a layer are one launch, or one each; unless given one each for `pim`, else one."""
+    chip: ChipForm | None = None
+    """What an engine of kind `gpu` is made of; the time of one operator by its shape needs it."""
     fabric: Fabric | None = None
     """The grid of an engine of kind `dataflow`, which must have one."""
     pim: Pim | None = None
