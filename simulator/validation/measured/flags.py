@@ -70,6 +70,7 @@ def beyond(rows: pd.DataFrame, seconds: pd.Series, system: System) -> pd.Series:
             if link:
                 flags[some.index[some["bytes"] * share / link.bandwidth > TOLERANCE * measured]] = LINKS
         elif kind and dtype in FORMATS:
+            some = some.assign(experts=some["top_k"]) if kind == "moe" else some  # tokens may choose alike
             work, runs_on = work_of(some, str(kind), str(dtype)), target(system)
             named = rate_for(runs_on.description.peak, FORMATS[dtype][0])
             if named:

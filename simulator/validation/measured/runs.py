@@ -29,7 +29,7 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     """What each run asks: columns by the paths of a scenario, `metric` of its evaluator, what was `measured` of it.
 
     Times are seconds: a rate of tokens becomes the time of the batch that it stands for. `error` says why a row asks
-    nothing that a static batch answers.
+    nothing that a static batch answers. `model.moe.experts` is the fewest that all tokens may choose, for a limit.
     """
     import pandas as pd
 
@@ -78,8 +78,12 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
         "error": chosen[3],
     }
     answer = pd.DataFrame(columns, index=rows.index)
-    most = answer["model"].map({name: load_model(name).max_context for name in answer["model"].dropna().unique()})
-    answer["model.max_context"] = np.where(before + new > most, LONGEST, np.nan)
+    models = {name: load_model(name) for name in answer["model"].dropna().unique()}
+    most = answer["model"].map({name: model.max_context for name, model in models.items()})
+    experts = {name: model.moe.top_k for name, model in models.items() if model.moe}
+    answer["model.moe.experts"] = answer["model"].map(experts).astype(float)
+    tokens = answer["workload.input"] + answer["workload.output"]
+    answer["model.max_context"] = np.where(tokens > most, LONGEST, np.nan)
     stated = answer[["workload.batch", "workload.input", "workload.output", "measured"]].notna().all(axis=1)
     unknown = "no model '" + rows["model"].astype(str) + "' is described"
     for bad, why in (

@@ -80,11 +80,14 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
     if progress:
         progress("runs", 0, len(some))
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
-    today = _evaluated(some, some["machine"])
-    least = _evaluated(some, some["machine"].map(lossless))
+    usual = some.drop(columns="model.moe.experts")
+    today = _evaluated(usual, some["machine"])
+    least = _evaluated(usual, some["machine"].map(lossless))
     floor = _measured_metric(least, some["metric"])
     fits = pd.Series(least["error"] != FULL, index=some.index)
-    wrong = impossible(some, floor.mask(some["metric"].eq(POWER)), fits)
+    alike = some["model.moe.experts"].notna()
+    chosen = _measured_metric(_evaluated(some[alike], some.loc[alike, "machine"].map(lossless)), some["metric"][alike])
+    wrong = impossible(some, floor.mask(alike, chosen).mask(some["metric"].eq(POWER)), fits)
     new = pd.DataFrame(
         {
             "simulated": _measured_metric(today, some["metric"]), "plain": floor, "bound_by": today["bound_by"],
@@ -99,6 +102,8 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
 
 def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:
     """The metrics of static batches, a case each, on these machines."""
+    if cases.empty:
+        return {name: np.array([]) for name in METRICS}
     columns = {path: cases[path].to_numpy() for path in map(str, cases) if "." in path or path == "model"}
     return evaluated(Scenario(), {"hardware": hardware.to_numpy(object), **columns}, METRICS)
 
