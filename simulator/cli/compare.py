@@ -61,6 +61,8 @@ def _shown(comparison: Comparison) -> list[RenderableType]:
 
 
 def _summary(errors: dict[str, float]) -> str:
+    if not errors["rows"]:
+        return "no row counts"
     median, mean, worst = (f"{errors[name]:.1%}" for name in ("median_ape", "mape", "p90_ape"))
     return f"{errors['rows']:,} rows, {median} off in the median, {mean} on average, {worst} at the 90th percentile"
 

@@ -41,4 +41,4 @@ def by_group(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
             yardstick = errors(some, "plain")["median_ape"]
             name = f"{value:g}" if isinstance(value, float) else str(value)
             table.append({"group": column, "value": name, **errors(some), "plain_median_ape": yardstick})
-    return pd.DataFrame(table)
+    return pd.DataFrame(table, columns=["group", "value", *errors(rows), "plain_median_ape"])

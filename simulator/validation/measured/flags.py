@@ -91,7 +91,7 @@ def impossible(runs: pd.DataFrame, least: pd.Series, fits: pd.Series) -> pd.Seri
     import pandas as pd
 
     flags = pd.Series("", index=runs.index).mask(~fits, UNFIT)
-    too_fast = least > TOLERANCE * runs["measured"]
+    too_fast = least / runs["mapping.pipeline"] > TOLERANCE * runs["measured"]  # all stages may be busy at once
     step = runs["workload.phase"] == "decode"
     run = runs[_RUN].astype(str).apply(tuple, axis=1)
     return flags.mask(too_fast & step, MEMORY).mask(run.isin(run[too_fast & ~step]), INCOMPLETE)
