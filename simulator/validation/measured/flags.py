@@ -103,6 +103,6 @@ def _constant(ratios: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
 
 _RUN = [
     "source", "device", "engine", "version", "model", "sized.devices", "mapping.tensor", "mapping.pipeline",
-    "mapping.expert", "mapping.dtype", "mapping.kv", "workload.batch", "workload.input",
+    "mapping.dtype", "mapping.kv", "workload.batch", "workload.input",
 ]  # fmt: skip
 _NAMES = {"op", "dtype", "kv_dtype", "model", "engine", "version", "phase", "unit", "kernel", "distribution"}

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 FORMATS = {"fp4": "nvfp4", "int4": "w4a16", "fp8_block": "fp8-block"}
 """Types of the data that formats of ours have other names for; the rest are the same in lower case."""
 
-NODE = 8  # devices of a node
+NODE = 8  # devices of a node, at most
 
 LONGEST = 2.0**20
 """Context of a model that was run over more tokens than it was made for: its times do not hang on that."""
 
 SERVED = "a serving run: its requests are not in the row"
 UNSTATED = "its batch or a length is not stated"
+EXPERTS = "experts on several devices each: no model of that in a static batch"
 QUEUED = "TTFT of a closed loop hangs on its queue"
 
 
@@ -60,13 +61,13 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     pipeline = rows["pp"].fillna(1)
     tensor = rows["tp"].fillna(rows["n_devices"] / pipeline)
     devices = tensor * pipeline
+    inside = np.gcd(devices.fillna(1).astype(int), NODE).astype(float)  # a node, of those that have several
     columns = {
         "model": rows["model"].map(lambda name: meant(name, "workloads/models")),
-        "sized.devices": np.minimum(devices, NODE),
-        "sized.nodes": np.maximum(devices // NODE, 1),
+        "sized.devices": np.where(devices > NODE, inside, devices),
+        "sized.nodes": np.where(devices > NODE, devices / inside, 1),
         "mapping.tensor": tensor,
         "mapping.pipeline": pipeline,
-        "mapping.expert": rows["ep"].where(rows["ep"] > 1),
         "mapping.dtype": rows["dtype"].map(_format),
         "mapping.kv": rows["kv_dtype"].map(_format),
         "workload.phase": chosen[0],
@@ -89,6 +90,7 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     for bad, why in (
         (rows["dtype"].isna() | rows["kv_dtype"].isna(), "its types are not stated"),
         (~stated | devices.isna(), UNSTATED),
+        (rows["ep"].gt(1), EXPERTS),
         (answer["model"].isna(), unknown),
     ):
         answer["error"] = answer["error"].mask(bad & answer["error"].eq(""), why)

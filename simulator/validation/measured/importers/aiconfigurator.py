@@ -158,7 +158,7 @@ def _silicon(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         "ep": rows["moe_ep_size"], "model": rows["model_path"], "engine": engine, "dtype": dtype,
         "kv_dtype": narrow.map({True: "fp8", False: "bf16"}), "phase": "e2e", "batch": rows["batch_size"] * ranks,
         "input_len": rows["isl"], "output_len": rows["osl"], "unit": "s", "version": rows["backend_version"],
-        "mode": rows["mode"], "attention_dp": ranks, "moe_tp": rows["moe_tp_size"], "run": rows["id"],
+        "mode": rows["mode"], "loop": "closed", "attention_dp": ranks, "moe_tp": rows["moe_tp_size"], "run": rows["id"],
         "inferred": rows["precision"].isna().map({True: "dtype kv_dtype", False: "kv_dtype"}),
     }, index=rows.index)  # fmt: skip
     parts = [whole.assign(metric=name, value=rows[f"silicon_{name}_ms"] * 1e-3) for name in ("ttft", "tpot")]
