@@ -45,6 +45,17 @@ def test_a_run_that_was_simulated_is_met(tmp_path: Path) -> None:
     assert (comparison.rows["plain"] < comparison.rows["simulated"]).all()
 
 
+def test_a_closed_loop_takes_in_prompts_between_its_steps(tmp_path: Path) -> None:
+    step, prompt = (
+        simulator.estimate("dgx-h100", "llama-2-70b", batch, 512, 128, phase=phase, dtype="fp16", kv="fp16")
+        for batch, phase in ((32, "decode"), (1, "prefill"))
+    )
+    file = runs(tmp_path, {"value": 1.0, "batch": 32})
+    pd.read_csv(file).assign(loop="closed").to_csv(file, index=False)
+    (simulated,) = simulator.compare(file).rows["simulated"]
+    assert simulated == pytest.approx(step.tbt_s + 32 / 128 * prompt.ttft_s, rel=1e-12)
+
+
 def test_operators_are_grouped_by_class_and_by_what_they_hang_on(tmp_path: Path) -> None:
     shapes = [{"m": m, "value": seconds} for m, seconds in ((1, 6e-5), (8192, 2e-3))]
     comparison = simulator.compare(operators(tmp_path, *shapes, {"op": "softmax", "m": 1, "n": 64, "value": 3e-6}))

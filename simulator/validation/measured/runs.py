@@ -23,6 +23,7 @@ LONGEST = 2.0**20
 SERVED = "a serving run: its requests are not in the row"
 UNSTATED = "its batch or a length is not stated"
 EXPERTS = "experts on several devices each: no model of that in a static batch"
+RANKS = "attention of other requests on each device: no model of that in a static batch"
 QUEUED = "TTFT of a closed loop hangs on its queue"
 
 
@@ -91,6 +92,7 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
         (rows["dtype"].isna() | rows["kv_dtype"].isna(), "its types are not stated"),
         (~stated | devices.isna(), UNSTATED),
         (rows["ep"].gt(1), EXPERTS),
+        (rows.get("attention_dp", pd.Series(1, rows.index)).gt(1), RANKS),
         (answer["model"].isna(), unknown),
     ):
         answer["error"] = answer["error"].mask(bad & answer["error"].eq(""), why)

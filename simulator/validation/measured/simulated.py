@@ -68,7 +68,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
     """
     import pandas as pd
 
-    about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version")}
+    about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version", "loop")}
     cases = asked(rows).assign(**about)
     answer = rows.assign(
         measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
@@ -101,11 +101,26 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
 
 
 def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:
-    """The metrics of static batches, a case each, on these machines."""
+    """The metrics of static batches, a case each, on these machines; of a closed loop, those of its steady state.
+
+    A closed loop of B that answers with n tokens takes in B / n prompts a step, so that a token takes a decode step and
+    as many prefills of one prompt.
+    """
     if cases.empty:
         return {name: np.array([]) for name in METRICS}
     columns = {path: cases[path].to_numpy() for path in map(str, cases) if "." in path or path == "model"}
-    return evaluated(Scenario(), {"hardware": hardware.to_numpy(object), **columns}, METRICS)
+    metrics = evaluated(Scenario(), {"hardware": hardware.to_numpy(object), **columns}, METRICS)
+    closed = (cases["loop"].eq("closed") & cases["metric"].eq("tbt_s")).to_numpy(bool)
+    if closed.any():
+        prompt: dict[str, Any] = {
+            "workload.phase": "prefill",
+            "workload.batch": 1.0,
+            "workload.output": 1.0,
+            "loop": "",
+        }
+        prefill = _evaluated(cases[closed].assign(**prompt), hardware[closed])["ttft_s"]
+        metrics["tbt_s"][closed] += (cases["workload.batch"] / cases["workload.output"]).to_numpy()[closed] * prefill
+    return metrics
 
 
 def _measured_metric(metrics: Mapping[str, Any], names: pd.Series) -> pd.Series:
