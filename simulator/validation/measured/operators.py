@@ -105,7 +105,8 @@ def work_of(rows: pd.DataFrame, kind: str, dtype: str) -> Work:
     """What operators of one class and type ask.
 
     A product (m x k)(k x n) is 2 m n k FLOPs; attention 4 d a head and a pair of query and key that it sees; an expert
-    FFN three products, with the experts that tokens reach when each chooses alike, `E (1 - (1 - k / E)^m)`.
+    FFN three products, or as many as `matrices` says, with the experts that tokens reach when each chooses alike,
+    `E (1 - (1 - k / E)^m)`.
     """
     return _WORK[kind](rows, FORMATS[dtype][1], FORMATS[dtype][2])
 
@@ -169,8 +170,9 @@ def _moe(rows: pd.DataFrame, weight: float, activation: float) -> Work:
     active = rows["op"].str.extract(r"_activated_(\d+)$")[0].astype(float).to_numpy()
     reached = np.where(np.isnan(active), experts * (1 - (1 - top_k / experts) ** m), active) / ep
     rows_in = m * top_k / ep
-    weights = 3 * reached * (n / tp) * k * weight
-    return Work(6 * rows_in * (n / tp) * k, weights + m * k * WIDE, m * k * WIDE)
+    matrices = _column(rows, "matrices", 3.0) if "matrices" in rows else 3.0
+    weights = matrices * reached * (n / tp) * k * weight
+    return Work(2 * matrices * rows_in * (n / tp) * k, weights + m * k * WIDE, m * k * WIDE)
 
 
 def _row_wise(rows: pd.DataFrame, weight: float, activation: float) -> Work:

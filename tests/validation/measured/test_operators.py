@@ -76,6 +76,8 @@ def test_experts_that_are_reached_are_read() -> None:
     one, many, some = work_of(rows, "moe", "bf16").read / weights
     assert one == pytest.approx(8, rel=1e-2) and some == pytest.approx(16, rel=1e-1)
     assert many > 128 and many == pytest.approx(128, rel=0.1)
+    (plain,) = work_of(operators({**row, "m": 1, "matrices": 2}), "moe", "bf16").read / weights
+    assert plain / one == pytest.approx(2 / 3, rel=1e-3)
 
 
 def test_a_rate_becomes_the_time_of_what_it_was_counted_of() -> None:

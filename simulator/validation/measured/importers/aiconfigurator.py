@@ -97,7 +97,7 @@ def _attention(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
 
 
 def _moe(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """A whole gated FFN of routed experts on one of `tp * ep` devices.
+    """A whole FFN of routed experts on one of `tp * ep` devices: of three `matrices`, or of two where it has no gate.
 
     `n` is the width of a whole expert, of which a device has `n / tp`, and `experts / ep` of them.
     """
@@ -106,6 +106,7 @@ def _moe(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         m=rows["num_tokens"], n=rows["inter_size"], k=rows["hidden_size"], experts=rows["num_experts"],
         top_k=rows["topk"], n_devices=rows["moe_tp_size"] * rows["moe_ep_size"], tp=rows["moe_tp_size"],
         ep=rows["moe_ep_size"], distribution=rows["distribution"],
+        matrices=rows["kernel_source"].str.contains("nongated").map({True: 2, False: 3}),
     )  # fmt: skip
 
 
