@@ -54,6 +54,7 @@ def _shown(comparison: Comparison) -> list[RenderableType]:
         *(f"{count:,} rows flagged: {flag}" for flag, count in comparison.flagged.items()),
         *(f"{count:,} rows not simulated: {why}" for why, count in comparison.failed.items()),
         *(f"{count:,} rows of a device that no machine describes: {d}" for d, count in comparison.unmatched.items()),
+        *(["a machine has the names of its device in measured data as `aliases`"] if comparison.unmatched else []),
         *([f"{comparison.skipped:,} cells could not be used"] if comparison.skipped else []),
     ]
     lead = [title, _speed(comparison)] if comparison.is_design else [title]

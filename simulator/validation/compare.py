@@ -129,7 +129,10 @@ def compare_with_measured(
     if rows["machine"].isna().all():
         names = ", ".join(sorted(unmatched)[:5])
         expected = f"a device that a machine in {MACHINES} has among its aliases"
-        raise ConfigError("no machine describes", file=measured.file, path="device", found=names, expected=expected)
+        raise ConfigError(
+            "no machine describes", file=measured.file, line=int(rows["line"].iloc[0]), path="device", found=names,
+            expected=expected,
+        )  # fmt: skip
     rows["flag"] = copies(rows)
     known = rows[rows["machine"].notna()].reset_index(drop=True)
     with unwarned():

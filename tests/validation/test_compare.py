@@ -92,7 +92,7 @@ def test_rows_that_cannot_be_read_are_counted_where_that_is_allowed(tmp_path: Pa
 
 
 def test_a_file_of_devices_that_nothing_describes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"device.*no machine describes.*Abacus 3"):
+    with pytest.raises(ConfigError, match=r"ops\.csv:2: device: no machine describes.*Abacus 3"):
         simulator.compare(operators(tmp_path, {"m": 1, "value": 1e-4, "device": "Abacus 3"}))
 
 

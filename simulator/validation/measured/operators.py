@@ -74,16 +74,16 @@ def class_of(op: str) -> str:
 def operator_times(rows: pd.DataFrame, system: System) -> pd.DataFrame:
     """The roofline of measured operators: `time_s`, what binds (`bound_by`), and `error` where there is none.
 
-    The index of the rows must be unique.
-
-    One kernel each, with the launch overhead and the achieved fractions of the machine; a collective, over its links.
+    The index of the rows must be unique. One kernel each, with the launch overhead and the achieved fractions of the
+    machine; a collective, over its links.
     """
     import pandas as pd
 
     answer = pd.DataFrame({"time_s": nan, "bound_by": "", "error": "no model of the operator"}, index=rows.index)
-    kinds = [rows["op"].map(class_of), rows["dtype"], rows["n_devices"].fillna(1.0)]
+    collectives = rows["op"].str.extract(_COLLECTIVE)[0]
+    kinds = [rows["op"].map(class_of), collectives, rows["dtype"], rows["n_devices"].fillna(1.0)]
     groups: Any = rows.groupby(kinds, dropna=False, sort=False)
-    for (kind, dtype, devices), some in groups:
+    for (kind, _, dtype, devices), some in groups:
         if not kind:
             continue
         stated = some[some[list(SHAPES[kind])].notna().all(axis=1)]
