@@ -19,6 +19,7 @@ HOMES = {
     "compile": ("simulator.mapping.programs",),
     "dispatch": ("simulator.mapping.dispatch",),
     "evaluator": ("simulator.scenario.evaluators",),
+    "importer": ("simulator.validation.measured.importers",),
     "lowering": ("simulator.mapping.lowerings",),
     "residency": ("simulator.core.residency",),
     "rows": ("simulator.core.row_policies",),

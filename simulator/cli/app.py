@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from simulator import __version__
 from simulator.cli import (
     check,
+    compare,
     cost,
     crossover,
     estimate,
@@ -108,6 +109,7 @@ app.command("roofline")(roofline.command)
 app.command("kernels")(kernels.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
+app.command("compare")(compare.command)
 app.command("fit")(fit.command)
 app.add_typer(measure.app, name="measure")
 app.command("fit-machine")(fit_machine.command)

@@ -21,6 +21,7 @@ from simulator.units import (
     EnergyPerByte,
     EnergyPerFlop,
     Fraction,
+    Hertz,
     Rate,
     Seconds,
     Size,
@@ -175,6 +176,22 @@ class Fabric(Section):
     """What starting one kernel takes."""
 
 
+class ChipForm(Section):
+    """What an engine of kind `gpu` is made of: streaming multiprocessors (SMs), equal parts of its peak rates.
+
+    Its L2 cache is the first on-chip tier that the engine reads. Kernels are tiled over the SMs (`mapping/gpu`).
+    """
+
+    sms: Count
+    """How many streaming multiprocessors are enabled."""
+    clock: Hertz
+    """Their clock at the peak rates."""
+    shared_memory: Bytes
+    """What one SM has of shared memory; the operands of the tiles in flight lie there."""
+    registers: Bytes
+    """What one SM has of registers; the sums of a tile lie there."""
+
+
 class Engine(Section):
     """What computes."""
 
@@ -204,6 +221,8 @@ class Engine(Section):
     """How operators become kernels; unless given `conventional` for `gpu` and `cpu`, `unfused` for others."""
     experts: Literal["grouped", "one_by_one"] | None = None
     """Whether the experts of a layer are one launch, or one each; unless given one each for `pim`, else one."""
+    chip: ChipForm | None = None
+    """What an engine of kind `gpu` is made of; the time of one operator by its shape needs it."""
     fabric: Fabric | None = None
     """The grid of an engine of kind `dataflow`, which must have one."""
     pim: Pim | None = None
@@ -288,6 +307,8 @@ class Machine(Section):
     """One line for people, which lists show."""
     runtime: str | None = None
     """The software that is assumed where a mapping names none, by its name in `hwconfigs/runtimes/` or its path."""
+    aliases: tuple[str, ...] = ()
+    """Names under which measured data know its first device; not of a machine that extends it."""
     nodes: Count = 1
     """How many nodes the machine has, all alike."""
     static_power: Watts | None = None

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from simulator.hardware.system import System
 
 _FABRIC = {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"}
+_CHIP = {"chip": "its kernels are not tiled over SMs; an engine of kind 'gpu' has a chip"}
 _NEURONS = {"shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'"}
 UNREAD: Mapping[str, Mapping[str, str]] = {
     "gpu": _FABRIC,
-    "cpu": _FABRIC,
-    "pim": _FABRIC | _NEURONS,
+    "cpu": _FABRIC | _CHIP,
+    "pim": _FABRIC | _CHIP | _NEURONS,
     "dataflow": {
         "fusion": "its 'fabric.fusion' says how operators are fused",
         "experts": "stages of one kernel take all experts of a layer",
+        **_CHIP,
         **_NEURONS,
     },
 }

@@ -256,6 +256,8 @@ class Model(Section):
 
     name: str
     """What the model is called in results."""
+    aliases: tuple[str, ...] = ()
+    """Other names under which measured data know it; not of a model that extends it."""
     family: str
     """The family of the architecture, which names the lists of what PyTorch dispatches (`workloads/eager/`)."""
     layers: Annotated[Count, Field(le=MOST_LAYERS)]

@@ -33,12 +33,13 @@ OTHER = {  # a value that no engine above has
     "fabric": ("fabric", GRID),
     "shape_overhead": ("shape_overhead", "1 ms"),
     "experts": ("experts", "one_by_one"),  # grouped where it is
+    "chip": ("chip", "{sms: 66, clock: 1 GHz, shared_memory: 100 KiB, registers: 64 KiB}"),
 }
 ELSEWHERE = {"kind", "reads", "slots", "pim", "default"}
 """Which make it what it is; `slots` counts where kernels queue, `pim` is refused by other kinds, and `default` is of
 several engines."""
-NEURONS = {"gpu": {"shape_overhead"}, "cpu": {"shape_overhead"}}
-"""What counts for neurons from flash alone (tests/mapping/neurons)."""
+NEURONS = {"gpu": {"shape_overhead", "chip"}, "cpu": {"shape_overhead"}}
+"""What counts for neurons from flash (tests/mapping/neurons) and single operators (tests/mapping/gpu) alone."""
 
 
 def loaded(name: str, *overrides: str) -> tuple[System, list[ConfigError]]:
@@ -66,6 +67,7 @@ def of_kind(kind: str) -> tuple[str, str, list[str]]:
         f"{at}.energy_per_flop=0.7 pJ/FLOP",
     ]
     common += ["devices.soc.tiers.dram.capacity=200 GB"] if kind == "cpu" else []
+    common += [f"{at}.chip=null"] if kind == "pim" else []
     if kind == "dataflow":
         common += [f"devices.socket.tiers.{tier}.energy=4 pJ/bit" for tier in ("sram", "hbm", "ddr")]
         common += ["devices.socket.static_power=70 W", "static_power=2 kW", "links.socket<->socket.energy=8 pJ/bit"]
@@ -127,6 +129,7 @@ def test_a_port_that_is_told_is_as_good_as_a_faster_one(
 def test_a_port_faster_than_its_tier_is_told(kind: str) -> None:
     reads = "devices.gpu.engines.gpu.reads.hbm"
     common = ["devices.gpu.engines.gpu.kind=" + kind]
+    common += ["devices.gpu.engines.gpu.chip=null"] if kind == "pim" else []
     system, (problem,) = loaded("dgx-h100", *common, f"{reads}.bandwidth=13.4 TB/s")
     assert dotted(problem.path or ()) == f"{reads}.bandwidth"
     text = str(problem)

@@ -1,0 +1,265 @@
+"""Time of attention on a GPU: of prompts by tiles of queries, and of one token a sequence, split over the KV cache.
+
+Both forms are our own, fitted on tables of measured kernels (`docs/accuracy.md`). A block of threads keeps a tile of
+queries and goes over keys and values in steps, as FlashAttention does (arXiv 2205.14135, 2307.08691).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from simulator.config.section import Section
+from simulator.mapping.gpu.chip import Chip, width
+from simulator.mapping.gpu.gemm import waves
+from simulator.mapping.gpu.kernel import (
+    Added,
+    Array,
+    Floor,
+    GpuKernel,
+    Overlap,
+    Reached,
+    ReachedOfDram,
+    Shapes,
+    column,
+    in_cache,
+    norm,
+    text,
+)
+from simulator.units import Unit
+
+QUERIES, KEYS = 128, 64
+"""Rows of a tile of queries, and keys of a step."""
+SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Into how many parts the KV cache of a sequence may be split, each read by a block of its own."""
+WIDE = 32
+"""Query heads a KV head beyond which libraries run another kernel."""
+
+PerStep = Annotated[float, Unit("s"), Field(ge=1e-10, le=3e-6)]
+Passes = Annotated[float, Unit("1"), Field(ge=0, le=50)]
+L2Share = Annotated[float, Unit("1"), Field(ge=0.02, le=4)]
+
+
+class PrefillLibrary(Section):
+    """What a library makes of a chip, in attention of prompts; the defaults are those of FlashAttention on Hopper."""
+
+    t0: Floor = 1.2e-5
+    """Seconds of a kernel that does nothing."""
+    emax: Reached = 0.7
+    """The fraction of the peak rate that wide heads reach."""
+    d0: Annotated[float, Unit("1"), Field(ge=0.01, le=300)] = 25.0
+    """The head size at which half of that is reached."""
+    step: PerStep = 1e-8
+    """Seconds that a block takes for a step beside its products."""
+    block: Added = 5e-7
+    """Seconds that a block takes beside its steps."""
+    tail: Annotated[float, Unit("1"), Field(ge=1e-4, le=1.5)] = 0.5
+    """How much of the longest block comes after all others."""
+    ebw: ReachedOfDram = 0.8
+    """The fraction of DRAM's bandwidth that is reached."""
+    p: Overlap = 3.0
+    """The power in which compute and DRAM overlap."""
+    epi: Passes = 9.0
+    """Passes through L2 over queries, keys, values and output, beside the blocks."""
+    packed: Literal["one_token", "always"] = "one_token"
+    """When the query heads of a KV head share a tile: where a sequence has one token, or always."""
+
+
+class DecodeLibrary(Section):
+    """What a library makes of a chip, in attention of one token; the defaults are those of FlashAttention on Hopper."""
+
+    t0: Floor = 8e-6
+    """Seconds of a kernel that does nothing."""
+    tau: PerStep = 1e-6
+    """Seconds that a block takes for a step at a head size of 128: a chain of loads."""
+    step: PerStep = 1e-7
+    """Seconds that a block takes for a step of any head size."""
+    block: Added = 2.5e-6
+    """Seconds that a block takes beside its steps."""
+    ebw: ReachedOfDram = 0.9
+    """The fraction of DRAM's bandwidth that is reached."""
+    l2f: L2Share = 1.5
+    """What blocks read of the L2 cache, over 64 B a clock an SM."""
+    ts: Added = 2e-6
+    """Seconds of the second kernel, which adds what the parts of a split gave."""
+    sums: Passes = 14.0
+    """Passes through L2 over what the parts gave."""
+    copies: Annotated[float, Unit("1"), Field(ge=0.1, le=20)] = 2.0
+    """How many times the KV cache counts where it is asked whether that of repeated calls stays in L2."""
+    p: Overlap = 3.0
+    """The power in which the chain of loads, L2 and DRAM overlap."""
+    reads: Literal["group", "head"] = "group"
+    """Whether the query heads of a KV head read it once, or each by itself."""
+
+
+@dataclass(frozen=True)
+class _Attention:
+    """Columns of attention: batch, heads, KV heads, head size, queries, keys; the window, widths and format."""
+
+    batch: Array
+    heads: Array
+    kv_heads: Array
+    size: Array
+    queries: Array
+    keys: Array
+    window: Array
+    causal: Any
+    dtype: str
+    kv_width: float
+
+    @property
+    def group(self) -> Array:
+        """Query heads a KV head."""
+        return self.heads / self.kv_heads
+
+    @property
+    def seen(self) -> Array:
+        """Keys that some query of a sequence sees."""
+        return np.minimum(self.keys, self.window + self.queries - 1)
+
+    @property
+    def kept(self) -> Array:
+        """Bytes of keys and values that are seen."""
+        return 2 * self.batch * self.kv_heads * self.seen * self.size * self.kv_width
+
+    @property
+    def passed(self) -> Array:
+        """Bytes of queries and outputs, in 16 bits."""
+        return 4.0 * self.batch * self.queries * self.heads * self.size
+
+
+def _attention(shapes: Shapes) -> _Attention:
+    heads, queries = column(shapes, "heads"), column(shapes, "seq_q", 1.0)
+    keys = column(shapes, "seq_kv") if "seq_kv" in shapes else queries
+    window = column(shapes, "window", 0.0)
+    dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
+    kv_dtype = str(np.ravel(text(shapes, "kv_dtype", dtype))[0])
+    causal = np.asarray(["causal" in str(op) for op in np.ravel(text(shapes, "op", "causal"))])
+    return _Attention(
+        batch=column(shapes, "batch", 1.0),
+        heads=heads,
+        kv_heads=column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads,
+        size=column(shapes, "head_dim"),
+        queries=queries,
+        keys=keys,
+        window=np.where(window > 0, window, np.inf),
+        causal=causal if causal.size > 1 else causal[0],
+        dtype=dtype,
+        kv_width=width(kv_dtype),
+    )
+
+
+def _prefill_parts(shapes: Shapes, chip: Chip, library: PrefillLibrary) -> dict[str, Array]:
+    """Seconds of blocks over all SMs, of the longest block, of DRAM, of L2 and of the launch.
+
+    A tile of 128 queries takes its steps of 64 keys, with a causal mask up to its last query; a step takes
+    `4 * 128 * 64 d` FLOPs at `emax d / (d + d0)` of an SM's peak, and `step`.
+    """
+    a = _attention(shapes)
+    rate = chip.rate(a.dtype) / chip.sms * library.emax * a.size / (a.size + library.d0)
+    step = 4.0 * QUERIES * KEYS * a.size / rate + library.step
+
+    def blocks(rows: Array, heads: Array) -> tuple[Array, Array]:
+        """Seconds of all blocks of one SM, and of the longest, where so many rows of a sequence share KV heads."""
+        tiles = np.ceil(rows / QUERIES)
+        advance = np.minimum(QUERIES * a.queries / rows, a.queries)
+        longest = np.ceil(np.minimum(a.keys, a.window + advance) / KEYS)
+        first = np.ceil(np.minimum(a.keys - a.queries + advance, a.window + advance) / KEYS)
+        mean = np.where(a.causal & (tiles > 1), (np.minimum(np.maximum(first, 1), longest) + longest) / 2, longest)
+        return heads * a.batch * tiles * (mean * step + library.block) / chip.sms, longest * step + library.block
+
+    total, longest = blocks(a.queries, a.heads)
+    shared, longest_shared = blocks(a.queries * a.group, a.kv_heads)
+    pack = (shared < total) & ((library.packed == "always") | (a.queries == 1))
+    moved = a.kept + a.passed
+    return {
+        "launch": np.broadcast_to(library.t0, np.shape(total)),
+        "compute": np.where(pack, shared, total),
+        "longest": library.tail * np.where(pack, longest_shared, longest),
+        "dram": moved * (1 - in_cache(moved, chip)) / (library.ebw * chip.bandwidth),
+        "l2": library.epi * moved / chip.l2_bandwidth,
+    }
+
+
+def _prefill(shapes: Shapes, chip: Chip, library: PrefillLibrary) -> Array:
+    """Seconds of attention of prompts: `t0 + ((blocks + longest)^p + DRAM^p)^(1/p) + passes through L2`."""
+    parts = _prefill_parts(shapes, chip, library)
+    seconds: Array = parts["launch"] + norm(library.p, parts["compute"] + parts["longest"], parts["dram"]) + parts["l2"]
+    return seconds
+
+
+def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[str, Array]:
+    """Seconds of the chain of loads, L2, DRAM and the second kernel, for the split that is the fastest.
+
+    A block goes over its part of the keys of one KV head (of one head, where each reads by itself) in steps of 64.
+    """
+    a = _attention(shapes)
+    each = library.reads == "head"
+    readers = a.heads if each else a.kv_heads * np.ceil(a.group / KEYS)
+    steps = np.ceil(a.seen / KEYS)
+    dram = a.kept * (1 - in_cache(a.kept, chip, library.copies)) / (library.ebw * chip.bandwidth)
+    l2 = a.kept * readers / a.kv_heads / (library.l2f * chip.l2_bandwidth)
+    sums = library.sums * 4.0 * a.batch * a.heads * a.size / chip.l2_bandwidth
+    best: Any = np.inf
+    chosen: dict[str, Array] = {}
+    for split in SPLITS:
+        turns = waves(a.batch * readers * split, chip.sms)
+        part = np.ceil(steps / split) * (library.tau * a.size / 128 + library.step) + library.block
+        parts = {"compute": turns * part, "split": library.ts + split * sums if split > 1 else 0.0 * sums}
+        time = norm(library.p, parts["compute"], dram, l2) + parts["split"]
+        faster = time < best
+        best = np.where(faster, time, best)
+        chosen = {name: np.where(faster, value, chosen.get(name, 0.0)) for name, value in parts.items()}
+    fixed = library.t0 + a.passed / chip.l2_bandwidth
+    return {"launch": np.broadcast_to(fixed, np.shape(best)), **chosen, "dram": dram, "l2": l2}
+
+
+def _decode(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> Array:
+    """Seconds of attention of one token a sequence: `t0 + min over splits of (chain, L2 and DRAM + second kernel)`."""
+    parts = _decode_parts(shapes, chip, library)
+    seconds: Array = parts["launch"] + norm(library.p, parts["compute"], parts["dram"], parts["l2"]) + parts["split"]
+    return seconds
+
+
+def _work(shapes: Shapes) -> tuple[Array, Array]:
+    """FLOPs of the pairs of query and key that see one another, `4 d` a head and pair, and bytes moved once."""
+    a = _attention(shapes)
+    width_ = np.minimum(a.window, a.keys)
+    growing = np.clip(width_ - (a.keys - a.queries), 0, a.queries)
+    ramp = growing * (a.keys - a.queries + 1) + growing * (growing - 1) / 2 + (a.queries - growing) * width_
+    pairs = np.where(a.causal | (a.queries == 1), ramp, a.queries * a.keys)
+    return 4.0 * a.batch * a.heads * a.size * pairs, a.kept + a.passed
+
+
+def _formats(shapes: Shapes) -> Any:
+    """The formats, and whether a window cuts what is seen: kernels of their own each."""
+    dtype, kv = text(shapes, "dtype", "bf16"), shapes.get("kv_dtype")
+    kept = dtype if kv is None else text(shapes, "kv_dtype", "bf16")
+    window = np.where(column(shapes, "window", 0.0) > 0, " window", "")
+    return np.char.add(np.char.add(np.char.add(dtype.astype(str), " kv "), kept.astype(str)), window)
+
+
+def _prefill_variant(shapes: Shapes) -> Any:
+    wide = np.where(column(shapes, "head_dim") > 256, " wide", "")
+    return np.char.add(_formats(shapes), wide)
+
+
+def _decode_variant(shapes: Shapes) -> Any:
+    heads = column(shapes, "heads")
+    group = heads / (column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads)
+    kind = np.select([group <= 1, group <= WIDE], [" head", " group"], " wide")
+    return np.char.add(_formats(shapes), kind)
+
+
+_SHAPE = ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv")
+PREFILL = GpuKernel(
+    "attention_prefill", PrefillLibrary, ("attention_prefill", "attention_fwd"), _SHAPE, _prefill_variant,
+    _prefill, _prefill_parts, _work,
+)  # fmt: skip
+DECODE = GpuKernel(
+    "attention_decode", DecodeLibrary, ("attention_decode",), _SHAPE, _decode_variant,
+    _decode, _decode_parts, _work,
+)  # fmt: skip

@@ -1,0 +1,93 @@
+"""What a GPU is, as its kernels see it: SMs, clock, L2 cache, DRAM and peak rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from simulator.core import Quantity
+from simulator.errors import ConfigError, one_of
+from simulator.hardware import System
+from simulator.workload.dtypes import BYTES_PER_ELEMENT
+
+L2_PORT = 64
+"""Bytes a clock that one SM reads of the L2 cache (NVIDIA A100 whitepaper)."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The silicon of one GPU, in SI units; rates may be arrays of design points.
+
+    Attributes:
+        sms: streaming multiprocessors.
+        clock: Hz of an SM at the peak rates.
+        l2: bytes of the L2 cache.
+        shared_memory: bytes of one SM.
+        registers: bytes of one SM.
+        bandwidth: B/s of DRAM.
+        peak: FLOP/s by dtype, dense.
+        link: B/s that the GPU sends to others of its node, each way; 0 where it has no others.
+    """
+
+    sms: int
+    clock: Quantity
+    l2: float
+    shared_memory: float
+    registers: float
+    bandwidth: Quantity
+    peak: Mapping[str, Quantity]
+    link: Quantity = 0.0
+
+    @property
+    def l2_bandwidth(self) -> Quantity:
+        """B/s that all SMs read of the L2 cache."""
+        return L2_PORT * self.sms * self.clock
+
+    def rate(self, dtype: str) -> Quantity:
+        """FLOP/s of products of operands in `dtype`, dense.
+
+        Raises:
+            ConfigError: the chip computes in no such format.
+        """
+        if dtype in self.peak:
+            return self.peak[dtype]
+        raise ConfigError(path="dtype", found=f"'{dtype}'", expected=one_of(self.peak))
+
+
+def width(dtype: str) -> float:
+    """Bytes of one element."""
+    return BYTES_PER_ELEMENT[dtype]  # type: ignore[index]
+
+
+def chip_of(system: System, engine: str | None = None) -> Chip:
+    """The chip of an engine of a machine, `device.engine`; without a name, of its first engine that has a `chip`.
+
+    Raises:
+        ConfigError: the machine has no such engine, or nothing is known of its chip.
+    """
+    with_chip = [name for name, each in system.engines.items() if each.chip is not None]
+    name = engine or next(iter(with_chip), None)
+    description = system.engines.get(name) if name else None
+    if name is None or description is None or description.chip is None:
+        expected = f"an engine with 'chip': {one_of(with_chip)}" if with_chip else "a machine whose GPU has a 'chip'"
+        raise ConfigError(
+            path="hardware", found=f"'{system.name}'" if engine is None else f"'{engine}'", expected=expected
+        )
+    device = system.machine.devices[name.partition(".")[0]]
+    caches = [device.tiers[tier] for tier in description.reads if device.tiers[tier].on_chip]
+    memories = [device.tiers[tier] for tier in description.reads if not device.tiers[tier].on_chip]
+    if not caches or not memories:
+        raise ConfigError(path="hardware", found=f"'{system.name}'", expected=f"an L2 cache and DRAM that {name} reads")
+    own = name.partition(".")[0]
+    link = system.machine.links.get(f"{own}<->{own}")
+    chip = description.chip
+    return Chip(
+        sms=chip.sms,
+        clock=chip.clock,
+        l2=caches[0].capacity,
+        shared_memory=chip.shared_memory,
+        registers=chip.registers,
+        bandwidth=memories[0].bandwidth,
+        peak=dict(description.peak),
+        link=link.bandwidth * link.parallel if link else 0.0,
+    )

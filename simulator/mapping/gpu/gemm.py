@@ -1,0 +1,259 @@
+"""Time of a GEMM on a GPU, from how a library tiles it over the SMs.
+
+The form is our own, chosen and fitted on tables of measured kernels (`docs/accuracy.md`). A kernel is one of a few
+candidates, a tile and a split of K; the fastest counts, as libraries tune for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from simulator.config.section import Section
+from simulator.core import Quantity
+from simulator.mapping.gpu.chip import Chip, width
+from simulator.mapping.gpu.kernel import Added, Array, Floor, GpuKernel, ReachedOfDram, Shapes, column, text
+from simulator.units import Unit
+
+TILES = ((64, 64), (128, 128))
+"""Rows and columns of the output that one block of threads computes."""
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+"""Into how many parts K may be split, each summed by blocks of its own."""
+STEP = 128
+"""Bytes of K that a block loads at a time: 64 elements of 16 bits."""
+STAGES = 2
+"""Steps of K in flight at least, in shared memory."""
+FEED = 1.6 / 1024
+"""Clocks that an SM spends for each of its FLOPs to feed its tensor cores, times the tile's 1 / rows + 1 / columns."""
+KEPT, POWER = 0.9, 4.0
+"""The share of the L2 cache that operands may fill, and how fast they are lost beyond it."""
+
+
+class GemmLibrary(Section):
+    """What a library makes of a chip, in GEMMs; the defaults are those of NVIDIA's on Hopper."""
+
+    t0: Floor = 2.9e-6
+    """Seconds of a kernel that does nothing."""
+    emax: Annotated[float, Unit("1"), Field(ge=0.2, le=1)] = 0.95
+    """The fraction of the peak rate that a large tile reaches."""
+    ebw: ReachedOfDram = 0.82
+    """The fraction of DRAM's bandwidth that is reached."""
+    l2f: Annotated[float, Unit("1"), Field(ge=0.05, le=4)] = 1.0
+    """What tiles read of the L2 cache, over 64 B a clock an SM; more than 1 where blocks share what they load."""
+    ts: Added = 2.5e-6
+    """Seconds that a split of K adds."""
+    copies: Annotated[float, Unit("1"), Field(ge=1, le=20)] = 8.0
+    """How many times the weights count where it is asked whether operands of repeated calls stay in L2."""
+    p: Annotated[float, Unit("1"), Field(ge=1.5, le=12)] = 4.0
+    """The power in which compute, L2 and DRAM overlap; infinite: wholly."""
+    epi: Annotated[float, Unit("1"), Field(ge=0, le=8)] = 1.0
+    """Passes over the output after the last sum."""
+
+
+class Candidate(NamedTuple):
+    """A tile, `rows` x `columns` of the output, and into how many parts K is split."""
+
+    rows: int
+    columns: int
+    split: int
+
+
+def candidates(chip: Chip, dtype: str = "bf16") -> list[Candidate]:
+    """What fits in an SM: steps of the operands in shared memory, and the sums, in fp32, in registers."""
+    wide = min(STEP, 64 * width(dtype))
+    fits = [
+        tile
+        for tile in TILES
+        if STAGES * sum(tile) * wide <= chip.shared_memory and 4 * tile[0] * tile[1] <= chip.registers / 2
+    ]
+    return [Candidate(rows, columns, split) for (rows, columns), split in product(fits or TILES[:1], SPLITS)]
+
+
+def share_of_k(k: Quantity, split: int, dtype: str = "bf16") -> Any:
+    """Elements of K that each part sums, in whole steps; all parts together take `k` or more."""
+    step = STEP / max(width(dtype), 1.0)
+    return np.ceil(np.ceil(k / step) / split) * step
+
+
+def waves(blocks: Any, sms: int) -> Any:
+    """How often every SM computes a block: once up to one each, then between the mean and the next whole number."""
+    mean = blocks / sms
+    return np.where(mean <= 1, np.minimum(1.0, np.ceil(mean)), (mean + np.ceil(mean)) / 2)
+
+
+class _Work(NamedTuple):
+    """What a candidate asks for: FLOPs of one SM, those times `FEED`'s factor, bytes of L2, bytes of partial sums."""
+
+    flops: Any
+    fed: Any
+    read: Any
+    sums: Any
+
+
+def _work(m: Any, n: Any, k: Any, each: Candidate, chip: Chip, dtype: str) -> _Work:
+    part = share_of_k(k, each.split, dtype)
+    blocks = np.ceil(m / each.rows) * np.ceil(n / each.columns) * each.split
+    flops = waves(blocks, chip.sms) * (2.0 * each.rows * each.columns) * part
+    sums = 8.0 * each.split * m * n if each.split > 1 else np.zeros_like(np.asarray(m * n, float))
+    read = blocks * part * ((each.rows + each.columns) * width(dtype))
+    return _Work(flops, flops * (1 / each.rows + 1 / each.columns), read, sums)
+
+
+def resident(m: Any, n: Any, k: Any, chip: Chip, copies: float, dtype: str = "bf16") -> Any:
+    """The share of the operands that a repeated call finds in L2: `min(1, 0.9 L2 / (copies W + A + C)) ** 4`."""
+    size = width(dtype)
+    return np.minimum(1.0, KEPT * chip.l2 / (copies * size * n * k + size * m * k + 2.0 * m * n)) ** POWER
+
+
+def gemm_seconds(
+    m: Any, n: Any, k: Any, chip: Chip, library: GemmLibrary, dtype: str = "bf16", *, warm: bool = True
+) -> Any:
+    """Seconds of products (m x k) by (k x n), one or arrays of them; the chip's rates may be arrays instead.
+
+    `t = t0 + min over candidates of ((compute^p + L2^p + DRAM^p)^(1/p) + split) + epilogue`, with
+
+    - compute: `waves * 2 rows columns K / s / emax`, each FLOP at the SM's peak and `FEED (1/rows + 1/columns)` clocks;
+    - L2: `blocks (rows + columns) K / s` elements at `l2f` of what the SMs' ports give;
+    - DRAM: `(W + A) (1 - resident)` bytes at `ebw` of the bandwidth; nothing is resident unless `warm`;
+    - split: `ts`, and 8 bytes of partial sums an output and part through L2;
+    - epilogue: `epi` passes over the output, in L2 where half of it has room for them.
+
+    Powers are compared and one root is taken for each split.
+
+    Raises:
+        ConfigError: the chip does not compute in `dtype`.
+    """
+    m, n, k = (np.asarray(each, float) for each in (m, n, k))
+    if max(m.size, n.size, k.size) > CHUNK:
+        shape = np.broadcast_shapes(m.shape, n.shape, k.shape)
+        flat = [np.broadcast_to(each, shape).ravel() for each in (m, n, k)]
+        parts = []
+        for at in range(0, len(flat[0]), CHUNK):
+            some = [each[at : at + CHUNK] for each in flat]
+            parts.append(_seconds(some[0], some[1], some[2], chip, library, dtype, warm))
+        return np.concatenate(parts).reshape(shape)
+    return _seconds(m, n, k, chip, library, dtype, warm)
+
+
+CHUNK = 8192
+"""Shapes at a time: their arrays stay in the cache of a CPU."""
+
+
+def _seconds(m: Array, n: Array, k: Array, chip: Chip, library: GemmLibrary, dtype: str, warm: bool) -> Any:
+    p = library.p
+    fixed, dram = _common(m, n, k, chip, library, dtype, warm)
+    dram_p = dram**p
+    read_p = (1 / (library.l2f * chip.l2_bandwidth)) ** p
+    costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
+    best: Any = None
+    for works in _by_split([(each, _work(m, n, k, each, chip, dtype)) for each in candidates(chip, dtype)]):
+        least: Any = None
+        for each, work in works:
+            power = work.flops**p * costs[each.rows, each.columns] + work.read**p * read_p
+            least = power if least is None else np.minimum(least, power)
+        each, work = works[0]
+        time = (least + dram_p) ** (1 / p)
+        if each.split > 1:
+            time = time + library.ts + work.sums / chip.l2_bandwidth
+        best = time if best is None else np.minimum(best, time)
+    return best + fixed
+
+
+def _by_split(works: list[tuple[Candidate, _Work]]) -> Iterator[list[tuple[Candidate, _Work]]]:
+    """Candidates that may be the fastest, those of one split together.
+
+    Of a single shape, those that another beats on every resource are left out, before any array of rates is made.
+    """
+    if works[0][1].flops.ndim == 0:
+        table = np.array([[float(each) for each in work] for _, work in works])
+        split = np.array([each.split for each, _ in works])
+        no_worse = (table[:, None] <= table[None]).all(axis=2)
+        ahead = (table[:, None] < table[None]).any(axis=2) | (split[:, None] < split[None])
+        beaten = (no_worse & ahead & (split[:, None] <= split[None])).any(axis=0)
+        works = [works[at] for at in np.flatnonzero(~beaten)]
+    for parts in SPLITS:
+        of_split = [each for each in works if each[0].split == parts]
+        if of_split:
+            yield of_split
+
+
+def _per_flop(chip: Chip, library: GemmLibrary, dtype: str, rows: int, columns: int) -> Any:
+    """Seconds that one SM takes for a FLOP of a tile."""
+    return (chip.sms / chip.rate(dtype) + FEED * (1 / rows + 1 / columns) / chip.clock) / library.emax
+
+
+def _common(m: Any, n: Any, k: Any, chip: Chip, library: GemmLibrary, dtype: str, warm: bool) -> tuple[Any, Any]:
+    """Seconds that all candidates have in common: launch and epilogue, and DRAM."""
+    size, output = width(dtype), 2.0 * m * n
+    hit = resident(m, n, k, chip, library.copies, dtype) if warm else 0.0
+    dram = size * (n * k + m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
+    return library.t0 + library.epi * _over_output(output, chip), dram
+
+
+def _over_output(output: Any, chip: Chip) -> Any:
+    """Seconds of one pass over an output of so many bytes."""
+    return output / np.where(output > chip.l2 / 2, chip.bandwidth, chip.l2_bandwidth)
+
+
+def gemm_parts(
+    m: Any, n: Any, k: Any, chip: Chip, library: GemmLibrary, dtype: str = "bf16", *, warm: bool = True
+) -> Mapping[str, Array]:
+    """Seconds that the fastest candidate takes of each: `launch`, `compute`, `l2`, `dram`, `split`, `epilogue`.
+
+    `compute`, `l2` and `dram` overlap, so that all together are more than the whole (`gemm_seconds`).
+    """
+    m, n, k = np.broadcast_arrays(*(np.asarray(each, float) for each in (m, n, k)))
+    fixed, dram = _common(m, n, k, chip, library, dtype, warm)
+    rows: dict[str, Array] = {}
+    best = np.full(np.broadcast_shapes(np.shape(dram), np.shape(chip.clock)), np.inf)
+    for each in candidates(chip, dtype):
+        work = _work(m, n, k, each, chip, dtype)
+        split = library.ts + work.sums / chip.l2_bandwidth if each.split > 1 else 0.0
+        parts = {
+            "compute": work.flops * _per_flop(chip, library, dtype, each.rows, each.columns),
+            "l2": work.read / (library.l2f * chip.l2_bandwidth),
+            "dram": dram,
+            "split": split,
+        }
+        time = sum(parts[name] ** library.p for name in ("compute", "l2", "dram")) ** (1 / library.p) + split
+        faster = time < best
+        best = np.where(faster, time, best)
+        rows = {name: np.where(faster, value, rows.get(name, 0.0)) for name, value in parts.items()}
+    return {"launch": np.broadcast_to(library.t0, best.shape), **rows, "epilogue": fixed - library.t0}
+
+
+def _dtypes(shapes: Shapes) -> Any:
+    return text(shapes, "dtype", "bf16")
+
+
+def _of(shapes: Shapes) -> tuple[Array, Array, Array, str]:
+    """The shape of products, as many of them as a batch has as further rows of tiles, and the format of all."""
+    m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
+    return m, n, k, str(np.ravel(_dtypes(shapes))[0])
+
+
+def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
+    m, n, k, dtype = _of(shapes)
+    seconds: Array = gemm_seconds(m, n, k, chip, library, COMPUTES.get(dtype, dtype))
+    return seconds
+
+
+def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Mapping[str, Array]:
+    m, n, k, dtype = _of(shapes)
+    return gemm_parts(m, n, k, chip, library, COMPUTES.get(dtype, dtype))
+
+
+def _work_of(shapes: Shapes) -> tuple[Array, Array]:
+    m, n, k, dtype = _of(shapes)
+    size = width(COMPUTES.get(dtype, dtype))
+    return 2 * m * n * k, size * (m * k + k * n) + 2.0 * m * n
+
+
+COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
+"""Formats by the names of data whose scales are of blocks."""
+
+GEMM = GpuKernel("gemm", GemmLibrary, ("gemm",), ("m", "n", "k"), _dtypes, _gemms, _gemms_parts, _work_of)

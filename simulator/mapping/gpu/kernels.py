@@ -1,0 +1,26 @@
+"""The classes of GPU kernels that have a model, and the class of an operator."""
+
+from __future__ import annotations
+
+from simulator.errors import ConfigError, nearest, one_of
+from simulator.mapping.gpu.attention import DECODE, PREFILL
+from simulator.mapping.gpu.gemm import GEMM
+from simulator.mapping.gpu.kernel import GpuKernel
+
+KERNELS: dict[str, GpuKernel] = {each.name: each for each in (GEMM, PREFILL, DECODE)}
+
+
+def kernel_of(op: str) -> GpuKernel:
+    """The class of an operator, by what its name begins with; the longest counts.
+
+    Raises:
+        ConfigError: no class has it.
+    """
+    starts = {start: each for each in KERNELS.values() for start in each.ops}
+    fitting = [start for start in starts if op.startswith(start)]
+    if not fitting:
+        known = one_of(starts)
+        raise ConfigError(
+            path="op", found=f"'{op}'", expected=f"an operator that has a model: {known}", nearest=nearest(op, starts)
+        )
+    return starts[max(fitting, key=len)]

@@ -1,0 +1,144 @@
+"""Measured rows with what the program gives for them, what a plain roofline gives, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.hardware.system import load_system
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.evaluators.batch import FULL
+from simulator.scenario.form import Scenario
+from simulator.validation.measured.flags import NO_TIME, beyond, impossible
+from simulator.validation.measured.operators import class_of, in_seconds, operator_times
+from simulator.validation.measured.plain import plain
+from simulator.validation.measured.runs import asked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str, int, int], None]
+"""Called with what runs, how much of it is done and how much there is."""
+
+POWER = "power_w"
+METRICS = ("ttft_s", "tbt_s", "e2e_s", POWER, "bound_by")
+LAUNCH_BOUND = 5e-6
+"""Seconds of the plain roofline below which an operator hangs on what it takes to start it."""
+
+LENGTHS = ["machine", "model", "sized.devices", "mapping.dtype", "workload.batch", "workload.input", "workload.output"]
+"""What rows of one run have in common."""
+
+
+def simulated_operators(rows: pd.DataFrame, progress: Progress | None = None) -> pd.DataFrame:
+    """Operators of machines that are described, machine by machine; their index must be unique.
+
+    Adds `class`, `size`, `measured`, `simulated`, `plain` (seconds), `bound_by`, `error`, and to `flag` what is beyond
+    a limit of the machine.
+    """
+    import pandas as pd
+
+    parts: list[pd.DataFrame] = []
+    for machine, some in rows.groupby("machine", sort=False):
+        if progress:
+            progress("operators", sum(map(len, parts)), len(rows))
+        today, lossless = load_system(str(machine)), load_system(plain(str(machine)))
+        measured = in_seconds(some)
+        times, floor = operator_times(some, today), operator_times(some, lossless)
+        flag = some["flag"].mask(some["flag"].eq(""), beyond(some, measured, lossless)).mask(measured.eq(0), NO_TIME)
+        error = times["error"].mask(measured.isna() & times["error"].eq(""), "no model of the metric")
+        part = {"measured": measured, "simulated": times["time_s"], "plain": floor["time_s"], "flag": flag}
+        sized = {"class": some["op"].map(class_of), "size": _size(floor, lossless.engines), "energy_ratio": np.nan}
+        parts.append(some.assign(**part, **sized, bound_by=times["bound_by"], error=error))
+    return pd.concat(parts).sort_index()
+
+
+def _size(floor: pd.DataFrame, engines: Mapping[str, object]) -> Any:
+    """What an operator hangs on in the plain roofline: its start, its FLOPs or its bytes."""
+    kinds = [floor["time_s"] < LAUNCH_BOUND, floor["bound_by"].isin(list(engines))]
+    return np.select(kinds, ["launch-bound", "FLOP-bound"], "memory-bound")
+
+
+def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.DataFrame:
+    """Runs on machines that are described, all together; their index must be unique.
+
+    Adds `measured`, `simulated`, `plain` (seconds; watts of `POWER`), `bound_by`, `error`, `energy_ratio` of those with
+    a power, and to `flag` what is impossible; `metric` is that of the evaluator.
+    """
+    import pandas as pd
+
+    about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version", "loop")}
+    cases = asked(rows).assign(**about)
+    answer = rows.assign(
+        measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
+        **dict.fromkeys(("simulated", "plain", "energy_ratio"), np.nan),
+    )  # fmt: skip
+    some = cases[cases["error"].eq("")]
+    if some.empty:
+        return answer
+    if progress:
+        progress("runs", 0, len(some))
+    lossless = {machine: plain(machine) for machine in some["machine"].unique()}
+    usual = some.drop(columns="model.moe.experts")
+    today = _evaluated(usual, some["machine"])
+    least = _evaluated(usual, some["machine"].map(lossless))
+    floor = _measured_metric(least, some["metric"])
+    fits = pd.Series(least["error"] != FULL, index=some.index)
+    alike = some["model.moe.experts"].notna()
+    chosen = _measured_metric(_evaluated(some[alike], some.loc[alike, "machine"].map(lossless)), some["metric"][alike])
+    wrong = impossible(some, floor.mask(alike, chosen).mask(some["metric"].eq(POWER)), fits)
+    new = pd.DataFrame(
+        {
+            "simulated": _measured_metric(today, some["metric"]), "plain": floor, "bound_by": today["bound_by"],
+            "error": today["error"], "flag": answer["flag"][some.index].mask(lambda flag: flag.eq(""), wrong),
+            "energy_ratio": _energy_ratio(some, today),
+        },
+        index=some.index,
+    )  # fmt: skip
+    answer.loc[some.index, new.columns] = new
+    return answer
+
+
+def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:
+    """The metrics of static batches, a case each, on these machines; of a closed loop, those of its steady state.
+
+    A closed loop of B that answers with n tokens takes in B / n prompts a step, so that a token takes a decode step and
+    as many prefills of one prompt.
+    """
+    if cases.empty:
+        return {name: np.array([]) for name in METRICS}
+    columns = {path: cases[path].to_numpy() for path in map(str, cases) if "." in path or path == "model"}
+    metrics = evaluated(Scenario(), {"hardware": hardware.to_numpy(object), **columns}, METRICS)
+    closed = (cases["loop"].eq("closed") & cases["metric"].eq("tbt_s")).to_numpy(bool)
+    if closed.any():
+        prompt: dict[str, Any] = {
+            "workload.phase": "prefill",
+            "workload.batch": 1.0,
+            "workload.output": 1.0,
+            "loop": "",
+        }
+        prefill = _evaluated(cases[closed].assign(**prompt), hardware[closed])["ttft_s"]
+        metrics["tbt_s"][closed] += (cases["workload.batch"] / cases["workload.output"]).to_numpy()[closed] * prefill
+    return metrics
+
+
+def _measured_metric(metrics: Mapping[str, Any], names: pd.Series) -> pd.Series:
+    """Of each case the metric of its name."""
+    import pandas as pd
+
+    return pd.Series(
+        np.select([names.eq(name) for name in METRICS[:-1]], [metrics[n] for n in METRICS[:-1]]), names.index
+    )
+
+
+def _energy_ratio(cases: pd.DataFrame, today: Mapping[str, Any]) -> pd.Series:
+    """Energy as simulated over that measured, of rows with a power and runs whose time was measured too."""
+    import pandas as pd
+
+    whole = cases[cases["metric"].eq("e2e_s")].drop_duplicates(LENGTHS).set_index(LENGTHS)["measured"]
+    power = cases[cases["metric"].eq(POWER)]
+    seconds = whole.reindex(power.set_index(LENGTHS).index).to_numpy()
+    simulated = pd.Series(today[POWER] * today["e2e_s"], index=cases.index)[power.index]
+    ratio: pd.Series = (simulated / (power["measured"] * seconds)).reindex(cases.index)
+    return ratio
