@@ -31,7 +31,7 @@ from simulator.mapping.gpu.residuals import Residuals, residuals_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.validation.measured.aliases import meant
-from simulator.validation.measured.held_out import held_out
+from simulator.validation.measured.held_out import Groups, held_out
 from simulator.validation.measured.reader import read_measured
 
 if TYPE_CHECKING:
@@ -203,6 +203,7 @@ def calibrate(
     rows: int = 2000,
     residuals: int = 0,
     share: float = 0.5,
+    by: Sequence[str] | None = None,
     seed: int = 0,
     start: str | Path | None = None,
     free: Collection[str] | None = None,
@@ -222,6 +223,7 @@ def calibrate(
         rows: the most rows that a kernel is fitted to.
         residuals: how many rows a table of residuals has; 0: none.
         share: of the groups that are held out; 0: none, and no error is told.
+        by: columns of which rows that agree are one group; those of their class unless given.
         seed: of the draws.
         start: a calibration to start from, such as that of a chip alike.
         free: the constants to fit, the others stay as `start` has them; all unless given.
@@ -244,6 +246,7 @@ def calibrate(
         table = pd.concat([each.rows for each in reads], ignore_index=True)
         measured = {each.file.name: each.hash for each in reads}
     table, skipped, version = _usable(table, name, chip, runtime)
+    groups = Groups(tuple(by)) if by else None
     base = {} if start is None else {"start": load_calibration(start)}
     kernels: dict[str, dict[str, Fitted]] = {}
     tables: dict[tuple[str, str], pd.DataFrame] = {}
@@ -252,15 +255,17 @@ def calibrate(
             progress(f"{kernel_name} {variant}")
         kernel = KERNELS[kernel_name]
         begin = constants(kernel, variant, base).library
-        out = held_out(some, kernel_name, seed, share) if share else pd.Series(False, index=some.index)
+        out = held_out(some, kernel_name, seed, share, groups) if share else pd.Series(False, index=some.index)
         known = some[~out]
         drawn = known.sample(min(rows, len(known)), random_state=seed).sort_index()
-        fit = fit_kernel(kernel, _columns(kernel, drawn), drawn["value"].to_numpy(float), chip, begin, free)
+        let = [each for each in free or kernel.parameters if each not in kernel.fixed(variant)]
+        fit = fit_kernel(kernel, _columns(kernel, drawn), drawn["value"].to_numpy(float), chip, begin, let)
         near = known.sample(min(residuals, len(known)), random_state=seed).sort_index() if residuals else None
         kernels.setdefault(kernel_name, {})[variant], correction = _told(kernel, chip, fit, some[out], near)
         if near is not None and correction is not None:
             ratio = np.exp(correction.ratios)
-            tables[kernel_name, variant] = near[[*kernel.shape]].assign(ratio=ratio)
+            places = near.reindex(columns=[*kernel.shape, *kernel.further]).fillna(1.0)
+            tables[kernel_name, variant] = places.assign(ratio=ratio)
     if not kernels:
         raise ConfigError("data", found="no operator that has a model", expected=one_of(KERNELS))
     calibration = Calibration(hardware=name, runtime=runtime, version=version, measured=measured, kernels=kernels)
