@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
+    from simulator.scenario.operator import operator
     from simulator.scenario.roofline import roofline
     from simulator.study.cost import cost
     from simulator.study.query import query
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from simulator.study.questions.searched import search
     from simulator.study.questions.sensed import sensitivity
     from simulator.study.swept import sweep
+    from simulator.validation.calibrate import calibrate
     from simulator.validation.fit import fit
     from simulator.validation.simulate import simulate
     from simulator.workload.load import load_model
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "calibrate",
     "cost",
     "crossover",
     "estimate",
@@ -42,6 +45,7 @@ __all__ = [
     "load_neurons",
     "load_system",
     "load_trace",
+    "operator",
     "optimise",
     "query",
     "record",
@@ -54,6 +58,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "calibrate": "simulator.validation.calibrate",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",
     "estimate": "simulator.scenario.evaluate",
@@ -64,6 +69,7 @@ _HOME = {
     "load_neurons": "simulator.workload.neuron_files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
+    "operator": "simulator.scenario.operator",
     "optimise": "simulator.study.questions.optimised",
     "query": "simulator.study.query",
     "record": "simulator.workload.record:record_model",

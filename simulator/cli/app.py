@@ -15,12 +15,14 @@ from typer.core import TyperGroup
 
 from simulator import __version__
 from simulator.cli import (
+    calibrate,
     check,
     cost,
     crossover,
     estimate,
     fit,
     kernels,
+    operator,
     optimise,
     query,
     record,
@@ -104,6 +106,8 @@ app.command("cost")(cost.command)
 app.command("estimate")(estimate.command)
 app.command("roofline")(roofline.command)
 app.command("kernels")(kernels.command)
+app.command("operator")(operator.command)
+app.command("calibrate")(calibrate.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("fit")(fit.command)

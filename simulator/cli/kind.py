@@ -9,7 +9,16 @@ from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 
 Kind: TypeAlias = Literal[
-    "machine", "model", "study", "cost table", "routing", "eager", "scenario", "trace", "published values"
+    "machine",
+    "model",
+    "study",
+    "cost table",
+    "routing",
+    "eager",
+    "calibration",
+    "scenario",
+    "trace",
+    "published values",
 ]
 
 FOLDERS: dict[Kind, str] = {
@@ -76,6 +85,7 @@ def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.mapping.gpu.calibration import Calibration
     from simulator.scenario.form import Scenario
     from simulator.study.form import StudyForm
     from simulator.study.renamed import TOP
@@ -90,6 +100,7 @@ def _keys() -> dict[Kind, set[str]]:
         "cost table": set(CostTable.model_fields),
         "routing": set(MeasuredRouting.model_fields),
         "eager": set(Family.model_fields),
+        "calibration": set(Calibration.model_fields),
         "scenario": set(Scenario.model_fields),
     }
 

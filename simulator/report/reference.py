@@ -15,6 +15,7 @@ from simulator import data
 from simulator.config import KeyPath, load
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
+from simulator.mapping.gpu.calibration import Calibration
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
 from simulator.workload import Model
 from simulator.workload.eager import Family
@@ -46,6 +47,7 @@ CHAPTERS = (
     Chapter("Cost tables", CostTable, "hwconfigs/costs"),
     Chapter("Models", Model, "workloads/models"),
     Chapter("Routing", MeasuredRouting, "workloads/routing"),
+    Chapter("Calibrations of kernels", Calibration, "hwconfigs/calibrations"),
     Chapter("What PyTorch dispatches", Family, "workloads/eager"),
 )
 

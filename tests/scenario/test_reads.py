@@ -63,6 +63,11 @@ MODES: dict[str, dict[str, Any]] = {
     "flash_reads": {"hardware": "m1-max", "mapping": {"residency": {"home": "soc.flash", "cache": "soc.dram"}},
                     "workload": {"kind": "flash_reads"}},
     "engine_figures": {"hardware": "duplex-bank-pim", "workload": {"kind": "engine_figures"}},
+    "gemm": {"hardware": "h100-sxm", "workload": {"kind": "operators", "m": 8, "n": 8, "k": 8}},
+    "decode": {"hardware": "h100-sxm", "workload": {
+        "kind": "operators", "op": "attention_decode", "batch": 1, "heads": 8, "head_dim": 128, "seq_kv": 64}},
+    "collective": {"hardware": "h100-sxm", "workload": {
+        "kind": "operators", "op": "all_reduce", "bytes": 1e6, "n_devices": 2}},
     "neuron_usage": {"model": {"extends": "opt-6.7b", "layers": 2},
                      "workload": {"kind": "neuron_usage", "tokens": 8, "span": 2}},
     "hot_cold": {"model": {"extends": "opt-6.7b", "layers": 2}, "workload": {
@@ -95,7 +100,9 @@ WORK: dict[str, Any] = {
     "n": 128, "rows": 4, "dtype": "int8", "part": "nothing", "span": 3, "fitted_to": 10, "draws": 5, "layers": 2,
     "graph": {"kind": "long_convolution"}, "phase": "decode",
     "in_dram": {"energy_per_flop": "1 pJ/FLOP", "area": 0.5, "beside": "duplex-node"},
-    "calibration": None,
+    "calibration": None, "op": "softmax", "runtime": "vllm", "m": 16, "heads": 8, "kv_heads": 4, "head_dim": 64,
+    "seq_q": 9, "seq_kv": 99, "kv_dtype": "fp8", "top_k": 2, "tp": 2, "ep": 2, "distribution": "power_law_1.2",
+    "bytes": "2 MB", "n_devices": 4, "nodes": 2,
 }  # fmt: skip
 """A value of each key that is no mode's own; `calibration` has tests of its own, with what it refuses beside it."""
 KEYS = [

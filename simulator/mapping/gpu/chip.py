@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulator.config.choose import check_name
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
@@ -57,7 +58,12 @@ class Chip:
 
 
 def width(dtype: str) -> float:
-    """Bytes of one element."""
+    """Bytes of one element.
+
+    Raises:
+        ConfigError: no such format.
+    """
+    check_name(dtype, list(BYTES_PER_ELEMENT), "dtype")
     return BYTES_PER_ELEMENT[dtype]  # type: ignore[index]
 
 

@@ -19,7 +19,7 @@ from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.kernel import Added, Array, Floor, GpuKernel, ReachedOfDram, Shapes, column, passed, text
 from simulator.units import Unit
 
-TILES = ((64, 64), (128, 128), (128, 256))
+TILES = ((64, 64), (64, 128), (128, 128), (128, 256))
 """Rows and columns of the output that one block of threads computes."""
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Into how many parts K may be split, each summed by blocks of its own."""

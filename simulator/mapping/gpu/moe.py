@@ -116,6 +116,15 @@ def load_of(tokens: int, experts: int, top_k: int, ways: int, distribution: str,
     return Load(float(drawn.sum(axis=1).mean()), float((drawn > 0).sum(axis=1).mean()), tiles)
 
 
+@remembered(16)
+def _loads(picks: bytes, distributions: tuple[str, ...], seed: int) -> Array:
+    """Of many loads, by column: rows in all, experts with any, tiles of each of `ROWS`; a fit asks for them often."""
+    keys = np.frombuffer(picks).reshape(4, -1).astype(int).T
+    pairs = zip(keys.tolist(), distributions, strict=True)
+    loads = [load_of(key[0], key[1], key[2], key[3], kind, seed) for key, kind in pairs]
+    return np.array([(each.rows, each.active, *each.tiles) for each in loads]).T
+
+
 class _Experts(NamedTuple):
     """Columns of routed experts on one device."""
 
@@ -136,8 +145,8 @@ def _experts(shapes: Shapes) -> _Experts:
     tokens, experts, top_k, inner, hidden, tensor, expert = np.broadcast_arrays(*numbers, *ways)
     distribution = np.broadcast_to(text(shapes, "distribution", "balanced"), tokens.shape)
     seed = int(np.ravel(column(shapes, "seed", 0.0))[0])
-    keys = zip(tokens.ravel(), experts.ravel(), top_k.ravel(), expert.ravel(), distribution.ravel(), strict=True)
-    loads = [load_of(int(m), int(e), int(k), int(w), str(kind), seed) for m, e, k, w, kind in keys]
+    picks = np.stack([each.ravel() for each in (tokens, experts, top_k, expert)])
+    loads = _loads(picks.tobytes(), tuple(map(str, distribution.ravel())), seed)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
     gated = np.array(["nongated" not in str(each) for each in np.ravel(text(shapes, "kernel", ""))])
     return _Experts(
@@ -145,9 +154,9 @@ def _experts(shapes: Shapes) -> _Experts:
         hidden=hidden,
         inner=inner / tensor,
         gates=np.where(gated, 2.0, 1.0).reshape(tokens.shape if gated.size == tokens.size else ()),
-        rows=np.array([each.rows for each in loads]).reshape(tokens.shape),
-        active=np.array([each.active for each in loads]).reshape(tokens.shape),
-        tiles=np.array([each.tiles for each in loads]).T.reshape(len(ROWS), *tokens.shape),
+        rows=loads[0].reshape(tokens.shape),
+        active=loads[1].reshape(tokens.shape),
+        tiles=loads[2:].reshape(len(ROWS), *tokens.shape),
         dtype=_COMPUTE.get(dtype, COMPUTES.get(dtype, dtype)),
         size=_SIZE.get(dtype) or width(COMPUTES.get(dtype, dtype)),
     )
