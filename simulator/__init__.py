@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.hardware.system import load_system
+    from simulator.report.compare import compare
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "calibrate",
+    "compare",
     "cost",
     "crossover",
     "estimate",
@@ -59,6 +61,7 @@ __all__ = [
 
 _HOME = {
     "calibrate": "simulator.validation.calibrate",
+    "compare": "simulator.report.compare",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",
     "estimate": "simulator.scenario.evaluate",

@@ -12,6 +12,7 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `split`     | `Split`: how two engines share the experts of a device           | `split:` of a deployment        |
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
+| `importer`  | `Importer`: brings a table of measured data into our form          | the columns of the table        |
 | `evaluator` | `Evaluator`: the metrics of a kind of workload                   | `kind:` of a workload           |
 | `chart`     | `Chart`: a kind of picture of the results of a study             | `kind:` of a study's chart      |
 | `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
@@ -42,6 +43,7 @@ from simulator.study.form import ChartForm
 from simulator.study.search import Method, Seen
 from simulator.study.search.seen import Indices
 from simulator.units import Bytes
+from simulator.validation.measured.importers import Importer
 from simulator.workload import Block
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "Compile",
     "Dispatch",
     "Evaluator",
+    "Importer",
     "Indices",
     "Key",
     "Lowering",

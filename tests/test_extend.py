@@ -104,6 +104,17 @@ def test_a_kind_of_memory_is_read_as_its_figures_say() -> None:
         load_system("phone-ufs4", [f"{kind}=ddr"])
 
 
+def test_a_table_of_another_form_is_compared(tmp_path: Path) -> None:
+    example("importer")
+    file = tmp_path / "bench.csv"
+    file.write_text("card,type,M,N,K,usec\nNVIDIA H100 80GB HBM3,bf16,8192,8192,8192,2000\n")
+    (row,) = simulator.compare(file).rows.to_dict("records")
+    assert (row["measured"], row["source"], row["class"]) == (2e-3, "bench", "gemm")
+    file.write_text("card,type,M,N,K,usec\nNVIDIA H100 80GB HBM3,bf16,8192,8192,8192,soon\n")
+    with pytest.raises(ConfigError, match=r"bench\.csv:2: usec: found 'soon'"):
+        simulator.compare(file)
+
+
 def layer(model: str, sequences: float | np.ndarray) -> Route:
     """A decoder layer over sequences that decode, on the two engines of Duplex."""
     system = load_system("duplex-node")

@@ -17,6 +17,7 @@ from simulator import __version__
 from simulator.cli import (
     calibrate,
     check,
+    compare,
     cost,
     crossover,
     estimate,
@@ -110,6 +111,7 @@ app.command("operator")(operator.command)
 app.command("calibrate")(calibrate.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
+app.command("compare")(compare.command)
 app.command("fit")(fit.command)
 app.command("sweep")(sweep.command)
 app.command("search")(search.command)

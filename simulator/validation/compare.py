@@ -44,7 +44,7 @@ class Comparison(Result):
             `bound_by`, `flag` (why it does not count) and `error` (why it was not simulated).
         groups: the errors of the rows that count, by group.
         unmatched: devices that no machine describes, and how many rows each has.
-        flagged: how many rows have each flag.
+        flagged: how many rows have each flag, those of devices that no machine describes too.
         failed: how many rows were not simulated, by the reason.
         skipped: how many cells of the file could not be used.
     """
@@ -96,11 +96,11 @@ class Comparison(Result):
 
     def _speed_up(self) -> dict[str, Any]:
         """How much faster, and with how much less energy, a design does what was measured: geometric means."""
-        rows = self.counted
-        return {"speed_up": _mean(1 / rows["ratio"]), "energy_ratio": _mean(rows["energy_ratio"].dropna())}
+        energy = self.rows.loc[self.rows["flag"].eq(""), "energy_ratio"].dropna()
+        return {"speed_up": _mean(1 / self.counted["ratio"]), "energy_ratio": _mean(energy)}
 
 
-def compare(
+def compare_with_measured(
     baseline: str | Path,
     hardware: str | Path | None = None,
     *,
@@ -115,11 +115,13 @@ def compare(
         hardware: one machine for all: of those that measured data know by its aliases, the rows of these; of another,
             a design, which is set beside all.
         skip_bad: count rows with a cell that cannot be used, instead of refusing the file.
-        progress: called with what is done, and how much of it.
+        progress: called with what runs, how much of it is done and how much there is.
 
     Raises:
         ConfigError: what is wrong with the file, with its line and column; no device of it is described.
     """
+    import pandas as pd
+
     forget()
     measured = read_measured(_file(baseline), skip_bad)
     rows = measured.rows.rename_axis("line").reset_index()
@@ -127,12 +129,15 @@ def compare(
     if rows["machine"].isna().all():
         names = ", ".join(sorted(unmatched)[:5])
         expected = f"a device that a machine in {MACHINES} has among its aliases"
-        raise ConfigError("no machine describes", file=measured.file, path="device", found=names, expected=expected)
+        raise ConfigError(
+            "no machine describes", file=measured.file, line=int(rows["line"].iloc[0]), path="device", found=names,
+            expected=expected,
+        )  # fmt: skip
     rows["flag"] = copies(rows)
     known = rows[rows["machine"].notna()].reset_index(drop=True)
     with unwarned():
         compared = (simulated_runs if "model" in known else simulated_operators)(known, progress)
-    compared["ratio"] = compared["simulated"] / compared["measured"]
+    compared["ratio"] = compared["simulated"] / compared["measured"].where(compared["measured"] > 0)
     compared["ape"] = (compared["ratio"] - 1).abs()
     columns = RUN_GROUPS if "model" in known else OPERATOR_GROUPS
     return Comparison(
@@ -142,7 +147,7 @@ def compare(
         rows=compared,
         groups=by_group(_counted(compared), [column for column in columns if column in compared]),
         unmatched=unmatched,
-        flagged=_counts(compared["flag"]),
+        flagged=_counts(pd.concat([compared["flag"], rows["flag"][rows["machine"].isna()]])),
         failed=_counts(compared["error"]),
         skipped=len(measured.skipped),
         provenance=_provenance(measured, known["machine"]),

@@ -78,7 +78,7 @@ CONFIGS = {
     ),
 }  # fmt: skip
 
-NOT_THE_SHAPE = {"name", "family", "published", "source"}
+NOT_THE_SHAPE = {"name", "aliases", "family", "published", "source"}
 
 
 @pytest.mark.parametrize("model", CONFIGS)

@@ -20,18 +20,18 @@ def meant(name: str, folder: str) -> str | None:
 
 @remembered(8)
 def known(folder: str) -> dict[str, str]:
-    """The names of the YAML files of a folder by all their names and aliases, folded.
+    """The names of the YAML files of a folder by all their names and aliases, folded; an alias before a name.
 
     Raises:
         ConfigError: two files have the same alias.
     """
-    names = {folded(name): name for name in data.names(folder)}
+    names: dict[str, str] = {}
     for name in data.names(folder):
         for alias in aliases(name, folder):
             if names.setdefault(folded(alias), name) != name:
                 other = f"{names[folded(alias)]}.yaml has it too"
                 raise ConfigError(other, file=data.find(name, folder), path="aliases", found=f"'{alias}'")
-    return names
+    return {folded(name): name for name in data.names(folder)} | names
 
 
 def aliases(name: str | Path, folder: str) -> list[str]:

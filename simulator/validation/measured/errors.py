@@ -39,5 +39,6 @@ def by_group(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     for column in columns:
         for value, some in rows.groupby(column, sort=True):
             yardstick = errors(some, "plain")["median_ape"]
-            table.append({"group": column, "value": str(value), **errors(some), "plain_median_ape": yardstick})
-    return pd.DataFrame(table)
+            name = f"{value:g}" if isinstance(value, float) else str(value)
+            table.append({"group": column, "value": name, **errors(some), "plain_median_ape": yardstick})
+    return pd.DataFrame(table, columns=["group", "value", *errors(rows), "plain_median_ape"])

@@ -70,6 +70,7 @@ def beyond(rows: pd.DataFrame, seconds: pd.Series, system: System) -> pd.Series:
             if link:
                 flags[some.index[some["bytes"] * share / link.bandwidth > TOLERANCE * measured]] = LINKS
         elif kind and dtype in FORMATS:
+            some = some.assign(experts=some["top_k"]) if kind == "moe" else some  # tokens may choose alike
             work, runs_on = work_of(some, str(kind), str(dtype)), target(system)
             named = rate_for(runs_on.description.peak, FORMATS[dtype][0])
             if named:
@@ -90,7 +91,7 @@ def impossible(runs: pd.DataFrame, least: pd.Series, fits: pd.Series) -> pd.Seri
     import pandas as pd
 
     flags = pd.Series("", index=runs.index).mask(~fits, UNFIT)
-    too_fast = least > TOLERANCE * runs["measured"]
+    too_fast = least / runs["mapping.pipeline"] > TOLERANCE * runs["measured"]  # all stages may be busy at once
     step = runs["workload.phase"] == "decode"
     run = runs[_RUN].astype(str).apply(tuple, axis=1)
     return flags.mask(too_fast & step, MEMORY).mask(run.isin(run[too_fast & ~step]), INCOMPLETE)
@@ -102,6 +103,6 @@ def _constant(ratios: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
 
 _RUN = [
     "source", "device", "engine", "version", "model", "sized.devices", "mapping.tensor", "mapping.pipeline",
-    "mapping.expert", "mapping.dtype", "mapping.kv", "workload.batch", "workload.input",
+    "mapping.dtype", "mapping.kv", "workload.batch", "workload.input",
 ]  # fmt: skip
 _NAMES = {"op", "dtype", "kv_dtype", "model", "engine", "version", "phase", "unit", "kernel", "distribution"}

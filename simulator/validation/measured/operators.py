@@ -74,16 +74,16 @@ def class_of(op: str) -> str:
 def operator_times(rows: pd.DataFrame, system: System) -> pd.DataFrame:
     """The roofline of measured operators: `time_s`, what binds (`bound_by`), and `error` where there is none.
 
-    The index of the rows must be unique.
-
-    One kernel each, with the launch overhead and the achieved fractions of the machine; a collective, over its links.
+    The index of the rows must be unique. One kernel each, with the launch overhead and the achieved fractions of the
+    machine; a collective, over its links.
     """
     import pandas as pd
 
     answer = pd.DataFrame({"time_s": nan, "bound_by": "", "error": "no model of the operator"}, index=rows.index)
-    kinds = [rows["op"].map(class_of), rows["dtype"], rows["n_devices"].fillna(1.0)]
+    collectives = rows["op"].str.extract(_COLLECTIVE)[0]
+    kinds = [rows["op"].map(class_of), collectives, rows["dtype"], rows["n_devices"].fillna(1.0)]
     groups: Any = rows.groupby(kinds, dropna=False, sort=False)
-    for (kind, dtype, devices), some in groups:
+    for (kind, _, dtype, devices), some in groups:
         if not kind:
             continue
         stated = some[some[list(SHAPES[kind])].notna().all(axis=1)]
@@ -105,7 +105,8 @@ def work_of(rows: pd.DataFrame, kind: str, dtype: str) -> Work:
     """What operators of one class and type ask.
 
     A product (m x k)(k x n) is 2 m n k FLOPs; attention 4 d a head and a pair of query and key that it sees; an expert
-    FFN three products, with the experts that tokens reach when each chooses alike, `E (1 - (1 - k / E)^m)`.
+    FFN three products, or as many as `matrices` says, with the experts that tokens reach when each chooses alike,
+    `E (1 - (1 - k / E)^m)`.
     """
     return _WORK[kind](rows, FORMATS[dtype][1], FORMATS[dtype][2])
 
@@ -169,8 +170,9 @@ def _moe(rows: pd.DataFrame, weight: float, activation: float) -> Work:
     active = rows["op"].str.extract(r"_activated_(\d+)$")[0].astype(float).to_numpy()
     reached = np.where(np.isnan(active), experts * (1 - (1 - top_k / experts) ** m), active) / ep
     rows_in = m * top_k / ep
-    weights = 3 * reached * (n / tp) * k * weight
-    return Work(6 * rows_in * (n / tp) * k, weights + m * k * WIDE, m * k * WIDE)
+    matrices = _column(rows, "matrices", 3.0) if "matrices" in rows else 3.0
+    weights = matrices * reached * (n / tp) * k * weight
+    return Work(2 * matrices * rows_in * (n / tp) * k, weights + m * k * WIDE, m * k * WIDE)
 
 
 def _row_wise(rows: pd.DataFrame, weight: float, activation: float) -> Work:

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 FORMATS = {"fp4": "nvfp4", "int4": "w4a16", "fp8_block": "fp8-block"}
 """Types of the data that formats of ours have other names for; the rest are the same in lower case."""
 
-NODE = 8  # devices of a node
+NODE = 8  # devices of a node, at most
 
 LONGEST = 2.0**20
 """Context of a model that was run over more tokens than it was made for: its times do not hang on that."""
 
 SERVED = "a serving run: its requests are not in the row"
 UNSTATED = "its batch or a length is not stated"
+EXPERTS = "experts on several devices each: no model of that in a static batch"
+RANKS = "attention of other requests on each device: no model of that in a static batch"
 QUEUED = "TTFT of a closed loop hangs on its queue"
 
 
@@ -29,7 +31,7 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     """What each run asks: columns by the paths of a scenario, `metric` of its evaluator, what was `measured` of it.
 
     Times are seconds: a rate of tokens becomes the time of the batch that it stands for. `error` says why a row asks
-    nothing that a static batch answers.
+    nothing that a static batch answers. `model.moe.experts` is the fewest that all tokens may choose, for a limit.
     """
     import pandas as pd
 
@@ -60,13 +62,13 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     pipeline = rows["pp"].fillna(1)
     tensor = rows["tp"].fillna(rows["n_devices"] / pipeline)
     devices = tensor * pipeline
+    inside = np.gcd(devices.fillna(1).astype(int), NODE).astype(float)  # a node, of those that have several
     columns = {
         "model": rows["model"].map(lambda name: meant(name, "workloads/models")),
-        "sized.devices": np.minimum(devices, NODE),
-        "sized.nodes": np.maximum(devices // NODE, 1),
+        "sized.devices": np.where(devices > NODE, inside, devices),
+        "sized.nodes": np.where(devices > NODE, devices / inside, 1),
         "mapping.tensor": tensor,
         "mapping.pipeline": pipeline,
-        "mapping.expert": rows["ep"].where(rows["ep"] > 1),
         "mapping.dtype": rows["dtype"].map(_format),
         "mapping.kv": rows["kv_dtype"].map(_format),
         "workload.phase": chosen[0],
@@ -78,13 +80,19 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
         "error": chosen[3],
     }
     answer = pd.DataFrame(columns, index=rows.index)
-    most = answer["model"].map({name: load_model(name).max_context for name in answer["model"].dropna().unique()})
-    answer["model.max_context"] = np.where(before + new > most, LONGEST, np.nan)
+    models = {name: load_model(name) for name in answer["model"].dropna().unique()}
+    most = answer["model"].map({name: model.max_context for name, model in models.items()})
+    experts = {name: model.moe.top_k for name, model in models.items() if model.moe}
+    answer["model.moe.experts"] = answer["model"].map(experts).astype(float)
+    tokens = answer["workload.input"] + answer["workload.output"]
+    answer["model.max_context"] = np.where(tokens > most, LONGEST, np.nan)
     stated = answer[["workload.batch", "workload.input", "workload.output", "measured"]].notna().all(axis=1)
     unknown = "no model '" + rows["model"].astype(str) + "' is described"
     for bad, why in (
         (rows["dtype"].isna() | rows["kv_dtype"].isna(), "its types are not stated"),
         (~stated | devices.isna(), UNSTATED),
+        (rows["ep"].gt(1), EXPERTS),
+        (rows.get("attention_dp", pd.Series(1, rows.index)).gt(1), RANKS),
         (answer["model"].isna(), unknown),
     ):
         answer["error"] = answer["error"].mask(bad & answer["error"].eq(""), why)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.errors import nearest
+from simulator.config import ROLES
+from simulator.errors import nearest, one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ RUNS = (
 
 NUMBERS = frozenset({
     "m", "n", "k", "batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv", "experts", "top_k", "bytes",
-    "n_devices", "tp", "pp", "ep", "input_len", "output_len", "value", "window",
+    "n_devices", "tp", "pp", "ep", "input_len", "output_len", "value", "window", "matrices",
 })  # fmt: skip
 """Columns of numbers; an empty cell is not stated, or does not apply."""
 
@@ -81,6 +82,12 @@ def problems(frame: pd.DataFrame) -> list[Problem]:
             wrong += [Problem(int(row), "metric", f"'{metric}'", known, near) for row in rows]
         elif unit != expected:
             wrong += [Problem(int(row), "unit", f"'{unit}'", f"'{expected}'") for row in rows]
+    if "role" in frame:
+        strange = ~frame["role"].isin(ROLES).to_numpy()
+        expected = one_of(ROLES)
+        wrong += [
+            Problem(int(row), "role", _cell(frame["role"].iloc[row]), expected) for row in np.flatnonzero(strange)
+        ]
     for column in ("device", "model" if "model" in frame else "op"):
         empty = frame[column].isna().to_numpy()
         wrong += [Problem(int(row), column, "nothing", f"a name of a {column}") for row in np.flatnonzero(empty)]

@@ -19,7 +19,8 @@ from simulator.validation.measured.runs import asked
 if TYPE_CHECKING:
     import pandas as pd
 
-Progress = Callable[[str, float | None], None]
+Progress = Callable[[str, int, int], None]
+"""Called with what runs, how much of it is done and how much there is."""
 
 POWER = "power_w"
 METRICS = ("ttft_s", "tbt_s", "e2e_s", POWER, "bound_by")
@@ -38,10 +39,10 @@ def simulated_operators(rows: pd.DataFrame, progress: Progress | None = None) ->
     """
     import pandas as pd
 
-    parts = []
+    parts: list[pd.DataFrame] = []
     for machine, some in rows.groupby("machine", sort=False):
         if progress:
-            progress(f"operators on {machine}", None)
+            progress("operators", sum(map(len, parts)), len(rows))
         today, lossless = load_system(str(machine)), load_system(plain(str(machine)))
         measured = in_seconds(some)
         times, floor = operator_times(some, today), operator_times(some, lossless)
@@ -67,7 +68,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
     """
     import pandas as pd
 
-    about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version")}
+    about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version", "loop")}
     cases = asked(rows).assign(**about)
     answer = rows.assign(
         measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
@@ -77,13 +78,16 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
     if some.empty:
         return answer
     if progress:
-        progress(f"{len(some):,} runs", None)
+        progress("runs", 0, len(some))
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
-    today = _evaluated(some, some["machine"])
-    least = _evaluated(some, some["machine"].map(lossless))
+    usual = some.drop(columns="model.moe.experts")
+    today = _evaluated(usual, some["machine"])
+    least = _evaluated(usual, some["machine"].map(lossless))
     floor = _measured_metric(least, some["metric"])
     fits = pd.Series(least["error"] != FULL, index=some.index)
-    wrong = impossible(some, floor.mask(some["metric"].eq(POWER)), fits)
+    alike = some["model.moe.experts"].notna()
+    chosen = _measured_metric(_evaluated(some[alike], some.loc[alike, "machine"].map(lossless)), some["metric"][alike])
+    wrong = impossible(some, floor.mask(alike, chosen).mask(some["metric"].eq(POWER)), fits)
     new = pd.DataFrame(
         {
             "simulated": _measured_metric(today, some["metric"]), "plain": floor, "bound_by": today["bound_by"],
@@ -97,9 +101,26 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
 
 
 def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:
-    """The metrics of static batches, a case each, on these machines."""
+    """The metrics of static batches, a case each, on these machines; of a closed loop, those of its steady state.
+
+    A closed loop of B that answers with n tokens takes in B / n prompts a step, so that a token takes a decode step and
+    as many prefills of one prompt.
+    """
+    if cases.empty:
+        return {name: np.array([]) for name in METRICS}
     columns = {path: cases[path].to_numpy() for path in map(str, cases) if "." in path or path == "model"}
-    return evaluated(Scenario(), {"hardware": hardware.to_numpy(object), **columns}, METRICS)
+    metrics = evaluated(Scenario(), {"hardware": hardware.to_numpy(object), **columns}, METRICS)
+    closed = (cases["loop"].eq("closed") & cases["metric"].eq("tbt_s")).to_numpy(bool)
+    if closed.any():
+        prompt: dict[str, Any] = {
+            "workload.phase": "prefill",
+            "workload.batch": 1.0,
+            "workload.output": 1.0,
+            "loop": "",
+        }
+        prefill = _evaluated(cases[closed].assign(**prompt), hardware[closed])["ttft_s"]
+        metrics["tbt_s"][closed] += (cases["workload.batch"] / cases["workload.output"]).to_numpy()[closed] * prefill
+    return metrics
 
 
 def _measured_metric(metrics: Mapping[str, Any], names: pd.Series) -> pd.Series:

@@ -62,6 +62,14 @@ def test_attention_counts_the_pairs_that_a_query_sees(queries: int, past: int, w
     assert work.read[0] == 2 * (2 * queries * 3 * 8) + 2 * 2 * (2 * kept * 8)
 
 
+def test_collectives_of_one_size_are_told_apart() -> None:
+    size = {"bytes": 2**28, "n_devices": 8, "dtype": "fp16"}
+    both, half = operator_times(operators({"op": "all_reduce", **size}, {"op": "all_gather", **size}), LOSSLESS)[
+        "time_s"
+    ]
+    assert both == pytest.approx(2 * half, rel=1e-12)
+
+
 def test_a_cache_of_8_bits_is_read_in_half_the_bytes() -> None:
     row = {"op": "attention_decode", "batch": 8, "heads": 32, "kv_heads": 8, "head_dim": 128, "seq_q": 1}
     rows = operators(*({**row, "seq_kv": 8192, "kv_dtype": dtype} for dtype in ("bf16", "fp8")))
@@ -76,6 +84,8 @@ def test_experts_that_are_reached_are_read() -> None:
     one, many, some = work_of(rows, "moe", "bf16").read / weights
     assert one == pytest.approx(8, rel=1e-2) and some == pytest.approx(16, rel=1e-1)
     assert many > 128 and many == pytest.approx(128, rel=0.1)
+    (plain,) = work_of(operators({**row, "m": 1, "matrices": 2}), "moe", "bf16").read / weights
+    assert plain / one == pytest.approx(2 / 3, rel=1e-3)
 
 
 def test_a_rate_becomes_the_time_of_what_it_was_counted_of() -> None:

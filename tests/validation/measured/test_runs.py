@@ -61,8 +61,8 @@ def test_a_row_that_a_static_batch_does_not_answer_says_why(change: dict[str, An
 def test_devices_are_tensor_parallel_unless_they_are_stages() -> None:
     assert (case()["mapping.tensor"], case()["mapping.pipeline"]) == (4, 1)
     assert (case(pp=4)["mapping.tensor"], case(pp=4)["mapping.pipeline"]) == (1, 4)
-    sixteen = case(n_devices=16)
-    assert (sixteen["sized.devices"], sixteen["sized.nodes"]) == (8, 2)
+    sizes = [case(n_devices=count) for count in (6, 12, 16)]
+    assert [(each["sized.devices"], each["sized.nodes"]) for each in sizes] == [(6, 1), (4, 3), (8, 2)]
 
 
 def test_a_context_that_a_model_was_not_made_for_is_allowed() -> None:
@@ -74,3 +74,8 @@ def test_a_type_is_named_as_ours_are() -> None:
     one = case(dtype="Q4_K_M", kv_dtype="fp16")
     assert (one["mapping.dtype"], one["mapping.kv"]) == ("q4_k_m", "fp16")
     assert case(dtype="fp4")["mapping.dtype"] == "nvfp4"
+
+
+def test_experts_over_devices_are_not_passed_over() -> None:
+    assert case(ep=4)["error"].startswith("experts on several devices")
+    assert case(ep=1)["error"] == ""

@@ -97,7 +97,7 @@ def _attention(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
 
 
 def _moe(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """A whole gated FFN of routed experts on one of `tp * ep` devices.
+    """A whole FFN of routed experts on one of `tp * ep` devices: of three `matrices`, or of two where it has no gate.
 
     `n` is the width of a whole expert, of which a device has `n / tp`, and `experts / ep` of them.
     """
@@ -106,6 +106,7 @@ def _moe(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         m=rows["num_tokens"], n=rows["inter_size"], k=rows["hidden_size"], experts=rows["num_experts"],
         top_k=rows["topk"], n_devices=rows["moe_tp_size"] * rows["moe_ep_size"], tp=rows["moe_tp_size"],
         ep=rows["moe_ep_size"], distribution=rows["distribution"],
+        matrices=rows["kernel_source"].str.contains("nongated").map({True: 2, False: 3}),
     )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def _silicon(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         "ep": rows["moe_ep_size"], "model": rows["model_path"], "engine": engine, "dtype": dtype,
         "kv_dtype": narrow.map({True: "fp8", False: "bf16"}), "phase": "e2e", "batch": rows["batch_size"] * ranks,
         "input_len": rows["isl"], "output_len": rows["osl"], "unit": "s", "version": rows["backend_version"],
-        "mode": rows["mode"], "attention_dp": ranks, "moe_tp": rows["moe_tp_size"], "run": rows["id"],
+        "mode": rows["mode"], "loop": "closed", "attention_dp": ranks, "moe_tp": rows["moe_tp_size"], "run": rows["id"],
         "inferred": rows["precision"].isna().map({True: "dtype kv_dtype", False: "kv_dtype"}),
     }, index=rows.index)  # fmt: skip
     parts = [whole.assign(metric=name, value=rows[f"silicon_{name}_ms"] * 1e-3) for name in ("ttft", "tpot")]
