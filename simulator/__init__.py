@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
+    from simulator.scenario.operator import operator
     from simulator.scenario.roofline import roofline
     from simulator.study.cost import cost
     from simulator.study.query import query
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from simulator.study.questions.searched import search
     from simulator.study.questions.sensed import sensitivity
     from simulator.study.swept import sweep
+    from simulator.validation.calibrate import calibrate
     from simulator.validation.fit import fit
     from simulator.validation.fitted.check import check_machine
     from simulator.validation.fitted.fit_machine import fit_machine
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "calibrate",
     "check_machine",
     "compare",
     "cost",
@@ -50,6 +53,7 @@ __all__ = [
     "load_system",
     "load_trace",
     "measure",
+    "operator",
     "optimise",
     "query",
     "record",
@@ -63,6 +67,7 @@ __all__ = [
 
 _HOME = {
     "check_machine": "simulator.validation.fitted.check",
+    "calibrate": "simulator.validation.calibrate",
     "compare": "simulator.report.compare",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",
@@ -76,6 +81,7 @@ _HOME = {
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
     "measure": "simulator.validation.measure.measure",
+    "operator": "simulator.scenario.operator",
     "optimise": "simulator.study.questions.optimised",
     "query": "simulator.study.query",
     "record": "simulator.workload.record:record_model",

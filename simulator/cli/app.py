@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from simulator import __version__
 from simulator.cli import (
+    calibrate,
     check,
     compare,
     cost,
@@ -24,6 +25,7 @@ from simulator.cli import (
     fit_machine,
     kernels,
     measure,
+    operator,
     optimise,
     query,
     record,
@@ -107,6 +109,8 @@ app.command("cost")(cost.command)
 app.command("estimate")(estimate.command)
 app.command("roofline")(roofline.command)
 app.command("kernels")(kernels.command)
+app.command("operator")(operator.command)
+app.command("calibrate")(calibrate.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("compare")(compare.command)

@@ -83,6 +83,7 @@ def _summary(kind: str, file: str) -> str:
         "runtime": _runtime,
         "routing": _routing,
         "eager": _eager,
+        "calibration": _calibration,
         "trace": _trace,
         "scenario": _scenario,
         "published values": _published,
@@ -104,6 +105,15 @@ def _model(file: str) -> str:
 
     model = load_model(file)
     return f"model {model.name}: {count_of(parameters(model).total)} parameters in {model.layers} layers"
+
+
+def _calibration(file: str) -> str:
+    from simulator.mapping.gpu.calibration import load_calibration
+
+    calibration = load_calibration(file)
+    kernels = sum(len(variants) for variants in calibration.kernels.values())
+    under = f" under {calibration.runtime}" if calibration.runtime else ""
+    return f"calibration of {calibration.hardware}{under}: {kernels} kernels"
 
 
 def _scenario(file: str) -> str:

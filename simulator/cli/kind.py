@@ -9,7 +9,17 @@ from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 
 Kind: TypeAlias = Literal[
-    "machine", "model", "study", "cost table", "runtime", "routing", "eager", "scenario", "trace", "published values"
+    "machine",
+    "model",
+    "study",
+    "cost table",
+    "runtime",
+    "routing",
+    "eager",
+    "calibration",
+    "scenario",
+    "trace",
+    "published values",
 ]
 
 FOLDERS: dict[Kind, str] = {
@@ -77,6 +87,7 @@ def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.mapping.gpu.calibration import Calibration
     from simulator.mapping.runtime import Runtime
     from simulator.scenario.form import Scenario
     from simulator.study.form import StudyForm
@@ -93,6 +104,7 @@ def _keys() -> dict[Kind, set[str]]:
         "runtime": set(Runtime.model_fields),
         "routing": set(MeasuredRouting.model_fields),
         "eager": set(Family.model_fields),
+        "calibration": set(Calibration.model_fields),
         "scenario": set(Scenario.model_fields),
     }
 

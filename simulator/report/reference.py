@@ -16,6 +16,7 @@ from simulator.config import KeyPath, load
 from simulator.config.section import meanings
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
+from simulator.mapping.gpu.calibration import Calibration
 from simulator.mapping.runtime import Runtime
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
 from simulator.workload import Model
@@ -49,6 +50,7 @@ CHAPTERS = (
     Chapter("Cost tables", CostTable, "hwconfigs/costs"),
     Chapter("Models", Model, "workloads/models"),
     Chapter("Routing", MeasuredRouting, "workloads/routing"),
+    Chapter("Calibrations of kernels", Calibration, "hwconfigs/calibrations"),
     Chapter("What PyTorch dispatches", Family, "workloads/eager"),
 )
 

@@ -15,6 +15,7 @@ from simulator.config.resolve import SCHEMA
 from simulator.errors import unknown
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
+from simulator.mapping.gpu.calibration import Calibration
 from simulator.mapping.runtime import Runtime
 from simulator.registry import names, registered
 from simulator.study.form import OF_KIND, StudyForm
@@ -32,6 +33,7 @@ FORMS: dict[str, type[BaseModel]] = {
     "model": Model,
     "routing": MeasuredRouting,
     "eager": Family,
+    "calibration": Calibration,
 }
 
 _ABOUT: dict[str, Any] = {"source": {"type": "string"}, "role": {"enum": list(ROLES)}, "note": {"type": "string"}}

@@ -122,6 +122,15 @@ MODES: dict[str, dict[str, Any]] = {
         "hardware": "duplex-bank-pim", "mapping": {"engines": ["xpu.pim"]}, "workload": {"kind": "engine_figures"}},
     "units of the logic die": {
         "hardware": "duplex-node", "mapping": {"engines": ["xpu.pim"]}, "workload": {"kind": "engine_figures"}},
+    "gemm": {"hardware": "h100-sxm", "workload": {"kind": "operators", "m": 300, "n": 1000, "k": 2000}},
+    "attention": {"hardware": "h100-sxm", "workload": {
+        "kind": "operators", "op": "attention_decode", "batch": 3, "heads": 8, "kv_heads": 4, "head_dim": 128,
+        "seq_kv": 6400}},
+    "moe": {"hardware": "h100-sxm", "workload": {
+        "kind": "operators", "op": "moe_ffn", "m": 300, "n": 1024, "k": 2048, "experts": 16, "top_k": 2,
+        "distribution": "power_law_1.2"}},
+    "collective": {"hardware": "h100-sxm", "workload": {
+        "kind": "operators", "op": "all_reduce", "bytes": 1e6, "n_devices": 2}},
     "usage": USAGE,
     "usage, hot and cold": _with(USAGE, {"activity": HOT_COLD}),
     "usage, law": _with(USAGE, {"activity": LAW}),

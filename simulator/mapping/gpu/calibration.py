@@ -15,7 +15,8 @@ from simulator.config import load, validate
 from simulator.config.choose import choose
 from simulator.config.section import Section
 from simulator.files import remembered
-from simulator.mapping.gpu.chip import Chip
+from simulator.hardware import load_system
+from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.residuals import Residuals, corrected, read_residuals
@@ -102,10 +103,10 @@ def load_calibration(name: str | Path) -> Calibration:
     return validate(load(name, FOLDER), Calibration)
 
 
-def calibrations(hardware: str) -> dict[str, Calibration]:
-    """The shipped calibrations of a machine, by their names."""
+def calibrations(chip: Chip) -> dict[str, Calibration]:
+    """The shipped calibrations of a chip, by their names: of any machine that has it."""
     loaded = {name: load_calibration(name) for name in data.names(FOLDER)}
-    return {name: each for name, each in loaded.items() if each.hardware == hardware}
+    return {name: each for name, each in loaded.items() if chip_of(load_system(each.hardware)) == chip}
 
 
 def constants(kernel: GpuKernel, variant: str, calibrated: Mapping[str, Calibration]) -> Constants:

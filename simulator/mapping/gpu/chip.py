@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulator.config.choose import check_name
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
@@ -27,6 +28,7 @@ class Chip:
         bandwidth: B/s of DRAM.
         peak: FLOP/s by dtype, dense.
         link: B/s that the GPU sends to others of its node, each way; 0 where it has no others.
+        network: B/s that the GPU sends to other nodes, each way; 0 where there are none.
     """
 
     sms: int
@@ -37,6 +39,7 @@ class Chip:
     bandwidth: Quantity
     peak: Mapping[str, Quantity]
     link: Quantity = 0.0
+    network: Quantity = 0.0
 
     @property
     def l2_bandwidth(self) -> Quantity:
@@ -55,7 +58,12 @@ class Chip:
 
 
 def width(dtype: str) -> float:
-    """Bytes of one element."""
+    """Bytes of one element.
+
+    Raises:
+        ConfigError: no such format.
+    """
+    check_name(dtype, list(BYTES_PER_ELEMENT), "dtype")
     return BYTES_PER_ELEMENT[dtype]  # type: ignore[index]
 
 
@@ -79,7 +87,8 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
     if not caches or not memories:
         raise ConfigError(path="hardware", found=f"'{system.name}'", expected=f"an L2 cache and DRAM that {name} reads")
     own = name.partition(".")[0]
-    link = system.machine.links.get(f"{own}<->{own}")
+    links = system.machine.links
+    link, network = links.get(f"{own}<->{own}"), links.get("node<->node")
     chip = description.chip
     return Chip(
         sms=chip.sms,
@@ -90,4 +99,5 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
         bandwidth=memories[0].bandwidth,
         peak=dict(description.peak),
         link=link.bandwidth * link.parallel if link else 0.0,
+        network=network.bandwidth * network.parallel / device.count if network else 0.0,
     )

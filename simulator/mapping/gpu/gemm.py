@@ -6,7 +6,7 @@ candidates, a tile and a split of K; the fastest counts, as libraries tune for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Any, NamedTuple
 
@@ -16,10 +16,10 @@ from pydantic import Field
 from simulator.config.section import Section
 from simulator.core import Quantity
 from simulator.mapping.gpu.chip import Chip, width
-from simulator.mapping.gpu.kernel import Added, Array, Floor, GpuKernel, ReachedOfDram, Shapes, column, text
+from simulator.mapping.gpu.kernel import Added, Array, Floor, GpuKernel, ReachedOfDram, Shapes, column, passed, text
 from simulator.units import Unit
 
-TILES = ((64, 64), (128, 128))
+TILES = ((64, 64), (64, 128), (128, 128), (128, 256))
 """Rows and columns of the output that one block of threads computes."""
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Into how many parts K may be split, each summed by blocks of its own."""
@@ -36,22 +36,26 @@ KEPT, POWER = 0.9, 4.0
 class GemmLibrary(Section):
     """What a library makes of a chip, in GEMMs; the defaults are those of NVIDIA's on Hopper."""
 
-    t0: Floor = 2.9e-6
+    t0: Floor = 2.84e-6
     """Seconds of a kernel that does nothing."""
-    emax: Annotated[float, Unit("1"), Field(ge=0.2, le=1)] = 0.95
+    vector: Annotated[float, Unit("1"), Field(ge=0.3, le=1)] = 1.0
+    """The share of `t0` that the kernel for a single row takes."""
+    emax: Annotated[float, Unit("1"), Field(ge=0.2, le=1)] = 1.0
     """The fraction of the peak rate that a large tile reaches."""
     ebw: ReachedOfDram = 0.82
     """The fraction of DRAM's bandwidth that is reached."""
-    l2f: Annotated[float, Unit("1"), Field(ge=0.05, le=4)] = 1.0
+    l2f: Annotated[float, Unit("1"), Field(ge=0.05, le=4)] = 0.93
     """What tiles read of the L2 cache, over 64 B a clock an SM; more than 1 where blocks share what they load."""
-    ts: Added = 2.5e-6
+    ts: Added = 2.6e-6
     """Seconds that a split of K adds."""
-    copies: Annotated[float, Unit("1"), Field(ge=1, le=20)] = 8.0
+    copies: Annotated[float, Unit("1"), Field(ge=1, le=20)] = 9.2
     """How many times the weights count where it is asked whether operands of repeated calls stay in L2."""
-    p: Annotated[float, Unit("1"), Field(ge=1.5, le=12)] = 4.0
+    p: Annotated[float, Unit("1"), Field(ge=1.5, le=12)] = 4.2
     """The power in which compute, L2 and DRAM overlap; infinite: wholly."""
-    epi: Annotated[float, Unit("1"), Field(ge=0, le=8)] = 1.0
+    epi: Annotated[float, Unit("1"), Field(ge=0, le=8)] = 1.05
     """Passes over the output after the last sum."""
+    quantised: Annotated[float, Unit("1"), Field(ge=0, le=20)] = 0.0
+    """Passes over the activations in 16 bits before the product, where the library quantises them there."""
 
 
 class Candidate(NamedTuple):
@@ -94,23 +98,31 @@ class _Work(NamedTuple):
     sums: Any
 
 
-def _work(m: Any, n: Any, k: Any, each: Candidate, chip: Chip, dtype: str) -> _Work:
+def _work(m: Any, n: Any, k: Any, count: Any, each: Candidate, chip: Chip, dtype: str) -> _Work:
     part = share_of_k(k, each.split, dtype)
-    blocks = np.ceil(m / each.rows) * np.ceil(n / each.columns) * each.split
+    blocks = count * np.ceil(m / each.rows) * np.ceil(n / each.columns) * each.split
     flops = waves(blocks, chip.sms) * (2.0 * each.rows * each.columns) * part
-    sums = 8.0 * each.split * m * n if each.split > 1 else np.zeros_like(np.asarray(m * n, float))
+    sums = 8.0 * each.split * count * m * n if each.split > 1 else 0.0 * blocks
     read = blocks * part * ((each.rows + each.columns) * width(dtype))
     return _Work(flops, flops * (1 / each.rows + 1 / each.columns), read, sums)
 
 
-def resident(m: Any, n: Any, k: Any, chip: Chip, copies: float, dtype: str = "bf16") -> Any:
+def resident(m: Any, n: Any, k: Any, count: Any, chip: Chip, copies: float, dtype: str = "bf16") -> Any:
     """The share of the operands that a repeated call finds in L2: `min(1, 0.9 L2 / (copies W + A + C)) ** 4`."""
     size = width(dtype)
-    return np.minimum(1.0, KEPT * chip.l2 / (copies * size * n * k + size * m * k + 2.0 * m * n)) ** POWER
+    return np.minimum(1.0, KEPT * chip.l2 / (count * (copies * size * n * k + size * m * k + 2.0 * m * n))) ** POWER
 
 
 def gemm_seconds(
-    m: Any, n: Any, k: Any, chip: Chip, library: GemmLibrary, dtype: str = "bf16", *, warm: bool = True
+    m: Any,
+    n: Any,
+    k: Any,
+    chip: Chip,
+    library: GemmLibrary,
+    dtype: str = "bf16",
+    *,
+    count: Any = 1.0,
+    warm: bool = True,
 ) -> Any:
     """Seconds of products (m x k) by (k x n), one or arrays of them; the chip's rates may be arrays instead.
 
@@ -120,37 +132,39 @@ def gemm_seconds(
     - L2: `blocks (rows + columns) K / s` elements at `l2f` of what the SMs' ports give;
     - DRAM: `(W + A) (1 - resident)` bytes at `ebw` of the bandwidth; nothing is resident unless `warm`;
     - split: `ts`, and 8 bytes of partial sums an output and part through L2;
-    - epilogue: `epi` passes over the output, in L2 where half of it has room for them.
+    - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
 
-    Powers are compared and one root is taken for each split.
+    Powers are compared and one root is taken for each split. `count` products of the shape are one kernel.
 
     Raises:
         ConfigError: the chip does not compute in `dtype`.
     """
-    m, n, k = (np.asarray(each, float) for each in (m, n, k))
-    if max(m.size, n.size, k.size) > CHUNK:
-        shape = np.broadcast_shapes(m.shape, n.shape, k.shape)
-        flat = [np.broadcast_to(each, shape).ravel() for each in (m, n, k)]
+    m, n, k, count = (np.asarray(each, float) for each in (m, n, k, count))
+    if max(m.size, n.size, k.size, count.size) > CHUNK:
+        shape = np.broadcast_shapes(m.shape, n.shape, k.shape, count.shape)
+        flat = [np.broadcast_to(each, shape).ravel() for each in (m, n, k, count)]
         parts = []
         for at in range(0, len(flat[0]), CHUNK):
             some = [each[at : at + CHUNK] for each in flat]
-            parts.append(_seconds(some[0], some[1], some[2], chip, library, dtype, warm))
+            parts.append(_seconds(some[0], some[1], some[2], some[3], chip, library, dtype, warm))
         return np.concatenate(parts).reshape(shape)
-    return _seconds(m, n, k, chip, library, dtype, warm)
+    return _seconds(m, n, k, count, chip, library, dtype, warm)
 
 
 CHUNK = 8192
 """Shapes at a time: their arrays stay in the cache of a CPU."""
 
 
-def _seconds(m: Array, n: Array, k: Array, chip: Chip, library: GemmLibrary, dtype: str, warm: bool) -> Any:
+def _seconds(
+    m: Array, n: Array, k: Array, count: Array, chip: Chip, library: GemmLibrary, dtype: str, warm: bool
+) -> Any:
     p = library.p
-    fixed, dram = _common(m, n, k, chip, library, dtype, warm)
+    fixed, dram = _common(m, n, k, count, chip, library, dtype, warm)
     dram_p = dram**p
     read_p = (1 / (library.l2f * chip.l2_bandwidth)) ** p
     costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
     best: Any = None
-    for works in _by_split([(each, _work(m, n, k, each, chip, dtype)) for each in candidates(chip, dtype)]):
+    for works in _by_split([(each, _work(m, n, k, count, each, chip, dtype)) for each in candidates(chip, dtype)]):
         least: Any = None
         for each, work in works:
             power = work.flops**p * costs[each.rows, each.columns] + work.read**p * read_p
@@ -186,32 +200,39 @@ def _per_flop(chip: Chip, library: GemmLibrary, dtype: str, rows: int, columns: 
     return (chip.sms / chip.rate(dtype) + FEED * (1 / rows + 1 / columns) / chip.clock) / library.emax
 
 
-def _common(m: Any, n: Any, k: Any, chip: Chip, library: GemmLibrary, dtype: str, warm: bool) -> tuple[Any, Any]:
+def _common(
+    m: Any, n: Any, k: Any, count: Any, chip: Chip, library: GemmLibrary, dtype: str, warm: bool
+) -> tuple[Any, Any]:
     """Seconds that all candidates have in common: launch and epilogue, and DRAM."""
-    size, output = width(dtype), 2.0 * m * n
-    hit = resident(m, n, k, chip, library.copies, dtype) if warm else 0.0
-    dram = size * (n * k + m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
-    return library.t0 + library.epi * _over_output(output, chip), dram
-
-
-def _over_output(output: Any, chip: Chip) -> Any:
-    """Seconds of one pass over an output of so many bytes."""
-    return output / np.where(output > chip.l2 / 2, chip.bandwidth, chip.l2_bandwidth)
+    size, output = width(dtype), 2.0 * count * m * n
+    hit = resident(m, n, k, count, chip, library.copies, dtype) if warm else 0.0
+    dram = size * count * (n * k + m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
+    launch = library.t0 * np.where(m == 1, library.vector, 1.0)
+    quantising = library.quantised * passed(2.0 * count * m * k, chip)
+    return launch + quantising + library.epi * passed(output, chip), dram
 
 
 def gemm_parts(
-    m: Any, n: Any, k: Any, chip: Chip, library: GemmLibrary, dtype: str = "bf16", *, warm: bool = True
-) -> Mapping[str, Array]:
-    """Seconds that the fastest candidate takes of each: `launch`, `compute`, `l2`, `dram`, `split`, `epilogue`.
+    m: Any,
+    n: Any,
+    k: Any,
+    chip: Chip,
+    library: GemmLibrary,
+    dtype: str = "bf16",
+    *,
+    count: Any = 1.0,
+    warm: bool = True,
+) -> dict[str, Array]:
+    """Seconds of the fastest candidate: `launch`, `compute`, `l2`, `dram`, `split`, `epilogue`, `quantise`.
 
     `compute`, `l2` and `dram` overlap, so that all together are more than the whole (`gemm_seconds`).
     """
-    m, n, k = np.broadcast_arrays(*(np.asarray(each, float) for each in (m, n, k)))
-    fixed, dram = _common(m, n, k, chip, library, dtype, warm)
+    m, n, k, count = np.broadcast_arrays(*(np.asarray(each, float) for each in (m, n, k, count)))
+    fixed, dram = _common(m, n, k, count, chip, library, dtype, warm)
     rows: dict[str, Array] = {}
     best = np.full(np.broadcast_shapes(np.shape(dram), np.shape(chip.clock)), np.inf)
     for each in candidates(chip, dtype):
-        work = _work(m, n, k, each, chip, dtype)
+        work = _work(m, n, k, count, each, chip, dtype)
         split = library.ts + work.sums / chip.l2_bandwidth if each.split > 1 else 0.0
         parts = {
             "compute": work.flops * _per_flop(chip, library, dtype, each.rows, each.columns),
@@ -223,37 +244,72 @@ def gemm_parts(
         faster = time < best
         best = np.where(faster, time, best)
         rows = {name: np.where(faster, value, rows.get(name, 0.0)) for name, value in parts.items()}
-    return {"launch": np.broadcast_to(library.t0, best.shape), **rows, "epilogue": fixed - library.t0}
+    epilogue = library.epi * passed(2.0 * count * m * n, chip)
+    quantising = library.quantised * passed(2.0 * count * m * k, chip)
+    return {"launch": fixed - epilogue - quantising, **rows, "epilogue": epilogue, "quantise": quantising}
 
 
 def _dtypes(shapes: Shapes) -> Any:
     return text(shapes, "dtype", "bf16")
 
 
-def _of(shapes: Shapes) -> tuple[Array, Array, Array, str]:
-    """The shape of products, as many of them as a batch has as further rows of tiles, and the format of all."""
+class _Products(NamedTuple):
+    """Products of a table: their shape, how many are one kernel, how many kernels one after another; their format."""
+
+    m: Array
+    n: Array
+    k: Array
+    together: Array
+    times: Array
+    dtype: str
+
+
+def _products(shapes: Shapes) -> _Products:
+    """A `batched_gemm` has `batch` (times `heads`) products in one kernel; another with a `batch` that many kernels."""
     m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
-    return m, n, k, str(np.ravel(_dtypes(shapes))[0])
+    batched = np.char.startswith(text(shapes, "op", "gemm").astype(str), "batched")
+    batch = column(shapes, "batch", 1.0)
+    count = np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
+    dtype = str(np.ravel(_dtypes(shapes))[0])
+    return _Products(m, n, k, count, np.where(batched, 1.0, batch), COMPUTES.get(dtype, dtype))
 
 
 def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
-    m, n, k, dtype = _of(shapes)
-    seconds: Array = gemm_seconds(m, n, k, chip, library, COMPUTES.get(dtype, dtype))
+    p = _products(shapes)
+    seconds: Array = p.times * gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
     return seconds
 
 
-def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Mapping[str, Array]:
-    m, n, k, dtype = _of(shapes)
-    return gemm_parts(m, n, k, chip, library, COMPUTES.get(dtype, dtype))
+def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> dict[str, Array]:
+    p = _products(shapes)
+    parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
+    return {name: p.times * value for name, value in parts.items()}
 
 
 def _work_of(shapes: Shapes) -> tuple[Array, Array]:
-    m, n, k, dtype = _of(shapes)
-    size = width(COMPUTES.get(dtype, dtype))
-    return 2 * m * n * k, size * (m * k + k * n) + 2.0 * m * n
+    p = _products(shapes)
+    number = p.together * p.times
+    moved = width(p.dtype) * (p.m * p.k + p.k * p.n) + 2.0 * p.m * p.n
+    return 2 * number * p.m * p.n * p.k, number * moved
 
 
 COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
 """Formats by the names of data whose scales are of blocks."""
 
-GEMM = GpuKernel("gemm", GemmLibrary, ("gemm",), ("m", "n", "k"), _dtypes, _gemms, _gemms_parts, _work_of)
+
+def _fixed(variant: str) -> tuple[str, ...]:
+    """Operands of 16 bits are not quantised."""
+    return ("quantised",) if width(COMPUTES.get(variant, variant)) >= 2 else ()
+
+
+GEMM = GpuKernel(
+    "gemm",
+    GemmLibrary,
+    ("gemm", "batched_gemm"),
+    ("m", "n", "k"),
+    _dtypes,
+    _gemms,
+    _gemms_parts,
+    _work_of,
+    fixed=_fixed,
+)

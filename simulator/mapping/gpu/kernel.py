@@ -45,6 +45,8 @@ class GpuKernel:
         seconds: the time of shapes of one variant.
         parts: the seconds of each thing that can bind, by name.
         work: FLOPs and bytes of DRAM of the roofline.
+        further: columns that a shape may have, and that tell shapes apart.
+        fixed: the constants that a fit of a variant leaves as they are.
     """
 
     name: str
@@ -55,6 +57,8 @@ class GpuKernel:
     seconds: Callable[[Shapes, Chip, Any], Array]
     parts: Callable[[Shapes, Chip, Any], Mapping[str, Array]]
     work: Callable[[Shapes], tuple[Array, Array]]
+    further: tuple[str, ...] = ()
+    fixed: Callable[[str], tuple[str, ...]] = lambda variant: ()
 
     @property
     def parameters(self) -> dict[str, tuple[float, float, float]]:
@@ -106,3 +110,8 @@ def norm(p: Any, *parts: Any) -> Any:
 def in_cache(size: Any, chip: Chip, copies: Any = 1.0) -> Any:
     """The share of so many bytes that a repeated call finds in L2: `min(1, 0.9 L2 / (copies bytes)) ** 4`."""
     return np.minimum(1.0, 0.9 * chip.l2 / np.maximum(copies * size, 1.0)) ** 4
+
+
+def passed(size: Any, chip: Chip) -> Any:
+    """Seconds of one pass over so many bytes: in L2 where half of it has room for them, else in DRAM."""
+    return size / np.where(size > chip.l2 / 2, chip.bandwidth, chip.l2_bandwidth)

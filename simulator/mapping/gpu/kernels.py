@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.mapping.gpu.attention import DECODE, PREFILL
+from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel
+from simulator.mapping.gpu.moe import MOE
+from simulator.mapping.gpu.row_wise import ROW_WISE
 
-KERNELS: dict[str, GpuKernel] = {each.name: each for each in (GEMM, PREFILL, DECODE)}
+KERNELS: dict[str, GpuKernel] = {each.name: each for each in (GEMM, PREFILL, DECODE, MOE, ROW_WISE, COLLECTIVE)}
 
 
 def kernel_of(op: str) -> GpuKernel:

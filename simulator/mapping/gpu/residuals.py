@@ -44,7 +44,9 @@ def corrected(seconds: Array, kernel: GpuKernel, shapes: Shapes, table: Residual
 
 
 def _places(kernel: GpuKernel, shapes: Shapes) -> Array:
-    columns = np.broadcast_arrays(*(np.atleast_1d(column(shapes, name, 1.0)) for name in kernel.shape))
+    columns = np.broadcast_arrays(
+        *(np.atleast_1d(column(shapes, name, 1.0)) for name in (*kernel.shape, *kernel.further))
+    )
     places: Array = np.log(np.maximum(np.stack(columns, axis=1), 1.0))
     return places
 

@@ -102,9 +102,9 @@ def test_parts_overlap_to_the_whole() -> None:
 
 
 def test_tiles_fit_in_an_sm() -> None:
-    assert {each[:2] for each in candidates(CHIP)} == {(64, 64), (128, 128)}
-    assert {each[:2] for each in candidates(replace(CHIP, shared_memory=48 * 1024))} == {(64, 64)}
-    assert {each[:2] for each in candidates(replace(CHIP, registers=64 * 1024))} == {(64, 64)}
+    assert {each[:2] for each in candidates(CHIP)} == {(64, 64), (64, 128), (128, 128), (128, 256)}
+    assert {each[:2] for each in candidates(replace(CHIP, shared_memory=40 * 1024))} == {(64, 64)}
+    assert {each[:2] for each in candidates(replace(CHIP, registers=32 * 1024))} == {(64, 64)}
 
 
 def test_a_chip_without_the_format_refuses() -> None:
