@@ -99,7 +99,7 @@ def hot_cold(
     rates = np.outer(parts, (model.hot_rate, model.cold_rate))
     if rates.max() > 1:
         found = f"a rate of {rates.max():.4g} in layer {parts.argmax()}"
-        raise ConfigError(path="by_layer", found=found, expected="at most 1")
+        raise ConfigError(path="share_by_layer", found=found, expected="at most 1")
     return _trace(model.hot, tuple(map(tuple, rates.tolist())), neurons, tokens, seed)
 
 

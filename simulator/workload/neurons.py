@@ -165,7 +165,7 @@ def proportions(by_layer: Sequence[float] | None, layers: int) -> Floats:
     parts = np.ones(layers) if by_layer is None else np.asarray(by_layer, dtype=np.float64)
     if parts.shape != (layers,) or not np.all((parts > 0) & np.isfinite(parts)):
         found, expected = described(str(by_layer)), f"{layers} numbers above 0, one a layer"
-        raise ConfigError(path="by_layer", found=found, expected=expected)
+        raise ConfigError(path="share_by_layer", found=found, expected=expected)
     return np.asarray(parts / parts.mean())
 
 

@@ -128,7 +128,7 @@ def renewal(
     shares = law.share * proportions(by_layer, layers)
     if shares.max() > 1:
         found = f"a share of {shares.max():.4g} at one token in layer {shares.argmax()}"
-        raise ConfigError(path="by_layer", found=found, expected="at most 1")
+        raise ConfigError(path="share_by_layer", found=found, expected="at most 1")
     return _trace(tuple(WindowLaw(share, law.exponent) for share in shares.tolist()), neurons, tokens, seed)
 
 

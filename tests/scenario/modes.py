@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from simulator.config.path import checked
 from simulator.mapping.memory_plan import ORDERS
 from simulator.registry import names, registered
+from simulator.scenario.evaluators.operators import Operators
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import value_at
@@ -54,6 +55,7 @@ OPERATORS = {
     "hardware": "sn40l-node", "mapping": {"memory": "hbm", "engines": ["socket.rdu"]},
     "workload": {"kind": "kernels", "graph": {"kind": "monarch", "outer": 64, "inner": 16}},
 }  # fmt: skip
+H100 = {"extends": "h100-sxm", "devices": {"gpu": {"engines": {"spare": SPARE}}}}
 USAGE = {
     "model": {"extends": "opt-6.7b", "layers": 2}, "workload": {"kind": "neuron_usage", "tokens": 12, "span": 2}
 }  # fmt: skip
@@ -122,14 +124,14 @@ MODES: dict[str, dict[str, Any]] = {
         "hardware": "duplex-bank-pim", "mapping": {"engines": ["xpu.pim"]}, "workload": {"kind": "engine_figures"}},
     "units of the logic die": {
         "hardware": "duplex-node", "mapping": {"engines": ["xpu.pim"]}, "workload": {"kind": "engine_figures"}},
-    "gemm": {"hardware": "h100-sxm", "workload": {"kind": "operators", "m": 300, "n": 1000, "k": 2000}},
-    "attention": {"hardware": "h100-sxm", "workload": {
+    "gemm": {"hardware": H100, "workload": {"kind": "operators", "m": 300, "n": 1000, "k": 2000}},
+    "attention": {"hardware": H100, "workload": {
         "kind": "operators", "op": "attention_decode", "batch": 3, "heads": 8, "kv_heads": 4, "head_dim": 128,
         "seq_kv": 6400}},
-    "moe": {"hardware": "h100-sxm", "workload": {
+    "moe": {"hardware": H100, "workload": {
         "kind": "operators", "op": "moe_ffn", "m": 300, "n": 1024, "k": 2048, "experts": 16, "top_k": 2,
         "distribution": "power_law_1.2"}},
-    "collective": {"hardware": "h100-sxm", "workload": {
+    "collective": {"hardware": H100, "workload": {
         "kind": "operators", "op": "all_reduce", "bytes": 1e6, "n_devices": 2}},
     "usage": USAGE,
     "usage, hot and cold": _with(USAGE, {"activity": HOT_COLD}),
@@ -181,6 +183,7 @@ VALUES: dict[str, list[Any]] = {
     "workload.errors": [{"false_positives": 0.1}, {"false_positives": 0.01}],
     "workload.groups": [[["gemm0"], ["scale"], ["transpose"], ["gemm1"]]],
     "workload.scale": [4],
+    "workload.op": ["softmax", "attention_decode"],
     "workload.window": [2],
     "workload.chunk": ["10000 B"],
     "workload.rounds": [3],
@@ -195,6 +198,16 @@ VALUES: dict[str, list[Any]] = {
     "workload.calibration": [{"model": "llama-2-7b", "expert_time": {"sn40l-node": {1: "1 ms", 4: "2 ms"}}}],
 }  # fmt: skip
 """Of keys whose type does not say another value."""
+
+OF_OPERATORS: dict[str, list[Any]] = {
+    "mapping.engines": [["gpu.spare"]], "workload.dtype": ["fp8"], "workload.m": [16, 5000], "workload.n": [64, 9000],
+    "workload.k": [128, 9000], "workload.batch": [7], "workload.heads": [64], "workload.kv_heads": [2],
+    "workload.head_dim": [64], "workload.seq_q": [9], "workload.seq_kv": [99000], "workload.window": [64],
+    "workload.kv_dtype": ["fp8"], "workload.experts": [64], "workload.top_k": [1], "workload.tp": [2],
+    "workload.ep": [2], "workload.distribution": ["power_law_1.2", "balanced"], "workload.seed": [5], "workload.bytes": ["2 MB"],
+    "workload.n_devices": [4], "workload.nodes": [2], "workload.calibration": ["nowhere"],
+}  # fmt: skip
+"""Of the keys of one operator."""
 
 BESIDE: dict[str, dict[str, Any]] = {
     "mapping.residency.group": {"mapping.residency.bytes": "3 GB"},
@@ -229,6 +242,8 @@ def others(base: Scenario, path: str) -> list[Any]:
     at, _, key = path.rpartition(".")
     section = value_at(base, at) if at else base
     has = getattr(section, key)
+    if isinstance(base.workload, Operators) and path in OF_OPERATORS:
+        return OF_OPERATORS[path]
     if path in VALUES:
         return VALUES[path]
     known = _names(base).get(path)

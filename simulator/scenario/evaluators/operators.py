@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
-from simulator.config.choose import choose
+from simulator.errors import ConfigError, one_of
 from simulator.hardware.system import varies
 from simulator.mapping.gpu.calibration import (
     Calibration,
@@ -39,6 +39,8 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
     "collective": ("bytes", "n_devices", "nodes"),
 }
 """What a shape of each class may have."""
+NOT_ALONE = {"gemm": {"heads"}}
+"""What only several products in one kernel have."""
 TEXTS = ("kv_dtype", "distribution")
 
 
@@ -51,8 +53,6 @@ class Operators(Workload):
     row-wise one (`rms_norm`, `softmax`, `silu_and_mul`, ...), or a collective (`all_reduce`, ...)."""
     dtype: str = "bf16"
     """The format of the operands: `bf16`, `fp8`, `fp8_block` (one scale a block), ..."""
-    runtime: str | None = None
-    """The program whose kernels run it; null: the first of the calibrations of the chip."""
     calibration: str | None = None
     """Constants of kernels by their name or path; null: those of the chip, else those of its family."""
     m: Count | None = None
@@ -119,7 +119,7 @@ class OperatorsEvaluator:
         Metric("constants", label="where the constants are from"),
     )
     needs: ClassVar[Collection[str]] = ("hardware",)
-    mapping: ClassVar[Collection[str]] = ("engines",)
+    mapping: ClassVar[Collection[str]] = ("engines", "runtime")
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
     requires: ClassVar[Mapping[str, str]] = {}
@@ -128,9 +128,11 @@ class OperatorsEvaluator:
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What shapes of other operators have."""
         work = _of(scenario)
-        own = SHAPES[_kernel(work).name]
-        others = {key for keys in SHAPES.values() for key in keys} - set(own)
-        return {f"workload.{key}": f"an operator '{work.op}'" for key in sorted(others)}
+        kernel = _kernel(work).name
+        own = set(SHAPES[kernel]) - (set() if work.op.startswith("batched_") else NOT_ALONE.get(kernel, set()))
+        own |= set() if kernel == "collective" else {"dtype"}
+        keys = {"dtype", *(key for keys in SHAPES.values() for key in keys)}
+        return {f"workload.{key}": f"an operator '{work.op}'" for key in sorted(keys - own)}
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
@@ -157,8 +159,8 @@ class OperatorsEvaluator:
             if (value := columns.get(f"workload.{key}", getattr(work, key))) is not None
         }
         shapes = {"op": work.op, "dtype": work.dtype, **shapes}
+        known = _calibrated(scenario, plain)
         with at_key("workload"):
-            known = _calibrated(work, plain)
             variants = kernel.variant(shapes)
             of = {str(name): constants(kernel, str(name), known) for name in np.unique(np.ravel(variants).astype(str))}
             seconds = times(kernel, shapes, chip, of)
@@ -193,17 +195,20 @@ def _kernel(work: Operators) -> GpuKernel:
         return kernel_of(work.op)
 
 
-def _calibrated(work: Operators, chip: Chip) -> dict[str, Calibration]:
-    """The calibrations whose constants count: the one that is named, else those of the chip, under the program."""
-    if work.calibration is not None:
-        with at_key("calibration"):
-            return {work.calibration: load_calibration(work.calibration)}
+def _calibrated(scenario: Scenario, chip: Chip) -> dict[str, Calibration]:
+    """The calibrations whose constants count: the one that is named, else those of the chip, under the runtime."""
+    name, runtime = _of(scenario).calibration, scenario.mapping.runtime
+    if name is not None:
+        with at_key("workload", "calibration"):
+            return {name: load_calibration(name)}
     known = calibrations(chip)
-    if work.runtime is None:
+    if runtime is None:
         return known
-    under = {name: each for name, each in known.items() if each.runtime == work.runtime}
-    if not under and known:
-        choose(work.runtime, sorted({each.runtime or "" for each in known.values()}), "runtime")
+    under = {name: each for name, each in known.items() if each.runtime == runtime}
+    if not under:
+        expected = one_of(sorted({each.runtime or "" for each in known.values()})) if known else "none"
+        message = "kernels of this chip were not calibrated under it"
+        raise ConfigError(message, path=("mapping", "runtime"), found=f"'{runtime}'", expected=expected)
     return under
 
 
