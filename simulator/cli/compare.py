@@ -28,6 +28,9 @@ def command(
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="One machine for all, by name or path; else by its aliases.")
     ] = None,
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", help="One software for all; else that of each row's engine.")
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count rows that cannot be read, instead of refusing the file.")
     ] = False,
@@ -38,7 +41,9 @@ def command(
     import simulator
 
     with progress() as advance:
-        comparison = simulator.compare(baseline, hardware, skip_bad=skip_bad, output=output, progress=advance)
+        comparison = simulator.compare(
+            baseline, hardware, runtime=runtime, skip_bad=skip_bad, output=output, progress=advance
+        )
     if json:
         print_json(comparison.as_json())
         return

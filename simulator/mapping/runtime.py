@@ -92,6 +92,8 @@ class Runtime(Section):
     """What the runtime is called in results; the name of its file unless given."""
     description: str = ""
     """One line for people, which lists show."""
+    aliases: tuple[str, ...] = ()
+    """Names under which measured data know it, with or without a version behind; not of one that extends it."""
     launch: Literal["stream", "graph"] = "stream"
     """Whether the host launches kernels one by one, or a decode step as one graph, which takes it no time a layer."""
     overlaps: bool = False

@@ -12,6 +12,7 @@ def compare(
     baseline: str | Path,
     hardware: str | Path | None = None,
     *,
+    runtime: str | None = None,
     skip_bad: bool = False,
     output: Path | None = None,
     progress: Progress | None = None,
@@ -26,6 +27,7 @@ def compare(
             ours in `workloads/measured`; or `aiconfigurator/` and what lies in the folder `systems` of that package.
         hardware: one machine for all: of those that measured data know by its aliases, the rows of these; of another,
             a design, which is set beside all.
+        runtime: the software of all; else that of each row's engine, else that which its machine is assumed to have.
         skip_bad: count rows with a cell that cannot be used, instead of refusing the file.
         output: a folder for figures and tables.
         progress: called with what runs, how much of it is done and how much there is.
@@ -33,7 +35,7 @@ def compare(
     Raises:
         ConfigError: what is wrong with the file, with its line and column; no device of it is described.
     """
-    comparison = compare_with_measured(baseline, hardware, skip_bad=skip_bad, progress=progress)
+    comparison = compare_with_measured(baseline, hardware, runtime=runtime, skip_bad=skip_bad, progress=progress)
     if output is not None:
         _write(comparison, Path(output))
     return comparison

@@ -105,6 +105,7 @@ def compare_with_measured(
     baseline: str | Path,
     hardware: str | Path | None = None,
     *,
+    runtime: str | None = None,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -115,6 +116,7 @@ def compare_with_measured(
             ours in `workloads/measured`; or `aiconfigurator/` and what lies in the folder `systems` of that package.
         hardware: one machine for all: of those that measured data know by its aliases, the rows of these; of another,
             a design, which is set beside all.
+        runtime: the software of all; else that of each row's engine, else that which its machine is assumed to have.
         skip_bad: count rows with a cell that cannot be used, instead of refusing the file.
         progress: called with what runs, how much of it is done and how much there is.
 
@@ -137,7 +139,7 @@ def compare_with_measured(
     rows["flag"] = copies(rows)
     known = rows[rows["machine"].notna()].reset_index(drop=True)
     with unwarned():
-        compared = (simulated_runs if "model" in known else simulated_operators)(known, progress)
+        compared = (simulated_runs if "model" in known else simulated_operators)(known, progress, runtime)
     compared["ratio"] = compared["simulated"] / compared["measured"].where(compared["measured"] > 0)
     compared["ape"] = (compared["ratio"] - 1).abs()
     columns = RUN_GROUPS if "model" in known else OPERATOR_GROUPS

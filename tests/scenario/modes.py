@@ -204,7 +204,8 @@ OF_OPERATORS: dict[str, list[Any]] = {
     "workload.k": [128, 9000], "workload.batch": [7], "workload.heads": [64], "workload.kv_heads": [2],
     "workload.head_dim": [64], "workload.seq_q": [9], "workload.seq_kv": [99000], "workload.window": [64],
     "workload.kv_dtype": ["fp8"], "workload.experts": [64], "workload.top_k": [1], "workload.tp": [2],
-    "workload.ep": [2], "workload.distribution": ["power_law_1.2", "balanced"], "workload.seed": [5], "workload.bytes": ["2 MB"],
+    "workload.ep": [2], "workload.distribution": ["power_law_1.2", "balanced"], "workload.seed": [5],
+    "workload.bytes": ["2 MB"],
     "workload.n_devices": [4], "workload.nodes": [2], "workload.calibration": ["nowhere"],
 }  # fmt: skip
 """Of the keys of one operator."""

@@ -1,4 +1,4 @@
-"""Which machine, or which model, a name in measured data means."""
+"""Which machine, model or runtime a name in measured data means."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from simulator import data
 from simulator.config import load
 from simulator.errors import ConfigError
 from simulator.files import remembered
+from simulator.mapping.form import RUNTIMES
 
 
 def meant(name: str, folder: str) -> str | None:
@@ -16,6 +17,13 @@ def meant(name: str, folder: str) -> str | None:
     Case, spaces and punctuation do not count; nor what stands before the last slash of a name on Hugging Face.
     """
     return known(folder).get(folded(name.rpartition("/")[2])) if isinstance(name, str) else None
+
+
+def program(engine: str) -> str | None:
+    """The runtime of a program by its name, with or without a version behind it; None if no file of ours has it."""
+    name = folded(engine) if isinstance(engine, str) else ""
+    names = [each for each in known(RUNTIMES) if name.startswith(each)]
+    return known(RUNTIMES)[max(names, key=len)] if names else None
 
 
 @remembered(8)

@@ -8,16 +8,17 @@ from typing import Any
 
 from simulator.config import load
 from simulator.errors import dotted
+from simulator.mapping.runtime import IDEAL
 
 LOSSES = {"efficiency": 1.0, "launch_overhead": 0.0, "shape_overhead": 0.0, "latency": 0.0, "reserved": 0.0}
 """What a machine loses to programs and to distances, by key, and what it is where nothing is lost."""
 
 
 def plain(machine: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """A machine, inline, whose rates are all at their peak, and in which nothing waits for a launch or a link."""
+    """A machine, inline, whose rates are at their peak under no program, and in which nothing waits for a launch or a link."""
     config = load(machine, "hwconfigs")
     losses = {dotted(path): LOSSES[path[-1]] for path in _paths(config.data, ())}
-    return {**(machine if isinstance(machine, Mapping) else {"extends": str(machine)}), **losses}
+    return {**(machine if isinstance(machine, Mapping) else {"extends": str(machine)}), **losses, "runtime": IDEAL}
 
 
 def _paths(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.hardware.system import load_system
+from simulator.mapping.form import MappingForm
+from simulator.mapping.runtime import runtime_of
+from simulator.mapping.under_runtime import under_runtime
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.batch import FULL
 from simulator.scenario.form import Scenario
+from simulator.validation.measured.aliases import program
 from simulator.validation.measured.flags import NO_TIME, beyond, impossible
 from simulator.validation.measured.operators import class_of, in_seconds, operator_times
 from simulator.validation.measured.plain import plain
@@ -31,8 +35,12 @@ LENGTHS = ["machine", "model", "sized.devices", "mapping.dtype", "workload.batch
 """What rows of one run have in common."""
 
 
-def simulated_operators(rows: pd.DataFrame, progress: Progress | None = None) -> pd.DataFrame:
+def simulated_operators(
+    rows: pd.DataFrame, progress: Progress | None = None, runtime: str | None = None
+) -> pd.DataFrame:
     """Operators of machines that are described, machine by machine; their index must be unique.
+
+    Each under a runtime: the one that is given, else that which the machine is assumed to have.
 
     Adds `class`, `size`, `measured`, `simulated`, `plain` (seconds), `bound_by`, `error`, and to `flag` what is beyond
     a limit of the machine.
@@ -44,6 +52,7 @@ def simulated_operators(rows: pd.DataFrame, progress: Progress | None = None) ->
         if progress:
             progress("operators", sum(map(len, parts)), len(rows))
         today, lossless = load_system(str(machine)), load_system(plain(str(machine)))
+        today = under_runtime(today, runtime_of(MappingForm(runtime=runtime), today.machine.runtime))
         measured = in_seconds(some)
         times, floor = operator_times(some, today), operator_times(some, lossless)
         flag = some["flag"].mask(some["flag"].eq(""), beyond(some, measured, lossless)).mask(measured.eq(0), NO_TIME)
@@ -60,8 +69,10 @@ def _size(floor: pd.DataFrame, engines: Mapping[str, object]) -> Any:
     return np.select(kinds, ["launch-bound", "FLOP-bound"], "memory-bound")
 
 
-def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.DataFrame:
+def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime: str | None = None) -> pd.DataFrame:
     """Runs on machines that are described, all together; their index must be unique.
+
+    Each under a runtime: the one that is given, else that of its engine, else that which the machine is assumed to have.
 
     Adds `measured`, `simulated`, `plain` (seconds; watts of `POWER`), `bound_by`, `error`, `energy_ratio` of those with
     a power, and to `flag` what is impossible; `metric` is that of the evaluator.
@@ -70,6 +81,8 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
 
     about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version", "loop")}
     cases = asked(rows).assign(**about)
+    names = cases["engine"].astype("string").fillna("") + " " + cases["version"].astype("string").fillna("")
+    cases["mapping.runtime"] = runtime or names.map(program)
     answer = rows.assign(
         measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
         **dict.fromkeys(("simulated", "plain", "energy_ratio"), np.nan),
@@ -82,11 +95,12 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None) -> pd.D
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
     usual = some.drop(columns="model.moe.experts")
     today = _evaluated(usual, some["machine"])
-    least = _evaluated(usual, some["machine"].map(lossless))
+    least = _evaluated(usual.assign(**{"mapping.runtime": None}), some["machine"].map(lossless))
     floor = _measured_metric(least, some["metric"])
     fits = pd.Series(least["error"] != FULL, index=some.index)
     alike = some["model.moe.experts"].notna()
-    chosen = _measured_metric(_evaluated(some[alike], some.loc[alike, "machine"].map(lossless)), some["metric"][alike])
+    fewest = some[alike].assign(**{"mapping.runtime": None})
+    chosen = _measured_metric(_evaluated(fewest, fewest["machine"].map(lossless)), some["metric"][alike])
     wrong = impossible(some, floor.mask(alike, chosen).mask(some["metric"].eq(POWER)), fits)
     new = pd.DataFrame(
         {

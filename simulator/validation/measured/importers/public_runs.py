@@ -2,7 +2,7 @@
 
 Where a type is written `w_fp8+kv_int8`, it says both. Else the type of the KV cache is inferred: fp8 where TensorRT-LLM
 runs in 8 bits or fewer, whose checkpoints of these types say so, and the type of the activations elsewhere: 16 bits.
-llama.cpp gives each of several devices some of the layers, unless a row says otherwise.
+llama.cpp gives each of several devices some of the layers, unless a row says otherwise. Splitwise's vLLM is that of 2023.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ def tidy(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     both = rows["dtype"].astype("string").str.extract(r"^w_(?P<dtype>\w+)\+kv_(?P<kv_dtype>\w+)$")
     rows["dtype"] = both["dtype"].where(both["dtype"].notna(), rows["dtype"]).replace(NAMES)
     rows[["engine", "version"]] = rows["engine"].astype("string").str.extract(ENGINE)
+    early = rows["source"].astype("string").str.startswith("Splitwise") & rows["version"].isna()
+    rows["version"] = rows["version"].mask(early.fillna(False), "2023")
     narrow = rows["engine"].str.startswith("TensorRT") & rows["dtype"].isin(NARROW)
     wide = rows["dtype"].where(rows["dtype"].isin(["bf16", "fp16"]), "fp16").where(rows["dtype"].notna())
     rows["kv_dtype"] = both["kv_dtype"].fillna(wide.mask(narrow, "fp8"))
     inferred = (both["kv_dtype"].isna() & rows["kv_dtype"].notna()).map({True: "kv_dtype", False: ""})
     layered = rows["engine"].eq("llama.cpp") & rows["tp"].isna() & rows["pp"].isna()
     rows["pp"] = rows["pp"].mask(layered, rows["n_devices"])
-    rows["inferred"] = inferred.mask(layered, inferred + " pp")
+    inferred = inferred.mask(layered, inferred + " pp")
+    rows["inferred"] = inferred.mask(early.fillna(False), inferred + " version")
     output = rows["metric"].astype("string").str.extract(AFTER)[0].astype(float)
     rows["output_len"] = output.fillna(rows["output_len"])
     rows["metric"] = rows["metric"].mask(output.notna(), "latency")
