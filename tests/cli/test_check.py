@@ -10,7 +10,14 @@ TRACE = "prompt,expert\na,0\nb,4\n"
 
 
 def test_all_that_we_ship_is_right(run) -> None:
-    folders = ("hwconfigs", "hwconfigs/costs", "experiments", "workloads/routing", "workloads/eager")
+    folders = (
+        "hwconfigs",
+        "hwconfigs/costs",
+        "hwconfigs/calibrations",
+        "experiments",
+        "workloads/routing",
+        "workloads/eager",
+    )
     files = [data.find(name, folder) for folder in folders for name in data.names(folder)]
     files += list(data.folder("experiments").glob("*/published.csv"))
     files += [data.find(name, "workloads/models") for name in ("llama-2-7b", "deepseek-v3", "mixtral-8x7b")]

@@ -13,6 +13,7 @@ from simulator.study.schema import DIALECT, FORMS, json_schema
 FOLDERS = {
     "hwconfigs": "hardware",
     "hwconfigs/costs": "costs",
+    "hwconfigs/calibrations": "calibration",
     "workloads/models": "model",
     "workloads/routing": "routing",
     "workloads/eager": "eager",
