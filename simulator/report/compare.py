@@ -22,8 +22,8 @@ def compare(
     `errors.svg`) are written into that folder.
 
     Args:
-        baseline: a CSV or Parquet file in a form of ours or of a source that an importer knows; or the name of one of
-            ours in `workloads/measured`.
+        baseline: a CSV or Parquet file in a form of ours or of a source that an importer knows; the name of one of
+            ours in `workloads/measured`; or `aiconfigurator/` and what lies in the folder `systems` of that package.
         hardware: one machine for all: of those that measured data know by its aliases, the rows of these; of another,
             a design, which is set beside all.
         skip_bad: count rows with a cell that cannot be used, instead of refusing the file.

@@ -18,6 +18,7 @@ from simulator.result import Result
 from simulator.validation.measured.aliases import aliases, folded, meant
 from simulator.validation.measured.errors import by_group, errors
 from simulator.validation.measured.flags import copies
+from simulator.validation.measured.importers import aiconfigurator
 from simulator.validation.measured.reader import Measured, read_measured
 from simulator.validation.measured.simulated import POWER, Progress, simulated_operators, simulated_runs
 
@@ -110,8 +111,8 @@ def compare_with_measured(
     """Measured values of operators or runs beside simulated ones, on the machines that the `aliases` of ours name.
 
     Args:
-        baseline: a CSV or Parquet file in a form of ours or of a source that an importer knows; or the name of one of
-            ours in `workloads/measured`.
+        baseline: a CSV or Parquet file in a form of ours or of a source that an importer knows; the name of one of
+            ours in `workloads/measured`; or `aiconfigurator/` and what lies in the folder `systems` of that package.
         hardware: one machine for all: of those that measured data know by its aliases, the rows of these; of another,
             a design, which is set beside all.
         skip_bad: count rows with a cell that cannot be used, instead of refusing the file.
@@ -159,7 +160,10 @@ def _counted(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _file(baseline: str | Path) -> Path:
-    """The file that is meant: a path, or one of ours by its name."""
+    """The file that is meant: a path, one of ours by its name, or below `aiconfigurator/` one of that package's."""
+    first, *below = Path(baseline).parts
+    if first == aiconfigurator.NAME and below and not Path(baseline).is_file():
+        return aiconfigurator.systems().joinpath(*below)
     named = data.folder(SHIPPED) / f"{baseline}.csv"
     return named if not Path(baseline).is_file() and named.is_file() else Path(baseline)
 

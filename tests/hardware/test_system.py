@@ -50,6 +50,8 @@ def figures(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     if isinstance(node, dict):
         for key, inner in node.items():
             yield from figures(inner, (*path, key))
+    elif path == ("aliases",):
+        return
     elif isinstance(node, list) or (any(c.isdigit() for c in str(node)) and path[-1] not in ("name", "description")):
         yield path
 

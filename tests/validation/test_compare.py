@@ -12,6 +12,7 @@ import pytest
 import simulator
 from simulator.errors import ConfigError
 from simulator.validation.measured.errors import errors
+from simulator.validation.measured.importers import aiconfigurator
 from simulator.validation.measured.schema import OPERATORS, RUNS
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -94,6 +95,15 @@ def test_rows_that_cannot_be_read_are_counted_where_that_is_allowed(tmp_path: Pa
 def test_a_file_of_devices_that_nothing_describes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ops\.csv:2: device: no machine describes.*Abacus 3"):
         simulator.compare(operators(tmp_path, {"m": 1, "value": 1e-4, "device": "Abacus 3"}))
+
+
+def test_a_table_of_the_package_is_named_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiconfigurator, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="gpu-baselines"):
+        simulator.compare("aiconfigurator/silicon_sample.csv")
+    monkeypatch.setattr(aiconfigurator, "systems", lambda: tmp_path)
+    operators(tmp_path, {"m": 64, "value": 1e-4})
+    assert simulator.compare("aiconfigurator/ops.csv").errors["rows"] == 1
 
 
 def test_a_machine_with_the_alias_takes_its_rows_and_another_is_a_design(tmp_path: Path) -> None:

@@ -33,70 +33,79 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     Times are seconds: a rate of tokens becomes the time of the batch that it stands for. `error` says why a row asks
     nothing that a static batch answers. `model.moe.experts` is the fewest that all tokens may choose, for a limit.
     """
+    answer = _questions(rows).join(_devices(rows))
+    answer["model"] = rows["model"].map(lambda name: meant(name, "workloads/models"))
+    answer["mapping.dtype"], answer["mapping.kv"] = rows["dtype"].map(_format), rows["kv_dtype"].map(_format)
+    answer["workload.batch"] = rows["batch"]
+    answer["workload.input"] = rows["input_len"].clip(lower=1)
+    answer["workload.output"] = rows["output_len"].mask(answer["workload.phase"].eq("prefill"), 1.0)
+    models = {name: load_model(name) for name in answer["model"].dropna().unique()}
+    experts = {name: model.moe.top_k for name, model in models.items() if model.moe}
+    answer["model.moe.experts"] = answer["model"].map(experts).astype(float)
+    most = answer["model"].map({name: model.max_context for name, model in models.items()})
+    tokens = answer["workload.input"] + answer["workload.output"]
+    answer["model.max_context"] = np.where(tokens > most, LONGEST, np.nan)
+    for bad, why in _gaps(rows, answer):
+        answer["error"] = answer["error"].mask(bad & answer["error"].eq(""), why)
+    return answer
+
+
+def _questions(rows: pd.DataFrame) -> pd.DataFrame:
+    """The phase of a static batch, the metric of it and what was measured of that, by the first rule that holds."""
     import pandas as pd
 
-    batch, new = rows["batch"], rows["output_len"]
-    before = rows["input_len"]
-    phase = rows["phase"].astype("string").fillna("")
+    batch, value, phase = rows["batch"], rows["value"], rows["phase"].astype("string")
     metric = rows["metric"].astype("string")
-    of_all = metric.eq("throughput_output") | metric.eq("throughput_output_per_gpu")
-    each = np.where(metric.eq("throughput_output_per_gpu"), rows["n_devices"], 1.0)
-    loop = rows["loop"].eq("closed") if "loop" in rows else pd.Series(False, index=rows.index)
-    kinds: list[tuple[Any, ...]] = [
+    answers = batch * rows["output_len"]  # tokens
+    closed = rows["loop"].eq("closed") if "loop" in rows else pd.Series(False, rows.index)
+    rules: list[tuple[Any, ...]] = [
         (metric.str.contains(r"_p\d+$") | phase.isin(["server", "offline"]), "", "", np.nan, SERVED),
-        (metric.eq("ttft") & loop, "", "", np.nan, QUEUED),
-        (metric.eq("ttft"), "prefill", "ttft_s", rows["value"], ""),
-        (metric.eq("latency") & new.le(1), "prefill", "ttft_s", rows["value"], ""),
-        (metric.eq("latency"), "request", "e2e_s", rows["value"], ""),
-        (metric.eq("tpot"), "decode", "tbt_s", rows["value"], ""),
-        (metric.eq("throughput") & phase.eq("prefill"), "prefill", "ttft_s", batch * before / rows["value"], ""),
-        (metric.eq("throughput") & phase.eq("decode"), "decode", "tbt_s", batch / rows["value"], ""),
-        (of_all, "request", "e2e_s", batch * new / (rows["value"] * each), ""),
-        (metric.eq("avg_power"), "request", "power_w", rows["value"], ""),
+        (metric.eq("ttft") & closed, "", "", np.nan, QUEUED),
+        (metric.eq("ttft"), "prefill", "ttft_s", value, ""),
+        (metric.eq("latency") & rows["output_len"].le(1), "prefill", "ttft_s", value, ""),
+        (metric.eq("latency"), "request", "e2e_s", value, ""),
+        (metric.eq("tpot"), "decode", "tbt_s", value, ""),
+        (metric.eq("throughput") & phase.eq("prefill"), "prefill", "ttft_s", batch * rows["input_len"] / value, ""),
+        (metric.eq("throughput") & phase.eq("decode"), "decode", "tbt_s", batch / value, ""),
+        (metric.eq("throughput_output"), "request", "e2e_s", answers / value, ""),
+        (metric.eq("throughput_output_per_gpu"), "request", "e2e_s", answers / value / rows["n_devices"], ""),
+        (metric.eq("avg_power"), "request", "power_w", value, ""),
     ]
-    conditions = [condition.fillna(False).to_numpy(bool) for condition, *_ in kinds]
-    chosen: list[Any] = [
-        np.select(conditions, [np.broadcast_to(kind[i], len(rows)) for kind in kinds], default)
-        for i, default in ((1, ""), (2, ""), (3, np.nan), (4, "no model of the metric"))
-    ]
+    otherwise = ("", "", np.nan, "no model of the metric")
+    conditions = [rule[0].fillna(False).to_numpy(bool) for rule in rules]
+    names = ("workload.phase", "metric", "measured", "error")
+    parts = {
+        name: np.select(conditions, [np.broadcast_to(rule[place], len(rows)) for rule in rules], otherwise[place - 1])
+        for place, name in enumerate(names, start=1)
+    }
+    return pd.DataFrame(parts, index=rows.index)
+
+
+def _devices(rows: pd.DataFrame) -> pd.DataFrame:
+    """Devices, tensor-parallel unless a row says that they are stages; above `NODE`, in nodes of a divisor of it."""
+    import pandas as pd
+
     pipeline = rows["pp"].fillna(1)
     tensor = rows["tp"].fillna(rows["n_devices"] / pipeline)
     devices = tensor * pipeline
-    inside = np.gcd(devices.fillna(1).astype(int), NODE).astype(float)  # a node, of those that have several
-    columns = {
-        "model": rows["model"].map(lambda name: meant(name, "workloads/models")),
-        "sized.devices": np.where(devices > NODE, inside, devices),
-        "sized.nodes": np.where(devices > NODE, devices / inside, 1),
-        "mapping.tensor": tensor,
-        "mapping.pipeline": pipeline,
-        "mapping.dtype": rows["dtype"].map(_format),
-        "mapping.kv": rows["kv_dtype"].map(_format),
-        "workload.phase": chosen[0],
-        "workload.batch": batch,
-        "workload.input": before.clip(lower=1),
-        "workload.output": np.where(chosen[0] == "prefill", 1.0, new),
-        "metric": chosen[1],
-        "measured": chosen[2].astype(float),
-        "error": chosen[3],
-    }
-    answer = pd.DataFrame(columns, index=rows.index)
-    models = {name: load_model(name) for name in answer["model"].dropna().unique()}
-    most = answer["model"].map({name: model.max_context for name, model in models.items()})
-    experts = {name: model.moe.top_k for name, model in models.items() if model.moe}
-    answer["model.moe.experts"] = answer["model"].map(experts).astype(float)
-    tokens = answer["workload.input"] + answer["workload.output"]
-    answer["model.max_context"] = np.where(tokens > most, LONGEST, np.nan)
-    stated = answer[["workload.batch", "workload.input", "workload.output", "measured"]].notna().all(axis=1)
-    unknown = "no model '" + rows["model"].astype(str) + "' is described"
-    for bad, why in (
+    inside = devices.where(devices <= NODE, np.gcd(devices.fillna(1).astype(int), NODE))
+    sized = {"sized.devices": inside, "sized.nodes": devices / inside}
+    return pd.DataFrame({**sized, "mapping.tensor": tensor, "mapping.pipeline": pipeline})
+
+
+def _gaps(rows: pd.DataFrame, answer: pd.DataFrame) -> list[tuple[pd.Series, object]]:
+    """What a row lacks for a static batch to answer it: where, and why."""
+    import pandas as pd
+
+    needed = ["workload.batch", "workload.input", "workload.output", "measured", "sized.devices"]
+    ranks = rows["attention_dp"] if "attention_dp" in rows else pd.Series(1, rows.index)
+    return [
         (rows["dtype"].isna() | rows["kv_dtype"].isna(), "its types are not stated"),
-        (~stated | devices.isna(), UNSTATED),
+        (answer[needed].isna().any(axis=1), UNSTATED),
         (rows["ep"].gt(1), EXPERTS),
-        (rows.get("attention_dp", pd.Series(1, rows.index)).gt(1), RANKS),
-        (answer["model"].isna(), unknown),
-    ):
-        answer["error"] = answer["error"].mask(bad & answer["error"].eq(""), why)
-    return answer
+        (ranks.gt(1), RANKS),
+        (answer["model"].isna(), "no model '" + rows["model"].astype(str) + "' is described"),
+    ]
 
 
 def _format(dtype: object) -> object:

@@ -20,6 +20,7 @@ from simulator.validation.measured.schema import BYTES, tidy
 if TYPE_CHECKING:
     import pandas as pd
 
+NAME = "aiconfigurator"
 PACKAGE = "aiconfigurator_core"
 URL = "https://pypi.org/project/aiconfigurator-core/"
 SOURCE = "aiconfigurator-core 0.12.0"
