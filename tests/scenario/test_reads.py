@@ -101,8 +101,8 @@ WORK: dict[str, Any] = {
     "graph": {"kind": "long_convolution"}, "phase": "decode",
     "in_dram": {"energy_per_flop": "1 pJ/FLOP", "area": 0.5, "beside": "duplex-node"},
     "calibration": None, "op": "softmax", "runtime": "vllm", "m": 16, "heads": 8, "kv_heads": 4, "head_dim": 64,
-    "seq_q": 9, "seq_kv": 99, "kv_dtype": "fp8", "top_k": 2, "tp": 2, "ep": 2, "distribution": "power_law_1.2",
-    "bytes": "2 MB", "n_devices": 4, "nodes": 2,
+    "seq_q": 9, "seq_kv": 99, "kv_dtype": "fp8", "top_k": 2, "tp": 2, "ep": 2, "matrices": 2,
+    "distribution": "power_law_1.2", "bytes": "2 MB", "n_devices": 4, "nodes": 2,
 }  # fmt: skip
 """A value of each key that is no mode's own; `calibration` has tests of its own, with what it refuses beside it."""
 KEYS = [
