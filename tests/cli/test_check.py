@@ -12,8 +12,9 @@ TRACE = "prompt,expert\na,0\nb,4\n"
 def test_all_that_we_ship_is_right(run) -> None:
     folders = (
         "hwconfigs",
-        "hwconfigs/runtimes",
+        "hwconfigs/calibrations",
         "hwconfigs/costs",
+        "hwconfigs/runtimes",
         "experiments",
         "workloads/routing",
         "workloads/eager",

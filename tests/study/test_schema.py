@@ -14,6 +14,7 @@ FOLDERS = {
     "hwconfigs": "hardware",
     "hwconfigs/costs": "costs",
     "hwconfigs/runtimes": "runtime",
+    "hwconfigs/calibrations": "calibration",
     "workloads/models": "model",
     "workloads/routing": "routing",
     "workloads/eager": "eager",

@@ -110,9 +110,10 @@ def calibrations(chip: Chip) -> dict[str, Calibration]:
 
 
 def constants(kernel: GpuKernel, variant: str, calibrated: Mapping[str, Calibration]) -> Constants:
-    """The constants of a variant: of the first calibration that has it, else those of the family."""
+    """The constants of a variant: of the first calibration that has it, fp16 as bf16, else those of the family."""
     for name, each in calibrated.items():
-        fitted = each.kernels.get(kernel.name, {}).get(variant)
+        known = each.kernels.get(kernel.name, {})
+        fitted = known.get(variant) or known.get(variant.replace("fp16", "bf16"))
         if fitted is not None:
             table = read_residuals(data.find(name, FOLDER).parent / fitted.residuals) if fitted.residuals else None
             library = kernel.library.model_validate(fitted.parameters)

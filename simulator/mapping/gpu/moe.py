@@ -148,12 +148,11 @@ def _experts(shapes: Shapes) -> _Experts:
     picks = np.stack([each.ravel() for each in (tokens, experts, top_k, expert)])
     loads = _loads(picks.tobytes(), tuple(map(str, distribution.ravel())), seed)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
-    gated = np.array(["nongated" not in str(each) for each in np.ravel(text(shapes, "kernel", ""))])
     return _Experts(
         tokens=tokens,
         hidden=hidden,
         inner=inner / tensor,
-        gates=np.where(gated, 2.0, 1.0).reshape(tokens.shape if gated.size == tokens.size else ()),
+        gates=column(shapes, "matrices", 3.0) - 1,
         rows=loads[0].reshape(tokens.shape),
         active=loads[1].reshape(tokens.shape),
         tiles=loads[2:].reshape(len(ROWS), *tokens.shape),
@@ -216,10 +215,8 @@ def _work(shapes: Shapes) -> tuple[Array, Array]:
 
 def _variant(shapes: Shapes) -> Any:
     """The format, and whether experts have a gate."""
-    dtype = text(shapes, "dtype", "bf16").astype(str)
-    kernel = text(shapes, "kernel", "")
-    plain = np.array([" ungated" if "nongated" in str(each) else "" for each in kernel.ravel()])
-    return np.char.add(dtype, plain.reshape(kernel.shape))
+    plain = np.where(column(shapes, "matrices", 3.0) < 3, " ungated", "")
+    return np.char.add(text(shapes, "dtype", "bf16").astype(str), plain)
 
 
 MOE = GpuKernel(

@@ -34,7 +34,7 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k", "batch", "heads"),
     "attention_prefill": ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv", "window", "kv_dtype"),
     "attention_decode": ("batch", "heads", "kv_heads", "head_dim", "seq_kv", "window", "kv_dtype"),
-    "moe": ("m", "n", "k", "experts", "top_k", "tp", "ep", "distribution", "seed"),
+    "moe": ("m", "n", "k", "experts", "top_k", "tp", "ep", "matrices", "distribution", "seed"),
     "row_wise": ("m", "n"),
     "collective": ("bytes", "n_devices", "nodes"),
 }
@@ -81,6 +81,8 @@ class Operators(Workload):
     """Routed experts of the layer, on all devices."""
     top_k: Count | None = None
     """Experts that a token picks."""
+    matrices: Literal[2, 3] | None = None
+    """Matrices of an expert: 3 with a gate, as there are unless given, or 2."""
     tp: Count | None = None
     """Devices that share the width of an expert."""
     ep: Count | None = None

@@ -57,6 +57,13 @@ def test_more_of_anything_takes_longer() -> None:
         assert MOE.seconds({**SHAPE, **ways}, CHIP, MoeLibrary()) < base
 
 
+def test_experts_without_a_gate_take_less_and_are_a_kernel_of_their_own() -> None:
+    plain = {**SHAPE, "matrices": 2}
+    assert MOE.seconds(plain, CHIP, MoeLibrary()) < MOE.seconds(SHAPE, CHIP, MoeLibrary())
+    assert MOE.work(plain)[0] == 2 / 3 * MOE.work(SHAPE)[0]
+    assert str(MOE.variant(plain)) == "bf16 ungated"
+
+
 def test_no_layer_is_faster_than_its_roofline() -> None:
     for tokens in (1, 64, 4096):
         shape = {**SHAPE, "m": tokens, "n": 16384}
