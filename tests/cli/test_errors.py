@@ -74,7 +74,7 @@ ESTIMATES = {
     "no file": (("--hardware", ".", *MODEL), ["found '.'", "expected a file", "sn40l-node"]),
     "model too large": (
         ("--hardware", "dgx-a100", "--model", "deepseek-v3", "--devices", 2),
-        ["gpu.hbm", "needs 674.4 GB (674,408,537,952 B)", "154.6 GB (154,598,691,840 B)", "fits with 16 of gpu"],
+        ["gpu.hbm", "needs 674.4 GB (674,408,537,952 B)", "154.6 GB (154,618,822,656 B)", "fits with 16 of gpu"],
     ),
     "batch too large": (("--hardware", "sn40l", *MODEL, "--batch", 500), ["socket.hbm", "fits with batch 164"]),
     "too many tokens": ((*DGX, "--output", 4000), ["512 + 4000 tokens", "at most the 4096"]),

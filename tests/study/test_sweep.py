@@ -294,7 +294,7 @@ def test_a_wrong_axis_is_told_with_its_place(message, text, said):
         ),
         (
             "axes: {workload.batch: [1]}\nconstraints: [area_m <= 800]",
-            "expected one of area_m2, batch, bound_by, capacity_bytes",
+            "expected one of area_m2, batch, batches, bound_by",
         ),
         ("axes: {workload.batch: [1]}\nconstraints: ['1 <']", "3: constraints.0: no expression: invalid syntax"),
         (

@@ -12,12 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simulator.core import Activity, Plan, Resource, closed_form
-from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.study.questions.elasticity import Elasticity, elasticities
 from simulator.workload import decode, load_model
 from tests.core.conftest import RESOURCES, activities, chain, plans, side_by_side
+from tests.deployed import under
 
 HBM, GPU, LINK, CURVED = RESOURCES
 
@@ -114,7 +114,7 @@ def test_contention_inside_a_smaller_plan_counts_there_alone() -> None:
 
 
 def test_a_decode_step_is_homogeneous() -> None:
-    plan = model_plan(target(load_system("dgx-a100")), load_model("llama-3-70b"), decode(8, 4096))
+    plan = model_plan(target(under("dgx-a100")), load_model("llama-3-70b"), decode(8, 4096))
     found = elasticities(plan)
     for side in range(2):
         assert sum(e[side] for n, e in found.items() if n != "latency") - found["latency"][side] == pytest.approx(-1)
