@@ -15,7 +15,7 @@ LOSSES = {"efficiency": 1.0, "launch_overhead": 0.0, "shape_overhead": 0.0, "lat
 
 
 def plain(machine: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """A machine, inline, whose rates are at their peak under no program, and in which nothing waits for a launch or a link."""
+    """A machine, inline, at its peak rates, under no program, in which nothing waits for a launch or a link."""
     config = load(machine, "hwconfigs")
     losses = {dotted(path): LOSSES[path[-1]] for path in _paths(config.data, ())}
     return {**(machine if isinstance(machine, Mapping) else {"extends": str(machine)}), **losses, "runtime": IDEAL}

@@ -72,7 +72,7 @@ def _size(floor: pd.DataFrame, engines: Mapping[str, object]) -> Any:
 def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime: str | None = None) -> pd.DataFrame:
     """Runs on machines that are described, all together; their index must be unique.
 
-    Each under a runtime: the one that is given, else that of its engine, else that which the machine is assumed to have.
+    Each under a runtime: the one that is given, else that of its engine, else that which its machine assumes.
 
     Adds `measured`, `simulated`, `plain` (seconds; watts of `POWER`), `bound_by`, `error`, `energy_ratio` of those with
     a power, and to `flag` what is impossible; `metric` is that of the evaluator.
@@ -82,7 +82,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
     about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version", "loop")}
     cases = asked(rows).assign(**about)
     names = cases["engine"].astype("string").fillna("") + " " + cases["version"].astype("string").fillna("")
-    cases["mapping.runtime"] = runtime or names.map(program)
+    cases["mapping.runtime"] = pd.Series([runtime or program(name) for name in names], rows.index, dtype=object)
     answer = rows.assign(
         measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
         **dict.fromkeys(("simulated", "plain", "energy_ratio"), np.nan),

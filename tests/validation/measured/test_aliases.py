@@ -49,4 +49,4 @@ def test_a_plain_machine_loses_nothing_and_is_else_the_same(name: str) -> None:
     one, other = load_system(name), load_system(plain(name))
     assert [(r.name, r.capacity) for r in one.resources] == [(r.name, r.capacity) for r in other.resources]
     assert all(np.all(r.efficiency == 1.0) for r in other.resources)
-    assert set(LOSSES) >= {path.rpartition(".")[2] for path in plain(name)} - {"extends"}
+    assert set(LOSSES) >= {path.rpartition(".")[2] for path in plain(name)} - {"extends", "runtime"}

@@ -13,9 +13,10 @@ from simulator.hardware.system import load_system
 from simulator.validation.measured.operators import class_of, in_seconds, operator_times, work_of
 from simulator.validation.measured.plain import plain
 from simulator.validation.measured.schema import OPERATORS, tidy
+from tests.deployed import under
 
 LOSSLESS = load_system(plain("dgx-h100"))
-TODAY = load_system("dgx-h100")
+TODAY = under("dgx-h100")
 
 
 def operators(*rows: dict[str, Any]) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 Where a type is written `w_fp8+kv_int8`, it says both. Else the type of the KV cache is inferred: fp8 where TensorRT-LLM
 runs in 8 bits or fewer, whose checkpoints of these types say so, and the type of the activations elsewhere: 16 bits.
-llama.cpp gives each of several devices some of the layers, unless a row says otherwise. Splitwise's vLLM is that of 2023.
+llama.cpp gives each of several devices some of the layers, unless a row says otherwise. Splitwise's vLLM is that of
+2023.
 """
 
 from __future__ import annotations
