@@ -38,7 +38,9 @@ def runs(tmp_path: Path, *rows: dict[str, Any]) -> Path:
 
 
 def test_a_run_that_was_simulated_is_met(tmp_path: Path) -> None:
-    estimate = simulator.estimate("dgx-h100", "llama-2-70b", 4, 512, 128, phase="decode", dtype="fp16", kv="fp16", runtime="vllm")
+    estimate = simulator.estimate(
+        "dgx-h100", "llama-2-70b", 4, 512, 128, phase="decode", dtype="fp16", kv="fp16", runtime="vllm"
+    )
     comparison = simulator.compare(runs(tmp_path, {"value": estimate.tbt_s}, {"value": 2 * estimate.tbt_s}))
     assert comparison.rows["ratio"].tolist() == pytest.approx([1.0, 0.5], rel=1e-12)
     assert comparison.errors["mape"] == pytest.approx(0.25) and comparison.errors["bias"] == pytest.approx(-0.25)
@@ -48,7 +50,9 @@ def test_a_run_that_was_simulated_is_met(tmp_path: Path) -> None:
 
 def test_a_closed_loop_takes_in_prompts_between_its_steps(tmp_path: Path) -> None:
     step, prompt = (
-        simulator.estimate("dgx-h100", "llama-2-70b", batch, 512, 128, phase=phase, dtype="fp16", kv="fp16", runtime="vllm")
+        simulator.estimate(
+            "dgx-h100", "llama-2-70b", batch, 512, 128, phase=phase, dtype="fp16", kv="fp16", runtime="vllm"
+        )
         for batch, phase in ((32, "decode"), (1, "prefill"))
     )
     file = runs(tmp_path, {"value": 1.0, "batch": 32})
