@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from simulator import data
@@ -10,6 +11,7 @@ from simulator.files import read_rows
 from simulator.mapping.gpu.calibration import FOLDER, Errors, load_calibration
 from simulator.validation.compare import Comparison, compare_with_measured
 
+CLAIMS = Path(__file__).with_name("claims.csv")
 HEAD = """\
 # Accuracy
 
@@ -25,9 +27,9 @@ SHIPPED = """\
 ## Measured figures that ship
 
 `tiersim compare --baseline operators` and `--baseline runs`: published figures of other sources
-([what they are](../workloads/measured/README.md)), without rows that gave a constant to a runtime. Beside them the plain
-roofline: the same machine with every rate at its peak. Kernels that were not fitted to a chip under the program of the row
-are a roofline with achieved fractions: that is where most is to be gained.
+([what they are](../workloads/measured/README.md)), without rows that gave a constant to a runtime. Beside them the
+plain roofline: the same machine with every rate at its peak. Kernels that were not fitted to a chip under the program of
+the row are a roofline with achieved fractions: that is where most is to be gained.
 """
 OTHERS = """\
 ## What other tools say of themselves
@@ -88,7 +90,7 @@ def _measured(name: str, row: Mapping[Any, Any]) -> Sequence[str]:
 
 
 def _claims() -> Iterator[Sequence[str]]:
-    rows = read_rows(data.folder("workloads/measured") / "claims.csv")
+    rows = read_rows(CLAIMS)
     next(rows)
     yield from (row for _, row in rows)
 
