@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.hardware.system import load_system
+    from simulator.report.accuracy import accuracy
     from simulator.report.compare import compare
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "accuracy",
     "calibrate",
     "check_machine",
     "compare",
@@ -66,6 +68,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "accuracy": "simulator.report.accuracy",
     "check_machine": "simulator.validation.fitted.check",
     "calibrate": "simulator.validation.calibrate",
     "compare": "simulator.report.compare",

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from simulator import __version__
 from simulator.cli import (
+    accuracy,
     calibrate,
     check,
     compare,
@@ -114,6 +115,7 @@ app.command("calibrate")(calibrate.command)
 app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("compare")(compare.command)
+app.command("accuracy")(accuracy.command)
 app.command("fit")(fit.command)
 app.add_typer(measure.app, name="measure")
 app.command("fit-machine")(fit_machine.command)

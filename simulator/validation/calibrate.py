@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.config.section import Section
-from simulator.errors import ConfigError, TiersimError, one_of
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import load_system
 from simulator.mapping.gpu.calibration import (
     Calibration,
@@ -26,12 +26,13 @@ from simulator.mapping.gpu.calibration import (
 )
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.kernel import GpuKernel, Shapes
-from simulator.mapping.gpu.kernels import KERNELS, kernel_of
+from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.residuals import Residuals, residuals_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.validation.measured.aliases import meant
 from simulator.validation.measured.held_out import Groups, held_out
+from simulator.validation.measured.kernel_times import columns, kernel_rows
 from simulator.validation.measured.reader import read_measured
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def calibrate(
     base = {} if start is None else {"start": load_calibration(start)}
     kernels: dict[str, dict[str, Fitted]] = {}
     tables: dict[tuple[str, str], pd.DataFrame] = {}
-    for (kernel_name, variant), some in _kernels(table, only):
+    for (kernel_name, variant), some in kernel_rows(table, only):
         if progress:
             progress(f"{kernel_name} {variant}")
         kernel = KERNELS[kernel_name]
@@ -259,7 +260,7 @@ def calibrate(
         known = some[~out]
         drawn = known.sample(min(rows, len(known)), random_state=seed).sort_index()
         let = [each for each in free or kernel.parameters if each not in kernel.fixed(variant)]
-        fit = fit_kernel(kernel, _columns(kernel, drawn), drawn["value"].to_numpy(float), chip, begin, let)
+        fit = fit_kernel(kernel, columns(drawn), drawn["value"].to_numpy(float), chip, begin, let)
         near = known.sample(min(residuals, len(known)), random_state=seed).sort_index() if residuals else None
         kernels.setdefault(kernel_name, {})[variant], correction = _told(kernel, chip, fit, some[out], near)
         if near is not None and correction is not None:
@@ -292,10 +293,10 @@ def _told(
     plain = Constants(fit.library, "fit")
     table, held, corrected = None, None, None
     if near is not None:
-        shapes, measured = _columns(kernel, near), near["value"].to_numpy(float)
+        shapes, measured = columns(near), near["value"].to_numpy(float)
         table = residuals_of(kernel, shapes, kernel.seconds(shapes, chip, fit.library), measured)
     if len(out):
-        shapes, measured = _columns(kernel, out), out["value"].to_numpy(float)
+        shapes, measured = columns(out), out["value"].to_numpy(float)
         held = errors_of(times(kernel, shapes, chip, {"": plain}), measured)
         if table is not None:
             corrected = errors_of(
@@ -353,33 +354,6 @@ def _usable(
         if "version" in table:
             version = " ".join(sorted(map(str, table["version"].dropna().unique()))) or None
     return table, {reason: count for reason, count in skipped.items() if count}, version
-
-
-def _kernels(table: pd.DataFrame, only: Collection[str] | None) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """The rows of each class and variant that has a model."""
-    import pandas as pd
-
-    found: list[tuple[tuple[str, str], pd.DataFrame]] = []
-    classes = {}
-    for op in table["op"].unique():
-        try:
-            classes[op] = kernel_of(op).name
-        except TiersimError:
-            continue
-    named: Any = table["op"].map(classes)
-    for name, rows in table[named.notna()].groupby(named[named.notna()], sort=True):
-        some = rows if only is None or name in only else rows[rows["op"].isin(only)]
-        kernel = KERNELS[str(name)]
-        some = some.dropna(subset=[*kernel.shape])
-        if len(some):
-            variants = pd.Series(np.ravel(kernel.variant(_columns(kernel, some))), index=some.index)
-            found += [((kernel.name, str(variant)), each) for variant, each in some.groupby(variants, sort=True)]
-    return found
-
-
-def _columns(kernel: GpuKernel, rows: pd.DataFrame) -> dict[str, Any]:
-    """The columns of a table as arrays, those left out that state nothing."""
-    return {str(name): rows[name].to_numpy() for name in rows if rows[name].notna().any()}
 
 
 def _folded(name: str) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SHIPPED = "workloads/measured"
 MACHINES = "hwconfigs"
 WORST = 10
+FITTED = "a constant of ours was fitted to it"
+"""The flag of a row whose role is `calibration`: it is no evidence."""
 OPERATOR_GROUPS = ("device", "engine", "class", "size", "op", "dtype")
 RUN_GROUPS = ("device", "engine", "phase", "metric", "model", "batch", "dtype")
 
@@ -140,6 +142,9 @@ def compare_with_measured(
     known = rows[rows["machine"].notna()].reset_index(drop=True)
     with unwarned():
         compared = (simulated_runs if "model" in known else simulated_operators)(known, progress, runtime)
+    if "role" in compared:
+        fitted = compared["flag"].eq("") & compared["role"].eq("calibration")
+        compared["flag"] = compared["flag"].mask(fitted, FITTED)
     compared["ratio"] = compared["simulated"] / compared["measured"].where(compared["measured"] > 0)
     compared["ape"] = (compared["ratio"] - 1).abs()
     columns = RUN_GROUPS if "model" in known else OPERATOR_GROUPS

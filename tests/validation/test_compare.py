@@ -11,6 +11,7 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
+from simulator.validation.compare import FITTED
 from simulator.validation.measured.errors import errors
 from simulator.validation.measured.importers import aiconfigurator
 from simulator.validation.measured.schema import OPERATORS, RUNS
@@ -46,6 +47,13 @@ def test_a_run_that_was_simulated_is_met(tmp_path: Path) -> None:
     assert comparison.errors["mape"] == pytest.approx(0.25) and comparison.errors["bias"] == pytest.approx(-0.25)
     assert set(comparison.rows["bound_by"]) == {estimate.bound_by["tbt"]}
     assert (comparison.rows["plain"] < comparison.rows["simulated"]).all()
+
+
+def test_a_row_that_gave_a_constant_does_not_count(tmp_path: Path) -> None:
+    file = runs(tmp_path, {"value": 1.0}, {"value": 0.01})
+    pd.read_csv(file).assign(role=["prediction", "calibration"]).to_csv(file, index=False)
+    comparison = simulator.compare(file)
+    assert comparison.counted["measured"].tolist() == [1.0] and comparison.flagged == {FITTED: 1}
 
 
 def test_a_closed_loop_takes_in_prompts_between_its_steps(tmp_path: Path) -> None:

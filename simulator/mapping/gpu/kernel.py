@@ -100,6 +100,13 @@ def text(shapes: Shapes, name: str, default: str = "") -> Any:
     )
 
 
+def bound_by(kernel: GpuKernel, shapes: Shapes, chip: Chip, library: Any) -> Any:
+    """The part that takes longest of each shape of one variant."""
+    parts = kernel.parts(shapes, chip, library)
+    names = np.array(list(parts), object)
+    return names[np.argmax(np.stack(np.broadcast_arrays(*parts.values())), axis=0)]
+
+
 def norm(p: Any, *parts: Any) -> Any:
     """Resources that overlap: `(a^p + b^p + ...)^(1/p)`, from their sum (p = 1) to the largest (p = infinity)."""
     largest = np.maximum.reduce(np.broadcast_arrays(*parts))

@@ -20,7 +20,7 @@ from simulator.mapping.gpu.calibration import (
 )
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.gemm import COMPUTES
-from simulator.mapping.gpu.kernel import Array, GpuKernel
+from simulator.mapping.gpu.kernel import Array, GpuKernel, bound_by
 from simulator.mapping.gpu.kernels import kernel_of
 from simulator.registry import register
 from simulator.scenario.cases import Columns
@@ -234,9 +234,7 @@ def _bound_by(
 ) -> Any:
     """The part of each case that takes longest."""
     if spread is None:
-        parts = kernel.parts(shapes, chip, next(iter(of.values())).library)
-        names = np.array(list(parts), object)
-        return names[np.argmax(np.stack(np.broadcast_arrays(*parts.values())), axis=0)]
+        return bound_by(kernel, shapes, chip, next(iter(of.values())).library)
     bound = np.empty(len(spread), object)
     for name, each in of.items():
         rows = np.flatnonzero(spread == name)

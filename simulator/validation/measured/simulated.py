@@ -16,6 +16,7 @@ from simulator.scenario.evaluators.batch import FULL
 from simulator.scenario.form import Scenario
 from simulator.validation.measured.aliases import program
 from simulator.validation.measured.flags import NO_TIME, beyond, impossible
+from simulator.validation.measured.kernel_times import kernel_times
 from simulator.validation.measured.operators import class_of, in_seconds, operator_times
 from simulator.validation.measured.plain import plain
 from simulator.validation.measured.runs import asked
@@ -40,7 +41,8 @@ def simulated_operators(
 ) -> pd.DataFrame:
     """Operators of machines that are described, machine by machine; their index must be unique.
 
-    Each under a runtime: the one that is given, else that which the machine is assumed to have.
+    Each under a runtime: the one that is given, else that of its engine. By the models of GPU
+    kernels that were fitted to the chip; else by the roofline of what the runtime that the machine assumes achieves.
 
     Adds `class`, `size`, `measured`, `simulated`, `plain` (seconds), `bound_by`, `error`, and to `flag` what is beyond
     a limit of the machine.
@@ -55,10 +57,18 @@ def simulated_operators(
         today = under_runtime(today, runtime_of(MappingForm(runtime=runtime), today.machine.runtime))
         measured = in_seconds(some)
         times, floor = operator_times(some, today), operator_times(some, lossless)
+        of_kernels = kernel_times(some, today, runtime)
+        has = of_kernels["time_s"].notna()
+        times = times.mask(has, of_kernels.assign(error="")[list(times)])
         flag = some["flag"].mask(some["flag"].eq(""), beyond(some, measured, lossless)).mask(measured.eq(0), NO_TIME)
         error = times["error"].mask(measured.isna() & times["error"].eq(""), "no model of the metric")
         part = {"measured": measured, "simulated": times["time_s"], "plain": floor["time_s"], "flag": flag}
-        sized = {"class": some["op"].map(class_of), "size": _size(floor, lossless.engines), "energy_ratio": np.nan}
+        sized = {
+            "expected_error": of_kernels["expected_error"],
+            "class": some["op"].map(class_of),
+            "size": _size(floor, lossless.engines),
+            "energy_ratio": np.nan,
+        }
         parts.append(some.assign(**part, **sized, bound_by=times["bound_by"], error=error))
     return pd.concat(parts).sort_index()
 

@@ -1,0 +1,26 @@
+"""`tiersim accuracy`: the page that says how far the program lies from measured GPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write the page there.", show_default=False)
+    ] = None,
+) -> None:
+    """Errors of kernels on shapes held out, and of what ships of measured operators and runs, in Markdown."""
+    import simulator
+    from simulator.files import whole
+
+    page = simulator.accuracy()
+    if output is None:
+        typer.echo(page, nl=False)
+        return
+    with whole(output) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    typer.echo(f"written: {output}")

@@ -1,0 +1,85 @@
+"""Measured operators on the kernels of a GPU: which rows a kernel has a model of, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.errors import ConfigError, TiersimError
+from simulator.hardware import System
+from simulator.mapping.gpu.calibration import calibrations, constants, times
+from simulator.mapping.gpu.chip import chip_of
+from simulator.mapping.gpu.kernel import bound_by
+from simulator.mapping.gpu.kernels import KERNELS, kernel_of
+from simulator.validation.measured.aliases import program
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+SHARED = ("gemm",)
+"""Classes whose libraries programs share: their tables differ by 1 to 4 % in the median, of attention by 19 to 118."""
+
+
+def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None) -> pd.DataFrame:
+    """Times of operators by the models of GPU kernels: `time_s`, `bound_by`, `expected_error`; missing where none is.
+
+    The constants are those of a calibration of the machine's chip under the runtime, or under the program of a row's
+    engine; of a product, of any program. What was never fitted to the chip has no time.
+    """
+    import pandas as pd
+
+    answer = pd.DataFrame({"time_s": np.nan, "bound_by": "", "expected_error": np.nan}, index=rows.index)
+    if not any(engine.chip for engine in system.engines.values()):
+        return answer
+    chip = chip_of(system)
+    of_chip = calibrations(chip)
+    engines = rows["engine"] if "engine" in rows else pd.Series("", rows.index)
+    programs = engines.map(lambda engine: runtime or program(engine) or "")
+    for name, some in rows.groupby(programs, sort=False):
+        known = {key: each for key, each in of_chip.items() if each.runtime == name}
+        for (kernel_name, variant), alike in kernel_rows(some, None):
+            kernel = KERNELS[kernel_name]
+            fitted = known or (of_chip if kernel_name in SHARED else {})
+            shapes, of = columns(alike), constants(kernel, variant, fitted)
+            if of.errors is None:  # never fitted to this chip: the roofline tells
+                continue
+            try:
+                seconds = times(kernel, shapes, chip, {variant: of})
+                bound = bound_by(kernel, shapes, chip, of.library)
+            except ConfigError:  # a format that the chip does not compute in: the roofline tells
+                continue
+            answer.loc[alike.index, ["time_s", "expected_error"]] = np.stack(
+                [np.broadcast_to(seconds, len(alike)), np.full(len(alike), of.errors.median)], axis=1
+            )
+            answer.loc[alike.index, "bound_by"] = bound
+    return answer
+
+
+def kernel_rows(table: pd.DataFrame, only: Collection[str] | None) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """The rows of each class and variant that has a model."""
+    import pandas as pd
+
+    found: list[tuple[tuple[str, str], pd.DataFrame]] = []
+    classes = {}
+    for op in table["op"].unique():
+        try:
+            classes[op] = kernel_of(op).name
+        except TiersimError:
+            continue
+    named: Any = table["op"].map(classes)
+    for name, rows in table[named.notna()].groupby(named[named.notna()], sort=True):
+        some = rows if only is None or name in only else rows[rows["op"].isin(only)]
+        kernel = KERNELS[str(name)]
+        some = some.dropna(subset=[*kernel.shape])
+        if len(some):
+            variants = pd.Series(np.ravel(kernel.variant(columns(some))), index=some.index)
+            found += [((kernel.name, str(variant)), each) for variant, each in some.groupby(variants, sort=True)]
+    return found
+
+
+def columns(rows: pd.DataFrame) -> dict[str, Any]:
+    """The columns of a table as arrays, those left out that state nothing."""
+    return {str(name): rows[name].to_numpy() for name in rows if rows[name].notna().any()}
