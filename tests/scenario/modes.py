@@ -18,7 +18,8 @@ from simulator.scenario.reads import value_at
 from simulator.workload.routers import ROUTERS
 
 SPARE = {
-    "kind": "gpu", "efficiency": 0.6, "reads": {"sram": {}, "hbm": {}}, "energy_per_flop": "1 pJ/FLOP", "peak": {
+    "kind": "gpu", "efficiency": 0.6, "reads": {"sram": {}, "hbm": {"efficiency": 0.5}}, "energy_per_flop": "1 pJ/FLOP",
+    "peak": {
         "bf16": "100 TFLOP/s", "fp32": "40 TFLOP/s", "fp8": "200 TFLOP/s", "int8": "200 TOP/s"},
 }  # fmt: skip
 NODES = {"node<->node": {"bandwidth": "50 GB/s", "latency": "5 us", "energy": "10 pJ/bit"}}
@@ -159,11 +160,11 @@ VALUES: dict[str, list[Any]] = {
     "mapping.draft": [{"model": "llama-3-8b", "acceptance": 0.5}],
     "mapping.draft.model": ["llama-3-70b"],
     "mapping.draft.accepted_length": [2.5],
-    "mapping.runtime": ["vllm-2023", "hf-eager", "llm-in-a-flash"],
+    "mapping.runtime": ["ideal", "gpu-libraries", "flash-neurons", "vllm-2023"],
     "mapping.scheduler.max_sequences": [1, 3],
     "mapping.residency.links": [1],
     "mapping.residency.threads": [2],
-    "mapping.residency.bytes": ["3 GB", "200 GB", "0.75 GB"],
+    "mapping.residency.bytes": ["4.5 GB", "200 GB", "0.75 GB", "3 GB"],
     "mapping.residency.home_bytes": ["4 GB", "4 TB"],
     "mapping.residency.share": [0.9],
     "mapping.residency.room": [0.2, 0.05],
@@ -216,6 +217,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "workload.phase": {"mapping.residency.home": "socket.ddr", "mapping.residency.cache": "socket.hbm"},
     "mapping.residency.inclusive": {"mapping.residency.home_bytes": "4 GB"},
     "mapping.residency.packed": {"mapping.dtype": "q6_k"},
+    "mapping.spill_order": {"hardware.devices.socket.tiers.sram.capacity": "100 MB"},
 }  # fmt: skip
 """What else a scenario must have for a key to matter: how much there is, no other key that it needs."""
 

@@ -14,7 +14,9 @@ from simulator.errors import ConfigError
 from simulator.mapping.engines import lone_engine
 from simulator.mapping.launches import launches, launches_of
 from simulator.mapping.lowering import compiled, graph_plan
+from simulator.mapping.runtime import IDEAL, load_runtime
 from simulator.mapping.target import Target
+from simulator.mapping.under_runtime import under_runtime
 from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import EachAlone
@@ -126,6 +128,10 @@ class KernelsEvaluator(EachAlone):
         if isinstance(work.graph, Pass):
             own = "mapping.kv" if work.graph.phase == "train" else "workload.graph.recompute"
             paths[own] = f"a {work.graph.phase} pass"
+        if scenario.hardware and scenario.mapping.runtime not in (None, IDEAL):
+            system, software = machine(scenario), load_runtime(scenario.mapping.runtime)
+            if under_runtime(system, software) is system:
+                paths["mapping.runtime"] = f"a pass on {system.name}, of which that has no figure,"
         return paths
 
     @staticmethod

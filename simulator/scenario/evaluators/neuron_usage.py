@@ -14,7 +14,7 @@ from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import model
+from simulator.scenario.parts import at_key, model
 from simulator.units import Count
 from simulator.workload.activity_forms import ActiveNeurons, HotColdActivity, digest
 from simulator.workload.hot_cold import HotCold, fit_hot_cold
@@ -83,7 +83,9 @@ class NeuronUsageEvaluator:
         if two := _populations(work):
             shares["hot_cold"] = two.at(spans), two.at(after)
         if {"trace_share", "trace_increment"} & set(wanted):
-            traced = share(work.trace(kept.model.layers, kept.neurons, work.tokens), np.concatenate([spans, after]))
+            with at_key("workload"):
+                trace = work.trace(kept.model.layers, kept.neurons, work.tokens)
+            traced = share(trace, np.concatenate([spans, after]))
             shares["trace"] = traced[: len(spans)], traced[len(spans) :]
         none = {metric.name: nan for metric in NeuronUsageEvaluator.metrics}
         counted = {f"{name}_share": at for name, (at, _) in shares.items()}
