@@ -13,7 +13,7 @@ def command(
         Path | None, typer.Option("--output", metavar="FILE", help="Write the page there.", show_default=False)
     ] = None,
 ) -> None:
-    """Errors of kernels on shapes held out, and of what ships of measured operators and runs, in Markdown."""
+    """Write the page of accuracy: errors of kernels on shapes held out, and of the measured figures that ship."""
     import simulator
     from simulator.files import whole
 
