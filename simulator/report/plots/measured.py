@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.report import style
+from simulator.report.plots.looks import legend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,8 @@ def scatter(rows: pd.DataFrame, by: str) -> Figure:
     ends = [rows["measured"].min(), rows["measured"].max()]
     axes.plot(ends, ends, color=style.BLACK, linewidth=0.6)
     axes.set(xscale="log", yscale="log", xlabel="measured (s)", ylabel="simulated (s)")
-    style.legend(figure, [style.key(label, color=c, marker="o", linestyle="") for label, _, c in _groups(rows, by)])
+    keys = [style.key(label, color=colour, marker="o", linestyle="") for label, _, colour in _groups(rows, by)]
+    legend(figure, keys, style.COLUMN)
     return figure
 
 
@@ -57,4 +59,4 @@ def _groups(rows: pd.DataFrame, by: str) -> list[tuple[str, pd.DataFrame, str]]:
     named = list(values.value_counts().index[: MOST - 1 if values.nunique() > MOST else MOST])
     values = values.where(values.isin(named), "others")
     labels = [*named, "others"] if (values == "others").any() else named
-    return [(label, rows[values == label], style.CYCLE[place]) for place, label in enumerate(labels)]
+    return [(each.replace("_", " "), rows[values == each], style.CYCLE[at]) for at, each in enumerate(labels)]
