@@ -16,7 +16,18 @@ from pydantic import Field
 from simulator.config.section import Section
 from simulator.core import Quantity
 from simulator.mapping.gpu.chip import Chip, width
-from simulator.mapping.gpu.kernel import Added, Array, Floor, GpuKernel, ReachedOfDram, Shapes, column, passed, text
+from simulator.mapping.gpu.kernel import (
+    Added,
+    Array,
+    Floor,
+    GpuKernel,
+    ReachedOfDram,
+    Shapes,
+    column,
+    in_cache,
+    passed,
+    text,
+)
 from simulator.units import Unit
 
 TILES = ((64, 64), (64, 128), (128, 128), (128, 256))
@@ -29,8 +40,6 @@ STAGES = 2
 """Steps of K in flight at least, in shared memory."""
 FEED = 1.6 / 1024
 """Clocks that an SM spends for each of its FLOPs to feed its tensor cores, times the tile's 1 / rows + 1 / columns."""
-KEPT, POWER = 0.9, 4.0
-"""The share of the L2 cache that operands may fill, and how fast they are lost beyond it."""
 
 
 class GemmLibrary(Section):
@@ -110,7 +119,7 @@ def _work(m: Any, n: Any, k: Any, count: Any, each: Candidate, chip: Chip, dtype
 def resident(m: Any, n: Any, k: Any, count: Any, chip: Chip, copies: float, dtype: str = "bf16") -> Any:
     """The share of the operands that a repeated call finds in L2: `min(1, 0.9 L2 / (copies W + A + C)) ** 4`."""
     size = width(dtype)
-    return np.minimum(1.0, KEPT * chip.l2 / (count * (copies * size * n * k + size * m * k + 2.0 * m * n))) ** POWER
+    return in_cache(count * (copies * size * n * k + size * m * k + 2.0 * m * n), chip)
 
 
 def gemm_seconds(

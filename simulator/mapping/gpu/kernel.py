@@ -114,9 +114,13 @@ def norm(p: Any, *parts: Any) -> Any:
     return scale * sum((each / scale) ** p for each in parts) ** (1 / p)
 
 
+KEPT, POWER = 0.9, 4.0
+"""The share of the L2 cache that operands may fill, and how fast they are lost beyond it."""
+
+
 def in_cache(size: Any, chip: Chip, copies: Any = 1.0) -> Any:
     """The share of so many bytes that a repeated call finds in L2: `min(1, 0.9 L2 / (copies bytes)) ** 4`."""
-    return np.minimum(1.0, 0.9 * chip.l2 / np.maximum(copies * size, 1.0)) ** 4
+    return np.minimum(1.0, KEPT * chip.l2 / np.maximum(copies * size, 1.0)) ** POWER
 
 
 def passed(size: Any, chip: Chip) -> Any:
