@@ -15,6 +15,7 @@ from simulator.core.account import bound_by
 from simulator.errors import TiersimError
 from simulator.hardware import System
 from simulator.mapping.collective import collective
+from simulator.mapping.gpu.row_wise import MOVED
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.lowering import kernel_activity
 from simulator.mapping.target import target
@@ -52,9 +53,6 @@ SHAPES = {
 """The columns that a class of operators needs."""
 
 WIDE = 2.0  # bytes an element of what an operator in a narrow type writes
-
-MOVED = {"silu_and_mul": 3.0, "add": 3.0, "compute_scale": 1.0, "scale_matrix": 1.5}
-"""How often a row-wise operator moves its elements, in 16 bits: read and written once, unless said here."""
 
 
 @dataclass(frozen=True)
