@@ -39,8 +39,6 @@ SHAPES: Mapping[str, tuple[str, ...]] = {
     "collective": ("bytes", "n_devices", "nodes"),
 }
 """What a shape of each class may have."""
-NOT_ALONE = {"gemm": {"heads"}}
-"""What only several products in one kernel have."""
 TEXTS = ("kv_dtype", "distribution")
 
 
@@ -131,8 +129,9 @@ class OperatorsEvaluator:
         """What shapes of other operators have."""
         work = _of(scenario)
         kernel = _kernel(work).name
-        own = set(SHAPES[kernel]) - (set() if work.op.startswith("batched_") else NOT_ALONE.get(kernel, set()))
-        own |= set() if kernel == "collective" else {"dtype"}
+        own = {*SHAPES[kernel], *(["dtype"] if kernel != "collective" else [])}
+        if kernel == "gemm" and not work.op.startswith("batched_"):
+            own.remove("heads")
         keys = {"dtype", *(key for keys in SHAPES.values() for key in keys)}
         return {f"workload.{key}": f"an operator '{work.op}'" for key in sorted(keys - own)}
 
