@@ -97,7 +97,10 @@ class DecodeLibrary(Section):
 
 @dataclass(frozen=True)
 class _Attention:
-    """Columns of attention: batch, heads, KV heads, head size, queries, keys; the window, widths and format."""
+    """Columns of attention: batch, heads, KV heads, head size, queries, keys; the window, widths and format.
+
+    `warm` is 0 where no call before left the KV cache in L2.
+    """
 
     batch: Array
     heads: Array
@@ -109,6 +112,7 @@ class _Attention:
     causal: Any
     dtype: str
     kv_width: float
+    warm: Array
 
     @property
     def group(self) -> Array:
@@ -149,6 +153,7 @@ def _attention(shapes: Shapes) -> _Attention:
         causal=causal if causal.size > 1 else causal[0],
         dtype=dtype,
         kv_width=width(kv_dtype),
+        warm=column(shapes, "warm", 1.0),
     )
 
 
@@ -200,7 +205,7 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
     each = library.reads == "head"
     readers = a.heads if each else a.kv_heads * np.ceil(a.group / KEYS)
     steps = np.ceil(a.seen / KEYS)
-    dram = a.kept * (1 - in_cache(a.kept, chip, library.copies)) / (library.ebw * chip.bandwidth)
+    dram = a.kept * (1 - a.warm * in_cache(a.kept, chip, library.copies)) / (library.ebw * chip.bandwidth)
     l2 = a.kept * readers / a.kv_heads / (library.l2f * chip.l2_bandwidth)
     sums = library.sums * 4.0 * a.batch * a.heads * a.size / chip.l2_bandwidth
     best: Any = np.inf

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from simulator.config.choose import check_name
 from simulator.core import Quantity
@@ -29,6 +31,7 @@ class Chip:
         peak: FLOP/s by dtype, dense.
         link: B/s that the GPU sends to others of its node, each way; 0 where it has no others.
         network: B/s that the GPU sends to other nodes, each way; 0 where there are none.
+        product: what it is sold as; empty where its machine does not say.
     """
 
     sms: int
@@ -40,6 +43,28 @@ class Chip:
     peak: Mapping[str, Quantity]
     link: Quantity = 0.0
     network: Quantity = 0.0
+    product: str = ""
+
+    @property
+    def design(self) -> tuple[str, int, float]:
+        """What a library's constants belong to, whatever the rates: the product, its SMs and its L2 cache."""
+        return self.product, self.sms, self.l2
+
+    def at(self, points: slice) -> Chip:
+        """The chip at some of its design points."""
+
+        def of(rate: Quantity) -> Quantity:
+            return rate[points] if isinstance(rate, np.ndarray) and rate.ndim else rate
+
+        peak = {dtype: of(rate) for dtype, rate in self.peak.items()}
+        clock, bandwidth, link, network = map(of, (self.clock, self.bandwidth, self.link, self.network))
+        return replace(self, clock=clock, bandwidth=bandwidth, peak=peak, link=link, network=network)
+
+    @property
+    def points(self) -> int:
+        """How many design points it has; 1 where its rates are numbers."""
+        rates = (self.clock, self.bandwidth, self.link, self.network, *self.peak.values())
+        return max(np.size(rate) for rate in rates)
 
     @property
     def l2_bandwidth(self) -> Quantity:
@@ -100,4 +125,5 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
         peak=dict(description.peak),
         link=link.bandwidth * link.parallel if link else 0.0,
         network=network.bandwidth * network.parallel / device.count if network else 0.0,
+        product=device.product or "",
     )

@@ -132,6 +132,7 @@ def gemm_seconds(
     *,
     count: Any = 1.0,
     warm: bool = True,
+    stored: float | None = None,
 ) -> Any:
     """Seconds of products (m x k) by (k x n), one or arrays of them; the chip's rates may be arrays instead.
 
@@ -143,7 +144,8 @@ def gemm_seconds(
     - split: `ts`, and 8 bytes of partial sums an output and part through L2;
     - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
 
-    Powers are compared and one root is taken for each split. `count` products of the shape are one kernel.
+    Powers are compared and one root is taken for each split. `count` products of the shape are one kernel. `stored`:
+    bytes of an element of the weights in DRAM, where they are kept narrower than they are multiplied.
 
     Raises:
         ConfigError: the chip does not compute in `dtype`.
@@ -155,9 +157,9 @@ def gemm_seconds(
         parts = []
         for at in range(0, len(flat[0]), CHUNK):
             some = [each[at : at + CHUNK] for each in flat]
-            parts.append(_seconds(some[0], some[1], some[2], some[3], chip, library, dtype, warm))
+            parts.append(_seconds(some[0], some[1], some[2], some[3], chip, library, dtype, warm, stored))
         return np.concatenate(parts).reshape(shape)
-    return _seconds(m, n, k, count, chip, library, dtype, warm)
+    return _seconds(m, n, k, count, chip, library, dtype, warm, stored)
 
 
 CHUNK = 8192
@@ -165,10 +167,18 @@ CHUNK = 8192
 
 
 def _seconds(
-    m: Array, n: Array, k: Array, count: Array, chip: Chip, library: GemmLibrary, dtype: str, warm: bool
+    m: Array,
+    n: Array,
+    k: Array,
+    count: Array,
+    chip: Chip,
+    library: GemmLibrary,
+    dtype: str,
+    warm: bool,
+    stored: float | None,
 ) -> Any:
     p = library.p
-    fixed, dram = _common(m, n, k, count, chip, library, dtype, warm)
+    fixed, dram = _common(m, n, k, count, chip, library, dtype, warm, stored)
     dram_p = dram**p
     read_p = (1 / (library.l2f * chip.l2_bandwidth)) ** p
     costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
@@ -210,12 +220,21 @@ def _per_flop(chip: Chip, library: GemmLibrary, dtype: str, rows: int, columns: 
 
 
 def _common(
-    m: Any, n: Any, k: Any, count: Any, chip: Chip, library: GemmLibrary, dtype: str, warm: bool
+    m: Any,
+    n: Any,
+    k: Any,
+    count: Any,
+    chip: Chip,
+    library: GemmLibrary,
+    dtype: str,
+    warm: bool,
+    stored: float | None = None,
 ) -> tuple[Any, Any]:
     """Seconds that all candidates have in common: launch and epilogue, and DRAM."""
     size, output = width(dtype), 2.0 * count * m * n
     hit = resident(m, n, k, count, chip, library.copies, dtype) if warm else 0.0
-    dram = size * count * (n * k + m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
+    kept = size if stored is None else stored
+    dram = count * (kept * n * k + size * m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
     launch = library.t0 * np.where(m == 1, library.vector, 1.0)
     quantising = library.quantised * passed(2.0 * count * m * k, chip)
     return launch + quantising + library.epi * passed(output, chip), dram
@@ -271,21 +290,31 @@ class _Products(NamedTuple):
     together: Array
     times: Array
     dtype: str
+    stored: float | None
+    warm: bool
 
 
 def _products(shapes: Shapes) -> _Products:
-    """A `batched_gemm` has `batch` (times `heads`) products in one kernel; another with a `batch` that many kernels."""
+    """A `batched_gemm` has `batch` (times `heads`) products in one kernel; another with a `batch` that many kernels.
+
+    `count` products of either are one kernel. `stored` are bytes of an element of the weights, and `warm` is 0 where no
+    call before left them in L2.
+    """
     m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
     batched = np.char.startswith(text(shapes, "op", "gemm").astype(str), "batched")
     batch = column(shapes, "batch", 1.0)
-    count = np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
+    count = column(shapes, "count", 1.0) * np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
     dtype = str(np.ravel(_dtypes(shapes))[0])
-    return _Products(m, n, k, count, np.where(batched, 1.0, batch), COMPUTES.get(dtype, dtype))
+    times = np.where(batched, 1.0, batch)
+    warm = bool(np.all(column(shapes, "warm", 1.0)))
+    return _Products(m, n, k, count, times, COMPUTES.get(dtype, dtype), shapes.get("stored"), warm)
 
 
 def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
     p = _products(shapes)
-    seconds: Array = p.times * gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
+    seconds: Array = p.times * gemm_seconds(
+        p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm, stored=p.stored
+    )
     return seconds
 
 

@@ -51,8 +51,6 @@ class Operators(Workload):
     row-wise one (`rms_norm`, `softmax`, `silu_and_mul`, ...), or a collective (`all_reduce`, ...)."""
     dtype: str = "bf16"
     """The format of the operands: `bf16`, `fp8`, `fp8_block` (one scale a block), ..."""
-    calibration: str | None = None
-    """Constants of kernels by their name or path; null: those of the chip, else those of its family."""
     m: Count | None = None
     """Rows of the first operand; tokens of experts; rows of a row-wise operator."""
     n: Count | None = None
@@ -119,7 +117,7 @@ class OperatorsEvaluator:
         Metric("constants", label="where the constants are from"),
     )
     needs: ClassVar[Collection[str]] = ("hardware",)
-    mapping: ClassVar[Collection[str]] = ("engines", "runtime")
+    mapping: ClassVar[Collection[str]] = ("engines", "runtime", "calibration")
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
     requires: ClassVar[Mapping[str, str]] = {}
@@ -198,9 +196,9 @@ def _kernel(work: Operators) -> GpuKernel:
 
 def _calibrated(scenario: Scenario, chip: Chip) -> dict[str, Calibration]:
     """The calibrations whose constants count: the one that is named, else those of the chip, under the runtime."""
-    name, runtime = _of(scenario).calibration, scenario.mapping.runtime
+    name, runtime = scenario.mapping.calibration, scenario.mapping.runtime
     if name is not None:
-        with at_key("workload", "calibration"):
+        with at_key("mapping", "calibration"):
             return {name: load_calibration(name)}
     known = calibrations(chip)
     if runtime is None:

@@ -83,8 +83,9 @@ def test_shapes_of_several_kernels_are_each_of_its_own(tmp_path: Path) -> None:
 
 
 def test_rates_of_the_machine_may_be_columns_too(tmp_path: Path) -> None:
-    work = {"kind": "operators", "calibration": own(tmp_path), "m": 8, "n": 8192, "k": 8192}
-    scenario = checked(Scenario, {"hardware": "h100-sxm", "workload": work})
+    work = {"kind": "operators", "m": 8, "n": 8192, "k": 8192}
+    mapping = {"calibration": str(own(tmp_path))}
+    scenario = checked(Scenario, {"hardware": "h100-sxm", "mapping": mapping, "workload": work})
     rates = np.array([1e12, 3.35e12, 6e12])
     table = evaluated(scenario, {"hardware.devices.gpu.tiers.hbm.bandwidth": rates})
     assert list(table["error"]) == ["", "", ""]
