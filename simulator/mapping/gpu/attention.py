@@ -208,8 +208,12 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
     for split in SPLITS:
         turns = waves(a.batch * readers * split, chip.sms)
         part = np.ceil(steps / split) * (library.tau * a.size / 128 + library.step) + library.block
-        parts = {"compute": turns * part, "split": library.ts + split * sums if split > 1 else 0.0 * sums}
-        time = norm(library.p, parts["compute"], dram, l2) + parts["split"]
+        parts = {
+            "loads": turns * part,
+            "split": library.ts + split * sums if split > 1 else 0.0 * sums,
+            "blocks": a.batch * readers * split,
+        }
+        time = norm(library.p, parts["loads"], dram, l2) + parts["split"]
         faster = time < best
         best = np.where(faster, time, best)
         chosen = {name: np.where(faster, value, chosen.get(name, 0.0)) for name, value in parts.items()}
@@ -220,8 +224,23 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
 def _decode(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> Array:
     """Seconds of attention of one token a sequence: `t0 + min over splits of (chain, L2 and DRAM + second kernel)`."""
     parts = _decode_parts(shapes, chip, library)
-    seconds: Array = parts["launch"] + norm(library.p, parts["compute"], parts["dram"], parts["l2"]) + parts["split"]
+    seconds: Array = parts["launch"] + norm(library.p, parts["loads"], parts["dram"], parts["l2"]) + parts["split"]
     return seconds
+
+
+def _decode_named(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[str, Array]:
+    """The parts of `_decode_parts` by what they hang on.
+
+    Where all SMs load, and most of what they load is not in L2, their chains of loads are how DRAM is read.
+    """
+    parts = _decode_parts(shapes, chip, library)
+    a = _attention(shapes)
+    stream = (parts.pop("blocks") >= chip.sms) & (in_cache(a.kept, chip, library.copies) < 0.5)
+    return {
+        **parts,
+        "loads": np.where(stream, 0.0, parts["loads"]),
+        "dram": np.where(stream, np.maximum(parts["loads"], parts["dram"]), parts["dram"]),
+    }
 
 
 def _work(shapes: Shapes) -> tuple[Array, Array]:
@@ -261,5 +280,5 @@ PREFILL = GpuKernel(
 )  # fmt: skip
 DECODE = GpuKernel(
     "attention_decode", DecodeLibrary, ("attention_decode",), _SHAPE, _decode_variant,
-    _decode, _decode_parts, _work,
+    _decode, _decode_named, _work,
 )  # fmt: skip

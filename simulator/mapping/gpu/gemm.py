@@ -274,11 +274,14 @@ class _Products(NamedTuple):
 
 
 def _products(shapes: Shapes) -> _Products:
-    """A `batched_gemm` has `batch` (times `heads`) products in one kernel; another with a `batch` that many kernels."""
+    """A `batched_gemm` has `batch` (times `heads`) products in one kernel, a `grouped_gemm` one for each of `experts`,
+    all of `m` rows; another with a `batch` is that many kernels."""
     m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
-    batched = np.char.startswith(text(shapes, "op", "gemm").astype(str), "batched")
+    op = text(shapes, "op", "gemm").astype(str)
+    batched, grouped = np.char.startswith(op, "batched"), np.char.startswith(op, "grouped")
     batch = column(shapes, "batch", 1.0)
     count = np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
+    count = np.where(grouped, column(shapes, "experts", 1.0), count)
     dtype = str(np.ravel(_dtypes(shapes))[0])
     return _Products(m, n, k, count, np.where(batched, 1.0, batch), COMPUTES.get(dtype, dtype))
 
@@ -314,7 +317,7 @@ def _fixed(variant: str) -> tuple[str, ...]:
 GEMM = GpuKernel(
     "gemm",
     GemmLibrary,
-    ("gemm", "batched_gemm"),
+    ("gemm", "batched_gemm", "grouped_gemm"),
     ("m", "n", "k"),
     _dtypes,
     _gemms,

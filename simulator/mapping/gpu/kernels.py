@@ -12,6 +12,9 @@ from simulator.mapping.gpu.row_wise import ROW_WISE
 
 KERNELS: dict[str, GpuKernel] = {each.name: each for each in (GEMM, PREFILL, DECODE, MOE, ROW_WISE, COLLECTIVE)}
 
+UNLIKE = ("gemm_square_best", "attention_fwd_bwd")
+"""What operators are called that begin as one of a class and are none: the best of many, a pass back."""
+
 
 def kernel_of(op: str) -> GpuKernel:
     """The class of an operator, by what its name begins with; the longest counts.
@@ -20,7 +23,7 @@ def kernel_of(op: str) -> GpuKernel:
         ConfigError: no class has it.
     """
     starts = {start: each for each in KERNELS.values() for start in each.ops}
-    fitting = [start for start in starts if op.startswith(start)]
+    fitting = [] if op.startswith(UNLIKE) else [start for start in starts if op.startswith(start)]
     if not fitting:
         known = one_of(starts)
         raise ConfigError(

@@ -31,7 +31,7 @@ from simulator.scenario.parts import at_key, machine
 from simulator.units import Bytes, Count, Seed, Width
 
 SHAPES: Mapping[str, tuple[str, ...]] = {
-    "gemm": ("m", "n", "k", "batch", "heads"),
+    "gemm": ("m", "n", "k", "batch", "heads", "experts"),
     "attention_prefill": ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv", "window", "kv_dtype"),
     "attention_decode": ("batch", "heads", "kv_heads", "head_dim", "seq_kv", "window", "kv_dtype"),
     "moe": ("m", "n", "k", "experts", "top_k", "tp", "ep", "matrices", "distribution", "seed"),
@@ -47,8 +47,8 @@ class Operators(Workload):
 
     kind: Literal["operators"]
     op: str = "gemm"
-    """`gemm`, `batched_gemm`, `attention_prefill`, `attention_prefill_causal`, `attention_decode`, `moe_ffn`, a
-    row-wise one (`rms_norm`, `softmax`, `silu_and_mul`, ...), or a collective (`all_reduce`, ...)."""
+    """`gemm`, `batched_gemm`, `grouped_gemm`, `attention_prefill`, `attention_prefill_causal`, `attention_decode`,
+    `moe_ffn`, a row-wise one (`rms_norm`, `softmax`, `silu_and_mul`, ...), or a collective (`all_reduce`, ...)."""
     dtype: str = "bf16"
     """The format of the operands: `bf16`, `fp8`, `fp8_block` (one scale a block), ..."""
     calibration: str | None = None
@@ -130,8 +130,9 @@ class OperatorsEvaluator:
         work = _of(scenario)
         kernel = _kernel(work).name
         own = {*SHAPES[kernel], *(["dtype"] if kernel != "collective" else [])}
-        if kernel == "gemm" and not work.op.startswith("batched_"):
-            own.remove("heads")
+        if kernel == "gemm":
+            own -= {"heads"} if not work.op.startswith("batched_") else set()
+            own -= {"experts"} if not work.op.startswith("grouped_") else set()
         keys = {"dtype", *(key for keys in SHAPES.values() for key in keys)}
         return {f"workload.{key}": f"an operator '{work.op}'" for key in sorted(keys - own)}
 

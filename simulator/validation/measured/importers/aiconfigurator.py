@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.errors import ConfigError, unknown
+from simulator.errors import unknown
+from simulator.extra import missing
 from simulator.registry import register
 from simulator.validation.measured.importers import Importer
 from simulator.validation.measured.schema import BYTES, tidy
@@ -24,7 +25,6 @@ NAME = "aiconfigurator"
 PACKAGE = "aiconfigurator_core"
 URL = "https://pypi.org/project/aiconfigurator-core/"
 SOURCE = "aiconfigurator-core 0.12.0"
-INSTALL = "pip install 'tiersim[gpu-baselines]'"
 
 DTYPES = {"bfloat16": "bf16", "half": "fp16", "float16": "fp16"}
 ENGINES = {"TRTLLM": "TensorRT-LLM", "trtllm": "TensorRT-LLM", "VLLM": "vLLM", "vllm": "vLLM", "sglang": "SGLang"}
@@ -74,7 +74,7 @@ def systems() -> Path:
     """
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{PACKAGE} is not installed", expected=f"the extra 'gpu-baselines': {INSTALL}")
+        raise missing(PACKAGE, "gpu-baselines", "this baseline")
     return Path(spec.submodule_search_locations[0]) / "systems"
 
 
