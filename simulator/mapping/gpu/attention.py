@@ -35,8 +35,13 @@ QUERIES, KEYS = 128, 64
 """Rows of a tile of queries, and keys of a step."""
 SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Into how many parts the KV cache of a sequence may be split, each read by a block of its own."""
+CAPTURED, GRAPH = 32, 512
+"""Parts in a CUDA graph of vLLM (`flash_attn_max_num_splits_for_cuda_graph`), and the most sequences of one."""
 WIDE = 32
 """Query heads a KV head beyond which libraries run another kernel."""
+
+DEEP = 256
+"""Elements of a head beyond which they do."""
 
 PerStep = Annotated[float, Unit("s"), Field(ge=1e-10, le=3e-6)]
 Passes = Annotated[float, Unit("1"), Field(ge=0, le=50)]
@@ -91,8 +96,12 @@ class DecodeLibrary(Section):
     """How many times the KV cache counts where it is asked whether that of repeated calls stays in L2."""
     p: Overlap = 3.0
     """The power in which the chain of loads, L2 and DRAM overlap."""
+    regroup: Annotated[float, Unit("s"), Field(ge=0, le=2e-5)] = 0.0
+    """Seconds of a kernel that puts back the outputs of several groups of heads, where sequences are several."""
     reads: Literal["group", "head"] = "group"
     """Whether the query heads of a KV head read it once, or each by itself."""
+    splits: Literal["fastest", "never", "captured"] = "fastest"
+    """Into how many parts the library splits: the fastest; one; or as many as were captured in a CUDA graph."""
 
 
 @dataclass(frozen=True)
@@ -214,11 +223,20 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
             "blocks": a.batch * readers * split,
         }
         time = norm(library.p, parts["loads"], dram, l2) + parts["split"]
+        time = np.where(_splits(library.splits, split, a.batch), time, np.inf)
         faster = time < best
         best = np.where(faster, time, best)
         chosen = {name: np.where(faster, value, chosen.get(name, 0.0)) for name, value in parts.items()}
-    fixed = library.t0 + a.passed / chip.l2_bandwidth
+    several = (a.batch > 1) & (a.kv_heads > 1) & (a.group > 1)
+    fixed = library.t0 + a.passed / chip.l2_bandwidth + np.where(several, library.regroup, 0.0)
     return {"launch": np.broadcast_to(fixed, np.shape(best)), **chosen, "dram": dram, "l2": l2}
+
+
+def _splits(how: str, split: int, batch: Array) -> Any:
+    """Whether a library may split into so many parts (`DecodeLibrary.splits`)."""
+    if how == "fastest":
+        return True
+    return split == 1 if how == "never" else split == np.where(batch <= GRAPH, CAPTURED, 1)
 
 
 def _decode(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> Array:
@@ -262,15 +280,21 @@ def _formats(shapes: Shapes) -> Any:
 
 
 def _prefill_variant(shapes: Shapes) -> Any:
-    wide = np.where(column(shapes, "head_dim") > 256, " wide", "")
+    wide = np.where(column(shapes, "head_dim") > DEEP, " wide", "")
     return np.char.add(_formats(shapes), wide)
 
 
 def _decode_variant(shapes: Shapes) -> Any:
     heads = column(shapes, "heads")
     group = heads / (column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads)
-    kind = np.select([group <= 1, group <= WIDE], [" head", " group"], " wide")
+    deep = column(shapes, "head_dim") > DEEP
+    kind = np.select([deep, group <= 1, group <= WIDE], [" deep", " head", " group"], " wide")
     return np.char.add(_formats(shapes), kind)
+
+
+def _fixed(variant: str) -> tuple[str, ...]:
+    """Constants of several heads a KV head, where there is one; heads that read for themselves are one each then."""
+    return ("regroup", "reads") if variant.endswith(" head") else ()
 
 
 _SHAPE = ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv")
@@ -280,5 +304,5 @@ PREFILL = GpuKernel(
 )  # fmt: skip
 DECODE = GpuKernel(
     "attention_decode", DecodeLibrary, ("attention_decode",), _SHAPE, _decode_variant,
-    _decode, _decode_named, _work,
+    _decode, _decode_named, _work, fixed=_fixed,
 )  # fmt: skip

@@ -19,7 +19,6 @@ from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.kernel import (
     Added,
     Array,
-    Floor,
     GpuKernel,
     ReachedOfDram,
     Shapes,
