@@ -317,11 +317,12 @@ class _Products(NamedTuple):
     together: Array
     times: Array
     dtype: str
+    warm: bool
 
 
 def _products(shapes: Shapes) -> _Products:
     """A `batched_gemm` has `batch` (times `heads`) products in one kernel, a `grouped_gemm` one for each of `experts`,
-    all of `m` rows; another with a `batch` is that many kernels."""
+    all of `m` rows; another with a `batch` is that many kernels. `warm` is 0 where no call before left them in L2."""
     m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
     op = text(shapes, "op", "gemm").astype(str)
     batched, grouped = np.char.startswith(op, "batched"), np.char.startswith(op, "grouped")
@@ -329,18 +330,19 @@ def _products(shapes: Shapes) -> _Products:
     count = np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
     count = np.where(grouped, column(shapes, "experts", 1.0), count)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
-    return _Products(m, n, k, count, np.where(batched, 1.0, batch), _format(dtype))
+    warm = bool(np.all(column(shapes, "warm", 1.0)))
+    return _Products(m, n, k, count, np.where(batched, 1.0, batch), _format(dtype), warm)
 
 
 def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
     p = _products(shapes)
-    seconds: Array = p.times * gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
+    seconds: Array = p.times * gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm)
     return seconds
 
 
 def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> dict[str, Array]:
     p = _products(shapes)
-    parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
+    parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm)
     return {name: p.times * value for name, value in parts.items()}
 
 
