@@ -106,7 +106,11 @@ class DecodeLibrary(Section):
 
 @dataclass(frozen=True)
 class _Attention:
-    """Columns of attention: batch, heads, KV heads, head size, queries, keys; the window, widths and format."""
+    """Columns of attention: batch, heads, KV heads, the mean size of a key and a value, queries, keys; window, format.
+
+    `token` are bytes that the cache has of a token, and `load` the elements of a head that a key and its value load, in
+    halves: `size`, but where both are the same latent.
+    """
 
     batch: Array
     heads: Array
@@ -117,7 +121,8 @@ class _Attention:
     window: Array
     causal: Any
     dtype: str
-    kv_width: float
+    token: Array
+    load: Array
 
     @property
     def group(self) -> Array:
@@ -132,7 +137,7 @@ class _Attention:
     @property
     def kept(self) -> Array:
         """Bytes of keys and values that are seen."""
-        return 2 * self.batch * self.kv_heads * self.seen * self.size * self.kv_width
+        return self.batch * self.seen * self.token
 
     @property
     def passed(self) -> Array:
@@ -146,19 +151,43 @@ def _attention(shapes: Shapes) -> _Attention:
     window = column(shapes, "window", 0.0)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
     kv_dtype = str(np.ravel(text(shapes, "kv_dtype", dtype))[0])
-    causal = np.asarray(["causal" in str(op) for op in np.ravel(text(shapes, "op", "causal"))])
+    causal = np.asarray(["causal" in str(op) or "mla" in str(op) for op in np.ravel(text(shapes, "op", "causal"))])
+    kv_heads, size, load = _heads(shapes, heads)
     return _Attention(
         batch=column(shapes, "batch", 1.0),
         heads=heads,
-        kv_heads=column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads,
-        size=column(shapes, "head_dim"),
+        kv_heads=kv_heads,
+        size=size,
         queries=queries,
         keys=keys,
         window=np.where(window > 0, window, np.inf),
         causal=causal if causal.size > 1 else causal[0],
         dtype=dtype,
-        kv_width=width(kv_dtype),
+        token=2 * kv_heads * load * width(kv_dtype),
+        load=load,
     )
+
+
+def _heads(shapes: Shapes, heads: Array) -> tuple[Array, Array, Array]:
+    """KV heads, the mean size of a key and a value, and half of what both of them load, in elements.
+
+    Of latent attention (MLA, arXiv 2405.04434), absorbed, all heads read one latent with its rotary part, as keys of
+    `latent + rope` and values of `latent`; expanded, each has keys of `head_dim + rope` and values of `head_dim`.
+    """
+    if not str(np.ravel(text(shapes, "op", "attention"))[0]).startswith("mla"):
+        size = column(shapes, "head_dim")
+        return (column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads), size, size
+    latent, rope = column(shapes, "latent", 512.0), column(shapes, "rope", 64.0)
+    expanded = column(shapes, "head_dim", 128.0) + rope / 2
+    absorbed = _absorbed(shapes)
+    size = np.where(absorbed, latent + rope / 2, expanded)
+    return np.where(absorbed, 1.0, heads), size, np.where(absorbed, (latent + rope) / 2, expanded)
+
+
+def _absorbed(shapes: Shapes) -> Any:
+    """Whether the latent is read as it is: in decode, unless the shape says otherwise."""
+    decode = np.char.startswith(text(shapes, "op", "mla_decode").astype(str), "mla_decode")
+    return np.where(np.isnan(column(shapes, "absorbed", np.nan)), decode, column(shapes, "absorbed", 0.0) > 0)
 
 
 def _prefill_parts(shapes: Shapes, chip: Chip, library: PrefillLibrary) -> dict[str, Array]:
@@ -216,7 +245,7 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
     chosen: dict[str, Array] = {}
     for split in SPLITS:
         turns = waves(a.batch * readers * split, chip.sms)
-        part = np.ceil(steps / split) * (library.tau * a.size / 128 + library.step) + library.block
+        part = np.ceil(steps / split) * (library.tau * a.load / 128 + library.step) + library.block
         parts = {
             "loads": turns * part,
             "split": library.ts + split * sums if split > 1 else 0.0 * sums,
@@ -306,3 +335,18 @@ DECODE = GpuKernel(
     "attention_decode", DecodeLibrary, ("attention_decode",), _SHAPE, _decode_variant,
     _decode, _decode_named, _work, fixed=_fixed,
 )  # fmt: skip
+
+
+def _mla_variant(shapes: Shapes) -> Any:
+    """The formats, whether the latent is read as it is, and whether one tile has room for all heads."""
+    wide = np.where(_absorbed(shapes) & (column(shapes, "heads") > KEYS), " wide", "")
+    return np.char.add(np.char.add(_formats(shapes), np.where(_absorbed(shapes), " absorbed", "")), wide)
+
+
+_MLA, _SIZES = ("batch", "heads", "seq_q", "seq_kv"), ("latent", "rope", "head_dim")
+MLA_PREFILL = GpuKernel(
+    "mla_prefill", PrefillLibrary, ("mla_prefill",), _MLA, _mla_variant, _prefill, _prefill_parts, _work, _SIZES
+)
+MLA_DECODE = GpuKernel(
+    "mla_decode", DecodeLibrary, ("mla_decode",), _MLA, _mla_variant, _decode, _decode_named, _work, _SIZES
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simulator.config.choose import check_name
 from simulator.core import Quantity
@@ -29,6 +29,7 @@ class Chip:
         peak: FLOP/s by dtype, dense.
         link: B/s that the GPU sends to others of its node, each way; 0 where it has no others.
         network: B/s that the GPU sends to other nodes, each way; 0 where there are none.
+        host: B/s between the GPU's memory and its host, each way; 0 where there is no such link.
     """
 
     sms: int
@@ -40,6 +41,7 @@ class Chip:
     peak: Mapping[str, Quantity]
     link: Quantity = 0.0
     network: Quantity = 0.0
+    host: Quantity = field(default=0.0, compare=False)
 
     @property
     def l2_bandwidth(self) -> Quantity:
@@ -89,6 +91,9 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
     own = name.partition(".")[0]
     links = system.machine.links
     link, network = links.get(f"{own}<->{own}"), links.get("node<->node")
+    hosts = [
+        each for name, each in links.items() if name.startswith("host<->") and name.split("<->")[1].startswith(own)
+    ]
     chip = description.chip
     return Chip(
         sms=chip.sms,
@@ -100,4 +105,5 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
         peak=dict(description.peak),
         link=link.bandwidth * link.parallel if link else 0.0,
         network=network.bandwidth * network.parallel / device.count if network else 0.0,
+        host=hosts[0].bandwidth if hosts else 0.0,
     )

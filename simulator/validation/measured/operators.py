@@ -92,12 +92,20 @@ def work_of(rows: pd.DataFrame, kind: str, dtype: str) -> Work:
     FFN three products, or as many as `matrices` says, with the experts that tokens reach when each chooses alike,
     `E (1 - (1 - k / E)^m)`.
     """
-    return _WORK[kind](rows, FORMATS[dtype][1], FORMATS[dtype][2])
+    if kind in _WORK:
+        return _WORK[kind](rows, FORMATS[dtype][1], FORMATS[dtype][2])
+    flops, moved = KERNELS[kind].work({str(name): rows[name].to_numpy() for name in rows if rows[name].notna().any()})
+    return Work(flops, moved, np.zeros_like(moved))
 
 
 def in_seconds(rows: pd.DataFrame) -> pd.Series:
-    """Seconds of measured operators: those given as a rate of FLOPs, by what `work_of` counts; NaN of other metrics."""
+    """Seconds of measured operators: those given as a rate of FLOPs, by what `work_of` counts; NaN of other metrics.
+
+    A bandwidth of a copy is its bytes over the time.
+    """
     seconds = rows["value"].where(rows["metric"] == "latency")
+    copies = rows["metric"].eq("bandwidth") & rows["op"].map(class_of).eq("copy")
+    seconds = seconds.mask(copies, rows["bytes"] / rows["value"])
     rates = rows[rows["metric"] == "flops"]
     for (kind, dtype), some in rates.groupby([rates["op"].map(class_of), rates["dtype"]], sort=False):
         if kind in _WORK and dtype in FORMATS:
