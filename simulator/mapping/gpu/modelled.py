@@ -12,7 +12,15 @@ from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.gpu.attention import DECODE, PREFILL
-from simulator.mapping.gpu.calibration import Calibration, Constants, calibrations, constants, load_calibration, times
+from simulator.mapping.gpu.calibration import (
+    Calibration,
+    Constants,
+    calibrations,
+    constants,
+    load_calibration,
+    rows_of,
+    times,
+)
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.gemm import GEMM
@@ -88,7 +96,19 @@ class Models:
     def timed(self, kernel: GpuKernel, shapes: Shapes, chip: Chip) -> Timed:
         """What a kernel of a class and shape takes; nothing of it is in L2 from a call before."""
         shapes = {**shapes, "warm": 0.0}
-        (variant,) = set(np.ravel(kernel.variant(shapes)).astype(str))
+        variants = np.ravel(kernel.variant(shapes)).astype(str)
+        names = list(dict.fromkeys(variants.tolist()))
+        if len(names) == 1:
+            return self._timed(kernel, shapes, chip, names[0])
+        launch, seconds = np.empty((2, len(variants)))
+        for name in names:
+            rows = np.flatnonzero(variants == name)
+            some = chip.at(rows) if chip.points > 1 else chip
+            part = self._timed(kernel, rows_of(shapes, rows, len(variants)), some, name)
+            launch[rows], seconds[rows] = part.launch, part.seconds
+        return Timed(kernel.name, launch, seconds)
+
+    def _timed(self, kernel: GpuKernel, shapes: Shapes, chip: Chip, variant: str) -> Timed:
         of = self.constants(kernel, variant)
         seconds = _times(kernel, shapes, chip, {variant: of})
         launch = np.minimum(of.library.t0, seconds)

@@ -5,7 +5,7 @@ The form is our own, fitted on tables of measured kernels (`docs/accuracy.md`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -29,8 +29,10 @@ from simulator.mapping.gpu.kernel import (
 )
 from simulator.units import Unit
 
-ROWS = (16, 64, 128)
+ROWS = (16, 32, 64, 128)
 """Rows of the tiles that a library has for an expert's tokens."""
+MOST = (32, 96, 512, np.inf)
+"""The most tokens of a layer for which each is picked, where they alone decide (fused_moe of vLLM, untuned)."""
 COLUMNS = 128
 """Columns of such a tile."""
 DRAWS = 5
@@ -56,6 +58,10 @@ class MoeLibrary(Section):
     """Passes over the rows of all experts, beside the products."""
     p: Overlap = 3.0
     """The power in which compute, L2 and DRAM overlap."""
+    tile: Literal["fastest", "tokens"] = "fastest"
+    """How the library picks a tile: the fastest, as it was tuned; or by the tokens of the layer alone."""
+    passes: Literal["own", "all"] = "own"
+    """Whose rows its passes go over: of the device's experts; or of all, the picks of others left empty."""
 
 
 class Load(NamedTuple):
@@ -129,6 +135,7 @@ class _Experts(NamedTuple):
     """Columns of routed experts on one device; `stored` are bytes of an element of the weights in DRAM."""
 
     tokens: Array
+    picks: Array
     hidden: Array
     inner: Array
     gates: Array
@@ -150,6 +157,7 @@ def _experts(shapes: Shapes) -> _Experts:
     size = _SIZE.get(dtype) or width(COMPUTES.get(dtype, dtype))
     return _Experts(
         tokens=tokens,
+        picks=top_k,
         hidden=hidden,
         inner=inner / tensor,
         gates=column(shapes, "matrices", 3.0) - 1,
@@ -194,19 +202,22 @@ def _moe_parts(shapes: Shapes, chip: Chip, library: MoeLibrary) -> dict[str, Arr
         dram = weights * (1 - e.warm * in_cache(weights, chip, 8.0)) / (library.ebw * chip.bandwidth)
         best: Any = np.inf
         chosen: tuple[Any, Any] = (0.0, 0.0)
-        for rows, tiles in zip(ROWS, e.tiles, strict=True):
+        for above, most, rows, tiles in zip((0, *MOST), MOST, ROWS, e.tiles, strict=False):
             blocks = tiles * np.ceil(columns / COLUMNS)
             feed = library.feed * FEED * (1 / rows + 1 / COLUMNS) / chip.clock
             flop = chip.sms / chip.rate(e.dtype) / library.emax + feed
             compute = waves(blocks, chip.sms) * (2.0 * rows * COLUMNS) * deep * flop
             l2 = blocks * (rows + COLUMNS) * deep * e.size / (library.l2f * chip.l2_bandwidth)
             time = norm(library.p, compute, l2, dram)
+            if library.tile == "tokens":
+                time = np.where((e.tokens > above) & (e.tokens <= most), time, np.inf)
             faster = time < best
             best = np.where(faster, time, best)
             chosen = (np.where(faster, compute, chosen[0]), np.where(faster, l2, chosen[1]))
         added = {"compute": chosen[0], "l2": chosen[1], "dram": dram, "products": best}
         parts = {name: parts[name] + added[name] for name in parts}
-    moved = 2.0 * (e.rows * (3 * e.hidden + (e.gates + 2) * e.inner) + 2 * e.tokens * e.hidden)
+    passed_rows = e.rows if library.passes == "own" else e.tokens * e.picks
+    moved = 2.0 * (passed_rows * (3 * e.hidden + (e.gates + 2) * e.inner) + 2 * e.tokens * e.hidden)
     launch = library.t0 + library.expert * e.active
     return {"launch": launch, **parts, "rows": library.rows * passed(moved, chip)}
 
