@@ -11,6 +11,7 @@ from simulator.config.check import problems, raised
 from simulator.config.resolve import parts_of
 from simulator.config.section import Section
 from simulator.hardware.machine import Device, Engine, Link, Machine, Tier
+from simulator.hardware.stack import Stack
 
 FOLDER = parts_of("hwconfigs")
 
@@ -25,6 +26,8 @@ class Part(Section):
     """One line for people, which lists show."""
     tier: Tier | None = None
     """A memory, such as a stack of HBM3 or a drive."""
+    stack: Stack | None = None
+    """One stack of DRAM with its timing."""
     link: Link | None = None
     """A link, such as 16 lanes of PCIe 5.0."""
     engine: Engine | None = None
