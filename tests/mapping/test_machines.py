@@ -10,6 +10,7 @@ import pytest
 from simulator import data, estimate, load_model, load_system
 from simulator.errors import dotted
 from simulator.mapping.runtime import IDEAL, load_runtime
+from simulator.workload import weight_bytes
 
 NAMES = data.names("hwconfigs")
 MODEL = load_model("llama-3-8b", ["layers=1", "vocab=1024", "ffn.intermediate=1024"])
@@ -52,3 +53,13 @@ def test_cpus_have_libraries_of_their_own() -> None:
     assert set(figures) == {"cpu"}
     shipped = estimate("xeon-6454s", MODEL, 1, 64, 8).tbt_s
     assert shipped > estimate("xeon-6454s", MODEL, 1, 64, 8, runtime=IDEAL).tbt_s / 0.8
+
+
+def test_a_grid_whose_weights_lie_on_the_chip_moves_them_over_one_bus() -> None:
+    socket, engine = "devices.socket", "devices.socket.engines.rdu.reads"
+    gone = [f"{path}=" for path in (f"{socket}.tiers.hbm", f"{socket}.tiers.ddr", f"{engine}.hbm", f"{engine}.ddr")]
+    system = load_system("sn40l", [*gone, f"{socket}.links=", f"{socket}.tiers.sram.capacity=80 GB"])
+    model = load_model("llama-3-8b")
+    found = estimate(system, model, 1, 64, 8)
+    assert set(found.footprint.tiers) == {"socket.sram"}
+    assert found.tbt_s > 0.9 * weight_bytes(model) / system.tiers["socket.sram"].bandwidth
