@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulator.hardware.system import load_system
     from simulator.report.accuracy import accuracy
-    from simulator.report.compare import compare
+    from simulator.report.compare import write_comparison
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from simulator.study.questions.searched import search
     from simulator.study.questions.sensed import sensitivity
     from simulator.study.swept import sweep
-    from simulator.validation.calibrate import calibrate
+    from simulator.validation.calibration.calibrate import calibrate
+    from simulator.validation.compare import compare
     from simulator.validation.fit import fit
     from simulator.validation.fitted.check import check_machine
     from simulator.validation.fitted.fit_machine import fit_machine
@@ -65,13 +66,14 @@ __all__ = [
     "sensitivity",
     "simulate",
     "sweep",
+    "write_comparison",
 ]
 
 _HOME = {
     "accuracy": "simulator.report.accuracy",
     "check_machine": "simulator.validation.fitted.check",
-    "calibrate": "simulator.validation.calibrate",
-    "compare": "simulator.report.compare",
+    "calibrate": "simulator.validation.calibration.calibrate",
+    "compare": "simulator.validation.compare",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",
     "estimate": "simulator.scenario.evaluate",
@@ -94,6 +96,7 @@ _HOME = {
     "sensitivity": "simulator.study.questions.sensed",
     "simulate": "simulator.validation.simulate",
     "sweep": "simulator.study.swept",
+    "write_comparison": "simulator.report.compare",
 }
 
 

@@ -170,6 +170,11 @@ class MappingForm(Section):
     """How operators are fused into kernels; null: as the machine has it."""
     runtime: Annotated[str, AfterValidator(_runtime)] | None = None
     """The software between the model and the machine, by its name or path; null: the machine's, else `ideal`."""
+    kernels: Literal["roofline", "modelled"] = "roofline"
+    """What times kernels: the roofline of what the runtime achieves; or of a GPU models of its libraries' kernels, by
+    shape."""
+    calibration: str | None = None
+    """Constants of modelled kernels by their name or path; null: those of the chip, else those of its family."""
     draft: Draft | None = None
     """A model that drafts tokens; null: none."""
     residency: Residency = NO_RESIDENCY

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
@@ -32,7 +34,23 @@ def shard(operator: Operator, ways: int) -> Operator:
     if operator.split in WHOLE_OUTPUT:
         divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
-    return replace(operator, flops=operator.flops / others, bytes=share)
+    return replace(operator, flops=operator.flops / others, bytes=share, shape=_shape(operator, others, copies))
+
+
+CUT: Mapping[str, str] = {"columns": "n", "vocab": "n", "rows": "k"}
+"""Which size of a product each split divides."""
+
+
+def _shape(operator: Operator, ways: float, copies: float) -> dict[str, Any]:
+    """The sizes of one device's share: of attention its heads, of products per head their number."""
+    shape = dict(operator.shape)
+    heads = ("heads",) if "heads" in shape else ("count",) if "count" in shape else ("m",)
+    for size in (CUT[operator.split],) if operator.split in CUT else heads:
+        if size in shape:
+            shape[size] = shape[size] / ways
+    if "kv_heads" in shape:
+        shape["kv_heads"] = shape["kv_heads"] / copies
+    return shape
 
 
 def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from simulator.core.resource import Quantity
 from simulator.workload.batch import Batch, PhaseName
@@ -16,15 +19,19 @@ class Phase:
 
     Attributes:
         name: `prefill` or `decode`.
+        sequences: how many there are.
         tokens: new tokens.
         pairs: pairs of a new token and a key that it sees.
         keys: keys that any new token sees, which is what is read of the cache.
+        window: keys that a token sees at most; None: all before it.
     """
 
     name: PhaseName
+    sequences: Quantity
     tokens: Quantity
     pairs: Quantity
     keys: Quantity
+    window: int | None = None
 
 
 def phases(batch: Batch, window: int | None) -> list[Phase]:
@@ -34,10 +41,11 @@ def phases(batch: Batch, window: int | None) -> list[Phase]:
     for name in names:
         groups = [group for group in batch if group.phase == name]
         if groups:
+            sequences: Quantity = sum((group.count for group in groups), start=0.0)
             tokens: Quantity = sum((group.tokens for group in groups), start=0.0)
             pairs: Quantity = sum((group.pairs(window) for group in groups), start=0.0)
             keys: Quantity = sum((group.keys(window) for group in groups), start=0.0)
-            found.append(Phase(name, tokens, pairs, keys))
+            found.append(Phase(name, sequences, tokens, pairs, keys, window))
     return found
 
 
@@ -90,10 +98,12 @@ def attend(
     """
     heads = tape.model.attention.heads
     weights = heads * phase.pairs
+    shape = {} if k_dim != v_dim else _shape(tape, phase, heads, k_dim, ways)
     copies = ways if tape.cached else None
     scores = tape.record(
         f"attention.scores.{phase.name}", "attention", *queries, *keys, flops=2 * k_dim * weights,
         output=weights * tape.bytes, operands=read(tape, k_read), split="heads", ways=copies, phase=phase.name,
+        shape=shape,
     )  # fmt: skip
     biased = tape.model.positions.kind in ("alibi", "relative")
     shown = tape.record(
@@ -106,3 +116,13 @@ def attend(
         output=phase.tokens * heads * v_dim * tape.bytes, operands=read(tape, v_read), split="heads", ways=copies,
         phase=phase.name,
     )  # fmt: skip
+
+
+def _shape(tape: Tape, phase: Phase, heads: int, dim: int, kv_heads: int) -> dict[str, Any]:
+    """The mean sequence of a phase, as a kernel sees it: its queries, the keys that they see, and the heads."""
+    number = np.maximum(phase.sequences, 1.0)
+    return {
+        "batch": phase.sequences, "heads": heads, "kv_heads": kv_heads, "head_dim": dim,
+        "seq_q": phase.tokens / number, "seq_kv": phase.keys / number, "window": phase.window or 0,
+        "kv_dtype": tape.model.dtypes.kv,
+    }  # fmt: skip

@@ -55,7 +55,7 @@ def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing 
     done = feedforward(tape, EXPERTS, sent, rows, moe.expert, distinct)
     out = tape.record(
         "moe.combine", "combine", done, chosen, flops=rows * hidden * FLOPS_PER_ELEMENT["combine"],
-        output=tokens * hidden * tape.bytes,
+        output=tokens * hidden * tape.bytes, shape={"m": tokens, "n": hidden},
     )  # fmt: skip
     if moe.shared is None:
         return out

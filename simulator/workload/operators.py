@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from simulator.core.resource import Quantity
 from simulator.workload.batch import PhaseName
@@ -66,6 +66,8 @@ class Operator:
         phase: `prefill` or `decode` where it serves the sequences of that phase alone, None where all share it.
         all_reduce: its output is a partial sum on each device of a tensor-parallel group, to be reduced next.
         groups: of the routed experts, how many distinct ones the rows belong to; each group has its own matrix.
+        shape: its sizes by the names that models of kernels know them by: `m`, `n`, `k`, `count` and the `format` of
+            the weights of products, `heads`, `seq_kv`, ... of attention; empty where none is known.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Operator:
     phase: PhaseName | None = None
     all_reduce: bool = False
     groups: Quantity | None = None
+    shape: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> Quantity:

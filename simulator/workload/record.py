@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, described
+from simulator.extra import imported
 from simulator.workload.neurons import NeuronTrace, recorded
 
 DOWN = ("fc2", "down_proj", "dense_4h_to_h")
@@ -27,7 +27,7 @@ def record(model: Any, token_ids: Sequence[int], threshold: float = 0.0) -> Neur
         ConfigError: torch is not installed; no token, or one that the model does not know; a negative threshold; not
             one down projection a layer, or layers of different widths.
     """
-    torch = _imported("torch")
+    torch = imported("torch", "record", "recording")
     projections = _projections(model)
     known = model.get_input_embeddings().num_embeddings
     ids = np.asarray(token_ids)
@@ -65,7 +65,7 @@ def record_model(name_or_path: str, text: str, most: int | None = None, threshol
     Raises:
         ConfigError: as `record`; transformers is not installed, or cannot load the model or its tokenizer.
     """
-    transformers = _imported("transformers")
+    transformers = imported("transformers", "record", "recording")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name_or_path)
         model = transformers.AutoModelForCausalLM.from_pretrained(name_or_path)
@@ -85,10 +85,3 @@ def _projections(model: Any) -> list[Any]:
     if len(widths) != 1:
         raise ConfigError("down projections", found=f"widths {sorted(widths)}", expected="one width")
     return found
-
-
-def _imported(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError:
-        raise ConfigError(f"recording needs {name}", expected="pip install 'tiersim[record]'") from None

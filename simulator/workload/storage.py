@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 class Matrix(NamedTuple):
     """Bytes of one element with its share of scales and zeros, in the mean over the layers; what products compute in.
 
+    `format` is that of the weights, or of activations where the matrix is wide in all layers.
+
     Products with a matrix that is wide in all layers compute as activations.
     """
 
     element_bytes: float
     dtype: Dtype
+    format: str
 
 
 class Storage:
@@ -62,7 +65,8 @@ class Storage:
         if left:
             size += left * (_block(model.dtypes).bytes + model.weight_scales)
             narrow += left
-        return Matrix(size, model.dtypes.products if narrow else model.dtypes.activations)
+        own = model.dtypes
+        return Matrix(size, *((own.products, own.weights) if narrow else (own.activations, own.activations)))
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simulator.core.resource import Quantity
 from simulator.workload.batch import PhaseName
@@ -62,6 +64,7 @@ class Tape:
         ways: int | None = None,
         phase: PhaseName | None = None,
         groups: Quantity | None = None,
+        shape: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """One operator that reads `inputs` and `operands`, so many `weights` among them, and makes `output` bytes."""
         name = self.prefix + name
@@ -76,6 +79,7 @@ class Tape:
             ways=ways,
             phase=phase,
             groups=groups,
+            shape=shape or {},
         )
         self.graph.add_node(name, operator=operator, weights=weights)
         for tensor in inputs:
@@ -124,6 +128,13 @@ class Tape:
             ways=ways,
             phase=phase,
             groups=groups,
+            shape={
+                "m": rows / np.maximum(matrices, 1.0),
+                "n": n_out,
+                "k": n_in,
+                "count": matrices,
+                "format": matrix.format,
+            },
         )
 
     def norm(
@@ -141,6 +152,7 @@ class Tape:
             weights=(1 + norm.bias) * width,
             split=split,
             ways=ways,
+            shape={"m": rows, "n": width},
         )
 
     def elementwise(

@@ -24,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gpus": {
         "devices": 4, "engines": ("spare",), "tensor": 4, "pipeline": 2, "data": 2, "memory": "sram", "dtype": "w4a16",
         "kv": "fp8", "activations": "fp32", "compute": "int8", "fusion": "unfused", "runtime": "ideal",
+        "kernels": "modelled", "calibration": "h100-sxm.vllm",
         "draft": Draft(model="llama-3-8b", acceptance=0.5), **REFUSED,
     },
     "duplex": {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.files import remembered
 from simulator.hardware.system import load_system
 from simulator.mapping.form import MappingForm
 from simulator.mapping.runtime import runtime_of
@@ -20,6 +21,7 @@ from simulator.validation.measured.kernel_times import kernel_times
 from simulator.validation.measured.operators import class_of, in_seconds, operator_times
 from simulator.validation.measured.plain import plain
 from simulator.validation.measured.runs import asked
+from simulator.workload import load_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +106,12 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
         progress("runs", 0, len(some))
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
     usual = some.drop(columns="model.moe.experts")
+    timed = [_kernels(*case) for case in zip(*(some[n] for n in ("machine", "mapping.runtime", "model")), strict=True)]
+    usual = usual.assign(**{"mapping.kernels": timed})
     today = _evaluated(usual, some["machine"])
-    least = _evaluated(usual.assign(**{"mapping.runtime": None}), some["machine"].map(lossless))
+    least = _evaluated(
+        usual.assign(**{"mapping.runtime": None, "mapping.kernels": "roofline"}), some["machine"].map(lossless)
+    )
     floor = _measured_metric(least, some["metric"])
     fits = pd.Series(least["error"] != FULL, index=some.index)
     alike = some["model.moe.experts"].notna()
@@ -122,6 +128,17 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
     )  # fmt: skip
     answer.loc[some.index, new.columns] = new
     return answer
+
+
+@remembered(1024)
+def _kernels(machine: str, runtime: str | None, model: str) -> str:
+    """What times the kernels of a run: models, where there are any of its GPU, its libraries and its attention."""
+    system = load_system(machine)
+    software = runtime_of(MappingForm(runtime=runtime), system.machine.runtime)
+    _, device = system.device()
+    chips = any(engine.chip for engine in device.engines.values())
+    has = chips and software.runtime.modelled and load_model(model).attention.mla is None
+    return "modelled" if has else "roofline"
 
 
 def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:
