@@ -10,6 +10,7 @@ from simulator.errors import ConfigError, described, nearest, unknown
 
 Kind: TypeAlias = Literal[
     "machine",
+    "part",
     "model",
     "study",
     "cost table",
@@ -24,6 +25,7 @@ Kind: TypeAlias = Literal[
 
 FOLDERS: dict[Kind, str] = {
     "machine": "hwconfigs",
+    "part": "hwconfigs/parts",
     "model": "workloads/models",
     "study": "experiments",
     "cost table": "hwconfigs/costs",
@@ -87,6 +89,7 @@ def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.hardware.part import Part
     from simulator.mapping.gpu.calibration import Calibration
     from simulator.mapping.runtime import Runtime
     from simulator.scenario.form import Scenario
@@ -98,6 +101,7 @@ def _keys() -> dict[Kind, set[str]]:
 
     return {
         "machine": set(Machine.model_fields),
+        "part": set(Part.model_fields),
         "model": set(Model.model_fields),
         "study": set(StudyForm.model_fields) | set(TOP),
         "cost table": set(CostTable.model_fields),

@@ -87,11 +87,10 @@ def target(
     memory: str | None = None,
     dtype: str | None = None,
 ) -> Target:
-    """The engine that runs a model: of the first device, the default one for a `dtype`; from its first off-chip tier.
+    """The engine that runs a model: of the first device, the default one for a `dtype`; from its main memory.
 
     Raises:
-        ConfigError: no such device or engine, a memory that the engine does not read, or one that reads on-chip memory
-            only.
+        ConfigError: no such device or engine, a memory that the engine does not read.
     """
     device, description = system.device(device)
     engines = description.engines
@@ -106,12 +105,7 @@ def target(
         raise ConfigError(
             f"engine '{engine}' does not read it", path="memory", found=f"'{memory}'", expected=one_of(reads)
         )
-    memory = memory or next((t for t in reads if not description.tiers[t].on_chip), None)
-    if memory is None:
-        raise ConfigError(
-            f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"
-        )
-    return Target(system, device, engine, memory)
+    return Target(system, device, engine, memory or description.main_memory(engines[engine]) or next(iter(reads)))
 
 
 def default_engine(engines: Mapping[str, Engine], dtype: str | None) -> str:

@@ -79,7 +79,7 @@ def _of_engine(
     }.items():  # fmt: skip
         if value := of(key):
             yield Set((*at, figure), *value)
-    memory = next((tier for tier in engine.reads if tier in device.tiers and not device.tiers[tier].on_chip), None)
+    memory = device.main_memory(engine)
     if memory is None:
         return
     port = (*at, "reads", memory)

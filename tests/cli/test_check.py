@@ -12,6 +12,7 @@ TRACE = "prompt,expert\na,0\nb,4\n"
 def test_all_that_we_ship_is_right(run) -> None:
     folders = (
         "hwconfigs",
+        "hwconfigs/parts",
         "hwconfigs/calibrations",
         "hwconfigs/costs",
         "hwconfigs/runtimes",
