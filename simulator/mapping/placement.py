@@ -9,10 +9,10 @@ from simulator.core import Quantity
 from simulator.mapping.pipeline_parallel import Stage
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, weight_bytes
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
-from simulator.workload.folding import folded
-from simulator.workload.parameters import weight_bytes_by_class
-from simulator.workload.storage import element_bytes
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.storage import element_bytes
+from simulator.workload.model.folding import folded
+from simulator.workload.model.parameters import weight_bytes_by_class
 
 
 def largest(fits: Callable[[int], bool], most: int | None = None, near: int = 1) -> int:

@@ -13,8 +13,8 @@ from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
 from simulator.workload import Block, Operator
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
-from simulator.workload.operators import Operand
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.operators.operator import Operand
 
 ProgramKey: TypeAlias = tuple[str, int, tuple[str, ...]]
 """A block by its name, its repeats and its operators."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.workload import Model, Operator
-from simulator.workload.operators import Operand
+from simulator.workload.operators.operator import Operand
 
 WHOLE_INPUT = {"columns", "vocab"}  # every device reads the whole input
 WHOLE_OUTPUT = {"rows"}  # every device makes a partial sum of the whole output
