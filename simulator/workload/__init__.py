@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.workload.batch import Batch, Ragged, Sequences, decode, prefill
 from simulator.workload.model.form import Model
-from simulator.workload.model.huggingface import from_huggingface
+from simulator.workload.model.huggingface.reader import from_huggingface
 from simulator.workload.model.load import load_model
 from simulator.workload.model.parameters import (
     Parameters,

@@ -83,13 +83,24 @@ class Format:
 
 
 TENSORS = (
-    "embedding", "position_embedding", "lm_head", "moe.router", "moe.shared.gate",
-    *(f"attention.{name}_proj" for name in ("q", "k", "v", "qkv", "o", "q_a", "q_b", "kv_a", "kv_b")),
+    "embedding", "position_embedding", "lm_head", "streams", "moe.router", "moe.shared.gate",
+    *(
+        f"attention.{name}_proj"
+        for name in (
+            "q", "k", "v", "qkv", "o", "q_a", "q_b", "kv_a", "kv_b", "gate", "o_a", "o_b", "compressor_kv",
+            "compressor_gate", "indexer_q", "indexer_k", "indexer_k_gate", "indexer_weights",
+        )
+    ),
+    *(
+        f"linear.{name}_proj"
+        for name in ("qkv", "gate", "gate_a", "gate_b", "beta", "decay", "decay_a", "decay_b", "o")
+    ),
+    *(f"space.{name}_proj" for name in ("in", "x", "dt", "out")), "moe.latent_in_proj", "moe.latent_out_proj",
     *(f"{part}.{name}_proj" for part in ("ffn", "moe.experts", "moe.shared") for name in ("up", "gate", "down")),
 )  # fmt: skip
 """The matrices that a model may have, by the names that rules use: those of the operators that read them."""
 
 TABLES = ("embedding", "position_embedding")
 ROUTERS = ("moe.router", "moe.shared.gate")
-KEPT = tuple(Rule(name, WIDE) for name in (*TABLES, "lm_head", *ROUTERS))
-"""What quantisers leave wide unless told otherwise: embeddings, head, routers."""
+KEPT = tuple(Rule(name, WIDE) for name in (*TABLES, "lm_head", *ROUTERS, "streams", "attention.indexer_weights_proj"))
+"""What quantisers leave wide unless told otherwise: embeddings, head, routers, and what weighs heads or streams."""

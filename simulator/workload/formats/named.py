@@ -17,6 +17,7 @@ _BNB = (
     "QLoRA, arXiv 2305.14314, section 3: an fp32 scale for 64 weights; if double, a byte, and an fp32 for 256 of them"
 )
 _PRESET = "preset scheme of compressed-tensors (vllm-project): groups of 128, or a scale a channel"
+_MLX = "mlx.core.quantize (ml-explore/mlx): an fp16 scale and bias for 64 weights, of embeddings too"
 
 FORMATS: dict[str, Format] = {
     "fp32": Format(BLOCKS["fp32"], vectors="fp32", source="IEEE 754"),
@@ -42,6 +43,8 @@ FORMATS: dict[str, Format] = {
     "bnb-int8": Format(Block(8), "int8", _WITH_ROUTERS, source="LLM.int8(), arXiv 2208.07339; a scale a row"),
     "mxfp4": Format(Block(4, 32, 1), None, KEPT, source="OCP microscaling formats, v1.0: 32 share a scale of 8 bits"),
     "nvfp4": Format(Block(4, 16, 1), "fp4", KEPT, source="NVIDIA's NVFP4: 16 share a scale in fp8"),
+    "mxfp8": Format(Block(8, 32, 1), "fp8", KEPT, source="OCP microscaling formats, v1.0: 32 share a scale of 8 bits"),
+    **{f"mlx-{bits}bit": Format(Block(bits, 64, 4), None, (), source=_MLX) for bits in (2, 3, 4, 5, 6, 8)},
     "nvfp4a16": Format(Block(4, 16, 1), None, KEPT, source="as nvfp4, weights alone: " + _PRESET),
     **GGUF,
     **{name: Format(BLOCKS[name], None, KEPT, source="elements without scales") for name in ("fp6", "fp4", "int4")},
@@ -57,6 +60,7 @@ COMPUTING = [name for name in FORMATS if name not in UNSAID]
 KV: dict[str, Block] = {
     **{name: BLOCKS[name] for name in (*BYTES_PER_ELEMENT, "q8_0", "q4_0")},
     "int4": Block(4, None, 4),
+    "nvfp4": Block(4, 16, 1),
 }
 """Formats of KV caches by name. `int4` has an fp16 scale and zero for each head of a token (LMDeploy); other numbers of
 8 bits or fewer have a scale a tensor, which is not counted."""

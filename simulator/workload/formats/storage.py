@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
@@ -12,6 +13,7 @@ from simulator.workload.formats.format import BLOCKS, WIDE, Block, Rule
 from simulator.workload.formats.named import FORMATS, KV
 
 if TYPE_CHECKING:
+    from simulator.workload.model.attention import Attention
     from simulator.workload.model.form import Dtypes, Model
 
 
@@ -30,13 +32,11 @@ class Storage:
 
     Attributes:
         vector_bytes: of one element of a norm or a bias.
-        kv_bytes: of one element of the KV cache, with its share of a scale a head (MLA: of a token's latent).
     """
 
     def __init__(self, model: Model) -> None:
         wide = _wide(model.dtypes)
         self.vector_bytes = BYTES_PER_ELEMENT[FORMATS[model.dtypes.weights].vectors or wide]
-        self.kv_bytes = _kv_block(model).bytes
         self._model, self._wide, self._rules = model, BLOCKS[wide], _rules(model.dtypes)
         self._matrices: dict[str, Matrix] = {}
 
@@ -50,19 +50,47 @@ class Storage:
             known = self._matrices[tensor] = self._matrix(tensor)
         return known
 
+    def kv_bytes(self, attention: Attention) -> float:
+        """Of one element of the KV cache of a layer, with its share of a scale a head (MLA: of a token's latent)."""
+        block = KV[self._model.dtypes.kv]
+        if block.shared and not block.group:
+            block = replace(block, group=attention.cached_width if attention.mla else attention.head_dim)
+        return block.bytes
+
     def _matrix(self, tensor: str) -> Matrix:
-        """By the first rule that fits, in its layers; by the next in those that it leaves; else by the format."""
-        model, left, size, narrow = self._model, 1.0, 0.0, 0.0
+        """By the first rule that fits, in its layers; by the next in those that it leaves; else by the format.
+
+        What the model stores in a format of its own goes before all rules. Products compute as most of its layers do.
+        """
+        model, left, size = self._model, 1.0, 0.0
+        shares: dict[Dtype, float] = defaultdict(float)
+        wide, own = model.dtypes.activations, model.dtypes.products
         for rule in self._rules:
             if left and fnmatchcase(tensor, rule.tensor) and rule.when(model):
                 share = min(left, rule.layers(model.layers) / model.layers)
-                size += share * (self._wide if rule.block == WIDE else BLOCKS[rule.block]).bytes
-                narrow += 0.0 if rule.block == WIDE else share
+                block, computes = self._stored(rule)
+                size += share * block.bytes
+                shares[computes] += share
                 left -= share
         if left:
             size += left * (_block(model.dtypes).bytes + model.weight_scales)
-            narrow += left
-        return Matrix(size, model.dtypes.products if narrow else model.dtypes.activations)
+            shares[own] += left
+        narrow = {dtype: share for dtype, share in shares.items() if dtype != wide and share}
+        return Matrix(size, max(narrow, key=lambda dtype: narrow[dtype]) if narrow else wide)
+
+    def _stored(self, rule: Rule) -> tuple[Block, Dtype]:
+        """What a rule stores a matrix as, and what products with it compute in."""
+        dtypes = self._model.dtypes
+        if rule.block == WIDE:
+            return self._wide, dtypes.activations
+        if rule.block in BLOCKS:
+            return BLOCKS[rule.block], dtypes.products
+        other = FORMATS[rule.block.removeprefix(MIXED)]
+        return other.block, other.compute or dtypes.activations
+
+
+MIXED = "format:"
+"""In place of a block: a format, behind it by name, of its own block and computing."""
 
 
 @lru_cache(maxsize=256)
@@ -81,21 +109,14 @@ def _block(dtypes: Dtypes) -> Block:
     return replace(block, group=dtypes.group) if dtypes.group else block
 
 
-def _kv_block(model: Model) -> Block:
-    block, attention = KV[model.dtypes.kv], model.attention
-    if block.group or not block.shared:
-        return block
-    latent = attention.mla and attention.mla.kv_lora_rank + attention.mla.qk_rope_head_dim
-    return replace(block, group=latent or attention.head_dim)
-
-
 def _rules(dtypes: Dtypes) -> tuple[Rule, ...]:
     """Those of the format; what a model says stays wide takes the place of what the format leaves so."""
     rules = FORMATS[dtypes.weights].rules
+    mixed = tuple(Rule(name, f"{MIXED}{format}", partial(_part, share)) for name, format, share in dtypes.mixed)
     if dtypes.wide is None:
-        return rules
+        return (*mixed, *rules)
     own = (Rule(name, WIDE, partial(_part, share)) for name, share in dtypes.wide)
-    return (*own, *(rule for rule in rules if rule.block != WIDE))
+    return (*mixed, *own, *(rule for rule in rules if rule.block != WIDE))
 
 
 def _part(share: float, layers: int) -> float:

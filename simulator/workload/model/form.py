@@ -2,154 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from simulator import units
 from simulator.config.choose import choose
-from simulator.config.section import NonEmpty, Section
+from simulator.config.section import Section
 from simulator.units import Fraction, Size
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.format import TENSORS
 from simulator.workload.formats.named import FORMATS, FormatName, KvFormat
+from simulator.workload.model.attention import Attention
+from simulator.workload.model.feedforward import Ffn, Moe
 from simulator.workload.model.folding import folded
+from simulator.workload.model.recurrent import LinearAttention, StateSpace
+from simulator.workload.model.types import Count, Flag, Width
 
 MOST_LAYERS = 10_000
 """Of the deepest model."""
 
 MOST_STRETCHES = 64
 """Of layers that are alike, or of a pattern of them that repeats: the time of an estimate grows with these."""
-
-Count = Annotated[units.Count, Field(strict=True)]
-Width = Annotated[units.Width, Field(strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Activation = Literal["silu", "gelu", "relu", "relu2"]
-
-
-class LatentAttention(Section):
-    """DeepSeek's multi-head latent attention (MLA): keys and values are kept as one compressed latent a token.
-
-    Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
-    """
-
-    kv_lora_rank: Count
-    """Width of the latent of keys and values, which the KV cache holds."""
-    q_lora_rank: Count | None = None
-    """Width of the latent of queries; none where they are not compressed (DeepSeek-V2-Lite)."""
-    qk_nope_head_dim: Count
-    """Width of the part of a query or key head that has no position."""
-    qk_rope_head_dim: Count
-    """Width of the part that RoPE turns, one key for all heads; the KV cache holds it too."""
-    v_head_dim: Count
-    """Width of a value head."""
-
-
-class Attention(Section):
-    """Self-attention: MHA, GQA or MQA by its numbers of heads, or MLA."""
-
-    heads: Count
-    """How many query heads a layer has."""
-    kv_heads: Count
-    """How many key and value heads: as many as `heads` (MHA, MLA), one (MQA), or a divisor of `heads` (GQA)."""
-    head_dim: Count
-    """Width of a head; with `mla` that of a query head, `qk_nope_head_dim + qk_rope_head_dim`."""
-    qkv_bias: Flag = False
-    """Whether the projections of queries, keys and values have a bias; those of MLA have none."""
-    output_bias: Flag = False
-    """Whether the output projection has a bias."""
-    fused_qkv: Flag = False
-    """Whether queries, keys and values come of one matrix."""
-    qk_norm: Flag = False
-    """Whether each head of queries and keys is normalised (Qwen3)."""
-    window: Count | None = None
-    """Tokens of a sliding window: each sees itself and those before it, so many in all; no window unless given."""
-    window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
-    """Which layers have the window, repeated over the layers: `[true, false]` is every other one."""
-    mla: LatentAttention | None = None
-    """The widths of multi-head latent attention, where the model has it."""
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
-        if self.heads % self.kv_heads:
-            raise ValueError(f"{self.heads} heads do not share {self.kv_heads} kv_heads evenly")
-        if self.mla and self.head_dim != self.mla.qk_nope_head_dim + self.mla.qk_rope_head_dim:
-            raise ValueError("with mla, head_dim is qk_nope_head_dim + qk_rope_head_dim")
-        if self.mla and self.kv_heads != self.heads:
-            raise ValueError("with mla, kv_heads equals heads")
-        return self
-
-    @property
-    def kind(self) -> Literal["mha", "gqa", "mqa", "mla"]:
-        """What the literature calls it."""
-        if self.mla:
-            return "mla"
-        if self.kv_heads == self.heads:
-            return "mha"
-        return "mqa" if self.kv_heads == 1 else "gqa"
-
-    @property
-    def v_head_dim(self) -> int:
-        """Width of a value head."""
-        return self.mla.v_head_dim if self.mla else self.head_dim
-
-
-class Ffn(Section):
-    """A dense feed-forward network (FFN)."""
-
-    intermediate: Count
-    """Width of the inner layer."""
-    matrices: Literal[2, 3]
-    """How many matrices: 2 are up and down, 3 have a gate that multiplies what goes up."""
-    activation: Activation
-    """The activation function."""
-    bias: Flag = False
-    """Whether its matrices have biases."""
-
-
-class Moe(Section):
-    """A mixture of experts in place of the FFN."""
-
-    experts: Count
-    """How many routed experts a layer has."""
-    top_k: Count
-    """How many of them each token goes to."""
-    intermediate: Count
-    """Width of the inner layer of one routed expert."""
-    matrices: Literal[2, 3]
-    """How many matrices an expert has: 2 are up and down, 3 have a gate that multiplies what goes up."""
-    activation: Activation
-    """The activation function of an expert."""
-    shared_intermediate: Width = 0
-    """Width of the inner layer of all shared experts together, which see every token; 0: there are none."""
-    shared_gate: Flag = False
-    """Whether a gate of one output a token multiplies what the shared experts make."""
-    router_bias: Flag = False
-    """Whether the router has a bias, one number an expert."""
-    first_layer: Width = 0
-    """The first layer with experts, counted from 0; those before it have the dense FFN."""
-    every: Count = 1
-    """From the first on, every so many-th layer has experts; those between have the dense FFN."""
-
-    @model_validator(mode="after")
-    def _top_k_fits(self) -> Self:
-        if self.top_k > self.experts:
-            raise ValueError(f"top_k {self.top_k} of {self.experts} experts")
-        return self
-
-    @property
-    def expert(self) -> Ffn:
-        """One routed expert."""
-        return Ffn(intermediate=self.intermediate, matrices=self.matrices, activation=self.activation)
-
-    @property
-    def shared(self) -> Ffn | None:
-        """The shared experts as one FFN."""
-        if not self.shared_intermediate:
-            return None
-        return Ffn(intermediate=self.shared_intermediate, matrices=self.matrices, activation=self.activation)
 
 
 class Norm(Section):
@@ -168,8 +44,8 @@ class Norm(Section):
 class Positions(Section):
     """Where a token's position enters."""
 
-    kind: Literal["rope", "alibi", "relative", "learned"]
-    """RoPE on queries and keys, a bias on scores (`alibi`, `relative`), or a learned embedding."""
+    kind: Literal["rope", "alibi", "relative", "learned", "none"]
+    """RoPE on queries and keys, a bias on scores (`alibi`, `relative`), a learned embedding, or nothing (Jamba)."""
     count: Count | None = None
     """Positions of a learned table, which needs it; no other kind has one."""
     offset: Width = 0
@@ -215,11 +91,15 @@ class Dtypes(Section):
     wide: Wide | None = None
     """Matrices that stay wide, in place of the format's: names (`*`: any text), or `[name, share of the layers]`."""
 
+    mixed: tuple[tuple[str, FormatName, Fraction], ...] = ()
+    """Matrices in other formats, before all else: `[name, format, share of the layers]`, names as of `wide`."""
+
     @model_validator(mode="after")
     def _fit_the_format(self) -> Self:
         if self.group and FORMATS[self.weights].block.group is None:
             raise ValueError(f"weights in {self.weights} have no groups: group {self.group} says nothing")
-        for pattern, _ in self.wide or ():
+        named = [*(pattern for pattern, _ in self.wide or ()), *(pattern for pattern, _, _ in self.mixed)]
+        for pattern in named:
             if not any(fnmatchcase(tensor, pattern) for tensor in TENSORS):
                 choose(pattern, TENSORS, "wide")
         return self
@@ -240,15 +120,35 @@ class Published(Section):
 
 
 class Layer(NamedTuple):
-    """What tells one decoder layer from another: a mixture of experts or a dense FFN, and its window."""
+    """What one decoder layer is made of: what mixes tokens, then what a token goes through by itself.
 
-    moe: bool
-    window: int | None
+    `kind` names it: the names of its parts (`linear moe`); of a model without a pattern `dense` or `moe`, and `-window`
+    behind it where it does not see everything.
+    """
+
+    kind: str
+    mixer: Attention | LinearAttention | StateSpace | None
+    ffn: Ffn | Moe | None
 
     @property
-    def kind(self) -> str:
-        """`dense` or `moe`, and `-window` behind it where it does not see everything."""
-        return ("moe" if self.moe else "dense") + ("-window" if self.window else "")
+    def moe(self) -> bool:
+        """Whether it has a mixture of experts."""
+        return isinstance(self.ffn, Moe)
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of its sliding window, where it has one."""
+        return self.attention.window if self.attention else None
+
+    @property
+    def attention(self) -> Attention | None:
+        """Its attention, where it has one."""
+        return self.mixer if isinstance(self.mixer, Attention) else None
+
+    @property
+    def parts(self) -> int:
+        """How many parts it has, each with its norms and its residual."""
+        return (self.mixer is not None) + (self.ffn is not None)
 
 
 class Model(Section):
@@ -268,18 +168,35 @@ class Model(Section):
     """How many tokens the vocabulary has."""
     max_context: Count
     """The longest context, in tokens, that the model was made for."""
-    attention: Attention
+    attention: Attention | None = None
     """The self-attention of a layer."""
+    attentions: dict[str, Attention] = Field(default_factory=dict)
+    """Attention of other shapes, by the names that `pattern` has for them."""
+    linear: LinearAttention | None = None
+    """The linear attention of a layer; needs a `pattern`."""
+    space: StateSpace | None = None
+    """The state space of a layer; needs a `pattern`."""
     ffn: Ffn | None = None
     """The dense FFN of a layer; a model needs it unless all layers are mixtures of experts."""
+    ffns: dict[str, Ffn] = Field(default_factory=dict)
+    """Dense FFNs of other widths, by the names that `pattern` has for them."""
     moe: Moe | None = None
     """The mixture of experts, where the model has one."""
+    pattern: tuple[str, ...] = ()
+    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe`, `space` or
+    `local ffn`. Unless given, layers are as `attention.window_pattern`, `moe.first_layer` and `moe.every` say."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
     """How positions of tokens enter."""
     parallel: Flag = False
     """Whether attention and FFN of a layer read the same input (Falcon, Phi)."""
+    streams: Count = 1
+    """Copies of the residual stream that layers read and write through learned mixtures (hyper-connections,
+    arXiv 2409.19606; DeepSeek-V4)."""
+    predict_layers: Width = 0
+    """Layers that predict further tokens (multi-token prediction), each as the last with a projection of two hidden
+    states; counted apart from the model, which does not run them."""
     tied_embeddings: Flag = False
     """Whether the head is the embedding table."""
     lm_head_bias: Flag = False
@@ -294,14 +211,19 @@ class Model(Section):
     """What the makers say of the model."""
     source: str = ""
     """Where the shape comes from."""
+    not_modelled: tuple[str, ...] = ()
+    """What a config says on which nothing here depends."""
+
+    def __hash__(self) -> int:
+        """Of the figures that most often differ; tables have no hash."""
+        return hash((self.name, self.layers, self.hidden, self.attention, self.moe, self.dtypes))
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        kinds = {layer.moe for layer in self.decoder}
-        if False in kinds and self.ffn is None:
-            raise ValueError("needs an ffn section: not all layers are mixtures of experts")
-        if self.moe and True not in kinds:
-            raise ValueError(f"moe.first_layer {self.moe.first_layer} is beyond the {self.layers} layers")
+        if not self.pattern:
+            self._without_pattern()
+        elif self.parallel:
+            raise ValueError("layers of a pattern are not parallel")
         if self.norm.per_layer == 1 and not self.parallel:
             raise ValueError("norm.per_layer 1 needs parallel: true")
         stretches = len(folded(self.decoder))
@@ -312,14 +234,59 @@ class Model(Section):
             raise ValueError("a parallel layer has 1 or 2 norms, not 4")
         return self
 
+    def _without_pattern(self) -> None:
+        """Check that all layers have an attention, and an FFN or experts."""
+        if self.attention is None:
+            raise ValueError("needs an attention section, or a pattern of other parts")
+        if self.linear or self.space or self.attentions or self.ffns:
+            raise ValueError("needs a pattern, which says what layers have these parts")
+        moe_layers = [layer.moe for layer in self.decoder]
+        if self.ffn is None and not all(moe_layers):
+            raise ValueError("needs an ffn section: not all layers are mixtures of experts")
+        if self.moe and not any(moe_layers):
+            raise ValueError(f"moe.first_layer {self.moe.first_layer} is beyond the {self.layers} layers")
+
     @cached_property
     def decoder(self) -> tuple[Layer, ...]:
         """The decoder layers, first to last."""
+        if self.pattern:
+            kinds = {names: self._layer(names) for names in dict.fromkeys(self.pattern)}
+            return tuple(kinds[self.pattern[i % len(self.pattern)]] for i in range(self.layers))
+        assert self.attention  # as `_without_pattern` checks
         pattern, moe = self.attention.window_pattern, self.moe
-        return tuple(
-            Layer(
-                moe=moe is not None and i >= moe.first_layer and (i - moe.first_layer) % moe.every == 0,
-                window=self.attention.window if pattern[i % len(pattern)] else None,
-            )
-            for i in range(self.layers)
-        )
+        plain = self.attention.model_copy(update={"window": None})
+        layers = []
+        for i in range(self.layers):
+            attention = self.attention if pattern[i % len(pattern)] else plain
+            mixed = moe is not None and i >= moe.first_layer and (i - moe.first_layer) % moe.every == 0
+            kind = ("moe" if mixed else "dense") + ("-window" if attention.window else "")
+            layers.append(Layer(kind, attention, moe if mixed else self.ffn))
+        return tuple(layers)
+
+    def _layer(self, names: str) -> Layer:
+        """The layer that a text of `pattern` describes."""
+        mixers = {"attention": self.attention, "linear": self.linear, "space": self.space, **self.attentions}
+        ffns = {"ffn": self.ffn, "moe": self.moe, **self.ffns}
+        mixer, ffn = None, None
+        for name in names.split():
+            if mixers.get(name) and mixer is None and ffn is None:
+                mixer = mixers[name]
+            elif ffns.get(name) and ffn is None:
+                ffn = ffns[name]
+            else:
+                known = [key for key, part in {**mixers, **ffns}.items() if part]
+                raise ValueError(
+                    f"pattern: found '{name}' in '{names}', expected one of {', '.join(known)}: what mixes tokens, "
+                    "then an FFN or experts"
+                )
+        return Layer(names, mixer, ffn)
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[Layer, int], ...]:
+        """The different layers, and how many there are of each."""
+        return tuple(Counter(self.decoder).items())
+
+    @cached_property
+    def all_attention(self) -> tuple[Attention, ...]:
+        """The different attentions of its layers."""
+        return tuple(dict.fromkeys(layer.attention for layer, _ in self.kinds if layer.attention))

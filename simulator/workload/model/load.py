@@ -10,7 +10,7 @@ from simulator.config import load, validate
 from simulator.config.plausible import check_sizes
 from simulator.config.resolve import Override
 from simulator.workload.model.form import Model
-from simulator.workload.model.huggingface import read_huggingface
+from simulator.workload.model.huggingface.reader import read_huggingface
 from simulator.workload.model.unread import check_read
 
 FOLDER = "workloads/models"
@@ -42,8 +42,9 @@ def load_model(source: str | Path | Mapping[str, Any], overrides: Sequence[Overr
         check_sizes("model", model, config)
         check_read(model, config)
         return model.model_copy(update={"source": origin.text if origin else str(config.file)})
-    name = path.resolve().parent.name if path.name == "config.json" else path.stem
+    name = path.resolve().parent.name if path.name == "config.json" else path.stem.removesuffix("_config")
     config = load(path, FOLDER, overrides)
-    model = read_huggingface(config, name)
+    beside = path.with_name(f"{path.stem.removesuffix('config')}hf_quant_config.json")
+    model = read_huggingface(config, name, load(beside, FOLDER) if beside.is_file() else None)
     check_sizes("model", model, config)
     return model.model_copy(update={"source": str(path)})

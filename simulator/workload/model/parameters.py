@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from simulator.core.resource import Quantity
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.formats.storage import storage
-from simulator.workload.model.form import Attention, Ffn, Model
+from simulator.workload.model.attention import Attention
+from simulator.workload.model.form import Layer, Model
+from simulator.workload.model.recurrent import LinearAttention
+from simulator.workload.model.weights import Weights, predicting, weights
 
 
 @dataclass(frozen=True)
@@ -21,17 +24,19 @@ class Parameters:
 
     Attributes:
         embedding: token table, learned positions. A head tied to the table is counted here, and `lm_head` is 0.
-        attention: projections, with their biases.
-        ffn: dense FFNs, and shared experts with their gate.
+        attention: projections of attention, with their biases, and what chooses or compresses its keys.
+        recurrent: linear attention and state spaces.
+        ffn: dense FFNs, shared experts with their gate, and the way into a latent and back.
         experts: routed experts, all of them.
         router: routers of the experts.
-        norm: all norms.
+        norm: all norms, and what mixes copies of the residual stream.
         lm_head: the output projection where it is not tied.
         active: those that one token uses: all but the experts that it did not choose. The embedding counts whole.
     """
 
     embedding: int
     attention: int
+    recurrent: int
     ffn: int
     experts: int
     router: int
@@ -45,20 +50,20 @@ class Parameters:
         return sum(getattr(self, field.name) for field in fields(self) if field.name != "active")
 
 
-class Weights(NamedTuple):
-    """The weights of one name in all layers: elements of its matrices, and of norms and biases."""
-
-    part: str  # of `Parameters`
-    tensor: str  # as formats name it (`workload/formats/format.py`)
-    matrices: float
-    vectors: int = 0
-
-
 def parameters(model: Model) -> Parameters:
     """Parameters by class, from the model's shape alone; of a sparse model, those that are not zero."""
+    return _counted(model, weights(model))
+
+
+def predicting_parameters(model: Model) -> int:
+    """Parameters of the layers that predict further tokens, which `parameters` leaves out."""
+    return _counted(model, predicting(model)).total
+
+
+def _counted(model: Model, parts: Iterable[Weights]) -> Parameters:
     counts = dict.fromkeys((field.name for field in fields(Parameters)), 0)
-    for weights in _weights(model):
-        counts[weights.part] += round(weights.matrices) + weights.vectors
+    for each in parts:
+        counts[each.part] += round(each.matrices) + each.vectors
     moe = model.moe
     idle = counts["experts"] * (moe.experts - moe.top_k) // moe.experts if moe else 0
     return Parameters(**counts | {"active": sum(counts.values()) - idle})
@@ -73,86 +78,69 @@ def weight_bytes(model: Model) -> float:
 def weight_bytes_by_class(model: Model) -> Mapping[str, float]:
     """Bytes of all weights by class of `Parameters`: `sum_tensors elements x bytes of one`, with scales and zeros."""
     stored, sizes = storage(model), defaultdict[str, float](float)
-    for weights in _weights(model):
-        matrices = weights.matrices * stored.matrix(weights.tensor).element_bytes
-        sizes[weights.part] += matrices + weights.vectors * stored.vector_bytes
+    for each in weights(model):
+        matrices = each.matrices * stored.matrix(each.tensor).element_bytes if each.matrices else 0.0
+        sizes[each.part] += matrices + (each.vectors + each.buffers) * stored.vector_bytes
     return sizes
 
 
 def kv_bytes_per_layer(model: Model) -> float:
-    """Bytes that one token takes in the KV cache of one layer.
+    """Bytes that one token takes in the KV cache of one layer, in the mean over the layers.
 
-    A key and a value for each KV head: `2 kv_heads head_dim`; MLA: the latent and the shared RoPE key,
+    A key and a value for each KV head: `kv_heads (head_dim + v_head_dim)`; MLA: the latent and the shared RoPE key,
     `kv_lora_rank + qk_rope_head_dim`.
     """
-    a = model.attention
-    elements = a.mla.kv_lora_rank + a.mla.qk_rope_head_dim if a.mla else 2 * a.kv_heads * a.head_dim
-    return elements * storage(model).kv_bytes
+    return kv_bytes_per_token(model) / model.layers
 
 
 def kv_bytes_per_token(model: Model) -> float:
     """Bytes that one token takes in the KV cache of all layers, while no sliding window drops it."""
-    return model.layers * kv_bytes_per_layer(model)
+    return sum(number * _token_bytes(model, layer) for layer, number in model.kinds)
+
+
+def state_bytes(model: Model) -> float:
+    """Bytes of the states of fixed size that a sequence has in all layers, however long it is."""
+    return sum(number * layer_state_bytes(model, layer) for layer, number in model.kinds)
 
 
 def kv_bytes(model: Model, context: Quantity) -> Quantity:
-    """Bytes that a sequence of `context` tokens takes in the KV cache; a layer with a window of W keeps min(n, W)."""
-    layers = Counter(layer.window for layer in model.decoder)
-    kept = sum((n * (context if w is None else np.minimum(context, w)) for w, n in layers.items()), start=0.0)
-    return kept * kv_bytes_per_layer(model)
+    """Bytes that a sequence of `context` tokens keeps: its KV cache, and states of fixed size.
+
+    A layer with a window or chunks of W keeps min(n, W) tokens; entries that stand for r tokens are n / r.
+    """
+    each = (number * layer_kv_bytes(model, layer, context) for layer, number in model.kinds)
+    return sum(each, start=0.0)
 
 
-def _weights(model: Model) -> Iterator[Weights]:
-    hidden, norm, moe, density = model.hidden, model.norm, model.moe, model.weight_density
-    yield Weights("embedding", "embedding", model.vocab * hidden)
-    yield Weights("embedding", "position_embedding", model.positions.rows * hidden)
-    for tensor, elements, bias in _attention(model.attention, hidden):
-        yield Weights("attention", tensor, model.layers * density * elements, model.layers * bias)
-    moe_layers = sum(layer.moe for layer in model.decoder)
-    if model.ffn:
-        yield from _ffn("ffn", "ffn", model.ffn, hidden, density, model.layers - moe_layers)
-    if moe:
-        yield from _ffn("experts", "moe.experts", moe.expert, hidden, density, moe_layers * moe.experts)
-        router = moe_layers * density * moe.experts * hidden
-        yield Weights("router", "moe.router", router, moe_layers * moe.router_bias * moe.experts)
-        if moe.shared:
-            yield from _ffn("ffn", "moe.shared", moe.shared, hidden, density, moe_layers)
-            yield Weights("ffn", "moe.shared.gate", moe_layers * density * moe.shared_gate * hidden)
-    outer = (model.layers * norm.per_layer + 1 + norm.embedding) * hidden
-    widths = outer + model.layers * _inner_norms(model.attention)
-    yield Weights("norm", "norm", 0.0, (1 + norm.bias) * widths)
-    head = 0 if model.tied_embeddings else model.vocab * hidden
-    yield Weights("lm_head", "lm_head", head, model.lm_head_bias * model.vocab)
+def layer_kv_bytes(model: Model, layer: Layer, context: Quantity) -> Quantity:
+    """Bytes that a sequence of `context` tokens keeps in one layer."""
+    a = layer.attention
+    if a is None:
+        return layer_state_bytes(model, layer)
+    element = storage(model).kv_bytes(a)
+    tokens = context if a.kept is None else np.minimum(context, a.kept)
+    return element * (a.cached_width * tokens + _entry_width(a) * context)
 
 
-def _attention(a: Attention, hidden: int) -> Iterator[tuple[str, int, int]]:
-    """One layer's projections: name, elements, biases."""
-    q, kv = a.heads * a.head_dim, a.kv_heads * a.head_dim
-    widths: dict[str, tuple[int, int]]
-    if a.mla:
-        rank, v_width = a.mla.kv_lora_rank, a.heads * a.v_head_dim
-        compressed = {"q_a": (hidden, a.mla.q_lora_rank), "q_b": (a.mla.q_lora_rank, q)} if a.mla.q_lora_rank else {}
-        widths = compressed or {"q": (hidden, q)}
-        widths |= {"kv_a": (hidden, rank + a.mla.qk_rope_head_dim)}
-        widths |= {"kv_b": (rank, a.heads * a.mla.qk_nope_head_dim + v_width)}
-    else:
-        widths = (
-            {"qkv": (hidden, q + 2 * kv)} if a.fused_qkv else {"q": (hidden, q), "k": (hidden, kv), "v": (hidden, kv)}
-        )
-    for name, (n_in, n_out) in widths.items():
-        yield f"attention.{name}_proj", n_in * n_out, a.qkv_bias * n_out if a.mla is None else 0
-    yield "attention.o_proj", a.heads * a.v_head_dim * hidden, a.output_bias * hidden
+def _token_bytes(model: Model, layer: Layer) -> float:
+    a = layer.attention
+    return 0.0 if a is None else storage(model).kv_bytes(a) * (a.cached_width + _entry_width(a))
 
 
-def _inner_norms(a: Attention) -> int:
-    """Widths of one layer's norms inside attention: on queries and keys (Qwen3), on latents (MLA)."""
-    latents = (a.mla.q_lora_rank or 0) + a.mla.kv_lora_rank if a.mla else 0
-    return latents + 2 * a.qk_norm * a.head_dim
+def _entry_width(a: Attention) -> float:
+    """Numbers a token of compressed entries and of an indexer's keys."""
+    ratio = a.compression.ratio if a.compression else 1
+    return ((a.head_dim if a.compression else 0) + (a.indexer.head_dim if a.indexer else 0)) / ratio
 
 
-def _ffn(part: str, name: str, ffn: Ffn, hidden: int, density: float, number: int) -> Iterator[Weights]:
-    """So many FFNs: up and gate have biases of the inner width, down one of the outer."""
-    for matrix in ("up", "gate", "down") if ffn.matrices == 3 else ("up", "down"):
-        bias = hidden if matrix == "down" else ffn.intermediate
-        elements = number * density * hidden * ffn.intermediate
-        yield Weights(part, f"{name}.{matrix}_proj", elements, number * ffn.bias * bias)
+def layer_state_bytes(model: Model, layer: Layer) -> float:
+    """Bytes of the state that a sequence has in one layer: the matrix or vectors of it, and the convolution's inputs.
+
+    A convolution of K taps keeps K - 1 inputs, as wide as activations.
+    """
+    mixer = layer.mixer
+    if mixer is None or isinstance(mixer, Attention):
+        return 0.0
+    number = mixer.state if isinstance(mixer, LinearAttention) else mixer.format
+    inputs = max(mixer.conv - 1, 0) * mixer.mixed_width * BYTES_PER_ELEMENT[model.dtypes.activations]
+    return mixer.state_size * BYTES_PER_ELEMENT[number] + inputs

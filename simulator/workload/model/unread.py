@@ -23,7 +23,7 @@ def _unread(model: Model) -> Iterator[tuple[KeyPath, str, str]]:
             "a dense FFN where all layers are mixtures of experts",
             "no such key, or 'moe' with every or first_layer",
         )
-    if attention.window is None and "window_pattern" in attention.model_fields_set:
+    if attention and attention.window is None and "window_pattern" in attention.model_fields_set:
         yield ("attention", "window_pattern"), "'window_pattern' without a window", "'window' beside it"
     if positions.rotary_dim is not None and positions.kind != "rope":
         yield (

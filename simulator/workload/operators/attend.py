@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.core.resource import Quantity
-from simulator.workload.batch import Batch, PhaseName
+from simulator.workload.batch import Batch, PhaseName, Ragged, Sequences
+from simulator.workload.model.attention import Attention
 from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Operand, Split
 from simulator.workload.operators.tape import Tape, Tensor
 
@@ -16,29 +18,51 @@ class Phase:
 
     Attributes:
         name: `prefill` or `decode`.
+        sequences: how many there are.
         tokens: new tokens.
         pairs: pairs of a new token and a key that it sees.
         keys: keys that any new token sees, which is what is read of the cache.
+        all_pairs, all_keys: as many as there would be if each token saw all before it: what an indexer ranks.
     """
 
     name: PhaseName
+    sequences: Quantity
     tokens: Quantity
     pairs: Quantity
     keys: Quantity
+    all_pairs: Quantity
+    all_keys: Quantity
 
 
-def phases(batch: Batch, window: int | None) -> list[Phase]:
-    """The phases of a batch, for layers with this sliding window."""
-    found = []
+def phases(batch: Batch, attention: Attention | None = None) -> list[Phase]:
+    """The phases of a batch, for layers with this attention; without one, of a layer that has none."""
     names: tuple[PhaseName, ...] = ("prefill", "decode")
-    for name in names:
-        groups = [group for group in batch if group.phase == name]
-        if groups:
-            tokens: Quantity = sum((group.tokens for group in groups), start=0.0)
-            pairs: Quantity = sum((group.pairs(window) for group in groups), start=0.0)
-            keys: Quantity = sum((group.keys(window) for group in groups), start=0.0)
-            found.append(Phase(name, tokens, pairs, keys))
-    return found
+    by_phase = {name: [group for group in batch if group.phase == name] for name in names}
+    return [_phase(name, groups, attention) for name, groups in by_phase.items() if groups]
+
+
+def _phase(name: PhaseName, groups: list[Sequences | Ragged], a: Attention | None) -> Phase:
+    def total(of: Callable[[Sequences | Ragged], Quantity]) -> Quantity:
+        return sum((of(group) for group in groups), start=0.0)
+
+    pairs, keys = total(lambda g: g.pairs()), total(lambda g: g.keys())
+    ratio = a.compression.ratio if a and a.compression else 1
+    seen_pairs, seen_keys = pairs, keys
+    if a and a.compression:  # the window, and the entries that are seen
+        top = a.top_k and a.top_k * ratio
+        entries = total(lambda g: g.pairs(top)), keys if name == "prefill" else total(lambda g: g.keys(top))
+        seen_pairs = total(lambda g: g.pairs(a.window)) + entries[0] / ratio
+        seen_keys = total(lambda g: g.keys(a.window)) + entries[1] / ratio
+    elif a and a.chunk:
+        chunk = a.chunk
+        seen_pairs, seen_keys = total(lambda g: g.chunk_pairs(chunk)), total(lambda g: g.chunk_keys(chunk))
+    elif a and (a.window or a.top_k):
+        limit = min(filter(None, (a.window, a.top_k)))
+        seen_pairs = total(lambda g: g.pairs(limit))
+        if a.window or name == "decode":  # tokens of a prompt choose different keys, which all are read
+            seen_keys = total(lambda g: g.keys(limit))
+    tokens, sequences = total(lambda g: g.tokens), total(lambda g: g.count)
+    return Phase(name, sequences, tokens, seen_pairs, seen_keys, pairs / ratio, keys / ratio)
 
 
 def rope(tape: Tape, name: str, x: Tensor, turned: Quantity, split: Split = "heads", ways: int | None = None) -> Tensor:
@@ -48,15 +72,14 @@ def rope(tape: Tape, name: str, x: Tensor, turned: Quantity, split: Split = "hea
 
 
 def cache(
-    tape: Tape, keys: Tensor, values: Tensor, *, elements: Quantity, ways: int, split: Split = "heads"
+    tape: Tape, keys: Tensor, values: Tensor, *, written: Quantity, ways: int, split: Split = "heads"
 ) -> tuple[Tensor, Tensor]:
-    """Writes what new tokens add to the KV cache, and gives what attention reads keys and values from.
+    """Writes the bytes that new tokens add to the KV cache, and gives what attention reads keys and values from.
 
     That is the cache; its edges carry no bytes: who reads it counts `kv_read`. Without one, they are handed on as made.
     """
     if not tape.cached:
         return keys, values
-    written = elements * tape.kv_bytes
     kv = tape.record(
         "attention.cache", "cache", keys, values, flops=0.0, output=0.0, operands={"kv_write": written}, split=split,
         ways=ways,
@@ -76,6 +99,7 @@ def attend(
     keys: tuple[Tensor, ...],
     values: tuple[Tensor, ...],
     *,
+    heads: int,
     k_dim: int,
     v_dim: int,
     k_read: Quantity,
@@ -88,7 +112,6 @@ def attend(
     window show. `k_read` and `v_read` are bytes of the KV cache; the scores are `heads x pairs` activations, which a
     kernel that holds all three operators keeps to itself (FlashAttention, arXiv 2205.14135).
     """
-    heads = tape.model.attention.heads
     weights = heads * phase.pairs
     copies = ways if tape.cached else None
     scores = tape.record(

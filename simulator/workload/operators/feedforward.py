@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulator.core.resource import Quantity
 from simulator.workload.formats.dtypes import INDEX_BYTES
-from simulator.workload.model.form import Ffn, Moe
+from simulator.workload.model.feedforward import Ffn, Moe
 from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Split
 from simulator.workload.operators.tape import Tape, Tensor
 from simulator.workload.routing.distinct import Routing, uniform
@@ -13,12 +13,15 @@ EXPERTS = "moe.experts"
 """What the names of the routed experts' operators begin with."""
 
 
-def feedforward(tape: Tape, name: str, x: Tensor, rows: Quantity, ffn: Ffn, distinct: Quantity | None = None) -> Tensor:
-    """An FFN over `rows` vectors: up (and gate) by columns, activation, down by rows.
+def feedforward(
+    tape: Tape, name: str, x: Tensor, rows: Quantity, ffn: Ffn, distinct: Quantity | None = None,
+    width: int | None = None,
+) -> Tensor:  # fmt: skip
+    """An FFN over `rows` vectors (of `width`, where not the hidden one): up (and gate) by columns, then down by rows.
 
     With `distinct`, it is that many experts instead, each row with its own: one grouped product a matrix.
     """
-    hidden, mid = tape.model.hidden, ffn.intermediate
+    hidden, mid = width or tape.model.hidden, ffn.intermediate
 
     def product(matrix: str, source: Tensor, n_in: int, n_out: int, split: Split) -> Tensor:
         dense = distinct is None
@@ -43,20 +46,34 @@ def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing 
     (uniform routing if None). Shared experts are an FFN beside, for every token.
     """
     hidden, rows = tape.model.hidden, tokens * moe.top_k
+    width = moe.latent or hidden
     logits = tape.linear(
-        "moe.router", x, rows=tokens, n_in=hidden, n_out=moe.experts, bias=moe.router_bias, split="none"
+        "moe.router",
+        x,
+        rows=tokens,
+        n_in=hidden,
+        n_out=moe.experts,
+        bias=moe.router_bias or moe.balance_bias,
+        split="none",
     )
     chosen = tape.record(
         "moe.route", "route", logits, flops=tokens * moe.experts * FLOPS_PER_ELEMENT["route"],
         output=rows * (tape.bytes + INDEX_BYTES),
     )  # fmt: skip
-    sent = tape.record("moe.dispatch", "gather", x, chosen, flops=0.0, output=rows * hidden * tape.bytes)
+    source = x
+    if moe.latent:
+        source = tape.linear("moe.latent_in_proj", x, rows=tokens, n_in=hidden, n_out=width, split="none")
+    sent = tape.record("moe.dispatch", "gather", source, chosen, flops=0.0, output=rows * width * tape.bytes)
     distinct = (routing or uniform(moe.experts, moe.top_k))(tokens)
-    done = feedforward(tape, EXPERTS, sent, rows, moe.expert, distinct)
+    done = feedforward(tape, EXPERTS, sent, rows, moe.expert, distinct, width)
     out = tape.record(
-        "moe.combine", "combine", done, chosen, flops=rows * hidden * FLOPS_PER_ELEMENT["combine"],
-        output=tokens * hidden * tape.bytes,
+        "moe.combine", "combine", done, chosen, flops=rows * width * FLOPS_PER_ELEMENT["combine"],
+        output=tokens * width * tape.bytes,
     )  # fmt: skip
+    if moe.latent:  # linear, so that partial sums may go through it
+        out = tape.linear("moe.latent_out_proj", out, rows=tokens, n_in=width, n_out=hidden, split="none")
+    if moe.norms:  # of what the experts read, and of what they and the shared experts give
+        out = tape.norm("moe.post_norm", out, rows=moe.norms * tokens, width=hidden)
     if moe.shared is None:
         return out
     shared = feedforward(tape, "moe.shared", x, tokens, moe.shared)

@@ -16,24 +16,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.core.resource import Quantity
-from simulator.workload.model.form import LatentAttention
+from simulator.workload.model.attention import Attention, LatentAttention
 from simulator.workload.operators.attend import Phase, attend, cache, read, rope
 from simulator.workload.operators.operator import Split
+from simulator.workload.operators.sparse import choose
 from simulator.workload.operators.tape import Tape, Tensor
 
 UP = "attention.kv_b_proj"
 """The matrix of which both forms are made."""
 
 
-def latent_attention(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase], mla: LatentAttention) -> list[Tensor]:
+def latent_attention(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase], a: Attention) -> list[Tensor]:
     """What each phase sees, before the output projection: `heads` values of `v_head_dim` a token."""
-    model, heads = tape.model, tape.model.attention.heads
+    model, heads, mla = tape.model, a.heads, a.mla
+    assert mla
     rank, turned = mla.kv_lora_rank, mla.qk_rope_head_dim
-    q_width = heads * tape.model.attention.head_dim
+    q_width = heads * a.head_dim
 
     def project(name: str, source: Tensor, n_in: int, n_out: int, split: Split) -> Tensor:
         return tape.linear(f"attention.{name}", source, rows=tokens, n_in=n_in, n_out=n_out, split=split)
 
+    compressed = x
     if mla.q_lora_rank:
         compressed = project("q_a_proj", x, model.hidden, mla.q_lora_rank, "none")
         compressed = tape.norm("attention.q_a_norm", compressed, rows=tokens, width=mla.q_lora_rank)
@@ -43,25 +46,29 @@ def latent_attention(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase],
     kv = project("kv_a_proj", x, model.hidden, rank + turned, "none")
     latent = tape.norm("attention.kv_a_norm", replace(kv, bytes=tokens * rank * tape.bytes), rows=tokens, width=rank)
     k_rope = replace(kv, bytes=tokens * turned * tape.bytes)
-    k_rope = rope(tape, "k_rope", k_rope, tokens * turned, split="none")
     q_rope = replace(q, bytes=tokens * heads * turned * tape.bytes)
-    q_rope = rope(tape, "q_rope", q_rope, tokens * heads * turned)
-    latent, k_rope = cache(tape, latent, k_rope, elements=tokens * (rank + turned), ways=1, split="none")
+    if mla.rope:
+        k_rope = rope(tape, "k_rope", k_rope, tokens * turned, split="none")
+        q_rope = rope(tape, "q_rope", q_rope, tokens * heads * turned)
+    ranked = choose(tape, compressed, x, tokens, each, a)
+    written = tokens * (rank + turned) * tape.stored.kv_bytes(a)
+    latent, k_rope = cache(tape, latent, k_rope, written=written, ways=1, split="none")
 
     seen = []
     for phase in each:
         content = replace(q, bytes=phase.tokens * heads * mla.qk_nope_head_dim * tape.bytes)
         position = replace(q_rope, bytes=phase.tokens * heads * turned * tape.bytes)
         form = _absorbed if phase.name == "decode" else _expanded
-        seen.append(form(tape, phase, content, position, latent, k_rope, mla))
+        seen.append(form(tape, phase, (content, position, *ranked.get(phase.name, ())), latent, k_rope, a, mla))
     return seen
 
 
 def _expanded(
-    tape: Tape, phase: Phase, content: Tensor, position: Tensor, latent: Tensor, k_rope: Tensor, mla: LatentAttention
-) -> Tensor:
-    heads, nope, v_dim = tape.model.attention.heads, mla.qk_nope_head_dim, mla.v_head_dim
-    per_key = phase.keys * tape.kv_bytes
+    tape: Tape, phase: Phase, queries: tuple[Tensor, ...], latent: Tensor, k_rope: Tensor, a: Attention,
+    mla: LatentAttention,
+) -> Tensor:  # fmt: skip
+    heads, nope, v_dim = a.heads, mla.qk_nope_head_dim, mla.v_head_dim
+    per_key = phase.keys * tape.stored.kv_bytes(a)
     made = tape.linear(
         f"attention.kv_b_proj.{phase.name}", latent, rows=phase.keys, n_in=mla.kv_lora_rank,
         n_out=heads * (nope + v_dim), operands=read(tape, per_key * mla.kv_lora_rank), ways=1, phase=phase.name,
@@ -70,17 +77,19 @@ def _expanded(
     keys = replace(made, bytes=phase.keys * heads * nope * tape.bytes)
     values = replace(made, bytes=phase.keys * heads * v_dim * tape.bytes)
     return attend(
-        tape, phase, (content, position), (keys, k_rope), (values,), k_dim=nope + mla.qk_rope_head_dim, v_dim=v_dim,
+        tape, phase, queries, (keys, k_rope), (values,), heads=heads, k_dim=nope + mla.qk_rope_head_dim, v_dim=v_dim,
         k_read=per_key * mla.qk_rope_head_dim, v_read=0.0, ways=1,
     )  # fmt: skip
 
 
 def _absorbed(
-    tape: Tape, phase: Phase, content: Tensor, position: Tensor, latent: Tensor, k_rope: Tensor, mla: LatentAttention
-) -> Tensor:
+    tape: Tape, phase: Phase, queries: tuple[Tensor, ...], latent: Tensor, k_rope: Tensor, a: Attention,
+    mla: LatentAttention,
+) -> Tensor:  # fmt: skip
     """The latent is read once for scores and values together, as kernels for MLA do."""
-    heads, rank = tape.model.attention.heads, mla.kv_lora_rank
+    heads, rank = a.heads, mla.kv_lora_rank
     k_dim = rank + mla.qk_rope_head_dim
+    content, *others = queries
 
     def per_head(name: str, source: Tensor, n_in: int, n_out: int) -> Tensor:
         return tape.linear(
@@ -89,8 +98,8 @@ def _absorbed(
         )  # fmt: skip
 
     query = per_head("q_absorb", content, mla.qk_nope_head_dim, rank)
-    found = attend(
-        tape, phase, (query, position), (latent, k_rope), (latent,), k_dim=k_dim, v_dim=rank,
-        k_read=phase.keys * k_dim * tape.kv_bytes, v_read=0.0, ways=1,
+    seen = attend(
+        tape, phase, (query, *others), (latent, k_rope), (latent,), heads=heads, k_dim=k_dim, v_dim=rank,
+        k_read=phase.keys * k_dim * tape.stored.kv_bytes(a), v_read=0.0, ways=1,
     )  # fmt: skip
-    return per_head("v_absorb", found, rank, mla.v_head_dim)
+    return per_head("v_absorb", seen, rank, mla.v_head_dim)

@@ -11,7 +11,7 @@ from simulator.workload.batch import PhaseName
 
 Kind: TypeAlias = Literal[
     "gemm", "attention", "softmax", "norm", "rope", "cache", "activation", "multiply", "add", "embedding", "route",
-    "gather", "combine", "transpose", "optimizer",
+    "gather", "combine", "transpose", "optimizer", "conv", "scan", "choose",
 ]  # fmt: skip
 Operand: TypeAlias = Literal[
     "weight", "expert", "kv_read", "kv_write", "saved_read", "saved_write", "state_read", "state_write",
@@ -35,6 +35,8 @@ FLOPS_PER_ELEMENT: dict[str, float] = {
     "add": 1,
     "route": 5,  # softmax over the experts
     "combine": 2,  # times the expert's weight, and added
+    "choose": 1,  # a comparison a key: which have the highest scores
+    "decay": 3,  # from a projection and a bias: softplus, times a number, exp
 }
 """FLOPs of one element of an elementwise operator; a product with weights or keys counts 2 a multiply-add.
 
@@ -52,10 +54,10 @@ class Operator:
         kind: what it is.
         flops: FLOPs, a multiply-add being 2.
         bytes: by operand class. `weight`: dense weights, read once a pass. `expert`: weights of the distinct experts
-            touched. `kv_read`, `kv_write`: the KV cache. `saved_read`, `saved_write`: activations that the forward
-            pass keeps for the backward one. `state_read`, `state_write`: gradients and optimizer states. `input`:
-            activations that other operators made (the sum over the edges that come in). `output`: the tensor that it
-            hands on, once, however many read it.
+            touched. `kv_read`, `kv_write`: the KV cache, and states of fixed size. `saved_read`, `saved_write`:
+            activations that the forward pass keeps for the backward one. `state_read`, `state_write`: gradients and
+            optimizer states. `input`: activations that other operators made (the sum over the edges that come in).
+            `output`: the tensor that it hands on, once, however many read it.
         dtype: the number format that it computes in.
         split: how tensor parallelism may divide it. `columns`: each device has some output features. `rows`: each has
             some input features, and a partial sum of the whole output. `heads`, `elements`: its share of them.

@@ -45,7 +45,6 @@ class Tape:
         self.entries: dict[str, Quantity] = {}
         self.prefix = ""
         self.stored = storage(model)
-        self.kv_bytes = self.stored.kv_bytes
         self.bytes = BYTES_PER_ELEMENT[model.dtypes.activations]
 
     def record(
@@ -127,14 +126,14 @@ class Tape:
         )
 
     def norm(
-        self, name: str, x: Tensor, rows: Quantity, width: int, split: Split = "none", ways: int | None = None
+        self, name: str, *x: Tensor, rows: Quantity, width: int, split: Split = "none", ways: int | None = None
     ) -> Tensor:
-        """The model's norm over `rows` vectors of `width`."""
+        """The model's norm over `rows` vectors of `width`, which may come in parts."""
         norm = self.model.norm
         return self.record(
             name,
             "norm",
-            x,
+            *x,
             flops=rows * width * (FLOPS_PER_ELEMENT[norm.kind] + norm.bias * FLOPS_PER_ELEMENT["bias"]),
             output=rows * width * self.bytes,
             operands={"weight": (1 + norm.bias) * width * self.stored.vector_bytes},

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from simulator.config import load, validate
 from simulator.config.section import NonEmpty, Section
 from simulator.errors import ConfigError, one_of
-from simulator.workload.model.form import Count, Width
+from simulator.workload.model.types import Count, Width
 from simulator.workload.routing.routers import Popular, measured
 
 FOLDER = "workloads/routing"

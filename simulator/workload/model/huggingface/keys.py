@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulator.config import Config
@@ -22,6 +22,23 @@ class Keys:
 
     config: Config
     prefix: tuple[str, ...] = ()
+    used: set[str] = field(default_factory=set)
+    """Keys that were read, as paths from the file's top."""
+
+    def has(self, name: str) -> bool:
+        """Whether the key is there and not null."""
+        return self.config.data.get(name) is not None
+
+    def left(self) -> list[str]:
+        """Keys that say something and were not read: null, false and empty say nothing."""
+        said = (key for key, value in self.config.data.items() if value not in (None, False, [], {}, ""))
+        return [key for key in said if key not in self.used]
+
+    def predicted(self) -> int:
+        """Layers that predict further tokens, which some lists of layers have entries for."""
+        names = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", "mtp_num_layers")
+        number: int = self.size(*names, default=0, least=0)
+        return number
 
     def within(self, name: str) -> Keys | None:
         """The keys of a mapping that is the value of a key; None where there is none, or null."""
@@ -39,10 +56,10 @@ class Keys:
             raise self.error(name, "", f"a whole number, {least} or more{bound}")
         return value
 
-    def flag(self, name: str, default: bool) -> bool:
+    def flag(self, *names: str, default: bool) -> bool:
         """True or false."""
-        found, value = self._first((name,), default)
-        if found is not None and type(value) is not bool:
+        name, value = self._first(names, default)
+        if name is not None and type(value) is not bool:
             raise self.error(name, "", "true or false")
         return bool(value)
 
@@ -76,6 +93,7 @@ class Keys:
 
     def null(self, name: str) -> bool:
         """Whether the key is there and null, which for some keys is not the same as absent."""
+        self.used.add(name)
         return name in self.config.data and self.config.data[name] is None
 
     def error(self, name: str, message: str, expected: str, near: str | None = None) -> ConfigError:
@@ -89,6 +107,7 @@ class Keys:
         )
 
     def _first(self, names: tuple[str, ...], default: Any) -> tuple[str | None, Any]:
+        self.used.update(names)
         for name in names:
             if self.config.data.get(name) is not None:
                 return name, self.config.data[name]

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from simulator.config import Config, Mark, validate
-from simulator.errors import nearest
+from simulator.errors import ConfigError, nearest
 from simulator.workload.formats.quantisation import NUMBERS, quantisation
 from simulator.workload.model.form import MOST_LAYERS, Model
-from simulator.workload.model.keys import Keys
+from simulator.workload.model.huggingface.assemble import assemble
+from simulator.workload.model.huggingface.keys import Keys
+from simulator.workload.model.huggingface.pruned import pruned
+from simulator.workload.model.huggingface.silent import left
+from simulator.workload.model.huggingface.traits import TRAITS, Traits
 
 Data = dict[str, Any]
 
@@ -23,26 +27,53 @@ def from_huggingface(config: Mapping[str, Any], name: str) -> Model:
     return read_huggingface(Config(file, dict(config), {(): Mark(file)}, {}), name)
 
 
-def read_huggingface(config: Config, name: str) -> Model:
-    """The model that a loaded `config.json` describes.
+def read_huggingface(config: Config, name: str, beside: Config | None = None) -> Model:
+    """The model that a loaded `config.json` describes: of one with several parts, that of text.
+
+    `beside` is a file of quantisation that lies beside it (`hf_quant_config.json`).
 
     Raises:
-        ConfigError: a `model_type` that is not supported (it names those that are), a missing key, a value of another
-            kind, or a variant that a `Model` cannot express.
+        ConfigError: a `model_type` that is not supported (it names the nearest, and what else reads it), a missing
+            key, a value of another kind, what contradicts itself, or a variant that a `Model` cannot express.
     """
-    keys = Keys(config)
-    kind = config.data.get("model_type")
-    if not isinstance(kind, str) or kind not in READERS:
-        near = nearest(str(kind), READERS)
-        raise keys.error("model_type", "unsupported model", f"one of {', '.join(READERS)}", near)
-    data = {"name": name, "family": kind, "dtypes": _dtypes(keys)} | READERS[kind](keys)
-    return validate(replace(config, data=data), Model)
+    outer = Keys(config)
+    keys = _text_part(outer)
+    kind = keys.config.data.get("model_type") or outer.config.data.get("model_type")
+    known = kind.removesuffix("_text") if isinstance(kind, str) else ""
+    if known not in READERS:
+        raise _unsupported(keys, str(kind))
+    data: Data = {"name": name, "family": known} | READERS[known](keys)
+    if keys is not outer and outer.has("tie_word_embeddings"):
+        data["tied_embeddings"] = outer.flag("tie_word_embeddings", default=False)
+    plain = replace(config, data={key: value for key, value in data.items() if value is not None})
+    shape = validate(plain, Model)
+    data["dtypes"] = dtypes(keys, outer, shape, beside)
+    data["not_modelled"] = left(keys, outer)
+    return validate(replace(plain, data=plain.data | data), Model)
+
+
+def _text_part(keys: Keys) -> Keys:
+    """The keys of the language model inside a config that has others too."""
+    for name in ("text_config", "llm_config", "language_config", "thinker_config"):
+        inner = keys.within(name) if isinstance(keys.config.data.get(name), dict) else None
+        if inner is not None:
+            return _text_part(inner)
+    return keys
+
+
+def _unsupported(keys: Keys, kind: str) -> ConfigError:
+    near = nearest(kind, READERS)
+    expected = (
+        f"one of {len(READERS)} that are read (docs/models.md); `tiersim import-model` reads others that transformers "
+        "can build, and docs/models.md says how to write a model YAML"
+    )
+    return keys.error("model_type", "unsupported model", expected, near)
 
 
 def _llama(keys: Keys) -> Data:
-    bias = keys.flag("attention_bias", False)
+    bias = keys.flag("attention_bias", default=False)
     attention = _attention(keys, qkv_bias=bias, output_bias=bias)
-    return _base(keys) | {"attention": attention, "ffn": _ffn(keys, bias=keys.flag("mlp_bias", False))}
+    return _base(keys) | {"attention": attention, "ffn": _ffn(keys, bias=keys.flag("mlp_bias", default=False))}
 
 
 def _mistral(keys: Keys) -> Data:
@@ -57,9 +88,9 @@ def _mixtral(keys: Keys) -> Data:
 
 def _qwen(keys: Keys, qkv_bias: bool, **differences: Any) -> Data:
     """Qwen2 has biases on Q, K and V, Qwen3 norms on Q and K; the first `max_window_layers` see everything."""
-    bias = keys.flag("attention_bias", False)
+    bias = keys.flag("attention_bias", default=False)
     differences |= {"qkv_bias": qkv_bias or bias, "output_bias": bias}
-    if keys.flag("use_sliding_window", False):
+    if keys.flag("use_sliding_window", default=False):
         layers = keys.size("num_hidden_layers", most=MOST_LAYERS)
         full = keys.size("max_window_layers", default=28, least=0)
         differences["window"] = keys.size("sliding_window", default=4096)
@@ -91,9 +122,9 @@ def _qwen3_moe(keys: Keys) -> Data:
     return _qwen_moe(keys, _qwen(keys, qkv_bias=False, qk_norm=True), experts=128, top_k=8)
 
 
-def _deepseek(keys: Keys, router_bias: bool) -> Data:
+def _deepseek(keys: Keys, balance_bias: bool) -> Data:
     """Latent attention; queries are compressed unless `q_lora_rank` is null."""
-    if keys.flag("attention_bias", False):
+    if keys.flag("attention_bias", default=False):
         raise keys.error("attention_bias", "biases in latent attention", "false")
     if keys.size("moe_layer_freq", default=1) != 1:
         raise keys.error("moe_layer_freq", "dense layers between those with experts", "1")
@@ -112,7 +143,7 @@ def _deepseek(keys: Keys, router_bias: bool) -> Data:
     return _base(keys) | {
         "attention": {"heads": heads, "kv_heads": heads, "head_dim": nope + rope, "mla": mla},
         "ffn": _ffn(keys) if dense else None,
-        "moe": moe | {"shared_intermediate": shared, "first_layer": dense, "router_bias": router_bias},
+        "moe": moe | {"shared_intermediate": shared, "first_layer": dense, "balance_bias": balance_bias},
     }
 
 
@@ -124,14 +155,14 @@ def _grok(keys: Keys) -> Data:
 
 def _falcon(keys: Keys, new: bool = False) -> Data:
     """The new decoder (40B) has two norms a layer and grouped keys, the old one (7B) one norm and one key head."""
-    new, bias = keys.flag("new_decoder_architecture", new), keys.flag("bias", False)
-    parallel = new or keys.flag("parallel_attn", True)
+    new, bias = keys.flag("new_decoder_architecture", default=new), keys.flag("bias", default=False)
+    parallel = new or keys.flag("parallel_attn", default=True)
     heads = keys.size("num_attention_heads", "n_head")
     if new:
         kv_heads = keys.size("num_kv_heads", "n_head_kv", default=heads)
         norms = keys.size("num_ln_in_parallel_attn", default=2)
     else:
-        kv_heads = 1 if keys.flag("multi_query", True) else heads
+        kv_heads = 1 if keys.flag("multi_query", default=True) else heads
         norms = 1 if parallel else 2
     data = _base(keys, norm="layer", tied=True)
     size = keys.size("ffn_hidden_size", default=4 * data["hidden"])
@@ -139,16 +170,16 @@ def _falcon(keys: Keys, new: bool = False) -> Data:
         "attention": _attention(keys, kv_heads=kv_heads, fused_qkv=True, qkv_bias=bias, output_bias=bias),
         "ffn": {"intermediate": size, "matrices": 2, "activation": _activation(keys, "gelu"), "bias": bias},
         "norm": data["norm"] | {"per_layer": norms},
-        "positions": {"kind": "alibi" if keys.flag("alibi", False) else "rope"},
+        "positions": {"kind": "alibi" if keys.flag("alibi", default=False) else "rope"},
         "parallel": parallel,
     }
 
 
 def _opt(keys: Keys) -> Data:
-    data, bias = _base(keys, norm="layer", tied=True), keys.flag("enable_bias", True)
+    data, bias = _base(keys, norm="layer", tied=True), keys.flag("enable_bias", default=True)
     if keys.size("word_embed_proj_dim", default=data["hidden"]) != data["hidden"]:
         raise keys.error("word_embed_proj_dim", "a projected embedding", f"hidden_size, {data['hidden']}")
-    if not keys.flag("do_layer_norm_before", True):
+    if not keys.flag("do_layer_norm_before", default=True):
         raise keys.error("do_layer_norm_before", "norms after each branch", "true")
     size, activation = keys.size("ffn_dim"), _activation(keys, "relu")
     return data | {
@@ -168,7 +199,13 @@ def _bloom(keys: Keys) -> Data:
     }
 
 
+def _assembled(traits: Traits) -> Callable[[Keys], Data]:
+    return lambda keys: assemble(keys, traits)
+
+
 READERS: dict[str, Callable[[Keys], Data]] = {
+    **{kind: _assembled(traits) for kind, traits in TRAITS.items()},
+    "nemotron-nas": pruned,
     "llama": _llama,
     "mistral": _mistral,
     "mixtral": _mixtral,
@@ -181,8 +218,8 @@ READERS: dict[str, Callable[[Keys], Data]] = {
     "RefinedWebModel": _falcon,
     "opt": _opt,
     "bloom": _bloom,
-    "deepseek_v2": partial(_deepseek, router_bias=False),
-    "deepseek_v3": partial(_deepseek, router_bias=True),  # a bias for each expert balances its load
+    "deepseek_v2": partial(_deepseek, balance_bias=False),
+    "deepseek_v3": partial(_deepseek, balance_bias=True),  # a bias for each expert balances its load
     "grok-1": _grok,
 }
 """`model_type` -> the reader of its keys."""
@@ -195,7 +232,7 @@ def _base(keys: Keys, norm: str = "rms", tied: bool = False) -> Data:
         "hidden": keys.size("hidden_size", "n_embed"),
         "vocab": keys.size("vocab_size"),
         "max_context": keys.size("max_position_embeddings", "seq_length", default=2048),
-        "tied_embeddings": keys.flag("tie_word_embeddings", tied),
+        "tied_embeddings": keys.flag("tie_word_embeddings", default=tied),
         "norm": {"kind": norm, "bias": norm == "layer"},
         "positions": {"kind": "rope"},
     }
@@ -240,9 +277,24 @@ def _activation(keys: Keys, default: str) -> str:
     return keys.choice(*names, known=_ACTIVATIONS, default=default, what="activation")
 
 
-def _dtypes(keys: Keys) -> Data:
+def dtypes(keys: Keys, outer: Keys, shape: Model, beside: Config | None) -> Data:
     """The checkpoint's format (bf16 where none is given), and what its quantisation says of others."""
-    dtype = keys.choice("torch_dtype", "dtype", known=NUMBERS, default="bfloat16", what="number format")
-    dtypes = {"weights": dtype, "activations": dtype, "kv": dtype}
-    quantised = keys.within("quantization_config")
-    return dtypes | (quantisation(keys, quantised) if quantised else {})
+    names = ("torch_dtype", "dtype")
+    source = keys if keys.has("torch_dtype") or keys.has("dtype") else outer
+    dtype = source.choice(*names, known=NUMBERS, default="bfloat16", what="number format")
+    stored: Data = {"weights": dtype, "activations": dtype, "kv": dtype}
+    for holder in (keys, outer):
+        for name in ("quantization_config", "quantization"):
+            quantised = holder.within(name)
+            if quantised:
+                stored |= quantisation(quantised, shape, name)
+    if beside is not None:
+        more = quantisation(Keys(beside), shape)
+        narrow = stored["weights"] != stored["activations"]  # lists of single modules add to what the config says
+        stored |= {"mixed": more["mixed"]} if narrow and "mixed" in more else more
+    if (
+        keys.choice("expert_dtype", known={"fp4": "mxfp4", "": ""}, default="", what="format of experts")
+        and "mixed" not in stored
+    ):
+        stored["mixed"] = [("moe.experts.*", "mxfp4", 1.0)]
+    return stored
