@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from simulator.validation.fitted.fit_machine import fit_machine
     from simulator.validation.measure.measure import measure
     from simulator.validation.simulate import simulate
-    from simulator.workload.load import load_model
-    from simulator.workload.neuron_files import load_neurons
-    from simulator.workload.record import record_model as record
+    from simulator.workload.model.load import load_model
+    from simulator.workload.neurons.files import load_neurons
+    from simulator.workload.neurons.record import record_model as record
     from simulator.workload.trace import load_trace
 
 __version__ = "0.1.0"
@@ -81,15 +81,15 @@ _HOME = {
     "fit": "simulator.validation.fit",
     "fit_machine": "simulator.validation.fitted.fit_machine",
     "kernels": "simulator.scenario.kernels",
-    "load_model": "simulator.workload.load",
-    "load_neurons": "simulator.workload.neuron_files",
+    "load_model": "simulator.workload.model.load",
+    "load_neurons": "simulator.workload.neurons.files",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
     "measure": "simulator.validation.measure.measure",
     "operator": "simulator.scenario.operator",
     "optimise": "simulator.study.questions.optimised",
     "query": "simulator.study.query",
-    "record": "simulator.workload.record:record_model",
+    "record": "simulator.workload.neurons.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.scenario.roofline",
     "search": "simulator.study.questions.searched",

@@ -231,7 +231,7 @@ def _runtime(file: str) -> str:
 
 
 def _routing(file: str) -> str:
-    from simulator.workload.measured import load_measured
+    from simulator.workload.routing.measured import load_measured
 
     routing = load_measured(file)
     return f"routing {routing.name}: {routing.experts:,} experts in {len(routing.layers)} layers"

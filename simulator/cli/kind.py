@@ -97,7 +97,7 @@ def _keys() -> dict[Kind, set[str]]:
     from simulator.study.renamed import TOP
     from simulator.workload import Model
     from simulator.workload.eager import Family
-    from simulator.workload.measured import MeasuredRouting
+    from simulator.workload.routing.measured import MeasuredRouting
 
     return {
         "machine": set(Machine.model_fields),

@@ -96,8 +96,6 @@ def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield not software.runtime.modelled, "kernels", f"'modelled' under {software.name}", other
     yield len(deployed.engines) > 1, "kernels", f"'modelled' with {named}", "one engine"
     yield deployed.spill is not None, "kernels", f"'modelled' with spill '{deployed.spill}'", "no spill"
-    mla = deployed.model.attention.mla is not None
-    yield mla, "kernels", f"'modelled' of {deployed.model.name}", "roofline: latent attention has no model yet"
 
 
 def _answers_at_home(deployed: Deployment) -> bool:

@@ -12,8 +12,8 @@ from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
 from simulator.units import Bytes, Count, Fraction, Positive, Unit, Width
-from simulator.workload.dtypes import Dtype
-from simulator.workload.formats import ComputingFormat, KvFormat
+from simulator.workload.formats.dtypes import Dtype
+from simulator.workload.formats.named import ComputingFormat, KvFormat
 
 RUNTIMES = "hwconfigs/runtimes"
 """The folder of those that ship."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.expert_costs import Costs, Counts, Here, held, stack_sum
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 Array: TypeAlias = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from simulator.serving.open_loop import StageTimes, chosen, spread
 from simulator.serving.served import Array, Served
 from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
-from simulator.workload.routers import Router
+from simulator.workload.routing.routers import Router
 
 
 def serve_split(

@@ -22,7 +22,7 @@ from simulator.registry import names, registered
 from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
-from simulator.workload.measured import MeasuredRouting
+from simulator.workload.routing.measured import MeasuredRouting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

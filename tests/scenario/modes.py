@@ -15,7 +15,7 @@ from simulator.scenario.evaluators.operators import Operators
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import value_at
-from simulator.workload.routers import ROUTERS
+from simulator.workload.routing.routers import ROUTERS
 
 SPARE = {
     "kind": "gpu", "efficiency": 0.6, "reads": {"sram": {}, "hbm": {"efficiency": 0.5}}, "energy_per_flop": "1 pJ/FLOP",

@@ -18,7 +18,7 @@ from simulator.serving.open_loop import Chosen, StageTimes, chosen, serve, serve
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
-from simulator.workload.routers import uniform
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 

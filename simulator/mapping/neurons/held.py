@@ -17,7 +17,7 @@ from simulator.errors import ConfigError
 from simulator.mapping.neurons.friends import friends
 from simulator.mapping.neurons.friends import reads as friend_reads
 from simulator.mapping.neurons.steps import token_steps
-from simulator.workload.neurons import NeuronTrace
+from simulator.workload.neurons.trace import NeuronTrace
 
 Steps = Callable[[NeuronTrace, int], Iterator[Step]]
 

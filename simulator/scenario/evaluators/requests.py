@@ -41,7 +41,7 @@ from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
 from simulator.units import Count, Positive, Seed
-from simulator.workload.routers import ROUTERS, Router
+from simulator.workload.routing.routers import ROUTERS, Router
 
 PERCENTS = (50, 90, 99)
 LABELS = {"ttft": "time to first token", "tbt": "time between tokens", "e2e": "time to last token", "queue": "wait"}
