@@ -17,11 +17,12 @@ Segment: TypeAlias = tuple[Hashable, int]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: when it arrives, how long prompt and answer are, and which of its prompt others have too.
+    """A request: when it arrives, how long prompt and answer are, and which of its tokens others have too.
 
     `output_tokens` is the true length, which no scheduler may look at; it may know `max_tokens`. Where `think_s` is a
     number, the request arrives so long after the answer to the one before it in its session, and not before
-    `arrival_s`. `slo` is how many seconds after its arrival the first token is due; a greater `priority` goes first.
+    `arrival_s`. `context_tokens` is how much of the prompt is the session so far, prompts and answers. `slo` is how
+    many seconds after its arrival the first token is due; a greater `priority` goes first.
     """
 
     request_id: str
@@ -40,37 +41,31 @@ class Request:
     block_tokens: int | None = None
     block_ids: list[int] | None = None
 
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """Its prompt as far as others may have it too, from the first token on; tokens behind are of this request alone.
+    def segments(self, tokens: int) -> tuple[Segment, ...]:
+        """Its first `tokens` tokens, prompt and then answer, as far as others may have them too.
 
-        Two prompts have the same tokens as long as their segments are equal, and in the first two that differ, the
-        fewer tokens of both where these have one name. Recorded blocks are a segment each (the last may be short);
-        else there are the prefix, and the session where its context is known to grow.
+        Two requests have the same tokens as long as their segments are equal, and in the first two that differ, the
+        fewer tokens of both where these have one name; what lies behind the last segment is of this request alone.
+        Recorded blocks are a segment each; else there are the prefix, and the session where it is known to grow.
+        So `segments(input_tokens)` is what to look for, and with the answer's tokens what stays for those to come.
         """
         if self.block_ids is not None and self.block_tokens is not None:
-            size, rest = self.block_tokens, range(self.input_tokens, 0, -self.block_tokens)
-            return tuple((name, min(size, left)) for name, left in zip(self.block_ids, rest, strict=False))
-        prefix = self.prefix_tokens or 0 if self.prefix_id is not None else 0
-        segments: tuple[Segment, ...] = ((self.prefix_id, prefix),) if prefix else ()
-        if self.grows and self.input_tokens > prefix:
-            segments += ((self.session_id, self.input_tokens - prefix),)
-        return segments
-
-    @property
-    def grows(self) -> bool:
-        """Whether its answer becomes part of the next prompt of its session: the last segment then goes on with it."""
-        return self.session_id is not None and self.context_tokens is not None and self.block_ids is None
+            size, left = self.block_tokens, range(tokens, 0, -self.block_tokens)
+            return tuple((name, min(size, rest)) for name, rest in zip(self.block_ids, left, strict=False))
+        prefix = min(self.prefix_tokens or 0, tokens)
+        shared: tuple[Segment, ...] = ((self.prefix_id, prefix),) if prefix else ()
+        grows = self.session_id is not None and self.context_tokens is not None
+        return (*shared, (self.session_id, tokens - prefix)) if grows and tokens > prefix else shared
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of requests in the order of `arrival_s`, read or made anew by each pass over it.
+    """Requests in the order of `arrival_s`, read or made anew by each pass over them.
 
     `batches()` gives chunks as `pyarrow.RecordBatch`es of `schema()`, whose columns are the fields of `Request`; only
     the first four never have nulls. Iterating gives the same one `Request` at a time. Where `in_flight` is a number,
     it is a closed loop: the next request arrives as soon as fewer are being served, and not before `arrival_s`.
-    The turns of a session whose arrivals hang on answers (`think_s`) stand behind one another, in order.
+    Requests that wait for an answer (`think_s`) stand right behind the one before them in their session.
     """
 
     batches: Callable[[], Iterator[Batch]]
@@ -85,8 +80,8 @@ def _values(column: Any) -> list[Any]:
     """The values of a column as Python's own, None for a null."""
     if column.null_count == len(column):
         return [None] * len(column)
-    numbers = column.null_count == 0 and (str(column.type) in ("double", "int64"))
-    values: list[Any] = column.to_numpy().tolist() if numbers else column.to_pylist()
+    plain = column.null_count == 0 and str(column.type) in ("double", "int64")
+    values: list[Any] = column.to_numpy().tolist() if plain else column.to_pylist()
     return values
 
 
