@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from simulator.hardware import System, load_system
 from simulator.scenario.evaluate import estimate
-from simulator.serving.arrivals import Requests
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import Model, load_model
+from simulator.workload.requests.arrivals import Requests
 from tests.deployed import deployment
 
 MODELS = ["llama-2-7b", "llama-3.1-8b", "phi-2", "opt-6.7b"]

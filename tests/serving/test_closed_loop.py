@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from simulator.hardware import load_system
 from simulator.mapping.stage import FEATURES
 from simulator.serving.closed_loop import Layout, layout, load, timed
-from simulator.serving.lengths import Lengths
 from simulator.serving.served import percentile, ranked, weighted_percentile
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
+from simulator.workload.requests.lengths import Lengths
 from simulator.workload.routers import uniform
 from tests.deployed import deployment
 

@@ -12,10 +12,10 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.scenario.evaluate import estimate
-from simulator.serving.arrivals import Requests
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
+from simulator.workload.requests.arrivals import Requests
 from tests.deployed import deployment
 
 SYSTEM, MODEL = load_system("sn40l-node"), load_model("llama-3.1-8b")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from simulator.hardware import load_system
-from simulator.serving.lengths import Lengths
 from simulator.serving.served import Served
 from simulator.serving.split import serve_split
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
+from simulator.workload.requests.lengths import Lengths
 from simulator.workload.routers import uniform
 from tests.deployed import deployment
 

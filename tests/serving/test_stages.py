@@ -16,12 +16,12 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.stage import kinds, stage
 from simulator.serving.closed_loop import Load, layout, load, timed
-from simulator.serving.lengths import Lengths
 from simulator.serving.split import serve_split
 from simulator.serving.stage_demand import demand_by_kind
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
 from simulator.workload.draws import counts, pool
+from simulator.workload.requests.lengths import Lengths
 from simulator.workload.routers import uniform
 from tests.deployed import deployment
 

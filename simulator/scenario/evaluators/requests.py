@@ -32,8 +32,6 @@ from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
 from simulator.serving import closed_loop
-from simulator.serving.arrivals import requests
-from simulator.serving.lengths import Lengths, Spread
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
@@ -41,6 +39,8 @@ from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
 from simulator.units import Count, Positive, Seed
+from simulator.workload.requests.arrivals import requests
+from simulator.workload.requests.lengths import Lengths, Spread
 from simulator.workload.routers import ROUTERS, Router
 
 PERCENTS = (50, 90, 99)
@@ -78,7 +78,7 @@ class Requests(Workload):
     output: Count = 128
     """Mean tokens of an answer."""
     spread: Spread = 0.0
-    """Spread of lengths about their means (`serving/lengths.py`)."""
+    """Spread of lengths about their means (`workload/requests/lengths.py`)."""
     scale: Count = 256
     """Tokens that a spread of 1 is, at most."""
     router: Annotated[str, one_among(lambda: ROUTERS)] = "uniform"

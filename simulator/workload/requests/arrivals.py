@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
-from simulator.serving.lengths import Ints, Lengths
+from simulator.workload.requests.lengths import Ints, Lengths
 
 Process = Literal["poisson", "even"]
 
