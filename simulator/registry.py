@@ -23,6 +23,7 @@ HOMES = {
     "lowering": ("simulator.mapping.lowerings",),
     "residency": ("simulator.core.residency",),
     "rows": ("simulator.core.row_policies",),
+    "scheduler": ("simulator.serving.schedulers",),
     "search": ("simulator.study.search",),
     "split": ("simulator.mapping.experts",),
     "tier": ("simulator.hardware.tiers",),

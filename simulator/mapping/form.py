@@ -109,10 +109,16 @@ class Residency(Section):
 class Scheduler(Section):
     """What chooses the requests of an iteration."""
 
-    kind: Literal["continuous"] = "continuous"
-    """Continuous batching: those that wait join before an iteration."""
+    kind: Annotated[str, registered_as("scheduler", "continuous")] = "continuous"
+    """`continuous`: those that wait join before an iteration, their prompts as a whole, where there is room for all
+    their tokens; of traces, as the runtime has it."""
     max_sequences: Count | None = None
     """Sequences served at once, at most; null: as many as there is room for."""
+    tokens: Count | None = None
+    """Tokens of an iteration at most, of prompts and of answers; null: as the program has it by default."""
+    order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
+    """Who of those that wait is first: who came first, who has the fewest tokens to compute, the greatest priority, or
+    the first token that is due the earliest."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER = Residency(), Scheduler()
