@@ -21,6 +21,7 @@ HOMES = {
     "evaluator": ("simulator.scenario.evaluators",),
     "importer": ("simulator.validation.measured.importers",),
     "lowering": ("simulator.mapping.lowerings",),
+    "requests": ("simulator.workload.requests.importers",),
     "residency": ("simulator.core.residency",),
     "rows": ("simulator.core.row_policies",),
     "scheduler": ("simulator.serving.schedulers",),

@@ -50,7 +50,9 @@ class Request:
         So `segments(input_tokens)` is what to look for, and with the answer's tokens what stays for those to come.
         """
         if self.block_ids is not None and self.block_tokens is not None:
-            size, left = self.block_tokens, range(tokens, 0, -self.block_tokens)
+            size, prompt = self.block_tokens, -(-self.input_tokens // self.block_tokens)
+            known = tokens if len(self.block_ids) > prompt else min(tokens, self.input_tokens)  # of the answer, or not
+            left = range(known, 0, -size)
             return tuple((name, min(size, rest)) for name, rest in zip(self.block_ids, left, strict=False))
         prefix = min(self.prefix_tokens or 0, tokens)
         shared: tuple[Segment, ...] = ((self.prefix_id, prefix),) if prefix else ()
