@@ -116,6 +116,11 @@ class Scheduler(Section):
     """Sequences served at once, at most; null: as many as there is room for."""
     tokens: Count | None = None
     """Tokens of an iteration at most, of prompts and of answers; null: as the program has it by default."""
+    preempt: Literal["recompute", "swap"] | None = None
+    """What becomes of a sequence that loses its room: it is computed anew, or copied to the host's memory and back;
+    null: as the scheduler does by default."""
+    watermark: Portion | None = None
+    """Share of the blocks that stay free when a sequence joins; null: as the scheduler has it by default."""
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who of those that wait is first: who came first, who has the fewest tokens to compute, the greatest priority, or
     the first token that is due the earliest."""

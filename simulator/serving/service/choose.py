@@ -99,7 +99,7 @@ def joined(
     """Those that wait join in their order, while there are tokens, places and `free` blocks; the first for which there
     is no room stops all behind it.
 
-    `whole`: prompts are not cut into chunks. `fits`: a sequence joins only where all its tokens so far would fit, even
+    `whole`: prompts are not cut into chunks; one of more tokens than there are is computed without others. `fits`: a sequence joins only where all its tokens so far would fit, even
     if its chunk alone is given room.
     """
     chunks: Chunks = []
@@ -113,8 +113,8 @@ def joined(
             break
         cached, held = store.match(sequence)
         left = sequence.target - cached
-        new = left if left <= tokens else int(tokens)
-        if whole and new < left:
+        new = left if left <= tokens or whole else int(tokens)
+        if new > tokens and chunks:
             break
         room = cached + new
         if reserve != "chunk":

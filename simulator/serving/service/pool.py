@@ -191,9 +191,9 @@ class Pool:
         already = self.count
         for sequence, new in decision.chunks:
             self._advanced(sequence, new)
+        self._leave()
         if self._late and self.count > already:
             self._late.append((self.now, self.count - already))
-        self._leave()
 
     # what happens to the clock and the store
 
@@ -301,7 +301,7 @@ class Pool:
         del self.running[sequence]
         self.prefilling.pop(sequence, None)
         if sequence.decoding:
-            sequence.paused = self.now
+            sequence.paused = self._not_late()
             sequence.generated = sequence.output - (sequence.end - self.steps)
             sequence.computed = self._stop(sequence)
         self.store.leave(sequence, room, ended=False)
@@ -311,6 +311,15 @@ class Pool:
             return
         sequence.target, sequence.computed, sequence.reserved = sequence.input + sequence.generated, 0, 0
         self.waiting.push(sequence)
+
+    def _not_late(self) -> float:
+        """When the one that loses its place had its last token: as the last of those that wait for the next."""
+        if not self._late:
+            return self.now
+        since, count = self._late.pop()
+        if count > 1:
+            self._late.append((since, count - 1))
+        return since
 
     def _return(self, sequence: Sequence) -> None:
         """A sequence comes back from another tier, and decodes on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ class Sequence:
     the one that gives its last token; so nothing of it changes from token to token.
 
     Attributes:
-        number: its place in the order of arrival.
-        rank: what the order of the queue goes by, the smallest first.
+        number: tells it from others, and goes before it where they came at one time.
+        rank: what the order of the queue goes by, the smallest first: its arrival, unless the queue says another.
         known: tokens of an answer that a scheduler must reckon with; never the true length.
         target: tokens to compute before it decodes: the prompt, and what was lost of an answer.
         computed: how many of them are in the cache.
@@ -40,7 +40,7 @@ class Sequence:
         self.input, self.output = request.input_tokens, request.output_tokens
         known = request.max_tokens
         self.known = most - self.input if known is None else max(known, 1)
-        self.rank: Any = number
+        self.rank: Any = arrival
         self.target, self.computed, self.generated, self.reserved = self.input, 0, 0, 0
         self.base, self.end, self.decoding, self.swapped = 0, 0, False, False
         self.scheduled = self.first = self.last = self.paused = nan
@@ -56,6 +56,3 @@ class Sequence:
 
     def __lt__(self, other: Sequence) -> bool:
         return self.number < other.number
-
-
-FOREVER = inf

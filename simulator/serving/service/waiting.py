@@ -5,16 +5,17 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any, Protocol
 
 from simulator.errors import ConfigError
 from simulator.serving.service.sequence import Sequence
 
 ORDERS: dict[str, Callable[[Sequence], Any]] = {
-    "fcfs": lambda s: s.number,
-    "shortest": lambda s: (s.input + (s.request.max_tokens or 0), s.number),
-    "priority": lambda s: (-(s.request.priority or 0), s.number),
-    "deadline": lambda s: (s.arrival + (float("inf") if s.request.slo is None else s.request.slo), s.number),
+    "fcfs": lambda s: s.arrival,
+    "shortest": lambda s: s.input + (s.request.max_tokens or 0),
+    "priority": lambda s: (-(s.request.priority or 0), s.arrival),
+    "deadline": lambda s: s.arrival + (inf if s.request.slo is None else s.request.slo),
 }
 """First come first served; fewest tokens of prompt, and of answer where a limit is stated; greatest priority; earliest
 time at which the first token is due."""
@@ -44,12 +45,12 @@ class FirstCome:
 
     def push(self, sequence: Sequence) -> None:
         """Add one to the end, or where its arrival puts it."""
-        queue = self._queue
-        if not queue or queue[-1].number < sequence.number:
+        queue, place = self._queue, (sequence.arrival, sequence.number)
+        if not queue or (queue[-1].arrival, queue[-1].number) < place:
             queue.append(sequence)
             return
         at = 0
-        while at < len(queue) and queue[at].number < sequence.number:
+        while (queue[at].arrival, queue[at].number) < place:
             at += 1
         queue.insert(at, sequence)
 
@@ -73,20 +74,20 @@ class Ranked:
 
     def __init__(self, rank: Callable[[Sequence], Any]) -> None:
         self._rank = rank
-        self._queue: list[tuple[Any, Sequence]] = []  # by falling rank, so that the first is the last
+        self._queue: list[Sequence] = []  # by falling rank, so that the first is the last
 
     def push(self, sequence: Sequence) -> None:
         sequence.rank = self._rank(sequence)
-        insort(self._queue, (sequence.rank, sequence), key=lambda each: _Falling(each[0]))
+        insort(self._queue, sequence, key=lambda each: _Falling((each.rank, each.number)))
 
     def remove(self, sequence: Sequence) -> None:
         at = len(self._queue) - 1
-        while self._queue[at][1] is not sequence:
+        while self._queue[at] is not sequence:
             at -= 1
         del self._queue[at]
 
     def __iter__(self) -> Iterator[Sequence]:
-        return (sequence for _, sequence in reversed(self._queue))
+        return reversed(self._queue)
 
     def __len__(self) -> int:
         return len(self._queue)

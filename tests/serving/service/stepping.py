@@ -38,13 +38,16 @@ class Stepping:
     iterations: Iterations
     size: int
     total: int
-    policy: Callable[[Stepping], list[tuple[Served, int]]]
+    policy: Callable[[Stepping], dict[Served, int]]
     order: str = "fcfs"
     tokens: int = 2048
     most: int = 256
     now: float = 0.0
     waiting: list[Served] = field(default_factory=list)
     running: list[Served] = field(default_factory=list)
+    swapped: list[Served] = field(default_factory=list)
+    moved: int = 0
+    copy_seconds: Callable[[int], float] = lambda tokens: 0.0
     log: dict[str, Served] = field(default_factory=dict)
     most_blocks: int = 0
 
@@ -58,17 +61,22 @@ class Stepping:
     def rank(self, served: Served) -> Any:
         r = served.request
         return {
-            "fcfs": served.number,
+            "fcfs": (r.arrival_s, served.number),
             "shortest": (r.input_tokens + (r.max_tokens or 0), served.number),
-            "priority": (-(r.priority or 0), served.number),
+            "priority": (-(r.priority or 0), r.arrival_s, served.number),
             "deadline": (r.arrival_s + (float("inf") if r.slo is None else r.slo), served.number),
         }[self.order]
 
-    def lose(self, served: Served) -> None:
+    def lose(self, served: Served, swap: bool = False) -> None:
         self.running.remove(served)
-        served.kv, served.room, served.decoding = 0, 0, False
         served.lost += 1
-        self.waiting.append(served)
+        served.room = 0
+        if swap and served.decoding:
+            self.swapped.append(served)
+            self.moved += served.kv
+        else:
+            served.kv, served.decoding = 0, False
+            self.waiting.append(served)
 
     def grow(self, served: Served, new: int) -> bool:
         """Room for so many tokens more, if there is."""
@@ -80,14 +88,14 @@ class Stepping:
 
     def run(self, requests: list[Request]) -> dict[str, Served]:
         pending = [Served(r, i, r.input_tokens) for i, r in enumerate(requests)]
-        while pending or self.waiting or self.running:
+        while pending or self.waiting or self.running or self.swapped:
             while pending and pending[0].request.arrival_s <= self.now:
                 self.waiting.append(pending.pop(0))
-            if not self.waiting and not self.running:
+            if not self.waiting and not self.running and not self.swapped:
                 self.now = pending[0].request.arrival_s
                 continue
             self.waiting.sort(key=self.rank)
-            self.iterate(self.policy(self))
+            self.iterate([(served, new) for served, new in self.policy(self).items() if new])
         return self.log
 
     def iterate(self, chosen: list[tuple[Served, int]]) -> None:
@@ -105,7 +113,8 @@ class Stepping:
         else:
             seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding))
         started = self.now
-        self.now += seconds
+        self.now += seconds + self.copy_seconds(self.moved)
+        self.moved = 0
         for served, new in chosen:
             if served.scheduled is None:
                 served.scheduled = started
@@ -121,32 +130,126 @@ class Stepping:
                 self.log[served.request.request_id] = served
 
 
-def vllm_v1(state: Stepping) -> list[tuple[Served, int]]:
-    chosen: dict[Served, int] = {}
-    budget, lost = state.tokens, False
+Chosen = dict[Served, int]
+
+
+def kept(state: Stepping, budget: float, swap: bool = False) -> tuple[Chosen, float, bool]:
+    """Those that run go on, each in turn; where there is no block, the last of the order goes: what is left of tokens."""
+    chosen: Chosen = {}
+    lost = False
     for served in list(state.running):
         if served not in state.running:
             continue
-        new = min(served.rest, budget)
+        new = 1 if served.decoding else int(min(served.rest, budget - sum(s.decoding for s in state.running if s not in chosen)))
         while not state.grow(served, new):
             victim = max(state.running, key=state.rank)
             budget += chosen.pop(victim, 0)
-            state.lose(victim)
+            state.lose(victim, swap)
             lost = True
             if victim is served:
                 break
         else:
             chosen[served] = new
             budget -= new
+    return chosen, budget, lost
+
+
+def joined(
+    state: Stepping, chosen: Chosen, budget: float, room: str = "chunk", whole: bool = False, fits: bool = True, spare: int = 0
+) -> None:
+    """Those that wait join, in their order."""
+    first = True
+    while state.waiting and budget > 0 and len(state.running) + len(state.swapped) < state.most:
+        served = state.waiting[0]
+        if whole and served.rest > budget and not first:
+            break
+        new, first = served.rest if whole else int(min(served.rest, budget)), False
+        wanted = {"chunk": new, "prompt": served.known, "all": served.request.input_tokens + (served.request.max_tokens or 0)}[room]
+        if state.blocks(max(wanted, served.known if fits else 0)) > state.free - spare:
+            break
+        state.waiting.remove(served)
+        state.running.append(served)
+        served.room = wanted
+        chosen[served] = new
+        budget -= new
+
+
+def vllm_v1(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
     if not lost:
-        while state.waiting and budget and len(state.running) < state.most:
-            served = state.waiting[0]
-            if state.blocks(served.known) > state.free:
+        joined(state, chosen, budget)
+    return chosen
+
+
+def trt_llm_max_utilisation(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    if not lost:
+        joined(state, chosen, budget, fits=False)
+    return chosen
+
+
+def trt_llm_no_evict(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    assert not lost
+    joined(state, chosen, budget, "all")
+    return chosen
+
+
+def sarathi(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    if not lost:
+        joined(state, chosen, budget, "prompt", spare=int(0.01 * state.total))
+    return chosen
+
+
+def orca(state: Stepping) -> Chosen:
+    chosen, _, lost = kept(state, float("inf"))
+    assert not lost
+    joined(state, chosen, state.tokens, "all", whole=True)
+    return chosen
+
+
+def static(state: Stepping) -> Chosen:
+    if state.running:
+        return {served: 1 for served in state.running}
+    chosen: Chosen = {}
+    joined(state, chosen, state.tokens, "all", whole=True)
+    return chosen
+
+
+def vllm_v0(state: Stepping, swap: bool = False) -> Chosen:
+    chosen: Chosen = {}
+    spare = int(0.01 * state.total)
+    if not state.swapped:
+        joined(state, chosen, state.tokens, "prompt", whole=True, spare=spare)
+    if chosen:
+        return chosen
+    chosen, _, lost = kept(state, float("inf"), swap)
+    if not lost:
+        while state.swapped:
+            served = state.swapped[0]
+            if state.blocks(served.kv + 1) > state.free - spare and state.running:
                 break
-            new = min(served.rest, budget)
-            state.waiting.remove(served)
+            state.swapped.remove(served)
             state.running.append(served)
-            served.room = new
-            chosen[served] = new
-            budget -= new
-    return [(served, new) for served, new in chosen.items() if new]
+            served.room = served.kv + 1
+            state.moved += served.kv
+            chosen[served] = 1
+    return chosen
+
+
+def vllm_v0_swapping(state: Stepping) -> Chosen:
+    return vllm_v0(state, swap=True)
+
+
+def sglang(state: Stepping) -> Chosen:
+    """Of a store in which nothing is found again."""
+    chosen: Chosen = {}
+    budget = float(state.tokens)
+    growth = sum(state.blocks(s.kv + 1) - state.blocks(max(s.kv, s.room)) for s in state.running if s.decoding)
+    for served in state.running:
+        if not served.decoding:
+            chosen[served] = int(min(served.rest, budget))
+            budget -= chosen[served]
+    joined(state, chosen, budget, "prompt", spare=growth)
+    return chosen or kept(state, float("inf"))[0]

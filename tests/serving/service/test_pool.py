@@ -52,18 +52,31 @@ def times(served: Any) -> list[float]:
     return [served.scheduled, served.times[0], served.times[-1]]
 
 
-@pytest.mark.parametrize("scheduler", ["vllm-v1"])
-@settings(max_examples=25, deadline=None)
+SCHEDULERS = (
+    "vllm-v1", "vllm-v0", "vllm-v0-swapping", "sarathi", "orca", "static", "trt-llm-no-evict", "trt-llm-max-utilisation",
+    "sglang",
+)  # fmt: skip
+
+
+def copy_seconds(tokens: int) -> float:
+    return 1e-6 * tokens
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@settings(max_examples=15, deadline=None)
 @given(traces(), st.sampled_from(MACHINES), st.sampled_from(["fcfs", "priority", "shortest", "deadline"]), st.data())
 def test_it_equals_stepping(scheduler: str, requests: list[Request], machine: tuple[str, str], order: str, data: st.DataObject) -> None:
     size, tokens = data.draw(st.sampled_from([1, 4, 16])), data.draw(st.sampled_from([64, 300, 2048]))
     most, total = data.draw(st.integers(1, 40)), data.draw(st.integers(900, 4000)) // size
     of = iterations(*machine)
     policy = getattr(stepping, scheduler.replace("-", "_"))
-    slow = Stepping(of, size, total, policy, order, tokens, most).run(requests)
+    slow = Stepping(of, size, total, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
     ended: list[Sequence] = []
-    made = registered("scheduler", scheduler)(Settings(tokens=tokens, max_sequences=most))
-    pool = Pool(of, Blocks(total, size), made, order, ended.append)
+    how = "swap" if scheduler.endswith("swapping") else None
+    made = registered("scheduler", scheduler.removesuffix("-swapping"))(
+        Settings(tokens=tokens, max_sequences=most, preempt=how)
+    )
+    pool = Pool(of, Blocks(total, size), made, order, ended.append, copy_seconds)
     for number, request in enumerate(requests):
         pool.arrive(Sequence(request, number, request.arrival_s, 4096))
     pool.advance()
