@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulator.scenario.kernels import kernels
     from simulator.scenario.operator import operator
     from simulator.scenario.roofline import roofline
+    from simulator.scenario.serve import serve
     from simulator.study.cost import cost
     from simulator.study.query import query
     from simulator.study.questions.crossed import crossover
@@ -63,6 +64,7 @@ __all__ = [
     "roofline",
     "search",
     "sensitivity",
+    "serve",
     "simulate",
     "sweep",
 ]
@@ -92,6 +94,7 @@ _HOME = {
     "roofline": "simulator.scenario.roofline",
     "search": "simulator.study.questions.searched",
     "sensitivity": "simulator.study.questions.sensed",
+    "serve": "simulator.scenario.serve",
     "simulate": "simulator.validation.simulate",
     "sweep": "simulator.study.swept",
 }

@@ -20,6 +20,7 @@ HOMES = {
     "dispatch": ("simulator.mapping.dispatch",),
     "evaluator": ("simulator.scenario.evaluators",),
     "importer": ("simulator.validation.measured.importers",),
+    "kv": ("simulator.serving.kv",),
     "lowering": ("simulator.mapping.lowerings",),
     "requests": ("simulator.workload.requests.importers",),
     "residency": ("simulator.core.residency",),

@@ -11,7 +11,17 @@ from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, narrowed
 from simulator.mapping.footprint import Footprint, footprint
-from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, Experts, MappingForm, Residency, Scheduler, SplitBy
+from simulator.mapping.form import (
+    DEFAULT_SCHEDULER,
+    DEFAULT_STORE,
+    NO_RESIDENCY,
+    Experts,
+    KvStore,
+    MappingForm,
+    Residency,
+    Scheduler,
+    SplitBy,
+)
 from simulator.mapping.formats import in_formats
 from simulator.mapping.host_time import Host
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
@@ -70,6 +80,7 @@ class Deployment:
     spill_order: str | None = None
     residency: Residency = NO_RESIDENCY
     scheduler: Scheduler = DEFAULT_SCHEDULER
+    kv_store: KvStore = DEFAULT_STORE
     answers: Deployment | None = None
     software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
@@ -191,7 +202,7 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
 
 _KEPT = (
     "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
-    "residency", "scheduler",
+    "residency", "scheduler", "kv_store",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from simulator.registry import register
 from simulator.serving.service.sequence import Sequence
 
 
@@ -42,6 +43,7 @@ class Store(Protocol):
         """A sequence with room for so many tokens gives its blocks back, for good or until it comes again."""
 
 
+@register("kv", "blocks")
 class Blocks:
     """Blocks that are of one sequence, and of nobody when it leaves."""
 

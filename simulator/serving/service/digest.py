@@ -40,6 +40,13 @@ class Digest:
         for i in range(pieces):
             self.add(first + (last - first) * (i + 0.5) / pieces, often * number / pieces)
 
+    def merge(self, other: Digest) -> None:
+        """Count what another has counted."""
+        self.count += other.count
+        self.total += other.total
+        for place, often in other._classes.items():
+            self._classes[place] = self._classes.get(place, 0.0) + often
+
     def percentile(self, percent: float) -> float:
         """The smallest value that `percent` of all do not exceed; NaN of none."""
         if not self.count:

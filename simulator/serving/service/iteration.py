@@ -53,7 +53,7 @@ class Iterations:
     """
 
     def __init__(self, stages: Stages, router: Router | None = None, seed: int = 0) -> None:
-        if stages.deployment.nodes > 1:
+        if stages.deployment.nodes > 1 and stages.model.moe:
             expected = "1 of a replica; a service has as many replicas as it needs"
             raise ConfigError(path="nodes", found=stages.deployment.nodes, expected=expected)
         self.stages, self.seed = stages, seed

@@ -21,8 +21,9 @@ from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.waiting import waiting
 
-Watch = Callable[["Pool", float, int, Decision], None]
-"""Is shown each iteration or run: the pool after it, when it began, how many iterations, and what was decided."""
+Watch = Callable[["Pool", float, int, int, int], None]
+"""Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
+decoded and the tokens of prompts that were computed."""
 
 
 class Pool:
@@ -121,6 +122,7 @@ class Pool:
             self._lose(sequence, how)
         for sequence in decision.back:
             self._return(sequence)
+        decoding = self.count if decision.decode else 0
         if decision.chunks:
             self._compute(decision)
         elif self.count and decision.decode:
@@ -128,7 +130,7 @@ class Pool:
         elif not self._wait(limit):
             return False
         if self.watch is not None:
-            self.watch(self, start, self.number - number, decision)
+            self.watch(self, start, self.number - number, decoding, sum(new for _, new in decision.chunks))
         return True
 
     def _wait(self, limit: float) -> bool:
