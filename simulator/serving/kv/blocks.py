@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from simulator.registry import register
 from simulator.serving.service.sequence import Sequence
@@ -20,8 +20,11 @@ class Store(Protocol):
     total: int
     free: int
 
-    def match(self, sequence: Sequence) -> tuple[int, int]:
-        """Tokens of a sequence that waits which are cached, whole blocks, and how many of these others hold now."""
+    def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
+        """Tokens of a sequence that waits which are cached, whole blocks, and how many of these others hold now.
+
+        `beside`: what others would hold that are to join before it; what it would hold is added.
+        """
 
     def freed(self, sequence: Sequence, tokens: int) -> int:
         """Blocks that nobody would hold if a sequence with room for so many tokens left."""
@@ -50,7 +53,7 @@ class Blocks:
     def __init__(self, total: int, size: int = 1) -> None:
         self.total, self.free, self.size = total, total, size
 
-    def match(self, sequence: Sequence) -> tuple[int, int]:
+    def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
         return 0, 0
 
     def freed(self, sequence: Sequence, tokens: int) -> int:

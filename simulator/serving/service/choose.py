@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from simulator.serving.service.scheduler import Preemption, View
 from simulator.serving.service.sequence import Sequence
@@ -108,10 +108,11 @@ def joined(
     if places <= 0:
         return Joined(chunks, rooms, True)
     size = store.size
+    beside: dict[Any, int] = {}
     for sequence in view.waiting if queue is None else queue:
         if places == 0 or tokens <= 0:
             break
-        cached, held = store.match(sequence)
+        cached, held = store.match(sequence, beside)
         left = sequence.target - cached
         new = left if left <= tokens or whole else int(tokens)
         if new > tokens and chunks:

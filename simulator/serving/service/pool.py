@@ -13,7 +13,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf
 
-from simulator.errors import CapacityError
+from simulator.errors import CapacityError, ConfigError
 from simulator.serving.kv.blocks import Store
 from simulator.serving.service.digest import Digest
 from simulator.serving.service.iteration import Iterations
@@ -134,10 +134,19 @@ class Pool:
         return True
 
     def _wait(self, limit: float) -> bool:
-        """Nothing can be done until someone arrives, or the scheduler wakes up."""
+        """Nothing can be done until someone arrives, or the scheduler wakes up.
+
+        Raises:
+            ConfigError: nobody does, and it does not.
+        """
         wake = min(self._arriving[0][0] if self._arriving else inf, self.scheduler.stable_until(self))
         if wake == limit == inf:
-            raise RuntimeError(f"{self.outstanding} requests wait that the scheduler never lets in")
+            first = next(iter(self.waiting), None) or next(iter(self.swapped))
+            raise ConfigError(
+                f"request {first.request.request_id} never joins",
+                found=f"{first.input:,} + {min(first.known, first.output):,} tokens, of which it may have {first.known:,}",
+                expected=f"what {self.store.total:,} blocks of {self.store.size} have room for, as its scheduler reckons",
+            )
         if wake >= limit:
             return False
         self.now = wake

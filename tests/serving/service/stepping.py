@@ -67,6 +67,10 @@ class Stepping:
             "deadline": (r.arrival_s + (float("inf") if r.slo is None else r.slo), served.number),
         }[self.order]
 
+    def join(self, served: Served, room: int) -> None:
+        self.running.append(served)
+        served.room = room
+
     def lose(self, served: Served, swap: bool = False) -> None:
         self.running.remove(served)
         served.lost += 1
@@ -77,6 +81,24 @@ class Stepping:
         else:
             served.kv, served.decoding = 0, False
             self.waiting.append(served)
+
+    def hits(self, served: Served) -> int:
+        """Tokens of one that joins that are cached."""
+        return 0
+
+    def needs(self, served: Served, tokens: int) -> int:
+        """Blocks that one that joins takes of those that are free, where it has room for so many tokens."""
+        return self.blocks(tokens)
+
+    def settle(self) -> None:
+        """Room is taken for all that was decided."""
+
+    def kept(self, served: Served) -> None:
+        """A chunk is computed."""
+
+    def gone(self, served: Served) -> None:
+        """It has all its tokens."""
+        self.running.remove(served)
 
     def grow(self, served: Served, new: int) -> bool:
         """Room for so many tokens more, if there is."""
@@ -100,6 +122,7 @@ class Stepping:
 
     def iterate(self, chosen: list[tuple[Served, int]]) -> None:
         assert chosen, "work is there, and nothing is done"
+        self.settle()
         self.most_blocks = max(self.most_blocks, self.total - self.free)
         prompts = [(s, n) for s, n in chosen if not s.decoding]
         decoding = [s for s, n in chosen if s.decoding]
@@ -119,15 +142,110 @@ class Stepping:
             if served.scheduled is None:
                 served.scheduled = started
             served.kv += new
-            if served.kv < served.known:
-                continue
+            self.kept(served)
+        for served in sorted((s for s, _ in chosen if s.kv == s.known), key=lambda s: s.number):
             served.known += 1
             served.made += 1
             served.decoding = True
             served.times.append(self.now)
             if served.made == served.request.output_tokens:
-                self.running.remove(served)
+                self.gone(served)
                 self.log[served.request.request_id] = served
+
+
+@dataclass(eq=False)
+class Block:
+    """A block by itself: what its tokens and all before them are, where it can be found again."""
+
+    content: Any = None
+    holders: int = 0
+
+
+@dataclass(eq=False)
+class WithPrefixes(Stepping):
+    """Blocks one by one, in a list of those that nobody holds, the longest unused first."""
+
+    idle: list[Block] = field(default_factory=list)
+    cached: dict[Any, Block] = field(default_factory=dict)
+    has: dict[Served, list[Block]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.idle = [Block() for _ in range(self.total)]
+
+    def content(self, served: Served, block: int, own: bool) -> Any:
+        """All tokens up to the end of a block; None where one is of this request alone, and not looked for."""
+        end = (block + 1) * self.size
+        named = [(name, i) for name, length in served.request.segments(end) for i in range(length)]
+        if len(named) < end and not own:
+            return None
+        return tuple(named + [("own", served.number, i) for i in range(len(named), end)])
+
+    def found(self, served: Served) -> list[Block]:
+        found = []
+        for at in range((served.known - 1) // self.size):
+            block = self.cached.get(self.content(served, at, True))
+            if block is None:
+                break
+            found.append(block)
+        return found
+
+    @property
+    def free(self) -> int:
+        """Those that nobody holds, less those for which room was promised."""
+        return len(self.idle) - sum(max(self.blocks(max(s.kv, s.room)) - len(self.has[s]), 0) for s in self.running)
+
+    def hits(self, served: Served) -> int:
+        return len(self.found(served)) * self.size
+
+    def needs(self, served: Served, tokens: int) -> int:
+        return self.blocks(tokens) - sum(block.holders > 0 for block in self.found(served))
+
+    def join(self, served: Served, room: int) -> None:
+        super().join(served, room)
+        self.has[served] = self.found(served)
+        for block in self.has[served]:
+            if not block.holders:
+                self.idle.remove(block)
+            block.holders += 1
+        served.kv = len(self.has[served]) * self.size
+
+    def settle(self) -> None:
+        for served in self.running:
+            while len(self.has[served]) < self.blocks(max(served.kv, served.room)):
+                block = self.idle.pop(0)
+                if block.content is not None:
+                    del self.cached[block.content]
+                self.has[served].append(Block(holders=1))
+
+    def kept(self, served: Served) -> None:
+        if not served.decoding:
+            self.keep(served, False)
+
+    def keep(self, served: Served, own: bool) -> None:
+        """Full blocks can be found, up to the first of which another has the tokens."""
+        for at in range(served.kv // self.size):
+            content, block = self.content(served, at, own or served.lost > 0), self.has[served][at]
+            if content is None or self.cached.setdefault(content, block) is not block:
+                return
+            block.content = content
+
+    def release(self, served: Served) -> None:
+        for block in reversed(self.has.pop(served)):
+            block.holders -= 1
+            if not block.holders:
+                self.idle.append(block)
+
+    def gone(self, served: Served) -> None:
+        self.keep(served, False)
+        self.release(served)
+        super().gone(served)
+
+    def lose(self, served: Served, swap: bool = False) -> None:
+        served.lost += 1
+        self.keep(served, True)
+        served.lost -= 1
+        self.release(served)
+        super().lose(served, swap)
 
 
 Chosen = dict[Served, int]
@@ -161,15 +279,16 @@ def joined(
     first = True
     while state.waiting and budget > 0 and len(state.running) + len(state.swapped) < state.most:
         served = state.waiting[0]
-        if whole and served.rest > budget and not first:
+        found = state.hits(served)
+        left = served.known - found
+        if whole and left > budget and not first:
             break
-        new, first = served.rest if whole else int(min(served.rest, budget)), False
-        wanted = {"chunk": new, "prompt": served.known, "all": served.request.input_tokens + (served.request.max_tokens or 0)}[room]
-        if state.blocks(max(wanted, served.known if fits else 0)) > state.free - spare:
+        new, first = left if whole else int(min(left, budget)), False
+        wanted = {"chunk": found + new, "prompt": served.known, "all": served.request.input_tokens + (served.request.max_tokens or 0)}[room]
+        if state.needs(served, max(wanted, served.known if fits else 0)) > state.free - spare:
             break
         state.waiting.remove(served)
-        state.running.append(served)
-        served.room = wanted
+        state.join(served, wanted)
         chosen[served] = new
         budget -= new
 
@@ -243,7 +362,7 @@ def vllm_v0_swapping(state: Stepping) -> Chosen:
 
 
 def sglang(state: Stepping) -> Chosen:
-    """Of a store in which nothing is found again."""
+    state.waiting.sort(key=lambda served: -state.hits(served))
     chosen: Chosen = {}
     budget = float(state.tokens)
     growth = sum(state.blocks(s.kv + 1) - state.blocks(max(s.kv, s.room)) for s in state.running if s.decoding)

@@ -15,13 +15,14 @@ from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.serving.kv.blocks import Blocks
+from simulator.serving.kv.prefix import PrefixBlocks
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.stages import Stages
 from simulator.workload.requests.request import Request
 from tests.serving.service import stepping
-from tests.serving.service.stepping import Stepping
+from tests.serving.service.stepping import Stepping, WithPrefixes
 
 MACHINES = (("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"))
 """An efficiency that bends, a host before the devices, and straight lines."""
@@ -48,6 +49,26 @@ def traces(draw: st.DrawFn) -> list[Request]:
     ]  # fmt: skip
 
 
+@st.composite
+def sessions(draw: st.DrawFn) -> list[Request]:
+    """Requests with prefixes of a few lengths, and sessions whose prompts go on with what was said."""
+    number, rate = draw(st.integers(1, 30)), draw(st.sampled_from([2.0, 20.0, 200.0, np.inf]))
+    random = np.random.default_rng(draw(st.integers(0, 10**6)))
+    longest = draw(st.sampled_from([3, 60, 200]))
+    said: dict[str, int] = {}
+    requests = []
+    for i, at in enumerate(np.cumsum(random.exponential(1 / rate, number))):
+        new, output, prefix = int(random.integers(1, longest + 1)), int(random.integers(1, 80)), [0, 7, 37, 90][i % 4]
+        common: dict[str, Any] = {"prefix_id": f"p{prefix}", "prefix_tokens": prefix} if prefix else {}
+        if random.random() < 0.4:
+            session = f"s{random.integers(0, 3)}"
+            context = said.get(session, 0) % 250
+            said[session] = context + new + output
+            common, prefix = {"session_id": session, "context_tokens": context}, context
+        requests.append(Request(str(i), float(at), prefix + new, output, 130, priority=int(random.integers(0, 3)), **common))
+    return requests
+
+
 def times(served: Any) -> list[float]:
     return [served.scheduled, served.times[0], served.times[-1]]
 
@@ -62,29 +83,60 @@ def copy_seconds(tokens: int) -> float:
     return 1e-6 * tokens
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-@settings(max_examples=15, deadline=None)
-@given(traces(), st.sampled_from(MACHINES), st.sampled_from(["fcfs", "priority", "shortest", "deadline"]), st.data())
-def test_it_equals_stepping(scheduler: str, requests: list[Request], machine: tuple[str, str], order: str, data: st.DataObject) -> None:
-    size, tokens = data.draw(st.sampled_from([1, 4, 16])), data.draw(st.sampled_from([64, 300, 2048]))
-    most, total = data.draw(st.integers(1, 40)), data.draw(st.integers(900, 4000)) // size
-    of = iterations(*machine)
-    policy = getattr(stepping, scheduler.replace("-", "_"))
-    slow = Stepping(of, size, total, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
+def serve(
+    scheduler: str, of: Iterations, store: Blocks | PrefixBlocks, order: str, tokens: int, most: int, requests: list[Request]
+) -> tuple[Pool, list[Sequence]]:
     ended: list[Sequence] = []
     how = "swap" if scheduler.endswith("swapping") else None
-    made = registered("scheduler", scheduler.removesuffix("-swapping"))(
-        Settings(tokens=tokens, max_sequences=most, preempt=how)
-    )
-    pool = Pool(of, Blocks(total, size), made, order, ended.append, copy_seconds)
+    settings = Settings(tokens=tokens, max_sequences=most, preempt=how)
+    made = registered("scheduler", scheduler.removesuffix("-swapping"))(settings)
+    pool = Pool(of, store, made, order, ended.append, copy_seconds)
     for number, request in enumerate(requests):
         pool.arrive(Sequence(request, number, request.arrival_s, 4096))
     pool.advance()
-    assert len(ended) == len(requests) == len(slow), "no request is lost or made"
+    return pool, ended
+
+
+def check_equal(ended: list[Sequence], slow: dict[str, Any]) -> None:
+    assert len(ended) == len(slow), "no request is lost or made"
     for each in ended:
         expected = slow[each.request.request_id]
         assert [each.scheduled, each.first, each.last] == pytest.approx(times(expected), rel=1e-9)
         assert each.preemptions == expected.lost
-    assert pool.store.free == total and pool.count == pool.cached == 0, "all is given back"
+
+
+limits = st.tuples(
+    st.sampled_from([1, 4, 16]), st.sampled_from([64, 300, 2048]), st.integers(1, 40), st.integers(900, 4000),
+    st.sampled_from(["fcfs", "priority", "shortest", "deadline"]),
+)  # fmt: skip
+machines = st.sampled_from(MACHINES)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@settings(max_examples=15, deadline=None)
+@given(traces(), machines, limits)
+def test_it_equals_stepping(scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any) -> None:
+    size, tokens, most, total, order = limits
+    of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
+    slow = Stepping(of, size, total // size, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
+    pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests)
+    check_equal(ended, slow)
+    assert pool.store.free == pool.store.total, "all is given back"
+    assert pool.count == pool.cached == 0
     assert pool.answer_tokens == sum(r.output_tokens for r in requests), "no token is lost or made"
     assert pool.gaps.count == pytest.approx(sum(r.output_tokens - 1 for r in requests))
+
+
+@pytest.mark.parametrize("scheduler", [each for each in SCHEDULERS if each != "vllm-v0-swapping"])
+@settings(max_examples=10, deadline=None)
+@given(sessions(), machines, limits)
+def test_with_prefixes_it_equals_blocks_one_by_one(
+    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any
+) -> None:
+    size, tokens, most, total, order = limits
+    total //= 2
+    of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
+    slow = WithPrefixes(of, size, total // size, policy, order, tokens, most).run(requests)
+    pool, ended = serve(scheduler, of, PrefixBlocks(total // size, size), order, tokens, most, requests)
+    check_equal(ended, slow)
+    assert pool.store.free == pool.store.total, "all is given back"
