@@ -27,14 +27,19 @@ def command(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[EXPERIMENT]", help="An experiment, by name or path; or a scenario of requests.", show_default=False
+            metavar="[EXPERIMENT]",
+            help="An experiment, by name or path; or a scenario of requests.",
+            show_default=False,
         ),
     ] = None,
     hardware: Annotated[str | None, typer.Option("--hardware", help="A machine that serves requests.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="The model that it serves.")] = None,
-    trace: Annotated[str | None, typer.Option("--trace", help="A file of requests, in our form or a public one.")] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", help="A file of requests, in our form or a public one.")
+    ] = None,
     scheduler: Annotated[
-        str | None, typer.Option("--scheduler", help="What chooses requests: vllm-v1, sarathi, ...; the runtime's by default.")
+        str | None,
+        typer.Option("--scheduler", help="What chooses requests: vllm-v1, sarathi, ...; the runtime's by default."),
     ] = None,
     replicas: Annotated[int | None, typer.Option("--replicas", min=1, help="Replicas behind a router.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows of the trace that are wrong.")] = False,
@@ -48,12 +53,20 @@ def command(
     mapping: dict[str, Any],
 ) -> None:
     """Run an experiment and print its tables; or serve the requests of a trace or a scenario."""
-    given = {"--hardware": hardware, "--model": model, "--trace": trace, "--scheduler": scheduler, "--timeline": timeline}
+    given = {
+        "--hardware": hardware,
+        "--model": model,
+        "--trace": trace,
+        "--scheduler": scheduler,
+        "--timeline": timeline,
+    }
     options = [option for option, value in given.items() if value is not None]
     if name is not None and (options or mapping or replicas or skip_bad) and not _is_scenario(name):
         raise ConfigError(path=(options or ["--set"])[0], found=f"with the experiment '{name}'", expected="a scenario")
     if name is None and not options:
-        raise ConfigError(path="EXPERIMENT", found="nothing", expected="an experiment, or --hardware, --model and --trace")
+        raise ConfigError(
+            path="EXPERIMENT", found="nothing", expected="an experiment, or --hardware, --model and --trace"
+        )
     if name is not None and not _is_scenario(name):
         import simulator
 

@@ -20,7 +20,7 @@ from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
 from simulator.workload.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
-"""A stage, as a node sees it: prompts (or chunks of them), their new tokens, and the pairs of one and a key that it sees;
+"""A stage, as a node sees it: prompts (or chunks of them), their new tokens, and pairs of one and a key that it sees;
 sequences that decode, and the tokens that they have cached; and those that prompts have, of chunks before."""
 SIZES = 9  # numbers of sequences, from one to all, that a program is looked at for
 TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0, 16.0)

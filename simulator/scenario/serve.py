@@ -72,6 +72,6 @@ def serve(
         if asked.workload.kind != "requests":
             raise ConfigError(path=("workload", "kind"), found=f"'{asked.workload.kind}'", expected="'requests'")
         written = [stack.enter_context(whole(file)) if file else None for file in (rows, timeline)]
-        run, left_out = served(asked, *written, progress)
+        run, left_out = served(asked, written[0], written[1], progress)
     metrics = {name: value for name, value in run.metrics().items() if value == value}
     return Serving(metrics, run.partial, left_out, Provenance({"scenario": asked.written()}))

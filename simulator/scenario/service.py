@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import nan
@@ -19,7 +19,7 @@ from simulator.mapping.held import tier_name
 from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
-from simulator.serving.service.digest import Digest
+from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.rows import Figures, Rows
@@ -50,7 +50,7 @@ class Run:
         gaps = Digest()
         for pool in pools:
             gaps.merge(pool.gaps)
-        waits = {
+        waits: dict[str, Percentiles | Digest] = {
             "ttft": figures.ttft, "e2e": figures.e2e, "queue": figures.queue, "tpot": figures.tpot,
             "service": figures.service, "normalised": figures.normalised, "tbt": gaps,
         }  # fmt: skip
@@ -115,7 +115,9 @@ def run(
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Run:
-    """Serve requests; their rows and a timeline go to files as they end. Broken off (Ctrl-C), it is what was served until then.
+    """Serve requests; their rows and a timeline go to files as they end.
+
+    Broken off (Ctrl-C), it is what was served until then.
 
     `progress` is called with the requests that have ended and the time of the service.
     """

@@ -85,7 +85,9 @@ FASTER = (
 @pytest.mark.parametrize("more", FASTER)
 @pytest.mark.parametrize("mixed", [False, True])
 def test_more_of_anything_is_never_slower(more: str, mixed: bool) -> None:
-    x = np.array([[[p, p * 512, p * 512 * 513 / 2, d, d * 700, 0]] for p in (0, 1, 4) for d in (1, 32, 128)], dtype=float)
+    x = np.array(
+        [[[p, p * 512, p * 512 * 513 / 2, d, d * 700, 0]] for p in (0, 1, 4) for d in (1, 32, 128)], dtype=float
+    )
     base, better = (on("duplex-node", "mixtral-8x7b", *changed, **PLAIN) for changed in ((), (more,)))
     assert (better.shared(x, mixed) <= base.shared(x, mixed) * (1 + 1e-12)).all()
 

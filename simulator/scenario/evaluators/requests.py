@@ -48,7 +48,7 @@ from simulator.workload.requests.trace import Trace, open_trace
 from simulator.workload.routers import ROUTERS, Router
 
 PERCENTS = (50, 90, 99)
-OF_A_PROGRAM = {
+PROGRAMS = {
     "tpot": "mean time between tokens of a request",
     "normalised": "time to last token by tokens",
     "service": "time to first token but for the wait",
@@ -124,17 +124,17 @@ class RequestsEvaluator:
 
     With a `trace`, or a scheduler of a program, requests are served by it over blocks of keys and values
     (`scenario/service.py`). Else those that wait join before an iteration, while at most `scheduler.max_sequences` are
-    served, or as many as fit (`admitted`). Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate over that which the
-    machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it does (then waits
-    are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
-    `serving/saturation.py`. Prompts are computed whole, in an iteration with all that decode, or with `answers` on
-    engines of their own. Energy and shares are those of a closed loop on one set of engines.
+    served, or as many as fit (`admitted`); prompts are computed whole, in an iteration with all that decode, or with
+    `answers` on engines of their own. Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate
+    over that which the machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it
+    does (then waits are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
+    `serving/saturation.py`. Energy and shares are those of a closed loop on one set of engines.
     """
 
     form = Requests
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(Metric(f"{n}_p{p}_s", "s", "min", f"{t}, p{p}", "request") for n, t in LABELS.items() for p in PERCENTS),
-        *(Metric(f"{n}_p{p}_s", "s", "min", f"{t}, p{p}", "request") for n, t in OF_A_PROGRAM.items() for p in PERCENTS),
+        *(Metric(f"{n}_p{p}_s", "s", "min", f"{t}, p{p}", "request") for n, t in PROGRAMS.items() for p in PERCENTS),
         Metric("tokens_per_s", "1/s", "max", "throughput"),
         Metric("requests_per_s", "1/s", "max", "requests that end"),
         Metric("goodput_per_s", "1/s", "max", "requests that end and keep the objective"),

@@ -1,8 +1,9 @@
 """A store in which blocks of a prefix that several requests have lie once, and are found again until they are needed.
 
 Blocks hang on all tokens before them, so that those that are kept are a tree. A node of it is a run of blocks, however
-many: it is cut where another request leaves it, as a radix tree is. Who leaves gives its blocks back from the last to the
-first; what nobody holds stays until room is needed, and the longest unused goes first (vLLM's automatic prefix caching).
+many: it is cut where another request leaves it, as a radix tree is. Who leaves gives its blocks back from the last to
+the first; what nobody holds stays until room is needed, and the longest unused goes first (automatic prefix caching of
+vLLM).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class PrefixBlocks:
     def __init__(self, total: int, size: int = 1) -> None:
         self.total, self.free, self.size = total, total, size
         self._root = Node(None, None, 0, 0)
-        self._idle: dict[Any, int] = {None: total}  # what nobody holds, the longest unused first: nodes, or blocks alone
+        self._idle: dict[Any, int] = {
+            None: total
+        }  # what nobody holds, the longest unused first: nodes, or blocks alone
 
     # what a scheduler asks
 
@@ -152,7 +155,12 @@ class PrefixBlocks:
                 at = first + (count - new) * self.size
                 if (name, at) in node.children:
                     return
-                if node.name == name and node.first + node.count * self.size == at and node.holders == 1 and not node.children:
+                if (
+                    node.name == name
+                    and node.first + node.count * self.size == at
+                    and node.holders == 1
+                    and not node.children
+                ):
                     node.count += new
                 else:
                     child = Node(node, name, at, new)

@@ -1,4 +1,4 @@
-"""vLLM's scheduler of version 0: prompts first, as a whole and among themselves; preemption by recomputing or swapping."""
+"""vLLM's scheduler of version 0: prompts first, whole and among themselves; preemption by recomputing or swapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kernel whose demands are affine in the sums over the sequences of an iteration, in plain floats and over contexts."""
+"""A kernel whose demands are affine in sums over the sequences of an iteration, in plain floats and over contexts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ class Term:
     times: int
     latency: float
 
-    def seconds(self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float) -> float:
+    def seconds(
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
+    ) -> float:
         """Without the latency, by the features of an iteration."""
         longest = 0.0
         for one, by_prompts, by_tokens, by_pairs, by_decoding, by_context, by_past, bend in self.rows:
@@ -111,18 +113,21 @@ def term(demands: Mapping[Resource, Array], latency: Array, times: int) -> Term 
     if np.any(latency[1:]) or any(np.ndim(r.capacity) for r in demands):
         return None
     rows = [_row(resource, coefficients) for resource, coefficients in demands.items()]
-    kept = [row for i, row in enumerate(rows) if not any(_covers(other, row, i < j) for j, other in enumerate(rows) if i != j)]
-    return Term(tuple(row for row, _ in kept), times, times * float(latency[0]))
+    kept = [
+        row
+        for i, (row, least) in enumerate(rows)
+        if not any(_covers(other, (row, least), i < j) for j, other in enumerate(rows) if i != j)
+    ]
+    return Term(tuple(kept), times, times * float(latency[0]))
 
 
 def _row(resource: Resource, coefficients: Array) -> tuple[Row, Array]:
     """A row, and the seconds that it takes at least, as coefficients."""
-    capacity = float(resource.capacity)  # type: ignore[arg-type]  # a number, as `term` has seen to
-    curve = resource.efficiency
+    capacity, curve = float(resource.capacity), resource.efficiency
     if not isinstance(curve, Curve):
-        seconds = coefficients / (capacity * float(curve))  # type: ignore[arg-type]
-        return Row(*map(float, seconds), bend=None), seconds
-    return Row(*map(float, coefficients), bend=_bend(curve, capacity)), coefficients / (capacity * max(curve.fractions))
+        seconds = coefficients / (capacity * float(curve))
+        return Row._make([*seconds.tolist(), None]), seconds
+    return Row._make([*coefficients.tolist(), _bend(curve, capacity)]), coefficients / (capacity * max(curve.fractions))
 
 
 def _bend(curve: Curve, capacity: float) -> Bend:

@@ -54,7 +54,7 @@ def kept(view: View, tokens: float = inf, how: Preemption = "recompute") -> Kept
 
 
 def _made_room(view: View, tokens: float, how: Preemption) -> Kept:
-    """The same where blocks do not last: those that run are gone through one by one, in the order in which they joined."""
+    """The same where blocks do not last: those that run are looked at one by one, in the order in which they joined."""
     runs, free = list(view.running), view.store.free
     given: dict[Sequence, tuple[int, int]] = {}
     lost: list[Sequence] = []
@@ -99,8 +99,8 @@ def joined(
     """Those that wait join in their order, while there are tokens, places and `free` blocks; the first for which there
     is no room stops all behind it.
 
-    `whole`: prompts are not cut into chunks; one of more tokens than there are is computed without others. `fits`: a sequence joins only where all its tokens so far would fit, even
-    if its chunk alone is given room.
+    `whole`: prompts are not cut into chunks; one of more tokens than there are is computed without others. `fits`: a
+    sequence joins only where all its tokens so far would fit, even if its chunk alone is given room.
     """
     chunks: Chunks = []
     rooms: dict[Sequence, int] = {}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.core import Activity, Plan, closed_form
+from simulator.core import Activity, Plan, Quantity, closed_form
 from simulator.core.affine import affine, probes
 from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
@@ -200,7 +200,9 @@ class _Compiled:
         self._by_tokens = _Table(lambda most: self._filled(most, self.tokens, 1))
         self._by_count = _Table(lambda most: self._filled(most, self.count, 0))
 
-    def seconds(self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float) -> float:
+    def seconds(
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
+    ) -> float:
         """Of one iteration, by its features, without what hangs on draws or on the host."""
         total = self._by_tokens[int(tokens + decoding)] + self._by_count[int(prompts + decoding)] + self.constant
         for each in self.terms:
@@ -294,7 +296,12 @@ def _directions(kind: Kind) -> tuple[Array, dict[str, list[int]]]:
     base = np.array(TYPICAL)
     moves: list[tuple[str, dict[int, float]]] = [("both", {2: 3e5}), ("both", {4: 5e4}), ("both", {5: 800.0})]
     if kind.prompts and kind.decoding:
-        moves += [("tokens", {1: 24.0, 3: -24.0}), ("tokens", {0: 3.0}), ("count", {0: 24.0, 3: -24.0}), ("count", {1: 99.0})]
+        moves += [
+            ("tokens", {1: 24.0, 3: -24.0}),
+            ("tokens", {0: 3.0}),
+            ("count", {0: 24.0, 3: -24.0}),
+            ("count", {1: 99.0}),
+        ]
     elif kind.prompts:
         moves += [("tokens", {0: 3.0}), ("count", {1: 99.0})]
     points, rows = [base], dict[str, list[int]](tokens=[], count=[])
@@ -319,12 +326,12 @@ def _chained(plan: Plan, times: int) -> Iterator[tuple[int, Activity | Plan]]:
             yield times * repeat, work
 
 
-def _figures(work: Activity | Plan) -> list[object]:
+def _figures(work: Activity | Plan) -> list[Quantity]:
     activities = [a for a, _ in work.activities()] if isinstance(work, Plan) else [work]
     return [figure for each in activities for figure in (each.latency, *each.demand.values())]
 
 
-def _time(work: Activity | Plan) -> object:
+def _time(work: Activity | Plan) -> Quantity:
     return closed_form(work).time if isinstance(work, Plan) else alone(work)
 
 

@@ -9,7 +9,7 @@ number that counts for all; blocks are counted by what contexts leave modulo the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from math import inf
 
@@ -144,8 +144,8 @@ class Pool:
             first = next(iter(self.waiting), None) or next(iter(self.swapped))
             raise ConfigError(
                 f"request {first.request.request_id} never joins",
-                found=f"{first.input:,} + {min(first.known, first.output):,} tokens, of which it may have {first.known:,}",
-                expected=f"what {self.store.total:,} blocks of {self.store.size} have room for, as its scheduler reckons",
+                found=f"{first.input:,} tokens, and an answer of up to {first.known:,}",
+                expected=f"what its scheduler lets into {self.store.total:,} blocks of {self.store.size} tokens",
             )
         if wake >= limit:
             return False
@@ -244,7 +244,7 @@ class Pool:
 
     # what happens to a sequence
 
-    def _join(self, sequence: Sequence, reserve: dict[Sequence, int]) -> int:
+    def _join(self, sequence: Sequence, reserve: Mapping[Sequence, int]) -> int:
         """One that waits gets a place, with what is cached of it; tokens of which there are blocks already."""
         self.waiting.remove(sequence)
         self.running[sequence] = self.prefilling[sequence] = None

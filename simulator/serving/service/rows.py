@@ -59,8 +59,8 @@ class Rows:
         schema = pa.schema([(name, getattr(pa, _TYPES[kind])()) for name, kind in COLUMNS.items()])
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.file, schema)
-        columns = list(zip(*self._rows, strict=True)) if self._rows else [[] for _ in COLUMNS]
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+        columns = zip(*self._rows, strict=True) if self._rows else ((),) * len(COLUMNS)
+        arrays = [pa.array(list(values), field.type) for values, field in zip(columns, schema, strict=True)]
         self._writer.write_table(pa.table(arrays, schema=schema))
         self._rows = []
 

@@ -26,13 +26,26 @@ class View(Protocol):
         store: where keys and values lie.
     """
 
-    now: float
-    waiting: Waiting
-    running: Mapping[Sequence, None]
-    prefilling: Mapping[Sequence, None]
-    swapped: Mapping[Sequence, None]
-    count: int
-    store: Store
+    @property
+    def now(self) -> float: ...
+
+    @property
+    def waiting(self) -> Waiting: ...
+
+    @property
+    def running(self) -> Mapping[Sequence, None]: ...
+
+    @property
+    def prefilling(self) -> Mapping[Sequence, None]: ...
+
+    @property
+    def swapped(self) -> Mapping[Sequence, None]: ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def store(self) -> Store: ...
 
     @property
     def growth(self) -> int: ...

@@ -104,6 +104,6 @@ class Service:
             elif session == self._latest[0]:
                 self._latest = (session, now)
         if self._following is not None:
-            following = next(self._following, None)
-            if following is not None:
-                self._arrive(following, max(following.arrival_s, now), place)
+            another = next(self._following, None)
+            if another is not None:
+                self._arrive(another, max(another.arrival_s, now), place)

@@ -1,4 +1,4 @@
-"""A run as trace events of Chrome, which ui.perfetto.dev opens: iterations, requests, room and queue of each replica."""
+"""A run as trace events of Chrome, which ui.perfetto.dev opens: iterations, requests, room, queue of each replica."""
 
 from __future__ import annotations
 

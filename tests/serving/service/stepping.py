@@ -1,4 +1,4 @@
-"""A service, simulated token by token: what the fast one must equal. They share the time of an iteration and no more."""
+"""A service, simulated token by token: what the fast one must equal. They share the time of an iteration alone."""
 
 from __future__ import annotations
 
@@ -252,13 +252,17 @@ Chosen = dict[Served, int]
 
 
 def kept(state: Stepping, budget: float, swap: bool = False) -> tuple[Chosen, float, bool]:
-    """Those that run go on, each in turn; where there is no block, the last of the order goes: what is left of tokens."""
+    """Those that run go on, each in turn; where there is no block, the last of the order goes: and what is left."""
     chosen: Chosen = {}
     lost = False
     for served in list(state.running):
         if served not in state.running:
             continue
-        new = 1 if served.decoding else int(min(served.rest, budget - sum(s.decoding for s in state.running if s not in chosen)))
+        new = (
+            1
+            if served.decoding
+            else int(min(served.rest, budget - sum(s.decoding for s in state.running if s not in chosen)))
+        )
         while not state.grow(served, new):
             victim = max(state.running, key=state.rank)
             budget += chosen.pop(victim, 0)
@@ -273,7 +277,13 @@ def kept(state: Stepping, budget: float, swap: bool = False) -> tuple[Chosen, fl
 
 
 def joined(
-    state: Stepping, chosen: Chosen, budget: float, room: str = "chunk", whole: bool = False, fits: bool = True, spare: int = 0
+    state: Stepping,
+    chosen: Chosen,
+    budget: float,
+    room: str = "chunk",
+    whole: bool = False,
+    fits: bool = True,
+    spare: int = 0,
 ) -> None:
     """Those that wait join, in their order."""
     first = True
@@ -284,7 +294,11 @@ def joined(
         if whole and left > budget and not first:
             break
         new, first = left if whole else int(min(left, budget)), False
-        wanted = {"chunk": found + new, "prompt": served.known, "all": served.request.input_tokens + (served.request.max_tokens or 0)}[room]
+        wanted = {
+            "chunk": found + new,
+            "prompt": served.known,
+            "all": served.request.input_tokens + (served.request.max_tokens or 0),
+        }[room]
         if state.needs(served, max(wanted, served.known if fits else 0)) > state.free - spare:
             break
         state.waiting.remove(served)

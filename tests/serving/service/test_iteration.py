@@ -14,7 +14,9 @@ sizes = st.tuples(st.integers(1, 900), st.integers(0, 3000))
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(MACHINES), st.lists(sizes, max_size=4), st.integers(0, 300), st.integers(0, 5000))
-def test_it_takes_what_its_stage_does(machine: tuple[str, str], chunks: list[tuple[int, int]], decoding: int, context: int) -> None:
+def test_it_takes_what_its_stage_does(
+    machine: tuple[str, str], chunks: list[tuple[int, int]], decoding: int, context: int
+) -> None:
     of = iterations(*machine)
     if not chunks and not decoding:
         return

@@ -31,7 +31,9 @@ MACHINES = (("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-
 @cache
 def iterations(machine: str, runtime: str, model: str = "llama-3.1-8b") -> Iterations:
     parts = {"hardware": machine, "model": model, "mapping": {"devices": 1, "runtime": runtime}}
-    return Iterations(Stages(deployment(Scenario.model_validate({**parts, "workload": {"kind": "requests"}}), requests=True)))
+    return Iterations(
+        Stages(deployment(Scenario.model_validate({**parts, "workload": {"kind": "requests"}}), requests=True))
+    )
 
 
 @st.composite
@@ -65,7 +67,9 @@ def sessions(draw: st.DrawFn) -> list[Request]:
             context = said.get(session, 0) % 250
             said[session] = context + new + output
             common, prefix = {"session_id": session, "context_tokens": context}, context
-        requests.append(Request(str(i), float(at), prefix + new, output, 130, priority=int(random.integers(0, 3)), **common))
+        requests.append(
+            Request(str(i), float(at), prefix + new, output, 130, priority=int(random.integers(0, 3)), **common)
+        )
     return requests
 
 
@@ -74,8 +78,8 @@ def times(served: Any) -> list[float]:
 
 
 SCHEDULERS = (
-    "vllm-v1", "vllm-v0", "vllm-v0-swapping", "sarathi", "orca", "static", "trt-llm-no-evict", "trt-llm-max-utilisation",
-    "sglang",
+    "vllm-v1", "vllm-v0", "vllm-v0-swapping", "sarathi", "orca", "static", "trt-llm-no-evict",
+    "trt-llm-max-utilisation", "sglang",
 )  # fmt: skip
 
 
@@ -84,7 +88,13 @@ def copy_seconds(tokens: int) -> float:
 
 
 def serve(
-    scheduler: str, of: Iterations, store: Blocks | PrefixBlocks, order: str, tokens: int, most: int, requests: list[Request]
+    scheduler: str,
+    of: Iterations,
+    store: Blocks | PrefixBlocks,
+    order: str,
+    tokens: int,
+    most: int,
+    requests: list[Request],
 ) -> tuple[Pool, list[Sequence]]:
     ended: list[Sequence] = []
     how = "swap" if scheduler.endswith("swapping") else None
