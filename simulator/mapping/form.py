@@ -121,6 +121,8 @@ class Scheduler(Section):
     null: as the scheduler does by default."""
     watermark: Portion | None = None
     """Share of the blocks that stay free when a sequence joins; null: as the scheduler has it by default."""
+    ahead: bool = False
+    """Whether an iteration is chosen while the one before it runs, so that who arrives meanwhile waits for the next."""
     replicas: Count = 1
     """Replicas of the machine, each with a queue of its own."""
     balance: Literal["round_robin", "session", "least_loaded", "prefix_aware", "kv_aware"] = "round_robin"

@@ -100,6 +100,7 @@ def service_of(
             registered("scheduler", chosen.kind)(chosen),
             chosen.order,
             copy_seconds=copies or (lambda tokens: 0.0),
+            ahead=chosen.ahead,
         )
         for _ in range(chosen.replicas * deployed.nodes)
     ]

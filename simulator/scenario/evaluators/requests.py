@@ -69,7 +69,7 @@ DRAWN = tuple(
 )
 PROGRAM = (
     "workload.skip_bad", "workload.ttft", "workload.tpot", "mapping.scheduler.tokens", "mapping.scheduler.preempt",
-    "mapping.scheduler.watermark", "mapping.scheduler.order", "mapping.scheduler.replicas", "mapping.scheduler.balance",
+    "mapping.scheduler.watermark", "mapping.scheduler.ahead", "mapping.scheduler.order", "mapping.scheduler.replicas", "mapping.scheduler.balance",
     "mapping.kv_store.kind", "mapping.kv_store.block", "mapping.kv_store.blocks", "mapping.kv_store.swap",
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""

@@ -33,6 +33,8 @@ class Pool:
         steps: iterations so far in which sequences decoded; the context of each of them is `base + steps`.
         number: iterations so far.
         cached: tokens in the cache of all that decode.
+        before: when the iteration before began.
+        ahead: whether an iteration is chosen then already, so that who has come since waits for the next.
         busy: seconds in which it worked.
         gaps: seconds between a token of a sequence and the next.
     """
@@ -46,17 +48,20 @@ class Pool:
         ended: Callable[[Sequence], None] = lambda sequence: None,
         copy_seconds: Callable[[int], float] = lambda tokens: 0.0,
         watch: Watch | None = None,
+        ahead: bool = False,
     ) -> None:
         self.iterations, self.store, self.scheduler = iterations, store, scheduler
         self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
+        self.ahead = ahead
         self.waiting = waiting(order)
         self.running: dict[Sequence, None] = {}
         self.prefilling: dict[Sequence, None] = {}
         self.swapped: dict[Sequence, None] = {}
-        self.now = self.busy = 0.0
+        self.now = self.before = self.busy = 0.0
         self.steps = self.number = self.count = self.cached = 0
         self.prompt_tokens = self.answer_tokens = self.preemptions = self.hits = 0
         self.gaps = Digest()
+        self._chosen = 0.0  # when the iteration is chosen that begins now
         self._moved = 0.0  # seconds of copies before the next iteration
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
         self._ends: list[tuple[int, int, Sequence]] = []
@@ -75,6 +80,11 @@ class Pool:
 
     def room(self, sequence: Sequence) -> int:
         return max(sequence.reserved, self.context(sequence))
+
+    @property
+    def _unseen(self) -> bool:
+        """Whether somebody has come who is not known to the iteration that begins now."""
+        return self.ahead and bool(self._arriving) and self._arriving[0][0] <= self.now
 
     @property
     def outstanding(self) -> int:
@@ -103,7 +113,8 @@ class Pool:
         """Serve until the clock is at `limit` or beyond, or nothing is left to do; all who arrive before are known."""
         arriving = self._arriving
         while True:
-            while arriving and arriving[0][0] <= self.now:
+            self._chosen = self.before if self.ahead and self.running else self.now
+            while arriving and arriving[0][0] <= self._chosen:
                 self.waiting.push(heappop(arriving)[2])
             if self.now >= limit:
                 return
@@ -158,18 +169,19 @@ class Pool:
         while not ends[0][2].decoding or ends[0][2].end != ends[0][0]:
             heappop(ends)  # it lost its place
         most = ends[0][0] - self.steps
-        if moved or self._late or decision.preempt:
+        if moved or self._late or decision.preempt or (self._unseen and not decision.closed):
             most = 1
         elif self.store.free < self._growing * (most // self.store.size + 1):
             most = min(most, self._lasting())
         wake = min(limit, self.scheduler.stable_until(self))
-        if not decision.closed and self._arriving and self._arriving[0][0] < wake:
+        if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
         number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
         self.number += number
         self._pass(seconds)
         if seconds >= wake - now > self.now - now:  # the last digit of a sum
             self.now = wake
+        self.before = now if number == 1 else self.now - last
         self._give(number, first + moved, last + moved)
         self._leave()
 
@@ -196,6 +208,7 @@ class Pool:
         moved = self._moved
         self.number += 1
         self.prompt_tokens += tokens
+        self.before = self.now
         self._pass(seconds)
         if decode:
             self._give(1, seconds + moved, seconds + moved)
@@ -251,7 +264,7 @@ class Pool:
         sequence.computed = self.store.join(sequence)
         sequence.reserved = reserve.get(sequence, 0)
         if sequence.scheduled != sequence.scheduled:
-            sequence.scheduled, sequence.hits = self.now, sequence.computed
+            sequence.scheduled, sequence.hits = self._chosen, sequence.computed
         self.hits += sequence.computed
         return sequence.computed
 

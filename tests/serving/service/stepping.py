@@ -42,6 +42,9 @@ class Stepping:
     order: str = "fcfs"
     tokens: int = 2048
     most: int = 256
+    ahead: bool = False
+    before: float = 0.0
+    chosen: float = 0.0
     now: float = 0.0
     waiting: list[Served] = field(default_factory=list)
     running: list[Served] = field(default_factory=list)
@@ -111,7 +114,8 @@ class Stepping:
     def run(self, requests: list[Request]) -> dict[str, Served]:
         pending = [Served(r, i, r.input_tokens) for i, r in enumerate(requests)]
         while pending or self.waiting or self.running or self.swapped:
-            while pending and pending[0].request.arrival_s <= self.now:
+            self.chosen = self.before if self.ahead and self.running else self.now
+            while pending and pending[0].request.arrival_s <= self.chosen:
                 self.waiting.append(pending.pop(0))
             if not self.waiting and not self.running and not self.swapped:
                 self.now = pending[0].request.arrival_s
@@ -135,12 +139,12 @@ class Stepping:
             )  # fmt: skip
         else:
             seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding))
-        started = self.now
+        self.before = self.now
         self.now += seconds + self.copy_seconds(self.moved)
         self.moved = 0
         for served, new in chosen:
             if served.scheduled is None:
-                served.scheduled = started
+                served.scheduled = self.chosen
             served.kv += new
             self.kept(served)
         for served in sorted((s for s, _ in chosen if s.kv == s.known), key=lambda s: s.number):

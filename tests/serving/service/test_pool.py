@@ -95,12 +95,13 @@ def serve(
     tokens: int,
     most: int,
     requests: list[Request],
+    ahead: bool = False,
 ) -> tuple[Pool, list[Sequence]]:
     ended: list[Sequence] = []
     how = "swap" if scheduler.endswith("swapping") else None
     settings = Settings(tokens=tokens, max_sequences=most, preempt=how)
     made = registered("scheduler", scheduler.removesuffix("-swapping"))(settings)
-    pool = Pool(of, store, made, order, ended.append, copy_seconds)
+    pool = Pool(of, store, made, order, ended.append, copy_seconds, ahead=ahead)
     for number, request in enumerate(requests):
         pool.arrive(Sequence(request, number, request.arrival_s, 4096))
     pool.advance()
@@ -124,12 +125,14 @@ machines = st.sampled_from(MACHINES)
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @settings(max_examples=15, deadline=None)
-@given(traces(), machines, limits)
-def test_it_equals_stepping(scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any) -> None:
+@given(traces(), machines, limits, st.booleans())
+def test_it_equals_stepping(
+    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, ahead: bool
+) -> None:
     size, tokens, most, total, order = limits
     of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
-    slow = Stepping(of, size, total // size, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
-    pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests)
+    slow = Stepping(of, size, total // size, policy, order, tokens, most, ahead, copy_seconds=copy_seconds).run(requests)
+    pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests, ahead)
     check_equal(ended, slow)
     assert pool.store.free == pool.store.total, "all is given back"
     assert pool.count == pool.cached == 0
