@@ -153,7 +153,8 @@ def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:
     """Seconds in which keys and values of so many tokens are copied to the tier that takes them, or back."""
     tier = deployed.kv_store.swap
     if tier is None:
-        raise ConfigError("missing key", path=("kv_store", "swap"), expected="the tier to which sequences are swapped")
+        expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
+        raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
     system, own = deployed.low.system, tier_name(deployed.low)
 
     @lru_cache(maxsize=4096)
