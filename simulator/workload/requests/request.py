@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -67,11 +67,13 @@ class Stream:
     `batches()` gives chunks as `pyarrow.RecordBatch`es of `schema()`, whose columns are the fields of `Request`; only
     the first four never have nulls. Iterating gives the same one `Request` at a time. Where `in_flight` is a number,
     it is a closed loop: the next request arrives as soon as fewer are being served, and not before `arrival_s`.
-    Requests that wait for an answer (`think_s`) stand right behind the one before them in their session.
+    Requests that wait for an answer (`think_s`) stand right behind the one before them in their session. `left_out`
+    counts what a pass over a trace has left out, by the reason.
     """
 
     batches: Callable[[], Iterator[Batch]]
     in_flight: int | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Request]:
         for batch in self.batches():
