@@ -77,16 +77,16 @@ class Stream:
 
     def __iter__(self) -> Iterator[Request]:
         for batch in self.batches():
-            yield from map(Request, *(_values(column) for column in batch.columns))
+            yield from map(Request, *(values(column) for column in batch.columns))
 
 
-def _values(column: Any) -> list[Any]:
+def values(column: Any) -> list[Any]:
     """The values of a column as Python's own, None for a null."""
     if column.null_count == len(column):
         return [None] * len(column)
     plain = column.null_count == 0 and str(column.type) in ("double", "int64")
-    values: list[Any] = column.to_numpy().tolist() if plain else column.to_pylist()
-    return values
+    made: list[Any] = column.to_numpy().tolist() if plain else column.to_pylist()
+    return made
 
 
 def schema() -> pa.Schema:

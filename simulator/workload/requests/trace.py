@@ -63,8 +63,8 @@ class Trace:
         if errors and not self.skip_bad:
             raise min(errors, key=lambda error: error.line or 0)
         for error in errors:
-            column = ".".join(map(str, error.path)) if error.path else ""
-            reason = f"{column}: expected {error.expected}" if column else error.message
+            what = ".".join(map(str, error.path)) if error.path else error.message
+            reason = f"{what}: expected {error.expected}" if error.expected else what
             self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
 
