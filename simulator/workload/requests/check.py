@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simulator.workload.requests.cells import Cells, Floats, Mask
+from simulator.workload.requests.cells import Cells, Floats, Mask, lengths
 from simulator.workload.requests.importers import Columns
 
 LONGEST = 1e12
@@ -61,8 +61,7 @@ def _check_names(cells: Cells, columns: Columns, named: Mapping[str, str]) -> No
 
 def _check_blocks(cells: Cells, columns: Columns, named: Mapping[str, str]) -> None:
     """Blocks have a size, and are no more than prompt and answer fill."""
-    blocks, size = columns["block_ids"], columns["block_tokens"]
-    number = np.array([np.nan if each is None else len(each) for each in blocks], dtype=np.float64)
+    size, number = columns["block_tokens"], lengths(columns["block_ids"])
     without = np.isnan(number) != np.isnan(size)
     cells.refuse(without, named.get("block_ids", "block_ids"), "one without the other", "blocks and their tokens")
     with np.errstate(invalid="ignore"):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from simulator.errors import ConfigError, described
-from simulator.files import decoded, read_bytes, reason
+from simulator.files import MOST_BYTES, decoded, read_bytes, reason
 
 CHUNK = 65_536
-"""Rows that are in memory at once."""
+"""Rows of JSON or Parquet that are in memory at once."""
+BLOCK = 2**22
+"""Bytes of a CSV that are in memory at once, up to the end of a line."""
 WINDOW = 2**20
 """Characters of a list in JSON that are read at once."""
 LONGEST = 2**28
@@ -23,8 +25,6 @@ LONGEST = 2**28
 PARQUET = b"PAR1"
 _BETWEEN = re.compile(r"[\s,]*")
 
-Row: TypeAlias = tuple[int, list[Any] | ConfigError]
-"""The place of a row, and its cells in the order of the names; or why it is none."""
 Expand: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
 """Makes rows of a record that holds several, such as a session."""
 
@@ -36,7 +36,7 @@ class Raw:
     A place is the number of a line where the file has lines, else that of a row, counted from 1.
     """
 
-    places: list[int]
+    places: Sequence[int]
     columns: dict[str, Any]
     errors: list[ConfigError] = field(default_factory=list)
 
@@ -73,27 +73,71 @@ def source_of(file: Path) -> Source:
 
 
 def _table(file: Path) -> Source:
-    """A CSV: the first line names the columns."""
+    """A CSV: the first line that is not empty names the columns."""
     line, data = next((line, data) for line, data in read_bytes(file) if data.strip())
     names = [name.strip() for name in _cells(decoded(data, file, line), file, line)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError("two columns of one name", file=file, line=line, found=described(twice))
 
-    def rows() -> Iterator[Row]:
-        for number, data in read_bytes(file):
-            if number <= line or not data.strip():
-                continue
+    def chunks(_: Expand | None) -> Iterator[Raw]:
+        for start, block in _blocks(file, line):
+            lines = block.count(b"\n") + (not block.endswith(b"\n"))
+            columns = _at_once(block, names, lines)
+            yield (
+                _one_by_one(block, names, file, start) if columns is None else Raw(range(start, start + lines), columns)
+            )
+
+    return Source(file, names, True, chunks)
+
+
+def _blocks(file: Path, header: int) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole lines behind the header, each with the number of its first."""
+    try:
+        with file.open("rb") as opened:
+            start = 1 + sum(1 for _ in islice(iter(opened.readline, b""), header))
+            while block := opened.read(BLOCK):
+                block += opened.readline(MOST_BYTES)
+                yield start, block
+                start += block.count(b"\n")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
+
+
+def _at_once(block: bytes, names: list[str], lines: int) -> dict[str, Any] | None:
+    """The columns of a block as texts; None where a line is not plainly a row: in quotes, empty, or wrong."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    read = arrow.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names)
+    parse, kinds = arrow.ParseOptions(quote_char=False), dict.fromkeys(names, pa.string())
+    try:
+        table = arrow.read_csv(pa.BufferReader(block), read, parse, arrow.ConvertOptions(column_types=kinds))
+    except pa.ArrowException:
+        return None
+    if b'"' in block or len(table) != lines:
+        return None
+    return {name: column.combine_chunks() for name, column in zip(names, table.columns, strict=True)}
+
+
+def _one_by_one(block: bytes, names: list[str], file: Path, start: int) -> Raw:
+    """The rows of a block, and the errors of lines that are none."""
+    places: list[int] = []
+    rows: list[list[str]] = []
+    errors: list[ConfigError] = []
+    for line, data in enumerate(block.split(b"\n"), start=start):
+        if data.strip():
             try:
-                cells = _cells(decoded(data, file, number), file, number)
+                cells = _cells(decoded(data, file, line), file, line)
                 if len(cells) != len(names):
                     found, expected = f"{len(cells)} columns", f"{len(names)}, as in the header"
-                    raise ConfigError("columns", file=file, line=number, found=found, expected=expected)
-                yield number, cells
+                    raise ConfigError("columns", file=file, line=line, found=found, expected=expected)
+                places.append(line)
+                rows.append(cells)
             except ConfigError as error:
-                yield number, error
-
-    return Source(file, names, True, lambda _: _chunks(rows(), names))
+                errors.append(error)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return Raw(places, dict(zip(names, map(list, columns), strict=True)), errors)
 
 
 def _cells(text: str, file: Path, line: int) -> list[str]:
@@ -207,20 +251,13 @@ def _parquet(file: Path) -> Source:
             with pq.ParquetFile(file) as opened:
                 for batch in opened.iter_batches(CHUNK):
                     columns = dict(zip(names, batch.columns, strict=True))
-                    yield Raw(list(range(rows + 1, rows + 1 + batch.num_rows)), columns)
+                    yield Raw(range(rows + 1, rows + 1 + batch.num_rows), columns)
                     rows += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             message = f"row {rows + 1} and those behind it cannot be read: {reason(error)}"
             yield Raw([], {}, [ConfigError(message, file=file)])
 
     return Source(file, names, False, chunks)
-
-
-def _chunks(rows: Iterable[Row], names: list[str]) -> Iterator[Raw]:
-    for chunk in _cut(rows):
-        cells = [cells for _, cells in chunk if isinstance(cells, list)]
-        columns = dict(zip(names, map(list, zip(*cells, strict=True)), strict=True)) if cells else {}
-        yield _raw(chunk, columns)
 
 
 def _cut(rows: Iterable[Any]) -> Iterator[list[Any]]:

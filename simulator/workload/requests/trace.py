@@ -93,7 +93,7 @@ def _tidied(cells: Cells, reads: Importer) -> Columns:
             if name is not None:
                 columns[ours.name] = reads.clock(cells, name) / reads.ticks
         elif pa.types.is_list(ours.type):
-            columns[ours.name] = [None] * len(cells)
+            columns[ours.name] = pa.nulls(len(cells), ours.type) if name is None else cells.lists(name)
         elif pa.types.is_string(ours.type):
             columns[ours.name] = pa.nulls(len(cells), ours.type) if name is None else cells.texts(name)
         elif name is None:
@@ -116,9 +116,7 @@ def _batch(cells: Cells, columns: Columns, before: int) -> Batch:
     arrays = []
     for ours in schema():
         column = columns.get(ours.name, np.zeros(len(cells)))
-        if isinstance(column, list):
-            array = pa.array([column[row] for row in kept] if len(kept) < len(cells) else column, ours.type)
-        elif isinstance(column, np.ndarray):
+        if isinstance(column, np.ndarray):
             array = pa.array(column[kept], from_pandas=True).cast(ours.type)  # from_pandas: NaN is a null
         else:
             array = column.take(pa.array(kept)) if len(kept) < len(cells) else column

@@ -176,7 +176,7 @@ def test_chunks_change_nothing(table: list[tuple[float, int, int]], size: int) -
         file.write_text("\n".join([HEADER, *(f"{i},{','.join(map(str, row))}" for i, row in enumerate(table))]))
         trace = open_trace(file, skip_bad=True)
         kept, counts = list(Stream(trace.batches)), dict(trace.left_out)
-        patch.setattr(rows, "CHUNK", size)
+        patch.setattr(rows, "BLOCK", 8 * size)
         assert list(Stream(trace.batches)) == kept
         assert trace.left_out == counts
         assert len(kept) + sum(counts.values()) == len(table)
