@@ -11,11 +11,12 @@ import numpy as np
 
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError
-from simulator.workload.requests.cells import Cells
-from simulator.workload.requests.check import check
 from simulator.workload.requests.importers import Columns, Importer, importer
+from simulator.workload.requests.recorded.cells import Cells
+from simulator.workload.requests.recorded.check import check
+from simulator.workload.requests.recorded.open import open_source
+from simulator.workload.requests.recorded.source import Source
 from simulator.workload.requests.request import schema
-from simulator.workload.requests.rows import Source, source_of
 
 if TYPE_CHECKING:
     from simulator.workload.requests.request import Batch
@@ -59,10 +60,10 @@ class Trace:
             expected = "a row for each request"
             raise ConfigError("there are no requests", file=self.source.file, line=1, expected=expected)
 
-    def _count(self, errors: list[ConfigError]) -> None:
+    def _count(self, errors: list[tuple[int, ConfigError]]) -> None:
         if errors and not self.skip_bad:
-            raise min(errors, key=lambda error: error.line or 0)
-        for error in errors:
+            raise min(errors, key=lambda placed: placed[0])[1]
+        for _, error in errors:
             what = ".".join(map(str, error.path)) if error.path else error.message
             reason = f"{what}: expected {error.expected}" if error.expected else what
             self.left_out[reason] = self.left_out.get(reason, 0) + 1
@@ -75,7 +76,7 @@ def open_trace(file: str | Path, skip_bad: bool = False) -> Trace:
         ConfigError: it cannot be read, is in no form that is known, or has a column that ours has not.
     """
     path = Path(file)
-    source = source_of(path)
+    source = open_source(path)
     form, reads = importer(source.names, path)
     for name in source.names if reads.closed else ():
         check_name(name, list(reads.columns), message="no such column", file=path)

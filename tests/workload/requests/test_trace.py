@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.workload.requests import rows
+from simulator.workload.requests.recorded import tables
 from simulator.workload.requests.request import Stream
 from simulator.workload.requests.trace import open_trace
 
@@ -176,7 +176,7 @@ def test_chunks_change_nothing(table: list[tuple[float, int, int]], size: int) -
         file.write_text("\n".join([HEADER, *(f"{i},{','.join(map(str, row))}" for i, row in enumerate(table))]))
         trace = open_trace(file, skip_bad=True)
         kept, counts = list(Stream(trace.batches)), dict(trace.left_out)
-        patch.setattr(rows, "BLOCK", 8 * size)
+        patch.setattr(tables, "BLOCK", 8 * size)
         assert list(Stream(trace.batches)) == kept
         assert trace.left_out == counts
         assert len(kept) + sum(counts.values()) == len(table)

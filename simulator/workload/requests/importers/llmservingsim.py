@@ -15,8 +15,8 @@ import numpy as np
 
 from simulator.errors import ConfigError, described
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells, lengths
 from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.recorded.cells import Cells, lengths
 
 BLOCK = 16
 """Tokens of a block, as serving engines have them."""

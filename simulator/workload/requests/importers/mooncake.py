@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells, lengths
 from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.recorded.cells import Cells, lengths
 
 BLOCK = 512
 

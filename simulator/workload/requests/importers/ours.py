@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
 from simulator.workload.requests.importers import Importer
+from simulator.workload.requests.recorded.cells import Cells
 from simulator.workload.requests.request import schema
 
 MUST = [field.name for field in schema() if not field.nullable]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, described
 from simulator.units import MOST_COUNT
-from simulator.workload.requests.rows import Raw, at_place
+from simulator.workload.requests.recorded.source import Raw, at_place
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -28,7 +28,7 @@ class Cells:
     in_lines: bool
     raw: Raw
     origin: dict[str, Any]
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[tuple[int, ConfigError]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,7 +46,8 @@ class Cells:
                 self.kept[row] = False
                 value = found if isinstance(found, str) else described(_plain(found[row]))
                 place = self.raw.places[row]
-                self.errors.append(at_place(self.file, place, self.in_lines, "", (column,), value, expected))
+                error = at_place(self.file, place, self.in_lines, "", (column,), value, expected)
+                self.errors.append((place, error))
 
     def leave_out(self, rows: Mask, what: str) -> None:
         """Take rows out that are right, and no requests."""

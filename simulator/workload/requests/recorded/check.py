@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simulator.workload.requests.cells import Cells, Floats, Mask, lengths
 from simulator.workload.requests.importers import Columns
+from simulator.workload.requests.recorded.cells import Cells, Floats, Mask, lengths
 
 LONGEST = 1e12
 """Seconds that a trace may go on."""
