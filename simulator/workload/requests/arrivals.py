@@ -33,8 +33,12 @@ Variation: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=100)]
 """Of what is drawn: its standard deviation over its mean."""
 
 
-class _Process(Section):
+class _Arrivals(Section):
     kind: str
+    """What makes requests arrive."""
+
+
+class _Process(_Arrivals):
     rate: PerSecond
     """Requests a second, on average."""
 
@@ -145,7 +149,7 @@ class DiurnalArrivals(_Process):
         return clock
 
 
-class ClosedArrivals(Section):
+class ClosedArrivals(_Arrivals):
     """Always so many in flight: where one ends, the next one arrives."""
 
     kind: Literal["closed"]
@@ -157,7 +161,7 @@ class ClosedArrivals(Section):
         return (np.zeros(size) for size in sizes)
 
 
-class RecordedArrivals(Section):
+class RecordedArrivals(_Arrivals):
     """As they were recorded, or faster, or slower."""
 
     kind: Literal["recorded"]

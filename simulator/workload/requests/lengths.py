@@ -74,7 +74,12 @@ class Lengths:
         return self.input - d, self.output + d
 
 
-class FixedLengths(Section):
+class _Lengths(Section):
+    kind: str
+    """The law of the lengths."""
+
+
+class FixedLengths(_Lengths):
     """All alike."""
 
     kind: Literal["fixed"]
@@ -87,7 +92,7 @@ class FixedLengths(Section):
         return np.full(requests, self.input), np.full(requests, self.output)
 
 
-class UniformLengths(Section):
+class UniformLengths(_Lengths):
     """Any length of a range as likely as any other, prompts and answers apart."""
 
     kind: Literal["uniform"]
@@ -110,7 +115,7 @@ class UniformLengths(Section):
         return prompts, answers
 
 
-class LogNormalLengths(Section):
+class LogNormalLengths(_Lengths):
     """Many short ones and few that are long, as recorded lengths are, prompts and answers apart."""
 
     kind: Literal["log_normal"]
@@ -139,7 +144,7 @@ class LogNormalLengths(Section):
         return drawn(self.input, self.input_variation), drawn(self.output, self.output_variation)
 
 
-class SpreadLengths(Section):
+class SpreadLengths(_Lengths):
     """Prompt and answer together always alike long, as in `Lengths`."""
 
     kind: Literal["spread"]
@@ -156,7 +161,7 @@ class SpreadLengths(Section):
         return Lengths(self.input, self.output, self.spread, self.scale).draw(requests, random)
 
 
-class EmpiricalLengths(Section):
+class EmpiricalLengths(_Lengths):
     """As in a trace: each request is as long, prompt and answer, as one of it, drawn by lot."""
 
     kind: Literal["empirical"]
