@@ -117,11 +117,8 @@ def _in_sessions(form: RequestsForm) -> Iterator[Batch]:
     assert form.sessions is not None and form.arrivals is not None and form.lengths is not None
     assert not isinstance(form.arrivals, RecordedArrivals)
     times_of, lengths_of, others = generators(form.seed)
-    starts, size, prefix = (
-        _Starts(form.arrivals, times_of),
-        form.sessions.block,
-        form.prefixes.tokens if form.prefixes else 0,
-    )
+    starts, size = _Starts(form.arrivals, times_of), form.sessions.block
+    prefix = form.prefixes.tokens if form.prefixes else 0
     number, session = 0, 0
     while True:
         prefixes = _prefixed(form.prefixes, size, others)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from simulator.config.refused import refused
 from simulator.config.section import Section
+from simulator.errors import ConfigError
 from simulator.units import Count, Seconds, Unit
 from simulator.workload.requests.arrivals import BLOCK, Floats, Random, Variation, gamma
 from simulator.workload.requests.lengths import Ints, Law, LengthsForm
@@ -23,7 +25,7 @@ class Sessions(Section):
     turns: Annotated[float, Unit("1"), Field(ge=1, le=1e4)] = 4.0
     """Turns of a session, on average."""
     turns_law: Literal["geometric", "fixed"] = "geometric"
-    """Whether a session may end behind each turn, or all have as many (whole) turns."""
+    """Whether a session may end behind each turn, or all have as many."""
     think: Seconds = 20.0
     """Seconds from the end of an answer to the next turn, on average: of a person, or of a tool."""
     think_variation: Variation = 1.0
@@ -32,6 +34,13 @@ class Sessions(Section):
     """Lengths of the turns behind the first, such as what a tool gives; by default they are as the first."""
     longest: Count = 131_072
     """Tokens that the context of a session may have: it ends before a turn that has more."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.turns_law == "fixed" and self.turns % 1:
+            with refused("turns"):
+                raise ConfigError(found=self.turns, expected="a whole number, where all sessions have as many")
+        return self
 
     @property
     def block(self) -> int:
@@ -83,4 +92,4 @@ def _turns(form: Sessions, random: Random) -> Ints:
     """Turns of each session of a block: at least 1."""
     if form.turns_law == "geometric":
         return random.geometric(1 / form.turns, form.block)
-    return np.full(form.block, round(form.turns), dtype=np.int64)
+    return np.full(form.block, int(form.turns), dtype=np.int64)

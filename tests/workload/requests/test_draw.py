@@ -182,6 +182,7 @@ def test_blocks_end_with_an_answer_that_is_cut(tmp_path: Path) -> None:
         (["requests=3", "arrivals={kind: poisson, rate: 0}"], "arrivals.*rate"),
         (["lengths={kind: uniform, input: [9, 1], output: [1, 2]}"], "lengths.*input: .*9 to 1"),
         (["lengths={kind: empirical, trace: gone.csv}"], "gone.csv"),
+        (["sessions={turns: 2.5, turns_law: fixed}"], r"sessions.*turns: .*2\.5, expected a whole number"),
         (["request=3"], "did you mean 'requests'"),
     ],
 )

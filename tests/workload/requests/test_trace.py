@@ -98,6 +98,14 @@ def test_a_skipped_row_does_not_make_others_late(read) -> None:
     assert [each.request_id for each in requests] == ["a", "c"]
 
 
+def test_who_waits_for_a_row_that_is_skipped_is_left_out_too(tmp_path: Path, read) -> None:
+    text = f"{HEADER},session_id,think_s\na,0,0,5,s,\nb,0,10,5,s,1\nc,0,10,5,s,1\nd,1,10,5,t,\ne,1,10,5,t,1\n"
+    assert [each.request_id for each in read(text, skip_bad=True)] == ["d", "e"]
+    trace = open_trace(tmp_path / "trace.csv", skip_bad=True)
+    assert sum(batch.num_rows for batch in trace.batches()) == 2
+    assert trace.left_out == {"input_tokens: expected 1 or more": 1, "waits for a row that is left out": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
