@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from simulator.workload.load import load_model
     from simulator.workload.neuron_files import load_neurons
     from simulator.workload.record import record_model as record
+    from simulator.workload.requests.load import load_requests
+    from simulator.workload.requests.write import write_requests
     from simulator.workload.trace import load_trace
 
 __version__ = "0.1.0"
@@ -53,6 +55,7 @@ __all__ = [
     "kernels",
     "load_model",
     "load_neurons",
+    "load_requests",
     "load_system",
     "load_trace",
     "measure",
@@ -67,6 +70,7 @@ __all__ = [
     "serve",
     "simulate",
     "sweep",
+    "write_requests",
 ]
 
 _HOME = {
@@ -83,6 +87,7 @@ _HOME = {
     "kernels": "simulator.scenario.kernels",
     "load_model": "simulator.workload.load",
     "load_neurons": "simulator.workload.neuron_files",
+    "load_requests": "simulator.workload.requests.load",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
     "measure": "simulator.validation.measure.measure",
@@ -97,6 +102,7 @@ _HOME = {
     "serve": "simulator.scenario.serve",
     "simulate": "simulator.validation.simulate",
     "sweep": "simulator.study.swept",
+    "write_requests": "simulator.workload.requests.write",
 }
 
 

@@ -7,7 +7,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +64,7 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
-def read_bytes(file: Path) -> Iterator[tuple[int, bytes]]:
+def read_bytes(file: Path) -> Generator[tuple[int, bytes], None, None]:
     """The lines of a file, whatever is in them: their numbers, and each with its end.
 
     Raises:

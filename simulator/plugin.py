@@ -13,6 +13,7 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
 | `importer`  | `Importer`: brings a table of measured data into our form          | the columns of the table        |
+| `requests`  | `RequestImporter`: brings recorded requests into our form          | the columns of the trace        |
 | `evaluator` | `Evaluator`: the metrics of a kind of workload                   | `kind:` of a workload           |
 | `chart`     | `Chart`: a kind of picture of the results of a study             | `kind:` of a study's chart      |
 | `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
@@ -45,11 +46,15 @@ from simulator.study.search.seen import Indices
 from simulator.units import Bytes
 from simulator.validation.measured.importers import Importer
 from simulator.workload import Block
+from simulator.workload.requests.importers import Columns as RequestColumns
+from simulator.workload.requests.importers import Importer as RequestImporter
+from simulator.workload.requests.recorded.cells import Cells
 
 __all__ = [
     "Activity",
     "Block",
     "Bytes",
+    "Cells",
     "Chart",
     "ChartForm",
     "Choice",
@@ -66,6 +71,8 @@ __all__ = [
     "Metric",
     "Plan",
     "Policy",
+    "RequestColumns",
+    "RequestImporter",
     "Resource",
     "Route",
     "RowPolicy",

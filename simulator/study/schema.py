@@ -22,6 +22,7 @@ from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
 from simulator.workload.measured import MeasuredRouting
+from simulator.workload.requests.form import RequestsForm
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -34,6 +35,7 @@ FORMS: dict[str, type[BaseModel]] = {
     "routing": MeasuredRouting,
     "eager": Family,
     "calibration": Calibration,
+    "requests": RequestsForm,
 }
 
 _ABOUT: dict[str, Any] = {"source": {"type": "string"}, "role": {"enum": list(ROLES)}, "note": {"type": "string"}}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -67,24 +67,26 @@ class Stream:
     `batches()` gives chunks as `pyarrow.RecordBatch`es of `schema()`, whose columns are the fields of `Request`; only
     the first four never have nulls. Iterating gives the same one `Request` at a time. Where `in_flight` is a number,
     it is a closed loop: the next request arrives as soon as fewer are being served, and not before `arrival_s`.
-    Requests that wait for an answer (`think_s`) stand right behind the one before them in their session.
+    Requests that wait for an answer (`think_s`) stand right behind the one before them in their session. `left_out`
+    counts what a pass over a trace has left out, by the reason.
     """
 
     batches: Callable[[], Iterator[Batch]]
     in_flight: int | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Request]:
         for batch in self.batches():
-            yield from map(Request, *(_values(column) for column in batch.columns))
+            yield from map(Request, *(values(column) for column in batch.columns))
 
 
-def _values(column: Any) -> list[Any]:
+def values(column: Any) -> list[Any]:
     """The values of a column as Python's own, None for a null."""
     if column.null_count == len(column):
         return [None] * len(column)
     plain = column.null_count == 0 and str(column.type) in ("double", "int64")
-    values: list[Any] = column.to_numpy().tolist() if plain else column.to_pylist()
-    return values
+    made: list[Any] = column.to_numpy().tolist() if plain else column.to_pylist()
+    return made
 
 
 def schema() -> pa.Schema:

@@ -11,11 +11,12 @@ import numpy as np
 
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError
-from simulator.workload.requests.cells import Cells
-from simulator.workload.requests.check import check
 from simulator.workload.requests.importers import Columns, Importer, importer
+from simulator.workload.requests.recorded.cells import Cells
+from simulator.workload.requests.recorded.check import check
+from simulator.workload.requests.recorded.open import open_source
+from simulator.workload.requests.recorded.source import Source
 from simulator.workload.requests.request import schema
-from simulator.workload.requests.rows import Source, source_of
 
 if TYPE_CHECKING:
     from simulator.workload.requests.request import Batch
@@ -59,12 +60,12 @@ class Trace:
             expected = "a row for each request"
             raise ConfigError("there are no requests", file=self.source.file, line=1, expected=expected)
 
-    def _count(self, errors: list[ConfigError]) -> None:
+    def _count(self, errors: list[tuple[int, ConfigError]]) -> None:
         if errors and not self.skip_bad:
-            raise min(errors, key=lambda error: error.line or 0)
-        for error in errors:
-            column = ".".join(map(str, error.path)) if error.path else ""
-            reason = f"{column}: expected {error.expected}" if column else error.message
+            raise min(errors, key=lambda placed: placed[0])[1]
+        for _, error in errors:
+            what = ".".join(map(str, error.path)) if error.path else error.message
+            reason = f"{what}: expected {error.expected}" if error.expected else what
             self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
 
@@ -75,7 +76,7 @@ def open_trace(file: str | Path, skip_bad: bool = False) -> Trace:
         ConfigError: it cannot be read, is in no form that is known, or has a column that ours has not.
     """
     path = Path(file)
-    source = source_of(path)
+    source = open_source(path)
     form, reads = importer(source.names, path)
     for name in source.names if reads.closed else ():
         check_name(name, list(reads.columns), message="no such column", file=path)
@@ -93,7 +94,7 @@ def _tidied(cells: Cells, reads: Importer) -> Columns:
             if name is not None:
                 columns[ours.name] = reads.clock(cells, name) / reads.ticks
         elif pa.types.is_list(ours.type):
-            columns[ours.name] = [None] * len(cells)
+            columns[ours.name] = pa.nulls(len(cells), ours.type) if name is None else cells.lists(name)
         elif pa.types.is_string(ours.type):
             columns[ours.name] = pa.nulls(len(cells), ours.type) if name is None else cells.texts(name)
         elif name is None:
@@ -116,9 +117,7 @@ def _batch(cells: Cells, columns: Columns, before: int) -> Batch:
     arrays = []
     for ours in schema():
         column = columns.get(ours.name, np.zeros(len(cells)))
-        if isinstance(column, list):
-            array = pa.array([column[row] for row in kept] if len(kept) < len(cells) else column, ours.type)
-        elif isinstance(column, np.ndarray):
+        if isinstance(column, np.ndarray):
             array = pa.array(column[kept], from_pandas=True).cast(ours.type)  # from_pandas: NaN is a null
         else:
             array = column.take(pa.array(kept)) if len(kept) < len(cells) else column

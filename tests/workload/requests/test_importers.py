@@ -162,6 +162,16 @@ def test_vllm_logs_two_clocks_of_which_one_is_of_arrivals(read) -> None:
     assert [each.request_id for each in requests] == ["bench-0", "bench-1"]
 
 
+def test_a_measured_run_is_one_of_a_file(read) -> None:
+    header = "source,device,model,request,input_len,output_len,arrival_s,last_token_s\n"
+    text = f"{header}run,H100,llama,7,100,10,3.5,9\nrun,H100,llama,8,200,20,4,9\n"
+    requests = read(text)
+    assert shapes(requests) == [(0.0, 100, 10), (0.5, 200, 20)]
+    assert [(each.request_id, each.model) for each in requests] == [("7", "llama"), ("8", "llama")]
+    with pytest.raises(ConfigError, match=r"csv:4: device: found 'A100', expected 'H100' as above"):
+        read(f"{text}run,A100,llama,0,1,1,0,9\n")
+
+
 class TestShareGpt:
     TALK = (
         {"from": "human", "value": "a" * 40},

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.workload.requests import rows
+from simulator.workload.requests.recorded import tables
 from simulator.workload.requests.request import Stream
 from simulator.workload.requests.trace import open_trace
 
@@ -98,6 +98,14 @@ def test_a_skipped_row_does_not_make_others_late(read) -> None:
     assert [each.request_id for each in requests] == ["a", "c"]
 
 
+def test_who_waits_for_a_row_that_is_skipped_is_left_out_too(tmp_path: Path, read) -> None:
+    text = f"{HEADER},session_id,think_s\na,0,0,5,s,\nb,0,10,5,s,1\nc,0,10,5,s,1\nd,1,10,5,t,\ne,1,10,5,t,1\n"
+    assert [each.request_id for each in read(text, skip_bad=True)] == ["d", "e"]
+    trace = open_trace(tmp_path / "trace.csv", skip_bad=True)
+    assert sum(batch.num_rows for batch in trace.batches()) == 2
+    assert trace.left_out == {"input_tokens: expected 1 or more": 1, "waits for a row that is left out": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -176,7 +184,7 @@ def test_chunks_change_nothing(table: list[tuple[float, int, int]], size: int) -
         file.write_text("\n".join([HEADER, *(f"{i},{','.join(map(str, row))}" for i, row in enumerate(table))]))
         trace = open_trace(file, skip_bad=True)
         kept, counts = list(Stream(trace.batches)), dict(trace.left_out)
-        patch.setattr(rows, "CHUNK", size)
+        patch.setattr(tables, "BLOCK", 8 * size)
         assert list(Stream(trace.batches)) == kept
         assert trace.left_out == counts
         assert len(kept) + sum(counts.values()) == len(table)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from simulator.errors import ConfigError, described
 from simulator.registry import names, registered
-from simulator.workload.requests.cells import Cells, Floats
+from simulator.workload.requests.recorded.cells import Cells, Floats
 
 Columns: TypeAlias = dict[str, Any]
 """Columns of our form: an array, an Arrow array or a list each."""

@@ -7,8 +7,8 @@ offset, and a fraction of a second only where it is not 0.
 from __future__ import annotations
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
 from simulator.workload.requests.importers import Importer
+from simulator.workload.requests.recorded.cells import Cells
 
 register("requests", "azure")(
     Importer(

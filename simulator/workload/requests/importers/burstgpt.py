@@ -7,8 +7,8 @@ in it what was said before, the trace does not tell.
 from __future__ import annotations
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
 from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.recorded.cells import Cells
 
 
 def without_failures(cells: Cells, columns: Columns) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 
 from simulator.errors import ConfigError, described
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
 from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.recorded.cells import Cells, lengths
 
 BLOCK = 16
 """Tokens of a block, as serving engines have them."""
@@ -40,14 +40,17 @@ def calls(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def blocks(cells: Cells, columns: Columns) -> None:
     """Ids of the blocks of each request whose tokens are known, and how long it waits for a tool."""
+    import pyarrow as pa
+
     if "waits_ns" in cells.raw.columns:
         columns["think_s"] = cells.numbers("waits_ns", optional=True) / 1e9
-    tokens = cells.lists("input_tok_ids")
-    number = np.array([np.nan if each is None else len(each) for each in tokens])
+    prompts, answers = cells.lists("input_tok_ids"), cells.lists("output_tok_ids")
+    number = lengths(prompts)
     wrong = ~np.isnan(number) & (number != columns["input_tokens"])
     cells.refuse(wrong, "input_tok_ids", number, "as many tokens as input_toks says")
-    both = zip(tokens, cells.lists("output_tok_ids"), strict=True)
-    columns["block_ids"] = [None if prompt is None else chained(prompt + (answer or [])) for prompt, answer in both]
+    both = zip(prompts.to_pylist(), answers.to_pylist(), strict=True)
+    ids = [None if prompt is None else chained(prompt + (answer or [])) for prompt, answer in both]
+    columns["block_ids"] = pa.array(ids, pa.list_(pa.int64()))
     columns["block_tokens"] = np.where(np.isnan(number), np.nan, float(BLOCK))
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
 from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.recorded.cells import Cells, lengths
 
 BLOCK = 512
 
@@ -18,9 +18,8 @@ BLOCK = 512
 def blocks(cells: Cells, columns: Columns) -> None:
     """An id for each block of the prompt."""
     ids = cells.lists("hash_ids")
-    number = np.array([len(each or ()) for each in ids])
-    wrong = number != np.ceil(columns["input_tokens"] / BLOCK)
-    cells.refuse(wrong & ~np.isnan(columns["input_tokens"]), "hash_ids", number, f"an id for each {BLOCK} tokens")
+    wrong = lengths(ids) != np.ceil(columns["input_tokens"] / BLOCK)
+    cells.refuse(wrong & ~np.isnan(columns["input_tokens"]), "hash_ids", lengths(ids), f"an id for each {BLOCK} tokens")
     columns |= {"block_ids": ids, "block_tokens": np.full(len(cells), float(BLOCK))}
 
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
-from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.importers import Importer
+from simulator.workload.requests.recorded.cells import Cells
 from simulator.workload.requests.request import schema
-
-
-def blocks(cells: Cells, columns: Columns) -> None:
-    """Ids of blocks, as a list, or in a text with spaces between them."""
-    columns["block_ids"] = cells.lists("block_ids")
-
 
 MUST = [field.name for field in schema() if not field.nullable]
 
 register("requests", "tiersim")(
-    Importer({name: name for name in schema().names}, known_by=MUST, clock=Cells.numbers, tidy=blocks, closed=True)
+    Importer({name: name for name in schema().names}, known_by=MUST, clock=Cells.numbers, closed=True)
 )

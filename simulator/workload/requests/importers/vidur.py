@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from simulator.registry import register
-from simulator.workload.requests.cells import Cells
 from simulator.workload.requests.importers import Columns, Importer
+from simulator.workload.requests.recorded.cells import Cells
 
 LENGTHS = {"input_tokens": "num_prefill_tokens", "output_tokens": "num_decode_tokens"}
 

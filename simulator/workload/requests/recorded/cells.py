@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, described
 from simulator.units import MOST_COUNT
-from simulator.workload.requests.rows import Raw, at_place
+from simulator.workload.requests.recorded.source import Raw, at_place
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -28,7 +28,7 @@ class Cells:
     in_lines: bool
     raw: Raw
     origin: dict[str, Any]
-    errors: list[ConfigError] = field(default_factory=list)
+    errors: list[tuple[int, ConfigError]] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -40,13 +40,14 @@ class Cells:
 
     def refuse(self, rows: Mask | Iterable[int], column: str, found: Any, expected: str) -> None:
         """Take rows out as wrong, each for its first mistake; `found` has a value a row, or is a text."""
-        indices = np.flatnonzero(rows) if isinstance(rows, np.ndarray) else rows
+        indices = np.flatnonzero(rows).tolist() if isinstance(rows, np.ndarray) else rows
         for row in indices:
             if self.kept[row]:
                 self.kept[row] = False
                 value = found if isinstance(found, str) else described(_plain(found[row]))
                 place = self.raw.places[row]
-                self.errors.append(at_place(self.file, place, self.in_lines, "", (column,), value, expected))
+                error = at_place(self.file, place, self.in_lines, "", (column,), value, expected)
+                self.errors.append((place, error))
 
     def leave_out(self, rows: Mask, what: str) -> None:
         """Take rows out that are right, and no requests."""
@@ -84,7 +85,7 @@ class Cells:
         import pyarrow as pa
 
         column = self._column(name)
-        values = pa.array(column)
+        values = _arrow(column)
         kind = self.origin.setdefault(f"{name} kind", _kind_of_time(values))
         try:
             ticks = values.cast(kind)
@@ -102,25 +103,37 @@ class Cells:
 
         column = self._column(name)
         try:
-            texts = pa.array(column).cast(pa.string())
+            texts = _arrow(column).cast(pa.string())
         except (pa.ArrowException, TypeError, ValueError):  # of several kinds
             texts = pa.array([None if cell is None else str(cell) for cell in _list(column)], pa.string())
         texts = pc.utf8_trim_whitespace(texts)
         return pc.if_else(pc.equal(texts, ""), None, texts)
 
-    def lists(self, name: str) -> list[list[int] | None]:
-        """A column of lists of whole numbers, which stand in a text with spaces between them."""
-        made: list[list[int] | None] = []
-        for row, cell in enumerate(_list(self._column(name))):
-            try:
-                values = [int(each) for each in cell.split()] if isinstance(cell, str) else cell
-                whole = values is None or all(type(each) is int and abs(each) < 2**63 for each in values)
-            except (TypeError, ValueError):
-                whole = False
-            if not whole:
-                self.refuse([row], name, self._column(name), "whole numbers")
-            made.append((values or None) if whole else None)
-        return made
+    def lists(self, name: str) -> Any:
+        """A column as an Arrow array of lists of whole numbers, which stand in a text with spaces between them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column, kind = self._column(name), pa.list_(pa.int64())
+        try:
+            lists = _arrow(column)
+            if pa.types.is_string(lists.type):
+                texts = pc.utf8_trim_whitespace(lists)
+                lists = pc.utf8_split_whitespace(pc.if_else(pc.equal(texts, ""), None, texts))
+            return lists.cast(kind)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return pa.array([self._numbers_of(name, row, cell) for row, cell in enumerate(_list(column))], kind)
+
+    def _numbers_of(self, name: str, row: int, cell: Any) -> list[int] | None:
+        """The whole numbers of one cell; the row is out where it has others."""
+        try:
+            numbers = [int(each) for each in cell.split()] if isinstance(cell, str) else cell
+            whole = numbers is None or all(type(each) is int and abs(each) < 2**63 for each in numbers)
+        except (TypeError, ValueError):
+            whole = False
+        if not whole:
+            self.refuse([row], name, self._column(name), "whole numbers")
+        return (numbers or None) if whole else None
 
     def _column(self, name: str) -> Any:
         """The cells of a column, nothing in each where there is no such column here."""
@@ -157,7 +170,7 @@ def _quickly(column: Any) -> Floats | None:
     import pyarrow.compute as pc
 
     try:
-        values = pa.array(column)
+        values = _arrow(column)
         if pa.types.is_boolean(values.type):
             return None
         if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
@@ -194,6 +207,12 @@ def _kind_of_time(values: Any) -> Any:
     return pa.timestamp("ns", "UTC" if re.search(r"(Z|[+-]\d\d:?\d\d)$", first.strip()) else None)
 
 
+def _arrow(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column if isinstance(column, pa.Array) else pa.array(column)
+
+
 def _list(column: Any) -> list[Any]:
     cells: list[Any] = column if isinstance(column, list) else column.to_pylist()
     return cells
@@ -203,3 +222,11 @@ def _plain(cell: Any) -> Any:
     """A cell as Python's own, whole numbers without a point."""
     cell = cell.as_py() if hasattr(cell, "as_py") else cell.item() if isinstance(cell, np.generic) else cell
     return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+
+
+def lengths(lists: Any) -> Floats:
+    """How long each of some lists is; NaN where there is none."""
+    import pyarrow.compute as pc
+
+    length: Floats = pc.list_value_length(lists).cast("double").to_numpy(zero_copy_only=False)
+    return length

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simulator.workload.requests.cells import Cells, Floats, Mask
 from simulator.workload.requests.importers import Columns
+from simulator.workload.requests.limit import cut_off
+from simulator.workload.requests.recorded.cells import Cells, Floats, Mask, lengths
 
 LONGEST = 1e12
 """Seconds that a trace may go on."""
@@ -38,6 +39,7 @@ def check(cells: Cells, columns: Columns, named: Mapping[str, str]) -> None:
     if "arrival_s" in columns:
         refuse(~((columns["arrival_s"] >= 0) & (columns["arrival_s"] <= LONGEST)), "arrival_s", "0 s or more")
         _check_order(cells, columns["arrival_s"], named.get("arrival_s", "arrival_s"))
+    _leave_out_who_waits(cells, ~np.isnan(columns["think_s"]))
 
 
 def _check_names(cells: Cells, columns: Columns, named: Mapping[str, str]) -> None:
@@ -48,7 +50,7 @@ def _check_names(cells: Cells, columns: Columns, named: Mapping[str, str]) -> No
     waits = ~np.isnan(columns["think_s"])
     alone = session & (waits | ~np.isnan(columns["context_tokens"]))
     cells.refuse(alone, named.get("session_id", "session_id"), "nothing", "the session that it is part of")
-    if waits.any() or "session" in cells.origin:
+    if waits.any():
         names = columns["session_id"].to_pylist()
         above = [cells.origin.get("session"), *names[:-1]]
         lost = waits & np.array([one != other for one, other in zip(names, above, strict=True)], dtype=np.bool_)
@@ -59,10 +61,17 @@ def _check_names(cells: Cells, columns: Columns, named: Mapping[str, str]) -> No
         cells.origin["session"] = columns["session_id"][-1].as_py()
 
 
+def _leave_out_who_waits(cells: Cells, waits: Mask) -> None:
+    """Who waits for a row that is out never comes."""
+    out = cut_off(~cells.kept, waits, cells.origin.get("broken", False))
+    cells.leave_out(out, "waits for a row that is left out")
+    if len(cells):
+        cells.origin["broken"] = bool(out[-1])
+
+
 def _check_blocks(cells: Cells, columns: Columns, named: Mapping[str, str]) -> None:
     """Blocks have a size, and are no more than prompt and answer fill."""
-    blocks, size = columns["block_ids"], columns["block_tokens"]
-    number = np.array([np.nan if each is None else len(each) for each in blocks], dtype=np.float64)
+    size, number = columns["block_tokens"], lengths(columns["block_ids"])
     without = np.isnan(number) != np.isnan(size)
     cells.refuse(without, named.get("block_ids", "block_ids"), "one without the other", "blocks and their tokens")
     with np.errstate(invalid="ignore"):
