@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.service [--million]
 
-Prompts and answers are log-normal, 1,000 and 250 tokens on the mean; Llama-3.1-8B, chunked prefill under vLLM's budget of
-2,048 tokens, blocks of 16. With prefix caching, half of the requests begin with one of 20 prompts of 500 tokens, and a
-third go on with a session. Seconds are those of one core (of the process); making of the requests is counted.
+Prompts and answers are log-normal, 1,000 and 250 tokens on the mean; Llama-3.1-8B, chunked prefill under vLLM's budget
+of 2,048 tokens, blocks of 16. With prefix caching, a third of the requests begin with one of 20 prompts of 500 tokens,
+and a third are of sessions. Seconds are those of one core (of the process); making of the requests is counted.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def served(number: int, rate: float, store: str = "blocks", prefixes: bool = Fal
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     metrics = result.metrics()
     print(
-        f"{number:>9,} requests at {rate:>4g}/s, {store:<7}: {number / seconds:>8,.0f} requests a second, {memory:.0f} MiB; "
-        f"busy {metrics['busy']:.2f}, hits {metrics['hit_rate']:.2f}, TTFT p50 {metrics['ttft_p50_s']:.3f} s, "
+        f"{number:>9,} requests at {rate:>4g}/s, {store:<7}: {number / seconds:>8,.0f} requests a second, {memory:.0f} MiB;",
+        f"busy {metrics['busy']:.2f}, hits {metrics['hit_rate']:.2f}, TTFT p50 {metrics['ttft_p50_s']:.3f} s,",
         f"{metrics['iterations'] / number:.1f} iterations a request, {metrics['preemptions']:.0f} preemptions",
         flush=True,
     )

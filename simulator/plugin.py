@@ -14,6 +14,8 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
 | `importer`  | `Importer`: brings a table of measured data into our form          | the columns of the table        |
 | `requests`  | `RequestImporter`: brings recorded requests into our form          | the columns of the trace        |
+| `scheduler` | `Scheduler`: what an iteration computes; made with its settings | `kind:` of a mapping's `scheduler`|
+| `kv`        | `Store`: where keys and values lie; made with blocks and size   | `kind:` of a mapping's `kv_store` |
 | `evaluator` | `Evaluator`: the metrics of a kind of workload                   | `kind:` of a workload           |
 | `chart`     | `Chart`: a kind of picture of the results of a study             | `kind:` of a study's chart      |
 | `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
@@ -40,6 +42,9 @@ from simulator.scenario.evaluator import Evaluator, no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, machine, model
+from simulator.serving.kv.blocks import Store
+from simulator.serving.service.scheduler import Decision, Scheduler, View
+from simulator.serving.service.sequence import Sequence
 from simulator.study.form import ChartForm
 from simulator.study.search import Method, Seen
 from simulator.study.search.seen import Indices
@@ -60,6 +65,7 @@ __all__ = [
     "Choice",
     "Columns",
     "Compile",
+    "Decision",
     "Dispatch",
     "Evaluator",
     "Importer",
@@ -77,12 +83,16 @@ __all__ = [
     "Route",
     "RowPolicy",
     "Scenario",
+    "Scheduler",
     "Seen",
+    "Sequence",
     "Shown",
     "Split",
     "Step",
+    "Store",
     "Target",
     "TierKind",
+    "View",
     "Workload",
     "alone",
     "deployment",

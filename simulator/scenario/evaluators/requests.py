@@ -68,9 +68,10 @@ DRAWN = tuple(
     for key in ("loop", "requests", "rate", "process", "batch", "rounds", "input", "output", "spread", "scale")
 )
 PROGRAM = (
-    "workload.skip_bad", "workload.ttft", "workload.tpot", "mapping.scheduler.tokens", "mapping.scheduler.preempt",
-    "mapping.scheduler.watermark", "mapping.scheduler.ahead", "mapping.scheduler.order", "mapping.scheduler.replicas", "mapping.scheduler.balance",
-    "mapping.kv_store.kind", "mapping.kv_store.block", "mapping.kv_store.blocks", "mapping.kv_store.swap",
+    "workload.skip_bad", "workload.ttft", "workload.tpot",
+    *(f"mapping.scheduler.{key}" for key in (
+        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "balance")),
+    *(f"mapping.kv_store.{key}" for key in ("kind", "block", "blocks", "swap")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")

@@ -131,7 +131,9 @@ def test_it_equals_stepping(
 ) -> None:
     size, tokens, most, total, order = limits
     of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
-    slow = Stepping(of, size, total // size, policy, order, tokens, most, ahead, copy_seconds=copy_seconds).run(requests)
+    slow = Stepping(of, size, total // size, policy, order, tokens, most, ahead, copy_seconds=copy_seconds).run(
+        requests
+    )
     pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests, ahead)
     check_equal(ended, slow)
     assert pool.store.free == pool.store.total, "all is given back"
