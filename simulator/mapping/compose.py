@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from simulator.errors import ConfigError, one_of
-from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, MappingForm
+from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.spill import check_spill
 from simulator.mapping.target import peak, rate_for
@@ -55,6 +55,7 @@ def check_batch(deployed: Deployment) -> None:
         (deployed.migrate, "migrate", "true", "false, but of requests"),
         (deployed.together, "together", "true", "false, but of requests: no pass has both prompts and answers"),
         (deployed.scheduler != DEFAULT_SCHEDULER, "scheduler", "one", alone),
+        (deployed.kv_store != DEFAULT_STORE, "kv_store", "one", alone),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
 

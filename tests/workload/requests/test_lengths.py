@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.serving.lengths import Lengths
+from simulator.workload.requests.lengths import Lengths
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.floats(0, 2), st.integers(1, 600))
