@@ -154,9 +154,9 @@ def _longest(paths: Array, known: Sequence[tuple[dict[Resource, Array], Array]])
 
 
 def _rows(demand: Mapping[Resource, Array]) -> list[_Row]:
-    """What an activity takes of each resource, but where it is nowhere more than it takes of another."""
+    """What an activity takes of each resource, but where that is nowhere more than of another."""
     plain = [c / float(r.rate(1.0)) for r, c in demand.items() if not isinstance(r.efficiency, Curve)]
-    kept = np.array(plain)[_undominated(np.array(plain))] if plain else []
+    kept = [row for row, most in zip(plain, _undominated(np.array(plain)), strict=True) if most] if plain else []
     curved = [
         _Row(c / float(r.capacity), r.efficiency, c) for r, c in demand.items() if isinstance(r.efficiency, Curve)
     ]
@@ -164,11 +164,10 @@ def _rows(demand: Mapping[Resource, Array]) -> list[_Row]:
 
 
 def _undominated(rows: Array) -> NDArray[np.bool_]:
-    """Which rows of coefficients are not nowhere above another, wherever what they multiply is 0 or more."""
-    under = (rows[:, np.newaxis] <= rows).all(axis=2)
-    under &= ~under.T | np.tri(len(rows), k=-1, dtype=np.bool_)  # of equal ones the first stays
-    mask: NDArray[np.bool_] = ~under.any(axis=1)
-    return mask
+    """Which rows of coefficients may be largest, where what they multiply is 0 or more; of equal ones, the first."""
+    nowhere_above = np.array([(row <= rows).all(axis=1) for row in rows])
+    again = np.tri(len(rows), k=-1, dtype=np.bool_)
+    return ~np.asarray((nowhere_above & (~nowhere_above.T | again)).any(axis=1))
 
 
 def probes(scale: Sequence[float]) -> Array:

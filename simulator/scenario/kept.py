@@ -61,8 +61,8 @@ class Kept:
         """The metrics that answer a question, plain data and arrays: those that are kept, else computed and kept."""
         text = json.dumps([self.inputs, question], sort_keys=True, default=_listed)
         named = hashlib.sha256(text.encode())
-        for file in _files(question):
-            named.update(Path(file).read_bytes())
+        for each in _files(question):
+            named.update(Path(each).read_bytes())
         file = self.folder / f"{named.hexdigest()[:32]}.json"
         known = _read(file)
         if known is None:

@@ -33,8 +33,8 @@ def searched(study: Study, points: Mapping[str, pd.DataFrame], kept: Kept | None
         hashed = {name: pd.util.hash_pandas_object(frame, index=False).to_numpy() for name, frame in points.items()}
         senses = {name: dict(each.objectives) for name, each in study.runs.items()}
         question = ["searches", sources("study"), wanted.model_dump(), senses, hashed]
-        found = kept.metrics(question, lambda: {str(n): c.to_numpy() for n, c in searched(study, points).items()})
-        return pd.DataFrame(dict(found))
+        shares = kept.metrics(question, lambda: {str(n): c.to_numpy() for n, c in searched(study, points).items()})
+        return pd.DataFrame(dict(shares))
     parts = []
     for name, asked in study.runs.items():
         if asked.objectives:
