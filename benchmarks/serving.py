@@ -16,12 +16,12 @@ from simulator.hardware import load_system
 from simulator.mapping.deployment import by_nodes, resolve
 from simulator.mapping.form import MappingForm
 from simulator.serving.closed_loop import layout, load, timed
-from simulator.serving.lengths import Lengths
 from simulator.serving.stages import Stages
 from simulator.study.load import load_study
 from simulator.study.results import results_of
 from simulator.workload import load_model
-from simulator.workload.routers import uniform
+from simulator.workload.requests.lengths import Lengths
+from simulator.workload.routing.routers import uniform
 
 
 def ruler() -> float:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulator.scenario.kernels import kernels
     from simulator.scenario.operator import operator
     from simulator.scenario.roofline import roofline
+    from simulator.scenario.serve import serve
     from simulator.study.cost import cost
     from simulator.study.query import query
     from simulator.study.questions.crossed import crossover
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from simulator.validation.fitted.fit_machine import fit_machine
     from simulator.validation.measure.measure import measure
     from simulator.validation.simulate import simulate
-    from simulator.workload.load import load_model
-    from simulator.workload.neuron_files import load_neurons
-    from simulator.workload.record import record_model as record
+    from simulator.workload.model.load import load_model
+    from simulator.workload.neurons.files import load_neurons
+    from simulator.workload.neurons.record import record_model as record
+    from simulator.workload.requests.load import load_requests
+    from simulator.workload.requests.write import write_requests
     from simulator.workload.trace import load_trace
 
 __version__ = "0.1.0"
@@ -53,6 +56,7 @@ __all__ = [
     "kernels",
     "load_model",
     "load_neurons",
+    "load_requests",
     "load_system",
     "load_trace",
     "measure",
@@ -64,9 +68,11 @@ __all__ = [
     "roofline",
     "search",
     "sensitivity",
+    "serve",
     "simulate",
     "sweep",
     "write_comparison",
+    "write_requests",
 ]
 
 _HOME = {
@@ -81,22 +87,25 @@ _HOME = {
     "fit": "simulator.validation.fit",
     "fit_machine": "simulator.validation.fitted.fit_machine",
     "kernels": "simulator.scenario.kernels",
-    "load_model": "simulator.workload.load",
-    "load_neurons": "simulator.workload.neuron_files",
+    "load_model": "simulator.workload.model.load",
+    "load_neurons": "simulator.workload.neurons.files",
+    "load_requests": "simulator.workload.requests.load",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
     "measure": "simulator.validation.measure.measure",
     "operator": "simulator.scenario.operator",
     "optimise": "simulator.study.questions.optimised",
     "query": "simulator.study.query",
-    "record": "simulator.workload.record:record_model",
+    "record": "simulator.workload.neurons.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.scenario.roofline",
     "search": "simulator.study.questions.searched",
     "sensitivity": "simulator.study.questions.sensed",
+    "serve": "simulator.scenario.serve",
     "simulate": "simulator.validation.simulate",
     "sweep": "simulator.study.swept",
     "write_comparison": "simulator.report.compare",
+    "write_requests": "simulator.workload.requests.write",
 }
 
 

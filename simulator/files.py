@@ -7,7 +7,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -59,19 +59,34 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
     Raises:
         ConfigError: it cannot be read, has a line that is too long, or is in another encoding; with the line.
     """
+    for number, data in read_bytes(file):
+        if text := decoded(data, file, number):  # not a mark alone
+            yield number, text
+
+
+def read_bytes(file: Path) -> Generator[tuple[int, bytes], None, None]:
+    """The lines of a file, whatever is in them: their numbers, and each with its end.
+
+    Raises:
+        ConfigError: it cannot be read, or has a line that is too long.
+    """
     try:
         with file.open("rb") as opened:
-            lines = iter(lambda: opened.readline(MOST_BYTES + 1), b"")
-            for number, data in enumerate(lines, start=1):
+            for number, data in enumerate(iter(lambda: opened.readline(MOST_BYTES + 1), b""), start=1):
                 if len(data) > MOST_BYTES:
                     raise ConfigError("a line too long", file=file, line=number, expected=f"{MOST_BYTES:,} bytes")
-                if text := data.decode("utf-8-sig" if number == 1 else "utf-8"):  # not a mark alone
-                    yield number, text
-    except UnicodeDecodeError as error:
-        found = f"the byte 0x{error.object[error.start]:02x}"
-        raise ConfigError("cannot be read: it is not UTF-8 text", file=file, line=number, found=found) from None
+                yield number, data
     except (OSError, ValueError) as error:  # a name with a zero in it
         raise ConfigError(f"cannot be read: {reason(error)}", file=file) from None
+
+
+def decoded(data: bytes, file: Path, line: int) -> str:
+    """A line as text; the first one less its byte order mark. Raises `ConfigError` for what is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig" if line == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        found = f"the byte 0x{error.object[error.start]:02x}"
+        raise ConfigError("cannot be read: it is not UTF-8 text", file=file, line=line, found=found) from None
 
 
 def read_text(file: Path) -> str:

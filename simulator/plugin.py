@@ -13,6 +13,9 @@ itself does not have. In it, decorate each implementation with `register(kind, n
 | `residency` | `Policy`: what leaves a full tier; made with the trace to come   | `policy:` of a service          |
 | `rows`      | `Makes`: makes a `RowPolicy`, what leaves a buffer of neurons    | `policy:` of a sparse method    |
 | `importer`  | `Importer`: brings a table of measured data into our form          | the columns of the table        |
+| `requests`  | `RequestImporter`: brings recorded requests into our form          | the columns of the trace        |
+| `scheduler` | `Scheduler`: what an iteration computes; made with its settings | `kind:` of a mapping's `scheduler`|
+| `kv`        | `Store`: where keys and values lie; made with blocks and size   | `kind:` of a mapping's `kv_store` |
 | `evaluator` | `Evaluator`: the metrics of a kind of workload                   | `kind:` of a workload           |
 | `chart`     | `Chart`: a kind of picture of the results of a study             | `kind:` of a study's chart      |
 | `search`    | `Method`: which points of a space to look at next                | `--method`; a study's `methods:`|
@@ -39,22 +42,30 @@ from simulator.scenario.evaluator import Evaluator, no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, machine, model
+from simulator.serving.kv.blocks import Store
+from simulator.serving.service.scheduler import Decision, Scheduler, View
+from simulator.serving.service.sequence import Sequence
 from simulator.study.form import ChartForm
 from simulator.study.search import Method, Seen
 from simulator.study.search.seen import Indices
 from simulator.units import Bytes
 from simulator.validation.measured.importers import Importer
 from simulator.workload import Block
+from simulator.workload.requests.importers import Columns as RequestColumns
+from simulator.workload.requests.importers import Importer as RequestImporter
+from simulator.workload.requests.recorded.cells import Cells
 
 __all__ = [
     "Activity",
     "Block",
     "Bytes",
+    "Cells",
     "Chart",
     "ChartForm",
     "Choice",
     "Columns",
     "Compile",
+    "Decision",
     "Dispatch",
     "Evaluator",
     "Importer",
@@ -66,16 +77,22 @@ __all__ = [
     "Metric",
     "Plan",
     "Policy",
+    "RequestColumns",
+    "RequestImporter",
     "Resource",
     "Route",
     "RowPolicy",
     "Scenario",
+    "Scheduler",
     "Seen",
+    "Sequence",
     "Shown",
     "Split",
     "Step",
+    "Store",
     "Target",
     "TierKind",
+    "View",
     "Workload",
     "alone",
     "deployment",

@@ -117,6 +117,15 @@ def test_a_table_of_another_form_is_compared(tmp_path: Path) -> None:
         simulator.compare(file)
 
 
+def test_requests_of_another_form_are_read(tmp_path: Path) -> None:
+    example("requests")
+    file = tmp_path / "calls.csv"
+    file.write_text("call,ms,status,prompt,completion\na,500,200,10,2\nb,600,429,10,1\nc,1500,200,20,4\n")
+    stream = simulator.load_requests(file)
+    assert [(each.request_id, each.arrival_s, each.input_tokens) for each in stream] == [("a", 0, 10), ("c", 1, 20)]
+    assert stream.left_out == {"calls that the gateway refused": 1}
+
+
 def layer(model: str, sequences: float | np.ndarray) -> Route:
     """A decoder layer over sequences that decode, on the two engines of Duplex."""
     system = load_system("duplex-node")

@@ -32,6 +32,7 @@ from simulator.cli import (
     query,
     record,
     reproduce,
+    requests,
     roofline,
     search,
     sensitivity,
@@ -128,6 +129,7 @@ app.command("sensitivity")(sensitivity.command)
 app.command("crossover")(crossover.command)
 app.command("query")(query.command)
 app.command("record")(record.command)
+app.command("requests")(requests.command)
 
 
 def main() -> None:

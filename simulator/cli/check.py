@@ -11,6 +11,7 @@ import typer
 
 from simulator.cli.options import Json
 from simulator.cli.output import console, count_of, print_error, print_json, warned
+from simulator.cli.requests import SkipBad
 from simulator.errors import ConfigError, TiersimError, one_of
 
 if TYPE_CHECKING:
@@ -37,15 +38,17 @@ class Checked:
 
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to check.", show_default=False)],
+    skip_bad: SkipBad = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 where there are warnings, too.")] = False,
     json: Json = False,
 ) -> None:
     """Check files: is each what it should be?
 
-    Machines, models (config.json too), scenarios, studies, runtimes, cost tables, and traces (CSV). All mistakes are
-    told; the exit code is then 2. Warnings are of figures on which nothing depends, and of sizes that none has.
+    Machines, models (config.json too), scenarios, studies, runtimes, cost tables, traces of experts (CSV), and requests
+    (CSV, Parquet, JSON, YAML). All mistakes are told; of a file of requests, the first. The exit code is then 2.
+    Warnings are of figures on which nothing depends, and of sizes that none has.
     """
-    found = [_checked(file) for file in files]
+    found = [_checked(file, skip_bad) for file in files]
     if json:
         print_json([{**asdict(checked), "ok": checked.ok} for checked in found])
     else:
@@ -59,7 +62,7 @@ def command(
         raise typer.Exit(2)
 
 
-def _checked(file: str) -> Checked:
+def _checked(file: str, skip_bad: bool) -> Checked:
     from simulator.cli.kind import kind_of
 
     kind, summary = None, ""
@@ -67,7 +70,7 @@ def _checked(file: str) -> Checked:
     with warned() as told:
         try:
             kind = kind_of(file)
-            summary = _summary(kind, file)
+            summary = _requests(file, skip_bad) if kind == "requests" else _summary(kind, file)
         except TiersimError as error:
             problems = tuple(str(error).split("\n"))
         return Checked(file, kind, summary, problems, tuple(told))
@@ -231,7 +234,7 @@ def _runtime(file: str) -> str:
 
 
 def _routing(file: str) -> str:
-    from simulator.workload.measured import load_measured
+    from simulator.workload.routing.measured import load_measured
 
     routing = load_measured(file)
     return f"routing {routing.name}: {routing.experts:,} experts in {len(routing.layers)} layers"
@@ -249,6 +252,14 @@ def _trace(file: str) -> str:
 
     trace = load_trace(file)
     return f"trace of {len(trace):,} prompts over {trace.experts:,} experts"
+
+
+def _requests(file: str, skip_bad: bool) -> str:
+    from simulator.cli.requests import one_line, stream
+    from simulator.workload.requests.summary import summary
+
+    requests, form = stream(file, [], skip_bad)
+    return one_line(summary(requests), form)
 
 
 def _published(file: str) -> str:

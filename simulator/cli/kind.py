@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
+from simulator.files import read_bytes
 
 Kind: TypeAlias = Literal[
     "machine",
@@ -20,6 +21,7 @@ Kind: TypeAlias = Literal[
     "calibration",
     "scenario",
     "trace",
+    "requests",
     "published values",
 ]
 
@@ -58,10 +60,23 @@ def kind_of(name: str) -> Kind:
 
 def _kind_of_file(file: Path) -> Kind:
     if file.suffix == ".csv":
-        return "published values" if file.name == "published.csv" else "trace"
+        return "published values" if file.name == "published.csv" else _kind_of_table(file)
+    if file.suffix in (".jsonl", ".parquet"):
+        return "requests"
     if file.suffix == ".json":
-        return "model"
+        return "requests" if _start(file).lstrip().startswith(b"[") else "model"
     return "study" if file.name == data.EXPERIMENT else _kind_of_yaml(file)
+
+
+def _kind_of_table(file: Path) -> Kind:
+    """Prompts and their experts by the names of these columns, else requests."""
+    names = {name.strip() for name in _start(file).decode("utf-8-sig", "replace").split(",")}
+    return "trace" if names & {"prompt", "expert"} else "requests"
+
+
+def _start(file: Path) -> bytes:
+    """The first line of a file that is not empty."""
+    return next((line for _, line in read_bytes(file) if line.strip()), b"")
 
 
 def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
@@ -80,7 +95,8 @@ def _kind_of_yaml(file: Path, above: tuple[Path, ...] = ()) -> Kind:
     found = ", ".join(mapping) or described(tree)
     expected = (
         "a machine (devices, ...), a model (layers, attention, ...), a scenario (hardware, model, ...), "
-        "a study (base, axes, ...), a runtime (by_device, overlaps, ...) or a cost table (wafer, processes, ...)"
+        "a study (base, axes, ...), a runtime (by_device, overlaps, ...), a cost table (wafer, processes, ...) "
+        "or requests (arrivals, lengths, ...)"
     )
     raise ConfigError("this is nothing that tiersim knows", file=file, found=found, expected=expected)
 
@@ -97,7 +113,8 @@ def _keys() -> dict[Kind, set[str]]:
     from simulator.study.renamed import TOP
     from simulator.workload import Model
     from simulator.workload.eager import Family
-    from simulator.workload.measured import MeasuredRouting
+    from simulator.workload.requests.form import RequestsForm
+    from simulator.workload.routing.measured import MeasuredRouting
 
     return {
         "machine": set(Machine.model_fields),
@@ -110,6 +127,7 @@ def _keys() -> dict[Kind, set[str]]:
         "eager": set(Family.model_fields),
         "calibration": set(Calibration.model_fields),
         "scenario": set(Scenario.model_fields),
+        "requests": set(RequestsForm.model_fields),
     }
 
 

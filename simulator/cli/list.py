@@ -16,6 +16,8 @@ from simulator.cli.output import console, count_of, print_json, shown_path, tabl
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from simulator.workload import Model
+
 
 class Listed(StrEnum):
     """What can be listed."""
@@ -157,9 +159,9 @@ def _models() -> list[dict[str, Any]]:
                 "active_parameters": counts.active,
                 "layers": model.layers,
                 "hidden": model.hidden,
-                "attention": model.attention.kind,
-                "heads": model.attention.heads,
-                "kv_heads": model.attention.kv_heads,
+                "attention": _attention(model),
+                "heads": model.attention.heads if model.attention else None,
+                "kv_heads": model.attention.kv_heads if model.attention else None,
                 "kv_bytes_per_token": kv_bytes_per_token(model),
                 "experts": model.moe.experts if model.moe else None,
                 "top_k": model.moe.top_k if model.moe else None,
@@ -200,3 +202,9 @@ def _model_table(rows: list[dict[str, Any]]) -> Table:
             f"{row['max_context']:,}",
         )
     return table
+
+
+def _attention(model: Model) -> str:
+    """What mixes tokens in its layers: `mla`, `gqa linear`, `mamba2`."""
+    kinds = dict.fromkeys(getattr(layer.mixer, "kind", "linear") for layer, _ in model.kinds if layer.mixer)
+    return " ".join(kinds)

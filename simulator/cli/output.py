@@ -168,6 +168,16 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield advance
 
 
+@contextmanager
+def status(title: str) -> Iterator[Callable[[str], None]]:
+    """A function to call with how far it is, where nobody knows how far there is to go; drawn on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    with _terminal(stderr=True).status(one_line(title)) as shown:
+        yield lambda text: shown.update(f"{one_line(title)}: {one_line(text)}")
+
+
 def in_turn(takes: Mapping[str, float], advance: Callable[[str, int, int], None]) -> Iterator[str]:
     """Names of what is to run, one after another, of which each takes about so many seconds.
 

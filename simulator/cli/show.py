@@ -1,9 +1,10 @@
-"""`tiersim show`: a machine, model, scenario, study, runtime or cost table: its figures and their sources."""
+"""`tiersim show`: a machine, model, scenario, study, runtime or cost table, its figures and sources; or requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from simulator.cli.diff import side_by_side
 from simulator.cli.kind import kind_of
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import abbreviations, console, count_of, print_json, role_text, shown_path, table_of
+from simulator.cli.requests import SkipBad
 from simulator.data import EXPERIMENT
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A machine, model, scenario, study or cost table.",
+            help="A machine, model, scenario, study or cost table, or requests.",
             show_default=False,
         ),
     ],
@@ -51,11 +53,16 @@ def command(
         typer.Argument(metavar="[NAME]", help="Another machine or model, to set beside.", show_default=False),
     ] = None,
     overrides: Overrides = None,
+    skip_bad: SkipBad = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Of requests: draw them: .png, .svg or .pdf.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show a machine, model, scenario, study or cost table, or two machines or models side by side.
+    """Show a machine, model, scenario, study, cost table or requests, or two machines or models side by side.
 
-    Its figures, where each comes from, and what they add up to.
+    Its figures, where each comes from, and what they add up to. Of requests (a trace or a YAML): rates, lengths, and
+    how much of the prompts came before.
     """
     from simulator.errors import ConfigError, one_of
 
@@ -65,16 +72,19 @@ def command(
         side_by_side(name, other, everything=True, json=json)
         return
     kind = kind_of(name)
-    known = {
+    known: dict[str, Callable[[str, list[str]], tuple[dict[str, Any], RenderableType]]] = {
         "machine": _machine,
         "model": _model,
         "scenario": _scenario,
         "study": _study,
         "cost table": _costs,
         "runtime": _runtime,
+        "requests": partial(_requests, skip_bad=skip_bad, output=output),
     }
     if kind not in known:
         raise ConfigError("there is nothing to show", found=f"{kind} in {name}", expected=one_of(known))
+    if output is not None and kind != "requests":
+        raise ConfigError("there is no picture of it", path="--output", found=f"a {kind}", expected="requests")
     document, shown = known[kind](name, overrides or [])
     if json:
         print_json({"kind": kind, **document})
@@ -291,6 +301,15 @@ def _runtime(name: str, overrides: list[str]) -> tuple[dict[str, Any], Renderabl
     }
     title = f"{software.name}: {software.runtime.description} ({shown_path(software.config.file)})"
     return document, _stacked(title, figure_table(found), abbreviations(software.config))
+
+
+def _requests(
+    name: str, overrides: list[str], skip_bad: bool, output: Path | None
+) -> tuple[dict[str, Any], RenderableType]:
+    from simulator.cli.requests import shown
+
+    document, (title, *parts) = shown(name, overrides, skip_bad, output)
+    return document, _stacked(title, *parts)
 
 
 def figures(config: Config, checked: dict[str, Any]) -> list[Figure]:

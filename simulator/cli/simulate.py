@@ -1,34 +1,107 @@
-"""`tiersim simulate`: run an experiment."""
+"""`tiersim simulate`: run an experiment, or serve requests."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.cli.mapping_options import with_mapping
 from simulator.cli.options import Folder, Json, Overrides
-from simulator.cli.output import console, print_json, progress
+from simulator.cli.output import console, print_json, progress, status
+from simulator.cli.scenario import options_scenario
+from simulator.errors import ConfigError
 from simulator.files import whole
 
 if TYPE_CHECKING:
     from simulator.result import Result
 
+MAPPING = ("devices", "engines", "dtype", "kv", "runtime")
+ROWS = "requests.parquet"
 
+
+@with_mapping(MAPPING)
 def command(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="An experiment, by name or path.", show_default=False)
-    ],
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[EXPERIMENT]",
+            help="An experiment, by name or path; or a scenario of requests.",
+            show_default=False,
+        ),
+    ] = None,
+    hardware: Annotated[str | None, typer.Option("--hardware", help="A machine that serves requests.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model that it serves.")] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", help="A file of requests, in our form or a public one.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="What chooses requests: vllm-v1, sarathi, ...; the runtime's by default."),
+    ] = None,
+    replicas: Annotated[int | None, typer.Option("--replicas", min=1, help="Replicas behind a router.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows of the trace that are wrong.")] = False,
+    timeline: Annotated[
+        Path | None, typer.Option("--timeline", help="Write a JSON that ui.perfetto.dev opens.", show_default=False)
+    ] = None,
     overrides: Overrides = None,
     output: Folder = None,
     json: Json = False,
+    *,
+    mapping: dict[str, Any],
 ) -> None:
-    """Run an experiment, and print its tables."""
-    import simulator
+    """Run an experiment and print its tables; or serve the requests of a trace or a scenario."""
+    given = {
+        "--hardware": hardware,
+        "--model": model,
+        "--trace": trace,
+        "--scheduler": scheduler,
+        "--timeline": timeline,
+    }
+    options = [option for option, value in given.items() if value is not None]
+    if name is not None and (options or mapping or replicas or skip_bad) and not _is_scenario(name):
+        raise ConfigError(path=(options or ["--set"])[0], found=f"with the experiment '{name}'", expected="a scenario")
+    if name is None and not options:
+        raise ConfigError(
+            path="EXPERIMENT", found="nothing", expected="an experiment, or --hardware, --model and --trace"
+        )
+    if name is not None and not _is_scenario(name):
+        import simulator
 
-    with progress() as advance:
-        result = simulator.simulate(experiment, overrides or (), lambda done, total: advance(experiment, done, total))
+        with progress() as advance:
+            result = simulator.simulate(name, overrides or (), lambda done, total: advance(name, done, total))
+        _show(result, output, json)
+        return
+    chosen = {key: value for key, value in (("kind", scheduler), ("replicas", replicas)) if value is not None}
+    section = {**mapping, **({"scheduler": chosen} if chosen else {})}
+    work = {"kind": "requests", "trace": trace, "skip_bad": skip_bad or None} if name is None else {"trace": trace}
+    with options_scenario(name, hardware, model, section, work, overrides or ()) as asked:
+        _serve(asked, timeline, output, json)
+
+
+def _serve(asked: Any, timeline: Path | None, output: Path | None, json: bool) -> None:
+    """Serve requests, and write what each of them saw."""
+    from simulator.scenario.serve import serve
+
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    with status("served") as tell:
+        result = serve(
+            asked, (), output / ROWS if output else None, timeline,
+            lambda ended, now: tell(f"{ended:,} requests, {now:,.0f} s of service"),
+        )  # fmt: skip
+    _show(result, output, json)
+
+
+def _is_scenario(name: str) -> bool:
+    from simulator.cli.kind import kind_of
+
+    return Path(name).is_file() and kind_of(name) == "scenario"
+
+
+def _show(result: Result, output: Path | None, json: bool) -> None:
     if output is not None:
         _write(result, output)
     if json:
@@ -42,7 +115,7 @@ def _write(result: Result, folder: Path) -> None:
     from json import dumps
 
     provenance = {**result.provenance.as_dict(), "config": result.provenance.config}
-    texts = {f"{name}.csv": frame.to_csv(index=False) for name, frame in result.frames().items()}
+    texts = {f"{name.partition(',')[0]}.csv": frame.to_csv(index=False) for name, frame in result.frames().items()}
     texts["provenance.json"] = dumps(provenance, indent=2) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from simulator.errors import ConfigError, one_of
-from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, MappingForm
+from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.spill import check_spill
 from simulator.mapping.target import peak, rate_for
@@ -55,6 +55,7 @@ def check_batch(deployed: Deployment) -> None:
         (deployed.migrate, "migrate", "true", "false, but of requests"),
         (deployed.together, "together", "true", "false, but of requests: no pass has both prompts and answers"),
         (deployed.scheduler != DEFAULT_SCHEDULER, "scheduler", "one", alone),
+        (deployed.kv_store != DEFAULT_STORE, "kv_store", "one", alone),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
 
@@ -96,8 +97,6 @@ def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield not software.runtime.modelled, "kernels", f"'modelled' under {software.name}", other
     yield len(deployed.engines) > 1, "kernels", f"'modelled' with {named}", "one engine"
     yield deployed.spill is not None, "kernels", f"'modelled' with spill '{deployed.spill}'", "no spill"
-    mla = deployed.model.attention.mla is not None
-    yield mla, "kernels", f"'modelled' of {deployed.model.name}", "roofline: latent attention has no model yet"
 
 
 def _answers_at_home(deployed: Deployment) -> bool:

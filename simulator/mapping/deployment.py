@@ -12,7 +12,17 @@ from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, narrowed
 from simulator.mapping.footprint import Footprint, footprint
-from simulator.mapping.form import DEFAULT_SCHEDULER, NO_RESIDENCY, Experts, MappingForm, Residency, Scheduler, SplitBy
+from simulator.mapping.form import (
+    DEFAULT_SCHEDULER,
+    DEFAULT_STORE,
+    NO_RESIDENCY,
+    Experts,
+    KvStore,
+    MappingForm,
+    Residency,
+    Scheduler,
+    SplitBy,
+)
 from simulator.mapping.formats import in_formats
 from simulator.mapping.gpu.modelled import Models, models
 from simulator.mapping.host_time import Host
@@ -72,6 +82,7 @@ class Deployment:
     spill_order: str | None = None
     residency: Residency = NO_RESIDENCY
     scheduler: Scheduler = DEFAULT_SCHEDULER
+    kv_store: KvStore = DEFAULT_STORE
     answers: Deployment | None = None
     software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
@@ -209,7 +220,7 @@ def _models(form: MappingForm, system: System, engine: Target, software: Softwar
 
 _KEPT = (
     "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
-    "residency", "scheduler",
+    "residency", "scheduler", "kv_store",
 )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
 from simulator.units import Bytes, Count, Fraction, Positive, Unit, Width
-from simulator.workload.dtypes import Dtype
-from simulator.workload.formats import ComputingFormat, KvFormat
+from simulator.workload.formats.dtypes import Dtype
+from simulator.workload.formats.named import ComputingFormat, KvFormat
 
 RUNTIMES = "hwconfigs/runtimes"
 """The folder of those that ship."""
@@ -109,13 +109,44 @@ class Residency(Section):
 class Scheduler(Section):
     """What chooses the requests of an iteration."""
 
-    kind: Literal["continuous"] = "continuous"
-    """Continuous batching: those that wait join before an iteration."""
+    kind: Annotated[str, registered_as("scheduler", "continuous")] = "continuous"
+    """`continuous`: those that wait join before an iteration, their prompts as a whole, where there is room for all
+    their tokens; of traces, as the runtime has it."""
     max_sequences: Count | None = None
     """Sequences served at once, at most; null: as many as there is room for."""
+    tokens: Count | None = None
+    """Tokens of an iteration at most, of prompts and of answers; null: as the program has it by default."""
+    preempt: Literal["recompute", "swap"] | None = None
+    """What becomes of a sequence that loses its room: it is computed anew, or copied to the host's memory and back;
+    null: as the scheduler does by default."""
+    watermark: Portion | None = None
+    """Share of the blocks that stay free when a sequence joins; null: as the scheduler has it by default."""
+    ahead: bool = False
+    """Whether an iteration is chosen while the one before it runs, so that who arrives meanwhile waits for the next."""
+    replicas: Count = 1
+    """Replicas of the machine, each with a queue of its own."""
+    balance: Literal["round_robin", "session", "least_loaded", "prefix_aware", "kv_aware"] = "round_robin"
+    """Which replica serves a request: each in turn; one for a session; that with the fewest requests, with the most of
+    its prompt cached, or with the most free blocks."""
+    order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
+    """Who of those that wait is first: who came first, who has the fewest tokens to compute, the greatest priority, or
+    the first token that is due the earliest."""
 
 
-NO_RESIDENCY, DEFAULT_SCHEDULER = Residency(), Scheduler()
+class KvStore(Section):
+    """Where keys and values of requests lie, under a scheduler that counts their blocks."""
+
+    kind: Annotated[str, registered_as("kv")] = "blocks"
+    """`blocks`: each is of one sequence; `prefix`: those of a prefix that others have too are found again."""
+    block: Count | None = None
+    """Tokens of a block; null: as the runtime has it."""
+    blocks: Count | None = None
+    """Blocks of a replica, where they are known; null: as many as its memory has room for."""
+    swap: str | None = None
+    """The tier to which a sequence is copied that loses its room, by its full name; null: none is."""
+
+
+NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()
 
 
 class MappingForm(Section):
@@ -181,3 +212,5 @@ class MappingForm(Section):
     """What lies in a small tier of something larger."""
     scheduler: Scheduler = DEFAULT_SCHEDULER
     """What chooses the requests of an iteration."""
+    kv_store: KvStore = DEFAULT_STORE
+    """Where keys and values of requests lie."""

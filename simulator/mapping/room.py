@@ -39,3 +39,26 @@ def most_sequences(deployed: Deployment, context: int, prompt: int, most: int) -
             remedy="a shorter sequence, more devices, or a smaller dtype",
         )
     return min(most, fits)
+
+
+def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
+    """How many blocks of `size` tokens of keys and values a replica has room for, beside its weights.
+
+    Activations are those of an iteration of `tokens`.
+
+    Raises:
+        CapacityError: there is no room for one.
+    """
+    places = held(deployed, 0.0, float(size), float(tokens))
+    low, whole = places[0], deployed.software.runtime.kv_block
+    block = float(held(deployed, 1.0, float(size * whole), 0.0)[0].kv) / whole
+    free = float(low.capacity - low.used)
+    if any(not each.fits for each in places) or free < block:
+        ways = deployed.low.system.count(low.tier.partition(".")[0])
+        raise CapacityError(
+            f"a block of {size} tokens beside {deployed.model.name} on a {low.tier.partition('.')[0]}",
+            needed=(float(low.used) + block) / ways,
+            there=float(low.capacity) / ways,
+            remedy="more devices, or a smaller dtype",
+        )
+    return int(free / block)

@@ -18,7 +18,7 @@ from simulator.hardware.machine import Device, Efficiency
 from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
 from simulator.mapping.host_time import Host
 from simulator.units import Bandwidth, Count, Fraction, Seconds, Unit
-from simulator.workload.formats import ComputingFormat, KvFormat
+from simulator.workload.formats.named import ComputingFormat, KvFormat
 
 IDEAL = "ideal"
 """The machine alone: nothing is launched, and all is achieved that the machine's own YAML has."""

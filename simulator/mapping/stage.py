@@ -17,12 +17,13 @@ from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
-FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context")
-"""A stage, as a node sees it: prompts, their tokens and causal pairs, sequences that decode and the tokens cached."""
+FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
+"""A stage, as a node sees it: prompts (or chunks of them), their new tokens, and pairs of one and a key that it sees;
+sequences that decode, and the tokens that they have cached; and those that prompts have, of chunks before."""
 SIZES = 9  # numbers of sequences, from one to all, that a program is looked at for
-TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0)
+TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0, 16.0)
 
 
 class Kind(NamedTuple):
@@ -62,9 +63,9 @@ class Part(NamedTuple):
 
 def batch(x: NDArray[np.float64], kind: Kind) -> Batch:
     """The sequences of nodes of a kind, shape (..., features)."""
-    prompts, tokens, pairs, decoding, context = np.moveaxis(x, -1, 0)
+    prompts, tokens, pairs, decoding, context, past = np.moveaxis(x, -1, 0)
     keys = context + decoding  # a sequence sees what is cached and its new token
-    of_prompts = (Ragged("prefill", prompts, tokens, pairs, tokens),) if kind.prompts else ()
+    of_prompts = (Ragged("prefill", prompts, tokens, pairs, tokens + past),) if kind.prompts else ()
     return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys)) if kind.decoding else of_prompts
 
 
@@ -114,11 +115,11 @@ def _iterations(load: Declared, kind: Kind) -> NDArray[np.float64]:
     tokens = float(load.input)
     one = np.array([1.0, tokens, tokens * (tokens + 1) / 2])
     if not kind.prompts:
-        return np.array([[0.0, 0.0, 0.0, number, number * context] for number in numbers for context in contexts])
+        return np.array([[0.0, 0.0, 0.0, number, number * context, 0.0] for number in numbers for context in contexts])
     if not kind.decoding:
-        return np.array([[*(number * one), 0.0, 0.0] for number in numbers])
+        return np.array([[*(number * one), 0.0, 0.0, 0.0] for number in numbers])
     pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
-    return np.array([[*(prompts * one), number, number * contexts.mean()] for prompts, number in pairs])
+    return np.array([[*(prompts * one), number, number * contexts.mean(), 0.0] for prompts, number in pairs])
 
 
 def expert_engine(deployment: Deployment, mixed: bool) -> Target:

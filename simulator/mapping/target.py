@@ -14,8 +14,8 @@ from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.workload import Block, Operator
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
-from simulator.workload.operators import Operand
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.operators.operator import Operand
 
 if TYPE_CHECKING:
     from simulator.mapping.gpu.modelled import Models

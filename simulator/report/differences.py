@@ -13,8 +13,8 @@ from simulator.errors import dotted
 from simulator.hardware.system import System
 from simulator.report.machines import summary
 from simulator.units import show
-from simulator.workload.model import Model
-from simulator.workload.parameters import kv_bytes_per_token, parameters, weight_bytes
+from simulator.workload.model.form import Model
+from simulator.workload.model.parameters import kv_bytes_per_token, parameters, weight_bytes
 
 APART = ("name", "description", "aliases", "source", "year")
 """What says which of two it is, and no property of it."""

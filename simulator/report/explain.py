@@ -19,7 +19,7 @@ from simulator.mapping.host_time import NAME as PROGRAM
 from simulator.mapping.target import Target, peak, rate_for
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show
-from simulator.workload.formats import FORMATS
+from simulator.workload.formats.named import FORMATS
 
 
 @dataclass(frozen=True)

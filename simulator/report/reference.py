@@ -21,7 +21,8 @@ from simulator.mapping.runtime import Runtime
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
 from simulator.workload import Model
 from simulator.workload.eager import Family
-from simulator.workload.measured import MeasuredRouting
+from simulator.workload.requests.form import RequestsForm
+from simulator.workload.routing.measured import MeasuredRouting
 
 LONGEST = 60  # characters of an example
 
@@ -52,6 +53,7 @@ CHAPTERS = (
     Chapter("Routing", MeasuredRouting, "workloads/routing"),
     Chapter("Calibrations of kernels", Calibration, "hwconfigs/calibrations"),
     Chapter("What PyTorch dispatches", Family, "workloads/eager"),
+    Chapter("Requests", RequestsForm),
 )
 
 Examples: TypeAlias = dict[tuple[type[BaseModel], str], tuple[Any, str]]

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from simulator.serving.arrivals import Requests
 from simulator.serving.served import Array, Served
+from simulator.workload.requests.arrivals import Requests
 
 
 class Decoding(NamedTuple):

@@ -9,14 +9,14 @@ import numpy as np
 from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError
 from simulator.mapping.transfer import transfer
-from simulator.serving.arrivals import Requests
-from simulator.serving.lengths import Ints, Lengths
 from simulator.serving.loop import run
 from simulator.serving.open_loop import StageTimes, chosen, spread
 from simulator.serving.served import Array, Served
 from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
-from simulator.workload.routers import Router
+from simulator.workload.requests.arrivals import Requests
+from simulator.workload.requests.lengths import Ints, Lengths
+from simulator.workload.routing.routers import Router
 
 
 def serve_split(

@@ -22,7 +22,8 @@ from simulator.registry import names, registered
 from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
-from simulator.workload.measured import MeasuredRouting
+from simulator.workload.requests.form import RequestsForm
+from simulator.workload.routing.measured import MeasuredRouting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,6 +37,7 @@ FORMS: dict[str, type[BaseModel]] = {
     "routing": MeasuredRouting,
     "eager": Family,
     "calibration": Calibration,
+    "requests": RequestsForm,
 }
 
 _ABOUT: dict[str, Any] = {"source": {"type": "string"}, "role": {"enum": list(ROLES)}, "note": {"type": "string"}}

@@ -128,6 +128,8 @@ def test_what_does_not_go_with_models_is_refused_by_its_key(keys: dict[str, Any]
     assert refused.value.path == (path,)
 
 
-def test_latent_attention_has_no_model_yet() -> None:
-    with pytest.raises(ConfigError, match=r"kernels: .*latent attention"):
-        served("deepseek-v3", hardware="dgx-h100")
+def test_latent_attention_has_kernels_of_its_own() -> None:
+    deployed = served("deepseek-v3", hardware="h200-sxm", dtype="fp8-block")
+    classes = {r.name.partition(" ")[2] for r in deployed.lowering.plan(deployed.model, decode(64, 4000)).demand()}
+    assert "(mla_decode)" in classes
+    assert "(moe)" in classes

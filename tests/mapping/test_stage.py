@@ -30,9 +30,9 @@ def deployed(machine: str = "duplex-node", model: str = "mixtral-8x7b", *overrid
     return deployment(load_system(machine, overrides), load_model(model), **how)
 
 
-def features(prompts: list[int], contexts: list[int]) -> list[float]:
-    pairs = [n * (n + 1) / 2 for n in prompts]
-    return [len(prompts), sum(prompts), sum(pairs), len(contexts), sum(contexts)]
+def features(prompts: list[int], contexts: list[int], past: int = 0) -> list[float]:
+    pairs = [n * past + n * (n + 1) / 2 for n in prompts]
+    return [len(prompts), sum(prompts), sum(pairs), len(contexts), sum(contexts), past * len(prompts)]
 
 
 def seconds(of: Deployment, x: NDArray[np.float64], mixed: bool) -> NDArray[np.float64]:
@@ -43,14 +43,14 @@ def seconds(of: Deployment, x: NDArray[np.float64], mixed: bool) -> NDArray[np.f
     return total
 
 
-@given(st.lists(st.integers(2, 500), max_size=4), st.lists(st.integers(0, 5000), max_size=4))
-def test_features_say_what_the_sequences_demand(prompts: list[int], contexts: list[int]) -> None:
+@given(st.lists(st.integers(2, 500), max_size=4), st.lists(st.integers(0, 5000), max_size=4), st.integers(0, 900))
+def test_features_say_what_the_sequences_demand(prompts: list[int], contexts: list[int], cached: int) -> None:
     """Of a prompt of one token nothing tells that it is none that decodes; so none is drawn."""
     if not prompts and not contexts:
         return
-    x = np.array(features(prompts, contexts))
+    x = np.array(features(prompts, contexts, cached))
     assert len(x) == len(FEATURES) == len(TYPICAL)
-    each = [*(Sequences(1, n) for n in prompts), *(Sequences(1, 1, past) for past in contexts)]
+    each = [*(Sequences(1, n, cached) for n in prompts), *(Sequences(1, 1, past) for past in contexts)]
     one_by_one = operator_graph(load_model("llama-2-7b"), tuple(each)).totals()
     together = operator_graph(load_model("llama-2-7b"), batch(x, MIXED)).totals()
     assert together.flops == pytest.approx(one_by_one.flops, rel=1e-12)
@@ -96,7 +96,7 @@ def test_a_stage_is_affine_in_its_features(
     of = deployed(machine, "mixtral-8x7b", nodes, dispatch=dispatch, together=together)
     prompts = st.lists(st.integers(1, 4000), max_size=3) if mixed else st.just([])
     contexts = st.lists(st.integers(0, 30_000), max_size=4)
-    x = np.array([features(*data.draw(st.tuples(prompts, contexts))) for _ in range(3)])
+    x = np.array([features(*data.draw(st.tuples(prompts, contexts, st.integers(0, 999)))) for _ in range(3)])
     lowered = np.zeros(len(x))
     for kind, rows in kinds(x, mixed):
         for part in stage(of, probes(TYPICAL), kind):

@@ -15,7 +15,7 @@ from simulator.scenario.evaluators.operators import Operators
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import value_at
-from simulator.workload.routers import ROUTERS
+from simulator.workload.routing.routers import ROUTERS
 
 SPARE = {
     "kind": "gpu", "efficiency": 0.6, "reads": {"sram": {}, "hbm": {"efficiency": 0.5}}, "energy_per_flop": "1 pJ/FLOP",
@@ -164,6 +164,11 @@ VALUES: dict[str, list[Any]] = {
     "mapping.calibration": ["h100-sxm.vllm"],
     "mapping.runtime": ["ideal", "gpu-libraries", "flash-neurons", "vllm-2023"],
     "mapping.scheduler.max_sequences": [1, 3],
+    "mapping.scheduler.tokens": [16],
+    "mapping.scheduler.watermark": [0.5],
+    "mapping.kv_store.block": [7],
+    "mapping.kv_store.blocks": [400],
+    "mapping.kv_store.swap": ["host"],
     "mapping.residency.links": [1],
     "mapping.residency.threads": [2],
     "mapping.residency.bytes": ["4.5 GB", "200 GB", "0.75 GB", "3 GB"],
@@ -175,6 +180,8 @@ VALUES: dict[str, list[Any]] = {
     "mapping.residency.window": [2],
     "mapping.residency.pinned": [0.25],
     "mapping.residency.split": [3],
+    "workload.ttft": ["1 ms"],
+    "workload.tpot": ["1 us"],
     "workload.trace": [{"kind": "zipf", "exponent": 1.2}],
     "workload.expert_bytes": ["1 GB"],
     "workload.kv_tokens": [100000],
@@ -262,7 +269,7 @@ def others(base: Scenario, path: str) -> list[Any]:
     if bool in types:
         return [not has]
     if int in types:
-        return [2 * has or 1, *([has // 2] if has and has > 1 else [])]
+        return [2 * has if has else 1, *([has // 2] if has and has > 1 else [])]
     if float in types:
         return [has / 2, 1.5 * has] if has else [0.1]
     raise AssertionError(f"{path}: no other value than {has} is known")

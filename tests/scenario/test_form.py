@@ -21,7 +21,7 @@ OTHER: dict[str, Any] = {
     "dtype": "fp8", "kv": "fp8", "activations": "fp16", "compute": "fp16", "fusion": "unfused",
     "runtime": "vllm", "kernels": "modelled", "calibration": "h100-sxm.vllm",
     "draft": {"model": "llama-3-8b", "acceptance": 0.7}, "residency": {"home": "host"},
-    "scheduler": {"max_sequences": 8},
+    "scheduler": {"max_sequences": 8}, "kv_store": {"block": 32},
 }  # fmt: skip
 """A value of each key of the mapping that is not its default."""
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from simulator.hardware import System, load_system
 from simulator.scenario.evaluate import estimate
-from simulator.serving.arrivals import Requests
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import Model, load_model
+from simulator.workload.requests.arrivals import Requests
 from tests.deployed import deployment
 
 MODELS = ["llama-2-7b", "llama-3.1-8b", "phi-2", "opt-6.7b"]
@@ -67,13 +67,13 @@ def test_what_a_node_has_none_of_takes_no_time(system: System, model: str, drawn
     """Beside the prompts of another node it takes as long to decode, and prompts alone do not wait for the cache."""
     prompts, length, decoding, context = drawn
     of = Stages(deployment(system, load_model(model), (next(iter(system.engines)),)))
-    prompt = [prompts, prompts * length, prompts * length * (length + 1) / 2, 0, 0]
-    decode = [0, 0, 0, decoding, decoding * context]
-    both = np.array([[prompt], [decode], [[0] * 5]], dtype=float)
+    prompt = [prompts, prompts * length, prompts * length * (length + 1) / 2, 0, 0, 0]
+    decode = [0, 0, 0, decoding, decoding * context, 0]
+    both = np.array([[prompt], [decode], [[0] * 6]], dtype=float)
     apart = of.shared(both, mixed=True)
     assert apart[1] == pytest.approx(of.shared(both[1:2], mixed=False)[0], rel=1e-12)
     assert apart[2] == 0
-    whole = of.shared(both[:1] + np.array([0, 0, 0, 1, 0]), mixed=True)[0]
+    whole = of.shared(both[:1] + np.array([0, 0, 0, 1, 0, 0]), mixed=True)[0]
     launch = float(np.mean(of.deployment.high.latency)) * len(of.model.decoder)
     assert apart[0] <= (whole - launch) * (1 + 1e-12), "the kernel of attention that decodes, once a layer"
     demand = of.shared_demand(both[2:], mixed=True)

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.hardware import load_system
+from simulator.mapping.stage import FEATURES
 from simulator.serving.closed_loop import Layout, layout, load, timed
-from simulator.serving.lengths import Lengths
 from simulator.serving.served import percentile, ranked, weighted_percentile
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
-from simulator.workload.routers import uniform
+from simulator.workload.requests.lengths import Lengths
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 
@@ -30,14 +31,14 @@ FULL = {"dispatch": "static_by_layer", "together": True, "split": "greedy", "exp
 
 def stepped(found: Layout, nodes: int) -> np.ndarray[Any, Any]:
     """Features of each stage and node, request by request and stage by stage."""
-    x = np.zeros((found.stages, nodes, 5))
+    x = np.zeros((found.stages, nodes, len(FEATURES)))
     for slot, join, input, output in zip(found.slot, found.join, found.input, found.output, strict=True):
         for stage in range(max(join, 0), min(join + output, found.stages)):
             node = x[stage, slot % nodes]
             if stage == join:
                 node[:3] += 1, input, input * (input + 1) / 2
             else:
-                node[3:] += 1, input + stage - join - 1
+                node[3:5] += 1, input + stage - join - 1
     return x
 
 

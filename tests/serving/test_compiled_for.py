@@ -12,10 +12,10 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.scenario.evaluate import estimate
-from simulator.serving.arrivals import Requests
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
+from simulator.workload.requests.arrivals import Requests
 from tests.deployed import deployment
 
 SYSTEM, MODEL = load_system("sn40l-node"), load_model("llama-3.1-8b")
@@ -36,7 +36,7 @@ def test_a_request_alone_sees_its_estimate(input: int, output: int) -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(1, 16), min_size=2, max_size=6), st.integers(1, 600), st.data())
 def test_a_time_does_not_hang_on_the_cut_of_a_call(sequences: list[int], context: int, data: st.DataObject) -> None:
-    x = np.array([[[0, 0, 0, n, n * context]] for n in sequences], dtype=float)
+    x = np.array([[[0, 0, 0, n, n * context, 0]] for n in sequences], dtype=float)
     cut = data.draw(st.integers(1, len(sequences) - 1))
     np.testing.assert_array_equal(
         OF.shared(x, mixed=False), np.concatenate([OF.shared(part, mixed=False) for part in (x[:cut], x[cut:])])
@@ -46,7 +46,7 @@ def test_a_time_does_not_hang_on_the_cut_of_a_call(sequences: list[int], context
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 16), st.integers(512, 640))
 def test_programs_for_many_sizes_serve_each_nearly_as_well_as_its_own(sequences: int, context: int) -> None:
-    took = OF.shared(np.array([[[0, 0, 0, sequences, sequences * context]]], dtype=float), mixed=False)[0]
+    took = OF.shared(np.array([[[0, 0, 0, sequences, sequences * context, 0]]], dtype=float), mixed=False)[0]
     alone = float(closed_form(model_plan(target(SYSTEM), MODEL, decode(sequences, context))).time)
     assert took <= 1.02 * alone
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
-from simulator.serving.arrivals import Requests, requests
-from simulator.serving.lengths import Lengths
 from simulator.serving.loop import run
 from simulator.serving.open_loop import Chosen, StageTimes, chosen, serve, serve_each, spread
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
-from simulator.workload.routers import uniform
+from simulator.workload.requests.arrivals import Requests, requests
+from simulator.workload.requests.lengths import Lengths
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 

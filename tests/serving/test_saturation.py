@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom, t
 
 from simulator.hardware import load_system
-from simulator.serving.arrivals import Requests, requests
-from simulator.serving.lengths import Lengths
 from simulator.serving.loop import run
 from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.saturation import BATCHES, LEAST, LEVEL, STUDENT, grows, saturation, sustained
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
+from simulator.workload.requests.arrivals import Requests, requests
+from simulator.workload.requests.lengths import Lengths
 from tests.deployed import deployment
 
 RUNS = 500

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from simulator.hardware import load_system
-from simulator.serving.lengths import Lengths
 from simulator.serving.served import Served
 from simulator.serving.split import serve_split
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
-from simulator.workload.routers import uniform
+from simulator.workload.requests.lengths import Lengths
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 CLIENTS, NUMBER = 8, 60
@@ -46,7 +46,7 @@ def test_no_request_is_lost_and_no_client_has_two(lengths: Lengths) -> None:
 def test_prompts_are_computed_one_at_a_time() -> None:
     run = seen(Lengths(4096, 16))
     tokens = 4096.0
-    dense = float(halves()[0].shared(np.array([[[1, tokens, tokens * (tokens + 1) / 2, 0, 0]]]), True)[0])
+    dense = float(halves()[0].shared(np.array([[[1, tokens, tokens * (tokens + 1) / 2, 0, 0, 0]]]), True)[0])
     assert run.ttft.min() > dense
     assert len(run.ttft) * dense < run.seconds, "one after another"
     assert run.ttft.max() > 2 * run.ttft.min(), "some wait for others"

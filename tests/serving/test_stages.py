@@ -16,13 +16,13 @@ from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.stage import kinds, stage
 from simulator.serving.closed_loop import Load, layout, load, timed
-from simulator.serving.lengths import Lengths
 from simulator.serving.split import serve_split
 from simulator.serving.stage_demand import demand_by_kind
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
-from simulator.workload.draws import counts, pool
-from simulator.workload.routers import uniform
+from simulator.workload.requests.lengths import Lengths
+from simulator.workload.routing.draws import counts, pool
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 PLAIN = {"dispatch": "static_by_layer"}
@@ -42,7 +42,7 @@ features = st.lists(
     st.tuples(st.integers(0, 3), st.integers(1, 3000), st.integers(0, 64), st.integers(0, 200_000)),
     min_size=1,
     max_size=4,
-).map(lambda rows: np.array([[p, p * n, p * n * (n + 1) / 2, d, d and c] for p, n, d, c in rows], dtype=float))
+).map(lambda rows: np.array([[p, p * n, p * n * (n + 1) / 2, d, d and c, 0] for p, n, d, c in rows], dtype=float))
 
 
 @settings(max_examples=30, deadline=None)
@@ -85,14 +85,16 @@ FASTER = (
 @pytest.mark.parametrize("more", FASTER)
 @pytest.mark.parametrize("mixed", [False, True])
 def test_more_of_anything_is_never_slower(more: str, mixed: bool) -> None:
-    x = np.array([[[p, p * 512, p * 512 * 513 / 2, d, d * 700]] for p in (0, 1, 4) for d in (1, 32, 128)], dtype=float)
+    x = np.array(
+        [[[p, p * 512, p * 512 * 513 / 2, d, d * 700, 0]] for p in (0, 1, 4) for d in (1, 32, 128)], dtype=float
+    )
     base, better = (on("duplex-node", "mixtral-8x7b", *changed, **PLAIN) for changed in ((), (more,)))
     assert (better.shared(x, mixed) <= base.shared(x, mixed) * (1 + 1e-12)).all()
 
 
 def test_the_slowest_node_counts() -> None:
     of = on("duplex-node", "mixtral-8x7b", "nodes=2", **PLAIN)
-    light, heavy = ([0, 0, 0, 8.0, 8e3], [0, 0, 0, 8.0, 8e5])
+    light, heavy = ([0, 0, 0, 8.0, 8e3, 0], [0, 0, 0, 8.0, 8e5, 0])
     both, alone = (of.shared(np.array([[a, b]]), False) for a, b in ((light, heavy), (heavy, heavy)))
     assert both == pytest.approx(alone)
 
@@ -198,7 +200,7 @@ def test_a_split_has_no_mixed_stage_and_waits_for_prompts() -> None:
         Stages(deployment(system, model, (f"{half}.xpu", f"{half}.pim"), **FULL)) for half in ("prompts", "answers")
     )
     seen = serve_split(prompts, answers, Lengths(512, 64), 16, 200, uniform(8, 2))
-    alone = prompts.shared(np.array([[[1, 512, 512 * 513 / 2, 0, 0]]]), True)[0]
+    alone = prompts.shared(np.array([[[1, 512, 512 * 513 / 2, 0, 0, 0]]]), True)[0]
     assert seen.ttft.min() >= alone
     assert (seen.e2e > seen.ttft).all()
     assert seen.tbt(99) < 1.5 * seen.tbt(50)
@@ -229,7 +231,7 @@ def test_with_uniform_routing_a_stage_takes_in_the_mean_what_an_estimate_says(
     moe = of.model.moe
     assert moe
     drawn = pool(uniform(moe.experts, moe.top_k), sequences, of.layers, draws=64).counts(sequences)
-    x = np.array([[[0, 0, 0, sequences, sequences * context]]], dtype=float)
+    x = np.array([[[0, 0, 0, sequences, sequences * context, 0]]], dtype=float)
     served = of.shared(x, False)[0] + of.experts(drawn, False).mean()
     expected = closed_form(model_plan(of.deployment.high, of.model, decode(sequences, context))).time
     assert served == pytest.approx(float(expected), rel=0.03)

@@ -16,7 +16,7 @@ from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model, prefill
-from simulator.workload.routers import uniform, zipf
+from simulator.workload.routing.routers import uniform, zipf
 from tests.deployed import deployment
 
 EXECUTE = "devices.socket.engines.rdu.fabric.launch.hardware.execute"
@@ -40,9 +40,9 @@ def test_a_stage_is_the_pass_of_its_sequences(
     prompt = [prompts, prompts * length, prompts * length * (length + 1) / 2]
     decoding = [sequences, sequences * context]
     for features, passed in (
-        ([*prompt, 0, 0], prefill(prompts, length)),
-        ([0, 0, 0, *decoding], decode(sequences, context)),
-        ([*prompt, *decoding], prefill(prompts, length) + decode(sequences, context)),
+        ([*prompt, 0, 0, 0], prefill(prompts, length)),
+        ([0, 0, 0, *decoding, 0], decode(sequences, context)),
+        ([*prompt, *decoding, 0], prefill(prompts, length) + decode(sequences, context)),
     ):
         took = of.shared(np.array([[features]], dtype=float), mixed=features[0] > 0)[0]
         assert took == pytest.approx(float(closed_form(model_plan(runner, model, passed)).time), rel=1e-9)

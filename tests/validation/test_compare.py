@@ -87,7 +87,7 @@ def test_what_does_not_count_is_counted_and_named(tmp_path: Path) -> None:
         {"m": 8192, "value": 1e-4},
         {"m": 8192, "value": 0.0},
         {"m": 1, "value": 1e-3, "device": "Abacus 3"},
-        {"op": "copy_peer", "value": 1e-3},
+        {"op": "sort", "value": 1e-3},
     )
     document = simulator.compare(file).as_json()
     assert document["rows"] == 1

@@ -12,7 +12,7 @@ from simulator.config.choose import check_name
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 L2_PORT = 64
 """Bytes a clock that one SM reads of the L2 cache (NVIDIA A100 whitepaper)."""

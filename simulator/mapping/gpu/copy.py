@@ -70,7 +70,7 @@ def _seconds(shapes: Shapes, chip: Chip, library: CopyLibrary) -> Array:
 
 
 def _work(shapes: Shapes) -> tuple[Array, Array]:
-    size = column(shapes, "bytes")
+    size = column(shapes, "bytes", np.nan)
     return np.zeros_like(size), np.where(_routes(shapes) == "copy", 2 * size, size)
 
 

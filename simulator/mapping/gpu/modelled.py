@@ -11,7 +11,8 @@ import numpy as np
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.gpu.attention import DECODE, PREFILL
+from simulator.mapping.fusion import ROW_WISE as FUSED
+from simulator.mapping.gpu.attention import DECODE, MLA_DECODE, MLA_PREFILL, PREFILL
 from simulator.mapping.gpu.calibration import (
     Calibration,
     Constants,
@@ -30,7 +31,7 @@ from simulator.mapping.gpu.row_wise import MOVED, ROW_WISE
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.runtime import Software
 from simulator.workload import Operator
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 CHUNK = 32768
 """Design points at a time: their arrays stay in the cache of a CPU."""
@@ -40,7 +41,8 @@ BLOCKS = {"fp8-block": "fp8_block", "nvfp4": "nvfp4"}
 
 
 STRANGE = {
-    "gemm": 0.16, "attention_prefill": 0.17, "attention_decode": 0.26, "moe": 0.15, "row_wise": 0.4, "collective": 0.36,
+    "gemm": 0.16, "attention_prefill": 0.17, "attention_decode": 0.26, "mla_prefill": 0.17,
+    "mla_decode": 0.26, "moe": 0.15, "row_wise": 0.4, "collective": 0.36,
 }  # fmt: skip
 """Median errors of the family's constants, those of Hopper, on five GPUs that they were not fitted to: the median over
 tables of TensorRT-LLM and vLLM in bf16 (aiconfigurator-core 0.12.0); of row-wise kernels on A100 and H100 (Vidur)."""
@@ -157,7 +159,7 @@ def kernel_time(known: Models, kernel: Kernel, chip: Chip) -> Timed:
     """What a kernel of a pass takes, by the class and the shape of its operators.
 
     Raises:
-        ConfigError: no class has it, as of latent attention.
+        ConfigError: no class has it, as of a scan.
     """
     kinds = {operator.kind for operator in kernel.operators}
     if any(operator.groups is not None and operator.kind == "gemm" for operator in kernel.operators) and len(kinds) > 1:
@@ -167,9 +169,12 @@ def kernel_time(known: Models, kernel: Kernel, chip: Chip) -> Timed:
     if "attention" in kinds:
         operator = _first(kernel, "attention")
         shape = dict(_stated(operator))
-        op = "attention_decode" if operator.phase == "decode" else "attention_prefill_causal"
-        each = DECODE if operator.phase == "decode" else PREFILL
+        decode, latent = operator.phase == "decode", "latent" in shape
+        each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
+        op = "attention_prefill_causal" if each is PREFILL else each.name
         return known.timed(each, {**shape, "op": op, "dtype": _wide(operator.dtype)}, chip)
+    if unknown := kinds - {*FUSED, "embedding", "softmax", "transpose"}:
+        raise _without_model(_first(kernel, unknown.pop()))
     return known.timed(ROW_WISE, _rows(kernel), chip)
 
 
@@ -238,9 +243,13 @@ def _stated(operator: Operator) -> Mapping[str, Any]:
         ConfigError: it states none.
     """
     if not operator.shape:
-        expected = "kernels: roofline"
-        raise ConfigError(f"{operator.name}: no model of the kernel", path="kernels", expected=expected)
+        raise _without_model(operator)
     return operator.shape
+
+
+def _without_model(operator: Operator) -> ConfigError:
+    found = f"'modelled' of a model with {operator.name}"
+    return ConfigError("no model of this kernel", path=("kernels",), found=found, expected="roofline")
 
 
 def _stored(products: list[Operator], elements: Quantity) -> Any:

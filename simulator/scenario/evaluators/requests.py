@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import nan
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 import numpy as np
@@ -31,19 +32,27 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
+from simulator.scenario.service import Run, run, service_of
 from simulator.serving import closed_loop
-from simulator.serving.arrivals import requests
-from simulator.serving.lengths import Lengths, Spread
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
 from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
-from simulator.units import Count, Positive, Seed
-from simulator.workload.routers import ROUTERS, Router
+from simulator.units import Count, Positive, Seconds, Seed
+from simulator.workload.requests.arrivals import requests
+from simulator.workload.requests.lengths import Lengths, Spread
+from simulator.workload.requests.request import Request, Stream
+from simulator.workload.requests.trace import Trace, open_trace
+from simulator.workload.routing.routers import ROUTERS, Router
 
 PERCENTS = (50, 90, 99)
+PROGRAMS = {
+    "tpot": "mean time between tokens of a request",
+    "normalised": "time to last token by tokens",
+    "service": "time to first token but for the wait",
+}
 LABELS = {"ttft": "time to first token", "tbt": "time between tokens", "e2e": "time to last token", "queue": "wait"}
 MAX_SEQUENCES = 64
 """Sequences that are served at once where the scheduler says nothing."""
@@ -54,6 +63,17 @@ SHARES = frozenset(
 )
 ENERGIES = frozenset({"energy_per_token_j", "energy_share_experts_attention"})
 """What costs a look at the demands of a whole run."""
+DRAWN = tuple(
+    f"workload.{key}"
+    for key in ("loop", "requests", "rate", "process", "batch", "rounds", "input", "output", "spread", "scale")
+)
+PROGRAM = (
+    "workload.skip_bad", "workload.ttft", "workload.tpot",
+    *(f"mapping.scheduler.{key}" for key in (
+        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "balance")),
+    *(f"mapping.kv_store.{key}" for key in ("kind", "block", "blocks", "swap")),
+)  # fmt: skip
+"""What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
 
 
@@ -78,13 +98,21 @@ class Requests(Workload):
     output: Count = 128
     """Mean tokens of an answer."""
     spread: Spread = 0.0
-    """Spread of lengths about their means (`serving/lengths.py`)."""
+    """Spread of lengths about their means (`workload/requests/lengths.py`)."""
     scale: Count = 256
     """Tokens that a spread of 1 is, at most."""
     router: Annotated[str, one_among(lambda: ROUTERS)] = "uniform"
     """How tokens choose experts."""
     seed: Seed = 0
     """Of lengths, arrivals and experts."""
+    trace: str | None = None
+    """A file of requests, in our form or a public one, which are served as they arrived; null: they are drawn."""
+    skip_bad: bool = False
+    """Whether rows of the trace that are wrong are left out and counted; else the first is an error."""
+    ttft: Seconds | None = None
+    """The objective of a request: to its first token at most so long; null: none but its own `slo`."""
+    tpot: Seconds | None = None
+    """And from token to token, on the mean of its answer."""
 
     @property
     def lengths(self) -> Lengths:
@@ -95,18 +123,27 @@ class Requests(Workload):
 class RequestsEvaluator:
     """Serves requests by continuous batching, on the same draws of lengths and experts for all machines.
 
-    Those that wait join before an iteration, while at most `scheduler.max_sequences` are served, or as many as fit
-    (`admitted`). Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate over that which the
-    machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it does (then waits
-    are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
-    `serving/saturation.py`. Prompts are computed whole, in an iteration with all that decode, or with `answers` on
-    engines of their own. Energy and shares are those of a closed loop on one set of engines.
+    With a `trace`, or a scheduler of a program, requests are served by it over blocks of keys and values
+    (`scenario/service.py`). Else those that wait join before an iteration, while at most `scheduler.max_sequences` are
+    served, or as many as fit (`admitted`); prompts are computed whole, in an iteration with all that decode, or with
+    `answers` on engines of their own. Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate
+    over that which the machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it
+    does (then waits are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
+    `serving/saturation.py`. Energy and shares are those of a closed loop on one set of engines.
     """
 
     form = Requests
     metrics: ClassVar[tuple[Metric, ...]] = (
         *(Metric(f"{n}_p{p}_s", "s", "min", f"{t}, p{p}", "request") for n, t in LABELS.items() for p in PERCENTS),
+        *(Metric(f"{n}_p{p}_s", "s", "min", f"{t}, p{p}", "request") for n, t in PROGRAMS.items() for p in PERCENTS),
         Metric("tokens_per_s", "1/s", "max", "throughput"),
+        Metric("requests_per_s", "1/s", "max", "requests that end"),
+        Metric("goodput_per_s", "1/s", "max", "requests that end and keep the objective"),
+        Metric("ended", "1", None, "requests that ended"),
+        Metric("preemptions", "1", "min", "sequences that lost their room"),
+        Metric("hit_rate", "1", "max", "share of the tokens of prompts that were cached"),
+        Metric("busy", "1", None, "share of the time in which it works"),
+        Metric("iterations", "1", None, "iterations"),
         Metric("admitted", "1", "max", "requests served at once"),
         Metric("utilisation", "1", None, "rate over that which is sustained"),
         Metric("keeps_up", "1", "max", "whether the queue stays short"),
@@ -124,6 +161,7 @@ class RequestsEvaluator:
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "answers", "dtype", "kv", "activations", "compute", "fusion", "memory", "runtime",
         "dispatch", "together", "split", "split_by", "experts", "expert_reduces", "migrate", "scheduler",
+        "kv_store",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
@@ -133,6 +171,8 @@ class RequestsEvaluator:
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
         work = _of(scenario)
+        if work.trace is not None:
+            return {**dict.fromkeys(DRAWN, "a trace"), "mapping.answers": "a trace"}
         others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
         paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
         if not work.spread:
@@ -141,15 +181,21 @@ class RequestsEvaluator:
             paths["mapping.together"] = "a run with `answers` and no `split`, where nothing runs beside another,"
         if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             paths |= dict.fromkeys(ROUTED, "a model without routed experts")
+        if not _by_program(scenario):
+            paths |= dict.fromkeys(PROGRAM, "a run without a trace or a scheduler of a program (`vllm-v1`, ...)")
         return paths
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:
         """Rates and processes of an open loop: its runs advance side by side."""
+        if scenario is not None and _by_program(scenario):
+            return []
         return [path for path in paths if path in ARRIVING and (scenario is None or _of(scenario).loop == "open")]
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
+        if _by_program(scenario):
+            return _served(scenario)
         return _closed(scenario, wanted) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
 
     @staticmethod
@@ -160,6 +206,58 @@ class RequestsEvaluator:
 def _of(scenario: Scenario) -> Requests:
     assert isinstance(scenario.workload, Requests)
     return scenario.workload
+
+
+def _by_program(scenario: Scenario) -> bool:
+    """Whether a scheduler of a program chooses, over blocks of keys and values."""
+    return _of(scenario).trace is not None or scenario.mapping.scheduler.kind != "continuous"
+
+
+def _served(scenario: Scenario) -> Mapping[str, Any]:
+    deployed = deployment(scenario, requests=True)
+    return {**served(scenario)[0].metrics(), **costs_of(scenario, deployed.system, deployed.model)}
+
+
+def served(
+    scenario: Scenario,
+    rows: Path | None = None,
+    timeline: Path | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> tuple[Run, Mapping[str, int]]:
+    """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
+
+    What each request saw goes to a file of `rows`, what happens when to one of a `timeline`.
+
+    Raises:
+        TiersimError: the scenario cannot be served.
+    """
+    work, deployed = _of(scenario), deployment(scenario, requests=True)
+    if deployed.answers:
+        raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
+    with at_key("mapping"):
+        check_requests(deployed)
+    router = _router(work, deployed.model)
+    trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
+    stream, in_flight = _stream(work, trace)
+    made = run(
+        lambda ended: service_of(deployed, ended, router, work.seed),
+        iter(stream), (work.ttft, work.tpot), in_flight, rows, timeline, progress,
+    )  # fmt: skip
+    return made, trace.left_out if trace else {}
+
+
+def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int | None]:
+    """The requests of a workload as they arrive, and how many are in flight in a closed loop."""
+    if trace is not None:
+        if not trace.timed:
+            raise ConfigError(path=("workload", "trace"), found="requests without times", expected="a trace with times")
+        return Stream(trace.batches), None
+    number = work.requests if work.loop == "open" else int(work.rounds * work.batch)
+    drawn = requests(work.lengths, number, work.rate, work.process, work.seed)
+    at = drawn.arrival if work.loop == "open" else np.zeros(number)
+    each = zip(at.tolist(), drawn.input.tolist(), drawn.output.tolist(), strict=True)
+    made = (Request(str(i), *one, max_tokens=int(work.lengths.total)) for i, one in enumerate(each))
+    return made, None if work.loop == "open" else work.batch
 
 
 def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]:

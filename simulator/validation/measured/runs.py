@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.validation.measured.aliases import meant
-from simulator.workload.load import load_model
+from simulator.workload.model.load import load_model
 
 if TYPE_CHECKING:
     import pandas as pd

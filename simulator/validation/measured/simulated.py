@@ -21,7 +21,6 @@ from simulator.validation.measured.kernel_times import kernel_times
 from simulator.validation.measured.operators import class_of, in_seconds, operator_times
 from simulator.validation.measured.plain import plain
 from simulator.validation.measured.runs import asked
-from simulator.workload import load_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +105,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
         progress("runs", 0, len(some))
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
     usual = some.drop(columns="model.moe.experts")
-    timed = [_kernels(*case) for case in zip(*(some[n] for n in ("machine", "mapping.runtime", "model")), strict=True)]
+    timed = [_kernels(*case) for case in zip(some["machine"], some["mapping.runtime"], strict=True)]
     usual = usual.assign(**{"mapping.kernels": timed})
     today = _evaluated(usual, some["machine"])
     least = _evaluated(
@@ -131,14 +130,13 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
 
 
 @remembered(1024)
-def _kernels(machine: str, runtime: str | None, model: str) -> str:
-    """What times the kernels of a run: models, where there are any of its GPU, its libraries and its attention."""
+def _kernels(machine: str, runtime: str | None) -> str:
+    """What times the kernels of a run: models, where there are any of its GPU and its libraries."""
     system = load_system(machine)
     software = runtime_of(MappingForm(runtime=runtime), system.machine.runtime)
     _, device = system.device()
     chips = any(engine.chip for engine in device.engines.values())
-    has = chips and software.runtime.modelled and load_model(model).attention.mla is None
-    return "modelled" if has else "roofline"
+    return "modelled" if chips and software.runtime.modelled else "roofline"
 
 
 def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:

@@ -165,6 +165,10 @@ def test_a_request_alone_takes_what_a_pass_of_it_takes(hardware: str, model: str
 
 
 COSTS = ("area_m2", "price_usd", "peak_power_w")
+BY_PROGRAM = {
+    "requests_per_s", "goodput_per_s", "ended", "preemptions", "hit_rate", "busy", "iterations",
+    *(f"{name}_p{p}_s" for name in ("tpot", "normalised", "service") for p in (50, 90, 99)),
+}  # fmt: skip
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -187,7 +191,7 @@ def test_few_requests_give_finite_numbers(requests: int, batch: int, output: int
                    "workload.requests": requests, "mapping.scheduler.max_sequences": batch})  # fmt: skip
     gaps = () if output > 1 else ("tbt_p50_s", "tbt_p90_s", "tbt_p99_s")  # one token has none after it
     closed = {name for name in metrics if "share" in name or "energy" in name}
-    assert blanks(metrics) - {*gaps, *closed} == {"keeps_up", *COSTS}
+    assert blanks(metrics) - {*gaps, *closed, *BY_PROGRAM} == {"keeps_up", *COSTS}
     assert metrics["undecided"]
 
 
@@ -214,7 +218,7 @@ def test_closed_loops_of_few_rounds(
         return
     shares = {name for name in metrics if "_share_" in name}  # of iterations that there may be none of
     gaps = () if output > 1 else ("tbt_p50_s", "tbt_p90_s", "tbt_p99_s")
-    assert blanks(metrics) <= {"energy_per_token_j", "utilisation", *gaps, *shares, *COSTS}
+    assert blanks(metrics) <= {"energy_per_token_j", "utilisation", *gaps, *shares, *COSTS, *BY_PROGRAM}
     assert metrics["admitted"] == batch
 
 
@@ -329,3 +333,27 @@ def test_mistakes_are_named(study: Path, override: str, message: str) -> None:
 )
 def test_what_does_not_compose_is_the_error_of_its_point(keys: dict[str, Any], message: str) -> None:
     assert message in row({**DUPLEX, **keys})["error"]
+
+
+TRACE = "request_id,arrival_s,input_tokens,output_tokens\na,0,64,4\nb,0.001,200,8\nc,0.002,16,1\n"
+
+
+def test_a_trace_is_served_by_the_scheduler_of_a_program(tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_text(TRACE)
+    served = {"workload.kind": "requests", "workload.trace": str(tmp_path / "trace.csv")}
+    rows = {
+        kind: row({**GPU, **served, "mapping.scheduler.kind": kind}) for kind in ("vllm-v1", "vllm-v0", "static")
+    }  # fmt: skip
+    assert all(metrics["ended"] == 3 and not metrics["error"] for metrics in rows.values())
+    assert rows["static"]["e2e_p50_s"] > rows["vllm-v1"]["e2e_p50_s"], "who comes later waits for the batch before"
+    several = row({**GPU, **served, "mapping.scheduler.kind": "vllm-v1", "mapping.scheduler.replicas": 3})
+    assert several["queue_p99_s"] == 0, "each has a replica"
+    assert several["busy"] < rows["vllm-v1"]["busy"]
+
+
+def test_drawn_requests_are_served_by_the_scheduler_of_a_program() -> None:
+    chosen = {**GPU, "mapping.scheduler.kind": "vllm-v1", "workload.input": 32, "workload.output": 4}
+    drawn = row({**chosen, "workload.requests": 40, "workload.rate": 500.0, "workload.ttft": 1e-6})
+    assert (drawn["ended"], drawn["goodput_per_s"]) == (40, 0)
+    closed = row({**chosen, "workload.loop": "closed", "workload.batch": 4, "workload.rounds": 3.0})
+    assert closed["ended"] == 12

@@ -1,0 +1,82 @@
+"""Requests that a service simulates a second: chat-like ones on one H100, below its capacity and far beyond.
+
+    .venv/bin/python -m benchmarks.service [--million]
+
+Prompts and answers are log-normal, 1,000 and 250 tokens on the mean; Llama-3.1-8B, chunked prefill under vLLM's budget
+of 2,048 tokens, blocks of 16. With prefix caching, a third of the requests begin with one of 20 prompts of 500 tokens,
+and a third are of sessions. Seconds are those of one core (of the process); making of the requests is counted.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from simulator.scenario.form import Scenario
+from simulator.scenario.parts import deployment
+from simulator.scenario.service import run, service_of
+from simulator.workload.requests.request import Request
+
+SEED = 1
+CHUNK = 4096
+
+
+def lognormal(random: np.random.Generator, mean: float, number: int, most: int) -> list[int]:
+    draws = random.lognormal(np.log(mean) - 0.5, 1.0, number)
+    return [int(each) for each in np.clip(np.rint(draws), 1, most)]
+
+
+def chat(number: int, rate: float, prefixes: bool = False) -> Iterator[Request]:
+    """So many requests at a rate, as a stream."""
+    random = np.random.default_rng(SEED)
+    now, done = 0.0, 0
+    while done < number:
+        count = min(CHUNK, number - done)
+        gaps = random.exponential(1 / rate, count)
+        inputs, outputs = lognormal(random, 1000, count, 30_000), lognormal(random, 250, count, 8_000)
+        kinds = random.integers(0, 60, count).tolist()
+        for i, (gap, input, output, kind) in enumerate(zip(gaps.tolist(), inputs, outputs, kinds, strict=True)):
+            now += gap
+            if prefixes and kind < 20:
+                yield Request(str(done + i), now, 500 + input, output, prefix_id=f"system {kind}", prefix_tokens=500)
+            elif prefixes and kind < 40:
+                session = f"session {(done + i) // 40}-{kind}"
+                yield Request(str(done + i), now, input, output, session_id=session, context_tokens=0)
+            else:
+                yield Request(str(done + i), now, input, output)
+        done += count
+
+
+def served(number: int, rate: float, store: str = "blocks", prefixes: bool = False) -> None:
+    """Serve them, and print how fast that was."""
+    scheduler = {"kind": "vllm-v1", "tokens": 2048}
+    mapping = {"devices": 1, "scheduler": scheduler, "kv_store": {"kind": store, "block": 16}}
+    parts = {"hardware": "h100-sxm", "model": "llama-3.1-8b", "mapping": mapping, "workload": {"kind": "requests"}}
+    deployed = deployment(Scenario.model_validate(parts), requests=True)
+    start = time.process_time()
+    result = run(lambda ended: service_of(deployed, ended), chat(number, rate, prefixes))
+    seconds = time.process_time() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    metrics = result.metrics()
+    print(
+        f"{number:>9,} requests at {rate:>4g}/s, {store:<7}: {number / seconds:>8,.0f} requests a second,",
+        f"{memory:.0f} MiB;",
+        f"busy {metrics['busy']:.2f}, hits {metrics['hit_rate']:.2f}, TTFT p50 {metrics['ttft_p50_s']:.3f} s,",
+        f"{metrics['iterations'] / number:.1f} iterations a request, {metrics['preemptions']:.0f} preemptions",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    served(500, 10)  # what is imported and compiled once
+    for rate in (2, 10, 18, 40):
+        served(10_000, rate)
+    for rate in (2, 10, 18):
+        served(10_000, rate, "prefix", prefixes=True)
+    if "--million" in sys.argv:
+        for number in (100_000, 1_000_000):
+            served(number, 10)

@@ -1,0 +1,77 @@
+"""Serve the requests of a scenario: a run with what each request saw, as the command `simulate` makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.errors import ConfigError
+from simulator.files import whole
+from simulator.provenance import Provenance
+from simulator.result import Result
+from simulator.scenario.evaluate import located, read_scenario
+from simulator.scenario.evaluators.requests import RequestsEvaluator, served
+from simulator.scenario.form import Scenario
+from simulator.scenario.reads import check_read
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Serving(Result):
+    """What the requests of a run saw.
+
+    Attributes:
+        metrics: in SI units, those that are known.
+        partial: whether it was broken off; then of the requests that had ended.
+        left_out: rows of the trace that are not served, by the reason.
+    """
+
+    metrics: Mapping[str, float]
+    partial: bool
+    left_out: Mapping[str, int]
+    provenance: Provenance
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        import pandas as pd
+
+        units = {metric.name: (metric.label, metric.unit) for metric in RequestsEvaluator.metrics}
+        rows = [(units[name][0], name, value, units[name][1]) for name, value in self.metrics.items()]
+        title = "requests, partial: broken off" if self.partial else "requests"
+        frames = {title: pd.DataFrame(rows, columns=["what", "metric", "value", "unit"])}
+        if self.left_out:
+            frames["left out"] = pd.DataFrame(list(self.left_out.items()), columns=["reason", "rows"])
+        return frames
+
+    def as_json(self) -> dict[str, Any]:
+        return {"metrics": dict(self.metrics), "partial": self.partial, "left_out": dict(self.left_out)}
+
+
+def serve(
+    scenario: Scenario | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    rows: Path | None = None,
+    timeline: Path | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> Serving:
+    """Serve the requests of a scenario of kind `requests`, by the scheduler of a program.
+
+    `rows`: a Parquet file of what each request saw. `timeline`: a JSON file that ui.perfetto.dev opens. `progress` is
+    called with the requests that have ended and the time of the service. Ctrl-C ends the run, which is then partial.
+
+    Raises:
+        TiersimError: what is wrong with the scenario or its trace; what does not fit.
+    """
+    with located(scenario), ExitStack() as stack:
+        asked = read_scenario(scenario, overrides)
+        check_read(asked)
+        if asked.workload.kind != "requests":
+            raise ConfigError(path=("workload", "kind"), found=f"'{asked.workload.kind}'", expected="'requests'")
+        written = [stack.enter_context(whole(file)) if file else None for file in (rows, timeline)]
+        run, left_out = served(asked, written[0], written[1], progress)
+    metrics = {name: value for name, value in run.metrics().items() if value == value}
+    return Serving(metrics, run.partial, left_out, Provenance({"scenario": asked.written()}))

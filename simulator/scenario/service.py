@@ -1,0 +1,166 @@
+"""The service of a scenario: its replicas with their scheduler and store, and a run of its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.core import Plan, closed_form
+from simulator.errors import ConfigError
+from simulator.mapping.deployment import Deployment
+from simulator.mapping.form import Scheduler
+from simulator.mapping.held import tier_name
+from simulator.mapping.room import most_blocks
+from simulator.mapping.transfer import transfer
+from simulator.registry import registered
+from simulator.serving.service.digest import Digest, Percentiles
+from simulator.serving.service.iteration import Iterations
+from simulator.serving.service.pool import Pool
+from simulator.serving.service.rows import Figures, Rows
+from simulator.serving.service.sequence import Sequence
+from simulator.serving.service.service import Service
+from simulator.serving.service.timeline import Timeline
+from simulator.serving.stages import Stages
+from simulator.workload import kv_bytes
+from simulator.workload.requests.request import Request
+from simulator.workload.routing.routers import Router
+
+PERCENTS = (50, 90, 99)
+TOKENS = 8192
+"""Tokens of an iteration for which activations have room, where the scheduler has no limit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A service and what its requests saw; `partial`: it was broken off."""
+
+    service: Service
+    figures: Figures
+    partial: bool = False
+
+    def metrics(self) -> dict[str, Any]:
+        """Metrics of the requests that ended."""
+        figures, pools = self.figures, self.service.pools
+        gaps = Digest()
+        for pool in pools:
+            gaps.merge(pool.gaps)
+        waits: dict[str, Percentiles | Digest] = {
+            "ttft": figures.ttft, "e2e": figures.e2e, "queue": figures.queue, "tpot": figures.tpot,
+            "service": figures.service, "normalised": figures.normalised, "tbt": gaps,
+        }  # fmt: skip
+        seconds, busy = figures.seconds, sum(pool.busy for pool in pools)
+        prompts = sum(pool.prompt_tokens + pool.hits for pool in pools)
+        return {
+            **{f"{name}_p{p}_s": each.percentile(p) for name, each in waits.items() for p in PERCENTS},
+            "tokens_per_s": figures.output / seconds if seconds else nan,
+            "requests_per_s": figures.ended / seconds if seconds else nan,
+            "goodput_per_s": figures.good / seconds if seconds else nan,
+            "ended": float(figures.ended),
+            "preemptions": float(sum(pool.preemptions for pool in pools)),
+            "hit_rate": sum(pool.hits for pool in pools) / prompts if prompts else nan,
+            "busy": busy / (seconds * len(pools)) if seconds else nan,
+            "iterations": float(sum(pool.number for pool in pools)),
+        }
+
+
+def settings(deployed: Deployment) -> Scheduler:
+    """What chooses requests: as the mapping has it, then its runtime, then as vLLM does."""
+    software = deployed.software.runtime.scheduler
+    given = {key: getattr(deployed.scheduler, key) for key in deployed.scheduler.model_fields_set}
+    if given.get("kind") == "continuous":
+        del given["kind"]
+    chosen = software.model_copy(update=given)
+    return chosen.model_copy(update={"kind": "vllm-v1"}) if chosen.kind == "continuous" else chosen
+
+
+def service_of(
+    deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0
+) -> Service:
+    """Replicas of a deployment, idle.
+
+    Raises:
+        ConfigError: what is wrong with its mapping.
+        CapacityError: no room for a block of keys and values.
+    """
+    chosen, store = settings(deployed), deployed.kv_store
+    iterations = Iterations(Stages(deployed), router, seed)
+    size = store.block or deployed.software.runtime.kv_block
+    total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
+    copies = _copy_seconds(deployed) if chosen.preempt == "swap" else None
+    pools = [
+        Pool(
+            iterations,
+            registered("kv", store.kind)(total, size),
+            registered("scheduler", chosen.kind)(chosen),
+            chosen.order,
+            copy_seconds=copies or (lambda tokens: 0.0),
+            ahead=chosen.ahead,
+        )
+        for _ in range(chosen.replicas * deployed.nodes)
+    ]
+    return Service(pools, deployed.model.max_context, chosen.balance, ended)
+
+
+def run(
+    service: Callable[[Callable[[Sequence, int], None]], Service],
+    requests: Iterator[Request],
+    objective: tuple[float | None, float | None] = (None, None),
+    in_flight: int | None = None,
+    rows: Path | None = None,
+    timeline: Path | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> Run:
+    """Serve requests; their rows and a timeline go to files as they end.
+
+    Broken off (Ctrl-C), it is what was served until then.
+
+    `progress` is called with the requests that have ended and the time of the service.
+    """
+    figures, written = Figures(*objective), Rows(rows) if rows else None
+    drawn = Timeline(timeline) if timeline else None
+
+    def ended(served: Sequence, replica: int) -> None:
+        figures.add(served)
+        if written is not None:
+            written.add(served, replica)
+        if drawn is not None:
+            drawn.ended(served, replica)
+        if progress is not None and figures.ended % 1000 == 0:
+            progress(figures.ended, served.last)
+
+    made, partial = service(ended), False
+    try:
+        if drawn is not None:
+            drawn.begin(made.pools)
+        made.run(requests, in_flight)
+    except KeyboardInterrupt:
+        partial = True
+    finally:
+        if written is not None:
+            written.close(partial)
+        if drawn is not None:
+            drawn.close()
+    return Run(made, figures, partial)
+
+
+def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:
+    """Seconds in which keys and values of so many tokens are copied to the tier that takes them, or back."""
+    tier = deployed.kv_store.swap
+    if tier is None:
+        expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
+        raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
+    system, own = deployed.low.system, tier_name(deployed.low)
+
+    @lru_cache(maxsize=4096)
+    def seconds(tokens: int) -> float:
+        plan = Plan("swap")
+        plan.add(transfer(system, np.asarray(kv_bytes(deployed.model, float(tokens))), own, tier))
+        return float(np.max(closed_form(plan).time))
+
+    return seconds

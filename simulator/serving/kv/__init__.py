@@ -1,0 +1,1 @@
+"""Where keys and values of sequences lie: stores of blocks."""

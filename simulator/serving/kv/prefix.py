@@ -1,0 +1,218 @@
+"""A store in which blocks of a prefix that several requests have lie once, and are found again until they are needed.
+
+Blocks hang on all tokens before them, so that those that are kept are a tree. A node of it is a run of blocks, however
+many: it is cut where another request leaves it, as a radix tree is. Who leaves gives its blocks back from the last to
+the first; what nobody holds stays until room is needed, and the longest unused goes first (automatic prefix caching of
+vLLM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from simulator.registry import register
+from simulator.serving.service.sequence import Sequence
+
+Run = tuple[Hashable, int, int]
+"""Blocks whose tokens are one stretch of a segment: its name, the first token's place in it, how many blocks.
+
+A block over several segments is a run of its own, of which the name is what it is made of.
+"""
+
+
+class Node:
+    """A run of blocks behind its parent's: `holders` sequences hold all of them; without any, they may go."""
+
+    __slots__ = ("children", "count", "first", "holders", "name", "parent")
+
+    def __init__(self, parent: Node | None, name: Hashable, first: int, count: int) -> None:
+        self.parent, self.name, self.first, self.count = parent, name, first, count
+        self.holders = 0
+        self.children: dict[tuple[Hashable, int], Node] = {}
+
+
+@register("kv", "prefix")
+class PrefixBlocks:
+    """Blocks of which full ones are shared by all who have the same tokens up to their ends.
+
+    What one computes, others find from its next iteration on. Of two that compute the same at once, each has blocks of
+    its own. Tokens of an answer are found by who goes on with them (the next turn of a session), and by the request
+    itself where it lost its place.
+    """
+
+    def __init__(self, total: int, size: int = 1) -> None:
+        self.total, self.free, self.size = total, total, size
+        self._root = Node(None, None, 0, 0)
+        self._idle: dict[Any, int] = {
+            None: total
+        }  # what nobody holds, the longest unused first: nodes, or blocks alone
+
+    # what a scheduler asks
+
+    def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
+        blocks = held = 0
+        for node, count in self._path(sequence):
+            blocks += count
+            if node.holders:
+                held += count
+            elif beside is not None:
+                held += min(count, beside.get(node, 0))
+                beside[node] = max(count, beside.get(node, 0))
+        return blocks * self.size, held
+
+    def freed(self, sequence: Sequence, tokens: int) -> int:
+        own = -(-tokens // self.size) - sequence.shared
+        node = sequence.leaf
+        while node is not None and node.parent is not None:
+            own += node.count if node.holders == 1 else 0
+            node = node.parent
+        return own
+
+    # what the loop does
+
+    def join(self, sequence: Sequence) -> int:
+        blocks, leaf = 0, self._root
+        for node, count in list(self._path(sequence)):
+            leaf = self._cut(node, count) if count < node.count else node
+            blocks += count
+        self._hold(leaf)
+        sequence.leaf, sequence.shared = leaf, blocks
+        return blocks * self.size
+
+    def grow(self, blocks: int) -> None:
+        if blocks > self.free:
+            raise OverflowError(f"{blocks} blocks of {self.free} that are free")
+        self.free -= blocks
+        while blocks:
+            first = next(iter(self._idle))
+            count = self._idle[first]
+            taken = min(count, blocks)
+            blocks -= taken
+            if taken < count:
+                self._idle[first] = count - taken
+            else:
+                del self._idle[first]
+            if isinstance(first, Node):
+                first.count -= taken
+                if not first.count:
+                    assert first.parent is not None
+                    del first.parent.children[first.name, first.first]
+
+    def computed(self, sequence: Sequence) -> None:
+        self._keep(sequence, sequence.computed, self._runs(sequence))
+
+    def leave(self, sequence: Sequence, tokens: int, ended: bool) -> None:
+        known = sequence.computed
+        self._keep(sequence, known, _runs(sequence, known, self.size, not ended or sequence.preemptions > 0))
+        own = -(-tokens // self.size) - sequence.shared
+        if own:
+            self._idle[object()] = own
+            self.free += own
+        node = sequence.leaf or self._root
+        while node.parent is not None:
+            node.holders -= 1
+            if not node.holders:
+                self._idle[node] = node.count
+                self.free += node.count
+            node = node.parent
+        sequence.leaf, sequence.shared, sequence.runs = None, 0, None
+
+    # the tree
+
+    def _runs(self, sequence: Sequence) -> list[Run]:
+        """The runs of what is to be computed of a sequence, as others may look for it, and itself if it was here."""
+        if sequence.runs is None:
+            sequence.runs = _runs(sequence, sequence.target, self.size, sequence.preemptions > 0)
+        return sequence.runs  # type: ignore[no-any-return]
+
+    def _path(self, sequence: Sequence) -> Iterator[tuple[Node, int]]:
+        """The nodes from the root on that a sequence finds, each with how many of its blocks; never all its tokens."""
+        left, node = (sequence.target - 1) // self.size, self._root
+        for name, first, count in self._runs(sequence):
+            count = min(count, left)
+            while count:
+                child = node.children.get((name, first))
+                if child is None:
+                    return
+                taken = min(child.count, count)
+                yield child, taken
+                if taken < child.count:
+                    return
+                node, left, count, first = child, left - taken, count - taken, first + taken * self.size
+            if not left:
+                return
+
+    def _keep(self, sequence: Sequence, tokens: int, runs: list[Run]) -> None:
+        """Full blocks of a sequence hang in the tree, as far as nobody else's of the same tokens do."""
+        node, done, most = sequence.leaf or self._root, 0, tokens // self.size
+        for name, first, count in runs:
+            count = min(count, most - done)
+            if count <= 0:
+                return
+            new = min(count, done + count - sequence.shared)
+            if new > 0:
+                at = first + (count - new) * self.size
+                if (name, at) in node.children:
+                    return
+                if (
+                    node.name == name
+                    and node.first + node.count * self.size == at
+                    and node.holders == 1
+                    and not node.children
+                ):
+                    node.count += new
+                else:
+                    child = Node(node, name, at, new)
+                    child.holders = 1
+                    node.children[name, at] = node = child
+                sequence.leaf, sequence.shared = node, sequence.shared + new
+            done += count
+
+    def _cut(self, node: Node, count: int) -> Node:
+        """Cut a node behind so many blocks; the front, which is new, is held as the rest is. Gives the front."""
+        assert node.parent is not None
+        front = Node(node.parent, node.name, node.first, count)
+        front.holders = node.holders
+        node.parent.children[front.name, front.first] = front
+        node.first, node.count, node.parent = node.first + count * self.size, node.count - count, front
+        front.children[node.name, node.first] = node
+        if not node.holders:  # the rest keeps its place; who cuts holds the front at once
+            self._idle[node], self._idle[front] = node.count, count
+        return front
+
+    def _hold(self, node: Node) -> None:
+        while node.parent is not None:
+            if not node.holders:
+                del self._idle[node]
+                self.free -= node.count
+            node.holders += 1
+            node = node.parent
+
+
+def _runs(sequence: Sequence, tokens: int, size: int, own: bool) -> list[Run]:
+    """Full blocks of the first tokens of a sequence, as runs; with `own`, those too that nobody else has."""
+    segments = list(sequence.request.segments(tokens))
+    known = sum(length for _, length in segments)
+    if own and known < tokens:
+        segments.append((("own", sequence.number), tokens - known))
+    runs: list[Run] = []
+    part: list[tuple[Hashable, int, int]] = []  # of a block that is not full yet
+    filled = 0
+    for name, length in segments:
+        at = 0
+        if filled:
+            taken = min(size - filled, length)
+            part.append((name, 0, taken))
+            filled, at = filled + taken, taken
+            if filled < size:
+                continue
+            runs.append((tuple(part), 0, 1))
+            part, filled = [], 0
+        blocks = (length - at) // size
+        if blocks:
+            runs.append((name, at, blocks))
+            at += blocks * size
+        if at < length:
+            part, filled = [(name, at, length - at)], length - at
+    return runs

@@ -1,0 +1,348 @@
+"""How long the iterations of a deployment take: compiled once, then told in plain floats, and for runs of many at once.
+
+What hangs on the number of tokens alone (products with weights, kernels over rows, collectives) is a table over that
+number; so is what hangs on the number of sequences (the head). Attention is a closed form over the sums of `FEATURES`:
+the largest of a few affine demands, each over its rate, which may bend with the size of the demand. What is neither is
+lowered anew for each iteration: as exact, and slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.core import Activity, Plan, Quantity, closed_form
+from simulator.core.affine import affine, probes
+from simulator.core.closed_form import alone
+from simulator.errors import ConfigError
+from simulator.mapping.stage import TYPICAL, Kind, stage
+from simulator.serving.routed import Array
+from simulator.serving.service.attention import Term, term
+from simulator.serving.stages import Stages
+from simulator.workload.routing.draws import counts
+from simulator.workload.routing.routers import Router
+
+DECODING, PROMPTS, MIXED = Kind(False, True, False), Kind(True, False, True), Kind(True, True, True)
+AGREES = 1e-11
+DRAWS = 16
+"""Draws of the experts of iterations of as many tokens, used in turn."""
+SCALES = (0.13, 1.0, 7.7)
+"""Of `TYPICAL`: sizes at which it is looked what a demand hangs on."""
+
+
+class Run(NamedTuple):
+    """Iterations in a row in which nobody comes or goes: how many, seconds of all, of the first and of the last."""
+
+    number: int
+    seconds: float
+    first: float
+    last: float
+
+
+class Iterations:
+    """The iterations of a deployment: what one takes, by the sums over its sequences, to the last digits of a double.
+
+    Routed experts take what draws of a router say, `DRAWS` for each number of tokens, used in turn by the number of the
+    iteration.
+
+    Raises:
+        ConfigError: a mapping under which requests cannot be served; nodes that share the experts.
+    """
+
+    def __init__(self, stages: Stages, router: Router | None = None, seed: int = 0) -> None:
+        if stages.deployment.nodes > 1 and stages.model.moe:
+            expected = "1 of a replica; a service has as many replicas as it needs"
+            raise ConfigError(path="nodes", found=stages.deployment.nodes, expected=expected)
+        self.stages, self.seed = stages, seed
+        self.router = stages.draws(router) if stages.model.moe else None
+        self.host, self.layers = stages.deployment.host, stages.model.layers
+        self._compiled: dict[Kind, _Compiled] = {}
+        self._experts: dict[tuple[int, bool], Array] = {}
+        self._indices = np.arange(1024, dtype=np.float64)
+
+    def mixed(
+        self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int, number: int = 0
+    ) -> float:
+        """Seconds of iteration `number`, which computes tokens of prompts, and one of each sequence that decodes.
+
+        `pairs`: of a new token of a prompt and a key that it sees, `sum(new past + new (new + 1) / 2)`; `past`: tokens
+        of these prompts that were computed before; `context`: tokens cached of all that decode.
+        """
+        compiled = self._of(MIXED if decoding else PROMPTS)
+        seconds = compiled.seconds(prompts, tokens, pairs, decoding, context, past)
+        if self.router is not None:
+            seconds += float(self._routed(tokens + decoding, True)[number % DRAWS])
+        return self._driven(seconds, prompts + decoding, True)
+
+    def decoding(self, sequences: int, context: int, number: int = 0) -> float:
+        """Seconds of iteration `number`, in which all sequences decode."""
+        seconds = self._of(DECODING).seconds(0, 0, 0.0, sequences, context, 0)
+        if self.router is not None:
+            seconds += float(self._routed(sequences, False)[number % DRAWS])
+        return self._driven(seconds, sequences, False)
+
+    def run(self, sequences: int, context: int, most: int, until: float = inf, number: int = 0) -> Run:
+        """Iterations that decode, one token of context a sequence more each time: `most`, or fewer.
+
+        They end with the first after which at least `until` seconds are over.
+        """
+        first = self.decoding(sequences, context, number)
+        if most == 1 or first >= until:
+            return Run(1, first, first, first)
+        if self.router is None:
+            most = min(most, int(until / first) + 2) if until < inf else most  # none is shorter than the first
+            slope = self._slope(sequences, context, context + sequences * (most - 1), first)
+            if slope is not None:
+                return _on_a_line(first, slope, most, until)
+        return self._summed(sequences, context, most, until, number)
+
+    def _summed(self, sequences: int, context: int, most: int, until: float, number: int) -> Run:
+        """Iterations that are no line, a piece at a time."""
+        done, total, first = 0, 0.0, 0.0
+        while True:
+            size = min(most - done, len(self._indices))
+            contexts = (context + sequences * done) + sequences * self._indices[:size]
+            seconds = self._of(DECODING).over(sequences, contexts)
+            if self.router is not None:
+                turns = (number + done + np.arange(size)) % DRAWS
+                seconds = seconds + self._routed(sequences, False)[turns]
+            if self.host:
+                host = float(self.host.seconds(self.layers, sequences, False))
+                seconds = np.maximum(seconds, host) if self.host.overlaps else seconds + host
+            first = first or float(seconds[0])
+            ends = np.cumsum(seconds)
+            if total + ends[-1] >= until:
+                size = int(np.searchsorted(ends, until - total)) + 1
+            total += float(ends[size - 1])
+            done += size
+            if done == most or total >= until:
+                return Run(done, total, first, float(seconds[size - 1]))
+
+    def _slope(self, sequences: int, low: int, high: int, first: float) -> float | None:
+        """Seconds that each further iteration takes more, up to the last one; None where that is not always as much."""
+        slope = self._of(DECODING).slope(sequences, low, high)
+        if slope is None or not (self.host and self.host.overlaps):
+            return slope
+        host = float(self.host.seconds(self.layers, sequences, False))
+        if first > host:
+            return slope
+        return 0.0 if self._of(DECODING).seconds(0, 0, 0.0, sequences, high, 0) <= host else None
+
+    def _driven(self, seconds: float, sequences: int, prompts: bool) -> float:
+        host = self.host
+        if not host:
+            return seconds
+        busy = host.step + (0.0 if host.graph and not prompts else self.layers * host.layer) + sequences * host.sequence
+        return max(seconds, busy) if host.overlaps else seconds + busy
+
+    def _of(self, kind: Kind) -> _Compiled:
+        if kind not in self._compiled:
+            self._compiled[kind] = _Compiled(self.stages, kind)
+        return self._compiled[kind]
+
+    def _routed(self, tokens: int, mixed: bool) -> Array:
+        """Seconds of the routed experts in each draw of so many tokens."""
+        key = tokens, mixed
+        if key not in self._experts:
+            assert self.router is not None
+            drawn = counts(self.router, np.full(DRAWS, tokens), self.stages.layers, self.seed)
+            self._experts[key] = self.stages.experts(drawn, mixed)
+        return self._experts[key]
+
+
+def _on_a_line(first: float, slope: float, most: int, until: float) -> Run:
+    """The first so many iterations of `first + slope i` seconds, i = 0, 1, ..., `most` or until so much is over."""
+    half = slope / 2
+    number, seconds = most, most * first + half * most * (most - 1)
+    if seconds >= until:
+        half_step = first - half
+        root = 2 * until / (half_step + (half_step * half_step + 4 * half * until) ** 0.5)
+        number = min(max(int(root), 1), most)
+        while number > 1 and (number - 1) * first + half * (number - 1) * (number - 2) >= until:
+            number -= 1
+        while (seconds := number * first + half * number * (number - 1)) < until and number < most:
+            number += 1
+    return Run(number, seconds, first, first + slope * (number - 1))
+
+
+class _Table:
+    """Seconds by a whole number, filled in one call up to a power of two, and further when a larger one is met."""
+
+    def __init__(self, fill: Callable[[int], list[float]]) -> None:
+        self._fill = fill
+        self._values: list[float] = fill(512)
+
+    def __getitem__(self, number: int) -> float:
+        if number >= len(self._values):
+            self._values = self._fill(1 << number.bit_length())
+        return self._values[number]
+
+
+class _Compiled:
+    """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
+
+    Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
+    """
+
+    def __init__(self, stages: Stages, kind: Kind) -> None:
+        self.stages, self.kind = stages, kind
+        self.tokens: set[int] = set()
+        self.count: set[int] = set()
+        self.lowered: set[int] = set()
+        self.terms: list[Term] = []
+        at, directions = _directions(kind)
+        scaled = np.concatenate([at * [scale] for scale in SCALES])
+        self._classify(list(self._works(scaled)), list(self._works(probes(TYPICAL))), directions, len(at))
+        self.constant = sum(each.latency for each in self.terms)
+        self._by_tokens = _Table(lambda most: self._filled(most, self.tokens, 1))
+        self._by_count = _Table(lambda most: self._filled(most, self.count, 0))
+
+    def seconds(
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
+    ) -> float:
+        """Of one iteration, by its features, without what hangs on draws or on the host."""
+        total = self._by_tokens[int(tokens + decoding)] + self._by_count[int(prompts + decoding)] + self.constant
+        for each in self.terms:
+            total += each.seconds(prompts, tokens, pairs, decoding, context, past)
+        if self.lowered:
+            x = np.array([[prompts, tokens, pairs, decoding, context, past]], dtype=np.float64)
+            total += float(self._anew(x)[0])
+        return total
+
+    def over(self, decoding: int, contexts: Array) -> Array:
+        """Of iterations in which as many sequences decode, over the tokens that they have cached."""
+        total = self._by_tokens[decoding] + self._by_count[decoding] + self.constant + np.zeros(len(contexts))
+        for each in self.terms:
+            total += each.over(decoding, contexts)
+        if self.lowered:
+            x = np.zeros((len(contexts), len(TYPICAL)))
+            x[:, 3], x[:, 4] = decoding, contexts
+            total += self._anew(x)
+        return total
+
+    def slope(self, decoding: int, low: int, high: int) -> float | None:
+        """Seconds that `decoding` tokens of context more take, where that is so from the low to the high context."""
+        if self.lowered:
+            return None
+        total = 0.0
+        for each in self.terms:
+            slope = each.slope(decoding, low, high)
+            if slope is None:
+                return None
+            total += slope
+        return total * decoding
+
+    def _works(self, x: Array) -> Iterator[tuple[int, Activity | Plan]]:
+        """What iterations do one after another, each with how often; a plan with branches as a whole."""
+        for part in stage(self.stages.deployment, x, self.kind):
+            yield from _chained(part.plan, part.repeat)
+
+    def _classify(
+        self,
+        scaled: list[tuple[int, Activity | Plan]],
+        typical: list[tuple[int, Activity | Plan]],
+        directions: dict[str, list[int]],
+        each: int,
+    ) -> None:
+        """Tell of each work what it hangs on, by whether its demands stay as they are from probe to probe."""
+        for place, ((times, work), (_, known)) in enumerate(zip(scaled, typical, strict=True)):
+            figures = [np.broadcast_to(q, each * len(SCALES)).reshape(-1, each) for q in _figures(work)]
+
+            def same(what: str, figures: Sequence[Array] = figures) -> bool:
+                rows = directions[what]
+                return all(np.allclose(f[:, rows], f[:, :1], rtol=AGREES, atol=0) for f in figures)
+
+            if same("tokens"):
+                self.tokens.add(place)
+            elif same("count"):
+                self.count.add(place)
+            elif (found := _term(known, times)) is not None:
+                self.terms.append(found)
+            else:
+                self.lowered.add(place)
+
+    def _filled(self, most: int, places: set[int], column: int) -> list[float]:
+        """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`; `column`: of prompts."""
+        if not places:
+            return [0.0] * most
+        numbers = np.arange(most, dtype=np.float64)
+        x = np.zeros((most, len(TYPICAL)))
+        x[:, 0], x[:, 1], x[:, 2] = self.kind.prompts, self.kind.prompts, self.kind.prompts
+        x[:, 3] = np.maximum(numbers - self.kind.prompts, 1) if self.kind.decoding else 0.0
+        if self.kind.prompts:
+            x[:, column] = np.maximum(numbers - x[:, 3], 1)
+        total = np.zeros(most)
+        for place, (times, work) in enumerate(self._works(x)):
+            if place in places:
+                total += times * np.asarray(_time(work))
+        return [float(each) for each in total]
+
+    def _anew(self, x: Array) -> Array:
+        total = np.zeros(len(x))
+        for place, (times, work) in enumerate(self._works(x)):
+            if place in self.lowered:
+                total += times * np.asarray(_time(work))
+        return total
+
+
+def _directions(kind: Kind) -> tuple[Array, dict[str, list[int]]]:
+    """Points to look at, the first a start, and which of them have the same number of tokens, and of sequences.
+
+    Where sequences decode beside prompts, these numbers stay the same when one grows by what the other loses.
+    """
+    base = np.array(TYPICAL)
+    moves: list[tuple[str, dict[int, float]]] = [("both", {2: 3e5}), ("both", {4: 5e4}), ("both", {5: 800.0})]
+    if kind.prompts and kind.decoding:
+        moves += [
+            ("tokens", {1: 24.0, 3: -24.0}),
+            ("tokens", {0: 3.0}),
+            ("count", {0: 24.0, 3: -24.0}),
+            ("count", {1: 99.0}),
+        ]
+    elif kind.prompts:
+        moves += [("tokens", {0: 3.0}), ("count", {1: 99.0})]
+    points, rows = [base], dict[str, list[int]](tokens=[], count=[])
+    for what, change in moves:
+        moved = base.copy()
+        for feature, by in change.items():
+            moved[feature] += by
+        for each in rows if what == "both" else (what,):
+            rows[each].append(len(points))
+        points.append(moved)
+    return np.array(points), rows
+
+
+def _chained(plan: Plan, times: int) -> Iterator[tuple[int, Activity | Plan]]:
+    if any(step.after != tuple(range(max(i - 1, 0), i)) for i, step in enumerate(plan.steps)):
+        yield times, plan
+        return
+    for work, _, repeat in plan.steps:
+        if isinstance(work, Plan):
+            yield from _chained(work, times * repeat)
+        else:
+            yield times * repeat, work
+
+
+def _figures(work: Activity | Plan) -> list[Quantity]:
+    activities = [a for a, _ in work.activities()] if isinstance(work, Plan) else [work]
+    return [figure for each in activities for figure in (each.latency, *each.demand.values())]
+
+
+def _time(work: Activity | Plan) -> Quantity:
+    return closed_form(work).time if isinstance(work, Plan) else alone(work)
+
+
+def _term(work: Activity | Plan, times: int) -> Term | None:
+    """An activity known at the probes as a term; None of a plan, or of demands that are not affine."""
+    if isinstance(work, Plan):
+        return None
+    plan = Plan(work.name)
+    plan.add(work)
+    try:
+        demands, latency = affine(plan, probes(TYPICAL)).coefficients[id(work)]
+    except ValueError:
+        return None
+    return term(demands, latency, times)

@@ -1,0 +1,356 @@
+"""A pool: devices with one clock, which serve sequences iteration by iteration as their scheduler decides.
+
+The loop is `advance`: whoever has arrived waits; the scheduler decides; the pool does it. An iteration that computes
+prompts is done alone. Iterations in which all decode and nobody comes or goes are one run (`iteration.py`), whatever
+their number: up to the first that ends a sequence, to the last for which there are blocks, to the next arrival that may
+join, and to where the scheduler says that it may think anew. While sequences decode, nothing of them changes but one
+number that counts for all; blocks are counted by what contexts leave modulo their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from heapq import heappop, heappush
+from math import inf
+
+from simulator.errors import CapacityError, ConfigError
+from simulator.serving.kv.blocks import Store
+from simulator.serving.service.digest import Digest
+from simulator.serving.service.iteration import Iterations
+from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
+from simulator.serving.service.sequence import Sequence
+from simulator.serving.service.waiting import waiting
+
+Watch = Callable[["Pool", float, int, int, int], None]
+"""Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
+decoded and the tokens of prompts that were computed."""
+
+
+class Pool:
+    """Devices that work in lockstep, with a clock, a queue, a store of keys and values and a scheduler.
+
+    Attributes, beside those that its scheduler sees (`View`):
+        steps: iterations so far in which sequences decoded; the context of each of them is `base + steps`.
+        number: iterations so far.
+        cached: tokens in the cache of all that decode.
+        before: when the iteration before began.
+        ahead: whether an iteration is chosen then already, so that who has come since waits for the next.
+        busy: seconds in which it worked.
+        gaps: seconds between a token of a sequence and the next.
+    """
+
+    def __init__(
+        self,
+        iterations: Iterations,
+        store: Store,
+        scheduler: Scheduler,
+        order: str = "fcfs",
+        ended: Callable[[Sequence], None] = lambda sequence: None,
+        copy_seconds: Callable[[int], float] = lambda tokens: 0.0,
+        watch: Watch | None = None,
+        ahead: bool = False,
+    ) -> None:
+        self.iterations, self.store, self.scheduler = iterations, store, scheduler
+        self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
+        self.ahead = ahead
+        self.waiting = waiting(order)
+        self.running: dict[Sequence, None] = {}
+        self.prefilling: dict[Sequence, None] = {}
+        self.swapped: dict[Sequence, None] = {}
+        self.now = self.before = self.busy = 0.0
+        self.steps = self.number = self.count = self.cached = 0
+        self.prompt_tokens = self.answer_tokens = self.preemptions = self.hits = 0
+        self.gaps = Digest()
+        self._chosen = 0.0  # when the iteration is chosen that begins now
+        self._moved = 0.0  # seconds of copies before the next iteration
+        self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
+        self._ends: list[tuple[int, int, Sequence]] = []
+        self._arriving: list[tuple[float, int, Sequence]] = []
+        self._phases = [0] * store.size  # sequences that decode and grow, by `base` modulo the size of a block
+        self._growing = 0  # all of them
+
+    # what its scheduler sees
+
+    @property
+    def growth(self) -> int:
+        return self._phases[-self.steps % self.store.size]
+
+    def context(self, sequence: Sequence) -> int:
+        return sequence.base + self.steps if sequence.decoding else sequence.computed
+
+    def room(self, sequence: Sequence) -> int:
+        return max(sequence.reserved, self.context(sequence))
+
+    @property
+    def _unseen(self) -> bool:
+        """Whether somebody has come who is not known to the iteration that begins now."""
+        return self.ahead and bool(self._arriving) and self._arriving[0][0] <= self.now
+
+    @property
+    def outstanding(self) -> int:
+        """Sequences that have come, or will, and have not ended."""
+        return len(self.running) + len(self.waiting) + len(self.swapped) + len(self._arriving)
+
+    # the loop
+
+    def arrive(self, sequence: Sequence) -> None:
+        """A sequence will come at its time of arrival, which is not before the clock.
+
+        Raises:
+            CapacityError: not even alone it has room.
+        """
+        needed = -(-(sequence.input + sequence.output - 1) // self.store.size)
+        if needed > self.store.total:
+            raise CapacityError(
+                f"blocks of request {sequence.request.request_id}, {sequence.input} + {sequence.output} tokens",
+                needed=float(needed),
+                there=float(self.store.total),
+                remedy="more memory, or a smaller dtype of keys and values",
+            )
+        heappush(self._arriving, (sequence.arrival, sequence.number, sequence))
+
+    def advance(self, limit: float = inf) -> None:
+        """Serve until the clock is at `limit` or beyond, or nothing is left to do; all who arrive before are known."""
+        arriving = self._arriving
+        while True:
+            self._chosen = self.before if self.ahead and self.running else self.now
+            while arriving and arriving[0][0] <= self._chosen:
+                self.waiting.push(heappop(arriving)[2])
+            if self.now >= limit:
+                return
+            if self.running or self.waiting or self.swapped:
+                if not self._serve(self.scheduler.decide(self), limit):
+                    return
+            elif arriving and arriving[0][0] < limit:
+                self.now = arriving[0][0]
+            else:
+                return
+
+    def _serve(self, decision: Decision, limit: float) -> bool:
+        """Do what is decided; whether the clock went on."""
+        start, number = self.now, self.number
+        for sequence, how in decision.preempt:
+            self._lose(sequence, how)
+        for sequence in decision.back:
+            self._return(sequence)
+        decoding = self.count if decision.decode else 0
+        if decision.chunks:
+            self._compute(decision)
+        elif self.count and decision.decode:
+            self._decode(decision, limit)
+        elif not self._wait(limit):
+            return False
+        if self.watch is not None:
+            self.watch(self, start, self.number - number, decoding, sum(new for _, new in decision.chunks))
+        return True
+
+    def _wait(self, limit: float) -> bool:
+        """Nothing can be done until someone arrives, or the scheduler wakes up.
+
+        Raises:
+            ConfigError: nobody does, and it does not.
+        """
+        wake = min(self._arriving[0][0] if self._arriving else inf, self.scheduler.stable_until(self))
+        if wake == limit == inf:
+            first = next(iter(self.waiting), None) or next(iter(self.swapped))
+            raise ConfigError(
+                f"request {first.request.request_id} never joins",
+                found=f"{first.input:,} tokens, and an answer of up to {first.known:,}",
+                expected=f"what its scheduler lets into {self.store.total:,} blocks of {self.store.size} tokens",
+            )
+        if wake >= limit:
+            return False
+        self.now = wake
+        return True
+
+    def _decode(self, decision: Decision, limit: float) -> None:
+        """A run of iterations in which all decode."""
+        ends, now, moved = self._ends, self.now, self._moved
+        while not ends[0][2].decoding or ends[0][2].end != ends[0][0]:
+            heappop(ends)  # it lost its place
+        most = ends[0][0] - self.steps
+        if moved or self._late or decision.preempt or (self._unseen and not decision.closed):
+            most = 1
+        elif self.store.free < self._growing * (most // self.store.size + 1):
+            most = min(most, self._lasting())
+        wake = min(limit, self.scheduler.stable_until(self))
+        if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
+            wake = self._arriving[0][0]
+        number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
+        self.number += number
+        self._pass(seconds)
+        if seconds >= wake - now > self.now - now:  # the last digit of a sum
+            self.now = wake
+        self.before = now if number == 1 else self.now - last
+        self._give(number, first + moved, last + moved)
+        self._leave()
+
+    def _compute(self, decision: Decision) -> None:
+        """An iteration that computes chunks of prompts, beside those that decode or while these wait."""
+        size, blocks, tokens, past, pairs = self.store.size, 0, 0, 0, 0.0
+        for sequence, new in decision.chunks:
+            if sequence in self.running:
+                before = -(-self.room(sequence) // size)
+            else:
+                before = self._join(sequence, decision.reserve) // size
+            done = sequence.computed
+            blocks += -(-max(sequence.reserved, done + new) // size) - before
+            tokens += new
+            past += done
+            pairs += new * done + new * (new + 1) / 2
+        if blocks:
+            self.store.grow(blocks)
+        decode = decision.decode and self.count > 0
+        beside = (self.count, self.cached) if decode else (0, 0)
+        seconds = self.iterations.mixed(len(decision.chunks), tokens, pairs, past, *beside, self.number)
+        if self.count and not decode and not self._late:
+            self._late = [(self.now, self.count)]
+        moved = self._moved
+        self.number += 1
+        self.prompt_tokens += tokens
+        self.before = self.now
+        self._pass(seconds)
+        if decode:
+            self._give(1, seconds + moved, seconds + moved)
+        already = self.count
+        for sequence, new in decision.chunks:
+            self._advanced(sequence, new)
+        self._leave()
+        if self._late and self.count > already:
+            self._late.append((self.now, self.count - already))
+
+    # what happens to the clock and the store
+
+    def _pass(self, seconds: float) -> None:
+        seconds += self._moved
+        self.now += seconds
+        self.busy += seconds
+        self._moved = 0.0
+
+    def _give(self, number: int, first: float, last: float) -> None:
+        """All that decode have had so many tokens more, the first and the last after so many seconds."""
+        if self._late:
+            for since, count in self._late:
+                self.gaps.add(self.now - since, count)
+            self._late = []
+        else:
+            self.gaps.line(first, last, number, self.count)
+        cycles, rest = divmod(number, self.store.size)
+        blocks = self._growing * cycles
+        for step in range(self.steps, self.steps + rest):
+            blocks += self._phases[-step % self.store.size]
+        if blocks:
+            self.store.grow(blocks)
+        self.steps += number
+        self.cached += self.count * number
+        self.answer_tokens += self.count * number
+
+    def _lasting(self) -> int:
+        """Iterations for which the store has blocks."""
+        size, phases, free = self.store.size, self._phases, self.store.free
+        cycles = free // self._growing
+        number, free = cycles * size, free - cycles * self._growing
+        while phases[-(self.steps + number) % size] <= free:
+            free -= phases[-(self.steps + number) % size]
+            number += 1
+        return number
+
+    # what happens to a sequence
+
+    def _join(self, sequence: Sequence, reserve: Mapping[Sequence, int]) -> int:
+        """One that waits gets a place, with what is cached of it; tokens of which there are blocks already."""
+        self.waiting.remove(sequence)
+        self.running[sequence] = self.prefilling[sequence] = None
+        sequence.computed = self.store.join(sequence)
+        sequence.reserved = reserve.get(sequence, 0)
+        if sequence.scheduled != sequence.scheduled:
+            sequence.scheduled, sequence.hits = self._chosen, sequence.computed
+        self.hits += sequence.computed
+        return sequence.computed
+
+    def _advanced(self, sequence: Sequence, new: int) -> None:
+        """So many tokens more are computed: with the last of them comes a token, and it decodes from then on."""
+        sequence.computed += new
+        self.store.computed(sequence)
+        if sequence.computed < sequence.target:
+            return
+        del self.prefilling[sequence]
+        self.answer_tokens += 1
+        if sequence.first != sequence.first:
+            sequence.first = self.now
+        else:
+            self.gaps.add(self.now - sequence.paused, 1)
+        sequence.generated += 1
+        self._begin(sequence, sequence.target, sequence.output - sequence.generated)
+
+    def _begin(self, sequence: Sequence, context: int, left: int) -> None:
+        """A sequence decodes from the next iteration on, `left` tokens."""
+        sequence.base, sequence.end, sequence.decoding = context - self.steps, self.steps + left, True
+        self.count += 1
+        self.cached += context
+        heappush(self._ends, (sequence.end, sequence.number, sequence))
+        if sequence.reserved <= sequence.target:
+            self._phases[sequence.base % self.store.size] += 1
+            self._growing += 1
+
+    def _stop(self, sequence: Sequence) -> int:
+        """A sequence decodes no more; tokens of it that were cached."""
+        context = sequence.base + self.steps
+        sequence.decoding = False
+        self.count -= 1
+        self.cached -= context
+        if sequence.reserved <= sequence.target:
+            self._phases[sequence.base % self.store.size] -= 1
+            self._growing -= 1
+        return context
+
+    def _leave(self) -> None:
+        """Those that have all their tokens end."""
+        ends = self._ends
+        while ends and ends[0][0] <= self.steps:
+            end, _, sequence = heappop(ends)
+            if sequence.decoding and sequence.end == end:
+                room = self.room(sequence)
+                sequence.computed = self._stop(sequence)
+                del self.running[sequence]
+                self.store.leave(sequence, room, ended=True)
+                sequence.last = self.now
+                self.ended(sequence)
+
+    def _lose(self, sequence: Sequence, how: Preemption) -> None:
+        """A sequence loses its place: what was computed of it is lost, or copied to another tier."""
+        self.preemptions += 1
+        sequence.preemptions += 1
+        room = self.room(sequence)
+        del self.running[sequence]
+        self.prefilling.pop(sequence, None)
+        if sequence.decoding:
+            sequence.paused = self._not_late()
+            sequence.generated = sequence.output - (sequence.end - self.steps)
+            sequence.computed = self._stop(sequence)
+        self.store.leave(sequence, room, ended=False)
+        if how == "swap" and sequence.computed == sequence.input + sequence.generated - 1:
+            self._moved += self.copy_seconds(sequence.computed)
+            self.swapped[sequence] = None
+            return
+        sequence.target, sequence.computed, sequence.reserved = sequence.input + sequence.generated, 0, 0
+        self.waiting.push(sequence)
+
+    def _not_late(self) -> float:
+        """When the one that loses its place had its last token: as the last of those that wait for the next."""
+        if not self._late:
+            return self.now
+        since, count = self._late.pop()
+        if count > 1:
+            self._late.append((since, count - 1))
+        return since
+
+    def _return(self, sequence: Sequence) -> None:
+        """A sequence comes back from another tier, and decodes on."""
+        del self.swapped[sequence]
+        self.running[sequence] = None
+        self.store.grow(-(-self.room(sequence) // self.store.size))
+        self._moved += self.copy_seconds(sequence.computed)
+        self._late = self._late or ([(self.now, self.count)] if self.count else [])
+        self._late.append((sequence.paused, 1))
+        self._begin(sequence, sequence.computed, sequence.output - sequence.generated)

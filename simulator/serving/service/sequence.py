@@ -1,0 +1,58 @@
+"""A request while it is served: what of it is computed, and when its tokens came."""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.workload.requests.request import Request
+
+
+class Sequence:
+    """A request while it is served.
+
+    It waits; then its `target` tokens are computed, in chunks; then it decodes, one token in each iteration that does.
+    While it decodes, its context is `base` plus the decoding iterations of its pool so far, and `end` is the number of
+    the one that gives its last token; so nothing of it changes from token to token.
+
+    Attributes:
+        number: tells it from others, and goes before it where they came at one time.
+        rank: what the order of the queue goes by, the smallest first: its arrival, unless the queue says another.
+        known: tokens of an answer that a scheduler must reckon with; never the true length.
+        target: tokens to compute before it decodes: the prompt, and what was lost of an answer.
+        computed: how many of them are in the cache.
+        generated: tokens of the answer before it decodes (again).
+        reserved: tokens for which it has room from its admission on.
+        scheduled, first, last: when it was first chosen, when its first and its last token came.
+        hits: tokens found in the cache when it first joined.
+        leaf, shared: where its blocks end in a prefix tree, and how many lie there.
+    """
+
+    __slots__ = (
+        "arrival", "base", "computed", "decoding", "end", "first", "generated", "hits", "input", "known", "last",
+        "leaf", "number", "output", "paused", "preemptions", "rank", "request", "reserved", "runs", "scheduled",
+        "shared", "swapped", "target",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, number: int, arrival: float, most: int) -> None:
+        self.request, self.number, self.arrival = request, number, arrival
+        self.input, self.output = request.input_tokens, request.output_tokens
+        known = request.max_tokens
+        self.known = most - self.input if known is None else max(known, 1)
+        self.rank: Any = arrival
+        self.target, self.computed, self.generated, self.reserved = self.input, 0, 0, 0
+        self.base, self.end, self.decoding, self.swapped = 0, 0, False, False
+        self.scheduled = self.first = self.last = self.paused = nan
+        self.preemptions, self.hits = 0, 0
+        self.leaf: Any = None
+        self.runs: Any = None
+        self.shared = 0
+
+    @property
+    def left(self) -> int:
+        """Tokens that are still to be computed before it decodes."""
+        return self.target - self.computed
+
+    def __lt__(self, other: Sequence) -> bool:
+        return self.number < other.number

@@ -1,0 +1,76 @@
+"""A run as trace events of Chrome, which ui.perfetto.dev opens: iterations, requests, room, queue of each replica."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from simulator.serving.service.pool import Pool
+from simulator.serving.service.sequence import Sequence
+
+MICROSECONDS = 1e6
+
+
+class Timeline:
+    """A file of events, written as they come.
+
+    A replica is a process: a track of iterations (a run of those that decode is one slice), counters of blocks that are
+    held, of sequences that run and that wait, and for each request a slice from arrival to its end, in which it waits,
+    is computed and decodes.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open("w", encoding="utf-8")
+        self._file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
+        self._first = True
+
+    def close(self) -> None:
+        self._file.write("\n]}\n")
+        self._file.close()
+
+    def begin(self, pools: Iterable[Pool]) -> None:
+        """Name the tracks of replicas, and watch these."""
+        for place, pool in enumerate(pools):
+            self._event(ph="M", pid=place, name="process_name", args={"name": f"replica {place}"})
+            self._event(ph="M", pid=place, tid=0, name="thread_name", args={"name": "iterations"})
+            pool.watch = self._watch(place)
+
+    def ended(self, served: Sequence, replica: int) -> None:
+        """A request from its arrival to its last token."""
+        name = served.request.request_id
+        about = {"input": served.input, "output": served.output, "cached": served.hits, "preempted": served.preemptions}
+        self._span(name, replica, name, served.arrival, served.last, about)
+        for part, start, end in (
+            ("waits", served.arrival, served.scheduled),
+            ("prefill", served.scheduled, served.first),
+            ("decode", served.first, served.last),
+        ):
+            self._span(name, replica, part, start, end, {})
+
+    def _span(self, id: str, replica: int, name: str, start: float, end: float, about: dict[str, Any]) -> None:
+        same: dict[str, Any] = {"pid": replica, "cat": "request", "id": id, "name": name}
+        self._event(ph="b", ts=start * MICROSECONDS, args=about, **same)
+        self._event(ph="e", ts=end * MICROSECONDS, **same)
+
+    def _watch(self, place: int) -> Any:
+        def watch(pool: Pool, start: float, number: int, decoding: int, tokens: int) -> None:
+            if number:
+                name = "decode" if not tokens else "prefill and decode" if decoding else "prefill"
+                args = {"iterations": number, "prompt_tokens": tokens, "decoding": decoding}
+                lasts = (pool.now - start) * MICROSECONDS
+                self._event(ph="X", pid=place, tid=0, ts=start * MICROSECONDS, dur=lasts, name=name, args=args)
+            at = pool.now * MICROSECONDS
+            for name, value in (
+                ("blocks held", pool.store.total - pool.store.free),
+                ("running", len(pool.running)),
+                ("waiting", len(pool.waiting)),
+            ):
+                self._event(ph="C", pid=place, ts=at, name=name, args={name: value})
+
+        return watch
+
+    def _event(self, **event: Any) -> None:
+        self._file.write(("" if self._first else ",\n") + json.dumps(event))
+        self._first = False

@@ -1,0 +1,1 @@
+"""What is asked of a service? Requests: when they arrive, how long they are, and what they share."""

@@ -1,0 +1,1 @@
+"""What does a file of requests say? Its rows in whatever form, checked, as chunks of requests."""

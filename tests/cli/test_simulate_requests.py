@@ -1,0 +1,82 @@
+"""`tiersim simulate` of a trace: what it prints and writes, and how it tells a user's mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TRACE = "request_id,arrival_s,input_tokens,output_tokens\na,0,64,4\nb,0.001,200,8\nc,0.002,16,1\n"
+ON = ("simulate", "--hardware", "h100-sxm", "--model", "llama-3.1-8b", "--devices", "1")
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    file = tmp_path / "trace.csv"
+    file.write_text(TRACE)
+    return file
+
+
+def test_a_trace_is_served_and_written(run, trace: Path, tmp_path: Path) -> None:
+    out, timeline = tmp_path / "out", tmp_path / "run.json"
+    told = run(*ON, "--trace", trace, "--scheduler", "sarathi", "--output", out, "--timeline", timeline, "--json")
+    assert (told.code, told.err) == (0, "")
+    document = told.json
+    assert document["metrics"]["ended"] == 3 and not document["partial"]
+    rows = pd.read_parquet(out / "requests.parquet").sort_values("request_id")
+    assert rows["output_tokens"].tolist() == [4, 8, 1]
+    assert (rows["first_token_s"] > rows["arrival_s"]).all()
+    events = json.loads(timeline.read_text())["traceEvents"]
+    assert sum(event["ph"] == "X" for event in events) >= 2
+    assert {event["id"] for event in events if event["ph"] == "b"} == {"a", "b", "c"}
+    assert json.loads((out / "provenance.json").read_text())["config"]["scenario"]["workload"]["trace"] == str(trace)
+
+
+def test_rows_that_are_wrong_are_told_or_left_out(run, trace: Path) -> None:
+    trace.write_text(TRACE + "d,0.003,0,5\n")
+    told = run(*ON, "--trace", trace)
+    assert told.code == 2 and "trace.csv:5" in told.err
+    told = run(*ON, "--trace", trace, "--skip-bad", "--json")
+    assert told.code == 0 and sum(told.json["left_out"].values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--scheduler", "vllm-v2"), "did you mean 'vllm-v1'?"),
+        (("--trace", "nowhere.csv"), "nowhere.csv"),
+        (("--set", "mapping.kv_store.blocks=1"), "a"),
+    ],
+)
+def test_a_mistake_is_told_by_its_option(run, trace: Path, options: tuple[str, ...], text: str) -> None:
+    told = run(*ON, *(() if "--trace" in options else ("--trace", trace)), *options)
+    assert told.code == 2
+    assert text in told.err and "Traceback" not in told.err
+
+
+def test_nothing_to_simulate_is_told(run) -> None:
+    assert "--trace" in run("simulate").err
+
+
+def test_broken_off_it_is_partial(run, trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from simulator.serving.service.pool import Pool
+
+    ended = 0
+
+    def serve(self: Pool, decision: object, limit: float) -> bool:
+        nonlocal ended
+        ended += 1
+        if ended > 3:
+            raise KeyboardInterrupt
+        return served(self, decision, limit)
+
+    served = Pool._serve
+    monkeypatch.setattr(Pool, "_serve", serve)
+    told = run(*ON, "--trace", trace, "--output", tmp_path / "out", "--json")
+    assert told.code == 0 and told.json["partial"]
+    import pyarrow.parquet as pq
+
+    assert pq.read_metadata(tmp_path / "out" / "requests.parquet").metadata[b"partial"] == b"true"
+    assert told.json["metrics"]["ended"] < 3

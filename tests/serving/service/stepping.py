@@ -1,0 +1,392 @@
+"""A service, simulated token by token: what the fast one must equal. They share the time of an iteration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from simulator.serving.service.iteration import Iterations
+from simulator.workload.requests.request import Request
+
+
+@dataclass(eq=False)
+class Served:
+    """A request: tokens known of it, tokens of them in the cache, and whether its next token follows on these."""
+
+    request: Request
+    number: int
+    known: int
+    kv: int = 0
+    made: int = 0
+    decoding: bool = False
+    room: int = 0
+    scheduled: float | None = None
+    times: list[float] = field(default_factory=list)
+    lost: int = 0
+
+    @property
+    def rest(self) -> int:
+        return self.known - self.kv
+
+
+@dataclass(eq=False)
+class Stepping:
+    """Time goes on by one iteration at a time, and each sequence by its tokens."""
+
+    iterations: Iterations
+    size: int
+    total: int
+    policy: Callable[[Stepping], dict[Served, int]]
+    order: str = "fcfs"
+    tokens: int = 2048
+    most: int = 256
+    ahead: bool = False
+    before: float = 0.0
+    chosen: float = 0.0
+    now: float = 0.0
+    waiting: list[Served] = field(default_factory=list)
+    running: list[Served] = field(default_factory=list)
+    swapped: list[Served] = field(default_factory=list)
+    moved: int = 0
+    copy_seconds: Callable[[int], float] = lambda tokens: 0.0
+    log: dict[str, Served] = field(default_factory=dict)
+    most_blocks: int = 0
+
+    def blocks(self, tokens: int) -> int:
+        return ceil(tokens / self.size)
+
+    @property
+    def free(self) -> int:
+        return self.total - sum(self.blocks(max(s.kv, s.room)) for s in self.running)
+
+    def rank(self, served: Served) -> Any:
+        r = served.request
+        return {
+            "fcfs": (r.arrival_s, served.number),
+            "shortest": (r.input_tokens + (r.max_tokens or 0), served.number),
+            "priority": (-(r.priority or 0), r.arrival_s, served.number),
+            "deadline": (r.arrival_s + (float("inf") if r.slo is None else r.slo), served.number),
+        }[self.order]
+
+    def join(self, served: Served, room: int) -> None:
+        self.running.append(served)
+        served.room = room
+
+    def lose(self, served: Served, swap: bool = False) -> None:
+        self.running.remove(served)
+        served.lost += 1
+        served.room = 0
+        if swap and served.decoding:
+            self.swapped.append(served)
+            self.moved += served.kv
+        else:
+            served.kv, served.decoding = 0, False
+            self.waiting.append(served)
+
+    def hits(self, served: Served) -> int:
+        """Tokens of one that joins that are cached."""
+        return 0
+
+    def needs(self, served: Served, tokens: int) -> int:
+        """Blocks that one that joins takes of those that are free, where it has room for so many tokens."""
+        return self.blocks(tokens)
+
+    def settle(self) -> None:
+        """Room is taken for all that was decided."""
+
+    def kept(self, served: Served) -> None:
+        """A chunk is computed."""
+
+    def gone(self, served: Served) -> None:
+        """It has all its tokens."""
+        self.running.remove(served)
+
+    def grow(self, served: Served, new: int) -> bool:
+        """Room for so many tokens more, if there is."""
+        before = self.blocks(max(served.kv, served.room)) if served in self.running else 0
+        if self.blocks(max(served.kv + new, served.room)) - before > self.free:
+            return False
+        served.room = max(served.room, served.kv + new)
+        return True
+
+    def run(self, requests: list[Request]) -> dict[str, Served]:
+        pending = [Served(r, i, r.input_tokens) for i, r in enumerate(requests)]
+        while pending or self.waiting or self.running or self.swapped:
+            self.chosen = self.before if self.ahead and self.running else self.now
+            while pending and pending[0].request.arrival_s <= self.chosen:
+                self.waiting.append(pending.pop(0))
+            if not self.waiting and not self.running and not self.swapped:
+                self.now = pending[0].request.arrival_s
+                continue
+            self.waiting.sort(key=self.rank)
+            self.iterate([(served, new) for served, new in self.policy(self).items() if new])
+        return self.log
+
+    def iterate(self, chosen: list[tuple[Served, int]]) -> None:
+        assert chosen, "work is there, and nothing is done"
+        self.settle()
+        self.most_blocks = max(self.most_blocks, self.total - self.free)
+        prompts = [(s, n) for s, n in chosen if not s.decoding]
+        decoding = [s for s, n in chosen if s.decoding]
+        assert all(n == 1 for s, n in chosen if s.decoding)
+        if prompts:
+            pairs = sum(n * s.kv + n * (n + 1) / 2 for s, n in prompts)
+            seconds = self.iterations.mixed(
+                len(prompts), sum(n for _, n in prompts), pairs, sum(s.kv for s, _ in prompts),
+                len(decoding), sum(s.kv for s in decoding),
+            )  # fmt: skip
+        else:
+            seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding))
+        self.before = self.now
+        self.now += seconds + self.copy_seconds(self.moved)
+        self.moved = 0
+        for served, new in chosen:
+            if served.scheduled is None:
+                served.scheduled = self.chosen
+            served.kv += new
+            self.kept(served)
+        for served in sorted((s for s, _ in chosen if s.kv == s.known), key=lambda s: s.number):
+            served.known += 1
+            served.made += 1
+            served.decoding = True
+            served.times.append(self.now)
+            if served.made == served.request.output_tokens:
+                self.gone(served)
+                self.log[served.request.request_id] = served
+
+
+@dataclass(eq=False)
+class Block:
+    """A block by itself: what its tokens and all before them are, where it can be found again."""
+
+    content: Any = None
+    holders: int = 0
+
+
+@dataclass(eq=False)
+class WithPrefixes(Stepping):
+    """Blocks one by one, in a list of those that nobody holds, the longest unused first."""
+
+    idle: list[Block] = field(default_factory=list)
+    cached: dict[Any, Block] = field(default_factory=dict)
+    has: dict[Served, list[Block]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.idle = [Block() for _ in range(self.total)]
+
+    def content(self, served: Served, block: int, own: bool) -> Any:
+        """All tokens up to the end of a block; None where one is of this request alone, and not looked for."""
+        end = (block + 1) * self.size
+        named = [(name, i) for name, length in served.request.segments(end) for i in range(length)]
+        if len(named) < end and not own:
+            return None
+        return tuple(named + [("own", served.number, i) for i in range(len(named), end)])
+
+    def found(self, served: Served) -> list[Block]:
+        found = []
+        for at in range((served.known - 1) // self.size):
+            block = self.cached.get(self.content(served, at, True))
+            if block is None:
+                break
+            found.append(block)
+        return found
+
+    @property
+    def free(self) -> int:
+        """Those that nobody holds, less those for which room was promised."""
+        return len(self.idle) - sum(max(self.blocks(max(s.kv, s.room)) - len(self.has[s]), 0) for s in self.running)
+
+    def hits(self, served: Served) -> int:
+        return len(self.found(served)) * self.size
+
+    def needs(self, served: Served, tokens: int) -> int:
+        return self.blocks(tokens) - sum(block.holders > 0 for block in self.found(served))
+
+    def join(self, served: Served, room: int) -> None:
+        super().join(served, room)
+        self.has[served] = self.found(served)
+        for block in self.has[served]:
+            if not block.holders:
+                self.idle.remove(block)
+            block.holders += 1
+        served.kv = len(self.has[served]) * self.size
+
+    def settle(self) -> None:
+        for served in self.running:
+            while len(self.has[served]) < self.blocks(max(served.kv, served.room)):
+                block = self.idle.pop(0)
+                if block.content is not None:
+                    del self.cached[block.content]
+                self.has[served].append(Block(holders=1))
+
+    def kept(self, served: Served) -> None:
+        if not served.decoding:
+            self.keep(served, False)
+
+    def keep(self, served: Served, own: bool) -> None:
+        """Full blocks can be found, up to the first of which another has the tokens."""
+        for at in range(served.kv // self.size):
+            content, block = self.content(served, at, own or served.lost > 0), self.has[served][at]
+            if content is None or self.cached.setdefault(content, block) is not block:
+                return
+            block.content = content
+
+    def release(self, served: Served) -> None:
+        for block in reversed(self.has.pop(served)):
+            block.holders -= 1
+            if not block.holders:
+                self.idle.append(block)
+
+    def gone(self, served: Served) -> None:
+        self.keep(served, False)
+        self.release(served)
+        super().gone(served)
+
+    def lose(self, served: Served, swap: bool = False) -> None:
+        served.lost += 1
+        self.keep(served, True)
+        served.lost -= 1
+        self.release(served)
+        super().lose(served, swap)
+
+
+Chosen = dict[Served, int]
+
+
+def kept(state: Stepping, budget: float, swap: bool = False) -> tuple[Chosen, float, bool]:
+    """Those that run go on, each in turn; where there is no block, the last of the order goes: and what is left."""
+    chosen: Chosen = {}
+    lost = False
+    for served in list(state.running):
+        if served not in state.running:
+            continue
+        new = (
+            1
+            if served.decoding
+            else int(min(served.rest, budget - sum(s.decoding for s in state.running if s not in chosen)))
+        )
+        while not state.grow(served, new):
+            victim = max(state.running, key=state.rank)
+            budget += chosen.pop(victim, 0)
+            state.lose(victim, swap)
+            lost = True
+            if victim is served:
+                break
+        else:
+            chosen[served] = new
+            budget -= new
+    return chosen, budget, lost
+
+
+def joined(
+    state: Stepping,
+    chosen: Chosen,
+    budget: float,
+    room: str = "chunk",
+    whole: bool = False,
+    fits: bool = True,
+    spare: int = 0,
+) -> None:
+    """Those that wait join, in their order."""
+    first = True
+    while state.waiting and budget > 0 and len(state.running) + len(state.swapped) < state.most:
+        served = state.waiting[0]
+        found = state.hits(served)
+        left = served.known - found
+        if whole and left > budget and not first:
+            break
+        new, first = left if whole else int(min(left, budget)), False
+        wanted = {
+            "chunk": found + new,
+            "prompt": served.known,
+            "all": served.request.input_tokens + (served.request.max_tokens or 0),
+        }[room]
+        if state.needs(served, max(wanted, served.known if fits else 0)) > state.free - spare:
+            break
+        state.waiting.remove(served)
+        state.join(served, wanted)
+        chosen[served] = new
+        budget -= new
+
+
+def vllm_v1(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    if not lost:
+        joined(state, chosen, budget)
+    return chosen
+
+
+def trt_llm_max_utilisation(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    if not lost:
+        joined(state, chosen, budget, fits=False)
+    return chosen
+
+
+def trt_llm_no_evict(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    assert not lost
+    joined(state, chosen, budget, "all")
+    return chosen
+
+
+def sarathi(state: Stepping) -> Chosen:
+    chosen, budget, lost = kept(state, state.tokens)
+    if not lost:
+        joined(state, chosen, budget, "prompt", spare=int(0.01 * state.total))
+    return chosen
+
+
+def orca(state: Stepping) -> Chosen:
+    chosen, _, lost = kept(state, float("inf"))
+    assert not lost
+    joined(state, chosen, state.tokens, "all", whole=True)
+    return chosen
+
+
+def static(state: Stepping) -> Chosen:
+    if state.running:
+        return {served: 1 for served in state.running}
+    chosen: Chosen = {}
+    joined(state, chosen, state.tokens, "all", whole=True)
+    return chosen
+
+
+def vllm_v0(state: Stepping, swap: bool = False) -> Chosen:
+    chosen: Chosen = {}
+    spare = int(0.01 * state.total)
+    if not state.swapped:
+        joined(state, chosen, state.tokens, "prompt", whole=True, spare=spare)
+    if chosen:
+        return chosen
+    chosen, _, lost = kept(state, float("inf"), swap)
+    if not lost:
+        while state.swapped:
+            served = state.swapped[0]
+            if state.blocks(served.kv + 1) > state.free - spare and state.running:
+                break
+            state.swapped.remove(served)
+            state.running.append(served)
+            served.room = served.kv + 1
+            state.moved += served.kv
+            chosen[served] = 1
+    return chosen
+
+
+def vllm_v0_swapping(state: Stepping) -> Chosen:
+    return vllm_v0(state, swap=True)
+
+
+def sglang(state: Stepping) -> Chosen:
+    state.waiting.sort(key=lambda served: -state.hits(served))
+    chosen: Chosen = {}
+    budget = float(state.tokens)
+    growth = sum(state.blocks(s.kv + 1) - state.blocks(max(s.kv, s.room)) for s in state.running if s.decoding)
+    for served in state.running:
+        if not served.decoding:
+            chosen[served] = int(min(served.rest, budget))
+            budget -= chosen[served]
+    joined(state, chosen, budget, "prompt", spare=growth)
+    return chosen or kept(state, float("inf"))[0]
