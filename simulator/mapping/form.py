@@ -11,7 +11,7 @@ from simulator import data
 from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
-from simulator.units import Bytes, Count, Fraction, Positive, Unit, Width
+from simulator.units import Bandwidth, Bytes, Count, Fraction, Positive, Unit, Width
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.named import ComputingFormat, KvFormat
 
@@ -125,6 +125,9 @@ class Scheduler(Section):
     """Whether an iteration is chosen while the one before it runs, so that who arrives meanwhile waits for the next."""
     replicas: Count = 1
     """Replicas of the machine, each with a queue of its own."""
+    prompts: Count | None = None
+    """Replicas beside these that compute prompts alone, whose keys and values then go to where requests decode
+    (`kv_store.link`); null: each replica does both."""
     balance: Literal["round_robin", "session", "least_loaded", "prefix_aware", "kv_aware"] = "round_robin"
     """Which replica serves a request: each in turn; one for a session; that with the fewest requests, with the most of
     its prompt cached, or with the most free blocks."""
@@ -142,6 +145,8 @@ class KvStore(Section):
     """Tokens of a block; null: as the runtime has it."""
     blocks: Count | None = None
     """Blocks of a replica, where they are known; null: as many as its memory has room for."""
+    link: Bandwidth | None = None
+    """Rate at which keys and values leave a replica that computes prompts alone, one request after another."""
     swap: str | None = None
     """The tier to which a sequence is copied that loses its room, by its full name; null: none is."""
 

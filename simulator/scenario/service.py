@@ -23,7 +23,7 @@ from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.rows import Figures, Rows
-from simulator.serving.service.sequence import Sequence
+from simulator.serving.service.sequence import Link, Sequence
 from simulator.serving.service.service import Service
 from simulator.serving.service.timeline import Timeline
 from simulator.serving.stages import Stages
@@ -46,7 +46,8 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """Metrics of the requests that ended."""
-        figures, pools = self.figures, self.service.pools
+        figures, first = self.figures, self.service.first
+        pools = list(dict.fromkeys([*self.service.pools, *first]))
         gaps = Digest()
         for pool in pools:
             gaps.merge(pool.gaps)
@@ -55,7 +56,7 @@ class Run:
             "service": figures.service, "normalised": figures.normalised, "tbt": gaps,
         }  # fmt: skip
         seconds, busy = figures.seconds, sum(pool.busy for pool in pools)
-        prompts = sum(pool.prompt_tokens + pool.hits for pool in pools)
+        hits, computed = sum(pool.hits for pool in first), sum(pool.prompt_tokens for pool in first)
         return {
             **{f"{name}_p{p}_s": each.percentile(p) for name, each in waits.items() for p in PERCENTS},
             "tokens_per_s": figures.output / seconds if seconds else nan,
@@ -63,7 +64,7 @@ class Run:
             "goodput_per_s": figures.good / seconds if seconds else nan,
             "ended": float(figures.ended),
             "preemptions": float(sum(pool.preemptions for pool in pools)),
-            "hit_rate": sum(pool.hits for pool in pools) / prompts if prompts else nan,
+            "hit_rate": hits / (hits + computed) if hits + computed else nan,
             "busy": busy / (seconds * len(pools)) if seconds else nan,
             "iterations": float(sum(pool.number for pool in pools)),
         }
@@ -92,19 +93,16 @@ def service_of(
     iterations = Iterations(Stages(deployed), router, seed)
     size = store.block or deployed.software.runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
-    copies = _copy_seconds(deployed) if chosen.preempt == "swap" else None
-    pools = [
-        Pool(
-            iterations,
-            registered("kv", store.kind)(total, size),
-            registered("scheduler", chosen.kind)(chosen),
-            chosen.order,
-            copy_seconds=copies or (lambda tokens: 0.0),
-            ahead=chosen.ahead,
-        )
-        for _ in range(chosen.replicas * deployed.nodes)
-    ]
-    return Service(pools, deployed.model.max_context, chosen.balance, ended)
+    copies = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
+
+    def pool() -> Pool:
+        blocks = registered("kv", store.kind)(total, size)
+        scheduler = registered("scheduler", chosen.kind)(chosen)
+        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=copies, ahead=chosen.ahead)
+
+    prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
+    pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
+    return Service(pools, deployed.model.max_context, chosen.balance, ended, prompts)
 
 
 def run(
@@ -147,6 +145,15 @@ def run(
         if drawn is not None:
             drawn.close()
     return Run(made, figures, partial)
+
+
+def _link_seconds(deployed: Deployment) -> Callable[[int], float]:
+    """Seconds in which keys and values of so many tokens go to where they are decoded."""
+    rate = deployed.kv_store.link
+    if rate is None:
+        expected = "the rate of the link to those that decode, `kv_store.link`, beside it"
+        raise ConfigError(path=("mapping", "scheduler", "prompts"), found=deployed.scheduler.prompts, expected=expected)
+    return lambda tokens: float(kv_bytes(deployed.model, float(tokens))) / rate
 
 
 def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:

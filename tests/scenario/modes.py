@@ -168,6 +168,8 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
     "mapping.kv_store.blocks": [400],
+    "mapping.scheduler.prompts": [1],
+    "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.swap": ["host"],
     "mapping.residency.links": [1],
     "mapping.residency.threads": [2],

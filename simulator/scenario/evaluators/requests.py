@@ -70,8 +70,8 @@ DRAWN = tuple(
 PROGRAM = (
     "workload.skip_bad", "workload.ttft", "workload.tpot",
     *(f"mapping.scheduler.{key}" for key in (
-        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "balance")),
-    *(f"mapping.kv_store.{key}" for key in ("kind", "block", "blocks", "swap")),
+        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance")),
+    *(f"mapping.kv_store.{key}" for key in ("kind", "block", "blocks", "link", "swap")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")

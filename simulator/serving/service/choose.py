@@ -113,11 +113,11 @@ def joined(
         if places == 0 or tokens <= 0:
             break
         cached, held = store.match(sequence, beside)
-        left = sequence.target - cached
+        left = 0 if sequence.handed else sequence.target - cached
         new = left if left <= tokens or whole else int(tokens)
         if new > tokens and chunks:
             break
-        room = cached + new
+        room = sequence.target if sequence.handed else cached + new
         if reserve != "chunk":
             room = sequence.target if reserve == "prompt" else sequence.input + sequence.known
             rooms[sequence] = room

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from math import ceil, exp, log
 
 import numpy as np
@@ -65,7 +66,7 @@ class Percentiles:
     """Numbers as they come: themselves up to a million of them, and then a digest of all."""
 
     def __init__(self) -> None:
-        self._values: list[float] | None = []
+        self._values: array[float] | None = array("d")
         self._digest = Digest()
 
     def add(self, value: float) -> None:

@@ -10,6 +10,7 @@ number that counts for all; blocks are counted by what contexts leave modulo the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
 
@@ -64,6 +65,7 @@ class Pool:
         self._chosen = 0.0  # when the iteration is chosen that begins now
         self._moved = 0.0  # seconds of copies before the next iteration
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
+        self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
         self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
         self._phases = [0] * store.size  # sequences that decode and grow, by `base` modulo the size of a block
@@ -116,6 +118,7 @@ class Pool:
             self._chosen = self.before if self.ahead and self.running else self.now
             while arriving and arriving[0][0] <= self._chosen:
                 self.waiting.push(heappop(arriving)[2])
+            self._settle()
             if self.now >= limit:
                 return
             if self.running or self.waiting or self.swapped:
@@ -134,9 +137,10 @@ class Pool:
         for sequence in decision.back:
             self._return(sequence)
         decoding = self.count if decision.decode else 0
-        if decision.chunks:
-            self._compute(decision)
-        elif self.count and decision.decode:
+        chunks = self._fetched(decision)
+        if chunks:
+            self._compute(decision, chunks)
+        elif self.count and (decision.decode or decision.chunks):
             self._decode(decision, limit)
         elif not self._wait(limit):
             return False
@@ -151,6 +155,8 @@ class Pool:
             ConfigError: nobody does, and it does not.
         """
         wake = min(self._arriving[0][0] if self._arriving else inf, self.scheduler.stable_until(self))
+        if self._coming:
+            wake = min(wake, self._coming[0][0])
         if wake == limit == inf:
             first = next(iter(self.waiting), None) or next(iter(self.swapped))
             raise ConfigError(
@@ -174,6 +180,8 @@ class Pool:
         elif self.store.free < self._growing * (most // self.store.size + 1):
             most = min(most, self._lasting())
         wake = min(limit, self.scheduler.stable_until(self))
+        if self._coming:
+            wake = min(wake, self._coming[0][0])
         if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
         number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
@@ -185,10 +193,36 @@ class Pool:
         self._give(number, first + moved, last + moved)
         self._leave()
 
-    def _compute(self, decision: Decision) -> None:
+    def _fetched(self, decision: Decision) -> Sequence_[tuple[Sequence, int]]:
+        """Room is taken for those whose keys and values come over a link, which begin to; the other chunks."""
+        if all(new for _, new in decision.chunks):
+            return decision.chunks
+        for sequence, new in decision.chunks:
+            if not new and sequence.handed:
+                found = self._join(sequence, {})
+                del self.prefilling[sequence]
+                self.store.grow(-(-sequence.target // self.store.size) - found // self.store.size)
+                sequence.computed = sequence.target
+                here = sequence.handed.carry(self.now, sequence.target - found)
+                heappush(self._coming, (here, sequence.number, sequence))
+        return [(sequence, new) for sequence, new in decision.chunks if new]
+
+    def _settle(self) -> None:
+        """Those whose keys and values are here decode from now on."""
+        coming = self._coming
+        while coming and coming[0][0] <= self.now:
+            _, _, sequence = heappop(coming)
+            if sequence.handed and sequence in self.running:
+                sequence.handed = None
+                self.store.computed(sequence)
+                self._late = self._late or ([(self.now, self.count)] if self.count else [])
+                self._late.append((sequence.first, 1))
+                self._begin(sequence, sequence.target, sequence.output - sequence.generated)
+
+    def _compute(self, decision: Decision, chunks: Sequence_[tuple[Sequence, int]]) -> None:
         """An iteration that computes chunks of prompts, beside those that decode or while these wait."""
         size, blocks, tokens, past, pairs = self.store.size, 0, 0, 0, 0.0
-        for sequence, new in decision.chunks:
+        for sequence, new in chunks:
             if sequence in self.running:
                 before = -(-self.room(sequence) // size)
             else:
@@ -202,7 +236,7 @@ class Pool:
             self.store.grow(blocks)
         decode = decision.decode and self.count > 0
         beside = (self.count, self.cached) if decode else (0, 0)
-        seconds = self.iterations.mixed(len(decision.chunks), tokens, pairs, past, *beside, self.number)
+        seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number)
         if self.count and not decode and not self._late:
             self._late = [(self.now, self.count)]
         moved = self._moved
@@ -213,7 +247,7 @@ class Pool:
         if decode:
             self._give(1, seconds + moved, seconds + moved)
         already = self.count
-        for sequence, new in decision.chunks:
+        for sequence, new in chunks:
             self._advanced(sequence, new)
         self._leave()
         if self._late and self.count > already:
@@ -321,7 +355,7 @@ class Pool:
         """A sequence loses its place: what was computed of it is lost, or copied to another tier."""
         self.preemptions += 1
         sequence.preemptions += 1
-        room = self.room(sequence)
+        room, sequence.handed = self.room(sequence), None
         del self.running[sequence]
         self.prefilling.pop(sequence, None)
         if sequence.decoding:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.workload.requests.request import Request
+
+
+class Link:
+    """A link that carries keys and values of one sequence after another: when it is free; seconds of so many tokens."""
+
+    def __init__(self, seconds: Callable[[int], float]) -> None:
+        self.seconds, self.free = seconds, 0.0
+
+    def carry(self, now: float, tokens: int) -> float:
+        """When so many tokens have arrived that are to go from now on."""
+        self.free = max(self.free, now) + self.seconds(tokens)
+        return self.free
 
 
 class Sequence:
@@ -26,12 +39,13 @@ class Sequence:
         reserved: tokens for which it has room from its admission on.
         scheduled, first, last: when it was first chosen, when its first and its last token came.
         hits: tokens found in the cache when it first joined.
+        handed: the link over which keys and values of its prompt come from where they were computed.
         leaf, shared: where its blocks end in a prefix tree, and how many lie there.
     """
 
     __slots__ = (
-        "arrival", "base", "computed", "decoding", "end", "first", "generated", "hits", "input", "known", "last",
-        "leaf", "number", "output", "paused", "preemptions", "rank", "request", "reserved", "runs", "scheduled",
+        "arrival", "base", "computed", "decoding", "end", "first", "generated", "handed", "hits", "input", "known",
+        "last", "leaf", "number", "output", "paused", "preemptions", "rank", "request", "reserved", "runs", "scheduled",
         "shared", "swapped", "target",
     )  # fmt: skip
 
@@ -45,9 +59,22 @@ class Sequence:
         self.base, self.end, self.decoding, self.swapped = 0, 0, False, False
         self.scheduled = self.first = self.last = self.paused = nan
         self.preemptions, self.hits = 0, 0
+        self.handed: Link | None = None
         self.leaf: Any = None
         self.runs: Any = None
         self.shared = 0
+
+    def handed_over(self, now: float, link: Link) -> Sequence:
+        """The same where it goes on, with its first token, once keys and values have come over a link."""
+        served = Sequence(self.request, self.number, now, self.input + self.known)
+        served.scheduled, served.first, served.hits, served.preemptions = (
+            self.scheduled,
+            now,
+            self.hits,
+            self.preemptions,
+        )
+        served.generated, served.handed = 1, link
+        return served
 
     @property
     def left(self) -> int:

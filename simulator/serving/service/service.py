@@ -10,6 +10,7 @@ from math import inf
 from simulator.errors import ConfigError
 from simulator.serving.service.balance import BALANCES
 from simulator.serving.service.pool import Pool
+from simulator.serving.service.sequence import Link
 from simulator.serving.service.sequence import Sequence as Served
 from simulator.workload.requests.request import Request
 
@@ -22,20 +23,27 @@ class Service:
 
     Who goes where is said by a balance (`balance.py`) when a request arrives. One that follows on the end of another,
     in its session or in a closed loop, goes where that one was. `ended` is shown each request with its replica.
+
+    With pools for `prompts`, each with a link to all others, these compute prompts alone and give the first token; then
+    keys and values go over the link, one request after another, once there is room for them where it decodes.
     """
 
     def __init__(
         self, pools: Sequence[Pool], longest: int, balance: str = "round_robin",
         ended: Callable[[Served, int], None] = lambda served, replica: None,
+        prompts: Sequence[tuple[Pool, Link]] = (),
     ) -> None:  # fmt: skip
         self.pools, self.longest, self.shown = pools, longest, ended
         self.balance = BALANCES[balance]
-        self.number = self.open = 0
+        self.number = self.handed = 0
         self._held: dict[str, deque[Request]] = {}  # turns of sessions that wait for the answer before them
         self._latest: tuple[str | None, float | None] = (None, None)  # session that was read last, when it was answered
         self._following: Iterator[Request] | None = None  # what comes when one ends, in a closed loop
         for place, pool in enumerate(pools):
             pool.ended = partial(self._ended, place)
+        self.first = [pool for pool, _ in prompts] or pools
+        for pool, link in prompts:
+            pool.ended = partial(self._hand_over, pool, link)
 
     @property
     def now(self) -> float:
@@ -49,7 +57,10 @@ class Service:
             CapacityError: a request for which there never is room.
         """
         stream = iter(requests)
-        looks = self.balance.looks and len(self.pools) > 1
+        looks = self.balance.looks and len(self.first) > 1
+        if in_flight is not None and self.first is not self.pools:
+            expected = "requests that arrive when they will: prompts are computed elsewhere"
+            raise ConfigError(path=("workload", "loop"), found="a closed loop", expected=expected)
         if in_flight is not None:
             self._following = stream
             for _, request in zip(range(in_flight), stream, strict=False):
@@ -64,8 +75,22 @@ class Service:
         self._advance(inf)
 
     def _advance(self, limit: float) -> None:
+        """All pools go on; those of prompts first, which know nothing of the others."""
+        if self.first is not self.pools:
+            for pool in self.first:
+                pool.advance(limit)
         for pool in self.pools:
             pool.advance(limit)
+
+    def _hand_over(self, pool: Pool, link: Link, served: Served) -> None:
+        """A prompt is computed: its request goes on where it decodes, each replica in turn."""
+        served.output = served.request.output_tokens
+        if served.output == 1:
+            served.last = pool.now
+            self.shown(served, 0)
+            return
+        self.pools[self.handed % len(self.pools)].arrive(served.handed_over(pool.now, link))
+        self.handed += 1
 
     def _waits(self, request: Request) -> bool:
         """Whether a request comes only after an answer; then it is held, or comes at its time."""
@@ -88,8 +113,13 @@ class Service:
             raise ConfigError(where, found=found, expected=f"at most the {self.longest:,} of the model's context")
         served = Served(request, self.number, arrival, self.longest)
         self.number += 1
-        at = place if place is not None else self.balance.choose(self.pools, served)
-        self.pools[at].arrive(served)
+        if self.first is not self.pools:
+            served.output = 1
+            if request.think_s is not None:
+                expected = "requests that wait for no answer: prompts are computed elsewhere"
+                raise ConfigError(f"request {request.request_id}", found="a think time", expected=expected)
+        at = place if place is not None else self.balance.choose(self.first, served)
+        self.first[at].arrive(served)
 
     def _ended(self, place: int, served: Served) -> None:
         self.shown(served, place)

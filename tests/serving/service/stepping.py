@@ -25,6 +25,7 @@ class Served:
     scheduled: float | None = None
     times: list[float] = field(default_factory=list)
     lost: int = 0
+    coming: bool = False
 
     @property
     def rest(self) -> int:
@@ -77,7 +78,7 @@ class Stepping:
     def lose(self, served: Served, swap: bool = False) -> None:
         self.running.remove(served)
         served.lost += 1
-        served.room = 0
+        served.room, served.coming = 0, False
         if swap and served.decoding:
             self.swapped.append(served)
             self.moved += served.kv
@@ -260,13 +261,10 @@ def kept(state: Stepping, budget: float, swap: bool = False) -> tuple[Chosen, fl
     chosen: Chosen = {}
     lost = False
     for served in list(state.running):
-        if served not in state.running:
+        if served not in state.running or served.coming:
             continue
-        new = (
-            1
-            if served.decoding
-            else int(min(served.rest, budget - sum(s.decoding for s in state.running if s not in chosen)))
-        )
+        others = sum(s.decoding for s in state.running if s not in chosen)
+        new = 1 if served.decoding else int(min(served.rest, budget - others))
         while not state.grow(served, new):
             victim = max(state.running, key=state.rank)
             budget += chosen.pop(victim, 0)
@@ -390,3 +388,58 @@ def sglang(state: Stepping) -> Chosen:
             budget -= chosen[served]
     joined(state, chosen, budget, "prompt", spare=growth)
     return chosen or kept(state, float("inf"))[0]
+
+
+@dataclass(eq=False)
+class Decoding(Stepping):
+    """Where requests decode whose prompts were computed elsewhere: keys and values come over one link, in turn."""
+
+    carry: Callable[[int], float] = lambda tokens: 0.0
+    link: float = 0.0
+    coming: list[tuple[float, Served]] = field(default_factory=list)
+    arrivals: dict[str, float] = field(default_factory=dict)
+
+    def serve(self, requests: list[Request], first: dict[str, Served]) -> dict[str, Served]:
+        several = [(first[r.request_id].times[0], i, r) for i, r in enumerate(requests) if r.output_tokens > 1]
+        pending = sorted(several, key=lambda each: each[:2])
+        handed = {r.request_id: Served(r, i, r.input_tokens + 1, made=1, times=[at]) for at, i, r in pending}
+        self.arrivals = {r.request_id: at for at, _, r in pending}
+        while pending or self.waiting or self.running:
+            while pending and pending[0][0] <= self.now:
+                self.waiting.append(handed[pending.pop(0)[2].request_id])
+            for at, served in list(self.coming):
+                if at <= self.now:
+                    self.coming.remove((at, served))
+                    served.decoding, served.coming = served.coming, False
+            self.waiting.sort(key=self.rank)
+            chosen = [(served, new) for served, new in self.policy(self).items() if new]
+            if chosen:
+                self.iterate(chosen)
+                continue
+            self.now = min([at for at, _ in self.coming] + [at for at, _, _ in pending[:1]])
+        return self.log
+
+    def rank(self, served: Served) -> Any:
+        return (self.arrivals[served.request.request_id], served.number)
+
+
+def decode_only(state: Decoding) -> Chosen:
+    """As vLLM does; who comes from elsewhere gets room, and then what was computed."""
+    chosen, budget, lost = kept(state, state.tokens)
+    while not lost and state.waiting and budget > 0 and len(state.running) < state.most:
+        served = state.waiting[0]
+        room = served.known if served.lost else served.request.input_tokens
+        if state.blocks(room) > state.free:
+            break
+        state.waiting.remove(served)
+        if served.lost:
+            new = int(min(served.rest, budget))
+            state.join(served, new)
+            chosen[served] = new
+            budget -= new
+            continue
+        state.join(served, room)
+        served.kv, served.coming = room, True
+        state.link = max(state.link, state.now) + state.carry(room)
+        state.coming.append((state.link, served))
+    return chosen

@@ -1,0 +1,109 @@
+"""Requests over replicas: sessions, closed loops, balances, and prompts computed elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.errors import CapacityError, ConfigError
+from simulator.mapping.form import Scheduler as Settings
+from simulator.registry import registered
+from simulator.serving.kv.blocks import Blocks
+from simulator.serving.kv.prefix import PrefixBlocks
+from simulator.serving.service.balance import BALANCES
+from simulator.serving.service.pool import Pool
+from simulator.serving.service.sequence import Link, Sequence
+from simulator.serving.service.service import Service
+from simulator.workload.requests.request import Request
+from tests.serving.service.stepping import Decoding, Stepping, decode_only, vllm_v1
+from tests.serving.service.test_pool import MACHINES, iterations, limits, machines, traces
+
+OF = iterations(*MACHINES[2])
+
+
+def pool(store: Any = None, tokens: int = 2048, most: int = 64, of: Any = OF) -> Pool:
+    made = registered("scheduler", "vllm-v1")(Settings(tokens=tokens, max_sequences=most))
+    return Pool(of, store or Blocks(10_000), made)
+
+
+def run(requests: list[Request], pools: list[Pool], in_flight: int | None = None, **how: Any) -> dict[str, Any]:
+    ended: dict[str, Any] = {}
+
+    def keep(served: Sequence, replica: int) -> None:
+        ended[served.request.request_id] = served, replica
+
+    Service(pools, 4096, ended=keep, **how).run(requests, in_flight)
+    return ended
+
+
+def carry(tokens: int) -> float:
+    return 2e-5 * tokens + 1e-4
+
+
+@settings(max_examples=15, deadline=None)
+@given(traces(), machines, limits)
+def test_prompts_elsewhere_equal_stepping(requests: list[Request], machine: tuple[str, str], limits: Any) -> None:
+    size, tokens, most, total, _ = limits
+    of = iterations(*machine)
+    prompts = [Request(r.request_id, r.arrival_s, r.input_tokens, 1) for r in requests]
+    first = Stepping(of, size, 10_000, vllm_v1, tokens=tokens, most=64).run(prompts)
+    expected = Decoding(of, size, total // size, decode_only, tokens=tokens, most=most, carry=carry).serve(
+        requests, first
+    )
+    decoding = pool(Blocks(total // size, size), tokens, most, of)
+    ended = run(requests, [decoding], prompts=[(pool(Blocks(10_000, size), tokens, 64, of), Link(carry))])
+    assert len(ended) == len(requests)
+    for name, (served, _) in ended.items():
+        last = expected[name].times[-1] if name in expected else first[name].times[0]
+        assert [served.first, served.last] == pytest.approx([first[name].times[0], last], rel=1e-9)
+    assert decoding.store.free == decoding.store.total
+
+
+@given(st.integers(1, 6), st.integers(1, 30))
+@settings(max_examples=10, deadline=None)
+def test_a_closed_loop_has_so_many_in_flight(in_flight: int, number: int) -> None:
+    requests = [Request(str(i), 0.0, 20, 5 + i % 7) for i in range(number)]
+    ended = run(requests, [pool()], in_flight)
+    spans = [(served.arrival, served.last) for served, _ in ended.values()]
+    assert len(spans) == number
+    for at, _ in spans:
+        assert sum(start <= at < end for start, end in spans) <= in_flight
+    assert len({at for at, _ in spans}) >= number / in_flight
+
+
+def test_a_turn_waits_for_the_answer_before_it() -> None:
+    turns = [
+        Request(str(i), 0.0, 50, 20, session_id="s", context_tokens=0, think_s=2.0 if i else None) for i in range(4)
+    ]
+    ended = run([*turns, Request("other", 1.0, 10, 5)], [pool(), pool()])
+    for before, after in zip("012", "123", strict=True):
+        assert ended[after][0].arrival == pytest.approx(ended[before][0].last + 2.0)
+    assert len({ended[name][1] for name in "0123"}) == 1, "where the session is"
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_every_balance_serves_all(balance: str) -> None:
+    requests = [
+        Request(str(i), i * 0.01, 40, 10 + 40 * (i % 2), prefix_id=f"p{i % 3}", prefix_tokens=32) for i in range(40)
+    ]
+    ended = run(requests, [pool(PrefixBlocks(2000, 4)) for _ in range(3)], balance=balance)
+    assert len(ended) == 40
+    assert len({replica for _, replica in ended.values()}) > 1
+    if balance in ("session", "prefix_aware"):
+        apart = {served.request.prefix_id: set() for served, _ in ended.values()}
+        for served, replica in ended.values():
+            apart[served.request.prefix_id].add(replica)
+        assert sum(map(len, apart.values())) < 9, "who shares a prefix is mostly together"
+
+
+def test_what_never_fits_is_told() -> None:
+    with pytest.raises(ConfigError, match="request a: found 4,000 \\+ 200 tokens, expected at most the 4,096"):
+        run([Request("a", 0.0, 4000, 200)], [pool()])
+    with pytest.raises(CapacityError, match="request a"):
+        run([Request("a", 0.0, 400, 200)], [pool(Blocks(10, 16))])
+    orca = Pool(OF, Blocks(100, 16), registered("scheduler", "orca")(Settings()))
+    with pytest.raises(ConfigError, match="request a never joins"):
+        run([Request("a", 0.0, 400, 200)], [orca])
