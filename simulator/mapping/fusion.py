@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Kernels = list[list[str]]  # operator names, kernels and operators in the order of the pass
 
-ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine"}
+ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine", "conv"}
 
 
 def unfused(graph: nx.DiGraph[str]) -> Kernels:

@@ -222,8 +222,8 @@ class Model(Section):
     def _parts_fit(self) -> Self:
         if not self.pattern:
             self._without_pattern()
-        elif self.parallel:
-            raise ValueError("layers of a pattern are not parallel")
+        elif self.parallel and any(layer.parts != 2 for layer, _ in self.kinds):
+            raise ValueError("parallel layers have two parts each")
         if self.norm.per_layer == 1 and not self.parallel:
             raise ValueError("norm.per_layer 1 needs parallel: true")
         stretches = len(folded(self.decoder))
