@@ -247,7 +247,7 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
     yield _input(model.name, f"{show(weights_bytes, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))
     rate = computed_in(engine.peak, products)
-    if rate and BYTES_PER_ELEMENT.get(rate) != BYTES_PER_ELEMENT[products]:
+    if rate in BYTES_PER_ELEMENT and BYTES_PER_ELEMENT[rate] != BYTES_PER_ELEMENT[products]:
         widened = f"{products} at the rate of {rate}, to which it is widened: the engine has no rate for {products}"
         yield _input("products", widened, Source("mapping/target.py: computed_in", "assumption"))
     yield _input("KV cache", model.dtypes.kv, Source("the model's dtypes, --dtype or --kv", "input"))

@@ -182,8 +182,10 @@ def test_a_format_without_a_rate_runs_at_that_of_16_bits() -> None:
 
 
 def test_an_engine_without_a_rate_or_a_lowering_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"devices.gpu.engines.gpu.peak: no rate for this dtype: found 'fp8'"):
-        peak(load_system("dgx-a100", ["devices.gpu.engines.gpu.peak={fp32: 19 TFLOP/s}"]), "gpu.gpu", "fp8")
+    with pytest.raises(
+        ConfigError, match=r"devices.gpu.engines.gpu.peak: no rate for this dtype: found 'fp64', expected .*bf16"
+    ):
+        peak(load_system("dgx-a100"), "gpu.gpu", "fp64")
     with pytest.raises(ConfigError, match=r"engines\.gpu\.kind: no such kind of engine: found 'npu'"):
         load_system("dgx-a100", ["devices.gpu.engines.gpu.kind=npu"])
 

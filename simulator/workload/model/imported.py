@@ -152,8 +152,8 @@ def _window(config: Any, number: int) -> tuple[str, int] | None:
     if kinds:
         kind = LAYER_TYPES.get(kinds[number], "")
         chunk = getattr(config, "attention_chunk_size", None)
-        known = {"window": window, "chunk": chunk}
-        return (kind, known[kind]) if known.get(kind) else None
+        width = {"window": window, "chunk": chunk}.get(kind)
+        return (kind, width) if isinstance(width, int) and width else None
     return ("window", window) if isinstance(window, int) and getattr(config, "use_sliding_window", True) else None
 
 

@@ -299,6 +299,10 @@ def _linear(keys: Keys, traits: Traits) -> Data:
             "key_dim": keys.size("linear_key_head_dim"), "value_dim": keys.size("linear_value_head_dim"),
             "conv": keys.size("linear_conv_kernel_dim", default=4),
         }  # fmt: skip
+    if keys.has("linear_num_heads"):  # Kimi Linear, as transformers writes it
+        heads, dim = keys.size("linear_num_heads"), keys.size("linear_head_dim")
+        own |= {"conv": keys.size("linear_conv_kernel_dim", default=4), "decay_rank": dim, "gate_rank": dim}
+        return own | {"key_heads": heads, "value_heads": heads, "key_dim": dim, "value_dim": dim}
     heads, dim = keys.size(*HEADS), _head_dim(keys, traits)
     if keys.has("block_size"):
         own["chunk"] = keys.size("block_size")
