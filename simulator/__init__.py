@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from simulator.validation.fitted.fit_machine import fit_machine
     from simulator.validation.measure.measure import measure
     from simulator.validation.simulate import simulate
+    from simulator.workload.model.imported import import_model
     from simulator.workload.model.load import load_model
     from simulator.workload.neurons.files import load_neurons
     from simulator.workload.neurons.record import record_model as record
@@ -53,6 +54,7 @@ __all__ = [
     "evaluate",
     "fit",
     "fit_machine",
+    "import_model",
     "kernels",
     "load_model",
     "load_neurons",
@@ -86,6 +88,7 @@ _HOME = {
     "evaluate": "simulator.scenario.evaluate",
     "fit": "simulator.validation.fit",
     "fit_machine": "simulator.validation.fitted.fit_machine",
+    "import_model": "simulator.workload.model.imported",
     "kernels": "simulator.scenario.kernels",
     "load_model": "simulator.workload.model.load",
     "load_neurons": "simulator.workload.neurons.files",

@@ -25,6 +25,7 @@ from simulator.cli import (
     estimate,
     fit,
     fit_machine,
+    import_model,
     kernels,
     measure,
     operator,
@@ -119,6 +120,7 @@ app.command("simulate")(simulate.command)
 app.command("reproduce")(reproduce.command)
 app.command("compare")(compare.command)
 app.command("accuracy")(accuracy.command)
+app.command("import-model")(import_model.command)
 app.command("fit")(fit.command)
 app.add_typer(measure.app, name="measure")
 app.command("fit-machine")(fit_machine.command)

@@ -19,6 +19,8 @@ from simulator.errors import ConfigError
 FLAGS = ("together", "migrate")
 DRAFT = {"draft": "model", "drafted": "tokens", "acceptance": "acceptance", "accepted_length": "accepted_length"}
 """The options of a draft, and its keys."""
+ALIASES = {"dtype": ("--quantization",)}
+"""Other names of options."""
 WHOLE = ("residency", "scheduler", "draft")
 """Sections of the mapping: those of other kinds of workload are given in a scenario's file."""
 
@@ -67,9 +69,9 @@ def _lines(form: str) -> dict[str, str]:
 
 
 def _parameter(key: str, help: str) -> inspect.Parameter:
-    named = f"--{key.replace('_', '-')}"
+    names = [f"--{key.replace('_', '-')}", *ALIASES.get(key, ())]
     kind: Any = list[str] | None if key in ("engines", "answers") else bool if key in FLAGS else str | None
-    option = typer.Option(named, metavar=None if key in FLAGS else key.upper(), help=help, show_default=False)
+    option = typer.Option(*names, metavar=None if key in FLAGS else key.upper(), help=help, show_default=False)
     default = False if key in FLAGS else None
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 

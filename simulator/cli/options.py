@@ -112,6 +112,7 @@ Dtype = Annotated[
     str | None,
     typer.Option(
         "--dtype",
+        "--quantization",
         metavar="FORMAT",
         callback=known_format,
         help="Format of weights, and what computes with them: bf16 (of all), fp8, w8a8, w4a16, awq, q4_k_m, ...; "

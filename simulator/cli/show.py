@@ -158,6 +158,7 @@ def _totals(totals: dict[str, Any]) -> Table:
 def _model(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
     from simulator import load_model
     from simulator.workload import kv_bytes_per_token, parameters, weight_bytes
+    from simulator.workload.model.parameters import predicting_parameters, state_bytes
 
     model = load_model(name, overrides)
     counts = parameters(model)
@@ -165,22 +166,29 @@ def _model(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
         "name": model.name,
         "family": model.family,
         "source": model.source,
-        "shape": model.model_dump(exclude={"name", "family", "source", "published"}, exclude_none=True),
+        "shape": model.model_dump(exclude={"name", "family", "source", "published", "not_modelled"}, exclude_none=True),
         "parameters": {**asdict(counts), "total": counts.total},
         "published_parameters": model.published.parameters if model.published else None,
         "weight_bytes": weight_bytes(model),
+        "predicting_parameters": predicting_parameters(model),
         "kv_bytes_per_token": kv_bytes_per_token(model),
+        "state_bytes_per_sequence": state_bytes(model),
+        "not_modelled": list(model.not_modelled),
     }
+    left = [f"not modelled: {', '.join(model.not_modelled)}"] if model.not_modelled else []
     return document, _stacked(
-        f"{model.name}: {_what(document)}", _parameters(document), _shape(document["shape"]), f"Source: {model.source}"
-    )
+        f"{model.name}: {_what(document)}", _parameters(document), _shape(document["shape"]), *left,
+        f"Source: {model.source}",
+    )  # fmt: skip
 
 
 def _what(model: dict[str, Any]) -> str:
     from simulator.units import show
 
     weights, kv = show(model["weight_bytes"], "B"), show(model["kv_bytes_per_token"], "B")
-    return f"{count_of(model['parameters']['total'])} parameters, {weights} of weights, {kv} of KV cache a token"
+    state = model["state_bytes_per_sequence"]
+    fixed = f", {show(state, 'B')} of state a sequence" if state else ""
+    return f"{count_of(model['parameters']['total'])} parameters, {weights} of weights, {kv} of KV cache a token{fixed}"
 
 
 def _parameters(model: dict[str, Any]) -> Table:
@@ -192,6 +200,8 @@ def _parameters(model: dict[str, Any]) -> Table:
             table.add_row(name, f"{count:,}")
     table.add_row("total", f"{counts['total']:,}", end_section=True)
     table.add_row("active for one token", f"{counts['active']:,}")
+    if predicting := model["predicting_parameters"]:
+        table.add_row("in layers that predict further tokens", f"{predicting:,}")
     if published := model["published_parameters"]:
         table.add_row("published", f"{published:,} ({counts['total'] / published - 1:+.3%})")
     return table

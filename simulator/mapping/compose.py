@@ -9,7 +9,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.spill import check_spill
-from simulator.mapping.target import peak, rate_for
+from simulator.mapping.target import computed_in, peak
 from simulator.mapping.tensor_parallel import check_ways
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _check_rates(form: MappingForm, deployed: Deployment) -> None:
     formats = deployed.model.dtypes
     for dtype, own in ((formats.products, "compute"), (formats.activations, "activations")):
         key = next((key for key in (own, "dtype") if getattr(form, key) is not None), None)
-        if key is None or any(rate_for(each.description.peak, dtype) for each in deployed.engines):
+        if key is None or any(computed_in(each.description.peak, dtype) for each in deployed.engines):
             continue
         try:
             peak(deployed.system, deployed.engine.name, dtype)

@@ -110,15 +110,13 @@ class Scheduler(Section):
     """What chooses the requests of an iteration."""
 
     kind: Annotated[str, registered_as("scheduler", "continuous")] = "continuous"
-    """`continuous`: those that wait join before an iteration, their prompts as a whole, where there is room for all
-    their tokens; of traces, as the runtime has it."""
+    """`continuous`: those that wait join before an iteration with whole prompts; of traces, as the runtime has it."""
     max_sequences: Count | None = None
     """Sequences served at once, at most; null: as many as there is room for."""
     tokens: Count | None = None
     """Tokens of an iteration at most, of prompts and of answers; null: as the program has it by default."""
     preempt: Literal["recompute", "swap"] | None = None
-    """What becomes of a sequence that loses its room: it is computed anew, or copied to the host's memory and back;
-    null: as the scheduler does by default."""
+    """A sequence that loses its room: computed anew, or copied to the host and back; null: as the scheduler does."""
     watermark: Portion | None = None
     """Share of the blocks that stay free when a sequence joins; null: as the scheduler has it by default."""
     ahead: bool = False
@@ -126,14 +124,11 @@ class Scheduler(Section):
     replicas: Count = 1
     """Replicas of the machine, each with a queue of its own."""
     prompts: Count | None = None
-    """Replicas beside these that compute prompts alone, whose keys and values then go to where requests decode
-    (`kv_store.link`); null: each replica does both."""
+    """Replicas beside these that compute prompts alone; keys and values go over a link; 0: these compute them."""
     balance: Literal["round_robin", "session", "least_loaded", "prefix_aware", "kv_aware"] = "round_robin"
-    """Which replica serves a request: each in turn; one for a session; that with the fewest requests, with the most of
-    its prompt cached, or with the most free blocks."""
+    """Which replica serves: in turn; one a session; fewest requests, longest cached prefix, most free blocks."""
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
-    """Who of those that wait is first: who came first, who has the fewest tokens to compute, the greatest priority, or
-    the first token that is due the earliest."""
+    """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
 
 
 class KvStore(Section):

@@ -30,7 +30,7 @@ def in_formats(
     changes: dict[str, Any] = {}
     if dtype is not None:
         try:
-            changes |= {"weights": computing(dtype), "compute": None, "group": None, "wide": None}
+            changes |= {"weights": computing(dtype), "compute": None, "group": None, "wide": None, "mixed": ()}
         except ValueError as error:
             raise ConfigError(str(error), path="dtype") from None
         check_name(dtype, COMPUTING, "dtype")

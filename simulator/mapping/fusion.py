@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Kernels = list[list[str]]  # operator names, kernels and operators in the order of the pass
 
 ROUTED = {"route", "gather", "combine"}
-ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine"}
+ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine", "conv"}
 
 
 def unfused(graph: nx.DiGraph[str]) -> Kernels:

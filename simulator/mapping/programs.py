@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import ConfigError
 from simulator.mapping.call import fabric, grid
 from simulator.mapping.demands import demands
 from simulator.mapping.layout import holds
@@ -47,6 +48,10 @@ class Program:
         return held
 
 
+NO_STAGE = frozenset({"scan", "conv", "choose"})
+"""Operators that go along a sequence or rank all of it, which a pipeline of tiles does not."""
+
+
 @register("compile", "dataflow")
 def programs(target: Target, block: Block) -> tuple[Program, ...]:
     """The programs of a block for all sizes that its quantities are arrays over, smaller sizes first.
@@ -56,8 +61,14 @@ def programs(target: Target, block: Block) -> tuple[Program, ...]:
     engine's fabric. Neighbouring elements of the arrays share a program: they should be alike.
 
     Raises:
-        ConfigError: the machine is given as arrays of design points.
+        ConfigError: the machine is given as arrays of design points; an operator that no stage of a pipeline computes.
     """
+    for operator in block.operators:
+        if operator.kind in NO_STAGE:
+            found, expected = f"{operator.name}, a {operator.kind}", "gemm, attention and row-wise operators"
+            raise ConfigError(
+                f"{target.name}: an engine of kind 'dataflow' has no stage for it", found=found, expected=expected
+            )
     runs = [_Run(target, block, 0, count(block) or 1)]
     while len(runs) < fabric(target).programs:
         if sum(run.seconds for run in runs) <= (1 + PRECISION) * sum(run.least for run in runs):

@@ -16,9 +16,10 @@ from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
 from simulator.mapping.held import Held
 from simulator.mapping.host_time import NAME as PROGRAM
-from simulator.mapping.target import Target, peak, rate_for
+from simulator.mapping.target import Target, computed_in, peak
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.formats.named import FORMATS
 
 
@@ -124,7 +125,8 @@ def _quotient(estimate: BatchDetail, resource: Resource, demand: float, seconds:
         return f"{show(demand, 's')} [full rate]" + (f" / {achieved:.4g}" if abs(achieved - 1) > 1e-9 else "")
     if resource.name in system.engines:  # engine-seconds, as FLOPs of the format that the products compute in
         dtype = estimate.model.dtypes.products
-        rate, unit, what = peak(system, resource.name, dtype), "FLOP", f" [{dtype}]"
+        named = computed_in(system.engines[resource.name].peak, dtype) or dtype
+        rate, unit, what = peak(system, resource.name, dtype), "FLOP", f" [{named}]"
         demand *= rate
     achieved = demand / (rate * seconds)
     factors = [f"{achieved:.4g}"] * (abs(achieved - 1) > 1e-9) + [str(count)] * (count > 1) + [show(rate, f"{unit}/s")]
@@ -221,7 +223,8 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
     target, model = estimate.engine, estimate.model
     config, machine = target.system.config, target.system.machine
     engine, weights, products = target.description, model.dtypes.weights, model.dtypes.products
-    dtypes = dict.fromkeys(rate_for(engine.peak, dtype) for dtype in (model.dtypes.products, model.dtypes.activations))
+    formats = (model.dtypes.products, model.dtypes.activations)
+    dtypes = dict.fromkeys(computed_in(engine.peak, dtype) for dtype in formats)
     paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
     paths[(*target.system.key(estimate.footprint.total.tier), "capacity")] = None
@@ -247,6 +250,10 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
     weights_bytes = float(estimate.footprint.total.weights)
     yield _input(model.name, f"{show(weights_bytes, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))
+    rate = computed_in(engine.peak, products)
+    if rate in BYTES_PER_ELEMENT and BYTES_PER_ELEMENT[rate] != BYTES_PER_ELEMENT[products]:
+        widened = f"{products} at the rate of {rate}, to which it is widened: the engine has no rate for {products}"
+        yield _input("products", widened, Source("mapping/target.py: computed_in", "assumption"))
     yield _input("KV cache", model.dtypes.kv, Source("the model's dtypes, --dtype or --kv", "input"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.files import remembered
 from simulator.hardware import System
 from simulator.hardware.cost import Costs, area, load_costs, peak_power, price
-from simulator.mapping.target import rate_for
+from simulator.mapping.target import computed_in
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key
@@ -35,7 +35,7 @@ def costs_of(scenario: Scenario, system: System, model: Model) -> dict[str, Any]
         table = _table(scenario.costs)
     rates = {known: rate for engine in system.engines.values() for known, rate in engine.peak.items()}
     products = model.dtypes.products
-    dtype = (rate_for(rates, products) or products) if scenario.mapping.dtype else None
+    dtype = (computed_in(rates, products) or products) if scenario.mapping.dtype else None
     idle = system.machine.static_power
     watts: Any = np.nan if idle is None else idle * system.machine.nodes
     for name in system.machine.devices:

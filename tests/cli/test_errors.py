@@ -93,8 +93,8 @@ ESTIMATES = {
     "unknown figure of the model": ((*DGX, "--set", "model.layerz=3"), ["layerz", "did you mean 'layers'"]),
     "no value to set": ((*DGX, "--set", "nonsense"), ["--set", "'nonsense'", "path.to.key=value"]),
     "number format that the engine lacks": (
-        (*DGX, "--dtype", "nvfp4"),
-        ["a100-sxm-80gb.yaml:", "devices.gpu.engines.gpu.peak", "'fp4'", "bf16", "int8"],
+        ("--hardware", "sn40l", *MODEL, "--dtype", "fp32"),
+        ["--dtype", "sn40l.yaml:", "devices.socket.engines.rdu.peak", "'fp32'", "bf16"],
     ),
     "format that does not say what computes": ((*DGX, "--dtype", "int4"), ["--dtype: 'int4'", "'w4a16'", "'w4a4'"]),
     "unknown format of the KV cache": ((*DGX, "--kv", "fp9"), ["--kv", "'fp9'", "did you mean 'fp8'"]),

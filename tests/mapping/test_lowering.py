@@ -7,6 +7,7 @@ from simulator.core.events import events
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.collective import all_reduce
+from simulator.mapping.formats import in_formats
 from simulator.mapping.kernels import kernels
 from simulator.mapping.lowering import fusion, kernel_activity, model_plan
 from simulator.mapping.placement import nodes_needed
@@ -170,12 +171,21 @@ def test_nodes_need_room_to_work() -> None:
     assert [nodes_needed(size, 10.0) for size in (1, 9.9, 10, 10.1, 20)] == [1, 1, 2, 2, 3]
 
 
+def test_a_format_without_a_rate_runs_at_that_of_16_bits() -> None:
+    system, batch = load_system("dgx-a100"), decode(1, 10)
+    fp8, bf16 = (
+        closed_form(model_plan(target(system), in_formats(load_model("llama-3-8b"), dtype), batch)).time
+        for dtype in ("fp8", "bf16")
+    )
+    assert peak(system, "gpu.gpu", "fp8") == peak(system, "gpu.gpu", "bf16")
+    assert fp8 < bf16  # half the weights cross memory
+
+
 def test_an_engine_without_a_rate_or_a_lowering_is_refused() -> None:
     with pytest.raises(
-        ConfigError,
-        match=r"a100-sxm-80gb.yaml:\d+: devices.gpu.engines.gpu.peak: no rate for this dtype: found .fp8.,",
+        ConfigError, match=r"devices.gpu.engines.gpu.peak: no rate for this dtype: found 'fp64', expected .*bf16"
     ):
-        model_plan(target(load_system("dgx-a100")), load_model("deepseek-v3"), decode(1, 10))
+        peak(load_system("dgx-a100"), "gpu.gpu", "fp64")
     with pytest.raises(ConfigError, match=r"engines\.gpu\.kind: no such kind of engine: found 'npu'"):
         load_system("dgx-a100", ["devices.gpu.engines.gpu.kind=npu"])
 

@@ -30,6 +30,7 @@ from simulator.mapping.gpu.moe import MOE
 from simulator.mapping.gpu.row_wise import MOVED, ROW_WISE
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.runtime import Software
+from simulator.mapping.target import computed_in
 from simulator.workload import Operator
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
@@ -259,12 +260,13 @@ def _stored(products: list[Operator], elements: Quantity) -> Any:
 
 
 def _format(chip: Chip, product: Operator) -> str:
-    """What tables of kernels call the format of a product: that of its weights, else that in which it computes."""
-    dtype = BLOCKS.get(product.shape.get("format", ""), product.dtype)
-    if dtype != product.dtype:
-        return dtype
-    alike = {"bf16": "fp16", "fp16": "bf16"}.get(dtype, dtype)
-    return next((each for each in (dtype, alike) if each in chip.peak), dtype)
+    """What tables of kernels call the format of a product: that of its weights where the chip computes in it.
+
+    Else the one that it computes in, or is widened to.
+    """
+    computes = computed_in(chip.peak, product.dtype) or product.dtype
+    blocks = BLOCKS.get(product.shape.get("format", ""))
+    return blocks if blocks and computes == product.dtype else computes
 
 
 def _wide(dtype: str) -> str:

@@ -183,8 +183,7 @@ class Model(Section):
     moe: Moe | None = None
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
-    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe`, `space` or
-    `local ffn`. Unless given, layers are as `attention.window_pattern`, `moe.first_layer` and `moe.every` say."""
+    """Parts of layers, repeated: `linear moe`, `space`, `local ffn`, ...; unless given, as attention and `moe` say."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
@@ -192,11 +191,9 @@ class Model(Section):
     parallel: Flag = False
     """Whether attention and FFN of a layer read the same input (Falcon, Phi)."""
     streams: Count = 1
-    """Copies of the residual stream that layers read and write through learned mixtures (hyper-connections,
-    arXiv 2409.19606; DeepSeek-V4)."""
+    """Copies of the residual stream, mixed by learned weights (hyper-connections, arXiv 2409.19606)."""
     predict_layers: Width = 0
-    """Layers that predict further tokens (multi-token prediction), each as the last with a projection of two hidden
-    states; counted apart from the model, which does not run them."""
+    """Layers for multi-token prediction; counted apart from the model, which does not run them."""
     tied_embeddings: Flag = False
     """Whether the head is the embedding table."""
     lm_head_bias: Flag = False
@@ -222,8 +219,8 @@ class Model(Section):
     def _parts_fit(self) -> Self:
         if not self.pattern:
             self._without_pattern()
-        elif self.parallel:
-            raise ValueError("layers of a pattern are not parallel")
+        elif self.parallel and any(layer.parts != 2 for layer, _ in self.kinds):
+            raise ValueError("parallel layers have two parts each")
         if self.norm.per_layer == 1 and not self.parallel:
             raise ValueError("norm.per_layer 1 needs parallel: true")
         stretches = len(folded(self.decoder))

@@ -73,7 +73,7 @@ def mixture(tape: Tape, x: Tensor, tokens: Quantity, moe: Moe, routing: Routing 
     if moe.latent:  # linear, so that partial sums may go through it
         out = tape.linear("moe.latent_out_proj", out, rows=tokens, n_in=width, n_out=hidden, split="none")
     if moe.norms:  # of what the experts read, and of what they and the shared experts give
-        out = tape.norm("moe.post_norm", out, rows=moe.norms * tokens, width=hidden)
+        out = tape.norm("moe.inner_norms", out, rows=moe.norms * tokens, width=hidden)
     if moe.shared is None:
         return out
     shared = feedforward(tape, "moe.shared", x, tokens, moe.shared)

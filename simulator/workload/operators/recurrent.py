@@ -37,7 +37,7 @@ def linear_attention(tape: Tape, x: Tensor, batch: Batch, a: LinearAttention) ->
         inputs += [_decay(tape, "linear", decay, tokens * numbers, vectors), project("beta", x)]
     scanned = [_scan(tape, "linear", phase, inputs, a.value_width, _linear_flops(a, phase), a) for phase in each]
     rows, width = (tokens * a.value_heads, a.value_dim) if a.norm == "head" else (tokens, a.value_width)
-    out = tape.norm("linear.norm", *scanned, rows=rows, width=width, split="heads")
+    out = tape.norm("linear.out_norm", *scanned, rows=rows, width=width, split="heads")
     if a.gate:
         gate = project("gate_b", project("gate_a", x, "none")) if a.gate_rank else project("gate", x)
         out = tape.elementwise("linear.multiply", "multiply", "silu", out, gate, split="heads")
@@ -84,7 +84,7 @@ def state_space(tape: Tape, x: Tensor, batch: Batch, s: StateSpace) -> Tensor:
         flops=size * FLOPS_PER_ELEMENT["silu"], output=size * tape.bytes, split="heads",
     )  # fmt: skip
     if s.norm and s.kind == "mamba2":
-        out = tape.norm("space.norm", out, rows=tokens, width=s.inner, split="heads")
+        out = tape.norm("space.out_norm", out, rows=tokens, width=s.inner, split="heads")
     return tape.linear(
         "space.out_proj", out, rows=tokens, n_in=s.inner, n_out=tape.model.hidden, bias=s.bias, split="rows"
     )

@@ -80,6 +80,7 @@ class Tape:
             groups=groups,
             shape=shape or {},
         )
+        assert name not in self.graph, f"two operators are called {name}"
         self.graph.add_node(name, operator=operator, weights=weights)
         for tensor in inputs:
             if tensor.producer is None:

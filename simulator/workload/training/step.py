@@ -64,9 +64,14 @@ def training_graph(
     that are not told otherwise: scores' softmax is saved, `2 heads length^2 / 2` bytes a sequence and layer in bf16.
 
     Raises:
-        ConfigError: an unknown `recompute` or `optimizer`; sequences with a past, or of one token.
+        ConfigError: an unknown `recompute` or `optimizer`; sequences with a past, or of one token; layers whose
+            gradients have no rule: scans, indexers, compressed keys, several residual streams.
     """
     check_name(optimizer, OPTIMIZERS, "optimizer")
+    for layer, _ in model.kinds:
+        if not layer.attention or layer.attention.indexer or layer.attention.compression or model.streams > 1:
+            found = f"layers of '{layer.kind}'"
+            raise ConfigError(f"training {model.name}", found=found, expected="attention over keys and values alone")
     mode = _recompute(recompute)
     for group in batch:
         if isinstance(group, Ragged) or group.phase == "decode" or np.any(group.past != 0.0):

@@ -41,8 +41,19 @@ LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 HIDDEN = ("hidden_size", "n_embed", "n_embd", "d_model")
 
 
+REFUSED = {
+    "hidden_size_per_layer_input": "embeddings of each layer",
+    "num_kv_shared_layers": "layers that read the KV cache of others",
+    "use_double_wide_mlp": "FFNs of twice the width in some layers",
+}
+"""Keys that change shapes in ways that a model YAML has no words for."""
+
+
 def assemble(keys: Keys, traits: Traits) -> Data:
     """The sections of a model's YAML, but for its name and formats."""
+    for name, what in REFUSED.items():
+        if keys.config.data.get(name) not in (None, 0, False):
+            raise keys.error(name, what, "none: a model of this type with it is not read yet")
     count = keys.size(*LAYERS, default=listed(keys), most=MOST_LAYERS)
     data = _whole(keys, traits, count)
     names = mixers(keys, count)
@@ -52,6 +63,8 @@ def assemble(keys: Keys, traits: Traits) -> Data:
             names = ["attention"] * count
     if names == ["attention"] * count and _slides(keys):
         names = ["window"] * count
+    if traits.space and not traits.linear:  # transformers calls both kinds linear attention
+        names = ["space" if name == "linear" else name for name in names]
     moe = _moe(keys, traits)
     mixed = experts(keys, count) if moe else [False] * count
     single = bool({"moe", "ffn"} & set(names)) or "space" in traits.pattern  # layers of one part
@@ -135,10 +148,14 @@ def _attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
         | {"chunk": keys.size("attention_chunk_size", default=dict(traits.defaults).get("attention_chunk_size"))},
         "sparse": base | sparse,
     }
-    if keys.has("compress_ratios"):
-        ratios = sorted({ratio for ratio in keys.config.data["compress_ratios"] if ratio})
+    rates = keys.mapping("compress_rates")
+    if keys.has("compress_ratios") or rates:
+        ratios = sorted({ratio for ratio in keys.config.data.get("compress_ratios") or (rates or {}).values() if ratio})
         of["sparse"] = of["window"] | sparse | {"compression": {"ratio": ratios[0], "overlap": True}}
         of["compressed"] = of["window"] | {"compression": {"ratio": ratios[-1]}}
+    unknown = sorted(names - of.keys())
+    if unknown:
+        raise keys.error("layer_types", f"layers of type '{unknown[0]}' without their figures", "keys that give them")
     return {name: of[name] for name in sorted(names)}
 
 
@@ -243,6 +260,7 @@ def _ffn(keys: Keys, traits: Traits) -> Data:
         "matrices": traits.matrices,
         "activation": activation(keys, traits.activation),
         "bias": bias if traits.mlp_bias is None else traits.mlp_bias,
+        "vectors": traits.ffn_vectors,
     }
     return data
 
@@ -281,6 +299,10 @@ def _linear(keys: Keys, traits: Traits) -> Data:
             "key_dim": keys.size("linear_key_head_dim"), "value_dim": keys.size("linear_value_head_dim"),
             "conv": keys.size("linear_conv_kernel_dim", default=4),
         }  # fmt: skip
+    if keys.has("linear_num_heads"):  # Kimi Linear, as transformers writes it
+        heads, dim = keys.size("linear_num_heads"), keys.size("linear_head_dim")
+        own |= {"conv": keys.size("linear_conv_kernel_dim", default=4), "decay_rank": dim, "gate_rank": dim}
+        return own | {"key_heads": heads, "value_heads": heads, "key_dim": dim, "value_dim": dim}
     heads, dim = keys.size(*HEADS), _head_dim(keys, traits)
     if keys.has("block_size"):
         own["chunk"] = keys.size("block_size")

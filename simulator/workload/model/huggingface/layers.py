@@ -14,7 +14,7 @@ LAYER_TYPES = {
     "chunked_attention": "chunk", "linear_attention": "linear", "mamba": "space", "mamba2": "space", "moe": "moe",
     "mlp": "ffn", "minimax_m3_sparse": "sparse", "compressed_sparse_attention": "sparse",
     "heavily_compressed_attention": "compressed", "kda": "linear", "lightning_attention": "linear",
-    "deepseek_sparse_attention": "attention",
+    "deepseek_sparse_attention": "attention", "indexed_attention": "attention",
 }  # fmt: skip
 """What `layer_types` and its kin call what mixes tokens, or what a layer without it is."""
 
@@ -108,6 +108,12 @@ def _offset(keys: Keys, name: str, layers: int) -> list[str]:
     return ["attention" if i % period == offset else "space" for i in range(layers)]
 
 
+def _indices(keys: Keys, name: str, layers: int) -> list[str]:
+    """Layers by number that have attention, the others a state space (Bamba)."""
+    chosen = keys.numbers(name)
+    return ["attention" if i in chosen else "space" for i in range(layers)]
+
+
 def _linear_lists(keys: Keys, name: str, layers: int) -> list[str] | None:
     """Layers by number, counted from 1, that have linear attention (Kimi Linear)."""
     inner = keys.within(name)
@@ -157,6 +163,7 @@ _MIXERS: dict[str, Callable[[Keys, str, int], list[str] | None]] = {
     "linear_attn_config": _linear_lists,
     "full_attention_interval": _last_of("full_attention_interval", "linear"),
     "attn_layer_period": _offset,
+    "attn_layer_indices": _indices,
     "sliding_window_pattern": _sliding_pattern,
     "attention_chunk_size": _chunked,
 }

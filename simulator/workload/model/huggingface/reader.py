@@ -52,6 +52,13 @@ def read_huggingface(config: Config, name: str, beside: Config | None = None) ->
     return validate(replace(plain, data=plain.data | data), Model)
 
 
+def known_type(config: Mapping[str, Any]) -> bool:
+    """Whether there is a reader for the type of a config, or for that of its text part."""
+    inner = config.get("text_config")
+    kind = (inner if isinstance(inner, dict) else config).get("model_type") or config.get("model_type")
+    return isinstance(kind, str) and kind.removesuffix("_text") in READERS
+
+
 def _text_part(keys: Keys) -> Keys:
     """The keys of the language model inside a config that has others too."""
     for name in ("text_config", "llm_config", "language_config", "thinker_config"):

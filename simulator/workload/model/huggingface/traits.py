@@ -25,6 +25,7 @@ class Traits:
         positions: how positions enter.
         tied: whether the head is the embedding where the config does not say.
         matrices, activation: of the FFN, where the config does not say.
+        ffn_vectors: numbers that an activation has of its own.
         shared: the width of shared experts where the config has no key for it alone: none, or that of dense FFNs.
         moe: further figures of its experts.
         pattern: what mixes tokens, where the config does not say, repeated.
@@ -49,6 +50,7 @@ class Traits:
     lm_head_bias: bool = False
     matrices: int = 3
     activation: str = "silu"
+    ffn_vectors: int = 0
     shared: Literal["none", "dense"] = "none"
     moe: tuple[tuple[str, Any], ...] = ()
     pattern: tuple[str, ...] = ()
@@ -134,7 +136,6 @@ TRAITS: dict[str, Traits] = {
     "ernie4_5_moe": Traits(tied=True, moe=(("router_bias", True),)),
     "exaone4": Traits(qk_norm="head"),
     "exaone_moe": Traits(qk_norm="head", moe=BALANCED),
-    "olmo": Traits(),
     "olmo2": Traits(qk_norm="whole"),
     "olmo3": Traits(qk_norm="whole"),
     "olmoe": Traits(qk_norm="whole"),
@@ -146,7 +147,7 @@ TRAITS: dict[str, Traits] = {
     "cohere2": Traits(
         norm="layer", norm_bias=False, norms=1, parallel=True, tied=True, pattern=("window",) * 3 + ("attention",)
     ),
-    "apertus": Traits(qk_norm="head", matrices=2, activation="relu2"),
+    "apertus": Traits(qk_norm="head", matrices=2, activation="relu2", ffn_vectors=2),
     "seed_oss": Traits(output_bias=False, defaults=(("attention_bias", True),)),
     "hunyuan_v1_dense": Traits(qk_norm="head"),
     "hunyuan_v1_moe": Traits(qk_norm="head"),
