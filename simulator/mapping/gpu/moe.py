@@ -150,10 +150,7 @@ def _experts(shapes: Shapes) -> _Experts:
     numbers = [column(shapes, name) for name in ("m", "experts", "top_k", "n", "k")]
     ways = [column(shapes, name, 1.0) for name in ("tp", "ep")]
     tokens, experts, top_k, inner, hidden, tensor, expert = np.broadcast_arrays(*numbers, *ways)
-    distribution = np.broadcast_to(text(shapes, "distribution", "balanced"), tokens.shape)
-    seed = int(np.ravel(column(shapes, "seed", 0.0))[0])
-    picks = np.stack([each.ravel() for each in (tokens, experts, top_k, expert)])
-    loads = _loads(picks.tobytes(), tuple(map(str, distribution.ravel())), seed)
+    rows, active, tiles = _load(shapes, tokens, experts, top_k, expert)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
     return _Experts(
         tokens=tokens,
@@ -161,12 +158,26 @@ def _experts(shapes: Shapes) -> _Experts:
         hidden=hidden,
         inner=inner / tensor,
         gates=column(shapes, "matrices", 3.0) - 1,
-        rows=loads[0].reshape(tokens.shape),
-        active=loads[1].reshape(tokens.shape),
-        tiles=loads[2:].reshape(len(ROWS), *tokens.shape),
+        rows=rows,
+        active=active,
+        tiles=tiles,
         dtype=_COMPUTE.get(dtype, COMPUTES.get(dtype, dtype)),
         size=_SIZE.get(dtype) or width(COMPUTES.get(dtype, dtype)),
     )
+
+
+def _load(shapes: Shapes, tokens: Array, experts: Array, top_k: Array, ways: Array) -> tuple[Array, Array, Array]:
+    """Rows in all, experts with any, tiles of each of `ROWS`: as the shape says, each expert alike; else drawn."""
+    if "rows" in shapes:
+        rows, active = np.broadcast_arrays(column(shapes, "rows"), column(shapes, "active"))
+        each = rows / np.maximum(active, 1e-9)
+        return rows, active, np.stack([active * np.ceil(each / size) for size in ROWS])
+    distribution = np.broadcast_to(text(shapes, "distribution", "balanced"), tokens.shape)
+    seed = int(np.ravel(column(shapes, "seed", 0.0))[0])
+    picks = np.stack([each.ravel() for each in (tokens, experts, top_k, ways)])
+    loads = _loads(picks.tobytes(), tuple(map(str, distribution.ravel())), seed)
+    drawn = [each.reshape(tokens.shape) for each in loads]
+    return drawn[0], drawn[1], np.stack(drawn[2:])
 
 
 _COMPUTE = {"int4_wo": "bf16", "int8_wo": "bf16", "w4a16_mxfp4": "bf16"}
