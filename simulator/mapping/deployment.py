@@ -157,7 +157,7 @@ class Deployment:
     @cached_property
     def host(self) -> Host:
         """What drives each pass, on the device of the engine whose kernels are shown."""
-        return self.software.host(self.high.system.machine.devices[self.high.device])
+        return self.software.host(self.high.system.machine.devices[self.high.device], self.model.vocab)
 
     def passes(self, batch: Quantity, input: Quantity, output: Quantity) -> Passes:
         """The passes of one replica that serve a static batch; `batch` prompts of all replicas (`static_batch.py`)."""

@@ -124,7 +124,7 @@ class Scheduler(Section):
     replicas: Count = 1
     """Replicas of the machine, each with a queue of its own."""
     prompts: Count | None = None
-    """Replicas beside these that compute prompts alone; keys and values go over a link; 0: these compute them."""
+    """Replicas beside these that compute prompts alone; keys and values go over a link; null: these do both."""
     balance: Literal["round_robin", "session", "least_loaded", "prefix_aware", "kv_aware"] = "round_robin"
     """Which replica serves: in turn; one a session; fewest requests, longest cached prefix, most free blocks."""
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"

@@ -27,7 +27,7 @@ ANY = "any"
 
 
 class HostTime(Section):
-    """What the host takes for one pass of a model: `step + layers x layer + sequences x sequence`."""
+    """What the host takes for one pass: `step + layers x layer + sequences x (sequence + vocabulary x logit)`."""
 
     step: Seconds | None = None
     """Of each pass, whatever is in it."""
@@ -35,6 +35,8 @@ class HostTime(Section):
     """Of each layer of the model, in a pass whose kernels are launched one by one."""
     sequence: Seconds | None = None
     """Of each sequence of the pass."""
+    logit: Seconds | None = None
+    """Of each sequence and each token of the vocabulary, of which it samples one; the same at all degrees of TP."""
 
 
 class Library(Section):
@@ -139,11 +141,11 @@ class Software:
                 return part, ("by_device", name, *keys)
         return None
 
-    def host(self, device: Device) -> Host:
-        """What the host of a device takes for a pass."""
-        known = (self.figure(device, "host", key) for key in ("step", "layer", "sequence"))
-        step, layer, sequence = (float(each[0]) if each else 0.0 for each in known)
-        return Host(step, layer, sequence, self.runtime.overlaps, self.runtime.launch == "graph")
+    def host(self, device: Device, vocabulary: float) -> Host:
+        """What the host of a device takes for a pass of a model with so many tokens to choose among."""
+        known = (self.figure(device, "host", key) for key in ("step", "layer", "sequence", "logit"))
+        step, layer, sequence, logit = (float(each[0]) if each else 0.0 for each in known)
+        return Host(step, layer, sequence + vocabulary * logit, self.runtime.overlaps, self.runtime.launch == "graph")
 
 
 def names(device: Device) -> Iterator[str]:

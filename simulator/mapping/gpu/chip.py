@@ -119,7 +119,9 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
     links = system.machine.links
     link, network = links.get(f"{own}<->{own}"), links.get("node<->node")
     hosts = [
-        each for name, each in links.items() if name.startswith("host<->") and name.split("<->")[1].startswith(own)
+        each
+        for name, each in links.items()
+        if name.startswith(("host<->", "host.")) and name.split("<->")[1].startswith(own)
     ]
     chip = description.chip
     return Chip(

@@ -14,21 +14,18 @@ from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.kernel import bound_by
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.validation.measured.aliases import program
-from simulator.validation.measured.operators import class_of
+from simulator.validation.measured.operators import activated, class_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-SHARED = ("gemm",)
-"""Classes whose libraries programs share: their tables differ by 1 to 4 % in the median, of attention by 19 to 118."""
 
 
 def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None) -> pd.DataFrame:
     """Times of operators by the models of GPU kernels: `time_s`, `bound_by`, `expected_error`; missing where none is.
 
     The constants are those of a calibration of the machine's chip under the runtime, or under the program of a row's
-    engine; of a product, of any program. What was never fitted to the chip has no time.
+    engine; of another program where it has none; of what was never fitted to the chip, those of the family. Only the
+    first have an error that is expected.
     """
     import pandas as pd
 
@@ -43,17 +40,19 @@ def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None)
         known = {key: each for key, each in of_chip.items() if each.runtime == name}
         for (kernel_name, variant), alike in kernel_rows(some, None):
             kernel = KERNELS[kernel_name]
-            fitted = known or (of_chip if kernel_name in SHARED else {})
+            fitted = known or of_chip
             shapes, of = columns(alike), constants(kernel, variant, fitted)
-            if of.errors is None:  # never fitted to this chip: the roofline tells
-                continue
             try:
                 seconds = times(kernel, shapes, chip, {variant: of})
                 bound = bound_by(kernel, shapes, chip, of.library)
-            except ConfigError:  # a format that the chip does not compute in: the roofline tells
+            except ConfigError:  # a format that the chip does not compute in, a link that it lacks: the roofline tells
                 continue
             answer.loc[alike.index, ["time_s", "expected_error"]] = np.stack(
-                [np.broadcast_to(seconds, len(alike)), np.full(len(alike), of.errors.median)], axis=1
+                [
+                    np.broadcast_to(seconds, len(alike)),
+                    np.full(len(alike), of.errors.median if known and of.errors else np.nan),
+                ],
+                axis=1,
             )
             answer.loc[alike.index, "bound_by"] = bound
     return answer
@@ -70,6 +69,8 @@ def kernel_rows(table: pd.DataFrame, only: Collection[str] | None) -> list[tuple
         kernel = KERNELS[str(name)]
         some = some.dropna(subset=[*kernel.shape])
         if len(some):
+            reached = activated(some)
+            some = some.assign(active=reached, rows=some["m"] * some["top_k"]) if reached.notna().all() else some
             variants = pd.Series(np.ravel(kernel.variant(columns(some))), index=some.index)
             found += [((kernel.name, str(variant)), each) for variant, each in some.groupby(variants, sort=True)]
     return found

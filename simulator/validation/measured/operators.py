@@ -98,6 +98,11 @@ def work_of(rows: pd.DataFrame, kind: str, dtype: str) -> Work:
     return Work(flops, moved, np.zeros_like(moved))
 
 
+def activated(rows: pd.DataFrame) -> pd.Series:
+    """How many experts tokens reached, of operators whose names say so; NaN of others."""
+    return rows["op"].str.extract(r"_activated_(\d+)$")[0].astype(float)
+
+
 def in_seconds(rows: pd.DataFrame) -> pd.Series:
     """Seconds of measured operators: those given as a rate of FLOPs, by what `work_of` counts; NaN of other metrics.
 
@@ -159,7 +164,7 @@ def _attention(rows: pd.DataFrame, weight: float, activation: float) -> Work:
 def _moe(rows: pd.DataFrame, weight: float, activation: float) -> Work:
     m, n, k, experts, top_k = (_column(rows, name) for name in ("m", "n", "k", "experts", "top_k"))
     tp, ep = (_column(rows, name, 1.0) if name in rows else np.ones(len(rows)) for name in ("tp", "ep"))
-    active = rows["op"].str.extract(r"_activated_(\d+)$")[0].astype(float).to_numpy()
+    active = activated(rows).to_numpy()
     reached = np.where(np.isnan(active), experts * (1 - (1 - top_k / experts) ** m), active) / ep
     rows_in = m * top_k / ep
     matrices = _column(rows, "matrices", 3.0) if "matrices" in rows else 3.0

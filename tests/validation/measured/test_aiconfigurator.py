@@ -80,3 +80,22 @@ def test_without_the_package_the_command_that_installs_it_is_told(monkeypatch: p
     monkeypatch.setattr(aiconfigurator, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'tiersim\[gpu-baselines\]'"):
         aiconfigurator.table("gemm")
+
+
+def test_prompts_of_a_latent_say_whether_it_is_read_as_it_is_and_an_exchange_is_in_seconds() -> None:
+    about = {"framework": "SGLang", "version": "1", "device": "NVIDIA H100 80GB HBM3"}
+    mla = pd.DataFrame([
+        {**about, "op_name": "mla_context", "kernel_source": kernel, "mla_dtype": "bfloat16", "latency": 1.0,
+         "kv_cache_dtype": "bfloat16", "num_heads": 16, "batch_size": 1, "isl": 64, "step": 0}
+        for kernel in ("default", "flash_attention")
+    ])  # fmt: skip
+    rows = aiconfigurator.IMPORTERS["mla"].tidy(mla, Path("mla/sglang/1/context_mla_perf.parquet"))
+    assert list(rows["absorbed"]) == [0, 1] and list(rows["value"]) == [1e-3, 1e-3]
+    sent = pd.DataFrame([{
+        **about, "comm_backend": "deepep_ll", "phase": "dispatch", "comm_dtype": "default", "kernel_source": "deepep",
+        "num_tokens": 8, "hidden_size": 4096, "num_experts": 256, "topk": 8, "ep_size": 8, "latency": 45.0,
+    }])  # fmt: skip
+    (row,) = (
+        aiconfigurator.IMPORTERS["exchange"].tidy(sent, Path("comm/sglang/1/moe_a2a_perf.parquet")).to_dict("records")
+    )
+    assert (row["op"], row["value"], row["n_devices"]) == ("moe_dispatch_ll", pytest.approx(45e-6), 8)

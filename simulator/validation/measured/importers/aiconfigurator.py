@@ -99,20 +99,29 @@ def _attention(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
 
 
 def _mla(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """Attention over a latent, of DeepSeek-V3: of `isl` new tokens behind `step` that are cached."""
+    """Attention over a latent, of DeepSeek-V3: of `isl` new tokens behind `step` that are cached.
+
+    SGLang's table of prompts is of its kernel that reads the latent as it is: it takes 3.4 times as long as expanded
+    keys and values would at the rate of its others, which is how many more FLOPs that has.
+    """
+    absorbed = rows["op_name"].eq("mla_generation") | rows["kernel_source"].eq("flash_attention")
     return _timed(
         rows, file, rows["op_name"].replace(MLA), rows["mla_dtype"],
         batch=rows["batch_size"], heads=rows["num_heads"], seq_q=rows["isl"], seq_kv=rows["isl"] + rows["step"],
-        kv_dtype=_dtype(rows["kv_cache_dtype"]),
+        kv_dtype=_dtype(rows["kv_cache_dtype"]), absorbed=absorbed.astype(float),
     )  # fmt: skip
 
 
 def _exchange(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """The all-to-all of experts by DeepEP: a step of it, and its kernels for throughput or for low latency."""
-    low = rows["comm_backend"].str.contains("_ll").map({True: "_ll", False: ""})
+    """The all-to-all of experts by DeepEP: a step of it, and its kernels for throughput or for low latency.
+
+    Its latencies are microseconds: those of its columns `transmit_us`.
+    """
+    second = rows["comm_backend"].str.contains("_v2").map({True: "_v2", False: ""})
+    low = second + rows["comm_backend"].str.contains("_ll|_generation").map({True: "_ll", False: ""})
     dtype = rows["comm_dtype"].replace("default", "bf16")
     return _timed(
-        rows, file, "moe_" + rows["phase"] + low, dtype,
+        rows.assign(latency=rows["latency"] * 1e-3), file, "moe_" + rows["phase"] + low, dtype,
         m=rows["num_tokens"], k=rows["hidden_size"], experts=rows["num_experts"], top_k=rows["topk"],
         n_devices=rows["ep_size"],
     ).assign(kernel=rows["comm_backend"])  # fmt: skip
