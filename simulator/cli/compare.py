@@ -75,9 +75,10 @@ def _summary(errors: dict[str, float]) -> str:
 
 def _speed(comparison: Comparison) -> str:
     document = comparison.as_json()
-    energy = document["energy_ratio"]
+    energy, band = document["energy_ratio"], document["speed_up_range"]
+    within = f" ({band[0]:.3g} to {band[1]:.3g} if its kernels err as expected)" if band else ""
     rest = "" if energy is None else f", with {energy:.3g} times the energy"
-    return f"{comparison.hardware} is {document['speed_up']:.3g} times as fast{rest} (geometric means)"
+    return f"{comparison.hardware} is {document['speed_up']:.3g} times as fast{within}{rest}; geometric means"
 
 
 def _groups(comparison: Comparison) -> Table:

@@ -98,9 +98,21 @@ class Comparison(Result):
         return document | (self._speed_up() if self.is_design else {})
 
     def _speed_up(self) -> dict[str, Any]:
-        """How much faster, and with how much less energy, a design does what was measured: geometric means."""
+        """How much faster, and with how much less energy, a design does what was measured: geometric means.
+
+        Each with the range in which it lies if all times of the design are off by what is expected of its kernels, on
+        average; of energy that is the most, for bytes and FLOPs do not change. None where nothing is expected.
+        """
         energy = self.rows.loc[self.rows["flag"].eq(""), "energy_ratio"].dropna()
-        return {"speed_up": _mean(1 / self.counted["ratio"]), "energy_ratio": _mean(energy)}
+        speed_up, ratio = _mean(1 / self.counted["ratio"]), _mean(energy)
+        off = self.counted["expected_error"].mean()
+        known = off == off and speed_up is not None
+        return {
+            "speed_up": speed_up,
+            "speed_up_range": [speed_up / (1 + off), speed_up / (1 - off)] if known and speed_up else None,
+            "energy_ratio": ratio,
+            "energy_ratio_range": [ratio * (1 - off), ratio * (1 + off)] if known and ratio else None,
+        }
 
 
 def compare(

@@ -127,6 +127,8 @@ def test_a_machine_with_the_alias_takes_its_rows_and_another_is_a_design(tmp_pat
     assert design.is_design and len(design.counted) == 2
     ratios = design.rows["measured"] / design.rows["simulated"]
     assert design.as_json()["speed_up"] == pytest.approx((ratios.prod()) ** 0.5)
+    low, high = design.as_json()["speed_up_range"]
+    assert low < design.as_json()["speed_up"] < high
 
 
 def test_a_design_is_set_beside_the_energy_that_was_measured(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ Progress = Callable[[str, int, int], None]
 """Called with what runs, how much of it is done and how much there is."""
 
 POWER = "power_w"
-METRICS = ("ttft_s", "tbt_s", "e2e_s", POWER, "bound_by")
+MEASURED = ("ttft_s", "tbt_s", "e2e_s", POWER)
+METRICS = (*MEASURED, "bound_by", "expected_error")
 LAUNCH_BOUND = 5e-6
 """Seconds of the plain roofline below which an operator hangs on what it takes to start it."""
 
@@ -85,8 +86,8 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
 
     Each under a runtime: the one that is given, else that of its engine, else that which its machine assumes.
 
-    Adds `measured`, `simulated`, `plain` (seconds; watts of `POWER`), `bound_by`, `error`, `energy_ratio` of those with
-    a power, and to `flag` what is impossible; `metric` is that of the evaluator.
+    Adds `measured`, `simulated`, `plain` (seconds; watts of `POWER`), `bound_by`, `error`, `expected_error` of those
+    whose kernels are modelled, `energy_ratio` of those with a power, and to `flag` what is impossible; `metric` is that of the evaluator.
     """
     import pandas as pd
 
@@ -96,7 +97,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
     cases["mapping.runtime"] = pd.Series([runtime or program(name) for name in names], rows.index, dtype=object)
     answer = rows.assign(
         measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
-        **dict.fromkeys(("simulated", "plain", "energy_ratio"), np.nan),
+        **dict.fromkeys(("simulated", "plain", "energy_ratio", "expected_error"), np.nan),
     )  # fmt: skip
     some = cases[cases["error"].eq("")]
     if some.empty:
@@ -121,7 +122,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
         {
             "simulated": _measured_metric(today, some["metric"]), "plain": floor, "bound_by": today["bound_by"],
             "error": today["error"], "flag": answer["flag"][some.index].mask(lambda flag: flag.eq(""), wrong),
-            "energy_ratio": _energy_ratio(some, today),
+            "energy_ratio": _energy_ratio(some, today), "expected_error": today["expected_error"],
         },
         index=some.index,
     )  # fmt: skip
@@ -167,7 +168,7 @@ def _measured_metric(metrics: Mapping[str, Any], names: pd.Series) -> pd.Series:
     import pandas as pd
 
     return pd.Series(
-        np.select([names.eq(name) for name in METRICS[:-1]], [metrics[n] for n in METRICS[:-1]]), names.index
+        np.select([names.eq(name) for name in MEASURED], [metrics[name] for name in MEASURED]), names.index
     )
 
 
