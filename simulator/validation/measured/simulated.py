@@ -87,7 +87,8 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
     Each under a runtime: the one that is given, else that of its engine, else that which its machine assumes.
 
     Adds `measured`, `simulated`, `plain` (seconds; watts of `POWER`), `bound_by`, `error`, `expected_error` of those
-    whose kernels are modelled, `energy_ratio` of those with a power, and to `flag` what is impossible; `metric` is that of the evaluator.
+    whose kernels are modelled, `energy_ratio` of those with a power, and to `flag` what is impossible; `metric` is that
+    of the evaluator.
     """
     import pandas as pd
 
