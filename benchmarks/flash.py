@@ -14,8 +14,8 @@ import time
 import numpy as np
 
 from simulator.mapping.neurons.held import Keeping, held
-from simulator.workload.neurons import NeuronTrace
-from simulator.workload.window_law import WindowLaw, renewal
+from simulator.workload.neurons.trace import NeuronTrace
+from simulator.workload.neurons.window_law import WindowLaw, renewal
 
 LAYERS, NEURONS, TOKENS, WINDOW = 32, 16384, 1000, 5
 

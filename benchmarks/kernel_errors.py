@@ -26,9 +26,12 @@ from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernels import KERNELS, kernel_of
 from simulator.mapping.gpu.residuals import residuals_of
-from simulator.validation.calibrate import calibrate, errors_of, fit_kernel
+from simulator.validation.calibration.calibrate import calibrate
+from simulator.validation.calibration.fit import fit_kernel
+from simulator.validation.measured.errors import errors_between
 from simulator.validation.measured.held_out import held_out
 from simulator.validation.measured.importers.aiconfigurator import table
+from simulator.validation.measured.kernel_times import columns
 from simulator.validation.measured.reader import read_measured
 
 MACHINES = {
@@ -52,10 +55,6 @@ def rows(root: Path | None, name: str, system: str, engine: str, dtype: str = "b
     if "window" in found:
         found = found[(found["window"].fillna(0) == 0) & (found["kv_dtype"] == "bf16")]
     return found.reset_index(drop=True)
-
-
-def columns(some: pd.DataFrame) -> dict[str, Any]:
-    return {str(name): some[name].to_numpy() for name in some if some[name].notna().any()}
 
 
 def gemm(root: Path | None, data: Path | None) -> Iterator[Row]:
@@ -88,7 +87,7 @@ def gemm(root: Path | None, data: Path | None) -> Iterator[Row]:
             modelled = GEMM.seconds(columns(some), chip_of(load_system(machine)), fits[machine])
             yield (
                 f"GEMM Vidur's layers {machine}, unfitted",
-                100 * errors_of(modelled, some["value"].to_numpy()).mean,
+                100 * errors_between(modelled, some["value"].to_numpy()).mean,
                 target,
             )
 
@@ -100,7 +99,7 @@ def _few(known: pd.DataFrame, machine: str, hopper: Any, target: float, none: fl
     measured = scored["value"].to_numpy()
 
     def error(library: Any) -> float:
-        return 100 * errors_of(GEMM.seconds(columns(scored), chip, library), measured).mean
+        return 100 * errors_between(GEMM.seconds(columns(scored), chip, library), measured).mean
 
     draws = [free.sample(30, random_state=seed) for seed in range(10)]
     fits = [

@@ -21,7 +21,7 @@ from simulator.study.load import load_study
 from simulator.study.results import results_of
 from simulator.workload import load_model
 from simulator.workload.requests.lengths import Lengths
-from simulator.workload.routers import uniform
+from simulator.workload.routing.routers import uniform
 
 
 def ruler() -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulator.hardware.system import load_system
     from simulator.report.accuracy import accuracy
-    from simulator.report.compare import compare
+    from simulator.report.compare import write_comparison
     from simulator.report.reproduce import reproduce
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from simulator.study.questions.searched import search
     from simulator.study.questions.sensed import sensitivity
     from simulator.study.swept import sweep
-    from simulator.validation.calibrate import calibrate
+    from simulator.validation.calibration.calibrate import calibrate
+    from simulator.validation.compare import compare
     from simulator.validation.fit import fit
     from simulator.validation.fitted.check import check_machine
     from simulator.validation.fitted.fit_machine import fit_machine
     from simulator.validation.measure.measure import measure
     from simulator.validation.simulate import simulate
-    from simulator.workload.load import load_model
-    from simulator.workload.neuron_files import load_neurons
-    from simulator.workload.record import record_model as record
+    from simulator.workload.model.load import load_model
+    from simulator.workload.neurons.files import load_neurons
+    from simulator.workload.neurons.record import record_model as record
     from simulator.workload.requests.load import load_requests
     from simulator.workload.requests.write import write_requests
     from simulator.workload.trace import load_trace
@@ -70,14 +71,15 @@ __all__ = [
     "serve",
     "simulate",
     "sweep",
+    "write_comparison",
     "write_requests",
 ]
 
 _HOME = {
     "accuracy": "simulator.report.accuracy",
     "check_machine": "simulator.validation.fitted.check",
-    "calibrate": "simulator.validation.calibrate",
-    "compare": "simulator.report.compare",
+    "calibrate": "simulator.validation.calibration.calibrate",
+    "compare": "simulator.validation.compare",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",
     "estimate": "simulator.scenario.evaluate",
@@ -85,8 +87,8 @@ _HOME = {
     "fit": "simulator.validation.fit",
     "fit_machine": "simulator.validation.fitted.fit_machine",
     "kernels": "simulator.scenario.kernels",
-    "load_model": "simulator.workload.load",
-    "load_neurons": "simulator.workload.neuron_files",
+    "load_model": "simulator.workload.model.load",
+    "load_neurons": "simulator.workload.neurons.files",
     "load_requests": "simulator.workload.requests.load",
     "load_system": "simulator.hardware.system",
     "load_trace": "simulator.workload.trace",
@@ -94,7 +96,7 @@ _HOME = {
     "operator": "simulator.scenario.operator",
     "optimise": "simulator.study.questions.optimised",
     "query": "simulator.study.query",
-    "record": "simulator.workload.record:record_model",
+    "record": "simulator.workload.neurons.record:record_model",
     "reproduce": "simulator.report.reproduce",
     "roofline": "simulator.scenario.roofline",
     "search": "simulator.study.questions.searched",
@@ -102,6 +104,7 @@ _HOME = {
     "serve": "simulator.scenario.serve",
     "simulate": "simulator.validation.simulate",
     "sweep": "simulator.study.swept",
+    "write_comparison": "simulator.report.compare",
     "write_requests": "simulator.workload.requests.write",
 }
 

@@ -15,8 +15,8 @@ from simulator.errors import ConfigError, TiersimError
 from simulator.files import read_lines, read_rows, read_text, whole
 from simulator.validation.published import COLUMNS, read_published
 from simulator.workload import load_model, load_trace
-from simulator.workload.neuron_files import load_neurons
-from simulator.workload.routing_files import read_layers
+from simulator.workload.neurons.files import load_neurons
+from simulator.workload.routing.files import read_layers
 
 PUBLISHED = ",".join(COLUMNS) + "\n1a,ttft,batch=8,prediction,1.5,ms,0.1,Fig. 1a\n"
 CONFIG = '{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}'

@@ -1,7 +1,7 @@
-"""A kind of memory: flash on the interposer, read in pages as flash is, at the bandwidth of a stack."""
+"""A kind of memory: flash behind a CXL link, read in pages as flash is."""
 
 from __future__ import annotations
 
 from simulator.plugin import TierKind, register
 
-register("tier", "hbf")(TierKind(pages=True))
+register("tier", "cxl_flash")(TierKind(pages=True))

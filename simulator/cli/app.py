@@ -21,6 +21,7 @@ from simulator.cli import (
     compare,
     cost,
     crossover,
+    diff,
     estimate,
     fit,
     fit_machine,
@@ -105,6 +106,7 @@ app = typer.Typer(
 
 app.command("list")(list_.command)
 app.command("show")(show.command)
+app.command("diff")(diff.command)
 app.command("check")(check.command)
 app.command("schema")(schema_.command)
 app.command("cost")(cost.command)

@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simulator.cli.options import Hardware, Json, Seed
 from simulator.cli.output import console, print_json, shown_path, table_of
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from simulator.validation.calibration.calibrated import Calibrated
+
+Data = Annotated[
+    list[Path], typer.Option("--data", metavar="FILE", help="Measured operators; may be repeated.", show_default=False)
+]
+
+
+def _option(name: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(f"--{name}", help=text, metavar=metavar, show_default=False)
+
 
 def command(
     hardware: Hardware,
-    data: Annotated[
-        list[Path],
-        typer.Option("--data", metavar="FILE", help="Measured operators; may be repeated.", show_default=False),
-    ],
-    runtime: Annotated[
-        str | None, typer.Option("--runtime", help="The program that ran them.", show_default=False)
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write the calibration as YAML.", show_default=False)
-    ] = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="The most rows that a kernel is fitted to.")] = 2000,
-    residuals: Annotated[
-        int, typer.Option("--residuals", min=0, help="Rows of a table of what the model misses; 0: none.")
-    ] = 0,
+    data: Data,
+    runtime: Annotated[str | None, _option("runtime", "The program that ran them.")] = None,
+    output: Annotated[Path | None, _option("output", "Write the calibration as YAML.", "FILE")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="The most rows that a kernel is fitted to.")] = 2000,
+    residuals: Annotated[int, typer.Option(min=0, help="Rows of a table of what the model misses; 0: none.")] = 0,
     share: Annotated[
         float, typer.Option("--held-out", min=0, max=0.9, help="The share of the groups of shapes that is held out.")
     ] = 0.5,
-    start: Annotated[
-        str | None, typer.Option("--start", help="A calibration to start from, by name or path.", show_default=False)
-    ] = None,
-    free: Annotated[
-        str | None,
-        typer.Option("--free", metavar="A,B", help="Constants to fit; all by default.", show_default=False),
-    ] = None,
-    only: Annotated[
-        str | None,
-        typer.Option("--only", metavar="A,B", help="Classes of kernels, or operators, to fit.", show_default=False),
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out rows with cells that cannot be used.")
-    ] = False,
+    start: Annotated[str | None, _option("start", "A calibration to start from, by name or path.")] = None,
+    free: Annotated[str | None, _option("free", "Constants to fit; all by default.", "A,B")] = None,
+    only: Annotated[str | None, _option("only", "Classes of kernels, or operators, to fit.", "A,B")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows with a bad cell.")] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -69,6 +63,15 @@ def command(
     if json:
         print_json(result.as_json())
         return
+    console().print(_table(result))
+    for reason, count in result.skipped.items():
+        typer.echo(f"{count:,} rows not used: {reason}", err=True)
+    if output is not None:
+        console().print(shown_path(output), soft_wrap=True)
+
+
+def _table(result: Calibrated) -> Table:
+    """A row a kernel: what it was fitted to, and its errors on what was held out."""
     columns = ["kernel", "variant", "rows", "median error", "mean error", "with residuals", "at a bound"]
     table = table_of(columns, numbers=columns[2:6])
     for name, variants in result.calibration.kernels.items():
@@ -77,8 +80,4 @@ def command(
             errors += [fitted.with_residuals and fitted.with_residuals.mean]
             shown = ["" if each is None else f"{each:.1%}" for each in errors]
             table.add_row(name, variant, f"{fitted.rows:,}", *shown, " ".join(fitted.at_bounds))
-    console().print(table)
-    for reason, count in result.skipped.items():
-        typer.echo(f"{count:,} rows not used: {reason}", err=True)
-    if output is not None:
-        console().print(shown_path(output), soft_wrap=True)
+    return table

@@ -12,7 +12,7 @@ import typer
 from simulator.cli.options import Json
 from simulator.cli.output import console, count_of, print_error, print_json, warned
 from simulator.cli.requests import SkipBad
-from simulator.errors import ConfigError, TiersimError
+from simulator.errors import ConfigError, TiersimError, one_of
 
 if TYPE_CHECKING:
     from simulator.study.problem import Problem
@@ -80,6 +80,7 @@ def _summary(kind: str, file: str) -> str:
     """What a good file holds. Raises `ConfigError` for a bad one."""
     summaries = {
         "machine": _machine,
+        "part": _part,
         "model": _model,
         "study": _study,
         "cost table": _costs,
@@ -95,11 +96,23 @@ def _summary(kind: str, file: str) -> str:
 
 
 def _machine(file: str) -> str:
+    """What a machine has; warns of figures further from what its parts give than a data sheet rounds."""
     from simulator import load_system
+    from simulator.errors import warn
+    from simulator.hardware.limits import disagreements
 
     system = load_system(file)
+    for problem in disagreements(system):
+        warn(problem)
     devices = ", ".join(f"{device.count} x {name}" for name, device in system.machine.devices.items())
     return f"machine {system.name}: {devices}"
+
+
+def _part(file: str) -> str:
+    from simulator.hardware.part import load_part
+
+    kinds = load_part(file).data.keys() - {"name", "description"}
+    return f"part {Path(file).stem}: {one_of(sorted(kinds))}"
 
 
 def _model(file: str) -> str:
@@ -221,7 +234,7 @@ def _runtime(file: str) -> str:
 
 
 def _routing(file: str) -> str:
-    from simulator.workload.measured import load_measured
+    from simulator.workload.routing.measured import load_measured
 
     routing = load_measured(file)
     return f"routing {routing.name}: {routing.experts:,} experts in {len(routing.layers)} layers"

@@ -41,9 +41,9 @@ def command(
     import simulator
 
     with progress() as advance:
-        comparison = simulator.compare(
-            baseline, hardware, runtime=runtime, skip_bad=skip_bad, output=output, progress=advance
-        )
+        comparison = simulator.compare(baseline, hardware, runtime=runtime, skip_bad=skip_bad, progress=advance)
+    if output is not None:
+        simulator.write_comparison(comparison, output)
     if json:
         print_json(comparison.as_json())
         return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAPPING = (
     "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-    "activations", "compute", "fusion", "runtime", "dispatch", "draft",
+    "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
 )  # fmt: skip
 
 
@@ -171,10 +171,20 @@ def _figures(answer: BatchDetail) -> Table:
         table.add_row("energy", show(answer.energy_j, "J"), mean)
     assumed = "" if answer.scenario.mapping.runtime else "assumed, as --runtime names none"
     table.add_row("runtime", answer.deployment.software.name, assumed)
+    if answer.expected_error is not None:
+        table.add_row("kernels", f"± {answer.expected_error:.0%}", _constants(answer))
     for metric in COSTS:
         if metric.name in answer.costs:
             table.add_row(metric.label, *_cost(answer.costs[metric.name], metric))
     return table
+
+
+def _constants(answer: BatchDetail) -> str:
+    """Where the constants of modelled kernels are from."""
+    known = answer.engine.models
+    origins = dict.fromkeys(each.origin for each in known.used().values()) if known else {}
+    named = ["the constants of their family" if each == "family" else each for each in sorted(origins)]
+    return f"modelled by {' and '.join(named)}; if all erred one way, as they do in the median"
 
 
 def _cost(value: float, metric: Metric) -> tuple[str, str]:

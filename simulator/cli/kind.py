@@ -11,6 +11,7 @@ from simulator.files import read_bytes
 
 Kind: TypeAlias = Literal[
     "machine",
+    "part",
     "model",
     "study",
     "cost table",
@@ -26,6 +27,7 @@ Kind: TypeAlias = Literal[
 
 FOLDERS: dict[Kind, str] = {
     "machine": "hwconfigs",
+    "part": "hwconfigs/parts",
     "model": "workloads/models",
     "study": "experiments",
     "cost table": "hwconfigs/costs",
@@ -103,6 +105,7 @@ def _keys() -> dict[Kind, set[str]]:
     """The keys of each kind of YAML."""
     from simulator.hardware import Machine
     from simulator.hardware.cost_form import CostTable
+    from simulator.hardware.part import Part
     from simulator.mapping.gpu.calibration import Calibration
     from simulator.mapping.runtime import Runtime
     from simulator.scenario.form import Scenario
@@ -110,11 +113,12 @@ def _keys() -> dict[Kind, set[str]]:
     from simulator.study.renamed import TOP
     from simulator.workload import Model
     from simulator.workload.eager import Family
-    from simulator.workload.measured import MeasuredRouting
     from simulator.workload.requests.form import RequestsForm
+    from simulator.workload.routing.measured import MeasuredRouting
 
     return {
         "machine": set(Machine.model_fields),
+        "part": set(Part.model_fields),
         "model": set(Model.model_fields),
         "study": set(StudyForm.model_fields) | set(TOP),
         "cost table": set(CostTable.model_fields),

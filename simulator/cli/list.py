@@ -1,25 +1,29 @@
-"""`tiersim list`: the machines, models, experiments, studies, runtimes and cost tables that are there."""
+"""`tiersim list`: the machines, their parts, models, experiments, studies, runtimes and cost tables that are there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simulator.cli.options import Json
-from simulator.cli.output import console, count_of, print_json, table_of
+from simulator.cli.output import console, count_of, print_json, shown_path, table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from simulator.workload import Model
 
 
 class Listed(StrEnum):
     """What can be listed."""
 
     HARDWARE = "hardware"
+    PARTS = "parts"
     MODELS = "models"
     EXPERIMENTS = "experiments"
     STUDIES = "studies"
@@ -27,10 +31,26 @@ class Listed(StrEnum):
     RUNTIMES = "runtimes"
 
 
-def command(what: Annotated[Listed, typer.Argument(help="What to list.")], json: Json = False) -> None:
-    """List machines, models, experiments, studies, runtimes or cost tables."""
+def command(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    tier: Annotated[
+        str | None, typer.Option("--tier", metavar="KIND", help="Machines with a memory of this kind: hbm, lpddr, ...")
+    ] = None,
+    vendor: Annotated[str | None, typer.Option("--vendor", metavar="NAME", help="Machines of this vendor.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Write a page of Markdown about all machines.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List machines, their parts, models, experiments, studies, runtimes or cost tables."""
+    if what is not Listed.HARDWARE:
+        _check_none({"--tier": tier, "--vendor": vendor, "--page": page}, what)
+    if page is not None:
+        _write(page)
+        return
     listings: dict[Listed, tuple[Callable[[], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], Table]]] = {
-        Listed.HARDWARE: (partial(_files, "hwconfigs"), _described),
+        Listed.HARDWARE: (partial(_machines, tier, vendor), _machine_table),
+        Listed.PARTS: (partial(_files, "hwconfigs/parts"), _described),
         Listed.MODELS: (_models, _model_table),
         Listed.EXPERIMENTS: (_experiments, _described),
         Listed.STUDIES: (_studies, _described),
@@ -43,6 +63,41 @@ def command(what: Annotated[Listed, typer.Argument(help="What to list.")], json:
         print_json(found)
     else:
         console().print(table(found))
+
+
+def _check_none(options: dict[str, Any], what: Listed) -> None:
+    """ConfigError for options of machines that lists of other things have not."""
+    from simulator.errors import ConfigError
+
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigError(path=option, found=f"with {what.value}", expected="hardware, of which it is")
+
+
+def _write(page: Path) -> None:
+    from simulator.files import whole
+    from simulator.report.machines import page as made
+
+    with whole(page) as file:
+        file.write_text(made(), encoding="utf-8")
+    console().print(shown_path(page), soft_wrap=True)
+
+
+def _machines(tier: str | None, vendor: str | None) -> list[dict[str, Any]]:
+    from simulator.report.machines import machines
+
+    return machines(tier, vendor)
+
+
+def _machine_table(rows: list[dict[str, Any]]) -> Table:
+    from simulator.report.machines import cells
+
+    shown = [cells(row) for row in rows]
+    columns = list(shown[0]) if shown else ["name"]
+    table = table_of(columns, numbers=["year", "devices", "peak", "bandwidth", "capacity"])
+    for row in shown:
+        table.add_row(*row.values())
+    return table
 
 
 def _files(folder: str) -> list[dict[str, Any]]:
@@ -104,9 +159,9 @@ def _models() -> list[dict[str, Any]]:
                 "active_parameters": counts.active,
                 "layers": model.layers,
                 "hidden": model.hidden,
-                "attention": model.attention.kind,
-                "heads": model.attention.heads,
-                "kv_heads": model.attention.kv_heads,
+                "attention": _attention(model),
+                "heads": model.attention.heads if model.attention else None,
+                "kv_heads": model.attention.kv_heads if model.attention else None,
                 "kv_bytes_per_token": kv_bytes_per_token(model),
                 "experts": model.moe.experts if model.moe else None,
                 "top_k": model.moe.top_k if model.moe else None,
@@ -147,3 +202,9 @@ def _model_table(rows: list[dict[str, Any]]) -> Table:
             f"{row['max_context']:,}",
         )
     return table
+
+
+def _attention(model: Model) -> str:
+    """What mixes tokens in its layers: `mla`, `gqa linear`, `mamba2`."""
+    kinds = dict.fromkeys(getattr(layer.mixer, "kind", "linear") for layer, _ in model.kinds if layer.mixer)
+    return " ".join(kinds)

@@ -1,7 +1,8 @@
-"""`tiersim operator`: the time of a GEMM, of attention, experts, rows or a collective, by its shape."""
+"""`tiersim operator`: the time of a GEMM, of attention, experts, rows, a collective or a copy, by its shape."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,23 +24,21 @@ def _size(name: str, text: str) -> Any:
     return typer.Option(f"--{name}", callback=at_least_one, help=text, show_default=False)
 
 
+def _text(name: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(f"--{name}", help=text, metavar=metavar, show_default=False)
+
+
+KINDS = "gemm, attention_prefill_causal, attention_decode, mla_decode, moe_ffn, rms_norm, all_reduce, copy, ..."
+NOT_SIZES = ("op", "hardware", "dtype", "runtime", "calibration", "shapes", "output", "overrides", "json", "size")
+
+
 def command(
-    op: Annotated[
-        str,
-        typer.Argument(
-            metavar="OP",
-            help="gemm, attention_prefill_causal, attention_decode, moe_ffn, rms_norm, all_reduce, ...",
-            show_default=False,
-        ),
-    ],
+    context: typer.Context,
+    op: Annotated[str, typer.Argument(metavar="OP", help=KINDS, show_default=False)],
     hardware: Hardware,
     dtype: Annotated[str, typer.Option("--dtype", help="Format of the operands: bf16, fp8, fp8_block, ...")] = "bf16",
-    runtime: Annotated[
-        str | None, typer.Option("--runtime", help="The program whose kernels run it.", show_default=False)
-    ] = None,
-    calibration: Annotated[
-        str | None, typer.Option("--calibration", help="Constants of kernels, by name or path.", show_default=False)
-    ] = None,
+    runtime: Annotated[str | None, _text("runtime", "The program whose kernels run it.")] = None,
+    calibration: Annotated[str | None, _text("calibration", "Constants of kernels, by name or path.")] = None,
     m: Annotated[int | None, _size("m", "Rows of the first operand; tokens; rows.")] = None,
     n: Annotated[int | None, _size("n", "Columns of the second operand; width of an expert; elements.")] = None,
     k: Annotated[int | None, _size("k", "What a product sums over; hidden size.")] = None,
@@ -50,40 +49,51 @@ def command(
     seq_q: Annotated[int | None, _size("seq-q", "Queries of a sequence.")] = None,
     seq_kv: Annotated[int | None, _size("seq-kv", "Keys of a sequence.")] = None,
     window: Annotated[int | None, _size("window", "Keys that a query sees at most.")] = None,
-    kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", help="Format of the KV cache.")] = None,
-    experts: Annotated[int | None, _size("experts", "Routed experts of the layer.")] = None,
+    kv_dtype: Annotated[str | None, _text("kv-dtype", "Format of the KV cache.")] = None,
+    latent: Annotated[int | None, _size("latent", "Elements of the latent of MLA.")] = None,
+    rope: Annotated[int | None, _size("rope", "Elements of a key of MLA that are rotated.")] = None,
+    absorbed: Annotated[
+        bool | None, typer.Option("--absorbed/--expanded", help="How MLA reads its latent.", show_default=False)
+    ] = None,
+    decodes: Annotated[int | None, _size("decodes", "Sequences that decode, of attention_mixed.")] = None,
+    decode_kv: Annotated[int | None, _size("decode-kv", "Keys of each of them.")] = None,
+    experts: Annotated[int | None, _size("experts", "Routed experts of the layer; products of a grouped_gemm.")] = None,
     top_k: Annotated[int | None, _size("top-k", "Experts that a token picks.")] = None,
     tp: Annotated[int | None, _size("tp", "Devices that share the width of an expert.")] = None,
     ep: Annotated[int | None, _size("ep", "Devices that share the experts.")] = None,
-    distribution: Annotated[str | None, typer.Option("--distribution", help="balanced, or power_law_1.2.")] = None,
-    size: Annotated[str | None, typer.Option("--bytes", help="Payload of one rank: '4 MiB'.")] = None,
+    distribution: Annotated[str | None, _text("distribution", "balanced, or power_law_1.2.")] = None,
+    size: Annotated[str | None, _text("bytes", "Payload of one rank; of a copy: '4 MiB'.")] = None,
     n_devices: Annotated[int | None, _size("devices", "Devices of a collective.")] = None,
     nodes: Annotated[int | None, _size("nodes", "Nodes of a collective.")] = None,
     shapes: Annotated[
-        Path | None,
-        typer.Option("--shapes", metavar="FILE", help="Many shapes: a CSV or Parquet with a column a size."),
+        Path | None, _text("shapes", "Many shapes: a CSV or Parquet with a column a size.", "FILE")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write the times as CSV or Parquet.")
-    ] = None,
+    output: Annotated[Path | None, _text("output", "Write the times as CSV or Parquet.", "FILE")] = None,
     overrides: MachineOverrides = None,
     json: Json = False,
 ) -> None:
     """Time an operator on a GPU by its shape, with what binds and the roofline beside."""
-    import simulator
+    given = _given(context.params, size, shapes)
+    _show(op, hardware, given, output, json, dtype, runtime, calibration, overrides or ())
+
+
+def _given(params: Mapping[str, Any], size: str | None, shapes: Path | None) -> dict[str, Any]:
+    """The sizes that were given, as options or in a file."""
     from simulator.units import parse
 
-    sizes: dict[str, Any] = {
-        "m": m, "n": n, "k": k, "batch": batch, "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim,
-        "seq_q": seq_q, "seq_kv": seq_kv, "window": window, "kv_dtype": kv_dtype, "experts": experts, "top_k": top_k,
-        "tp": tp, "ep": ep, "distribution": distribution, "bytes": None if size is None else parse(size, "B"),
-        "n_devices": n_devices, "nodes": nodes,
-    }  # fmt: skip
-    given = {name: value for name, value in sizes.items() if value is not None}
-    if shapes is not None:
-        given |= _columns(shapes)
+    given = {name: value for name, value in params.items() if value is not None and name not in NOT_SIZES}
+    given |= {} if size is None else {"bytes": parse(size, "B")}
+    return given | ({} if shapes is None else _columns(shapes))
+
+
+def _show(
+    op: str, hardware: str, given: Mapping[str, Any], output: Path | None, json: bool, dtype: str,
+    runtime: str | None, calibration: str | None, overrides: Sequence[str],
+) -> None:  # fmt: skip
+    import simulator
+
     result = simulator.operator(
-        op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides or (), **given
+        op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **given
     )
     if output is not None:
         _write(result.rows, output)

@@ -45,7 +45,7 @@ def number(parameter: typer.CallbackParam, value: float | None) -> float | None:
 def known_format(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a format of weights. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.workload.formats import COMPUTING, computing
+        from simulator.workload.formats.named import COMPUTING, computing
 
         try:
             computing(value)
@@ -58,7 +58,7 @@ def known_format(parameter: typer.CallbackParam, value: str | None) -> str | Non
 def known_kv(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a format of KV caches. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.workload.formats import KV
+        from simulator.workload.formats.named import KV
 
         _expect(parameter, value, list(KV))
     return value
@@ -67,7 +67,7 @@ def known_kv(parameter: typer.CallbackParam, value: str | None) -> str | None:
 def known_number(parameter: typer.CallbackParam, value: str | None) -> str | None:
     """Check a number format. Raises `ConfigError` that names the option."""
     if value is not None:
-        from simulator.workload.dtypes import BYTES_PER_ELEMENT
+        from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
         _expect(parameter, value, list(BYTES_PER_ELEMENT))
     return value

@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Record which FFN neurons a model activates at each token of a text; needs the extra 'record'."""
     import simulator
-    from simulator.workload.neuron_files import save_neurons
+    from simulator.workload.neurons.files import save_neurons
 
     trace = simulator.record(model, read_text(text), tokens, threshold)
     save_neurons(trace, output)

@@ -23,6 +23,7 @@ def command(
     ],
     overrides: Overrides = None,
     output: Folder = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute all anew, also what OUTPUT/.points has.")] = False,
     json: Json = False,
 ) -> None:
     """Set what an experiment gives beside what was published."""
@@ -32,7 +33,7 @@ def command(
 
     with progress() as advance:
         takes = shortest_first(data.names("experiments")) if name == ALL else {name: 0.0}
-        found = [simulator.reproduce(each, overrides or (), output, advance) for each in in_turn(takes, advance)]
+        found = [simulator.reproduce(each, overrides or (), output, advance, fresh) for each in in_turn(takes, advance)]
     if name == ALL and output is not None:
         from simulator.report.index import write_index
 

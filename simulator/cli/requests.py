@@ -25,7 +25,7 @@ def command(
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Write .csv or .parquet.")],
     source: Annotated[
         str,
-        typer.Argument(metavar="[SOURCE]", help="A trace in a form that is known, or a YAML.", show_default=False),
+        typer.Argument(metavar="SOURCE", help="A trace in a form that is known, or a YAML.", show_default=False),
     ] = "",
     overrides: Overrides = None,
     skip_bad: SkipBad = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.cli.diff import side_by_side
 from simulator.cli.kind import kind_of
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import abbreviations, console, count_of, print_json, role_text, shown_path, table_of
@@ -47,6 +48,10 @@ def command(
             show_default=False,
         ),
     ],
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Another machine or model, to set beside.", show_default=False),
+    ] = None,
     overrides: Overrides = None,
     skip_bad: SkipBad = False,
     output: Annotated[
@@ -54,13 +59,18 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a machine, model, scenario, study or cost table, or requests.
+    """Show a machine, model, scenario, study, cost table or requests, or two machines or models side by side.
 
     Its figures, where each comes from, and what they add up to. Of requests (a trace or a YAML): rates, lengths, and
     how much of the prompts came before.
     """
     from simulator.errors import ConfigError, one_of
 
+    if other is not None:
+        if overrides:
+            raise ConfigError(path="--set", found="with two names", expected="one, of which it is")
+        side_by_side(name, other, everything=True, json=json)
+        return
     kind = kind_of(name)
     known: dict[str, Callable[[str, list[str]], tuple[dict[str, Any], RenderableType]]] = {
         "machine": _machine,

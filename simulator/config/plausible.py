@@ -88,7 +88,8 @@ def ranges(parts: Iterable[tuple[Form, BaseModel]]) -> Ranges:
     """The least and the most of each figure of some forms, by form and name.
 
     A kind has a range of its own where there are `ENOUGH` different figures of it; else that of all kinds together is
-    taken. A count of which all forms have the same has none.
+    taken, a memory's where there are as many, for its kinds are of all sizes. A count of which all forms have the same
+    has none.
     """
     values: dict[tuple[str, str], set[float]] = {}
     wanted = set()
@@ -97,7 +98,8 @@ def ranges(parts: Iterable[tuple[Form, BaseModel]]) -> Ranges:
             for name in {figure.name, figure.pooled}:
                 known = values.setdefault((form, name), set())
                 known.add(figure.value)
-                least = ENOUGH if name != figure.pooled else 1 if figure.unit else 2
+                own = name != figure.pooled or f"tiers.{ANY}" in name
+                least = ENOUGH if own else 1 if figure.unit else 2
                 if len(known) >= least:
                     wanted.add((form, name))
     return {key: (min(values[key]), max(values[key])) for key in sorted(wanted)}

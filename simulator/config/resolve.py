@@ -1,4 +1,4 @@
-"""A file with what it extends, and with what the command line sets: one tree."""
+"""A file with what it extends, the parts that it includes, and what the command line sets: one tree."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ SCHEMA = 1
 OPTION = Path("--set")
 """The file, in messages and marks, of what an override says."""
 
+PART = "part"
+"""The key of a mapping that names the part on which it is laid: a file of the folder `parts` of its own folder."""
+
 Override: TypeAlias = str | tuple[str, Any]
 """`path.to.key=value`, as after `--set`; or the path, and a value of plain data."""
 
@@ -32,7 +35,7 @@ def resolve(file: Path | None, folder: str, overrides: Sequence[Override]) -> No
     """The mapping in `file`, over what it extends (by name in `folder`), under `overrides`; without a file, these."""
     tree = _extended(file, folder, ()) if file else Node({}, Mark(OPTION))
     for override in overrides:
-        tree = _overridden(tree, override)
+        tree = _overridden(tree, override, folder)
     return tree
 
 
@@ -67,15 +70,45 @@ def _extended(file: Path, folder: str, chain: tuple[Path, ...]) -> Node:
     mapping = dict(tree.value)
     _check_schema(mapping.pop("schema", None))
     extends = mapping.pop("extends", None)
-    folded = fold(replace(tree, value=mapping))
+    chain = (*chain, file.resolve())
+    folded = _with_parts(fold(replace(tree, value=mapping)), folder, chain)
     if extends is None:
         return folded
-    base = _base(extends, folder)
-    chain = (*chain, file.resolve())
+    base = _base(extends, "extends", folder)
     if base.resolve() in chain:
         circle = " -> ".join(link.stem for link in (*chain, base))
         raise _at(extends, "extends", message=f"extends itself: {circle}")
     return merge(_extended(base, folder, chain), folded)
+
+
+def _with_parts(node: Node, folder: str, chain: tuple[Path, ...]) -> Node:
+    """The tree with each mapping that names a part laid on what that part holds; as it is where no parts are."""
+    if not isinstance(node.value, dict):
+        return node
+    inside = {key: _with_parts(each, folder, chain) for key, each in node.value.items()}
+    name = inside.get(PART)
+    if name is None or isinstance(name.value, dict) or not data.names(parts := parts_of(folder)):
+        return replace(node, value=inside)
+    del inside[PART]
+    file = _base(name, PART, parts)
+    if file.resolve() in chain:
+        circle = " -> ".join(link.stem for link in (*chain, file))
+        raise _at(name, PART, message=f"a part of itself: {circle}")
+    return merge(_held(_extended(file, parts, chain), file), replace(node, value=inside))
+
+
+def parts_of(folder: str) -> str:
+    """The folder of the parts that files of a folder include; parts include others of their own."""
+    return folder if folder.endswith("/parts") else f"{folder}/parts"
+
+
+def _held(part: Node, file: Path) -> Node:
+    """The one mapping that a part holds beside its description."""
+    keys: Mapping[str, Node] = part.value if isinstance(part.value, dict) else {}
+    held = [each for each in keys.values() if isinstance(each.value, dict)]
+    if len(held) != 1:
+        raise ConfigError("a part", file=file, found=f"{len(held)} mappings", expected="one, such as tier: or link:")
+    return held[0]
 
 
 def _check_schema(schema: Node | None) -> None:
@@ -86,11 +119,11 @@ def _check_schema(schema: Node | None) -> None:
     raise _at(schema, "schema", message=message, found=described(schema.value), expected=f"schema {SCHEMA}")
 
 
-def _base(extends: Node, folder: str) -> Path:
-    """The file that `extends` means: beside its own file, as a path or less `.yaml`, else one of ours by name."""
+def _base(extends: Node, key: str, folder: str) -> Path:
+    """The file that `extends` or `part` means: beside its own file, as a path or less `.yaml`, else ours by name."""
     name, file = extends.value, extends.mark.file
     if not isinstance(name, str) or not name:
-        raise _at(extends, "extends", found=described(name), expected="the name of a file")
+        raise _at(extends, key, found=described(name), expected="the name of a file")
     for beside in (file.parent / name, file.parent / f"{name}.yaml"):
         if isfile(beside) and beside.resolve() != file.resolve():  # ours may be extended under its own name
             return beside
@@ -98,14 +131,17 @@ def _base(extends: Node, folder: str) -> Path:
         return data.find(name, folder)
     except ConfigError as error:
         raise _at(
-            extends, "extends", message=error.message, found=error.found, expected=error.expected, nearest=error.nearest
+            extends, key, message=error.message, found=error.found, expected=error.expected, nearest=error.nearest
         ) from None
 
 
-def _overridden(tree: Node, override: Override) -> Node:
+def _overridden(tree: Node, override: Override, folder: str) -> Node:
     key, value = parsed(override) if isinstance(override, str) else override
     path = [each.strip().strip('"') for each in re.findall(_KEY, key)]
-    return _with(tree, path, 0, fold(_node(value), Source(str(OPTION), "assumption")))
+    if len(path) > 1 and path[-1] == PART:
+        path, value = path[:-1], {PART: value}
+    node = fold(_node(value), Source(str(OPTION), "assumption"))
+    return _with(tree, path, 0, _with_parts(node, folder, ()))
 
 
 def _node(value: Any) -> Node:

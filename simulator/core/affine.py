@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core.activity import Activity
 from simulator.core.closed_form import closed_form
-from simulator.core.fold import fold, is_exact, largest
+from simulator.core.fold import fold, is_exact
 from simulator.core.plan import Plan
 from simulator.core.resource import Curve, Quantity, Resource
 
 Array = NDArray[np.float64]
 AGREES, ROUNDING = 1e-9, 1e-14
+MOST_PATHS = 64  # through a plan, which are counted out
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,45 +41,21 @@ class Affine:
 
     def time(self, x: Array) -> Array:
         """Seconds of each point: the closed form of the plan there."""
-        if self._rows is None:
+        if self._longest is None:
             return np.broadcast_to(np.asarray(closed_form(self.at(x)).time, dtype=np.float64), len(x))
-        rows, starts, curves = self._rows
-        ones = np.concatenate([np.ones((len(x), 1)), x], axis=1)
-        busy = rows[1] @ ones.T
-        for curve, (places, units) in curves.items():
-            busy[places] /= curve.at(units @ ones.T)
-        longest = [of_one.max(axis=0) for of_one in np.split(busy, starts[1:])]  # ten times as fast as `reduceat`
-        each = np.array(longest) + rows[0] @ ones.T
-        once = iter(each)  # of the activities in order, as `fold` comes to them
-        time: Array = fold(self.plan, lambda _: next(once), largest)
-        return time
+        return self._longest.at(np.concatenate([np.ones((len(x), 1)), x], axis=1).T)
 
     @cached_property
-    def _rows(self) -> tuple[tuple[Array, Array], list[int], dict[Curve, tuple[list[int], Array]]] | None:
-        """Seconds of latency of each activity, and of each of its demands, as rows of coefficients.
-
-        Then where the demands of each activity start, and by each efficiency that is a curve over the demand, which
-        rows it divides, and what they demand. None where a plan is no longest path (branches meet on a resource), or a
-        capacity is an array.
-        """
-        found = [self.coefficients[id(activity)] for activity, _ in self.plan.activities()]
-        if not found or any(np.ndim(r.rate(1.0)) for d, _ in found for r in d) or not is_exact(self.plan):
+    def _longest(self) -> _Longest | None:
+        """The longest path; None where a plan takes longer (branches meet on a resource), or a capacity is an array."""
+        known = [self.coefficients[id(activity)] for activity, _ in self.plan.activities()]
+        if not known or any(np.ndim(r.rate(1.0)) for demand, _ in known for r in demand) or not is_exact(self.plan):
             return None
-        none = np.zeros(len(found[0][1]))
-        busy: list[Array] = []
-        starts: list[int] = []
-        curves: dict[Curve, tuple[list[int], list[Array]]] = {}
-        for demand, _ in found:
-            starts.append(len(busy))
-            for r, c in demand.items():
-                if isinstance(r.efficiency, Curve):
-                    places, units = curves.setdefault(r.efficiency, ([], []))
-                    places.append(len(busy))
-                    units.append(c)
-                busy.append(c / float(r.capacity if isinstance(r.efficiency, Curve) else r.rate(1.0)))
-            busy += [] if demand else [none]
-        stacked = {curve: (places, np.array(units)) for curve, (places, units) in curves.items()}
-        return (np.array([latency for _, latency in found]), np.array(busy)), starts, stacked
+        each = np.eye(len(known))
+        none = _Paths(0 * each[:1])
+        once = iter(each)  # of the activities in order, as `fold` comes to them
+        paths = fold(self.plan, lambda _: _Paths(next(once)[np.newaxis]), lambda some: _Paths.of([none, *some]))
+        return _longest(paths.rows, known) if len(paths.rows) <= MOST_PATHS else None
 
     def total(self, x: Array) -> Plan:
         """The plan with the demands and latencies of all points together; its time is that of none of them."""
@@ -95,6 +72,102 @@ class Affine:
             return replace(activity, demand={r: value(c) for r, c in demand.items()}, latency=value(latency))
 
         return self.plan.mapped(filled)
+
+
+class _Paths:
+    """The paths through work, which add up as seconds do: how often each activity lies on them, (paths, activities)."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows = rows[: MOST_PATHS + 1]
+
+    def __add__(self, other: _Paths) -> _Paths:
+        return _Paths((self.rows[:, np.newaxis] + other.rows).reshape(-1, self.rows.shape[1]))
+
+    def __mul__(self, repeat: float) -> _Paths:
+        return _Paths(self.rows * repeat)
+
+    @classmethod
+    def of(cls, several: Sequence[_Paths]) -> _Paths:
+        """The paths of all of these, but those that are part of another."""
+        rows = np.concatenate([each.rows for each in several])
+        return cls(rows[_undominated(rows)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Longest:
+    """The longest of some paths, `max_p(base_p x + sum_a often_pa max_r(rows_ra x))`, x with a 1 before its features.
+
+    Attributes:
+        base: of each path, its latencies and the activities that one resource binds everywhere.
+        often: how often each of the other activities lies on a path, of shape (paths, activities).
+        rows: what these take of each resource, of shape (resources, activities, 1 + features); the last of an activity
+            that has fewer is there again.
+        curves: by each efficiency that is a curve over the demand, which rows it divides, and what they demand.
+    """
+
+    base: Array
+    often: Array
+    rows: Array
+    curves: dict[Curve, tuple[list[int], Array]]
+
+    def at(self, x: Array) -> Array:
+        """Seconds at points, of shape (1 + features, points)."""
+        seconds = self.base @ x
+        if self.often.size:
+            busy = self.rows.reshape(-1, len(x)) @ x
+            for curve, (places, units) in self.curves.items():
+                busy[places] /= curve.at(units @ x)
+            seconds += self.often @ busy.reshape(*self.rows.shape[:2], -1).max(axis=0)
+        longest: Array = seconds.max(axis=0)
+        return longest
+
+
+class _Row(NamedTuple):
+    """Seconds that an activity takes of a resource, those of `units` under a curve to be divided by it."""
+
+    seconds: Array
+    curve: Curve | None = None
+    units: Array | None = None
+
+
+def _longest(paths: Array, known: Sequence[tuple[dict[Resource, Array], Array]]) -> _Longest:
+    """Of paths through activities whose demands and latencies have these coefficients."""
+    base = np.array([latency for _, latency in known])
+    several: dict[int, list[_Row]] = {}
+    for place, (demand, _) in enumerate(known):
+        rows = _rows(demand)
+        if len(rows) == 1 and rows[0].curve is None:
+            base[place] += rows[0].seconds
+        elif rows:
+            several[place] = rows
+    most = max(map(len, several.values()), default=0)
+    flat = [rows[min(turn, len(rows) - 1)] for turn in range(most) for rows in several.values()]
+    curves: dict[Curve, tuple[list[int], Any]] = {}
+    for place, row in enumerate(flat):
+        if row.curve is not None:
+            places, units = curves.setdefault(row.curve, ([], []))
+            places.append(place)
+            units.append(row.units)
+    stacked = {curve: (places, np.array(units)) for curve, (places, units) in curves.items()}
+    seconds = np.array([row.seconds for row in flat]).reshape(most, len(several), base.shape[1])
+    return _Longest(paths @ base, paths[:, list(several)], seconds, stacked)
+
+
+def _rows(demand: Mapping[Resource, Array]) -> list[_Row]:
+    """What an activity takes of each resource, but where that is nowhere more than of another."""
+    plain = [c / float(r.rate(1.0)) for r, c in demand.items() if not isinstance(r.efficiency, Curve)]
+    kept = [row for row, most in zip(plain, _undominated(np.array(plain)), strict=True) if most] if plain else []
+    curved = [
+        _Row(c / float(r.capacity), r.efficiency, c) for r, c in demand.items() if isinstance(r.efficiency, Curve)
+    ]
+    return [*map(_Row, kept), *curved]
+
+
+def _undominated(rows: Array) -> NDArray[np.bool_]:
+    """Which rows of coefficients may be largest, where what they multiply is 0 or more; of equal ones, the first."""
+    nowhere_above = np.array([(row <= rows).all(axis=1) for row in rows])
+    again = np.tri(len(rows), k=-1, dtype=np.bool_)
+    return ~np.asarray((nowhere_above & (~nowhere_above.T | again)).any(axis=1))
 
 
 def probes(scale: Sequence[float]) -> Array:

@@ -1,4 +1,4 @@
-"""Figures of a machine that follow from its stacks of DRAM or its channels of flash.
+"""Figures of a machine that follow from its stacks of DRAM, its buses, its channels of flash or its units.
 
 They are filled in where its YAML has none, and checked where it has.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from simulator.config import Config, KeyPath
 from simulator.config.section import Section
 from simulator.core import Quantity
+from simulator.hardware import limits
 from simulator.hardware.flash import Nand, array_bandwidth, channel_bandwidth
 from simulator.hardware.machine import Device, Engine, Machine, Port, Tier
 from simulator.hardware.stack import (
@@ -42,9 +43,10 @@ def derived(machine: Machine, config: Config) -> Machine:
     Of a tier with a `stack`: `bandwidth` (`bus_bandwidth`) and `capacity`, times `stacks`. Of an engine that reads it:
     the `efficiency` of the port (`bus_fraction`). Of an engine with `pim`: `peak` (`pim_peak`), and of its ports
     `bandwidth` and `efficiency` (`bank_bandwidth`, `bank_fraction`). A figure that stands in the YAML holds; all but an
-    efficiency must be within 1 % of the derived one. Of a tier with channels of `flash`: `bandwidth`, the lesser of
-    what its cells and its channels give; what stands in the YAML may be lower (a link, a controller). What is filled in
-    does not enter `model_fields_set`: it follows when the machine is derived again.
+    efficiency must be within 1 % of the derived one. Of a tier with a `bus`: `bandwidth`; of an engine with `units`:
+    `peak` (`limits.py`). Of a tier with channels of `flash`: `bandwidth`, the lesser of what its cells and its channels
+    give; what stands in the YAML may be lower (a link, a controller). What is filled in does not enter
+    `model_fields_set`: it follows when the machine is derived again.
 
     Raises:
         ConfigError: a contradiction; `flash` in a tier of another kind; a figure that neither stands in the YAML nor
@@ -65,13 +67,18 @@ def _device(device: Device, path: KeyPath, config: Config) -> Device:
 
 def _tier(tier: Tier, path: KeyPath, config: Config) -> Tier:
     stack = tier.stack
-    if stack is None and "stacks" in tier.model_fields_set:
-        raise config.error((*path, "stacks"), found=tier.stacks, expected="'stack' beside it: what one is like")
+    if stack is None and tier.bus is None and "stacks" in tier.model_fields_set:
+        raise config.error(
+            (*path, "stacks"), found=tier.stacks, expected="'stack' or 'bus' beside it: what one is like"
+        )
     if stack is not None:
         _check_refresh(stack.timing, (*path, "stack", "timing", "tREFI"), config)
     capacity = stack and stack.capacity and tier.stacks * stack.capacity
     bandwidth = tier.stacks * bus_bandwidth(stack) if stack else _from_flash(tier, path, config)
     figures = {"capacity": (capacity, "B"), "bandwidth": (bandwidth, "B/s")}
+    if tier.bus and stack is None:
+        tier = _filled(tier, {"bandwidth": limits.bandwidth(tier, path, config)})
+        del figures["bandwidth"]
     filled = {key: _figure(tier, key, figure, unit, (*path, key), config) for key, (figure, unit) in figures.items()}
     return _filled(tier, filled)
 
@@ -123,7 +130,9 @@ def _engine(engine: Engine, tiers: Mapping[str, Tier], path: KeyPath, config: Co
             port = _port(engine, port, stack, tiers[name].stacks, (at, path), config)
         ports[name] = port
     filled: dict[str, Any] = {"reads": ports}
-    if "peak" in engine.model_fields_set or engine.pim is None:
+    if engine.units:
+        filled["peak"] = limits.peaks(engine, path, config)
+    elif "peak" in engine.model_fields_set or engine.pim is None:
         rates = dict.fromkeys(PIM_DTYPES, stacks * pim_peak(engine.pim)) if engine.pim else {}
         for dtype in rates.keys() & engine.peak.keys():
             _agree(engine.peak[dtype], rates[dtype], "FLOP/s", (*path, "peak", dtype), config)

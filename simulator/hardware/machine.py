@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from simulator.config.choose import Listed, registered_as
 from simulator.config.section import NonEmpty, Section
 from simulator.core import Curve
 from simulator.hardware.flash import Flash
 from simulator.hardware.stack import Pim, Stack
 from simulator.hardware.tier_kind import TierKind
-from simulator.registry import registered
+from simulator.registry import names, registered
 from simulator.units import (
     Bandwidth,
     Bytes,
@@ -60,17 +60,28 @@ class Efficiency(Section):
         return Curve(tuple(self.sizes), tuple(self.fractions))
 
 
+class Bus(Section):
+    """The data wires of a memory, which its data sheet has; the peak bandwidth follows."""
+
+    width: Count
+    """Data wires (bits) of one stack, chip or channel."""
+    rate: Bandwidth
+    """The rate of one wire, such as `6.4 Gbit/s`."""
+
+
 class Tier(Section):
     """One memory.
 
-    A figure that is derived and given all the same must agree within 1 %; a bandwidth of flash may be lower, and an
-    efficiency that is given holds.
+    A figure that is derived and given all the same must agree within 1 %; a bandwidth of flash may be lower, one beside
+    a `bus` holds (a data sheet rounds it), and so does an efficiency that is given.
     """
 
-    kind: Annotated[str, registered_as("tier"), Listed("tier")]
-    """What the memory is; `sram` and `cache` are on the chip, `flash` may say how it is read; no others differ so."""
+    kind: NonEmpty[str]
+    """What the memory is, by any name; `sram` and `cache` are on the chip, `flash` may say how it is read."""
     stacks: Count = 1
-    """How many stacks of DRAM the tier of one device has; a number needs `stack` beside it."""
+    """How many stacks, chips or channels the tier of one device has; a number needs `stack` or `bus` beside it."""
+    bus: Bus | None = None
+    """What joins one stack, chip or channel to its device: the bandwidth follows, `stacks x width x rate`."""
     stack: Stack | None = None
     """What one stack of DRAM is like: capacity, bandwidth and the achieved fraction of it follow."""
     flash: Flash | None = None
@@ -80,7 +91,7 @@ class Tier(Section):
     reserved: Size = 0.0
     """What of the capacity the software keeps for itself, so that no weights and KV caches lie there."""
     bandwidth: Bandwidth = 0.0
-    """Peak rate of reads; derived from a `stack`, or from channels of `flash`."""
+    """Peak rate of reads; derived from a `stack`, from a `bus`, or from channels of `flash`."""
     write_bandwidth: Bandwidth | None = None
     """Peak rate of writes, where it is not that of reads."""
     full_duplex: bool = False
@@ -96,8 +107,8 @@ class Tier(Section):
 
     @property
     def of_kind(self) -> TierKind:
-        """What sets its kind apart from others."""
-        kind: TierKind = registered("tier", self.kind)
+        """What sets its kind apart from others; nothing, where none is registered: a memory off the chip."""
+        kind: TierKind = registered("tier", self.kind) if self.kind in names("tier") else TierKind()
         return kind
 
     @property
@@ -192,15 +203,28 @@ class ChipForm(Section):
     """What one SM has of registers; the sums of a tile lie there."""
 
 
+class Units(Section):
+    """The equal units of an engine, which its data sheet has; the peak rates follow: `count x clock x per_clock`."""
+
+    count: Count | None = None
+    """How many units are enabled; unless given, the SMs of the engine's `chip`."""
+    clock: Hertz | None = None
+    """Their clock at the peak rates of these dtypes; unless given, that of the engine's `chip`."""
+    per_clock: NonEmpty[dict[str, Count]]
+    """Operations of one unit in a clock by dtype, dense: a multiply-add is two."""
+
+
 class Engine(Section):
     """What computes."""
 
     kind: str
     """How work is lowered to the engine: `gpu`, `cpu`, `pim`, `dataflow`, or a kind that a plugin lowers to."""
     peak: NonEmpty[dict[str, Rate]] = Field(default_factory=dict)
-    """Dense peak rate by dtype; the first named is what ridges go by. Derived for an engine with `pim`."""
+    """Dense peak rate by dtype; the first named is what ridges go by. Derived of `units`, or of `pim`."""
+    units: Units | None = None
+    """What the engine is made of: peak rates that are not given follow, one that is holds (a data sheet rounds it)."""
     reads: NonEmpty[dict[str, Port]]
-    """The tiers of the device that the engine reads, fastest first: the first that is no `sram` is its main memory."""
+    """The tiers of the device that it reads, fastest first: its main memory is the first off the chip, or the last."""
     default: bool = False
     """Whether it runs a model where no engine is named; none marked: the highest peak (`mapping/engines.py`)."""
     efficiency: Fraction = 1.0
@@ -293,6 +317,11 @@ class Device(Section):
     links: dict[LinkName, Link] = Field(default_factory=dict)
     """Links between the tiers of a device, inside each; the name has the two ends, `ddr<->hbm`."""
 
+    def main_memory(self, engine: Engine) -> str | None:
+        """Where what an engine computes on lies: its first tier off the chip; of tiers on it alone, the last."""
+        read = [tier for tier in engine.reads if tier in self.tiers]
+        return next((tier for tier in read if not self.tiers[tier].on_chip), read[-1] if read else None)
+
 
 class Machine(Section):
     """A whole machine: nodes that are alike, each of the devices that share a host, tiers outside them, and links.
@@ -307,6 +336,10 @@ class Machine(Section):
     """One line for people, which lists show."""
     runtime: str | None = None
     """The software that is assumed where a mapping names none, by its name in `hwconfigs/runtimes/` or its path."""
+    vendor: str | None = None
+    """Who makes its first device, as lists filter it: `nvidia`; `research` where nobody does yet."""
+    year: Annotated[int, Ge(1940), Le(2100)] | None = None
+    """The year in which it was released, or its paper published."""
     aliases: tuple[str, ...] = ()
     """Names under which measured data know its first device; not of a machine that extends it."""
     nodes: Count = 1

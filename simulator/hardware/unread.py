@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.config import KeyPath
-from simulator.errors import ConfigError, dotted, warn
+from simulator.errors import ConfigError, dotted, nearest, warn
 from simulator.hardware.machine import Engine, Link, Port, ends
+from simulator.registry import names
 from simulator.units import show
 
 if TYPE_CHECKING:
@@ -35,10 +36,31 @@ UNREAD: Mapping[str, Mapping[str, str]] = {
 
 def check_read(system: System) -> None:
     """Warn of each figure of a machine that cannot change a time, whatever runs on it."""
-    for problem in (*_of_engines(system), *_of_ports(system), *_of_stacks(system), *_of_links(system)):
+    for problem in (
+        *_of_kinds(system),
+        *_of_engines(system),
+        *_of_ports(system),
+        *_of_stacks(system),
+        *_of_links(system),
+    ):
         mark = system.config.mark(tuple(problem.path or ()))
         problem.file, problem.line = mark.file, mark.line
         warn(problem)
+
+
+def _of_kinds(system: System) -> Iterator[ConfigError]:
+    """Kinds of memory that are likely another, misspelt; any other is a memory off the chip, by its figures alone."""
+    known = names("tier")
+    for name, tier in system.tiers.items():
+        close = None if tier.kind in known else nearest(tier.kind, known)
+        if close:
+            yield ConfigError(
+                "taken as a memory off the chip",
+                path=(*system.key(name), "kind"),
+                found=f"'{tier.kind}'",
+                expected=f"a kind that is known, if one of them is meant: {', '.join(known)}",
+                nearest=close,
+            )
 
 
 def _of_engines(system: System) -> Iterator[ConfigError]:

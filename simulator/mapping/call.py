@@ -112,10 +112,10 @@ def call_plan(target: Target, call: Call, ahead: float = 0.0, launches: float = 
         target.limit("slowest buffer"): call.slowest_buffer,
         main: read - early,
         port: read + made - early,
-        system[on_chip]: call.on_chip,
-        system[f"{on_chip}->{name}"]: call.on_chip,
-        **call.links,
     }
+    for each in (system[on_chip], system[f"{on_chip}->{name}"]):  # which may be main memory, too
+        demand[each] = demand.get(each, 0.0) + call.on_chip
+    demand |= call.links
     demand[resource] = demand.get(resource, 0.0) + units
     if target.spill:
         other = f"{target.device}.{target.spill}"

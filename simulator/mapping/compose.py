@@ -82,7 +82,21 @@ def check_requests(deployed: Deployment) -> None:
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
+        (deployed.high.models is not None, "kernels", "'modelled'", "'roofline', of requests"),
     )
+
+
+def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with models of kernels, and what only they read."""
+    if form.kernels == "roofline":
+        yield form.calibration is not None, "calibration", f"'{form.calibration}'", "kernels: modelled"
+        return
+    named = " and ".join(engine.name for engine in deployed.engines)
+    software = deployed.software
+    other = "kernels: roofline, or a runtime of such libraries, as gpu-libraries, trt-llm and vllm"
+    yield not software.runtime.modelled, "kernels", f"'modelled' under {software.name}", other
+    yield len(deployed.engines) > 1, "kernels", f"'modelled' with {named}", "one engine"
+    yield deployed.spill is not None, "kernels", f"'modelled' with spill '{deployed.spill}'", "no spill"
 
 
 def _answers_at_home(deployed: Deployment) -> bool:
@@ -122,6 +136,7 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield form.split_by == "peak" and form.split == "none", "split_by", "'peak'", "a split"
     once = form.expert_reduces > 1 and form.experts == "whole"
     yield once, "expert_reduces", form.expert_reduces, "1 with whole experts"
+    yield from _of_kernels(form, deployed)
 
 
 def _check_rates(form: MappingForm, deployed: Deployment) -> None:

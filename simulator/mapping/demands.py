@@ -14,7 +14,7 @@ from simulator.mapping.cuts import cuts
 from simulator.mapping.sizes import Sizes, count
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
-from simulator.workload.operators import WRITES, Operand
+from simulator.workload.operators.operator import WRITES, Operand
 
 
 @dataclass(frozen=True, eq=False)

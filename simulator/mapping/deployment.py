@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from simulator.core import Quantity
+from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
@@ -23,6 +24,7 @@ from simulator.mapping.form import (
     SplitBy,
 )
 from simulator.mapping.formats import in_formats
+from simulator.mapping.gpu.modelled import Models, models
 from simulator.mapping.host_time import Host
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallelism import Parallelism, group, parallelism
@@ -177,7 +179,8 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     model = _cached(in_formats(model, *formats), form, software.runtime)
     helper = in_formats(draft or load_model(form.draft.model), *formats) if form.draft else None
     helper = _cached(helper, form, software.runtime) if helper else None
-    system = under_runtime(system, software, model.dtypes.weights)
+    modelled = form.kernels == "modelled"
+    system = under_runtime(system, software, model.dtypes.weights, modelled)
     names = engine_names(system, form.engines, form.dispatch is not None, model.dtypes.products)
     device = names[0].partition(".")[0]
     system = narrowed(system, names, form.devices, form.fusion)
@@ -185,6 +188,8 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     stage = group(system, device, parallel)
     places = (name.partition(".") for name in names)
     engines = tuple(target(stage, device, engine, form.memory) for device, _, engine in places)
+    if modelled:
+        engines = tuple(replace(each, models=_models(form, system, each, software)) for each in engines)
     deployed = Deployment(
         system,
         model,
@@ -198,6 +203,19 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     )
     check(form, deployed)
     return deployed
+
+
+def _models(form: MappingForm, system: System, engine: Target, software: Software) -> Models:
+    """What times the kernels of an engine."""
+    if engine.description.chip is None:
+        found, expected = f"'modelled' on {engine.name}", f"roofline, or a machine whose {engine.name} has a 'chip'"
+        raise ConfigError(path=("kernels",), found=found, expected=expected)
+    try:
+        return models(system, engine.name, software, form.calibration)
+    except ConfigError as error:
+        if error.file is None and form.calibration is not None:
+            error.path = ("calibration",)
+        raise
 
 
 _KEPT = (

@@ -12,8 +12,8 @@ from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
 from simulator.units import Bandwidth, Bytes, Count, Fraction, Positive, Unit, Width
-from simulator.workload.dtypes import Dtype
-from simulator.workload.formats import ComputingFormat, KvFormat
+from simulator.workload.formats.dtypes import Dtype
+from simulator.workload.formats.named import ComputingFormat, KvFormat
 
 RUNTIMES = "hwconfigs/runtimes"
 """The folder of those that ship."""
@@ -206,6 +206,11 @@ class MappingForm(Section):
     """How operators are fused into kernels; null: as the machine has it."""
     runtime: Annotated[str, AfterValidator(_runtime)] | None = None
     """The software between the model and the machine, by its name or path; null: the machine's, else `ideal`."""
+    kernels: Literal["roofline", "modelled"] = "roofline"
+    """What times kernels: the roofline of what the runtime achieves; or of a GPU models of its libraries' kernels, by
+    shape."""
+    calibration: str | None = None
+    """Constants of modelled kernels by their name or path; null: those of the chip, else those of its family."""
     draft: Draft | None = None
     """A model that drafts tokens; null: none."""
     residency: Residency = NO_RESIDENCY

@@ -8,8 +8,8 @@ from typing import Any, cast
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError
 from simulator.workload import Model
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
-from simulator.workload.formats import COMPUTING, KV, computing
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.formats.named import COMPUTING, KV, computing
 
 
 def in_formats(
@@ -22,7 +22,7 @@ def in_formats(
     """A model with weights, KV cache, activations and products in other formats, or as they are (None).
 
     A number format of 16 bits or more is that of everything. Any other format is of weights, and says what products
-    with them compute in (`workload/formats.py`); activations, and the KV cache unless `kv` says, stay as they are.
+    with them compute in (`workload/formats/named.py`); activations, and the KV cache unless `kv` says, stay.
 
     Raises:
         ConfigError: no such format, or one that does not say what computes.

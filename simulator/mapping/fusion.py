@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 Kernels = list[list[str]]  # operator names, kernels and operators in the order of the pass
 
+ROUTED = {"route", "gather", "combine"}
 ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine"}
 
 
@@ -46,6 +47,19 @@ def conventional(graph: nx.DiGraph[str]) -> Kernels:
         kernels[home].append(name)
         kernel_of[name] = home
     return _ordered(graph, kernels, kernel_of)
+
+
+def with_experts(graph: nx.DiGraph[str]) -> Kernels:
+    """What serving libraries fuse: as `conventional`, and all of the routed experts of a layer in one.
+
+    From the choice of experts to the weighted sum of what they made: the fused mixture of experts.
+    """
+    routed = [
+        name for name in graph if _kind(graph, name) in ROUTED or graph.nodes[name]["operator"].groups is not None
+    ]
+    others = [[name for name in kernel if name not in routed] for kernel in conventional(graph)]
+    kernels = [kernel for kernel in (*others, routed) if kernel]
+    return _ordered(graph, kernels, {name: index for index, kernel in enumerate(kernels) for name in kernel})
 
 
 FUSIONS: dict[str, Callable[[nx.DiGraph[str]], Kernels]] = {

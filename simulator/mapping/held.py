@@ -16,7 +16,7 @@ from simulator.mapping.placement import active_bytes, cached_bytes, stage_bytes,
 from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target
 from simulator.workload import Model
-from simulator.workload.parameters import weight_bytes_by_class
+from simulator.workload.model.parameters import weight_bytes_by_class
 
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment

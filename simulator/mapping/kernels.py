@@ -12,7 +12,7 @@ from simulator.core import Quantity
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
-from simulator.workload.operators import WRITES
+from simulator.workload.operators.operator import WRITES
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,10 @@ from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.collective import all_reduce
-from simulator.mapping.kernels import Kernel
+from simulator.mapping.fusion import FUSIONS, with_experts
+from simulator.mapping.gpu.joined import joined
+from simulator.mapping.gpu.modelled import Timed, collective_time, kernel_time
+from simulator.mapping.kernels import Kernel, kernels_of
 from simulator.mapping.target import Target, engine_seconds, packing_seconds, program_key
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.mapping.transfer import written
@@ -93,9 +96,29 @@ def kernel_plan(target: Target, kernel: Kernel) -> Plan:
     plan = Plan(kernel.name)
     plan.add(kernel_activity(target, kernel))
     for size in kernel.reduces:
-        for phase in all_reduce(target.system, target.device, size):
+        for phase in reduction(target, size):
             plan.add(phase)
     return plan
+
+
+def reduction(target: Target, size: Quantity) -> list[Activity]:
+    """The sum of `size` bytes over the devices of a target: phase by phase, or as its models time it by size."""
+    phases = all_reduce(target.system, target.device, size)
+    if target.models is None or not phases:
+        return phases
+    demand = {resource: units for phase in phases for resource, units in phase.demand.items()}
+    nodes = target.system.machine.nodes
+    timed = collective_time(target.models, "all_reduce", size, target.ways, nodes, target.chip)
+    return [_timed(target, "all_reduce", demand, timed)]
+
+
+def block_kernels(target: Target, block: Block) -> list[Kernel]:
+    """The kernels of a block, as its engine fuses them; models of kernels know the routed experts of a layer as one."""
+    mode = fusion(target.description)
+    if target.models is None or mode != "conventional":
+        return kernels_of(block, FUSIONS[mode](block.graph), target.ways)
+    kernels = kernels_of(block, with_experts(block.graph), target.ways)
+    return joined(kernels, target.models.fused, block.repeat)
 
 
 def fusion(engine: Engine) -> str:
@@ -119,6 +142,8 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
 
     Routed experts are one kernel, a grouped product: one launch, at the efficiency of all its bytes. An engine that
     runs them one by one launches each of them, at the efficiency of the bytes of one.
+
+    Where the target has models of kernels, these say how long it takes: a launch, then seconds of a private resource.
     """
     system, device, name = target.system, target.device, target.name
     demand: dict[Resource, Quantity] = {system[name]: _compute_seconds(target, kernel)}
@@ -134,9 +159,16 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
             demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
     if spaces:
         demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)
+    if target.models is not None:
+        return _timed(target, kernel.name, demand, kernel_time(target.models, kernel, target.chip))
     if kernel.groups is None or not one_by_one(target.description):
         return launched(kernel.name, demand, target.latency)
     return launched(kernel.name, _apart(demand, kernel.groups), target.latency * kernel.groups)
+
+
+def _timed(target: Target, name: str, demand: dict[Resource, Quantity], timed: Timed) -> Activity:
+    """What demands resources, and takes as long as a model says."""
+    return launched(name, {**demand, target.limit(timed.kind): timed.seconds}, timed.launch)
 
 
 def _compute_seconds(target: Target, kernel: Kernel) -> Quantity:

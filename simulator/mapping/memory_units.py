@@ -15,7 +15,7 @@ from simulator.hardware.energy import missing
 from simulator.hardware.stack import Pim, added_area
 from simulator.mapping.engines import engine_names
 from simulator.mapping.target import peak
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
 
 WHOLE = "all"
 """All parts of the area together."""

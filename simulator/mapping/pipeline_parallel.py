@@ -19,7 +19,7 @@ from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.parallelism import Parallelism, group, send
 from simulator.mapping.target import Target, program_key
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
-from simulator.workload.dtypes import INDEX_BYTES
+from simulator.workload.formats.dtypes import INDEX_BYTES
 
 
 @dataclass(frozen=True, eq=False)

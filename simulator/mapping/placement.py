@@ -7,12 +7,12 @@ from functools import lru_cache
 
 from simulator.core import Quantity
 from simulator.mapping.pipeline_parallel import Stage
-from simulator.mapping.tensor_parallel import cache_ways
-from simulator.workload import Model, Operator, decode, kv_bytes, operator_graph, weight_bytes
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
-from simulator.workload.folding import folded
-from simulator.workload.parameters import weight_bytes_by_class
-from simulator.workload.storage import element_bytes
+from simulator.mapping.tensor_parallel import layer_ways
+from simulator.workload import Model, Operator, decode, operator_graph, weight_bytes
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.storage import element_bytes
+from simulator.workload.model.folding import folded
+from simulator.workload.model.parameters import layer_kv_bytes, weight_bytes_by_class
 
 
 def largest(fits: Callable[[int], bool], most: int | None = None, near: int = 1) -> int:
@@ -45,7 +45,8 @@ def stored_bytes(model: Model, ways: int) -> float:
 
 def cached_bytes(model: Model, ways: int, batch: Quantity, context: Quantity) -> Quantity:
     """Bytes of the KV caches of `batch` sequences on `ways` devices together, with the copies that these need."""
-    return batch * kv_bytes(model, context) * (ways / cache_ways(model, ways))
+    kept = (n * layer_kv_bytes(model, layer, context) * (ways / layer_ways(layer, ways)) for layer, n in model.kinds)
+    return batch * sum(kept, start=0.0)
 
 
 def active_bytes(model: Model, batch: Quantity, prompt: Quantity) -> Quantity:
@@ -82,7 +83,9 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
 
 def _block_kv(model: Model, context: float) -> list[float]:
     """The share of a sequence's keys and values that one of each block keeps."""
-    kept = [sum(min(context, layer.window or context) for layer in layers) for layers, _ in folded(model.decoder)]
+    kept = [
+        sum(float(layer_kv_bytes(model, layer, context)) for layer in layers) for layers, _ in folded(model.decoder)
+    ]
     total = sum(k * repeat for k, (_, repeat) in zip(kept, folded(model.decoder), strict=True))
     return [0.0, *(k / total for k in kept), 0.0]
 

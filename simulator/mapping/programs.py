@@ -16,7 +16,7 @@ from simulator.mapping.sizes import Sizes, count, sizes
 from simulator.mapping.target import Target
 from simulator.registry import register
 from simulator.workload import Block
-from simulator.workload.graph import unrolled
+from simulator.workload.operators.graph import unrolled
 
 PRECISION = 0.005  # of the time, that more programs must promise to save before one more is compiled
 

@@ -18,7 +18,7 @@ from simulator.hardware.machine import Device, Efficiency
 from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
 from simulator.mapping.host_time import Host
 from simulator.units import Bandwidth, Count, Fraction, Seconds, Unit
-from simulator.workload.formats import ComputingFormat, KvFormat
+from simulator.workload.formats.named import ComputingFormat, KvFormat
 
 IDEAL = "ideal"
 """The machine alone: nothing is launched, and all is achieved that the machine's own YAML has."""
@@ -98,6 +98,12 @@ class Runtime(Section):
     """Whether the host launches kernels one by one, or a decode step as one graph, which takes it no time a layer."""
     overlaps: bool = False
     """Whether the host works while the devices do, so that a pass takes the longer of both; else it takes their sum."""
+    modelled: bool = False
+    """Whether models of GPU kernels hold for its libraries, so that a mapping may ask for them (`kernels`)."""
+    scales: Literal["dynamic", "static"] = "dynamic"
+    """Scales of activations in 8 bits: looked for by a kernel of each call, or stated by the checkpoint."""
+    fused: tuple[Literal["rope", "layers"], ...] = ()
+    """What modelled kernels have in them: `rope` in attention; `layers`, the sum of one and the norm of the next."""
     kv_block: Count = 1
     """Tokens of a block of the KV cache: a sequence has whole blocks."""
     kv: dict[ComputingFormat, KvFormat] = Field(default_factory=dict)

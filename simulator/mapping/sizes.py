@@ -9,8 +9,8 @@ import numpy as np
 
 from simulator.core import Quantity
 from simulator.workload import Block, Operator
-from simulator.workload.graph import unrolled
-from simulator.workload.operators import Operand
+from simulator.workload.operators.graph import unrolled
+from simulator.workload.operators.operator import Operand
 
 SAMPLES = 4
 

@@ -17,7 +17,7 @@ from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
 """A stage, as a node sees it: prompts (or chunks of them), their new tokens, and pairs of one and a key that it sees;

@@ -16,8 +16,8 @@ from simulator.errors import ConfigError
 from simulator.mapping.kernels import Kernel, arriving
 from simulator.mapping.memory_plan import MemoryPlan, Symbol
 from simulator.workload import Block, Model, Operator, OperatorGraph, decode, operator_graph
-from simulator.workload.operators import WRITES, Operand
-from simulator.workload.storage import element_bytes
+from simulator.workload.formats.storage import element_bytes
+from simulator.workload.operators.operator import WRITES, Operand
 
 Use: TypeAlias = tuple[str, Operand]
 """An operator's operand; the `input` of the operator "" is what the layer gets from the one before."""

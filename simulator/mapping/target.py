@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
+from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.workload import Block, Operator
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
-from simulator.workload.operators import Operand
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.operators.operator import Operand
+
+if TYPE_CHECKING:
+    from simulator.mapping.gpu.modelled import Models
 
 ProgramKey: TypeAlias = tuple[str, int, tuple[str, ...]]
 """A block by its name, its repeats and its operators."""
@@ -26,7 +30,8 @@ class Target:
 
     `device`, `engine` and `memory` are names as the machine's YAML has them (`gpu`, `gpu`, `hbm`); so is `spill`, the
     tier for what `memory` cannot hold, and `spilled` the operands of the block at hand that lie there, each with its
-    operator. `programs` are what its engine has compiled for blocks (`lowering.compiled`).
+    operator. `programs` are what its engine has compiled for blocks (`lowering.compiled`). `models` time its kernels;
+    where there are none, the roofline does.
     """
 
     system: System
@@ -36,6 +41,7 @@ class Target:
     spill: str | None = None
     spilled: frozenset[tuple[str, Operand]] = frozenset()
     programs: Mapping[ProgramKey, Any] = field(default_factory=dict)
+    models: Models | None = None
 
     @property
     def name(self) -> str:
@@ -51,6 +57,11 @@ class Target:
         """What each kernel waits for: its launch (of a PIM also command and mode), and the main memory."""
         engine, memory = self.description, self.system.tiers[f"{self.device}.{self.memory}"]
         return engine.launch_overhead + engine.command + engine.mode_switch + memory.latency
+
+    @cached_property
+    def chip(self) -> Chip:
+        """The chip of the engine, as models of kernels see it."""
+        return chip_of(self.system, self.name)
 
     @property
     def ways(self) -> int:
@@ -76,11 +87,10 @@ def target(
     memory: str | None = None,
     dtype: str | None = None,
 ) -> Target:
-    """The engine that runs a model: of the first device, the default one for a `dtype`; from its first off-chip tier.
+    """The engine that runs a model: of the first device, the default one for a `dtype`; from its main memory.
 
     Raises:
-        ConfigError: no such device or engine, a memory that the engine does not read, or one that reads on-chip memory
-            only.
+        ConfigError: no such device or engine, a memory that the engine does not read.
     """
     device, description = system.device(device)
     engines = description.engines
@@ -95,12 +105,7 @@ def target(
         raise ConfigError(
             f"engine '{engine}' does not read it", path="memory", found=f"'{memory}'", expected=one_of(reads)
         )
-    memory = memory or next((t for t in reads if not description.tiers[t].on_chip), None)
-    if memory is None:
-        raise ConfigError(
-            f"{system.name}: engine '{engine}' reads on-chip memory only", expected="a tier for the weights"
-        )
-    return Target(system, device, engine, memory)
+    return Target(system, device, engine, memory or description.main_memory(engines[engine]) or next(iter(reads)))
 
 
 def default_engine(engines: Mapping[str, Engine], dtype: str | None) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.workload import Model, Operator
-from simulator.workload.operators import Operand
+from simulator.workload.model.form import Layer
+from simulator.workload.model.parameters import layer_kv_bytes
+from simulator.workload.model.recurrent import LinearAttention, StateSpace
+from simulator.workload.operators.operator import Operand
 
 WHOLE_INPUT = {"columns", "vocab"}  # every device reads the whole input
 WHOLE_OUTPUT = {"rows"}  # every device makes a partial sum of the whole output
@@ -32,7 +37,23 @@ def shard(operator: Operator, ways: int) -> Operator:
     if operator.split in WHOLE_OUTPUT:
         divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
-    return replace(operator, flops=operator.flops / others, bytes=share)
+    return replace(operator, flops=operator.flops / others, bytes=share, shape=_shape(operator, others, copies))
+
+
+CUT: Mapping[str, str] = {"columns": "n", "vocab": "n", "rows": "k"}
+"""Which size of a product each split divides."""
+
+
+def _shape(operator: Operator, ways: float, copies: float) -> dict[str, Any]:
+    """The sizes of one device's share: of attention its heads, of products per head their number."""
+    shape = dict(operator.shape)
+    heads = ("heads",) if "heads" in shape else ("count",) if "count" in shape else ("m",)
+    for size in (CUT[operator.split],) if operator.split in CUT else heads:
+        if size in shape:
+            shape[size] = shape[size] / ways
+    if "kv_heads" in shape:
+        shape["kv_heads"] = shape["kv_heads"] / copies
+    return shape
 
 
 def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:
@@ -58,26 +79,49 @@ def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:
 
 def even_ways(model: Model) -> list[int]:
     """Over how many devices a model can be cut evenly."""
-    heads = model.attention.heads
+    heads = math.gcd(*(_heads(layer)[0] for layer, _ in model.kinds)) or model.hidden
     divisors = {part for i in range(1, math.isqrt(heads) + 1) if heads % i == 0 for part in (i, heads // i)}
     return [ways for ways in sorted(divisors) if not _undivided(model, ways, ways)]
 
 
 def _undivided(model: Model, ways: int, expert_ways: int) -> str:
     """What so many devices do not divide, or nothing."""
-    attention, moe = model.attention, model.moe
-    if attention.heads % ways:
-        return f"{attention.heads} heads"
-    if attention.kv_heads % ways and ways % attention.kv_heads:
-        return f"{attention.kv_heads} KV heads"
-    widths = [(model.ffn.intermediate, ways)] if model.ffn else []
+    for layer, _ in model.kinds:
+        heads, shared = _heads(layer)
+        if heads % ways:
+            return f"{heads} heads"
+        if shared % ways and ways % shared:
+            return f"{shared} KV heads" if layer.attention else f"{shared} groups of heads"
+    widths = [
+        (ffn.intermediate, ways)
+        for ffn in dict.fromkeys(layer.ffn for layer, _ in model.kinds if layer.ffn and not layer.moe)
+    ]
+    moe = model.moe
     widths += [(moe.intermediate, expert_ways), (moe.shared_intermediate, ways)] if moe else []
     return next((f"FFN width of {width:,}" for width, parts in widths if width % parts), "")
 
 
+def _heads(layer: Layer) -> tuple[int, int]:
+    """Heads of what mixes tokens, and those that groups of them share; more devices than these hold copies."""
+    mixer = layer.mixer
+    if isinstance(mixer, LinearAttention):
+        return mixer.value_heads, mixer.key_heads
+    if isinstance(mixer, StateSpace):
+        return mixer.heads or mixer.inner, mixer.groups
+    return (mixer.heads, mixer.kv_heads) if mixer else (0, 1)
+
+
 def cache_ways(model: Model, ways: int) -> float:
-    """Into how many parts the KV cache of a model is divided over so many devices: MLA's latent into one."""
-    return kv_ways(1 if model.attention.mla else model.attention.kv_heads, ways)
+    """Into how many parts the KV cache of a model is divided over so many devices, in the mean over its bytes."""
+    kept = [(number * float(layer_kv_bytes(model, layer, 1.0)), layer) for layer, number in model.kinds]
+    return sum(size for size, _ in kept) / sum(size / layer_ways(layer, ways) for size, layer in kept)
+
+
+def layer_ways(layer: Layer, ways: int) -> float:
+    """Into how many parts what a layer keeps of a sequence is divided: MLA's latent into one, a state by its heads."""
+    if layer.attention is None:
+        return ways
+    return kv_ways(1 if layer.attention.mla else layer.attention.kv_heads, ways)
 
 
 def kv_ways(heads: int, ways: int) -> float:

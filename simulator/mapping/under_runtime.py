@@ -22,20 +22,22 @@ class Set(NamedTuple):
     path: tuple[str, ...]
 
 
-def under_runtime(system: System, software: Software, weights: str | None = None) -> System:
+def under_runtime(system: System, software: Software, weights: str | None = None, modelled: bool = False) -> System:
     """The machine with the figures that a runtime has for it, where its own YAML (and who asks) has none.
 
     Launches, achieved fractions and the memory that is kept are of engines, by their kind; latencies and fractions of
-    protocols are of links. `weights`: their format, which may have kernels of its own. Of a machine without design
-    points the same object for the same answer; with nothing to set, the machine itself.
+    protocols are of links. `weights`: their format, which may have kernels of its own. `modelled`: models time kernels
+    and collectives of engines that have a chip, so that no fraction and no latency of these is set. Of a machine
+    without design points the same object for the same answer; with nothing to set, the machine itself.
     """
     apply = _under if system.points is None else _under.__wrapped__
-    return apply(system, software, weights)
+    return apply(system, software, weights, modelled)
 
 
 @lru_cache(maxsize=256)
-def _under(system: System, software: Software, weights: str | None) -> System:
-    figures = [each for each in _figures(system, software, weights) if not _stands(system, each.key)]
+def _under(system: System, software: Software, weights: str | None, modelled: bool) -> System:
+    known = _figures(system, software, weights, modelled)
+    figures = [each for each in known if not _stands(system, each.key)]
     if not figures:
         return system
     config = system.config.replaced({each.key: _written(software, each) for each in figures})
@@ -48,13 +50,18 @@ def _under(system: System, software: Software, weights: str | None) -> System:
     return replace(put, config=config)
 
 
-def _figures(system: System, software: Software, weights: str | None) -> Iterator[Set]:
+def _figures(system: System, software: Software, weights: str | None, modelled: bool) -> Iterator[Set]:
     for device_name, device in system.machine.devices.items():
         for name, engine in device.engines.items():
             at = ("devices", device_name, "engines", name)
-            yield from _of_engine(software, device_name, device, engine, at, weights)
+            of_engine = _of_engine(software, device_name, device, engine, at, weights)
+            if modelled and engine.chip is not None:
+                of_engine = (each for each in of_engine if each.path[-1] == "reserve")
+            yield from of_engine
     for link, key in system.link_keys.items():
         use, devices = _use(system, link)
+        if modelled and use != "copies":
+            continue
         for figure in ("latency", "efficiency"):
             known = (software.figure(device, use, figure) for device in devices)
             if value := next((each for each in known if each is not None), None):
@@ -72,7 +79,7 @@ def _of_engine(
     }.items():  # fmt: skip
         if value := of(key):
             yield Set((*at, figure), *value)
-    memory = next((tier for tier in engine.reads if tier in device.tiers and not device.tiers[tier].on_chip), None)
+    memory = device.main_memory(engine)
     if memory is None:
         return
     port = (*at, "reads", memory)

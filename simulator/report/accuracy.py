@@ -9,7 +9,7 @@ from typing import Any
 from simulator import data
 from simulator.files import read_rows
 from simulator.mapping.gpu.calibration import FOLDER, Errors, load_calibration
-from simulator.validation.compare import Comparison, compare_with_measured
+from simulator.validation.compare import Comparison, compare
 from simulator.validation.measured.errors import errors
 
 CLAIMS = Path(__file__).with_name("claims.csv")
@@ -47,7 +47,7 @@ def accuracy() -> str:
     """
     lines = [HEAD, *_table(("machine", "runtime", "kernel", "variant", "rows", *ERRORS, "at a bound"), _kernels()), ""]
     lines += [SHIPPED]
-    operators, runs = map(compare_with_measured, ("operators", "runs"))
+    operators, runs = map(compare, ("operators", "runs"))
     for comparison, column in ((operators, "class"), (runs, "engine"), (runs, "phase")):
         lines += [*_table((column, *MEASURED), _shipped(comparison, column)), ""]
     lines += [OTHERS, *_table(("tool", "of", "claim", "source"), _claims())]

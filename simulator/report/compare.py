@@ -1,52 +1,23 @@
-"""Compare with measured data, and write the figures of it."""
+"""Tables and figures of a comparison with measured data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from simulator.validation.compare import Comparison, compare_with_measured
-from simulator.validation.measured.simulated import Progress
+from simulator.files import whole
+from simulator.validation.compare import Comparison
 
 
-def compare(
-    baseline: str | Path,
-    hardware: str | Path | None = None,
-    *,
-    runtime: str | None = None,
-    skip_bad: bool = False,
-    output: Path | None = None,
-    progress: Progress | None = None,
-) -> Comparison:
-    """Measured values of operators or runs beside simulated ones, on the machines that the `aliases` of ours name.
-
-    With `output`, the rows (`rows.csv`), the errors by group (`groups.csv`) and figures of both (`scatter.svg`,
-    `errors.svg`) are written into that folder.
-
-    Args:
-        baseline: a CSV or Parquet file in a form of ours or of a source that an importer knows; the name of one of
-            ours in `workloads/measured`; or `aiconfigurator/` and what lies in the folder `systems` of that package.
-        hardware: one machine for all: of those that measured data know by its aliases, the rows of these; of another,
-            a design, which is set beside all.
-        runtime: the software of all; else that of each row's engine, else that which its machine is assumed to have.
-        skip_bad: count rows with a cell that cannot be used, instead of refusing the file.
-        output: a folder for figures and tables.
-        progress: called with what runs, how much of it is done and how much there is.
+def write_comparison(comparison: Comparison, folder: str | Path) -> None:
+    """Write rows (`rows.csv`), errors by group (`groups.csv`) and figures of both (`scatter.svg`, `errors.svg`).
 
     Raises:
-        ConfigError: what is wrong with the file, with its line and column; no device of it is described.
+        OSError: the folder cannot be written.
     """
-    comparison = compare_with_measured(baseline, hardware, runtime=runtime, skip_bad=skip_bad, progress=progress)
-    if output is not None:
-        _write(comparison, Path(output))
-    return comparison
-
-
-def _write(comparison: Comparison, folder: Path) -> None:
-    """Tables and figures of a comparison."""
-    from simulator.files import whole
     from simulator.report.plots import measured
     from simulator.report.style import save
 
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("rows", comparison.rows), ("groups", comparison.groups)):
         with whole(folder / f"{name}.csv") as unfinished:

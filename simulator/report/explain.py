@@ -19,7 +19,7 @@ from simulator.mapping.host_time import NAME as PROGRAM
 from simulator.mapping.target import Target, peak, rate_for
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show
-from simulator.workload.formats import FORMATS
+from simulator.workload.formats.named import FORMATS
 
 
 @dataclass(frozen=True)
@@ -240,6 +240,10 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
             yield _input(".".join(path), _written(value), source)
     software = estimate.deployment.software
     yield _input("runtime", software.name, Source(str(software.config.file), "assumption"))
+    for name, each in target.models.used().items() if target.models else ():
+        off = "error not known" if each.errors is None else f"{each.errors.median:.1%} off in the median"
+        role = "calibration" if each.errors else "assumption"
+        yield _input(f"kernels of {name}", off, Source(each.origin, role))
     weights_bytes = float(estimate.footprint.total.weights)
     yield _input(model.name, f"{show(weights_bytes, 'B')} of weights", Source(model.source, "input"))
     yield _input("weights", f"{weights}, products in {products}", Source(FORMATS[weights].source, "input"))

@@ -21,8 +21,8 @@ from simulator.mapping.runtime import Runtime
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
 from simulator.workload import Model
 from simulator.workload.eager import Family
-from simulator.workload.measured import MeasuredRouting
 from simulator.workload.requests.form import RequestsForm
+from simulator.workload.routing.measured import MeasuredRouting
 
 LONGEST = 60  # characters of an example
 

@@ -15,7 +15,7 @@ from simulator.mapping.footprint import Footprint
 from simulator.mapping.target import Target
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.scenario.batch_parts import Part, Phase, parts_of, terms_of, timed, times_of
+from simulator.scenario.batch_parts import Part, Phase, error_of, parts_of, terms_of, timed, times_of
 from simulator.scenario.batch_turns import Turns, turns
 from simulator.scenario.costs import costs_of
 from simulator.scenario.form import Scenario
@@ -161,6 +161,12 @@ class BatchDetail(Result):
         return float(sum(part.seconds for part in timed(self.parts, self.work.phase)))
 
     @property
+    def expected_error(self) -> float | None:
+        """The share by which the time of the phase may be off; None where no models time its kernels."""
+        share = float(error_of(self.deployment, self.parts, self.work.phase))
+        return share if share == share else None
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The keys that the machine's YAML lacks for the energy."""
         return missing(self.deployment.system, self.energy)
@@ -187,6 +193,7 @@ class BatchDetail(Result):
             "output": self.output,
             "speculation": speculation and speculation.as_dict(),
             **{name: value if value == value else None for name, value in self.times.items()},
+            "expected_error": self.expected_error,
             "bound_by": self.bound_by,
             "energy_j": self.energy_j,
             "energy_missing": list(self.missing),

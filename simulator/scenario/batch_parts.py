@@ -44,7 +44,7 @@ def parts_of(deployed: Deployment, phase: Phase, batch: Any, input: Any, output:
     if phase != "prefill":
         parts["decode"] = _part(passes.step(mean_context(input, output)), passes.tokens)
     if phase == "request" and many:
-        bends = {layer.window - 1.0 for layer in deployed.model.decoder if layer.window}
+        bends = {bend - 1.0 for attention in deployed.model.all_attention for bend in attention.bends}
         parts["steps"] = _even(even_steps(passes.step, input, output - 1, tuple(bends)), parts["decode"].plan)
     elif phase == "request":
         parts["steps"] = _each(passes, int(input), int(output), parts["decode"].plan)
@@ -84,12 +84,18 @@ def times_of(parts: Mapping[str, Part], phase: Phase, batch: Any, output: Any) -
 
 def terms_of(deployed: Deployment, parts: Mapping[str, Part], phase: Phase) -> tuple[Term, ...]:
     """The energy of the step, of the prefill or of the whole request, term by term, over all devices."""
-    demand: dict[Resource, Any] = {}
-    for part in timed(parts, phase):
-        for resource, units in part.demand.items():
-            demand[resource] = demand.get(resource, 0.0) + units
+    demand = _demand(parts, phase)
     seconds = sum((part.seconds for part in timed(parts, phase)), start=0.0)
     return (*energy(demand, deployed.parallel.data), *energy(static_power(deployed.system, seconds)))
+
+
+def error_of(deployed: Deployment, parts: Mapping[str, Part], phase: Phase) -> Any:
+    """The share by which the time of the phase may be off, where models time its kernels; else NaN."""
+    known = deployed.engine.models
+    if known is None:
+        return np.nan
+    seconds = sum((part.seconds for part in timed(parts, phase)), start=0.0)
+    return known.error(deployed.engine.name, _demand(parts, phase), seconds)
 
 
 def energies_of(
@@ -101,6 +107,15 @@ def energies_of(
     tokens = batch * (output if phase == "request" else parts[phase].tokens)
     seconds = sum((part.seconds for part in timed(parts, phase)), start=0.0)
     return {"energy_per_token_j": known / tokens, "power_w": known / seconds}
+
+
+def _demand(parts: Mapping[str, Part], phase: Phase) -> dict[Resource, Any]:
+    """Total demands of the phase on one replica."""
+    demand: dict[Resource, Any] = {}
+    for part in timed(parts, phase):
+        for resource, units in part.demand.items():
+            demand[resource] = demand.get(resource, 0.0) + units
+    return demand
 
 
 def timed(parts: Mapping[str, Part], phase: Phase) -> list[Part]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simulator.mapping.deployment import Deployment
-from simulator.scenario.batch_parts import Phase, energies_of, parts_of, times_of
+from simulator.scenario.batch_parts import Phase, energies_of, error_of, parts_of, times_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,4 +65,5 @@ def served(
 
 
 def _metrics(deployed: Deployment, parts: Any, phase: Phase, batch: Any, output: Any) -> dict[str, Any]:
-    return times_of(parts, phase, batch, output) | energies_of(deployed, parts, phase, batch, output)
+    errors = {"expected_error": error_of(deployed, parts, phase)}
+    return times_of(parts, phase, batch, output) | energies_of(deployed, parts, phase, batch, output) | errors

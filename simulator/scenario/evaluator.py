@@ -14,6 +14,7 @@ from simulator.hardware import System
 from simulator.registry import registered
 from simulator.scenario.cases import ROOTS, Columns, Rows, alike, present, with_values
 from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.kept import Kept
 from simulator.scenario.metric import ERROR, Metric
 from simulator.workload import Model
 
@@ -107,12 +108,17 @@ def required(scenario: Scenario) -> list[str]:
     return [part for part in kind.needs if part not in getattr(kind, "optional", ())]
 
 
-def evaluated(scenario: Scenario, columns: Columns, wanted: Collection[str] | None = None) -> dict[str, Any]:
+def evaluated(
+    scenario: Scenario, columns: Columns, wanted: Collection[str] | None = None, kept: Kept | None = None
+) -> dict[str, Any]:
     """The metrics of cases, a column each: `wanted` of them (None: all), and `error`, which is never raised.
 
     Cases are grouped by what cannot be an array in one call. A group that fails is halved, so that what is wrong stays
-    with its own cases.
+    with its own cases. What is `kept` is not computed: of a vectorised kind all cases together, else each group.
     """
+    if kept and evaluator(scenario).vectorised:
+        question = ["cases", scenario.written(), dict(columns), wanted and sorted(wanted)]
+        return dict(kept.metrics(question, lambda: evaluated(scenario, columns, wanted)))
     kind = evaluator(scenario)
     cases = len(next(iter(columns.values()))) if columns else 1
     metrics = [each for each in kind.metrics if wanted is None or each.name in wanted]
@@ -123,7 +129,7 @@ def evaluated(scenario: Scenario, columns: Columns, wanted: Collection[str] | No
     names = {each.name for each in metrics}
     with unwarned():  # what varies is warned of where axes are read
         for rows, values, batched in _groups(kind, scenario, columns, cases):
-            _fill(table, kind, scenario, values, {path: columns[path][rows] for path in batched}, rows, names)
+            _fill(table, kind, scenario, values, {path: columns[path][rows] for path in batched}, rows, names, kept)
     return table
 
 
@@ -155,17 +161,18 @@ def _fill(
     columns: Columns,
     rows: Rows,
     wanted: Collection[str],
+    kept: Kept | None,
 ) -> None:
     """Write the metrics of a group into the table; where it fails, of its halves."""
     try:
-        metrics = _metrics(kind, with_values(scenario, values), columns, len(rows), wanted)
+        metrics = _metrics(kind, with_values(scenario, values), columns, len(rows), wanted, kept)
     except TiersimError as error:
         if len(rows) == 1 or not columns:
             table[ERROR.name][rows] = str(error)
             return
         for half in np.array_split(np.arange(len(rows)), 2):
             halved = {path: each[half] for path, each in columns.items()}
-            _fill(table, kind, scenario, values, halved, rows[half], wanted)
+            _fill(table, kind, scenario, values, halved, rows[half], wanted, kept)
         return
     for name, value in metrics.items():
         if name in table:
@@ -173,13 +180,20 @@ def _fill(
 
 
 def _metrics(
-    kind: type[Evaluator], scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]
+    kind: type[Evaluator], scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str], kept: Kept | None
 ) -> Mapping[str, Any]:
-    """The `wanted` metrics of cases; of runs of their own they are kept, for variants of a study share many."""
+    """The `wanted` metrics of cases; of runs of their own they are remembered, for variants of a study share many."""
     loaded = any(isinstance(part, System | Model) for part in (scenario.hardware, scenario.model))
-    if kind.vectorised or columns or loaded:
+    if kind.vectorised or loaded:
         return kind.evaluate(scenario, columns, cases, wanted)
-    return _of_one(json.dumps(scenario.written(), sort_keys=True), tuple(sorted(wanted)))
+
+    def compute() -> Mapping[str, Any]:
+        if columns:
+            return kind.evaluate(scenario, columns, cases, wanted)
+        return _of_one(json.dumps(scenario.written(), sort_keys=True), tuple(sorted(wanted)))
+
+    question = [scenario.written(), dict(columns), sorted(wanted)] if kept else None
+    return kept.metrics(question, compute) if kept else compute()
 
 
 @remembered(4096)

@@ -17,8 +17,8 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.one_pass import Phase, one_pass, pass_of
 from simulator.scenario.runs import Run, intensity, modes, own_mode, runs
 from simulator.workload import Model
-from simulator.workload.graph import OperatorGraph
-from simulator.workload.operators import WRITES
+from simulator.workload.operators.graph import OperatorGraph
+from simulator.workload.operators.operator import WRITES
 
 if TYPE_CHECKING:
     import pandas as pd

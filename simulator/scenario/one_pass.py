@@ -14,7 +14,7 @@ from simulator.scenario.evaluate import scenario_of
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.workload import Model, decode, operator_graph, prefill
-from simulator.workload.graph import OperatorGraph
+from simulator.workload.operators.graph import OperatorGraph
 
 Phase: TypeAlias = Literal["prefill", "decode"]
 

@@ -79,7 +79,7 @@ def operator(
     if len({len(each) for each in arrays.values()}) > 1:
         lengths = {key: len(each) for key, each in arrays.items()}
         raise ConfigError("shapes", found=f"arrays of lengths {lengths}", expected="one length")
-    work = {"kind": "operators", "op": op, "dtype": dtype, "calibration": calibration}
+    work = {"kind": "operators", "op": op, "dtype": dtype}
     one = {key: value for key, value in shape.items() if key not in arrays}
     part: Any = hardware if isinstance(hardware, System) else str(hardware)
     if overrides and not isinstance(part, System):
@@ -87,9 +87,8 @@ def operator(
 
         part = {"extends": part, **dict(map(parsed, overrides))}
     given = {key: value for key, value in {**work, **one}.items() if value is not None}
-    scenario = checked(
-        Scenario, {"hardware": part, "mapping": {"runtime": runtime} if runtime else {}, "workload": given}
-    )
+    mapping = {key: value for key, value in (("runtime", runtime), ("calibration", calibration)) if value is not None}
+    scenario = checked(Scenario, {"hardware": part, "mapping": mapping, "workload": given})
     check_read(scenario)
     columns = {f"workload.{key}": each for key, each in arrays.items()}
     table = evaluated(scenario, columns)

@@ -10,7 +10,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.mapping.call import fabric
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.kernels import Kernel, kernels, kernels_of
-from simulator.mapping.lowering import fusion, kernel_plan
+from simulator.mapping.lowering import block_kernels, fusion, kernel_plan
 from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.lowerings.kernel_by_kernel import kernel_by_kernel
 from simulator.mapping.pipeline import Pipeline, pipeline_plan
@@ -100,7 +100,8 @@ def runs(target: Target, block: Block, mode: str) -> list[Run]:
         fused = _with_fusion(target, mode)
         (program,) = programs(fused, block)
         return [_pipelined(fused, program.of(block), pipeline) for pipeline in program.partition.pipelines]
-    return [Run(block, kernel, kernel_plan(target, kernel)) for kernel in kernels(block, mode, target.ways)]
+    own = block_kernels(target, block) if mode == own_mode(target) else kernels(block, mode, target.ways)
+    return [Run(block, kernel, kernel_plan(target, kernel)) for kernel in own]
 
 
 def modes(target: Target) -> list[str]:

@@ -29,7 +29,7 @@ from simulator.serving.service.timeline import Timeline
 from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
 from simulator.workload.requests.request import Request
-from simulator.workload.routers import Router
+from simulator.workload.routing.routers import Router
 
 PERCENTS = (50, 90, 99)
 TOKENS = 8192

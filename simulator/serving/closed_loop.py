@@ -17,9 +17,9 @@ from simulator.mapping.stage import FEATURES
 from simulator.serving.routed import Array, Routed
 from simulator.serving.served import Served
 from simulator.serving.stages import Stages
-from simulator.workload.draws import counts, pooled
 from simulator.workload.requests.lengths import Ints, Lengths
-from simulator.workload.routers import Router
+from simulator.workload.routing.draws import counts, pooled
+from simulator.workload.routing.routers import Router
 
 
 @dataclass(frozen=True, eq=False)

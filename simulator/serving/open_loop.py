@@ -14,9 +14,9 @@ from simulator.mapping.stage import FEATURES
 from simulator.serving.loop import Decoding, Mixed, loop, side_by_side
 from simulator.serving.served import Array, Served
 from simulator.serving.stages import Stages
-from simulator.workload.draws import Pool, counts, pool
 from simulator.workload.requests.arrivals import Requests
-from simulator.workload.routers import Router
+from simulator.workload.routing.draws import Pool, counts, pool
+from simulator.workload.routing.routers import Router
 
 AGREES = 1e-12
 Choices = NDArray[np.int32]

@@ -9,10 +9,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Activity, Plan, Quantity, Resource, closed_form, paced
+from simulator.core import Activity, Quantity, Resource
+from simulator.core.closed_form import alone
+from simulator.core.fold import largest
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.expert_costs import Costs, Counts, Here, held, stack_sum
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -38,17 +40,14 @@ class Routed:
 
     @cached_property
     def seconds(self) -> Array:
-        """Of each stage, all layers together; in each layer the slowest group of devices counts."""
+        """Of each stage, all layers together; in each layer the slowest group of devices counts.
+
+        Engines work at once or in turn, and what the stacks have made is added up when all have ended.
+        """
         loads = [np.asarray(engine.time(self.counts, here)) for engine, here in self._engines]
-        plan = Plan("experts")
-        if self.deployment.together:
-            for load in loads:
-                plan.add(paced("experts", load.max(axis=-1).ravel()), ())
-        else:
-            plan.add(paced("experts", sum(loads[1:], loads[0]).max(axis=-1).ravel()))
+        parts = loads if self.deployment.together else [sum(loads[1:], loads[0])]
         rows = held(self.counts, self.on_low).sum(axis=-1).max(axis=-1)
-        plan.add(self._stack_sum(rows.ravel()), range(len(plan.steps)))
-        of_layers: Array = np.asarray(closed_form(plan).time).reshape(self.counts.shape[:2])
+        of_layers = largest([part.max(axis=-1) for part in parts]) + alone(self._stack_sum(rows))
         total: Array = of_layers.sum(axis=-1)
         return total
 

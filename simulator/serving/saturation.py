@@ -10,7 +10,7 @@ from simulator.serving import closed_loop
 from simulator.serving.served import Array, Served
 from simulator.serving.stages import Stages
 from simulator.workload.requests.lengths import Lengths
-from simulator.workload.routers import Router
+from simulator.workload.routing.routers import Router
 
 ROUNDS = 4.0  # of a closed loop: its throughput is then within about 1 % of that of a long one
 BATCHES = 20

@@ -16,7 +16,7 @@ from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
 from simulator.workload.requests.arrivals import Requests
 from simulator.workload.requests.lengths import Ints, Lengths
-from simulator.workload.routers import Router
+from simulator.workload.routing.routers import Router
 
 
 def serve_split(

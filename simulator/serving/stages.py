@@ -19,7 +19,7 @@ from simulator.mapping.experts import split
 from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
 from simulator.mapping.target import Target, at_peak
 from simulator.serving.routed import Array, Routed
-from simulator.workload.routers import Popular, Router
+from simulator.workload.routing.routers import Popular, Router
 
 ATTENTION = "attention"
 KEPT = 4

@@ -28,6 +28,7 @@ from uuid import uuid4
 import numpy as np
 
 from simulator.errors import ConfigError, TiersimError
+from simulator.extra import imported
 from simulator.files import forget
 from simulator.study import store as _store
 from simulator.study.space.columns import Columns, Evaluate
@@ -255,7 +256,7 @@ def _unpacked(packed: bytes) -> _Task:
 
 def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -> Generator[_Done]:
     """On the workers of a Dask cluster, late ones too, whose scheduler gives the task of a lost one to another."""
-    distributed = _distributed("distributed")
+    distributed = imported("distributed", "cluster", "a cluster")
     packed = _packed(task)
     with ExitStack() as stack:
         client = stack.enter_context(_client(stack, distributed, cluster, workers))
@@ -321,7 +322,7 @@ def _client(stack: ExitStack, distributed: Any, cluster: str, workers: int | Non
         if which("sbatch") is None:
             raise ConfigError("this is no machine of a Slurm cluster: there is no sbatch", path="cluster")
         try:
-            started = stack.enter_context(_distributed("dask_jobqueue").SLURMCluster())
+            started = stack.enter_context(imported("dask_jobqueue", "cluster", "a cluster").SLURMCluster())
         except ValueError as error:
             said = str(error).split("\n")[0]
             raise ConfigError(f"dask-jobqueue is not set up for Slurm: {said}", path="cluster") from None
@@ -334,10 +335,3 @@ def _client(stack: ExitStack, distributed: Any, cluster: str, workers: int | Non
         return distributed.Client(cluster, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"no Dask scheduler answers: {error}", path="cluster", found=repr(cluster)) from None
-
-
-def _distributed(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError:
-        raise ConfigError(f"a cluster needs {name}", expected="pip install 'tiersim[cluster]'") from None

@@ -16,6 +16,7 @@ from simulator.config.resolve import Override
 from simulator.errors import ConfigError
 from simulator.provenance import Provenance
 from simulator.scenario.evaluator import evaluated, evaluator
+from simulator.scenario.kept import Kept
 from simulator.scenario.metric import ERROR
 from simulator.study.checked import load_sweep
 from simulator.study.space.columns import Columns, Evaluate
@@ -43,6 +44,8 @@ class Problem:
     """Points that are computed already."""
     shown: frozenset[str] | None = None
     """The columns that are looked at, beside what the run itself reads: others are not computed. None: all are."""
+    kept: Kept | None = None
+    """Where points are kept from run to run."""
 
     @property
     def points(self) -> int:
@@ -84,7 +87,7 @@ class Problem:
         return {**found, FEASIBLE: np.asarray(holds, dtype=bool)}
 
     def _computed(self, columns: Columns) -> dict[str, Any]:
-        return evaluated(self.sweep.base, self.sweep.scenarios(columns), self._read)
+        return evaluated(self.sweep.base, self.sweep.scenarios(columns), self._read, self.kept)
 
     @cached_property
     def _read(self) -> frozenset[str] | None:

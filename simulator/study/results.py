@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ from simulator.errors import ConfigError
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
+from simulator.scenario.kept import Kept
 from simulator.scenario.metric import Metric
 from simulator.scenario.table import Table, Taken
 from simulator.study.form import RUN, Lookup, Sense
@@ -264,11 +266,17 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
 
 
 def results_of(
-    study: Study, wanted: Iterable[Wanted] | None = None, progress: Progress | None = None, *, only: bool = False
+    study: Study,
+    wanted: Iterable[Wanted] | None = None,
+    progress: Progress | None = None,
+    *,
+    only: bool = False,
+    store: Path | None = None,
 ) -> StudyResults:
     """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
 
-    With `only`, no more metrics of these points than the figures need.
+    With `only`, no more metrics of these points than the figures need. `store`: a folder in which points are kept
+    (`scenario/kept.py`), not to be computed again.
 
     Raises:
         ConfigError: none of all points can be computed: why the first cannot.
@@ -284,10 +292,14 @@ def results_of(
             progress(done, total)
 
     shown = _shown(study, some) if some and only else None
-    points = {name: computed(replace(asked, shown=shown), rows[name], advance) for name, asked in study.runs.items()}
+    kept = Kept.of(store, study.inputs) if store else None
+    points = {
+        name: computed(replace(asked, shown=shown, kept=kept), rows[name], advance)
+        for name, asked in study.runs.items()
+    }
     if wanted is None:
         _check_some(points.values())
-    searches = searched(study, points) if study.form.search and wanted is None else None
+    searches = searched(study, points, kept) if study.form.search and wanted is None else None
     made_from = {"experiment": study.config.data, "set": dict(study.settings), **study.inputs}
     return StudyResults(study, points, searches, Provenance(made_from))
 

@@ -11,24 +11,26 @@ from typing import Any
 from pydantic import BaseModel
 
 from simulator.config import ROLES
-from simulator.config.resolve import SCHEMA
+from simulator.config.resolve import PART, SCHEMA
 from simulator.errors import unknown
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
+from simulator.hardware.part import Part
 from simulator.mapping.gpu.calibration import Calibration
 from simulator.mapping.runtime import Runtime
 from simulator.registry import names, registered
 from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
-from simulator.workload.measured import MeasuredRouting
 from simulator.workload.requests.form import RequestsForm
+from simulator.workload.routing.measured import MeasuredRouting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 FORMS: dict[str, type[BaseModel]] = {
     "study": StudyForm,
     "hardware": Machine,
+    "part": Part,
     "costs": CostTable,
     "runtime": Runtime,
     "model": Model,
@@ -56,6 +58,8 @@ def json_schema(kind: str) -> dict[str, Any]:
         for name in names(of):
             own = _written(registered(of, name).form.model_json_schema())
             schema["$defs"] |= {**own.pop("$defs", {}), f"{of}.{name}": own}
+    if FORMS[kind] in (Machine, Part):
+        _allow_parts(schema)
     own = {"schema": {"type": "integer", "minimum": 1, "maximum": SCHEMA}, "extends": {"type": "string"}}
     return {
         "$schema": DIALECT,
@@ -88,6 +92,18 @@ def _written(schema: dict[str, Any]) -> dict[str, Any]:
         elif key not in ("title", "required", "discriminator"):
             found[_BOUNDS.get(key, key)] = value
     return found
+
+
+def _allow_parts(schema: Any) -> None:
+    """Let each mapping name the part on which it is laid."""
+    if isinstance(schema, dict):
+        if "source" in schema.get("properties", {}) and "value" not in schema["properties"]:
+            schema["properties"][PART] = {"type": "string"}
+        for inner in schema.values():
+            _allow_parts(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _allow_parts(inner)
 
 
 def _of_kinds(schema: Any) -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.errors import ConfigError
+from simulator.scenario.kept import Kept, sources
 from simulator.study.form import RUN, Searches
 from simulator.study.load import Study
 from simulator.study.problem import FEASIBLE, Problem
@@ -22,12 +23,18 @@ if TYPE_CHECKING:
 NOTED = 40  # places along a search at which its hypervolume is noted
 
 
-def searched(study: Study, points: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def searched(study: Study, points: Mapping[str, pd.DataFrame], kept: Kept | None = None) -> pd.DataFrame:
     """The share of the hypervolume of all points that searches reach, by `method`, `seed` and `evaluations`."""
     import pandas as pd
 
     wanted = study.form.search
     assert wanted is not None
+    if kept:
+        hashed = {name: pd.util.hash_pandas_object(frame, index=False).to_numpy() for name, frame in points.items()}
+        senses = {name: dict(each.objectives) for name, each in study.runs.items()}
+        question = ["searches", sources("study"), wanted.model_dump(), senses, hashed]
+        shares = kept.metrics(question, lambda: {str(n): c.to_numpy() for n, c in searched(study, points).items()})
+        return pd.DataFrame(dict(shares))
     parts = []
     for name, asked in study.runs.items():
         if asked.objectives:

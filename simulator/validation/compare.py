@@ -103,7 +103,7 @@ class Comparison(Result):
         return {"speed_up": _mean(1 / self.counted["ratio"]), "energy_ratio": _mean(energy)}
 
 
-def compare_with_measured(
+def compare(
     baseline: str | Path,
     hardware: str | Path | None = None,
     *,

@@ -110,11 +110,14 @@ _COLUMNS = [
 
 
 def compare_with_published(
-    experiment: str | Path, overrides: Sequence[str] = (), progress: Progress | None = None
+    experiment: str | Path,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    store: Path | None = None,
 ) -> Reproduction:
     """Run an experiment and its variants, and set each value of its `published.csv` beside the simulated one.
 
-    Of a variant, no more is computed than published values need.
+    Of a variant, no more is computed than published values need. Points are kept in the folder `store`, if any.
 
     Raises:
         ConfigError: what is wrong with the experiment, its published values, or a file that it names.
@@ -127,10 +130,12 @@ def compare_with_published(
     def told(title: str) -> Callable[[int, int], None] | None:
         return progress and (lambda done, total: progress(title, done, total))
 
-    base = results_of(study, None, told(study.form.title))
+    base = results_of(study, None, told(study.form.title), store=store)
     wanted = [(row.metric, row.condition) for row in published]
     titles = {name: variant.title for name, variant in study.form.variants.items()}
-    variants = {name: results_of(other, wanted, told(titles[name]), only=True) for name, other in others.items()}
+    variants = {
+        name: results_of(other, wanted, told(titles[name]), only=True, store=store) for name, other in others.items()
+    }
     rows = [_compare(row, base) for row in published]
     name = study.config.file.resolve().parent.name
     return Reproduction(name, study.form, tuple(overrides), rows, base, variants, base.provenance)

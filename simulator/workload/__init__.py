@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from simulator.workload.batch import Batch, Ragged, Sequences, decode, prefill
-from simulator.workload.graph import (
+from simulator.workload.model.form import Model
+from simulator.workload.model.huggingface.reader import from_huggingface
+from simulator.workload.model.load import load_model
+from simulator.workload.model.parameters import (
+    Parameters,
+    kv_bytes,
+    kv_bytes_per_layer,
+    kv_bytes_per_token,
+    parameters,
+    weight_bytes,
+)
+from simulator.workload.operators.graph import (
     Block,
     OperatorGraph,
     Totals,
@@ -12,21 +23,10 @@ from simulator.workload.graph import (
     operator_graph,
     predictor_block,
 )
-from simulator.workload.huggingface import from_huggingface
-from simulator.workload.load import load_model
-from simulator.workload.model import Model
-from simulator.workload.operators import Operator
-from simulator.workload.parameters import (
-    Parameters,
-    kv_bytes,
-    kv_bytes_per_layer,
-    kv_bytes_per_token,
-    parameters,
-    weight_bytes,
-)
-from simulator.workload.routing import Routing
+from simulator.workload.operators.operator import Operator
+from simulator.workload.routing.distinct import Routing
 from simulator.workload.trace import GENERATORS, Trace, load_trace
-from simulator.workload.training import training_graph
+from simulator.workload.training.step import training_graph
 
 __all__ = [
     "GENERATORS",

@@ -73,6 +73,28 @@ class Sequences:
         seen = self.past + self.new
         return self.count * (seen if window is None else np.minimum(seen, window + self.new - 1))
 
+    def chunk_pairs(self, chunk: int) -> Quantity:
+        """Pairs where a token sees those of its own chunk of C alone: the i-th of all sees `i mod C + 1`.
+
+        Prompts are added up, `S(p + n) - S(p)` with `S(t) = floor(t / C) C (C + 1) / 2 + r (r + 1) / 2, r = t mod C`.
+        One new token, which may be any of its chunk, sees their mean, `(C + 1) / 2`, where the context is as long.
+        """
+        if self.phase == "decode":
+            return self.count * self.new * np.minimum(self.past + 1, (chunk + 1) / 2)
+
+        def seen(tokens: Quantity) -> Quantity:
+            rest = np.mod(tokens, chunk)
+            added: Quantity = np.floor_divide(tokens, chunk) * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2
+            return added
+
+        return self.count * (seen(self.past + self.new) - seen(self.past))
+
+    def chunk_keys(self, chunk: int) -> Quantity:
+        """Keys that any new token sees: those from the begin of the chunk of the first on, or the mean of a decode."""
+        if self.phase == "decode":
+            return self.count * np.minimum(self.past + self.new, (chunk + 1) / 2 + self.new - 1)
+        return self.count * (np.mod(self.past, chunk) + self.new)
+
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
@@ -115,6 +137,14 @@ class Ragged:
         """As `Sequences.keys`."""
         self._whole(window)
         return self.cached
+
+    def chunk_pairs(self, chunk: int) -> Quantity:
+        """As `Sequences.chunk_pairs`."""
+        return self.pairs(chunk)
+
+    def chunk_keys(self, chunk: int) -> Quantity:
+        """As `Sequences.chunk_keys`."""
+        return self.keys(chunk)
 
     @staticmethod
     def _whole(window: int | None) -> None:

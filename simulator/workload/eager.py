@@ -14,8 +14,8 @@ from pydantic import Field
 from simulator.config import load, validate
 from simulator.config.section import Section
 from simulator.files import remembered
-from simulator.workload.graph import OperatorGraph
-from simulator.workload.operators import Operator
+from simulator.workload.operators.graph import OperatorGraph
+from simulator.workload.operators.operator import Operator
 
 FOLDER = "workloads/eager"
 

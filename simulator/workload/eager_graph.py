@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from simulator.core.resource import Quantity
 from simulator.workload.eager import calls, eager_family, phase_of
-from simulator.workload.graph import Block, OperatorGraph
-from simulator.workload.operators import Operand, Operator, Split
+from simulator.workload.operators.graph import Block, OperatorGraph
+from simulator.workload.operators.operator import Operand, Operator, Split
 
 if TYPE_CHECKING:
     import networkx as nx

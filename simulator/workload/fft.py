@@ -12,10 +12,10 @@ from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 from simulator.errors import ConfigError
-from simulator.workload.dtypes import BYTES_PER_ELEMENT, Dtype
-from simulator.workload.graph import Block, OperatorGraph
-from simulator.workload.operators import FLOPS_PER_ELEMENT, Kind, Operand, Operator
-from simulator.workload.tape import Tensor
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
+from simulator.workload.operators.graph import Block, OperatorGraph
+from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Kind, Operand, Operator
+from simulator.workload.operators.tape import Tensor
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -12,6 +12,7 @@ TRACE = "prompt,expert\na,0\nb,4\n"
 def test_all_that_we_ship_is_right(run) -> None:
     folders = (
         "hwconfigs",
+        "hwconfigs/parts",
         "hwconfigs/calibrations",
         "hwconfigs/costs",
         "hwconfigs/runtimes",
@@ -152,7 +153,7 @@ def test_published_values_are_checked_with_their_study(run, write) -> None:
 def test_a_cost_table_by_name_and_by_file(run, write) -> None:
     good = write("mine.yaml", "extends: silicon\nname: mine\ntiers: {hbm: hbm2e}\n")
     told = run("check", "silicon", good)
-    assert told.out.splitlines()[1] == f"{good}: ok, cost table mine: 6 processes, 12 memories and links"
+    assert told.out.splitlines()[1] == f"{good}: ok, cost table mine: 6 processes, 13 memories and links"
     bad = run("check", write("bad.yaml", "extends: silicon\nname: bad\ntiers: {hbm: hbm2f}\n"))
     assert bad.code == 2
     assert "bad.yaml:3: tiers.hbm: found 'hbm2f'" in bad.err

@@ -94,7 +94,7 @@ ESTIMATES = {
     "no value to set": ((*DGX, "--set", "nonsense"), ["--set", "'nonsense'", "path.to.key=value"]),
     "number format that the engine lacks": (
         (*DGX, "--dtype", "nvfp4"),
-        ["dgx-a100.yaml:", "devices.gpu.engines.gpu.peak", "'fp4'", "bf16", "int8"],
+        ["a100-sxm-80gb.yaml:", "devices.gpu.engines.gpu.peak", "'fp4'", "bf16", "int8"],
     ),
     "format that does not say what computes": ((*DGX, "--dtype", "int4"), ["--dtype: 'int4'", "'w4a16'", "'w4a4'"]),
     "unknown format of the KV cache": ((*DGX, "--kv", "fp9"), ["--kv", "'fp9'", "did you mean 'fp8'"]),

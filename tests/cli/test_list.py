@@ -7,6 +7,7 @@ from simulator.workload import parameters
 
 FOLDERS = {
     "hardware": "hwconfigs",
+    "parts": "hwconfigs/parts",
     "models": "workloads/models",
     "experiments": "experiments",
     "costs": "hwconfigs/costs",
@@ -27,6 +28,17 @@ def test_a_machine_says_what_it_is(run) -> None:
     rows = {row["name"]: row for row in run("list", "hardware", "--json").json}
     assert rows["sn40l-node"]["description"] == "SambaNova SN40L node, 8 sockets"
     assert "SambaNova SN40L node, 8 sockets" in run("list", "hardware").out
+
+
+def test_machines_are_filtered_and_others_are_not(run) -> None:
+    rows = run("list", "hardware", "--tier", "hbm", "--vendor", "amd", "--json").json
+    assert {row["vendor"] for row in rows} == {"amd"}
+    assert all("hbm" in {tier["kind"] for tier in row["tiers"]} for row in rows)
+    shown = run("list", "hardware", "--vendor", "groq").out
+    for text in ("groq-lpu", "2022", "64", "188 TFLOP/s fp16", "80 TB/s"):
+        assert text in shown
+    told = run("list", "models", "--vendor", "amd")
+    assert (told.code, told.err) == (2, "error: --vendor: found with models, expected hardware, of which it is\n")
 
 
 def test_a_study_says_how_many_points_it_has(run) -> None:

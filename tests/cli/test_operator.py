@@ -57,3 +57,16 @@ def test_mistakes_are_told(run, arguments: list[str], text: str) -> None:
     assert told.code == 2
     assert text in told.err
     assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mla_decode", "--batch", "8", "--heads", "16", "--seq-kv", "4096", "--absorbed"],
+        ["copy_device_to_host", "--bytes", "1 GiB"],
+        ["moe_combine_ll", "--m", "64", "--k", "7168", "--top-k", "8", "--devices", "8"],
+    ],
+)
+def test_operators_of_latents_links_and_experts_are_timed(run, arguments: list[str]) -> None:
+    (row,) = run("operator", *arguments, "--hardware", "h100-sxm", "--json").json["operators"]
+    assert row["time_s"] > row["roofline_s"] > 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simulator
-from simulator.workload.neurons import NeuronTrace, recorded
+from simulator.workload.neurons.trace import NeuronTrace, recorded
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def one_layer(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         asked.append(arguments)
         return recorded([[[1, 2], [], [7]]], 10)
 
-    monkeypatch.setattr("simulator.workload.record.record_model", record)
+    monkeypatch.setattr("simulator.workload.neurons.record.record_model", record)
     return asked
 
 

@@ -77,17 +77,17 @@ def test_all_are_one_document_and_one_index(run, monkeypatch: pytest.MonkeyPatch
     result, asked, written = simulator.reproduce(experiment), [], []
     takes = {name: result.experiment.model_copy(update={"takes": s}) for name, s in (("a", 200.0), ("b", 100.0))}
 
-    def reproduce(name, overrides=(), output=None, progress=None):
-        asked.append((name, overrides, output))
+    def reproduce(name, overrides=(), output=None, progress=None, fresh=False):
+        asked.append((name, overrides, output, fresh))
         return result
 
     monkeypatch.setattr(simulator, "reproduce", reproduce)
     monkeypatch.setattr(data, "names", lambda folder: ["a", "b"])
     monkeypatch.setattr("simulator.validation.experiment.read_study", lambda name: (takes[name], None, {}))
     monkeypatch.setattr("simulator.report.index.write_index", written.append)
-    told = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--json")
+    told = run("reproduce", "all", "--set", "policy=fifo", "--output", "out", "--fresh", "--json")
     assert told.json == 2 * result.as_json()
-    assert asked == [("b", ["policy=fifo"], Path("out")), ("a", ["policy=fifo"], Path("out"))], "the shortest first"
+    assert asked == [(name, ["policy=fifo"], Path("out"), True) for name in ("b", "a")], "the shortest first"
     assert told.err.splitlines()[0] == "1 of 2: b; about 5 min left"
     assert told.err.splitlines()[1].startswith("2 of 2: a; about ")
     assert written == [Path("out")]

@@ -173,7 +173,7 @@ axes: {workload.batch: [1, 2]}
         (("estimate", "kep.yaml"), "no such file: found 'kep.yaml'"),
         (("estimate", "study.yaml"), "study.yaml: this is a study"),
         (("sweep", "kept.yaml", "--output", "points"), "kept.yaml: this is a scenario"),
-        (("simulate", "kept.yaml"), "kept.yaml: this is a scenario"),
+        (("simulate", "kept.yaml"), "kept.yaml:5: workload.kind: found 'batch', expected 'requests'"),
         (("reproduce", "kept.yaml"), "kept.yaml: this is a scenario"),
     ],
 )

@@ -111,7 +111,7 @@ def test_the_unit_that_was_meant_makes_the_figure_of_a_shipped_size(
 def test_a_bandwidth_without_its_prefix_is_told_with_it() -> None:
     (problem,) = told("machine", "dgx-h100", "devices.gpu.tiers.hbm.bandwidth=3")
     assert str(problem) == (
-        "--set: devices.gpu.tiers.hbm.bandwidth: found 3 B/s, expected about 360 GB/s to 8 TB/s, "
+        "--set: devices.gpu.tiers.hbm.bandwidth: found 3 B/s, expected about 819 GB/s to 8 TB/s, "
         "as shipped machines have; did you mean '3 TB/s'?"
     )
 

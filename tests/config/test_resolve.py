@@ -221,3 +221,60 @@ def test_merging_is_associative(a: dict, b: dict, c: dict) -> None:
 @given(mappings, mappings)
 def test_what_lies_over_is_kept(a: dict, b: dict) -> None:
     assert plain(merge(tree(plain(merge(tree(a), tree(b)))), tree(b))) == plain(merge(tree(a), tree(b)))
+
+
+# parts
+
+
+@pytest.fixture
+def part(write, tmp_path: Path):
+    """Writes `hw/parts/NAME.yaml`."""
+    (tmp_path / "hw" / "parts").mkdir()
+    return lambda name, text: write(f"parts/{name}", text)
+
+
+def test_a_mapping_is_laid_on_the_part_that_it_names(write, part) -> None:
+    stack = part("stack", "description: a stack\ntier:\n  kind: hbm\n  bus: {value: 1024, source: JEDEC}\n")
+    own = write(
+        "own", "tiers:\n  hbm:\n    part: stack\n    capacity: 80 GB\n  two: {part: stack, kind: ddr, bus: null}\n"
+    )
+    config = load("own", "hw")
+    assert config.data == {"tiers": {"hbm": {"kind": "hbm", "bus": 1024, "capacity": "80 GB"}, "two": {"kind": "ddr"}}}
+    assert config.marks["tiers", "hbm", "bus"] == Mark(stack, 4)
+    assert config.marks["tiers", "hbm", "capacity"] == Mark(own, 4)
+    assert config.source("tiers", "hbm", "bus") == Source("JEDEC", "input")
+
+
+def test_parts_extend_and_include_parts_and_a_file_replaces_that_of_its_base(write, part) -> None:
+    part("bus", "link: {width: 16}")
+    part("slow", "tier: {kind: ddr, bus: {part: bus, rate: 1}}")
+    part("fast", "extends: slow\ntier: {bus: {rate: 2}}")
+    write("base", "tiers: {hbm: {part: slow, capacity: 1}}")
+    write("own", "extends: base\ntiers: {hbm: {part: fast}}")
+    assert load("own", "hw").data == {"tiers": {"hbm": {"kind": "ddr", "bus": {"width": 16, "rate": 2}, "capacity": 1}}}
+    told = load("base", "hw", ["tiers.hbm.part=fast", ("tiers.more", {"part": "slow", "bus": 3})])
+    assert told.data["tiers"]["hbm"]["bus"]["rate"] == 2
+    assert told.data["tiers"]["more"] == {"kind": "ddr", "bus": 3}
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("stak", r"own\.yaml:2: part: nothing in hw/parts has this name: found 'stak', .*did you mean 'stack'"),
+        ("itself", r"itself\.yaml:1: part: a part of itself: own -> itself -> itself"),
+        ("two", r"two\.yaml: a part: found 2 mappings, expected one, such as tier: or link:"),
+        ("3", r"own\.yaml:2: part: found 3, expected the name of a file"),
+    ],
+)
+def test_a_part_that_cannot_be_included_is_told_with_its_line(write, part, named: str, says: str) -> None:
+    part("stack", "tier: {kind: hbm}")
+    part("itself", "tier: {bus: {part: itself}}")
+    part("two", "tier: {kind: hbm}\nlink: {bandwidth: 1}")
+    write("own", f"tiers:\n  hbm: {{part: {named}}}\n")
+    with pytest.raises(ConfigError, match=says):
+        load("own", "hw")
+
+
+def test_where_there_are_no_parts_the_key_is_one_like_others(write) -> None:
+    write("own", "tiers: {hbm: {part: stack}}")
+    assert load("own", "hw").data == {"tiers": {"hbm": {"part": "stack"}}}

@@ -208,7 +208,7 @@ def test_a_stack_that_is_none_is_refused(load: Callable[..., System], setting: s
 def test_without_a_stack_all_must_be_said(load: Callable[..., System]) -> None:
     path = "devices.chip.tiers.hbm"
     plain = [f"{path}.stack=null", f"{path}.capacity=1 GB"]
-    with pytest.raises(ConfigError, match=r"hbm\.stacks: found 2, expected 'stack' beside it"):
+    with pytest.raises(ConfigError, match=r"hbm\.stacks: found 2, expected 'stack' or 'bus' beside it"):
         load("", "", *plain)
     with pytest.raises(ConfigError, match=r"hbm\.bandwidth: missing key: expected a bandwidth such as '1\.8 TB/s'"):
         load("", "", *plain, f"{path}.stacks=null")

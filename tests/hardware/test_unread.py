@@ -35,9 +35,9 @@ OTHER = {  # a value that no engine above has
     "experts": ("experts", "one_by_one"),  # grouped where it is
     "chip": ("chip", "{sms: 66, clock: 1 GHz, shared_memory: 100 KiB, registers: 64 KiB}"),
 }
-ELSEWHERE = {"kind", "reads", "slots", "pim", "default"}
-"""Which make it what it is; `slots` counts where kernels queue, `pim` is refused by other kinds, and `default` is of
-several engines."""
+ELSEWHERE = {"kind", "reads", "slots", "pim", "default", "units"}
+"""Which make it what it is; `slots` counts where kernels queue, `pim` is refused by other kinds, `default` is of
+several engines, and `units` are what a `peak` that is not given follows from."""
 NEURONS = {"gpu": {"shape_overhead", "chip"}, "cpu": {"shape_overhead"}}
 """What counts for neurons from flash (tests/mapping/neurons) and single operators (tests/mapping/gpu) alone."""
 
@@ -183,3 +183,19 @@ def test_what_stands_in_a_file_is_told_with_its_line(tmp_path) -> None:
     )
     _, (problem,) = loaded(str(file))
     assert (problem.file, problem.line) == (file, 6)
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("mram", "sram"), ("hbn", "hbm"), ("optane", None)])
+def test_a_kind_of_memory_that_nobody_thought_of_needs_no_code(kind: str, warned: str | None) -> None:
+    system, told = loaded("dgx-h100", f"devices.gpu.tiers.hbm.kind={kind}")
+    assert [each.nearest for each in told] == ([warned] if warned else [])
+    assert not system.tiers["gpu.hbm"].on_chip
+    assert times(system) == times(load_system("dgx-h100"))
+
+
+def test_on_chip_memory_alone_is_the_main_memory() -> None:
+    alone = ("devices.gpu.tiers.hbm=", "devices.gpu.engines.gpu.reads.hbm=", "links.host<->gpu.hbm=")
+    system, _ = loaded("dgx-h100", *alone, "devices.gpu.tiers.sram.capacity=80 GiB")
+    plain, _ = loaded("dgx-h100")
+    assert times(system)[1] < times(plain)[1]
+    assert set(estimate(system, "llama-3-8b", 8, 200, 8, runtime="ideal").footprint.tiers) == {"gpu.sram"}

@@ -12,7 +12,7 @@ from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import resolve
-from simulator.mapping.form import Draft, MappingForm, Residency, Scheduler
+from simulator.mapping.form import Draft, KvStore, MappingForm, Residency, Scheduler
 from simulator.workload import Model, load_model
 
 BATCH, INPUT, OUTPUT = 8, 200, 5
@@ -24,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "gpus": {
         "devices": 4, "engines": ("spare",), "tensor": 4, "pipeline": 2, "data": 2, "memory": "sram", "dtype": "w4a16",
         "kv": "fp8", "activations": "fp32", "compute": "int8", "fusion": "unfused", "runtime": "ideal",
+        "kernels": "modelled", "calibration": "h100-sxm.vllm", "kv_store": KvStore(block=16),
         "draft": Draft(model="llama-3-8b", acceptance=0.5), **REFUSED,
     },
     "duplex": {

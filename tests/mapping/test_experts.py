@@ -21,8 +21,8 @@ from simulator.mapping.expert_costs import Table, table
 from simulator.mapping.experts import shared_plan, split
 from simulator.mapping.target import Target, target
 from simulator.workload import Model, expert_block, load_model
-from simulator.workload.draws import counts
-from simulator.workload.routers import dirichlet, uniform, zipf
+from simulator.workload.routing.draws import counts
+from simulator.workload.routing.routers import dirichlet, uniform, zipf
 
 MOST = 4096
 MODELS = ["mixtral-8x7b", "glam-143b"]

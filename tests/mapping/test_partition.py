@@ -21,8 +21,8 @@ from simulator.mapping.pipeline import fit
 from simulator.mapping.sizes import sizes
 from simulator.mapping.target import Target
 from simulator.workload import Block, Operator, decode, load_model, operator_graph, prefill
-from simulator.workload.operators import Operand
-from simulator.workload.training import training_graph
+from simulator.workload.operators.operator import Operand
+from simulator.workload.training.step import training_graph
 
 Machine = Callable[..., Target]
 Draw = Callable[..., st.SearchStrategy[Block]]

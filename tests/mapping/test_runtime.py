@@ -151,7 +151,7 @@ def test_each_stage_of_a_pipeline_has_a_host_of_its_own() -> None:
 
 
 def test_a_static_batch_goes_through_a_pipe_as_the_runtime_divides_it() -> None:
-    names = ("gpu-libraries", "trt-llm")
+    names = ("gpu-libraries", "trt-llm-2024")
     full, whole = (seconds(served(name, devices=8, tensor=2, pipeline=4), 16)[0] for name in names)
     assert whole > 1.2 * full
 

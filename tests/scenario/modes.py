@@ -15,7 +15,7 @@ from simulator.scenario.evaluators.operators import Operators
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import value_at
-from simulator.workload.routers import ROUTERS
+from simulator.workload.routing.routers import ROUTERS
 
 SPARE = {
     "kind": "gpu", "efficiency": 0.6, "reads": {"sram": {}, "hbm": {"efficiency": 0.5}}, "energy_per_flop": "1 pJ/FLOP",
@@ -79,6 +79,7 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, staged": _with(GPUS, BATCH, pipeline=2, data=2),
     "batch, drafted": _with(GPUS, BATCH, draft={"model": "llama-3-8b", "acceptance": 0.7}),
     "batch, dispatched": _with(DUPLEX, BATCH, dispatch="by_op_per_byte"),
+    "batch, modelled": _with(GPUS, {**BATCH, "phase": "decode"}, kernels="modelled"),
     "batch, spilled": _with(SOCKETS, {**BATCH, "output": 2}, spill="ddr"),
     "open": _with(GPUS, OPEN),
     "open, moe": _with(DUPLEX, OPEN),
@@ -160,6 +161,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.draft": [{"model": "llama-3-8b", "acceptance": 0.5}],
     "mapping.draft.model": ["llama-3-70b"],
     "mapping.draft.accepted_length": [2.5],
+    "mapping.calibration": ["h100-sxm.vllm"],
     "mapping.runtime": ["ideal", "gpu-libraries", "flash-neurons", "vllm-2023"],
     "mapping.scheduler.max_sequences": [1, 3],
     "mapping.scheduler.tokens": [16],
@@ -216,7 +218,7 @@ OF_OPERATORS: dict[str, list[Any]] = {
     "workload.kv_dtype": ["fp8"], "workload.experts": [64], "workload.top_k": [1], "workload.tp": [2],
     "workload.ep": [2], "workload.distribution": ["power_law_1.2", "balanced"], "workload.seed": [5],
     "workload.bytes": ["2 MB"],
-    "workload.n_devices": [4], "workload.nodes": [2], "workload.calibration": ["nowhere"],
+    "workload.n_devices": [4], "workload.nodes": [2], "mapping.calibration": ["nowhere"],
 }  # fmt: skip
 """Of the keys of one operator."""
 
@@ -269,7 +271,7 @@ def others(base: Scenario, path: str) -> list[Any]:
     if bool in types:
         return [not has]
     if int in types:
-        return [2 * has or 1, *([has // 2] if has and has > 1 else [])]
+        return [2 * has if has else 1, *([has // 2] if has and has > 1 else [])]
     if float in types:
         return [has / 2, 1.5 * has] if has else [0.1]
     raise AssertionError(f"{path}: no other value than {has} is known")

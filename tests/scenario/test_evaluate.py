@@ -9,7 +9,7 @@ from simulator import data
 from simulator.errors import CapacityError, ConfigError, TiersimError
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.evaluate import estimate
-from simulator.workload.formats import FORMATS, KV, UNSAID
+from simulator.workload.formats.named import FORMATS, KV, UNSAID
 
 MODELS = ["llama-3-8b", "qwen3-30b-a3b", "opt-6.7b"]
 WEIGHT_ONLY = sorted(

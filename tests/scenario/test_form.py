@@ -19,7 +19,7 @@ OTHER: dict[str, Any] = {
     "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak", "migrate": True,
     "dispatch": "oracle", "together": True, "memory": "hbm", "spill": "ddr", "spill_order": "weights_last",
     "dtype": "fp8", "kv": "fp8", "activations": "fp16", "compute": "fp16", "fusion": "unfused",
-    "runtime": "vllm",
+    "runtime": "vllm", "kernels": "modelled", "calibration": "h100-sxm.vllm",
     "draft": {"model": "llama-3-8b", "acceptance": 0.7}, "residency": {"home": "host"},
     "scheduler": {"max_sequences": 8}, "kv_store": {"block": 32},
 }  # fmt: skip

@@ -17,7 +17,7 @@ from simulator.serving.served import percentile, ranked, weighted_percentile
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.requests.lengths import Lengths
-from simulator.workload.routers import uniform
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 

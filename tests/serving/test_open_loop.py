@@ -18,7 +18,7 @@ from simulator.serving.stages import Stages
 from simulator.workload import load_model
 from simulator.workload.requests.arrivals import Requests, requests
 from simulator.workload.requests.lengths import Lengths
-from simulator.workload.routers import uniform
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 

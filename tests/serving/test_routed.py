@@ -8,8 +8,8 @@ import pytest
 from simulator.hardware import load_system
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
-from simulator.workload.draws import pooled
-from simulator.workload.routers import uniform
+from simulator.workload.routing.draws import pooled
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 ROUTER = uniform(8, 2)

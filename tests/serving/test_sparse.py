@@ -14,8 +14,8 @@ from simulator.mapping.neurons.token_plan import Memory
 from simulator.mapping.target import target
 from simulator.serving.sparse import Overlap, decode_dense, decode_sparse
 from simulator.workload import load_model, weight_bytes
-from simulator.workload.model import Dtypes
-from simulator.workload.window_law import WindowLaw, renewal
+from simulator.workload.model.form import Dtypes
+from simulator.workload.neurons.window_law import WindowLaw, renewal
 from tests.deployed import under
 
 LAW = WindowLaw.fitted(5, 0.24, 0.024)

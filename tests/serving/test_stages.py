@@ -20,9 +20,9 @@ from simulator.serving.split import serve_split
 from simulator.serving.stage_demand import demand_by_kind
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
-from simulator.workload.draws import counts, pool
 from simulator.workload.requests.lengths import Lengths
-from simulator.workload.routers import uniform
+from simulator.workload.routing.draws import counts, pool
+from simulator.workload.routing.routers import uniform
 from tests.deployed import deployment
 
 PLAIN = {"dispatch": "static_by_layer"}

@@ -16,7 +16,7 @@ from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model, prefill
-from simulator.workload.routers import uniform, zipf
+from simulator.workload.routing.routers import uniform, zipf
 from tests.deployed import deployment
 
 EXECUTE = "devices.socket.engines.rdu.fabric.launch.hardware.execute"

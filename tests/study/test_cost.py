@@ -5,6 +5,7 @@ import pytest
 
 import simulator
 from simulator import data, load_system
+from simulator.errors import ConfigError
 from simulator.hardware.cost import area, load_costs, price
 from simulator.study.cost import FIGURES
 
@@ -13,6 +14,10 @@ COSTS = load_costs()
 
 @pytest.mark.parametrize("name", data.names("hwconfigs"))
 def test_parts_add_up_to_what_there_is_in_all(name) -> None:
+    if any(device.process is None for device in load_system(name).machine.devices.values()):
+        with pytest.raises(ConfigError, match="process: missing key"):
+            simulator.cost(name)
+        return
     answer = simulator.cost(name)
     counts = answer.total.set_index("device")["count"]
     weighted = answer.parts[list(FIGURES)].mul(answer.parts["device"].map(counts), axis=0).sum()

@@ -10,7 +10,7 @@ import pytest
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.study.load import load_study
-from simulator.workload.measured import load_measured
+from simulator.workload.routing.measured import load_measured
 
 STUDY = """\
 title: recorded and not

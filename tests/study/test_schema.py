@@ -12,6 +12,7 @@ from simulator.study.schema import DIALECT, FORMS, json_schema
 
 FOLDERS = {
     "hwconfigs": "hardware",
+    "hwconfigs/parts": "part",
     "hwconfigs/costs": "costs",
     "hwconfigs/runtimes": "runtime",
     "hwconfigs/calibrations": "calibration",
@@ -85,7 +86,7 @@ def test_a_figure_is_a_number_or_a_text_and_may_have_a_source(good):
         machine(bandwidth=True),
         machine(bandwidth={"value": "1.8 TB/s", "sauce": "a data sheet"}),
         machine(bandwidth={"value": "1.8 TB/s", "role": "guess"}),
-        machine(kind="hbn"),
+        machine(kind=1),
         machine(stacks=0),
         {"schema": 2},
     ],

@@ -159,7 +159,7 @@ BW, LAT = f"{HBM}.bandwidth", f"{HBM}.latency"
         (AXIS + "hardwar.devices.gpu.count: [1]", '3: axes."hardwar.devices.gpu.count": unknown path'),
         (AXIS + "hardwar.devices.gpu.count: [1]", "did you mean 'hardware'?"),
         (AXIS + "tiers.hbm.bandwidth: [1]", "expected a path from one of hardware, model, sized, mapping"),
-        (AXIS + f"{HBM}.bandwith: [1 TB/s]", "found 'bandwith', expected one of bandwidth, capacity"),
+        (AXIS + f"{HBM}.bandwith: [1 TB/s]", "found 'bandwith', expected one of bandwidth, bus"),
         (AXIS + f"{HBM}.bandwith: [1 TB/s]", "did you mean 'bandwidth'?"),
         (AXIS + f"{HBM}: [1 TB/s]", "found a section, expected a figure of it: one of bandwidth"),
         (AXIS + f"{HBM}.bandwidth.fast: [1 TB/s]", "no such figure: found 'fast', expected no further key"),

@@ -97,7 +97,7 @@ def test_data_that_do_not_tell_are_refused(change: dict, options: dict, text: st
 
 
 def test_fewer_rows_than_constants_are_refused() -> None:
-    with pytest.raises(ConfigError, match="gemm: found 5 rows to fit, expected 9 rows or more"):
+    with pytest.raises(ConfigError, match="gemm: found 5 rows to fit, expected 10 rows or more"):
         simulator.calibrate("h200-sxm", measured(5), share=0)
 
 

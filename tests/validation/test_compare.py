@@ -87,7 +87,7 @@ def test_what_does_not_count_is_counted_and_named(tmp_path: Path) -> None:
         {"m": 8192, "value": 1e-4},
         {"m": 8192, "value": 0.0},
         {"m": 1, "value": 1e-3, "device": "Abacus 3"},
-        {"op": "copy_peer", "value": 1e-3},
+        {"op": "sort", "value": 1e-3},
     )
     document = simulator.compare(file).as_json()
     assert document["rows"] == 1
@@ -144,7 +144,8 @@ def test_a_design_is_set_beside_the_energy_that_was_measured(tmp_path: Path) -> 
 
 def test_the_figures_and_tables_are_written(tmp_path: Path) -> None:
     file = operators(tmp_path, *({"m": m, "value": 1e-4 * m} for m in (1, 64, 512)))
-    comparison = simulator.compare(file, output=tmp_path / "out")
+    comparison = simulator.compare(file)
+    simulator.write_comparison(comparison, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "rows.csv", "groups.csv", "scatter.svg", "errors.svg",
     }  # fmt: skip

@@ -5,5 +5,5 @@ from __future__ import annotations
 from simulator.hardware.tier_kind import TierKind
 from simulator.registry import register
 
-for name in ("hbm", "ddr", "host", "cxl"):
+for name in ("hbm", "gddr", "ddr", "lpddr", "host", "cxl"):
     register("tier", name)(TierKind())

@@ -1,8 +1,9 @@
-"""Flash, which is read in pages of its dies, over channels."""
+"""Flash, which is read in pages of its dies: over channels, or stacked beside a die (high-bandwidth flash)."""
 
 from __future__ import annotations
 
 from simulator.hardware.tier_kind import TierKind
 from simulator.registry import register
 
-register("tier", "flash")(TierKind(pages=True))
+for name in ("flash", "hbf"):
+    register("tier", name)(TierKind(pages=True))

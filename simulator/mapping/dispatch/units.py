@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from simulator.mapping.fusion import conventional
 from simulator.workload import Block
 from simulator.workload.batch import PhaseName
-from simulator.workload.feedforward import EXPERTS
+from simulator.workload.operators.feedforward import EXPERTS
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,13 @@ QUERIES, KEYS = 128, 64
 """Rows of a tile of queries, and keys of a step."""
 SPLITS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Into how many parts the KV cache of a sequence may be split, each read by a block of its own."""
+CAPTURED, GRAPH = 32, 512
+"""Parts in a CUDA graph of vLLM (`flash_attn_max_num_splits_for_cuda_graph`), and the most sequences of one."""
 WIDE = 32
 """Query heads a KV head beyond which libraries run another kernel."""
+
+DEEP = 256
+"""Elements of a head beyond which they do."""
 
 PerStep = Annotated[float, Unit("s"), Field(ge=1e-10, le=3e-6)]
 Passes = Annotated[float, Unit("1"), Field(ge=0, le=50)]
@@ -91,13 +96,21 @@ class DecodeLibrary(Section):
     """How many times the KV cache counts where it is asked whether that of repeated calls stays in L2."""
     p: Overlap = 3.0
     """The power in which the chain of loads, L2 and DRAM overlap."""
+    regroup: Annotated[float, Unit("s"), Field(ge=0, le=2e-5)] = 0.0
+    """Seconds of a kernel that puts back the outputs of several groups of heads, where sequences are several."""
     reads: Literal["group", "head"] = "group"
     """Whether the query heads of a KV head read it once, or each by itself."""
+    splits: Literal["fastest", "never", "captured"] = "fastest"
+    """Into how many parts the library splits: the fastest; one; or as many as were captured in a CUDA graph."""
 
 
 @dataclass(frozen=True)
 class _Attention:
-    """Columns of attention: batch, heads, KV heads, head size, queries, keys; the window, widths and format."""
+    """Columns of attention: batch, heads, KV heads, the mean size of a key and a value, queries, keys; window, format.
+
+    `token` are bytes that the cache has of a token, and `load` the elements of a head that a key and its value load, in
+    halves: `size`, but where both are the same latent. `warm` is 0 where no call before left the KV cache in L2.
+    """
 
     batch: Array
     heads: Array
@@ -108,7 +121,9 @@ class _Attention:
     window: Array
     causal: Any
     dtype: str
-    kv_width: float
+    token: Array
+    load: Array
+    warm: Array
 
     @property
     def group(self) -> Array:
@@ -123,7 +138,7 @@ class _Attention:
     @property
     def kept(self) -> Array:
         """Bytes of keys and values that are seen."""
-        return 2 * self.batch * self.kv_heads * self.seen * self.size * self.kv_width
+        return self.batch * self.seen * self.token
 
     @property
     def passed(self) -> Array:
@@ -137,19 +152,44 @@ def _attention(shapes: Shapes) -> _Attention:
     window = column(shapes, "window", 0.0)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
     kv_dtype = str(np.ravel(text(shapes, "kv_dtype", dtype))[0])
-    causal = np.asarray(["causal" in str(op) for op in np.ravel(text(shapes, "op", "causal"))])
+    causal = np.asarray(["causal" in str(op) or "mla" in str(op) for op in np.ravel(text(shapes, "op", "causal"))])
+    kv_heads, size, load = _heads(shapes, heads)
     return _Attention(
         batch=column(shapes, "batch", 1.0),
         heads=heads,
-        kv_heads=column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads,
-        size=column(shapes, "head_dim"),
+        kv_heads=kv_heads,
+        size=size,
         queries=queries,
         keys=keys,
         window=np.where(window > 0, window, np.inf),
         causal=causal if causal.size > 1 else causal[0],
         dtype=dtype,
-        kv_width=width(kv_dtype),
+        token=2 * kv_heads * load * width(kv_dtype),
+        load=load,
+        warm=column(shapes, "warm", 1.0),
     )
+
+
+def _heads(shapes: Shapes, heads: Array) -> tuple[Array, Array, Array]:
+    """KV heads, the mean size of a key and a value, and half of what both of them load, in elements.
+
+    Of latent attention (MLA, arXiv 2405.04434), absorbed, all heads read one latent with its rotary part, as keys of
+    `latent + rope` and values of `latent`; expanded, each has keys of `head_dim + rope` and values of `head_dim`.
+    """
+    if not str(np.ravel(text(shapes, "op", "attention"))[0]).startswith("mla"):
+        size = column(shapes, "head_dim")
+        return (column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads), size, size
+    latent, rope = column(shapes, "latent", 512.0), column(shapes, "rope", 64.0)
+    expanded = column(shapes, "head_dim", 128.0) + rope / 2
+    absorbed = _absorbed(shapes)
+    size = np.where(absorbed, latent + rope / 2, expanded)
+    return np.where(absorbed, 1.0, heads), size, np.where(absorbed, (latent + rope) / 2, expanded)
+
+
+def _absorbed(shapes: Shapes) -> Any:
+    """Whether the latent is read as it is: in decode, unless the shape says otherwise."""
+    decode = np.char.startswith(text(shapes, "op", "mla_decode").astype(str), "mla_decode")
+    return np.where(np.isnan(column(shapes, "absorbed", np.nan)), decode, column(shapes, "absorbed", 0.0) > 0)
 
 
 def _prefill_parts(shapes: Shapes, chip: Chip, library: PrefillLibrary) -> dict[str, Array]:
@@ -200,28 +240,56 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
     each = library.reads == "head"
     readers = a.heads if each else a.kv_heads * np.ceil(a.group / KEYS)
     steps = np.ceil(a.seen / KEYS)
-    dram = a.kept * (1 - in_cache(a.kept, chip, library.copies)) / (library.ebw * chip.bandwidth)
+    dram = a.kept * (1 - a.warm * in_cache(a.kept, chip, library.copies)) / (library.ebw * chip.bandwidth)
     l2 = a.kept * readers / a.kv_heads / (library.l2f * chip.l2_bandwidth)
     sums = library.sums * 4.0 * a.batch * a.heads * a.size / chip.l2_bandwidth
     best: Any = np.inf
     chosen: dict[str, Array] = {}
     for split in SPLITS:
         turns = waves(a.batch * readers * split, chip.sms)
-        part = np.ceil(steps / split) * (library.tau * a.size / 128 + library.step) + library.block
-        parts = {"compute": turns * part, "split": library.ts + split * sums if split > 1 else 0.0 * sums}
-        time = norm(library.p, parts["compute"], dram, l2) + parts["split"]
+        part = np.ceil(steps / split) * (library.tau * a.load / 128 + library.step) + library.block
+        parts = {
+            "loads": turns * part,
+            "split": library.ts + split * sums if split > 1 else 0.0 * sums,
+            "blocks": a.batch * readers * split,
+        }
+        time = norm(library.p, parts["loads"], dram, l2) + parts["split"]
+        time = np.where(_splits(library.splits, split, a.batch), time, np.inf)
         faster = time < best
         best = np.where(faster, time, best)
         chosen = {name: np.where(faster, value, chosen.get(name, 0.0)) for name, value in parts.items()}
-    fixed = library.t0 + a.passed / chip.l2_bandwidth
+    several = (a.batch > 1) & (a.kv_heads > 1) & (a.group > 1)
+    fixed = library.t0 + a.passed / chip.l2_bandwidth + np.where(several, library.regroup, 0.0)
     return {"launch": np.broadcast_to(fixed, np.shape(best)), **chosen, "dram": dram, "l2": l2}
+
+
+def _splits(how: str, split: int, batch: Array) -> Any:
+    """Whether a library may split into so many parts (`DecodeLibrary.splits`)."""
+    if how == "fastest":
+        return True
+    return split == 1 if how == "never" else split == np.where(batch <= GRAPH, CAPTURED, 1)
 
 
 def _decode(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> Array:
     """Seconds of attention of one token a sequence: `t0 + min over splits of (chain, L2 and DRAM + second kernel)`."""
     parts = _decode_parts(shapes, chip, library)
-    seconds: Array = parts["launch"] + norm(library.p, parts["compute"], parts["dram"], parts["l2"]) + parts["split"]
+    seconds: Array = parts["launch"] + norm(library.p, parts["loads"], parts["dram"], parts["l2"]) + parts["split"]
     return seconds
+
+
+def _decode_named(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[str, Array]:
+    """The parts of `_decode_parts` by what they hang on.
+
+    Where all SMs load, and most of what they load is not in L2, their chains of loads are how DRAM is read.
+    """
+    parts = _decode_parts(shapes, chip, library)
+    a = _attention(shapes)
+    stream = (parts.pop("blocks") >= chip.sms) & (in_cache(a.kept, chip, library.copies) < 0.5)
+    return {
+        **parts,
+        "loads": np.where(stream, 0.0, parts["loads"]),
+        "dram": np.where(stream, np.maximum(parts["loads"], parts["dram"]), parts["dram"]),
+    }
 
 
 def _work(shapes: Shapes) -> tuple[Array, Array]:
@@ -243,15 +311,21 @@ def _formats(shapes: Shapes) -> Any:
 
 
 def _prefill_variant(shapes: Shapes) -> Any:
-    wide = np.where(column(shapes, "head_dim") > 256, " wide", "")
+    wide = np.where(column(shapes, "head_dim") > DEEP, " wide", "")
     return np.char.add(_formats(shapes), wide)
 
 
 def _decode_variant(shapes: Shapes) -> Any:
     heads = column(shapes, "heads")
     group = heads / (column(shapes, "kv_heads") if shapes.get("kv_heads") is not None else heads)
-    kind = np.select([group <= 1, group <= WIDE], [" head", " group"], " wide")
+    deep = column(shapes, "head_dim") > DEEP
+    kind = np.select([deep, group <= 1, group <= WIDE], [" deep", " head", " group"], " wide")
     return np.char.add(_formats(shapes), kind)
+
+
+def _fixed(variant: str) -> tuple[str, ...]:
+    """Constants of several heads a KV head, where there is one; heads that read for themselves are one each then."""
+    return ("regroup", "reads") if variant.endswith(" head") else ()
 
 
 _SHAPE = ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv")
@@ -261,5 +335,20 @@ PREFILL = GpuKernel(
 )  # fmt: skip
 DECODE = GpuKernel(
     "attention_decode", DecodeLibrary, ("attention_decode",), _SHAPE, _decode_variant,
-    _decode, _decode_parts, _work,
+    _decode, _decode_named, _work, fixed=_fixed,
 )  # fmt: skip
+
+
+def _mla_variant(shapes: Shapes) -> Any:
+    """The formats, whether the latent is read as it is, and whether one tile has room for all heads."""
+    wide = np.where(_absorbed(shapes) & (column(shapes, "heads") > KEYS), " wide", "")
+    return np.char.add(np.char.add(_formats(shapes), np.where(_absorbed(shapes), " absorbed", "")), wide)
+
+
+_MLA, _SIZES = ("batch", "heads", "seq_q", "seq_kv"), ("latent", "rope", "head_dim")
+MLA_PREFILL = GpuKernel(
+    "mla_prefill", PrefillLibrary, ("mla_prefill",), _MLA, _mla_variant, _prefill, _prefill_parts, _work, _SIZES
+)
+MLA_DECODE = GpuKernel(
+    "mla_decode", DecodeLibrary, ("mla_decode",), _MLA, _mla_variant, _decode, _decode_named, _work, _SIZES
+)

@@ -104,9 +104,9 @@ def load_calibration(name: str | Path) -> Calibration:
 
 
 def calibrations(chip: Chip) -> dict[str, Calibration]:
-    """The shipped calibrations of a chip, by their names: of any machine that has it."""
+    """The shipped calibrations of a chip, by their names: of any machine that has it, at whatever rates."""
     loaded = {name: load_calibration(name) for name in data.names(FOLDER)}
-    return {name: each for name, each in loaded.items() if chip_of(load_system(each.hardware)) == chip}
+    return {name: each for name, each in loaded.items() if chip_of(load_system(each.hardware)).design == chip.design}
 
 
 def constants(kernel: GpuKernel, variant: str, calibrated: Mapping[str, Calibration]) -> Constants:
@@ -123,9 +123,9 @@ def constants(kernel: GpuKernel, variant: str, calibrated: Mapping[str, Calibrat
 
 def times(kernel: GpuKernel, shapes: Shapes, chip: Chip, of: Mapping[str, Constants]) -> Array:
     """Seconds of shapes, each by the constants of its variant."""
-    variant = np.ravel(kernel.variant(shapes))
     if len(of) == 1:
         return _times(kernel, shapes, chip, next(iter(of.values())))
+    variant = np.ravel(kernel.variant(shapes))
     seconds = np.full(len(variant), np.nan)
     for name, each in of.items():
         rows = np.flatnonzero(variant == name)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
 
 from simulator.config.choose import check_name
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 L2_PORT = 64
 """Bytes a clock that one SM reads of the L2 cache (NVIDIA A100 whitepaper)."""
@@ -29,6 +32,8 @@ class Chip:
         peak: FLOP/s by dtype, dense.
         link: B/s that the GPU sends to others of its node, each way; 0 where it has no others.
         network: B/s that the GPU sends to other nodes, each way; 0 where there are none.
+        product: what it is sold as; empty where its machine does not say.
+        host: B/s between the GPU's memory and its host, each way; 0 where there is no such link.
     """
 
     sms: int
@@ -40,6 +45,30 @@ class Chip:
     peak: Mapping[str, Quantity]
     link: Quantity = 0.0
     network: Quantity = 0.0
+    product: str = ""
+    host: Quantity = field(default=0.0, compare=False)
+
+    @property
+    def design(self) -> tuple[str, int, float]:
+        """What a library's constants belong to, whatever the rates: the product, its SMs and its L2 cache."""
+        return self.product, self.sms, self.l2
+
+    def at(self, points: Any) -> Chip:
+        """The chip at some of its design points, a slice of them or their places."""
+
+        def of(rate: Quantity) -> Quantity:
+            return rate[points] if isinstance(rate, np.ndarray) and rate.ndim else rate
+
+        peak = {dtype: of(rate) for dtype, rate in self.peak.items()}
+        clock, bandwidth = of(self.clock), of(self.bandwidth)
+        link, network, host = of(self.link), of(self.network), of(self.host)
+        return replace(self, clock=clock, bandwidth=bandwidth, peak=peak, link=link, network=network, host=host)
+
+    @property
+    def points(self) -> int:
+        """How many design points it has; 1 where its rates are numbers."""
+        rates = (self.clock, self.bandwidth, self.link, self.network, self.host, *self.peak.values())
+        return max(np.size(rate) for rate in rates)
 
     @property
     def l2_bandwidth(self) -> Quantity:
@@ -89,6 +118,9 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
     own = name.partition(".")[0]
     links = system.machine.links
     link, network = links.get(f"{own}<->{own}"), links.get("node<->node")
+    hosts = [
+        each for name, each in links.items() if name.startswith("host<->") and name.split("<->")[1].startswith(own)
+    ]
     chip = description.chip
     return Chip(
         sms=chip.sms,
@@ -100,4 +132,6 @@ def chip_of(system: System, engine: str | None = None) -> Chip:
         peak=dict(description.peak),
         link=link.bandwidth * link.parallel if link else 0.0,
         network=network.bandwidth * network.parallel / device.count if network else 0.0,
+        product=device.product or "",
+        host=hosts[0].bandwidth if hosts else 0.0,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,6 @@ from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.kernel import (
     Added,
     Array,
-    Floor,
     GpuKernel,
     ReachedOfDram,
     Shapes,
@@ -45,38 +44,65 @@ FEED = 1.6 / 1024
 class GemmLibrary(Section):
     """What a library makes of a chip, in GEMMs; the defaults are those of NVIDIA's on Hopper."""
 
-    t0: Floor = 2.84e-6
-    """Seconds of a kernel that does nothing."""
+    t0: Annotated[float, Unit("s"), Field(ge=5e-7, le=3e-4)] = 2.58e-6
+    """Seconds of a kernel that does nothing; where a host launches each, and quantises before, of all of that."""
     vector: Annotated[float, Unit("1"), Field(ge=0.3, le=1)] = 1.0
     """The share of `t0` that the kernel for a single row takes."""
     emax: Annotated[float, Unit("1"), Field(ge=0.2, le=1)] = 1.0
     """The fraction of the peak rate that a large tile reaches."""
-    ebw: ReachedOfDram = 0.82
+    ebw: ReachedOfDram = 0.81
     """The fraction of DRAM's bandwidth that is reached."""
-    l2f: Annotated[float, Unit("1"), Field(ge=0.05, le=4)] = 0.93
+    l2f: Annotated[float, Unit("1"), Field(ge=0.05, le=4)] = 0.95
     """What tiles read of the L2 cache, over 64 B a clock an SM; more than 1 where blocks share what they load."""
-    ts: Added = 2.6e-6
+    ts: Added = 2.7e-6
     """Seconds that a split of K adds."""
-    copies: Annotated[float, Unit("1"), Field(ge=1, le=20)] = 9.2
+    copies: Annotated[float, Unit("1"), Field(ge=1, le=20)] = 10.1
     """How many times the weights count where it is asked whether operands of repeated calls stay in L2."""
-    p: Annotated[float, Unit("1"), Field(ge=1.5, le=12)] = 4.2
+    p: Annotated[float, Unit("1"), Field(ge=1.5, le=12)] = 4.3
     """The power in which compute, L2 and DRAM overlap; infinite: wholly."""
-    epi: Annotated[float, Unit("1"), Field(ge=0, le=8)] = 1.05
+    fill: Annotated[float, Unit("1"), Field(ge=0, le=16)] = 3.1
+    """Steps of K that a block takes before its first product and after its last, to fill its stages and to store."""
+    epi: Annotated[float, Unit("1"), Field(ge=0, le=8)] = 0.31
     """Passes over the output after the last sum."""
     quantised: Annotated[float, Unit("1"), Field(ge=0, le=20)] = 0.0
     """Passes over the activations in 16 bits before the product, where the library quantises them there."""
+    convert: Annotated[float, Unit("s"), Field(ge=0, le=2e-9)] = 0.0
+    """Seconds that an SM takes to quantise an element of the activations."""
+    row: Annotated[float, Unit("s"), Field(ge=0, le=2e-5)] = 0.0
+    """Seconds that an SM takes to quantise a row of them, beside its elements."""
+    tile: Literal["fastest", "rows"] = "fastest"
+    """How the library picks a tile and a split: the fastest, as it was tuned; or by the rows alone, K never split."""
+    wave: Literal["shared", "whole"] = "shared"
+    """How long blocks take that fill no wave: part of one, as SMs share what is left; or a whole one."""
 
 
 class Candidate(NamedTuple):
-    """A tile, `rows` x `columns` of the output, and into how many parts K is split."""
+    """A tile, `rows` x `columns` of the output, and into how many parts K is split.
+
+    `together` tiles of as many rows are one cluster; it is picked for more rows of the output than `above`, up to
+    `most`.
+    """
 
     rows: int
     columns: int
     split: int
+    together: int = 1
+    above: float = 0
+    most: float = np.inf
 
 
-def candidates(chip: Chip, dtype: str = "bf16") -> list[Candidate]:
+BY_ROWS = [
+    Candidate(64, 64, 1, most=64),
+    Candidate(64, 128, 1, together=2, above=64, most=128),
+    Candidate(128, 128, 1, together=2, above=128),
+]
+"""Tiles by the rows of the output, as CUTLASS kernels of FP8 are dispatched in vLLM (`csrc/quantization`)."""
+
+
+def candidates(chip: Chip, dtype: str = "bf16", tile: str = "fastest") -> list[Candidate]:
     """What fits in an SM: steps of the operands in shared memory, and the sums, in fp32, in registers."""
+    if tile == "rows":
+        return BY_ROWS
     wide = min(STEP, 64 * width(dtype))
     fits = [
         tile
@@ -107,10 +133,15 @@ class _Work(NamedTuple):
     sums: Any
 
 
-def _work(m: Any, n: Any, k: Any, count: Any, each: Candidate, chip: Chip, dtype: str) -> _Work:
+def _work(m: Any, n: Any, k: Any, count: Any, each: Candidate, chip: Chip, library: GemmLibrary, dtype: str) -> _Work:
     part = share_of_k(k, each.split, dtype)
-    blocks = count * np.ceil(m / each.rows) * np.ceil(n / each.columns) * each.split
-    flops = waves(blocks, chip.sms) * (2.0 * each.rows * each.columns) * part
+    tiles = np.ceil(m / (each.rows * each.together)) * each.together
+    blocks = count * tiles * np.ceil(n / each.columns) * each.split
+    filled = part + library.fill * STEP / max(width(dtype), 1.0)
+    turns = np.ceil(blocks / chip.sms) if library.wave == "whole" else waves(blocks, chip.sms)
+    flops = turns * (2.0 * each.rows * each.columns) * filled
+    if each.above > 0 or each.most < np.inf:
+        flops = np.where((m > each.above) & (m <= each.most), flops, np.inf)
     sums = 8.0 * each.split * count * m * n if each.split > 1 else 0.0 * blocks
     read = blocks * part * ((each.rows + each.columns) * width(dtype))
     return _Work(flops, flops * (1 / each.rows + 1 / each.columns), read, sums)
@@ -132,6 +163,7 @@ def gemm_seconds(
     *,
     count: Any = 1.0,
     warm: bool = True,
+    stored: float | None = None,
 ) -> Any:
     """Seconds of products (m x k) by (k x n), one or arrays of them; the chip's rates may be arrays instead.
 
@@ -143,7 +175,8 @@ def gemm_seconds(
     - split: `ts`, and 8 bytes of partial sums an output and part through L2;
     - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
 
-    Powers are compared and one root is taken for each split. `count` products of the shape are one kernel.
+    Powers are compared and one root is taken for each split. `count` products of the shape are one kernel. `stored`:
+    bytes of an element of the weights in DRAM, where they are kept narrower than they are multiplied.
 
     Raises:
         ConfigError: the chip does not compute in `dtype`.
@@ -155,9 +188,9 @@ def gemm_seconds(
         parts = []
         for at in range(0, len(flat[0]), CHUNK):
             some = [each[at : at + CHUNK] for each in flat]
-            parts.append(_seconds(some[0], some[1], some[2], some[3], chip, library, dtype, warm))
+            parts.append(_seconds(some[0], some[1], some[2], some[3], chip, library, dtype, warm, stored))
         return np.concatenate(parts).reshape(shape)
-    return _seconds(m, n, k, count, chip, library, dtype, warm)
+    return _seconds(m, n, k, count, chip, library, dtype, warm, stored)
 
 
 CHUNK = 8192
@@ -165,15 +198,24 @@ CHUNK = 8192
 
 
 def _seconds(
-    m: Array, n: Array, k: Array, count: Array, chip: Chip, library: GemmLibrary, dtype: str, warm: bool
+    m: Array,
+    n: Array,
+    k: Array,
+    count: Array,
+    chip: Chip,
+    library: GemmLibrary,
+    dtype: str,
+    warm: bool,
+    stored: float | None,
 ) -> Any:
     p = library.p
-    fixed, dram = _common(m, n, k, count, chip, library, dtype, warm)
+    fixed, dram = _common(m, n, k, count, chip, library, dtype, warm, stored)
     dram_p = dram**p
     read_p = (1 / (library.l2f * chip.l2_bandwidth)) ** p
     costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
     best: Any = None
-    for works in _by_split([(each, _work(m, n, k, count, each, chip, dtype)) for each in candidates(chip, dtype)]):
+    some = candidates(chip, dtype, library.tile)
+    for works in _by_split([(each, _work(m, n, k, count, each, chip, library, dtype)) for each in some]):
         least: Any = None
         for each, work in works:
             power = work.flops**p * costs[each.rows, each.columns] + work.read**p * read_p
@@ -210,15 +252,30 @@ def _per_flop(chip: Chip, library: GemmLibrary, dtype: str, rows: int, columns: 
 
 
 def _common(
-    m: Any, n: Any, k: Any, count: Any, chip: Chip, library: GemmLibrary, dtype: str, warm: bool
+    m: Any,
+    n: Any,
+    k: Any,
+    count: Any,
+    chip: Chip,
+    library: GemmLibrary,
+    dtype: str,
+    warm: bool,
+    stored: float | None = None,
 ) -> tuple[Any, Any]:
     """Seconds that all candidates have in common: launch and epilogue, and DRAM."""
     size, output = width(dtype), 2.0 * count * m * n
     hit = resident(m, n, k, count, chip, library.copies, dtype) if warm else 0.0
-    dram = size * count * (n * k + m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
+    kept = size if stored is None else stored
+    dram = count * (kept * n * k + size * m * k) * (1 - hit) / (library.ebw * chip.bandwidth)
     launch = library.t0 * np.where(m == 1, library.vector, 1.0)
-    quantising = library.quantised * passed(2.0 * count * m * k, chip)
+    quantising = _quantising(count * m, k, chip, library)
     return launch + quantising + library.epi * passed(output, chip), dram
+
+
+def _quantising(rows: Any, k: Any, chip: Chip, library: GemmLibrary) -> Any:
+    """Seconds of quantising rows of k elements of 16 bits: passes over them, and the arithmetic of all SMs."""
+    work = rows * (library.row + library.convert * k)
+    return library.quantised * passed(2.0 * rows * k, chip) + work / chip.sms
 
 
 def gemm_parts(
@@ -240,8 +297,8 @@ def gemm_parts(
     fixed, dram = _common(m, n, k, count, chip, library, dtype, warm)
     rows: dict[str, Array] = {}
     best = np.full(np.broadcast_shapes(np.shape(dram), np.shape(chip.clock)), np.inf)
-    for each in candidates(chip, dtype):
-        work = _work(m, n, k, count, each, chip, dtype)
+    for each in candidates(chip, dtype, library.tile):
+        work = _work(m, n, k, count, each, chip, library, dtype)
         split = library.ts + work.sums / chip.l2_bandwidth if each.split > 1 else 0.0
         parts = {
             "compute": work.flops * _per_flop(chip, library, dtype, each.rows, each.columns),
@@ -254,12 +311,20 @@ def gemm_parts(
         best = np.where(faster, time, best)
         rows = {name: np.where(faster, value, rows.get(name, 0.0)) for name, value in parts.items()}
     epilogue = library.epi * passed(2.0 * count * m * n, chip)
-    quantising = library.quantised * passed(2.0 * count * m * k, chip)
+    quantising = _quantising(count * m, k, chip, library)
     return {"launch": fixed - epilogue - quantising, **rows, "epilogue": epilogue, "quantise": quantising}
 
 
-def _dtypes(shapes: Shapes) -> Any:
-    return text(shapes, "dtype", "bf16")
+FEW = 32
+"""Rows below which products with scales of blocks have a kernel of their own."""
+
+
+def _variant(shapes: Shapes) -> Any:
+    """The format; with scales of blocks, whether there are few rows, or no whole blocks: kernels of their own each."""
+    dtype, m, n, k = (text(shapes, "dtype", "bf16"), *(column(shapes, name) for name in ("m", "n", "k")))
+    odd = (n % 64 > 0) | (k % 128 > 0)
+    kind = np.select([odd, m < FEW], [" odd", " few"], "")
+    return np.char.add(dtype.astype(str), np.where(dtype == "fp8_block", kind, ""))
 
 
 class _Products(NamedTuple):
@@ -271,27 +336,39 @@ class _Products(NamedTuple):
     together: Array
     times: Array
     dtype: str
+    stored: float | None
+    warm: bool
 
 
 def _products(shapes: Shapes) -> _Products:
-    """A `batched_gemm` has `batch` (times `heads`) products in one kernel; another with a `batch` that many kernels."""
+    """A `batched_gemm` has `batch` (times `heads`) products in one kernel, a `grouped_gemm` one for each of `experts`,
+    all of `m` rows; another with a `batch` is that many kernels. `count` products of either are one kernel.
+
+    `stored` are bytes of an element of the weights, and `warm` is 0 where no call before left them in L2.
+    """
     m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
-    batched = np.char.startswith(text(shapes, "op", "gemm").astype(str), "batched")
+    op = text(shapes, "op", "gemm").astype(str)
+    batched, grouped = np.char.startswith(op, "batched"), np.char.startswith(op, "grouped")
     batch = column(shapes, "batch", 1.0)
-    count = np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
-    dtype = str(np.ravel(_dtypes(shapes))[0])
-    return _Products(m, n, k, count, np.where(batched, 1.0, batch), COMPUTES.get(dtype, dtype))
+    count = column(shapes, "count", 1.0) * np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
+    count = np.where(grouped, column(shapes, "experts", 1.0), count)
+    dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
+    warm = bool(np.all(column(shapes, "warm", 1.0)))
+    times = np.where(batched, 1.0, batch)
+    return _Products(m, n, k, count, times, _format(dtype), shapes.get("stored"), warm)
 
 
 def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
     p = _products(shapes)
-    seconds: Array = p.times * gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
+    seconds: Array = p.times * gemm_seconds(
+        p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm, stored=p.stored
+    )
     return seconds
 
 
 def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> dict[str, Array]:
     p = _products(shapes)
-    parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together)
+    parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm)
     return {name: p.times * value for name, value in parts.items()}
 
 
@@ -307,16 +384,21 @@ COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
 
 
 def _fixed(variant: str) -> tuple[str, ...]:
-    """Operands of 16 bits are not quantised."""
-    return ("quantised",) if width(COMPUTES.get(variant, variant)) >= 2 else ()
+    """Operands of 16 bits are not quantised, and their products are cuBLAS's."""
+    return ("quantised", "convert", "row", "tile", "wave") if width(_format(variant)) >= 2 else ()
+
+
+def _format(variant: str) -> str:
+    name = variant.partition(" ")[0]
+    return COMPUTES.get(name, name)
 
 
 GEMM = GpuKernel(
     "gemm",
     GemmLibrary,
-    ("gemm", "batched_gemm"),
+    ("gemm", "batched_gemm", "grouped_gemm"),
     ("m", "n", "k"),
-    _dtypes,
+    _variant,
     _gemms,
     _gemms_parts,
     _work_of,

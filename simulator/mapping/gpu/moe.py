@@ -5,7 +5,7 @@ The form is our own, fitted on tables of measured kernels (`docs/accuracy.md`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -29,8 +29,10 @@ from simulator.mapping.gpu.kernel import (
 )
 from simulator.units import Unit
 
-ROWS = (16, 64, 128)
+ROWS = (16, 32, 64, 128)
 """Rows of the tiles that a library has for an expert's tokens."""
+MOST = (32, 96, 512, np.inf)
+"""The most tokens of a layer for which each is picked, where they alone decide (fused_moe of vLLM, untuned)."""
 COLUMNS = 128
 """Columns of such a tile."""
 DRAWS = 5
@@ -56,6 +58,10 @@ class MoeLibrary(Section):
     """Passes over the rows of all experts, beside the products."""
     p: Overlap = 3.0
     """The power in which compute, L2 and DRAM overlap."""
+    tile: Literal["fastest", "tokens"] = "fastest"
+    """How the library picks a tile: the fastest, as it was tuned; or by the tokens of the layer alone."""
+    passes: Literal["own", "all"] = "own"
+    """Whose rows its passes go over: of the device's experts; or of all, the picks of others left empty."""
 
 
 class Load(NamedTuple):
@@ -126,9 +132,10 @@ def _loads(picks: bytes, distributions: tuple[str, ...], seed: int) -> Array:
 
 
 class _Experts(NamedTuple):
-    """Columns of routed experts on one device."""
+    """Columns of routed experts on one device; `stored` are bytes of an element of the weights in DRAM."""
 
     tokens: Array
+    picks: Array
     hidden: Array
     inner: Array
     gates: Array
@@ -137,28 +144,45 @@ class _Experts(NamedTuple):
     tiles: Array
     dtype: str
     size: float
+    warm: Array
+    stored: Array
 
 
 def _experts(shapes: Shapes) -> _Experts:
     numbers = [column(shapes, name) for name in ("m", "experts", "top_k", "n", "k")]
     ways = [column(shapes, name, 1.0) for name in ("tp", "ep")]
     tokens, experts, top_k, inner, hidden, tensor, expert = np.broadcast_arrays(*numbers, *ways)
-    distribution = np.broadcast_to(text(shapes, "distribution", "balanced"), tokens.shape)
-    seed = int(np.ravel(column(shapes, "seed", 0.0))[0])
-    picks = np.stack([each.ravel() for each in (tokens, experts, top_k, expert)])
-    loads = _loads(picks.tobytes(), tuple(map(str, distribution.ravel())), seed)
+    rows, active, tiles = _load(shapes, tokens, experts, top_k, expert)
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
+    size = _SIZE.get(dtype) or width(COMPUTES.get(dtype, dtype))
     return _Experts(
         tokens=tokens,
+        picks=top_k,
         hidden=hidden,
         inner=inner / tensor,
         gates=column(shapes, "matrices", 3.0) - 1,
-        rows=loads[0].reshape(tokens.shape),
-        active=loads[1].reshape(tokens.shape),
-        tiles=loads[2:].reshape(len(ROWS), *tokens.shape),
+        rows=rows,
+        active=active,
+        tiles=tiles,
         dtype=_COMPUTE.get(dtype, COMPUTES.get(dtype, dtype)),
-        size=_SIZE.get(dtype) or width(COMPUTES.get(dtype, dtype)),
+        size=size,
+        stored=column(shapes, "stored", size),
+        warm=column(shapes, "warm", 1.0),
     )
+
+
+def _load(shapes: Shapes, tokens: Array, experts: Array, top_k: Array, ways: Array) -> tuple[Array, Array, Array]:
+    """Rows in all, experts with any, tiles of each of `ROWS`: as the shape says, each expert alike; else drawn."""
+    if "rows" in shapes:
+        rows, active = np.broadcast_arrays(column(shapes, "rows"), column(shapes, "active"))
+        each = rows / np.maximum(active, 1e-9)
+        return rows, active, np.stack([active * np.ceil(each / size) for size in ROWS])
+    distribution = np.broadcast_to(text(shapes, "distribution", "balanced"), tokens.shape)
+    seed = int(np.ravel(column(shapes, "seed", 0.0))[0])
+    picks = np.stack([each.ravel() for each in (tokens, experts, top_k, ways)])
+    loads = _loads(picks.tobytes(), tuple(map(str, distribution.ravel())), seed)
+    drawn = [each.reshape(tokens.shape) for each in loads]
+    return drawn[0], drawn[1], np.stack(drawn[2:])
 
 
 _COMPUTE = {"int4_wo": "bf16", "int8_wo": "bf16", "w4a16_mxfp4": "bf16"}
@@ -174,23 +198,26 @@ def _moe_parts(shapes: Shapes, chip: Chip, library: MoeLibrary) -> dict[str, Arr
     for columns, depth in ((e.gates * e.inner, e.hidden), (e.hidden, e.inner)):
         step = STEP / max(e.size, 1.0)
         deep = np.ceil(depth / step) * step
-        weights = e.active * columns * depth * e.size
-        dram = weights * (1 - in_cache(weights, chip, 8.0)) / (library.ebw * chip.bandwidth)
+        weights = e.active * columns * depth * e.stored
+        dram = weights * (1 - e.warm * in_cache(weights, chip, 8.0)) / (library.ebw * chip.bandwidth)
         best: Any = np.inf
         chosen: tuple[Any, Any] = (0.0, 0.0)
-        for rows, tiles in zip(ROWS, e.tiles, strict=True):
+        for above, most, rows, tiles in zip((0, *MOST), MOST, ROWS, e.tiles, strict=False):
             blocks = tiles * np.ceil(columns / COLUMNS)
             feed = library.feed * FEED * (1 / rows + 1 / COLUMNS) / chip.clock
             flop = chip.sms / chip.rate(e.dtype) / library.emax + feed
             compute = waves(blocks, chip.sms) * (2.0 * rows * COLUMNS) * deep * flop
             l2 = blocks * (rows + COLUMNS) * deep * e.size / (library.l2f * chip.l2_bandwidth)
             time = norm(library.p, compute, l2, dram)
+            if library.tile == "tokens":
+                time = np.where((e.tokens > above) & (e.tokens <= most), time, np.inf)
             faster = time < best
             best = np.where(faster, time, best)
             chosen = (np.where(faster, compute, chosen[0]), np.where(faster, l2, chosen[1]))
         added = {"compute": chosen[0], "l2": chosen[1], "dram": dram, "products": best}
         parts = {name: parts[name] + added[name] for name in parts}
-    moved = 2.0 * (e.rows * (3 * e.hidden + (e.gates + 2) * e.inner) + 2 * e.tokens * e.hidden)
+    passed_rows = e.rows if library.passes == "own" else e.tokens * e.picks
+    moved = 2.0 * (passed_rows * (3 * e.hidden + (e.gates + 2) * e.inner) + 2 * e.tokens * e.hidden)
     launch = library.t0 + library.expert * e.active
     return {"launch": launch, **parts, "rows": library.rows * passed(moved, chip)}
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from simulator.core import Plan
-from simulator.mapping.kernels import kernels
-from simulator.mapping.lowering import Lowering, fusion, kernel_plan
+from simulator.mapping.lowering import Lowering, block_kernels, kernel_plan
 from simulator.mapping.target import Target
 from simulator.registry import register, registered
 from simulator.workload import Block
@@ -19,7 +18,7 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
     What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator.
     """
     once = Plan(block.name)
-    for kernel in kernels(block, fusion(target.description), target.ways):
+    for kernel in block_kernels(target, block):
         for step in kernel_plan(target, kernel).steps:
             once.add(step.work)
     plan = Plan(block.name)

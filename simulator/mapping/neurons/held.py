@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,10 +19,12 @@ from simulator.errors import ConfigError
 from simulator.mapping.neurons.friends import friends
 from simulator.mapping.neurons.friends import reads as friend_reads
 from simulator.mapping.neurons.steps import token_steps
-from simulator.workload.neurons import NeuronTrace
+from simulator.workload.neurons.trace import NeuronTrace
 
 Steps = Callable[[NeuronTrace, int], Iterator[Step]]
 
+LAYERS = 64
+"""The layers that are kept in memory, for cases that differ in how neurons are kept."""
 KEPT = 64
 """Of a trace, the traffic of so many ways to keep its neurons is remembered, as long as the trace is."""
 
@@ -115,9 +119,10 @@ def _held(trace: NeuronTrace, ways: Sequence[Keeping], steps: Steps) -> list[Neu
     return [NeuronTraffic(**each, pinned=keeping.pinned) for each, keeping in zip(stacked, ways, strict=True)]
 
 
+@lru_cache(maxsize=LAYERS)
 def _drawn(trace: NeuronTrace, layer: int) -> NeuronTrace:
     """The trace with one layer in memory."""
-    tokens = list(trace.layer(layer))
+    tokens: list[Any] = [active.astype(np.int32) for active in trace.layer(layer)]  # half of what they were drawn as
     return replace(trace, draw=lambda _: iter(tokens))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.core.row_policies import Step
 from simulator.core.rows import Ints
 from simulator.errors import ConfigError
-from simulator.workload.neurons import NeuronTrace
+from simulator.workload.neurons.trace import NeuronTrace
 
 
 def token_steps(trace: NeuronTrace, layer: int) -> Iterator[Step]:

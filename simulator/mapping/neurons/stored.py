@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.workload import Model, decode, operator_graph, weight_bytes
-from simulator.workload.model import Ffn
-from simulator.workload.storage import element_bytes
+from simulator.workload.formats.storage import element_bytes
+from simulator.workload.model.feedforward import Ffn
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,8 +52,9 @@ class BatchEvaluator:
     it gives each sequence; `e2e_s` the prefill and each further step at its own context. `tokens_per_s`: of all
     sequences. Energy a token is dynamic and static, of all devices, NaN where the machine lacks a figure; `power_w` is
     that over time. A batch of requests that does not fit is refused, or served in turns where the runtime says so:
-    `batches` of them, then `ttft_s` and `tbt_s` are of the first. `bound_by`: the resource that binds longest, of the
-    step (of the prefill where there is none).
+    `batches` of them, then `ttft_s` and `tbt_s` are of the first. `expected_error`: the share by which the time may be
+    off where models time kernels, if all erred one way as they do in the median; else NaN. `bound_by`: the resource
+    that binds longest, of the step (of the prefill where there is none).
     """
 
     form = Batch
@@ -67,13 +68,14 @@ class BatchEvaluator:
         Metric("needed_bytes", "B", "min", "memory needed"),
         Metric("capacity_bytes", "B", "max", "memory"),
         Metric("batches", "1", "min", "batches one after another"),
+        Metric("expected_error", "1", "min", "expected error"),
         *COSTS,
         Metric("bound_by", label="what binds"),
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-        "activations", "compute", "fusion", "runtime", "dispatch", "draft",
+        "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
@@ -93,7 +95,11 @@ class BatchEvaluator:
         if scenario is None or not free:
             return free
         system = machine(scenario)
-        if not deployment(scenario).vectorised:
+        deployed = deployment(scenario)
+        work = scenario.workload
+        assert isinstance(work, Batch)
+        steps_apart = deployed.engine.models is not None and work.phase == "request"  # each has a time of its own
+        if not deployed.vectorised or steps_apart:
             return []
         return [path for path in free if path in LENGTHS or varies(system, path.removeprefix("hardware."))]
 

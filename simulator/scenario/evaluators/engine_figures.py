@@ -21,7 +21,7 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine
 from simulator.scenario.reads import is_given
 from simulator.units import Count, EnergyPerFlop, Unit
-from simulator.workload.dtypes import Dtype
+from simulator.workload.formats.dtypes import Dtype
 
 
 class InDram(Section):

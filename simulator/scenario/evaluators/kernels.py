@@ -25,9 +25,9 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment, machine
 from simulator.units import Count
 from simulator.workload import OperatorGraph, decode, operator_graph, prefill, training_graph
-from simulator.workload.backward import Recompute
 from simulator.workload.eager_graph import eager
 from simulator.workload.fft import long_convolution, monarch
+from simulator.workload.training.backward import Recompute
 
 
 class Pass(Section):

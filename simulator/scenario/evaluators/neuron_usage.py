@@ -16,9 +16,9 @@ from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, model
 from simulator.units import Count
-from simulator.workload.activity_forms import ActiveNeurons, HotColdActivity, digest
-from simulator.workload.hot_cold import HotCold, fit_hot_cold
-from simulator.workload.neurons import share
+from simulator.workload.neurons.forms import ActiveNeurons, HotColdActivity, digest
+from simulator.workload.neurons.hot_cold import HotCold, fit_hot_cold
+from simulator.workload.neurons.trace import share
 
 SPAN = "workload.span"
 

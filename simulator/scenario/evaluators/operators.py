@@ -19,8 +19,9 @@ from simulator.mapping.gpu.calibration import (
     times,
 )
 from simulator.mapping.gpu.chip import Chip, chip_of
+from simulator.mapping.gpu.copy import COPY, copy_roofline
 from simulator.mapping.gpu.gemm import COMPUTES
-from simulator.mapping.gpu.kernel import Array, GpuKernel, bound_by
+from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes, bound_by
 from simulator.mapping.gpu.kernels import kernel_of
 from simulator.registry import register
 from simulator.scenario.cases import Columns
@@ -31,14 +32,31 @@ from simulator.scenario.parts import at_key, machine
 from simulator.units import Bytes, Count, Seed, Width
 
 SHAPES: Mapping[str, tuple[str, ...]] = {
-    "gemm": ("m", "n", "k", "batch", "heads"),
+    "gemm": ("m", "n", "k", "batch", "heads", "experts"),
     "attention_prefill": ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv", "window", "kv_dtype"),
     "attention_decode": ("batch", "heads", "kv_heads", "head_dim", "seq_kv", "window", "kv_dtype"),
+    "attention_mixed": (
+        "batch",
+        "heads",
+        "kv_heads",
+        "head_dim",
+        "seq_q",
+        "seq_kv",
+        "window",
+        "kv_dtype",
+        "decodes",
+        "decode_kv",
+    ),
     "moe": ("m", "n", "k", "experts", "top_k", "tp", "ep", "matrices", "distribution", "seed"),
+    "mla_prefill": ("batch", "heads", "seq_q", "seq_kv", "latent", "rope", "head_dim", "absorbed", "kv_dtype"),
+    "mla_decode": ("batch", "heads", "seq_kv", "latent", "rope", "head_dim", "absorbed", "kv_dtype"),
     "row_wise": ("m", "n"),
     "collective": ("bytes", "n_devices", "nodes"),
+    "exchange": ("m", "k", "top_k", "n_devices"),
+    "copy": ("bytes",),
 }
 """What a shape of each class may have."""
+MIXED = "attention_mixed"
 TEXTS = ("kv_dtype", "distribution")
 
 
@@ -47,12 +65,13 @@ class Operators(Workload):
 
     kind: Literal["operators"]
     op: str = "gemm"
-    """`gemm`, `batched_gemm`, `attention_prefill`, `attention_prefill_causal`, `attention_decode`, `moe_ffn`, a
-    row-wise one (`rms_norm`, `softmax`, `silu_and_mul`, ...), or a collective (`all_reduce`, ...)."""
+    """`gemm`, `batched_gemm`, `grouped_gemm`, `attention_prefill`, `attention_prefill_causal`, `attention_decode`,
+    `attention_mixed` (a batch of chunks and of decodes), `mla_prefill`, `mla_decode`, `moe_ffn`, a row-wise one
+    (`rms_norm`, `softmax`, `silu_and_mul`, ...), a collective (`all_reduce`, ...), the all-to-all of experts
+    (`moe_dispatch`, `moe_combine`; `_ll` behind it, of low latency), or a copy (`copy`, within memory; `copy_peer`,
+    `copy_host_to_device`, `copy_device_to_host`)."""
     dtype: str = "bf16"
     """The format of the operands: `bf16`, `fp8`, `fp8_block` (one scale a block), ..."""
-    calibration: str | None = None
-    """Constants of kernels by their name or path; null: those of the chip, else those of its family."""
     m: Count | None = None
     """Rows of the first operand; tokens of experts; rows of a row-wise operator."""
     n: Count | None = None
@@ -75,6 +94,16 @@ class Operators(Workload):
     """How many keys a query sees at most; null or 0: all before it."""
     kv_dtype: str | None = None
     """The format of the KV cache; that of the operands unless given."""
+    latent: Count | None = None
+    """Elements of the latent of MLA, keys and values in one; 512 unless given."""
+    rope: Count | None = None
+    """Elements of a key of MLA that are rotated, the same for all heads; 64 unless given."""
+    absorbed: bool | None = None
+    """Whether MLA reads the latent as it is, or expands it to keys and values of each head; in decode, as it is."""
+    decodes: Count | None = None
+    """Of `attention_mixed`: sequences that decode a token, beside `batch` chunks of `seq_q` queries."""
+    decode_kv: Count | None = None
+    """Of `attention_mixed`: the keys of each of them."""
     experts: Count | None = None
     """Routed experts of the layer, on all devices."""
     top_k: Count | None = None
@@ -119,7 +148,7 @@ class OperatorsEvaluator:
         Metric("constants", label="where the constants are from"),
     )
     needs: ClassVar[Collection[str]] = ("hardware",)
-    mapping: ClassVar[Collection[str]] = ("engines", "runtime")
+    mapping: ClassVar[Collection[str]] = ("engines", "runtime", "calibration")
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
     requires: ClassVar[Mapping[str, str]] = {}
@@ -128,10 +157,11 @@ class OperatorsEvaluator:
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What shapes of other operators have."""
         work = _of(scenario)
-        kernel = _kernel(work).name
-        own = {*SHAPES[kernel], *(["dtype"] if kernel != "collective" else [])}
-        if kernel == "gemm" and not work.op.startswith("batched_"):
-            own.remove("heads")
+        kernel = MIXED if work.op == MIXED else _kernel(work).name
+        own = {*SHAPES[kernel], *(["dtype"] if kernel not in ("collective", "copy") else [])}
+        if kernel == "gemm":
+            own -= {"heads"} if not work.op.startswith("batched_") else set()
+            own -= {"experts"} if not work.op.startswith("grouped_") else set()
         keys = {"dtype", *(key for keys in SHAPES.values() for key in keys)}
         return {f"workload.{key}": f"an operator '{work.op}'" for key in sorted(keys - own)}
 
@@ -148,6 +178,8 @@ class OperatorsEvaluator:
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = _of(scenario)
+        if work.op == MIXED:
+            return _mixed(scenario, columns, cases, wanted)
         kernel = _kernel(work)
         system, engine = machine(scenario), next(iter(scenario.mapping.engines or ()), None)
         with at_key("mapping", "engines") if engine else at_key("hardware"):
@@ -169,7 +201,7 @@ class OperatorsEvaluator:
         spread = np.broadcast_to(np.ravel(variants).astype(str), (cases,)) if len(of) > 1 else None
         metrics: dict[str, Any] = {
             "time_s": seconds,
-            "roofline_s": _roofline(kernel, work.dtype, chip, flops, moved),
+            "roofline_s": _roofline(kernel, shapes, chip, flops, moved),
             "flops": flops,
             "bytes": moved,
             "flop_per_s": flops / seconds,
@@ -186,6 +218,26 @@ class OperatorsEvaluator:
         raise no_plan(scenario)
 
 
+def _mixed(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
+    """A batch of chunks and of decodes: one kernel for each, one after the other, as programs launch them."""
+    work = _of(scenario)
+    renamed = {"workload.decodes": "workload.batch", "workload.decode_kv": "workload.seq_kv"}
+    if work.decode_kv is None and "workload.decode_kv" not in columns:
+        raise ConfigError("missing key", path="workload.decode_kv", expected="the keys of sequences that decode")
+    decodes = {"op": "attention_decode", "batch": work.decodes, "seq_kv": work.decode_kv, "seq_q": None}
+    parts = []
+    for change, names in (({"op": "attention_prefill_causal"}, {}), (decodes, renamed)):
+        one = scenario.model_copy(update={"workload": work.model_copy(update=change)})
+        own = {names.get(path, path): each for path, each in columns.items() if path not in names.values()}
+        parts.append(OperatorsEvaluator.evaluate(one, own, cases, [*wanted, "bound_by"]))
+    chunks, tokens = parts
+    summed = {name: chunks[name] + tokens[name] for name in ("time_s", "roofline_s", "flops", "bytes")}
+    longer = np.asarray(chunks["time_s"] >= tokens["time_s"])
+    rates = {"flop_per_s": summed["flops"] / summed["time_s"], "bytes_per_s": summed["bytes"] / summed["time_s"]}
+    rest = {name: np.where(longer, chunks[name], tokens[name]) for name in ("expected_error", "constants", "bound_by")}
+    return {**summed, **rates, **{name: each if each.ndim else each.item() for name, each in rest.items()}}
+
+
 def _of(scenario: Scenario) -> Operators:
     assert isinstance(scenario.workload, Operators)
     return scenario.workload
@@ -198,9 +250,9 @@ def _kernel(work: Operators) -> GpuKernel:
 
 def _calibrated(scenario: Scenario, chip: Chip) -> dict[str, Calibration]:
     """The calibrations whose constants count: the one that is named, else those of the chip, under the runtime."""
-    name, runtime = _of(scenario).calibration, scenario.mapping.runtime
+    name, runtime = scenario.mapping.calibration, scenario.mapping.runtime
     if name is not None:
-        with at_key("workload", "calibration"):
+        with at_key("mapping", "calibration"):
             return {name: load_calibration(name)}
     known = calibrations(chip)
     if runtime is None:
@@ -213,11 +265,14 @@ def _calibrated(scenario: Scenario, chip: Chip) -> dict[str, Calibration]:
     return under
 
 
-def _roofline(kernel: GpuKernel, dtype: str, chip: Chip, flops: Array, moved: Array) -> Array:
+def _roofline(kernel: GpuKernel, shapes: Shapes, chip: Chip, flops: Array, moved: Array) -> Array:
     """Seconds of FLOPs at the peak, or of bytes at the bandwidth, whichever is longer."""
-    if kernel.name == "collective":
+    if kernel.name in ("collective", "exchange"):
         seconds: Array = moved / chip.link if np.all(chip.link) else np.full(np.shape(moved), np.nan)
         return seconds
+    if kernel is COPY:
+        return copy_roofline(shapes, chip)
+    dtype = str(shapes["dtype"])
     rate = chip.peak.get(COMPUTES.get(dtype, dtype), np.nan)
     return np.fmax(flops / rate, moved / chip.bandwidth)
 

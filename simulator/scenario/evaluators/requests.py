@@ -45,7 +45,7 @@ from simulator.workload.requests.arrivals import requests
 from simulator.workload.requests.lengths import Lengths, Spread
 from simulator.workload.requests.request import Request, Stream
 from simulator.workload.requests.trace import Trace, open_trace
-from simulator.workload.routers import ROUTERS, Router
+from simulator.workload.routing.routers import ROUTERS, Router
 
 PERCENTS = (50, 90, 99)
 PROGRAMS = {

@@ -17,10 +17,10 @@ from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine, model
 from simulator.units import Count, Seed
-from simulator.workload.draws import counts
-from simulator.workload.measured import load_measured
-from simulator.workload.router_forms import RouterForm
-from simulator.workload.skew import busiest_over_mean, effective_experts, even, gini, idle
+from simulator.workload.routing.draws import counts
+from simulator.workload.routing.forms import RouterForm
+from simulator.workload.routing.measured import load_measured
+from simulator.workload.routing.skew import busiest_over_mean, effective_experts, even, gini, idle
 
 
 class Routing(Workload):

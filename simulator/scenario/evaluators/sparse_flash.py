@@ -32,8 +32,8 @@ from simulator.scenario.parts import at_key, deployment, named, tiers
 from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
 from simulator.units import Count, Size, Width
 from simulator.workload import Model, weight_bytes
-from simulator.workload.activity_forms import ActiveNeurons, Portion, digest
-from simulator.workload.neurons import NeuronTrace
+from simulator.workload.neurons.forms import ActiveNeurons, Portion, digest
+from simulator.workload.neurons.trace import NeuronTrace
 
 POLICY = "lru"
 """What leaves the buffer, unless the mapping says."""

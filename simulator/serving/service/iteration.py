@@ -22,8 +22,8 @@ from simulator.mapping.stage import TYPICAL, Kind, stage
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Term, term
 from simulator.serving.stages import Stages
-from simulator.workload.draws import counts
-from simulator.workload.routers import Router
+from simulator.workload.routing.draws import counts
+from simulator.workload.routing.routers import Router
 
 DECODING, PROMPTS, MIXED = Kind(False, True, False), Kind(True, False, True), Kind(True, True, True)
 AGREES = 1e-11

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.study.search import design, local, samplers
+from simulator.study.search import design, local, samplers, tpe
 from simulator.study.search.run import Found, search
 from simulator.study.search.seen import Method, Seen, Space
 
-__all__ = ["Found", "Method", "Seen", "Space", "design", "local", "samplers", "search"]
+__all__ = ["Found", "Method", "Seen", "Space", "design", "local", "samplers", "search", "tpe"]

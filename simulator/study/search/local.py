@@ -46,14 +46,14 @@ def _neighbours(seen: Seen, moves: Indices, rng: np.random.Generator) -> Indices
     best = best if len(best) <= PARENTS else rng.choice(best, PARENTS, replace=False)
     near = seen.indices[usable][best][:, None, :] + moves
     levels = np.abs(moves).sum(axis=1)
-    promise = _alone(costs[best])[:, None] / WORTH ** (levels - 1)
+    promise = alone(costs[best])[:, None] / WORTH ** (levels - 1)
     inside = np.all((near >= 0) & (near < seen.sizes), axis=2)
     order = np.lexsort((rng.random(int(inside.sum())), -promise[inside]))
     found: Indices = near[inside][order]
     return found
 
 
-def _alone(costs: NDArray[np.float64]) -> NDArray[np.float64]:
+def alone(costs: NDArray[np.float64]) -> NDArray[np.float64]:
     """What each point of a front alone adds to the hypervolume; never quite nothing, as equal points seem to."""
     if len(costs) == 0 or costs.shape[1] == 1:
         return np.ones(len(costs))

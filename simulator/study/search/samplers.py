@@ -1,4 +1,4 @@
-"""The samplers of Optuna: TPE, NSGA-II, NSGA-III and Gaussian processes."""
+"""The samplers of Optuna: NSGA-II, NSGA-III and Gaussian processes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ from simulator.study.search.seen import Indices, Seen
 
 PATIENCE = 8  # asks for each point of a batch, after which those that are still missing are drawn at random
 VIOLATION = "violation"
-
-
-@register("search", "tpe")
-def tpe(seen: Seen, evaluations: int, batch: int, seed: int) -> Iterator[Indices]:
-    """Tree-structured Parzen estimators (Bergstra et al. 2011; Ozaki et al. 2022 for many objectives)."""
-    return _asks("TPESampler", seen, batch, seed, again=True, constant_liar=True, multivariate=True)
 
 
 @register("search", "nsga2")
@@ -83,29 +77,10 @@ def _study(optuna: Any, name: str, seed: int, objectives: int, options: dict[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a sampler is experimental
-            sampler = _remembering(getattr(optuna.samplers, name))(seed=seed, constraints_func=_violation, **options)
+            sampler = getattr(optuna.samplers, name)(seed=seed, constraints_func=_violation, **options)
         return optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _remembering(sampler: Any) -> Any:
-    """A kind of sampler that reads the levels of a trial once; TPE reads those of all trials each time it is asked."""
-
-    class Remembering(sampler):  # type: ignore[misc]
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
-            self._levels: dict[int, Any] = {}
-
-        def _get_internal_repr(self, trials: Any, search_space: Any, study: Any) -> dict[str, Any]:
-            levels = self._levels
-            for trial in trials:
-                if trial.number not in levels:
-                    levels[trial.number] = np.array([float(trial.params[axis]) for axis in search_space])
-            table = np.array([levels[trial.number] for trial in trials]).reshape(-1, len(search_space))
-            return dict(zip(search_space, table.T, strict=True))
-
-    return Remembering
 
 
 def _tell(optuna: Any, study: Any, trial: Any, seen: Seen, point: tuple[int, ...]) -> bool:

@@ -15,7 +15,7 @@ from simulator.mapping.target import target
 from simulator.validation.fitted.cpu import ELEMENT, home
 from simulator.validation.measure.cpu import DTYPES
 from simulator.workload import Block, Operator, OperatorGraph
-from simulator.workload.operators import Operand
+from simulator.workload.operators.operator import Operand
 
 
 def chain(rows: int, widths: Sequence[int], dtype: str) -> Callable[[], object]:

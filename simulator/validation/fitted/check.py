@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from simulator.errors import ConfigError
+from simulator.extra import imported
 from simulator.hardware import System, load_system
 from simulator.validation.fitted.chain import chain, chain_seconds
 from simulator.validation.fitted.disk import DISK, MANY, read_seconds
 from simulator.validation.fitted.fit_machine import Of
 from simulator.validation.measure.disk import direct, file_to_read, span
-from simulator.validation.measure.extra import extra
 from simulator.validation.measure.host import cores
 from simulator.validation.measure.run import Progress
 from simulator.validation.measure.sample import sampled, summary
@@ -116,7 +116,7 @@ def check(
     """
     run, chains, lots = chain(ROWS, WIDTHS, "fp32"), [], reader and _lots(system)
     reads: dict[Lot, list[float]] = {lot: [] for lot in lots or ()}
-    with extra("threadpoolctl", "measure").threadpool_limits(limits=threads, user_api="blas"):
+    with imported("threadpoolctl", "measure", "measuring").threadpool_limits(limits=threads, user_api="blas"):
         for turn in range(ROUNDS):
             chains.append(sampled(run, SECONDS / ROUNDS))
             for lot, times in reads.items():

@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from simulator.errors import ConfigError, warn
 from simulator.units import show
 from simulator.validation.measure.rows import Row, Sample, of
-from simulator.workload.dtypes import BYTES_PER_ELEMENT
+from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 Statistic: TypeAlias = Callable[[Sample], float]
 Section: TypeAlias = dict[str, object]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simulator.errors import ConfigError
-from simulator.validation.measure.extra import extra
+from simulator.extra import imported
 from simulator.validation.measure.host import capacities, cores, processor
 from simulator.validation.measure.rows import Point, Sample
 from simulator.validation.measure.run import Bench
@@ -58,7 +58,7 @@ def cpu_bench(threads: Sequence[int] = (), dtypes: Sequence[str] = ("fp32",)) ->
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise ConfigError(path="dtype", found=f"'{dtype}'", expected=f"one of {', '.join(DTYPES)}")
-    limited = extra("threadpoolctl", "measure").threadpool_limits
+    limited = imported("threadpoolctl", "measure", "measuring").threadpool_limits
     held = capacities()
     runs: dict[str, Callable[[Point], Callable[[], object]]] = {"gemm": _gemm, "triad": _triad, "chase": _chase}
 

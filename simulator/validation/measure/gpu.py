@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.errors import ConfigError
-from simulator.validation.measure.extra import extra
+from simulator.extra import imported
 from simulator.validation.measure.rows import Point, Sample
 from simulator.validation.measure.run import Bench
 from simulator.validation.measure.sample import summary
@@ -44,7 +44,7 @@ def gpu_bench(dtypes: Sequence[str] = ("bf16",), number: int = 0) -> Bench:
     Raises:
         ConfigError: PyTorch is not installed, or sees no such GPU; a dtype that is not measured.
     """
-    torch = extra("torch", "measure-gpu")
+    torch = imported("torch", "measure-gpu", "measuring")
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise ConfigError(path="dtype", found=f"'{dtype}'", expected=f"one of {', '.join(DTYPES)}")

@@ -26,6 +26,11 @@ def program(engine: str) -> str | None:
     return known(RUNTIMES)[max(names, key=len)] if names else None
 
 
+def named(engine: str) -> str:
+    """A program by its runtime, or by its own name, folded, where no file of ours has it."""
+    return program(engine) or folded(engine)
+
+
 @remembered(8)
 def known(folder: str) -> dict[str, str]:
     """The names of the YAML files of a folder by all their names and aliases, folded; an alias before a name.

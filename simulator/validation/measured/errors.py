@@ -1,9 +1,13 @@
-"""How far simulated values lie from measured ones: over all rows, and by group."""
+"""How far simulated values lie from measured ones: over all rows, by group, and as a calibration has it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.mapping.gpu.calibration import Errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +20,12 @@ def errors(rows: pd.DataFrame, simulated: str = "simulated") -> dict[str, float]
     90th percentile of `|e|`; `bias` is the mean of `e`, above 0 where the program is too slow; `ratio` the median of
     `simulated / measured`.
     """
-    ratio = (rows[simulated] / rows["measured"]).dropna()
+    return errors_of(rows[simulated] / rows["measured"])
+
+
+def errors_of(ratio: pd.Series) -> dict[str, float]:
+    """The errors of ratios of simulated over measured values, those that are missing left out."""
+    ratio = ratio.dropna()
     away = (ratio - 1).abs()
     return {
         "rows": len(ratio),
@@ -26,6 +35,20 @@ def errors(rows: pd.DataFrame, simulated: str = "simulated") -> dict[str, float]
         "bias": float((ratio - 1).mean()),
         "ratio": float(ratio.median()),
     }
+
+
+def errors_between(modelled: Any, measured: Any) -> Errors:
+    """The errors of modelled values as a calibration has them; its bias is the logarithm of the median ratio."""
+    import pandas as pd
+
+    of = errors_of(pd.Series(np.asarray(modelled / measured)))
+    return Errors(
+        rows=int(of["rows"]),
+        median=of["median_ape"],
+        mean=of["mape"],
+        p90=of["p90_ape"],
+        bias=float(np.log(of["ratio"])),
+    )
 
 
 def by_group(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

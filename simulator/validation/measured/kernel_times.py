@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simulator.errors import ConfigError, TiersimError
+from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.gpu.calibration import calibrations, constants, times
 from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.kernel import bound_by
-from simulator.mapping.gpu.kernels import KERNELS, kernel_of
+from simulator.mapping.gpu.kernels import KERNELS
 from simulator.validation.measured.aliases import program
+from simulator.validation.measured.operators import class_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,14 +64,8 @@ def kernel_rows(table: pd.DataFrame, only: Collection[str] | None) -> list[tuple
     import pandas as pd
 
     found: list[tuple[tuple[str, str], pd.DataFrame]] = []
-    classes = {}
-    for op in table["op"].unique():
-        try:
-            classes[op] = kernel_of(op).name
-        except TiersimError:
-            continue
-    named: Any = table["op"].map(classes)
-    for name, rows in table[named.notna()].groupby(named[named.notna()], sort=True):
+    named: Any = table["op"].map({op: class_of(op) for op in table["op"].unique()})
+    for name, rows in table[named.ne("")].groupby(named[named.ne("")], sort=True):
         some = rows if only is None or name in only else rows[rows["op"].isin(only)]
         kernel = KERNELS[str(name)]
         some = some.dropna(subset=[*kernel.shape])

@@ -15,6 +15,7 @@ from simulator.core.account import bound_by
 from simulator.errors import TiersimError
 from simulator.hardware import System
 from simulator.mapping.collective import collective
+from simulator.mapping.gpu.kernels import KERNELS, kernel_of
 from simulator.mapping.gpu.row_wise import MOVED
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.lowering import kernel_activity
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 
-CLASSES = {
-    "": "", "batched_gemm": "gemm", "grouped_gemm": "gemm", "gemm_square_best": "", "gemm": "gemm",
-    "attention_prefill": "attention_prefill", "attention_fwd_bwd": "", "attention_fwd": "attention_prefill",
-    "attention_decode": "attention_decode", "moe_ffn": "moe",
-    "softmax": "row_wise", "layernorm": "row_wise", "rms_norm": "row_wise", "gelu": "row_wise", "rope": "row_wise",
-    "silu_and_mul": "row_wise", "add": "row_wise", "compute_scale": "row_wise", "scale_matrix": "row_wise",
-    "all_reduce": "collective", "all_gather": "collective", "reduce_scatter": "collective", "all_to_all": "collective",
-}  # fmt: skip
-"""The class of an operator by what its name begins with; the longest counts, and '' is none that has a model."""
-
 FORMATS = {
     "fp32": ("fp32", 4.0, 4.0), "tf32": ("tf32", 4.0, 4.0), "bf16": ("bf16", 2.0, 2.0), "fp16": ("fp16", 2.0, 2.0),
     "fp8": ("fp8", 1.0, 1.0), "fp8_block": ("fp8", 1.0, 1.0), "int8": ("int8", 1.0, 1.0), "sq": ("int8", 1.0, 1.0),
@@ -43,14 +34,6 @@ FORMATS = {
     "nvfp4": ("fp4", 0.5625, 0.5625),
 }  # fmt: skip
 """What a type of the data computes in, and its bytes a weight and an activation, scales of blocks with them."""
-
-SHAPES = {
-    "gemm": ("m", "n", "k"), "row_wise": ("m", "n"), "collective": ("bytes",),
-    "attention_prefill": ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv"),
-    "attention_decode": ("batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv"),
-    "moe": ("m", "n", "k", "experts", "top_k"),
-}  # fmt: skip
-"""The columns that a class of operators needs."""
 
 WIDE = 2.0  # bytes an element of what an operator in a narrow type writes
 
@@ -66,7 +49,10 @@ class Work:
 
 def class_of(op: str) -> str:
     """The class of an operator by its name; '' where no model covers it."""
-    return CLASSES[max((start for start in CLASSES if op.startswith(start)), key=len, default="")]
+    try:
+        return kernel_of(op).name
+    except TiersimError:
+        return ""
 
 
 def operator_times(rows: pd.DataFrame, system: System) -> pd.DataFrame:
@@ -84,7 +70,7 @@ def operator_times(rows: pd.DataFrame, system: System) -> pd.DataFrame:
     for (kind, _, dtype, devices), some in groups:
         if not kind:
             continue
-        stated = some[some[list(SHAPES[kind])].notna().all(axis=1)]
+        stated = some[some[list(KERNELS[kind].shape)].notna().all(axis=1)]
         answer.loc[some.index, "error"] = "a shape is not stated"
         if stated.empty:
             continue
@@ -106,12 +92,20 @@ def work_of(rows: pd.DataFrame, kind: str, dtype: str) -> Work:
     FFN three products, or as many as `matrices` says, with the experts that tokens reach when each chooses alike,
     `E (1 - (1 - k / E)^m)`.
     """
-    return _WORK[kind](rows, FORMATS[dtype][1], FORMATS[dtype][2])
+    if kind in _WORK:
+        return _WORK[kind](rows, FORMATS[dtype][1], FORMATS[dtype][2])
+    flops, moved = KERNELS[kind].work({str(name): rows[name].to_numpy() for name in rows if rows[name].notna().any()})
+    return Work(flops, moved, np.zeros_like(moved))
 
 
 def in_seconds(rows: pd.DataFrame) -> pd.Series:
-    """Seconds of measured operators: those given as a rate of FLOPs, by what `work_of` counts; NaN of other metrics."""
+    """Seconds of measured operators: those given as a rate of FLOPs, by what `work_of` counts; NaN of other metrics.
+
+    A bandwidth of a copy is its bytes over the time.
+    """
     seconds = rows["value"].where(rows["metric"] == "latency")
+    copies = rows["metric"].eq("bandwidth") & rows["op"].map(class_of).eq("copy")
+    seconds = seconds.mask(copies, rows["bytes"] / rows["value"])
     rates = rows[rows["metric"] == "flops"]
     for (kind, dtype), some in rates.groupby([rates["op"].map(class_of), rates["dtype"]], sort=False):
         if kind in _WORK and dtype in FORMATS:

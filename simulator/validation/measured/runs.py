@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.validation.measured.aliases import meant
-from simulator.workload.load import load_model
+from simulator.workload.model.load import load_model
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = {"fp4": "nvfp4", "int4": "w4a16", "fp8_block": "fp8-block"}
 """Types of the data that formats of ours have other names for; the rest are the same in lower case."""
+
+IN_BLOCKS = r"Qwen3.*-FP8|DeepSeek-(?:V3|R1)"
+"""Models whose checkpoint in 8 bits has a scale for each block of weights, whatever the data call it."""
 
 NODE = 8  # devices of a node, at most
 
@@ -36,6 +39,8 @@ def asked(rows: pd.DataFrame) -> pd.DataFrame:
     answer = _questions(rows).join(_devices(rows))
     answer["model"] = rows["model"].map(lambda name: meant(name, "workloads/models"))
     answer["mapping.dtype"], answer["mapping.kv"] = rows["dtype"].map(_format), rows["kv_dtype"].map(_format)
+    in_blocks = rows["model"].astype("string").str.contains(IN_BLOCKS).fillna(False) & rows["dtype"].eq("fp8")
+    answer["mapping.dtype"] = answer["mapping.dtype"].mask(in_blocks, "fp8-block")
     answer["workload.batch"] = rows["batch"]
     answer["workload.input"] = rows["input_len"].clip(lower=1)
     answer["workload.output"] = rows["output_len"].mask(answer["workload.phase"].eq("prefill"), 1.0)

@@ -30,7 +30,8 @@ RUNS = (
 
 NUMBERS = frozenset({
     "m", "n", "k", "batch", "heads", "kv_heads", "head_dim", "seq_q", "seq_kv", "experts", "top_k", "bytes",
-    "n_devices", "tp", "pp", "ep", "input_len", "output_len", "value", "window", "matrices",
+    "n_devices", "tp", "pp", "ep", "input_len", "output_len", "value", "window", "matrices", "latent",
+    "rope", "absorbed",
 })  # fmt: skip
 """Columns of numbers; an empty cell is not stated, or does not apply."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simulator.files import remembered
 from simulator.hardware.system import load_system
 from simulator.mapping.form import MappingForm
 from simulator.mapping.runtime import runtime_of
@@ -104,8 +105,12 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
         progress("runs", 0, len(some))
     lossless = {machine: plain(machine) for machine in some["machine"].unique()}
     usual = some.drop(columns="model.moe.experts")
+    timed = [_kernels(*case) for case in zip(some["machine"], some["mapping.runtime"], strict=True)]
+    usual = usual.assign(**{"mapping.kernels": timed})
     today = _evaluated(usual, some["machine"])
-    least = _evaluated(usual.assign(**{"mapping.runtime": None}), some["machine"].map(lossless))
+    least = _evaluated(
+        usual.assign(**{"mapping.runtime": None, "mapping.kernels": "roofline"}), some["machine"].map(lossless)
+    )
     floor = _measured_metric(least, some["metric"])
     fits = pd.Series(least["error"] != FULL, index=some.index)
     alike = some["model.moe.experts"].notna()
@@ -122,6 +127,16 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
     )  # fmt: skip
     answer.loc[some.index, new.columns] = new
     return answer
+
+
+@remembered(1024)
+def _kernels(machine: str, runtime: str | None) -> str:
+    """What times the kernels of a run: models, where there are any of its GPU and its libraries."""
+    system = load_system(machine)
+    software = runtime_of(MappingForm(runtime=runtime), system.machine.runtime)
+    _, device = system.device()
+    chips = any(engine.chip for engine in device.engines.values())
+    return "modelled" if chips and software.runtime.modelled else "roofline"
 
 
 def _evaluated(cases: pd.DataFrame, hardware: pd.Series) -> dict[str, Any]:

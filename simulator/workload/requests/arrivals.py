@@ -23,7 +23,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Random: TypeAlias = np.random.Generator
 _Clock: TypeAlias = Callable[[Floats], Floats]
 
-BLOCK = 65_536
+BLOCK = 16_384
 """Requests that are drawn at once."""
 PERIODS = 1024  # of on and off, drawn at once
 HALVINGS = 60  # of a day, to a nanosecond

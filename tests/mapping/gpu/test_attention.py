@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from simulator.hardware import load_system
 from simulator.mapping.gpu.attention import DECODE, PREFILL, DecodeLibrary, PrefillLibrary
 from simulator.mapping.gpu.chip import chip_of
+from simulator.mapping.gpu.kernel import bound_by
 
 CHIP = chip_of(load_system("h100-sxm"))
 FEW = settings(max_examples=30, deadline=None)
@@ -111,3 +112,11 @@ def test_many_shapes_at_once_are_each_alone() -> None:
         np.testing.assert_allclose(together, alone, rtol=1e-12)
         parts = kernel.parts({"op": "causal", **columns}, CHIP, library)
         assert all(np.all(each >= 0) for each in parts.values())
+
+
+def test_decode_of_a_long_cache_streams_from_dram_and_of_a_short_one_waits_for_loads() -> None:
+    shape = {"heads": 32, "kv_heads": 8, "head_dim": 128, "seq_q": 1}
+    library = DECODE.library()
+    long, short = ({**shape, "batch": batch, "seq_kv": keys} for batch, keys in ((64, 16384), (1, 512)))
+    assert bound_by(DECODE, long, CHIP, library) == "dram"
+    assert bound_by(DECODE, short, CHIP, library) in ("launch", "loads")

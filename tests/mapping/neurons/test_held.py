@@ -14,9 +14,9 @@ from simulator.mapping.neurons.held import Keeping, held, held_by_each, settled
 from simulator.mapping.neurons.steps import SpeculativeSteps, advances
 from simulator.mapping.speculative import expected_length
 from simulator.registry import names
-from simulator.workload.hot_cold import HotCold, hot_cold
-from simulator.workload.neurons import NeuronTrace, recorded
-from simulator.workload.window_law import WindowLaw, renewal
+from simulator.workload.neurons.hot_cold import HotCold, hot_cold
+from simulator.workload.neurons.trace import NeuronTrace, recorded
+from simulator.workload.neurons.window_law import WindowLaw, renewal
 
 NEURONS = 16
 LAW = WindowLaw.fitted(5, 0.24, 0.024)

@@ -5,7 +5,7 @@ import pytest
 from simulator.errors import ConfigError
 from simulator.mapping.neurons.stored import one_ffn, stored
 from simulator.workload import load_model, parameters, weight_bytes
-from simulator.workload.model import Dtypes
+from simulator.workload.model.form import Dtypes
 
 OPT, LLAMA, MIXTRAL = (load_model(name) for name in ("opt-6.7b", "llama-2-7b", "mixtral-8x7b"))
 

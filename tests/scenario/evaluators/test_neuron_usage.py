@@ -12,8 +12,8 @@ from simulator.scenario.cases import with_values
 from simulator.scenario.evaluate import evaluate
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
-from simulator.workload.neuron_files import save_neurons
-from simulator.workload.window_law import WindowLaw, renewal
+from simulator.workload.neurons.files import save_neurons
+from simulator.workload.neurons.window_law import WindowLaw, renewal
 
 SMALL = {
     "name": "small", "family": "opt", "source": "made up for tests", "layers": 2, "hidden": 256, "vocab": 1000,

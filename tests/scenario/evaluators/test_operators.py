@@ -27,6 +27,23 @@ SHAPES: dict[str, dict[str, Any]] = {
     "moe_ffn": {"m": 64, "n": 768, "k": 2048, "experts": 128, "top_k": 8},
     "rms_norm": {"m": 512, "n": 4096},
     "all_reduce": {"bytes": 1e6, "n_devices": 4},
+    "grouped_gemm": {"m": 64, "n": 4096, "k": 4096, "experts": 8},
+    "attention_mixed": {
+        "batch": 1,
+        "heads": 32,
+        "kv_heads": 8,
+        "head_dim": 128,
+        "seq_q": 512,
+        "seq_kv": 2048,
+        "decodes": 64,
+        "decode_kv": 4096,
+    },
+    "mla_prefill": {"batch": 2, "heads": 16, "seq_q": 2048},
+    "mla_decode": {"batch": 64, "heads": 16, "seq_kv": 8192},
+    "moe_dispatch": {"m": 128, "k": 7168, "top_k": 8, "n_devices": 8},
+    "copy": {"bytes": 1e9},
+    "copy_peer": {"bytes": 1e9},
+    "copy_host_to_device": {"bytes": 1e9},
 }
 
 
@@ -83,8 +100,9 @@ def test_shapes_of_several_kernels_are_each_of_its_own(tmp_path: Path) -> None:
 
 
 def test_rates_of_the_machine_may_be_columns_too(tmp_path: Path) -> None:
-    work = {"kind": "operators", "calibration": own(tmp_path), "m": 8, "n": 8192, "k": 8192}
-    scenario = checked(Scenario, {"hardware": "h100-sxm", "workload": work})
+    work = {"kind": "operators", "m": 8, "n": 8192, "k": 8192}
+    mapping = {"calibration": str(own(tmp_path))}
+    scenario = checked(Scenario, {"hardware": "h100-sxm", "mapping": mapping, "workload": work})
     rates = np.array([1e12, 3.35e12, 6e12])
     table = evaluated(scenario, {"hardware.devices.gpu.tiers.hbm.bandwidth": rates})
     assert list(table["error"]) == ["", "", ""]
@@ -114,3 +132,35 @@ def test_unknown_operators_and_machines_without_a_chip_are_named() -> None:
         simulator.operator("gemm", "sn40l", m=1, n=1, k=1)
     with pytest.raises(ConfigError, match="one length"):
         simulator.operator("gemm", "h100-sxm", m=np.ones(2), n=np.ones(3), k=1)
+
+
+def test_a_batch_of_chunks_and_decodes_is_both_one_after_the_other(tmp_path: Path) -> None:
+    name, heads = own(tmp_path), {"heads": 32, "kv_heads": 8, "head_dim": 128}
+    chunk = {"batch": 2, "seq_q": 512, "seq_kv": 2048}
+
+    def seconds(op: str, **shape: Any) -> float:
+        return simulator.operator(op, "h100-sxm", calibration=name, **heads, **shape).rows["time_s"].iloc[0]
+
+    both = seconds("attention_mixed", **chunk, decodes=64, decode_kv=4096)
+    alone = seconds("attention_prefill_causal", **chunk), seconds("attention_decode", batch=64, seq_kv=4096)
+    assert both == pytest.approx(sum(alone), rel=1e-12)
+
+
+def test_a_latent_that_is_read_as_it_is_moves_less_and_computes_more(tmp_path: Path) -> None:
+    shape = {"batch": 64, "heads": 128, "seq_kv": 8192}
+    of = {
+        absorbed: simulator.operator(
+            "mla_decode", "h100-sxm", calibration=own(tmp_path), absorbed=absorbed, **shape
+        ).rows
+        for absorbed in (True, False)
+    }
+    kept = 64 * 8192 * 2 * 576 + 2 * 64 * 128 * (576 + 512)
+    assert of[True]["bytes"].iloc[0] == kept
+    assert of[True]["flops"].iloc[0] == 2 * 64 * 128 * 8192 * (576 + 512)
+    assert of[False]["flops"].iloc[0] == 2 * 64 * 128 * 8192 * (192 + 128)
+    assert of[False]["bytes"].iloc[0] > 50 * kept
+
+
+def test_a_copy_over_a_link_that_the_machine_lacks_is_refused() -> None:
+    with pytest.raises(TiersimError, match="a link to other GPUs"):
+        simulator.operator("copy_peer", "rtx4090-gen4", bytes=1e6)

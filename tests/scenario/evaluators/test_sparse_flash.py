@@ -15,8 +15,8 @@ from simulator.scenario.evaluate import evaluate
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.sparse_flash import SparseFlashEvaluator
 from simulator.scenario.form import Scenario
-from simulator.workload.neuron_files import save_neurons
-from simulator.workload.window_law import WindowLaw, renewal
+from simulator.workload.neurons.files import save_neurons
+from simulator.workload.neurons.window_law import WindowLaw, renewal
 
 PHONE = {
     "hardware": "phone-ufs4", "model": "opt-6.7b", "workload.input": 64, "mapping.dtype": "q4_0",

@@ -99,7 +99,7 @@ def test_a_rate_becomes_the_time_of_what_it_was_counted_of() -> None:
     [
         ("gemm_ffn_up", "gemm"), ("batched_gemm_qk", "gemm"), ("attention_fwd_causal", "attention_prefill"),
         ("attention_fwd_bwd", ""), ("layernorm_mha", "row_wise"), ("all_reduce_ffn", "collective"),
-        ("copy_device_local", ""), ("moe_ffn_activated_8", "moe"),
+        ("copy_device_local", "copy"), ("mla_decode", "mla_decode"), ("dram_read", ""), ("moe_ffn_activated_8", "moe"),
     ],
 )  # fmt: skip
 def test_an_operator_is_of_the_class_that_its_name_says(op: str, kind: str) -> None:
@@ -107,9 +107,7 @@ def test_an_operator_is_of_the_class_that_its_name_says(op: str, kind: str) -> N
 
 
 def test_what_has_no_model_says_why() -> None:
-    rows = operators(
-        {"op": "copy_host_to_device"}, {"op": "gemm"}, {"op": "gemm", "m": 1, "n": 1, "k": 1, "dtype": "?"}
-    )
+    rows = operators({"op": "dram_read"}, {"op": "gemm"}, {"op": "gemm", "m": 1, "n": 1, "k": 1, "dtype": "?"})
     answer = operator_times(rows, TODAY)
     assert answer["time_s"].isna().all()
     assert list(answer["error"]) == ["no model of the operator", "a shape is not stated", "no type '?'"]

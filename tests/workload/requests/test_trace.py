@@ -140,6 +140,8 @@ def test_json_lines_that_are_cut_off(read) -> None:
     text = f"{json.dumps(row)}\n[1]\n{json.dumps(row)[:-7]}"
     with pytest.raises(ConfigError, match=r"jsonl:2: no request: found a list, expected an object"):
         read(text, "trace.jsonl")
+    with pytest.raises(ConfigError, match=r"jsonl:2: not JSON: found column \d+: Expecting value"):
+        read(f'{json.dumps(row)}\n{{"arri": \n', "trace.jsonl")
     assert len(read(text, "trace.jsonl", skip_bad=True)) == 1
 
 

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.errors import ConfigError, unknown
+from simulator.errors import unknown
+from simulator.extra import missing
 from simulator.registry import register
 from simulator.validation.measured.importers import Importer
 from simulator.validation.measured.schema import BYTES, tidy
@@ -24,10 +25,10 @@ NAME = "aiconfigurator"
 PACKAGE = "aiconfigurator_core"
 URL = "https://pypi.org/project/aiconfigurator-core/"
 SOURCE = "aiconfigurator-core 0.12.0"
-INSTALL = "pip install 'tiersim[gpu-baselines]'"
 
 DTYPES = {"bfloat16": "bf16", "half": "fp16", "float16": "fp16"}
 ENGINES = {"TRTLLM": "TensorRT-LLM", "trtllm": "TensorRT-LLM", "VLLM": "vLLM", "vllm": "vLLM", "sglang": "SGLang"}
+MLA = {"mla_context": "mla_prefill", "mla_generation": "mla_decode"}
 ATTENTION = {"context_attention": "attention_prefill_causal", "generation_attention": "attention_decode"}
 COLLECTIVES = {"alltoall": "all_to_all"}
 
@@ -74,7 +75,7 @@ def systems() -> Path:
     """
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{PACKAGE} is not installed", expected=f"the extra 'gpu-baselines': {INSTALL}")
+        raise missing(PACKAGE, "gpu-baselines", "this baseline")
     return Path(spec.submodule_search_locations[0]) / "systems"
 
 
@@ -95,6 +96,26 @@ def _attention(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         seq_q=rows["isl"], seq_kv=rows["isl"] + rows["step"], kv_dtype=_dtype(rows["kv_cache_dtype"]),
         window=rows.get("window_size", 0),
     )  # fmt: skip
+
+
+def _mla(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Attention over a latent, of DeepSeek-V3: of `isl` new tokens behind `step` that are cached."""
+    return _timed(
+        rows, file, rows["op_name"].replace(MLA), rows["mla_dtype"],
+        batch=rows["batch_size"], heads=rows["num_heads"], seq_q=rows["isl"], seq_kv=rows["isl"] + rows["step"],
+        kv_dtype=_dtype(rows["kv_cache_dtype"]),
+    )  # fmt: skip
+
+
+def _exchange(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """The all-to-all of experts by DeepEP: a step of it, and its kernels for throughput or for low latency."""
+    low = rows["comm_backend"].str.contains("_ll").map({True: "_ll", False: ""})
+    dtype = rows["comm_dtype"].replace("default", "bf16")
+    return _timed(
+        rows, file, "moe_" + rows["phase"] + low, dtype,
+        m=rows["num_tokens"], k=rows["hidden_size"], experts=rows["num_experts"], top_k=rows["topk"],
+        n_devices=rows["ep_size"],
+    ).assign(kernel=rows["comm_backend"])  # fmt: skip
 
 
 def _moe(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
@@ -195,6 +216,16 @@ _RUN_NUMBERS = (
 IMPORTERS = {
     "gemm": _importer(_gemm, "gemm_dtype", numbers=("m", "n", "k", "latency")),
     "attention": _importer(_attention, "op_name", "attn_dtype", "kv_cache_dtype", numbers=_ATTENTION_NUMBERS),
+    "mla": _importer(
+        _mla, "op_name", "mla_dtype", "kv_cache_dtype", numbers=("batch_size", "isl", "num_heads", "step", "latency")
+    ),
+    "exchange": _importer(
+        _exchange,
+        "comm_backend",
+        "phase",
+        "comm_dtype",
+        numbers=("num_tokens", "hidden_size", "num_experts", "topk", "ep_size", "latency"),
+    ),
     "moe": _importer(_moe, "moe_dtype", "distribution", numbers=_MOE_NUMBERS),
     "quantise": _importer(_quantise, "op_name", "quant_dtype", numbers=("m", "k", "latency")),
     "all_reduce": _importer(_collective, "op_name", "allreduce_dtype", numbers=_COLLECTIVE_NUMBERS),
@@ -208,6 +239,9 @@ TABLES = {
     "gemm": "gemm",
     "context_attention": "attention",
     "generation_attention": "attention",
+    "context_mla": "mla",
+    "generation_mla": "mla",
+    "moe_a2a": "exchange",
     "moe": "moe",
     "computescale": "quantise",
     "scale_matrix": "quantise",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS = tuple(column for column in RUNS if column != "kv_dtype")
 NAMES = {"F16": "fp16", "float16": "fp16", "bfloat16": "bf16"}
+YEARS = {"Splitwise": "2023", "LLM-Inference-Bench": "2024"}
+"""The year of the programs of sources that do not state versions."""
 NARROW = ("fp8", "fp4")
 ENGINE = r"^(?P<engine>[^;]*?)(?:[ ;]+(?P<version>[vb]?\d.*|;.*))?$"
 AFTER = r"^latency_with_(\d+)_out$"  # a whole batch with another output
@@ -27,12 +29,17 @@ AFTER = r"^latency_with_(\d+)_out$"  # a whole batch with another output
 
 def tidy(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     """The runs with `kv_dtype`, and `inferred` where the source does not say it; engines and their versions apart."""
+    import pandas as pd
+
     rows = table.copy()
     both = rows["dtype"].astype("string").str.extract(r"^w_(?P<dtype>\w+)\+kv_(?P<kv_dtype>\w+)$")
     rows["dtype"] = both["dtype"].where(both["dtype"].notna(), rows["dtype"]).replace(NAMES)
     rows[["engine", "version"]] = rows["engine"].astype("string").str.extract(ENGINE)
-    early = rows["source"].astype("string").str.startswith("Splitwise") & rows["version"].isna()
-    rows["version"] = rows["version"].mask(early.fillna(False), "2023")
+    source, unsaid = rows["source"].astype("string"), rows["version"].isna()
+    early = pd.Series(False, rows.index)
+    for start, year in YEARS.items():
+        of_year = source.str.startswith(start).fillna(False) & unsaid
+        rows["version"], early = rows["version"].mask(of_year, year), early | of_year
     narrow = rows["engine"].str.startswith("TensorRT") & rows["dtype"].isin(NARROW)
     wide = rows["dtype"].where(rows["dtype"].isin(["bf16", "fp16"]), "fp16").where(rows["dtype"].notna())
     rows["kv_dtype"] = both["kv_dtype"].fillna(wide.mask(narrow, "fp8"))
@@ -40,7 +47,7 @@ def tidy(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     layered = rows["engine"].eq("llama.cpp") & rows["tp"].isna() & rows["pp"].isna()
     rows["pp"] = rows["pp"].mask(layered, rows["n_devices"])
     inferred = inferred.mask(layered, inferred + " pp")
-    rows["inferred"] = inferred.mask(early.fillna(False), inferred + " version")
+    rows["inferred"] = inferred.mask(early, inferred + " version")
     output = rows["metric"].astype("string").str.extract(AFTER)[0].astype(float)
     rows["output_len"] = output.fillna(rows["output_len"])
     rows["metric"] = rows["metric"].mask(output.notna(), "latency")

@@ -65,11 +65,13 @@ def _objects(file: Path) -> Iterator[tuple[int, Any]]:
     for line, data in read_bytes(file):
         if data.strip():
             try:
-                yield line, json.loads(decoded(data, file, line))
+                yield line, json.loads(decoded(data, file, line).rstrip())
             except ConfigError as error:
                 yield line, error
-            except (ValueError, RecursionError) as error:
-                yield line, ConfigError(f"not JSON: {error}")
+            except json.JSONDecodeError as error:
+                yield line, ConfigError("not JSON", found=f"column {error.colno}: {error.msg}")
+            except (ValueError, RecursionError) as error:  # a number without end, or lists in lists
+                yield line, ConfigError("not JSON that can be read", found=reason(error))
 
 
 def _items(file: Path) -> Iterator[tuple[int, Any]]:

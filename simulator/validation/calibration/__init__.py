@@ -1,0 +1,1 @@
+"""Constants of GPU kernels from what was measured."""

@@ -1,0 +1,1 @@
+"""How weights and keys and values are stored."""

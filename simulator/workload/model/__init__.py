@@ -1,0 +1,1 @@
+"""What a model is: its form, what reads it, what it weighs."""

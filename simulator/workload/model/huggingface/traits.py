@@ -1,0 +1,167 @@
+"""What each model type has that its config does not say, or says in words of its own: a row a type.
+
+Checked against the modules that transformers builds on the meta device (`tests/workload/model/counts.csv`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What tells a model type from Llama; what its config says, by the keys that many types share, comes first.
+
+    Attributes:
+        qkv_bias, output_bias: biases of attention; None: as `attention_bias` says.
+        mlp_bias: biases of the FFN; None: as `mlp_bias` says.
+        qk_norm: norms on queries and keys, a head or all heads as one vector.
+        gate: what heads see is gated, by as many numbers as a head is wide or by one.
+        sinks: layers with a learned number a head in the softmax: all, those with a window, none.
+        fused_qkv: queries, keys and values come of one matrix.
+        norm, norms: kind and number of norms of a layer; norm_bias: whether they have biases (None: layer norms do).
+        parallel: attention and FFN read the same input.
+        positions: how positions enter.
+        tied: whether the head is the embedding where the config does not say.
+        matrices, activation: of the FFN, where the config does not say.
+        shared: the width of shared experts where the config has no key for it alone: none, or that of dense FFNs.
+        moe: further figures of its experts.
+        pattern: what mixes tokens, where the config does not say, repeated.
+        linear, space: figures of linear attention and of state spaces that configs do not say.
+        attention: further figures of its attention.
+        defaults: values of keys that configs leave out.
+    """
+
+    qkv_bias: bool | None = None
+    output_bias: bool | None = None
+    mlp_bias: bool | None = None
+    qk_norm: Literal["none", "head", "whole"] = "none"
+    gate: Literal["none", "head", "one"] = "none"
+    sinks: Literal["all", "window", "none"] = "none"
+    fused_qkv: bool = False
+    norm: Literal["rms", "layer"] = "rms"
+    norms: int = 2
+    norm_bias: bool | None = None
+    parallel: bool = False
+    positions: str = "rope"
+    tied: bool = False
+    lm_head_bias: bool = False
+    matrices: int = 3
+    activation: str = "silu"
+    shared: Literal["none", "dense"] = "none"
+    moe: tuple[tuple[str, Any], ...] = ()
+    pattern: tuple[str, ...] = ()
+    linear: tuple[tuple[str, Any], ...] = ()
+    space: tuple[tuple[str, Any], ...] = ()
+    attention: tuple[tuple[str, Any], ...] = ()
+    defaults: tuple[tuple[str, Any], ...] = ()
+
+
+BALANCED = (("balance_bias", True),)
+PLAIN = Traits()
+QWEN3 = Traits(qk_norm="head", defaults=(("head_dim", 128),))
+QWEN_HYBRID = Traits(
+    qk_norm="head", gate="head", moe=(("shared_gate", True),), linear=(("rule", "delta"),),
+    pattern=("linear", "linear", "linear", "attention"), defaults=(("head_dim", 256),),
+)  # fmt: skip
+GEMMA = Traits(norms=4, tied=True, activation="gelu", defaults=(("head_dim", 256),))
+DEEPSEEK = Traits(moe=BALANCED)
+DEEPSEEK_V4 = Traits(
+    sinks="all", moe=BALANCED, attention=(("values", "shared"),), norm="rms", defaults=(("moe_layer_freq", 1),)
+)
+LAYER_NORM = Traits(norm="layer", matrices=2, activation="gelu", qkv_bias=True, output_bias=True, mlp_bias=True)
+GRANITE = Traits(tied=True)
+MAMBA2 = (("kind", "mamba2"), ("norm", True))
+
+TRAITS: dict[str, Traits] = {
+    "qwen3_vl": QWEN3,
+    "qwen3_vl_moe": QWEN3,
+    "qwen3_5": QWEN_HYBRID,
+    "qwen3_5_moe": QWEN_HYBRID,
+    "qwen3_next": QWEN_HYBRID,
+    "qwen2_5_vl": Traits(qkv_bias=True),
+    "qwen2_vl": Traits(qkv_bias=True),
+    "mimo": Traits(qkv_bias=True, output_bias=False),
+    "mimo_v2_flash": Traits(sinks="window", moe=BALANCED),
+    "minimax_m2": Traits(qk_norm="whole", moe=BALANCED),
+    "minimax_m3": Traits(qk_norm="head", moe=BALANCED),
+    "minimax_m3_vl": Traits(qk_norm="head", moe=BALANCED),
+    "minimax": Traits(linear=(("rule", "lightning"), ("norm", "whole"), ("chunk", 256))),
+    "kimi_k2": DEEPSEEK,
+    "kimi_k25": DEEPSEEK,
+    "deepseek_v32": DEEPSEEK,
+    "glm_moe_dsa": DEEPSEEK,
+    "kimi_linear": Traits(moe=BALANCED, linear=(("rule", "delta"),)),
+    "kimi_k3": Traits(moe=BALANCED, linear=(("rule", "delta"),)),
+    "deepseek_v4": DEEPSEEK_V4,
+    "deepseek_ref": DEEPSEEK_V4,
+    "gemma": replace(GEMMA, norms=2),
+    "gemma2": replace(GEMMA, pattern=("window", "attention")),
+    "gemma3": replace(GEMMA, qk_norm="head", pattern=("window",) * 5 + ("attention",)),
+    "gemma4": replace(GEMMA, qk_norm="head", shared="dense", pattern=("window",) * 5 + ("attention",)),
+    "llama4": Traits(shared="dense", defaults=(("attention_chunk_size", 8192), ("interleave_moe_layer_step", 1))),
+    "gpt_oss": Traits(
+        qkv_bias=True,
+        output_bias=True,
+        sinks="all",
+        moe=(("router_bias", True), ("bias", True)),
+        pattern=("window", "attention"),
+    ),
+    "step3p5": Traits(qk_norm="head", gate="one", moe=BALANCED),
+    "step3p7": Traits(qk_norm="head", gate="one", moe=BALANCED),
+    "nemotron_h": Traits(
+        positions="none", matrices=2, activation="relu2", moe=BALANCED, space=MAMBA2, qkv_bias=False, output_bias=False
+    ),
+    "jamba": Traits(
+        positions="none",
+        space=(("kind", "mamba"), ("norm", True)),
+        defaults=(("attn_layer_period", 8), ("expert_layer_period", 2)),
+    ),
+    "mamba": Traits(positions="none", tied=True, pattern=("space",), space=(("kind", "mamba"),)),
+    "falcon_mamba": Traits(positions="none", tied=True, pattern=("space",), space=(("kind", "mamba"),)),
+    "mamba2": Traits(positions="none", pattern=("space",), space=MAMBA2),
+    "bamba": Traits(space=MAMBA2),
+    "granitemoehybrid": Traits(positions="none", tied=True, space=MAMBA2),
+    "granite": GRANITE,
+    "granitemoe": GRANITE,
+    "granitemoeshared": GRANITE,
+    "glm4_moe": Traits(moe=BALANCED, output_bias=False),
+    "glm4_moe_lite": DEEPSEEK,
+    "glm": Traits(output_bias=False),
+    "glm4": Traits(norms=4, output_bias=False),
+    "ernie4_5": Traits(tied=True),
+    "ernie4_5_moe": Traits(tied=True, moe=(("router_bias", True),)),
+    "exaone4": Traits(qk_norm="head"),
+    "exaone_moe": Traits(qk_norm="head", moe=BALANCED),
+    "olmo": Traits(),
+    "olmo2": Traits(qk_norm="whole"),
+    "olmo3": Traits(qk_norm="whole"),
+    "olmoe": Traits(qk_norm="whole"),
+    "flex_olmo": Traits(qk_norm="whole"),
+    "phi3": Traits(fused_qkv=True),
+    "phimoe": Traits(norm="layer", norm_bias=True),
+    "starcoder2": replace(LAYER_NORM, tied=True),
+    "cohere": Traits(norm="layer", norm_bias=False, norms=1, parallel=True, tied=True),
+    "cohere2": Traits(
+        norm="layer", norm_bias=False, norms=1, parallel=True, tied=True, pattern=("window",) * 3 + ("attention",)
+    ),
+    "apertus": Traits(qk_norm="head", matrices=2, activation="relu2"),
+    "seed_oss": Traits(output_bias=False, defaults=(("attention_bias", True),)),
+    "hunyuan_v1_dense": Traits(qk_norm="head"),
+    "hunyuan_v1_moe": Traits(qk_norm="head"),
+    "ministral": Traits(),
+    "ministral3": Traits(),
+    "mistral3": Traits(),
+    "smollm3": Traits(tied=True),
+    "arcee": Traits(matrices=2, activation="relu2"),
+    "dots1": Traits(qk_norm="head", moe=BALANCED),
+    "internlm2": Traits(),
+    "internlm3": Traits(),
+    "baichuan": Traits(),
+    "helium": Traits(),
+    "cwm": Traits(),
+    "nemotron": Traits(norm="layer", matrices=2, activation="relu2"),
+    "stablelm": Traits(norm="layer", output_bias=False),
+}
+"""Model types, by `model_type`; that of a text part is without its `_text`."""

@@ -1,0 +1,50 @@
+"""Finds a model by name or path, in our YAML or as a Hugging Face `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.config import load, validate
+from simulator.config.plausible import check_sizes
+from simulator.config.resolve import Override
+from simulator.workload.model.form import Model
+from simulator.workload.model.huggingface.reader import read_huggingface
+from simulator.workload.model.unread import check_read
+
+FOLDER = "workloads/models"
+
+
+def load_model(source: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()) -> Model:
+    """The model of a shipped name, of a YAML, of a Hugging Face `config.json`, or of a folder that holds one.
+
+    A mapping is an inline model: figures by their dotted paths, over one that it `extends`.
+
+    `overrides` (``path.to.key=value``) name keys as the file has them: ``layers=16`` in a YAML of ours,
+    ``num_hidden_layers=16`` in a `config.json`.
+
+    Warns of figures of a size that no model has (`config/plausible.py`), and of those in a YAML on which nothing
+    depends (`unread.py`).
+
+    Raises:
+        ConfigError: with file, line and key path: no such model, or what is wrong in its file.
+    """
+    if isinstance(source, Mapping):
+        overrides = [*((key, value) for key, value in source.items() if key != "extends"), *overrides]
+        source = str(source.get("extends", ""))
+    path = Path(source)
+    if source and (path / "config.json").is_file():
+        path = path / "config.json"
+    if path.suffix != ".json":
+        config = load(source or {}, FOLDER, overrides)
+        model, origin = validate(config, Model), config.source()
+        check_sizes("model", model, config)
+        check_read(model, config)
+        return model.model_copy(update={"source": origin.text if origin else str(config.file)})
+    name = path.resolve().parent.name if path.name == "config.json" else path.stem.removesuffix("_config")
+    config = load(path, FOLDER, overrides)
+    beside = path.with_name(f"{path.stem.removesuffix('config')}hf_quant_config.json")
+    model = read_huggingface(config, name, load(beside, FOLDER) if beside.is_file() else None)
+    check_sizes("model", model, config)
+    return model.model_copy(update={"source": str(path)})

@@ -1,0 +1,1 @@
+"""Which neurons of a feed-forward layer tokens need."""

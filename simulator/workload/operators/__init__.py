@@ -1,0 +1,1 @@
+"""What one forward pass computes, operator by operator."""
