@@ -63,7 +63,8 @@ def served(number: int, rate: float, store: str = "blocks", prefixes: bool = Fal
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     metrics = result.metrics()
     print(
-        f"{number:>9,} requests at {rate:>4g}/s, {store}: {number / seconds:,.0f} requests a second, {memory:.0f} MiB;",
+        f"{number:>9,} requests at {rate:>4g}/s, {store:<7}: {number / seconds:>8,.0f} requests a second,",
+        f"{memory:.0f} MiB;",
         f"busy {metrics['busy']:.2f}, hits {metrics['hit_rate']:.2f}, TTFT p50 {metrics['ttft_p50_s']:.3f} s,",
         f"{metrics['iterations'] / number:.1f} iterations a request, {metrics['preemptions']:.0f} preemptions",
         flush=True,
