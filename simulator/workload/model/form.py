@@ -183,8 +183,7 @@ class Model(Section):
     moe: Moe | None = None
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
-    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe`, `space` or
-    `local ffn`. Unless given, layers are as `attention.window_pattern`, `moe.first_layer` and `moe.every` say."""
+    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
@@ -192,11 +191,9 @@ class Model(Section):
     parallel: Flag = False
     """Whether attention and FFN of a layer read the same input (Falcon, Phi)."""
     streams: Count = 1
-    """Copies of the residual stream that layers read and write through learned mixtures (hyper-connections,
-    arXiv 2409.19606; DeepSeek-V4)."""
+    """Copies of the residual stream that layers mix (hyper-connections, arXiv 2409.19606; DeepSeek-V4)."""
     predict_layers: Width = 0
-    """Layers that predict further tokens (multi-token prediction), each as the last with a projection of two hidden
-    states; counted apart from the model, which does not run them."""
+    """Layers that predict further tokens, each as the last and a projection; counted apart, and not run."""
     tied_embeddings: Flag = False
     """Whether the head is the embedding table."""
     lm_head_bias: Flag = False
