@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.workload import from_huggingface, load_model
+from simulator.workload import from_huggingface, load_model, weight_bytes
 from simulator.workload.formats.storage import element_bytes, storage
 
 LLAMA: dict[str, Any] = {
@@ -65,3 +65,13 @@ def test_an_unknown_algorithm_of_a_module_is_named() -> None:
     }
     with pytest.raises(ConfigError, match="algorithm of modelopt"):
         from_huggingface(LLAMA | {"quantization_config": quantised}, "m")
+
+
+@pytest.mark.parametrize(("checkpoint", "gib"), [("gpt-oss-120b", 60.8), ("gpt-oss-20b", 12.8)])
+def test_a_checkpoint_is_as_large_as_its_makers_say(checkpoint: str, gib: float) -> None:
+    """Source: gpt-oss model card, arXiv 2508.10925, table 1, checkpoint size."""
+    shapes = json.loads((Path(__file__).parents[1] / "model" / "shapes.json").read_text(encoding="utf-8"))
+    left = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
+    quantised = {"quant_method": "mxfp4", "modules_to_not_convert": left}
+    model = from_huggingface(shapes[checkpoint] | {"quantization_config": quantised}, checkpoint)
+    assert weight_bytes(model) / 2**30 == pytest.approx(gib, rel=0.01)
