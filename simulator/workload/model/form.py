@@ -183,7 +183,7 @@ class Model(Section):
     moe: Moe | None = None
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
-    """Parts of layers, repeated: `linear moe`, `space`, `local ffn`, ...; unless given, as attention and `moe` say."""
+    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
@@ -191,9 +191,9 @@ class Model(Section):
     parallel: Flag = False
     """Whether attention and FFN of a layer read the same input (Falcon, Phi)."""
     streams: Count = 1
-    """Copies of the residual stream, mixed by learned weights (hyper-connections, arXiv 2409.19606)."""
+    """Copies of the residual stream that layers mix (hyper-connections, arXiv 2409.19606; DeepSeek-V4)."""
     predict_layers: Width = 0
-    """Layers for multi-token prediction; counted apart from the model, which does not run them."""
+    """Layers that predict further tokens, each as the last and a projection; counted apart, and not run."""
     tied_embeddings: Flag = False
     """Whether the head is the embedding table."""
     lm_head_bias: Flag = False
