@@ -14,7 +14,7 @@ from simpy import AllOf, Environment, Event
 from simpy.events import EventPriority
 
 from simulator.core.activity import Activity
-from simulator.core.plan import Plan, Step
+from simulator.core.plan import Plan
 from simulator.core.resource import Resource
 from simulator.core.sharing import speeds
 
@@ -98,9 +98,10 @@ class EventLoop:
 
     def run(self, work: Activity | Plan) -> Event:
         """Start an activity or a plan; the event that this gives succeeds when it ends."""
-        if isinstance(work, Plan):
-            return self.process(self._run_plan(work))
         done = Event(self.environment)
+        if isinstance(work, Plan):
+            self._start(work, done)
+            return done
         running = Running(work, self.environment.now, done)
         if work.latency > 0:
             _after(self.environment, float(work.latency), lambda _: self._request(running))
@@ -125,16 +126,36 @@ class EventLoop:
         self.environment.run()
         return self.now
 
-    def _run_plan(self, plan: Plan) -> Process:
-        ends: list[Event] = []
-        for step in plan.steps:
-            ends.append(self.process(self._run_step(step, [ends[i] for i in step.after])))
-        yield self.all_of(ends)
+    def _start(self, plan: Plan, done: Event) -> None:
+        """Start each step of a plan once those before it have ended; `done` succeeds when all have."""
+        steps, left = plan.steps, len(plan.steps)
+        missing = [len(step.after) for step in steps]
+        following: list[list[int]] = [[] for _ in steps]
+        for place, step in enumerate(steps):
+            for before in step.after:
+                following[before].append(place)
 
-    def _run_step(self, step: Step, before: list[Event]) -> Process:
-        yield from before
-        for _ in range(step.repeat):
-            yield self.run(step.work)
+        def begin(place: int, times: int) -> None:
+            _then(self.run(steps[place].work), lambda _: end(place, times - 1))
+
+        def end(place: int, times: int) -> None:
+            nonlocal left
+            if times:
+                begin(place, times)
+                return
+            left -= 1
+            for after in following[place]:
+                missing[after] -= 1
+                if not missing[after]:
+                    begin(after, steps[after].repeat)
+            if not left:
+                done.succeed()
+
+        for place, step in enumerate(steps):
+            if not step.after:
+                begin(place, step.repeat)
+        if not steps:
+            done.succeed()
 
     def _request(self, running: Running) -> None:
         """Start it, or let it wait until each engine that it uses has a slot for it."""
@@ -286,4 +307,10 @@ class _AfterAll(Event):
 
 
 def _after(environment: Environment, delay: float, callback: Callable[[Event], None], value: Any = None) -> None:
-    environment.timeout(delay, value).callbacks.append(callback)
+    _then(environment.timeout(delay, value), callback)
+
+
+def _then(event: Event, callback: Callable[[Event], None]) -> None:
+    """Call back when an event happens that has not yet happened."""
+    assert event.callbacks is not None
+    event.callbacks.append(callback)

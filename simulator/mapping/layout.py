@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,22 +89,27 @@ class Layout:
         return Layout(self.tiles, self.passes[cut], self.pcus[cut], self.pmus[cut], self.fits[cut])
 
 
-def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int) -> Layout:
-    """Stages on PCUs so that the slowest is as fast as can be; buffers on PMUs by capacity, then by bandwidth.
+def balanced(samples: Sequence[Sample], grid: Grid, tiles: int) -> Numbers:
+    """(kernels, operators) PCUs of each stage, so that the slowest is as fast as can be.
 
     The stages are balanced for the mean work of the `samples`. A stage gets at most as many PCUs as leave a tile
     `stage_latency` where it works the most.
+    """
+    work = _mean(samples, [sample.work for sample in samples])
+    most = np.maximum.reduce([sample.work for sample in samples])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        useful = np.ceil(most / (tiles * grid.stage_latency)) if grid.stage_latency else np.full(work.shape, np.inf)
+    least = np.where(work > 0, 1.0, 0.0)
+    return allocate(work, grid.pcus, least, np.where(work > 0, np.maximum(useful, 1.0), 0.0))
+
+
+def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int, pcus: Numbers) -> Layout:
+    """Stages on `pcus`, as they are balanced, and buffers on PMUs by capacity, then by bandwidth.
+
     A buffer gets the PMUs that hold two tiles of its `largest` (of weights: all, or with one tile a PMU to stream
     through), and more where its bandwidth would bind at any sample: beyond the seconds that the kernel takes for all
     else there.
     """
-    work = _mean(samples, [sample.work for sample in samples])
-    least = np.where(work > 0, 1.0, 0.0)
-    most = np.maximum.reduce([sample.work for sample in samples])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        useful = np.ceil(most / (tiles * grid.stage_latency)) if grid.stage_latency else np.full(work.shape, np.inf)
-    pcus = allocate(work, grid.pcus, least, np.where(work > 0, np.maximum(useful, 1.0), 0.0))
-
     room = np.ceil(_room(largest, tiles) / grid.pmu_bytes)
     spare = np.maximum(grid.pmus - (room > 0).sum(axis=1), 1.0)  # what rounding up may take
     passes = np.where(room.sum(axis=1) <= grid.pmus, 1.0, np.ceil(room.sum(axis=1) / spare))
@@ -116,7 +122,7 @@ def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int) -> 
         with np.errstate(divide="ignore", invalid="ignore"):
             enough = np.maximum(enough, np.where(seconds > 0, np.ceil(seconds / pace[:, None]), 0.0))
     pmus = allocate(_mean(samples, busy), grid.pmus, room, enough)
-    fits = (least.sum(axis=1) <= grid.pcus) & ((room.sum(axis=1) <= grid.pmus) | alone)
+    fits = ((pcus > 0).sum(axis=1) <= grid.pcus) & ((room.sum(axis=1) <= grid.pmus) | alone)
     return Layout(tiles, np.where(alone, passes, 1.0), pcus, pmus, fits)
 
 
@@ -145,6 +151,7 @@ def pipeline(asked: Demands, each: Numbers, tiles: int) -> Numbers:
     return seconds
 
 
+@lru_cache(maxsize=64)
 def depth(asked: Demands) -> Numbers:
     """Stages on the longest way through each kernel; those that only move data do not count."""
     return _longest(asked, np.array([[float(np.any(o.flops)) for o in asked.operators]]))

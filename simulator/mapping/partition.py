@@ -17,7 +17,7 @@ from simulator.mapping.call import fabric
 from simulator.mapping.cuts import Cuts, cuts
 from simulator.mapping.demands import SizedDemands, all_sized_demands, sized_demands
 from simulator.mapping.fusion import FUSIONS, Kernels
-from simulator.mapping.pipeline import Fitted, Pipeline, fit
+from simulator.mapping.pipeline import Fitted, Pipeline, fit, fit_each
 from simulator.mapping.sizes import Sizes, sizes
 from simulator.mapping.target import Target
 from simulator.workload import Block
@@ -50,7 +50,11 @@ def partition(target: Target, block: Block | Sizes) -> Partition:
     if mode != "streaming":
         return _fixed(target, spread, FUSIONS[mode](graph))
     reserves = RESERVES if fabric(target).prefetch else (0.0,)
-    found = [_fastest(target, spread, share) for share in reserves]
+    every = all_sized_demands(spread, target.ways)
+    found = [
+        _fastest(target, spread, every, fitted, share)
+        for share, fitted in zip(reserves, fit_each(target, every, reserves), strict=True)
+    ]
     if cuts(spread.block).coarse:
         found += [_fixed(target, spread, FUSIONS[other](graph)) for other in ("conventional", "unfused")]
     best = min(found, key=lambda each: each.seconds)
@@ -80,10 +84,8 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     return best
 
 
-def _fastest(target: Target, spread: Sizes, reserved: float) -> Partition:
-    """The fastest partition with a share of the PMUs reserved."""
-    every = all_sized_demands(spread, target.ways)
-    fitted = fit(target, every, reserved)
+def _fastest(target: Target, spread: Sizes, every: SizedDemands, fitted: Fitted, reserved: float) -> Partition:
+    """The fastest partition with a share of the PMUs reserved, of `every` kernel as it is `fitted` then."""
     chain = _shortest(cuts(spread.block), fitted)
     if not chain:  # what rides with another does not fit beside it
         return Partition((), np.inf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,17 +57,35 @@ class Pipeline:
 
 def fit(target: Target, asked: SizedDemands, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
     """Lay each kernel on the grid, as one tile and as many, and take what is faster over all sizes together."""
-    shape = grid(target, reserved)
-    ahead = _ahead(target, reserved)
+    return fit_each(target, asked, [reserved], launches)[0]
+
+
+def fit_each(target: Target, asked: SizedDemands, reserves: Sequence[float], launches: float = 1.0) -> list[Fitted]:
+    """What `fit` gives with each of these shares of the PMUs reserved: stages are balanced once for all of them."""
+    shape = grid(target)
+    samples = [Sample(each, weight, _work(target, each, shape), _pace(target, each)) for each, weight in asked.samples]
+    tilings = shape.tilings(float(np.max(asked.largest.block.tokens)))
+    pcus = {number: layout.balanced(samples, shape, number) for number in tilings}
+    return [_fit(target, asked, samples, pcus, reserved, launches) for reserved in reserves]
+
+
+def _fit(
+    target: Target,
+    asked: SizedDemands,
+    samples: Sequence[Sample],
+    pcus: Mapping[int, Numbers],
+    reserved: float,
+    launches: float,
+) -> Fitted:
+    """Kernels with their stages on so many PCUs, by the number of tiles."""
+    shape, ahead = grid(target, reserved), _ahead(target, reserved)
     kernels = len(asked.largest.members)
-    samples = [
-        Sample(each, weight, _work(target, each, shape), _pace(target, each, bool(ahead)))
-        for each, weight in asked.samples
-    ]
+    if ahead:  # weights may be there already
+        samples = [replace(sample, pace=np.zeros(kernels)) for sample in samples]
     allowed = _allowed(target, asked.largest)
     layouts, seconds = [], []
-    for number in shape.tilings(float(np.max(asked.largest.block.tokens))):
-        laid = layout.lay(asked.largest, samples, shape, number)
+    for number, of_stages in pcus.items():
+        laid = layout.lay(asked.largest, samples, shape, number, of_stages)
         took = np.zeros(kernels)
         for each, weight in (sample for sample in asked.samples if sample[1]):
             plan = call_plan(target, call(target, each, laid), ahead, launches)
@@ -135,10 +153,8 @@ def _ahead(target: Target, reserved: float) -> float:
     return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes
 
 
-def _pace(target: Target, asked: Demands, ahead: bool) -> Numbers:
-    """(rows) seconds that the bytes over the boundary and on links take; none where weights may be there already."""
-    if ahead:
-        return np.zeros(len(asked.members))
+def _pace(target: Target, asked: Demands) -> Numbers:
+    """(rows) seconds that the bytes over the boundary and on links take."""
     outside = Call(
         "outside", 0.0, 0.0, 0.0, 0.0, asked.read, asked.written, 0.0, 0.0, 0.0, links=_streamed(target, asked)[0]
     )
