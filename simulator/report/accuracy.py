@@ -29,8 +29,8 @@ SHIPPED = """\
 
 `tiersim compare --baseline operators` and `--baseline runs`: published figures of other sources
 ([what they are](../workloads/measured/README.md)), without rows that gave a constant to a runtime. Beside them the
-plain roofline: the same machine with every rate at its peak. Kernels that were not fitted to a chip under the program
-of the row are a roofline with achieved fractions: that is where most is to be gained.
+plain roofline: the same machine with every rate at its peak. Kernels that were not fitted under the program of the row
+have the constants of another program on the chip, else those of the family: that is where most is to be gained.
 """
 OTHERS = """\
 ## What other tools say of themselves

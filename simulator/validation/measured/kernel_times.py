@@ -13,7 +13,7 @@ from simulator.mapping.gpu.calibration import calibrations, constants, times
 from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.kernel import bound_by
 from simulator.mapping.gpu.kernels import KERNELS
-from simulator.validation.measured.aliases import program
+from simulator.validation.measured.aliases import lineage, program
 from simulator.validation.measured.operators import activated, class_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None)
     engines = rows["engine"] if "engine" in rows else pd.Series("", rows.index)
     programs = engines.map(lambda engine: runtime or program(engine) or "")
     for name, some in rows.groupby(programs, sort=False):
-        known = {key: each for key, each in of_chip.items() if each.runtime == name}
+        known = {key: each for key, each in of_chip.items() if each.runtime in lineage(str(name))}
         for (kernel_name, variant), alike in kernel_rows(some, None):
             kernel = KERNELS[kernel_name]
             fitted = known or of_chip
