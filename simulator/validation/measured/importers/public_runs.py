@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS = tuple(column for column in RUNS if column != "kv_dtype")
 NAMES = {"F16": "fp16", "float16": "fp16", "bfloat16": "bf16"}
-YEARS = {"Splitwise": "2023", "LLM-Inference-Bench": "2024"}
-"""The year of the programs of sources that do not state versions."""
+YEARS = {"Splitwise": "2023", "LLM-Inference-Bench": "2024", "Argonne": "2024"}
+"""The year of the programs of sources that do not state versions; Argonne: LLM-Inference-Bench by its authors."""
 NARROW = ("fp8", "fp4")
 ENGINE = r"^(?P<engine>[^;]*?)(?:[ ;]+(?P<version>[vb]?\d.*|;.*))?$"
 AFTER = r"^latency_with_(\d+)_out$"  # a whole batch with another output
