@@ -96,6 +96,8 @@ def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     other = "kernels: roofline, or a runtime of such libraries, as gpu-libraries, trt-llm and vllm"
     yield not software.runtime.modelled, "kernels", f"'modelled' under {software.name}", other
     yield len(deployed.engines) > 1, "kernels", f"'modelled' with {named}", "one engine"
+    apart = deployed.engine.description.fusion == "unfused"
+    yield apart, "kernels", "'modelled' with fusion 'unfused'", "kernels as libraries fuse them"
     yield deployed.spill is not None, "kernels", f"'modelled' with spill '{deployed.spill}'", "no spill"
 
 

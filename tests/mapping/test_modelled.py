@@ -120,6 +120,7 @@ def test_a_checkpoint_with_scales_saves_the_kernel_that_looks_for_them() -> None
         ({"runtime": "gpu-libraries"}, "m1-max", "kernels"),
         ({"calibration": "h100-sxm.vllm", "kernels": "roofline"}, "h100-sxm", "calibration"),
         ({"spill": "host"}, "h100-sxm", "kernels"),
+        ({"fusion": "unfused"}, "h100-sxm", "kernels"),
     ],
 )
 def test_what_does_not_go_with_models_is_refused_by_its_key(keys: dict[str, Any], where: str, path: str) -> None:
