@@ -79,17 +79,20 @@ def unwarned() -> AbstractContextManager[object]:
 
 
 class CapacityError(TiersimError):
-    """Something does not fit: the bytes `needed`, the bytes `there`, and what would make it fit."""
+    """Something does not fit: what is `needed` and `there`, in bytes or another `unit`, and what would make it fit."""
 
-    def __init__(self, what: str, *, needed: float, there: float, remedy: str) -> None:
+    def __init__(self, what: str, *, needed: float, there: float, remedy: str, unit: str = "B") -> None:
         self.what = what
         self.needed = needed
         self.there = there
         self.remedy = remedy
-        super().__init__(f"{what}: needs {_bytes(needed)}, there are {_bytes(there)}; {remedy}")
+        self.unit = unit
+        least, most = (_bytes(each) if unit == "B" else f"{each:,.0f} {unit}" for each in (needed, there))
+        super().__init__(f"{what}: needs {least}, there are {most}; {remedy}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(CapacityError, needed=self.needed, there=self.there, remedy=self.remedy), (self.what,)
+        again = partial(CapacityError, needed=self.needed, there=self.there, remedy=self.remedy, unit=self.unit)
+        return again, (self.what,)
 
 
 def unknown(name: str, known: Iterable[str], message: str = "", **where: Any) -> ConfigError:

@@ -15,10 +15,13 @@ from simulator.cli.scenario import options_scenario, print_scenario
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
     from rich.table import Table
 
     from simulator.core import Plan
+    from simulator.mapping.target import Target
     from simulator.scenario.batch_detail import BatchDetail
     from simulator.scenario.form import Scenario
     from simulator.scenario.metric import Metric
@@ -133,15 +136,20 @@ def _title(answer: BatchDetail) -> str:
         drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
     turns = f" in {answer.batches} turns" if answer.batches > 1 else ""
     return (
-        f"{model.name} ({_formats(model)}) on {deployed.system.name} ({runs_on}): "
+        f"{model.name} ({_formats(model, engines)}) on {deployed.system.name} ({runs_on}): "
         f"batch {answer.batch}{turns}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
     )
 
 
-def _formats(model: Model) -> str:
-    """What weights and KV cache lie in, and what products with weights compute in."""
-    dtypes = model.dtypes
-    return f"weights {dtypes.weights}, KV {dtypes.kv}, computes in {dtypes.products}"
+def _formats(model: Model, engines: Iterable[Target]) -> str:
+    """What weights and KV cache lie in, and what products with weights compute in, as the engines have rates."""
+    from simulator.mapping.target import computed_in, rate_for
+
+    dtypes, products = model.dtypes, model.dtypes.products
+    peaks = [each.description.peak for each in engines]
+    wide = dict.fromkeys(str(computed_in(peak, products)) for peak in peaks if rate_for(peak, products) is None)
+    widened = f", widened to {' and '.join(wide)}" if wide else ""
+    return f"weights {dtypes.weights}, KV {dtypes.kv}, computes in {products}{widened}"
 
 
 def _figures(answer: BatchDetail) -> Table:

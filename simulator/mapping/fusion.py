@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 Kernels = list[list[str]]  # operator names, kernels and operators in the order of the pass
 
-ROUTED = {"route", "gather", "combine"}
+ROUTED = {"route", "dispatch", "experts", "combine"}
+"""What of a mixture of experts one kernel runs, by name: `1.moe.route` is of the layer `1.`."""
 ROW_WISE = {"norm", "rope", "cache", "activation", "multiply", "add", "route", "gather", "combine", "conv"}
 
 
@@ -50,15 +51,19 @@ def conventional(graph: nx.DiGraph[str]) -> Kernels:
 
 
 def with_experts(graph: nx.DiGraph[str]) -> Kernels:
-    """What serving libraries fuse: as `conventional`, and all of the routed experts of a layer in one.
+    """What serving libraries fuse: as `conventional`, and all of the routed experts of each layer in one.
 
-    From the choice of experts to the weighted sum of what they made: the fused mixture of experts.
+    From the choice of experts to the weighted sum of what they made: the fused mixture of experts. A block may hold
+    several layers.
     """
-    routed = [
-        name for name in graph if _kind(graph, name) in ROUTED or graph.nodes[name]["operator"].groups is not None
-    ]
+    layers: dict[str, list[str]] = {}
+    for name in graph:
+        layer, mixture, part = name.partition("moe.")
+        if mixture and part.partition(".")[0] in ROUTED:
+            layers.setdefault(layer, []).append(name)
+    routed = {name for names in layers.values() for name in names}
     others = [[name for name in kernel if name not in routed] for kernel in conventional(graph)]
-    kernels = [kernel for kernel in (*others, routed) if kernel]
+    kernels = [kernel for kernel in (*others, *layers.values()) if kernel]
     return _ordered(graph, kernels, {name: index for index, kernel in enumerate(kernels) for name in kernel})
 
 

@@ -40,6 +40,11 @@ def test_a_person_reads_human_units(run) -> None:
         assert text in told.out
 
 
+def test_a_format_without_a_rate_is_told_with_what_it_is_widened_to(run) -> None:
+    assert "weights fp8, KV bf16, computes in fp8, widened to bf16)" in run(*DGX, "--dtype", "fp8").out
+    assert "computes in bf16)" in run(*DGX).out
+
+
 def test_a_machine_without_figures_of_energy_says_what_it_lacks(run) -> None:
     arguments = ("estimate", "--hardware", "sn40l", "--model", "llama-2-7b")
     document, shown = run(*arguments, "--json").json, run(*arguments).out

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
 from simulator.workload import decode, load_model, operator_graph, prefill
 
+WINDOWED = {"heads": 32, "kv_heads": 8, "head_dim": 128, "window": 64}
 GRID = {"hardware": "h100-sxm", "model": "llama-3.1-8b", "workload": {"kind": "batch", "phase": "decode"}}
 
 
@@ -134,3 +137,18 @@ def test_latent_attention_has_kernels_of_its_own() -> None:
     classes = {r.name.partition(" ")[2] for r in deployed.lowering.plan(deployed.model, decode(64, 4000)).demand()}
     assert "(mla_decode)" in classes
     assert "(moe)" in classes
+
+
+@pytest.mark.parametrize("pattern", [["attention moe", "windowed moe"], None])
+def test_each_layer_of_a_block_has_experts_of_its_own(tmp_path: Path, pattern: list[str] | None) -> None:
+    """The experts of one layer read what another has made, so that they are no one kernel; nor do streams join them."""
+    layers = {"pattern": pattern, "attentions": {"windowed": WINDOWED}} if pattern else {"streams": 4}
+    file = tmp_path / "layers.yaml"
+    file.write_text(yaml.safe_dump({"extends": "mixtral-8x7b", "name": "layers", **layers}))
+    deployed = served(str(file), devices=8)
+    step = decode(8, 1000)
+    blocks = operator_graph(deployed.model, step).blocks
+    kernels = [kernel for block in blocks for kernel in block_kernels(deployed.engine, block) if kernel.groups]
+    assert len(kernels) == (2 if pattern else 1)
+    assert all([o.kind for o in kernel.operators].count("combine") == 1 for kernel in kernels)
+    assert closed_form(deployed.lowering.plan(deployed.model, step)).time > 0

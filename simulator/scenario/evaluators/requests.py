@@ -234,6 +234,10 @@ def served(
     work, deployed = _of(scenario), deployment(scenario, requests=True)
     if deployed.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
+    if deployed.whole_layers:
+        message = f"{deployed.high.name} runs a layer as a whole, compiled for lengths that are known before"
+        expected = "requests that are drawn, by the scheduler 'continuous' of a scenario"
+        raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
     with at_key("mapping"):
         check_requests(deployed)
     router = _router(work, deployed.model)

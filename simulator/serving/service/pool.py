@@ -104,10 +104,11 @@ class Pool:
         needed = -(-(sequence.input + sequence.output - 1) // self.store.size)
         if needed > self.store.total:
             raise CapacityError(
-                f"blocks of request {sequence.request.request_id}, {sequence.input} + {sequence.output} tokens",
+                f"request {sequence.request.request_id}, {sequence.input} + {sequence.output} tokens",
                 needed=float(needed),
                 there=float(self.store.total),
                 remedy="more memory, or a smaller dtype of keys and values",
+                unit="blocks",
             )
         heappush(self._arriving, (sequence.arrival, sequence.number, sequence))
 

@@ -39,6 +39,7 @@ def test_all_that_a_row_may_have(read) -> None:
 
 
 WRONG = [
+    ("a,1e13,10,5", r":2: arrival_s: found 10000000000000, expected at most 1e\+12 s"),
     ("a,-1,10,5", r":2: arrival_s: found '-1', expected 0 s or more|:2: arrival_s: found -1"),
     ("a,soon,10,5", ":2: arrival_s: found 'soon', expected a number"),
     ("a,inf,10,5", ":2: arrival_s: found 'inf', expected a number"),

@@ -37,7 +37,8 @@ def check(cells: Cells, columns: Columns, named: Mapping[str, str]) -> None:
     _check_names(cells, columns, named)
     _check_blocks(cells, columns, named)
     if "arrival_s" in columns:
-        refuse(~((columns["arrival_s"] >= 0) & (columns["arrival_s"] <= LONGEST)), "arrival_s", "0 s or more")
+        refuse(columns["arrival_s"] > LONGEST, "arrival_s", f"at most {LONGEST:g} s")
+        refuse(~(columns["arrival_s"] >= 0), "arrival_s", "0 s or more")
         _check_order(cells, columns["arrival_s"], named.get("arrival_s", "arrival_s"))
     _leave_out_who_waits(cells, ~np.isnan(columns["think_s"]))
 
