@@ -19,6 +19,7 @@ from simulator.mapping.held import tier_name
 from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
+from simulator.scenario.reads import is_given
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -71,13 +72,16 @@ class Run:
 
 
 def settings(deployed: Deployment) -> Scheduler:
-    """What chooses requests: as the mapping has it, then its runtime, then as vLLM does."""
-    software = deployed.software.runtime.scheduler
-    given = {key: getattr(deployed.scheduler, key) for key in deployed.scheduler.model_fields_set}
-    if given.get("kind") == "continuous":
-        del given["kind"]
-    chosen = software.model_copy(update=given)
-    return chosen.model_copy(update={"kind": "vllm-v1"}) if chosen.kind == "continuous" else chosen
+    """What chooses requests: as the mapping has it, then its runtime, then as vLLM does.
+
+    Of a scheduler that the mapping names and the runtime has not, the runtime says the most sequences alone.
+    """
+    own, software = deployed.scheduler, deployed.software.runtime.scheduler
+    kind = next((each.kind for each in (own, software) if each.kind != "continuous"), "vllm-v1")
+    if kind != software.kind:
+        software = Scheduler(max_sequences=software.max_sequences)
+    given = {key: getattr(own, key) for key in Scheduler.model_fields if is_given(own, key)}
+    return software.model_copy(update={**given, "kind": kind})
 
 
 def service_of(
@@ -89,16 +93,17 @@ def service_of(
         ConfigError: what is wrong with its mapping.
         CapacityError: no room for a block of keys and values.
     """
-    chosen, store = settings(deployed), deployed.kv_store
+    chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
+    kind = store.kind or ("prefix" if runtime.prefix_caching else "blocks")
     iterations = Iterations(Stages(deployed), router, seed)
-    size = store.block or deployed.software.runtime.kv_block
+    size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     copies = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
 
     def pool() -> Pool:
-        blocks = registered("kv", store.kind)(total, size)
+        blocks = registered("kv", kind)(total, size)
         scheduler = registered("scheduler", chosen.kind)(chosen)
-        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=copies, ahead=chosen.ahead)
+        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=copies, ahead=bool(chosen.ahead))
 
     prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
     pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
