@@ -45,10 +45,14 @@ class Run:
     figures: Figures
     partial: bool = False
 
+    @property
+    def pools(self) -> list[Pool]:
+        """All replicas, those that compute prompts alone too."""
+        return list(dict.fromkeys([*self.service.pools, *self.service.first]))
+
     def metrics(self) -> dict[str, Any]:
         """Metrics of the requests that ended."""
-        figures, first = self.figures, self.service.first
-        pools = list(dict.fromkeys([*self.service.pools, *first]))
+        figures, first, pools = self.figures, self.service.first, self.pools
         gaps = Digest()
         for pool in pools:
             gaps.merge(pool.gaps)

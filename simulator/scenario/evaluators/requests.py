@@ -25,6 +25,7 @@ from simulator.mapping.static_batch import check_context
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
+from simulator.scenario.costs import NAMES as COST_NAMES
 from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
@@ -33,6 +34,7 @@ from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
 from simulator.scenario.service import Run, run, service_of
+from simulator.scenario.spent import PRICE, spent
 from simulator.serving import closed_loop
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
@@ -61,6 +63,8 @@ ROUTED = ("workload.router", "mapping.experts", "mapping.expert_reduces")
 SHARES = frozenset(
     f"{iterations}_share_{part}" for iterations in ("decoding", "mixed") for part in ("experts", "attention")
 )
+SPENT = frozenset({"energy_per_token_j", PRICE.name, *COST_NAMES})
+"""What is made of the demands of a run by a scheduler of a program, and of a table of costs."""
 ENERGIES = frozenset({"energy_per_token_j", "energy_share_experts_attention"})
 """What costs a look at the demands of a whole run."""
 DRAWN = tuple(
@@ -129,7 +133,8 @@ class RequestsEvaluator:
     `answers` on engines of their own. Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate
     over that which the machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it
     does (then waits are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
-    `serving/saturation.py`. Energy and shares are those of a closed loop on one set of engines.
+    `serving/saturation.py`. Energy is that of a scheduler of a program
+    (`scenario/spent.py`), or of a closed loop on one set of engines, as shares are.
     """
 
     form = Requests
@@ -149,6 +154,7 @@ class RequestsEvaluator:
         Metric("keeps_up", "1", "max", "whether the queue stays short"),
         Metric("undecided", label="why it is not known whether the queue stays short"),
         Metric("energy_per_token_j", "J", "min", "energy", per="token"),
+        PRICE,
         Metric("mixed_share", "1", None, "share of iterations with a prompt"),
         Metric("decoding_share_experts", "1", None, "share of experts in iterations that decode"),
         Metric("decoding_share_attention", "1", None, "share of attention in iterations that decode"),
@@ -195,7 +201,7 @@ class RequestsEvaluator:
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         if _by_program(scenario):
-            return _served(scenario)
+            return _served(scenario, wanted)
         return _closed(scenario, wanted) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
 
     @staticmethod
@@ -213,9 +219,9 @@ def _by_program(scenario: Scenario) -> bool:
     return _of(scenario).trace is not None or scenario.mapping.scheduler.kind != "continuous"
 
 
-def _served(scenario: Scenario) -> Mapping[str, Any]:
-    deployed = deployment(scenario, requests=True)
-    return {**served(scenario)[0].metrics(), **costs_of(scenario, deployed.system, deployed.model)}
+def _served(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
+    made = served(scenario)[0]
+    return {**made.metrics(), **(spent(scenario, made).metrics if SPENT.intersection(wanted) else {})}
 
 
 def served(
