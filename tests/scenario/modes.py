@@ -82,6 +82,8 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, modelled": _with(GPUS, {**BATCH, "phase": "decode"}, kernels="modelled"),
     "batch, spilled": _with(SOCKETS, {**BATCH, "output": 2}, spill="ddr"),
     "open": _with(GPUS, OPEN),
+    "open, program": _with(GPUS, OPEN, scheduler={"kind": "vllm-v1"}),
+    "closed, program": _with(GPUS, CLOSED, scheduler={"kind": "vllm-v1"}),
     "open, moe": _with(DUPLEX, OPEN),
     "open, dispatched": _with(DUPLEX, OPEN, dispatch="by_op_per_byte", split="greedy"),
     "closed": _with(GPUS, CLOSED),
@@ -167,7 +169,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.tokens": [16],
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
-    "mapping.kv_store.blocks": [400],
+    "mapping.kv_store.blocks": [80],
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.swap": ["host"],
@@ -223,6 +225,8 @@ OF_OPERATORS: dict[str, list[Any]] = {
 """Of the keys of one operator."""
 
 BESIDE: dict[str, dict[str, Any]] = {
+    "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5},
+    "mapping.kv_store.block": {"mapping.kv_store.blocks": 80},
     "mapping.residency.group": {"mapping.residency.bytes": "3 GB"},
     "mapping.residency.nodes_by": {"mapping.residency.bytes": "3 GB"},
     "workload.phase": {"mapping.residency.home": "socket.ddr", "mapping.residency.cache": "socket.hbm"},

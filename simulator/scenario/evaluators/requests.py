@@ -22,7 +22,7 @@ from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.static_batch import check_context
-from simulator.registry import register
+from simulator.registry import register, registered
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import NAMES as COST_NAMES
@@ -30,7 +30,7 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import at_key, deployment
+from simulator.scenario.parts import at_key, deployment, machine
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
 from simulator.scenario.service import Run, run, service_of
@@ -178,7 +178,8 @@ class RequestsEvaluator:
         """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
         work = _of(scenario)
         if work.trace is not None:
-            return {**dict.fromkeys(DRAWN, "a trace"), "mapping.answers": "a trace"}
+            drawn = dict.fromkeys(DRAWN, "a trace")
+            return {**drawn, "mapping.answers": "a trace", **_unread_by_program(scenario)}
         others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
         paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
         if not work.spread:
@@ -187,7 +188,9 @@ class RequestsEvaluator:
             paths["mapping.together"] = "a run with `answers` and no `split`, where nothing runs beside another,"
         if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             paths |= dict.fromkeys(ROUTED, "a model without routed experts")
-        if not _by_program(scenario):
+        if _by_program(scenario):
+            paths |= _unread_by_program(scenario)
+        else:
             paths |= dict.fromkeys(PROGRAM, "a run without a trace or a scheduler of a program (`vllm-v1`, ...)")
         return paths
 
@@ -217,6 +220,27 @@ def _of(scenario: Scenario) -> Requests:
 def _by_program(scenario: Scenario) -> bool:
     """Whether a scheduler of a program chooses, over blocks of keys and values."""
     return _of(scenario).trace is not None or scenario.mapping.scheduler.kind != "continuous"
+
+
+def _unread_by_program(scenario: Scenario) -> dict[str, str]:
+    """What a scheduler of a program does not read, as the mapping sets it and its store."""
+    work, chosen, paths = _of(scenario), scenario.mapping.scheduler, {}
+    if work.trace is None:
+        paths["workload.skip_bad"] = "a run without a trace"
+    at_random = work.trace is None and (work.spread or (work.loop == "open" and work.process == "poisson"))
+    if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
+        paths["workload.seed"] = "a run in which nothing is drawn"
+    if chosen.prompts is None:
+        paths["mapping.kv_store.link"] = "a run without `prompts` of its scheduler"
+    if chosen.preempt != "swap":
+        paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
+    if is_given(scenario, "mapping.scheduler.balance"):
+        first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
+        paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
+    if chosen.kind != "continuous":
+        unread = getattr(registered("scheduler", chosen.kind), "unread", ())
+        paths |= {f"mapping.scheduler.{key}": f"'{chosen.kind}'" for key in unread}
+    return paths
 
 
 def _served(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
