@@ -184,7 +184,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.residency.window": [2],
     "mapping.residency.pinned": [0.25],
     "mapping.residency.split": [3],
-    "workload.ttft": ["1 ms"],
+    "workload.ttft": ["1 ms", "1 us"],
     "workload.tpot": ["1 us"],
     "workload.trace": [{"kind": "zipf", "exponent": 1.2}],
     "workload.expert_bytes": ["1 GB"],
@@ -226,6 +226,7 @@ OF_OPERATORS: dict[str, list[Any]] = {
 
 BESIDE: dict[str, dict[str, Any]] = {
     "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5},
+    "mapping.scheduler.ahead": {"workload.spread": 0.5},
     "mapping.kv_store.block": {"mapping.kv_store.blocks": 80},
     "mapping.residency.group": {"mapping.residency.bytes": "3 GB"},
     "mapping.residency.nodes_by": {"mapping.residency.bytes": "3 GB"},
