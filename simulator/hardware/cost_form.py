@@ -109,6 +109,8 @@ class CostTable(Section):
     """The technology of a link: by `machine.link`, `link`, or what it joins a device to, `devices` or `node`."""
     package: Package
     """What a device costs besides its dies and memories."""
+    life: Annotated[float, Unit("s"), Field(gt=0)] | None = None
+    """Time over which a machine is written off: what it costs a second is its price over that; null: not known."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,8 +119,9 @@ class Scheduler(Section):
     """A sequence that loses its room: computed anew, or copied to the host and back; null: as the scheduler does."""
     watermark: Portion | None = None
     """Share of the blocks that stay free when a sequence joins; null: as the scheduler has it by default."""
-    ahead: bool = False
-    """Whether an iteration is chosen while the one before it runs, so that who arrives meanwhile waits for the next."""
+    ahead: bool | None = None
+    """Whether an iteration is chosen while the one before it runs, so that who arrives meanwhile waits for the next;
+    null: as the runtime has it."""
     replicas: Count = 1
     """Replicas of the machine, each with a queue of its own."""
     prompts: Count | None = None
@@ -134,8 +135,9 @@ class Scheduler(Section):
 class KvStore(Section):
     """Where keys and values of requests lie, under a scheduler that counts their blocks."""
 
-    kind: Annotated[str, registered_as("kv")] = "blocks"
-    """`blocks`: each is of one sequence; `prefix`: those of a prefix that others have too are found again."""
+    kind: Annotated[str, registered_as("kv")] | None = None
+    """`blocks`: each is of one sequence; `prefix`: those of a prefix that others have too are found again; null: as the
+    runtime has it (`prefix_caching`)."""
     block: Count | None = None
     """Tokens of a block; null: as the runtime has it."""
     blocks: Count | None = None

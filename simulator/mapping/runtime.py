@@ -108,6 +108,8 @@ class Runtime(Section):
     """What modelled kernels have in them: `rope` in attention; `layers`, the sum of one and the norm of the next."""
     kv_block: Count = 1
     """Tokens of a block of the KV cache: a sequence has whole blocks."""
+    prefix_caching: bool = False
+    """Whether blocks of a prefix that others have too are found again, where the mapping says nothing."""
     kv: dict[ComputingFormat, KvFormat] = Field(default_factory=dict)
     """The format of KV caches by that of the weights, where the mapping has none; others as the model has it."""
     microbatches: Count | None = None
@@ -115,7 +117,7 @@ class Runtime(Section):
     splits_batch: bool = False
     """Whether a static batch that does not fit runs as several, one after another; else it is refused."""
     scheduler: Scheduler = DEFAULT_SCHEDULER
-    """What chooses requests, where the mapping says nothing."""
+    """What chooses requests, where the mapping says nothing; where it names another kind, the most sequences alone."""
     by_device: dict[str, OnDevice] = Field(default_factory=dict)
     """What it makes of a device, by the `product` or the `family` of the device; `any`: of all others."""
 

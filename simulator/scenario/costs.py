@@ -48,6 +48,12 @@ def costs_of(scenario: Scenario, system: System, model: Model) -> dict[str, Any]
     }
 
 
+def life(scenario: Scenario) -> float:
+    """Seconds over which the scenario's table writes a machine off; NaN where it does not say."""
+    known = None if scenario.costs is None else _table(scenario.costs).table.life
+    return np.nan if known is None else known
+
+
 @remembered(16)
 def _table(name: str) -> Costs:
     return load_costs(name)

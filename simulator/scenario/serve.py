@@ -16,6 +16,7 @@ from simulator.scenario.evaluate import located, read_scenario
 from simulator.scenario.evaluators.requests import RequestsEvaluator, served
 from simulator.scenario.form import Scenario
 from simulator.scenario.reads import check_read
+from simulator.scenario.spent import spent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,11 +29,15 @@ class Serving(Result):
     Attributes:
         metrics: in SI units, those that are known.
         partial: whether it was broken off; then of the requests that had ended.
+        utilisation: of each resource, the share of what it could serve in the span.
+        lacks: keys of the figures that the machine lacks for its energy.
         left_out: rows of the trace that are not served, by the reason.
     """
 
     metrics: Mapping[str, float]
     partial: bool
+    utilisation: Mapping[str, float]
+    lacks: tuple[str, ...]
     left_out: Mapping[str, int]
     provenance: Provenance
 
@@ -43,12 +48,22 @@ class Serving(Result):
         rows = [(units[name][0], name, value, units[name][1]) for name, value in self.metrics.items()]
         title = "requests, partial: broken off" if self.partial else "requests"
         frames = {title: pd.DataFrame(rows, columns=["what", "metric", "value", "unit"])}
+        if self.utilisation:
+            frames["utilisation"] = pd.DataFrame(list(self.utilisation.items()), columns=["resource", "utilisation"])
+        if self.lacks:
+            frames["figures that its energy lacks"] = pd.DataFrame({"key": self.lacks})
         if self.left_out:
             frames["left out"] = pd.DataFrame(list(self.left_out.items()), columns=["reason", "rows"])
         return frames
 
     def as_json(self) -> dict[str, Any]:
-        return {"metrics": dict(self.metrics), "partial": self.partial, "left_out": dict(self.left_out)}
+        return {
+            "metrics": dict(self.metrics),
+            "partial": self.partial,
+            "utilisation": dict(self.utilisation),
+            "lacks": list(self.lacks),
+            "left_out": dict(self.left_out),
+        }
 
 
 def serve(
@@ -73,5 +88,7 @@ def serve(
             raise ConfigError(path=("workload", "kind"), found=f"'{asked.workload.kind}'", expected="'requests'")
         written = [stack.enter_context(whole(file)) if file else None for file in (rows, timeline)]
         run, left_out = served(asked, written[0], written[1], progress)
-    metrics = {name: value for name, value in run.metrics().items() if value == value}
-    return Serving(metrics, run.partial, left_out, Provenance({"scenario": asked.written()}))
+        cost = spent(asked, run)
+    metrics = {name: value for name, value in {**run.metrics(), **cost.metrics}.items() if value == value}
+    made_from = Provenance({"scenario": asked.written()})
+    return Serving(metrics, run.partial, cost.utilisation, cost.lacks, left_out, made_from)

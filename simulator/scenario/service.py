@@ -19,6 +19,7 @@ from simulator.mapping.held import tier_name
 from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
+from simulator.scenario.reads import is_given
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -38,16 +39,21 @@ TOKENS = 8192
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A service and what its requests saw; `partial`: it was broken off."""
+    """A service and what its requests saw; `partial`: it was broken off; `closed`: a fixed number was in flight."""
 
     service: Service
     figures: Figures
     partial: bool = False
+    closed: bool = False
+
+    @property
+    def pools(self) -> list[Pool]:
+        """All replicas, those that compute prompts alone too."""
+        return list(dict.fromkeys([*self.service.pools, *self.service.first]))
 
     def metrics(self) -> dict[str, Any]:
         """Metrics of the requests that ended."""
-        figures, first = self.figures, self.service.first
-        pools = list(dict.fromkeys([*self.service.pools, *first]))
+        figures, first, pools = self.figures, self.service.first, self.pools
         gaps = Digest()
         for pool in pools:
             gaps.merge(pool.gaps)
@@ -57,7 +63,10 @@ class Run:
         }  # fmt: skip
         seconds, busy = figures.seconds, sum(pool.busy for pool in pools)
         hits, computed = sum(pool.hits for pool in first), sum(pool.prompt_tokens for pool in first)
+        keeps_up, undecided = (True, "") if self.closed else figures.keeps_up
         return {
+            "keeps_up": nan if keeps_up is None else float(keeps_up),
+            "undecided": undecided,
             **{f"{name}_p{p}_s": each.percentile(p) for name, each in waits.items() for p in PERCENTS},
             "tokens_per_s": figures.output / seconds if seconds else nan,
             "requests_per_s": figures.ended / seconds if seconds else nan,
@@ -71,13 +80,16 @@ class Run:
 
 
 def settings(deployed: Deployment) -> Scheduler:
-    """What chooses requests: as the mapping has it, then its runtime, then as vLLM does."""
-    software = deployed.software.runtime.scheduler
-    given = {key: getattr(deployed.scheduler, key) for key in deployed.scheduler.model_fields_set}
-    if given.get("kind") == "continuous":
-        del given["kind"]
-    chosen = software.model_copy(update=given)
-    return chosen.model_copy(update={"kind": "vllm-v1"}) if chosen.kind == "continuous" else chosen
+    """What chooses requests: as the mapping has it, then its runtime, then as vLLM does.
+
+    Of a scheduler that the mapping names and the runtime has not, the runtime says the most sequences alone.
+    """
+    own, software = deployed.scheduler, deployed.software.runtime.scheduler
+    kind = next((each.kind for each in (own, software) if each.kind != "continuous"), "vllm-v1")
+    if kind != software.kind:
+        software = Scheduler(max_sequences=software.max_sequences)
+    given = {key: getattr(own, key) for key in Scheduler.model_fields if is_given(own, key)}
+    return software.model_copy(update={**given, "kind": kind})
 
 
 def service_of(
@@ -89,16 +101,17 @@ def service_of(
         ConfigError: what is wrong with its mapping.
         CapacityError: no room for a block of keys and values.
     """
-    chosen, store = settings(deployed), deployed.kv_store
+    chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
+    kind = store.kind or ("prefix" if runtime.prefix_caching else "blocks")
     iterations = Iterations(Stages(deployed), router, seed)
-    size = store.block or deployed.software.runtime.kv_block
+    size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     copies = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
 
     def pool() -> Pool:
-        blocks = registered("kv", store.kind)(total, size)
+        blocks = registered("kv", kind)(total, size)
         scheduler = registered("scheduler", chosen.kind)(chosen)
-        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=copies, ahead=chosen.ahead)
+        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=copies, ahead=bool(chosen.ahead))
 
     prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
     pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
@@ -144,7 +157,7 @@ def run(
             written.close(partial)
         if drawn is not None:
             drawn.close()
-    return Run(made, figures, partial)
+    return Run(made, figures, partial, in_flight is not None)
 
 
 def _link_seconds(deployed: Deployment) -> Callable[[int], float]:

@@ -47,15 +47,21 @@ def saturation(served: Served, rate: float, sustained: float) -> Saturation:
     than the machine sustains before the queue shows it.
     """
     utilisation, requests = rate / sustained, len(served.queued)
-    if requests < LEAST:
-        return Saturation(
-            utilisation, None, f"{requests} requests are too few to tell a trend of the queue: {LEAST} do"
-        )
-    if utilisation > OVERLOAD or grows(served.queued, float(np.max(served.ttft - served.queued))):
+    short, why = trend(served.queued, float(np.max(served.ttft - served.queued)), requests)
+    if short is None:
+        return Saturation(utilisation, None, why)
+    if utilisation > OVERLOAD or not short:
         return Saturation(utilisation, False)
     if utilisation >= 1:
         return Saturation(utilisation, None, f"{requests} requests are too few for the queue to show the overload")
     return Saturation(utilisation, True)
+
+
+def trend(queued: Array, stage: float, requests: int) -> tuple[bool | None, str]:
+    """Whether the queue of so many requests stays short, of which these waits are known; None of too few, and why."""
+    if requests < LEAST:
+        return None, f"{requests} requests are too few to tell a trend of the queue: {LEAST} do"
+    return not grows(queued, stage), ""
 
 
 def grows(queued: Array, stage: float) -> bool:

@@ -82,6 +82,8 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, modelled": _with(GPUS, {**BATCH, "phase": "decode"}, kernels="modelled"),
     "batch, spilled": _with(SOCKETS, {**BATCH, "output": 2}, spill="ddr"),
     "open": _with(GPUS, OPEN),
+    "open, program": _with(GPUS, OPEN, scheduler={"kind": "vllm-v1"}),
+    "closed, program": _with(GPUS, CLOSED, scheduler={"kind": "vllm-v1"}),
     "open, moe": _with(DUPLEX, OPEN),
     "open, dispatched": _with(DUPLEX, OPEN, dispatch="by_op_per_byte", split="greedy"),
     "closed": _with(GPUS, CLOSED),
@@ -167,7 +169,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.tokens": [16],
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
-    "mapping.kv_store.blocks": [400],
+    "mapping.kv_store.blocks": [80],
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.swap": ["host"],
@@ -182,7 +184,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.residency.window": [2],
     "mapping.residency.pinned": [0.25],
     "mapping.residency.split": [3],
-    "workload.ttft": ["1 ms"],
+    "workload.ttft": ["1 ms", "1 us"],
     "workload.tpot": ["1 us"],
     "workload.trace": [{"kind": "zipf", "exponent": 1.2}],
     "workload.expert_bytes": ["1 GB"],
@@ -223,6 +225,9 @@ OF_OPERATORS: dict[str, list[Any]] = {
 """Of the keys of one operator."""
 
 BESIDE: dict[str, dict[str, Any]] = {
+    "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5},
+    "mapping.scheduler.ahead": {"workload.spread": 0.5},
+    "mapping.kv_store.block": {"mapping.kv_store.blocks": 80},
     "mapping.residency.group": {"mapping.residency.bytes": "3 GB"},
     "mapping.residency.nodes_by": {"mapping.residency.bytes": "3 GB"},
     "workload.phase": {"mapping.residency.home": "socket.ddr", "mapping.residency.cache": "socket.hbm"},

@@ -22,17 +22,19 @@ from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.static_batch import check_context
-from simulator.registry import register
+from simulator.registry import register, registered
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
+from simulator.scenario.costs import NAMES as COST_NAMES
 from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import at_key, deployment
+from simulator.scenario.parts import at_key, deployment, machine
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
 from simulator.scenario.service import Run, run, service_of
+from simulator.scenario.spent import PRICE, spent
 from simulator.serving import closed_loop
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
@@ -61,6 +63,8 @@ ROUTED = ("workload.router", "mapping.experts", "mapping.expert_reduces")
 SHARES = frozenset(
     f"{iterations}_share_{part}" for iterations in ("decoding", "mixed") for part in ("experts", "attention")
 )
+SPENT = frozenset({"energy_per_token_j", PRICE.name, *COST_NAMES})
+"""What is made of the demands of a run by a scheduler of a program, and of a table of costs."""
 ENERGIES = frozenset({"energy_per_token_j", "energy_share_experts_attention"})
 """What costs a look at the demands of a whole run."""
 DRAWN = tuple(
@@ -129,7 +133,8 @@ class RequestsEvaluator:
     `answers` on engines of their own. Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate
     over that which the machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it
     does (then waits are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
-    `serving/saturation.py`. Energy and shares are those of a closed loop on one set of engines.
+    `serving/saturation.py`. Energy is that of a scheduler of a program
+    (`scenario/spent.py`), or of a closed loop on one set of engines, as shares are.
     """
 
     form = Requests
@@ -149,6 +154,7 @@ class RequestsEvaluator:
         Metric("keeps_up", "1", "max", "whether the queue stays short"),
         Metric("undecided", label="why it is not known whether the queue stays short"),
         Metric("energy_per_token_j", "J", "min", "energy", per="token"),
+        PRICE,
         Metric("mixed_share", "1", None, "share of iterations with a prompt"),
         Metric("decoding_share_experts", "1", None, "share of experts in iterations that decode"),
         Metric("decoding_share_attention", "1", None, "share of attention in iterations that decode"),
@@ -172,7 +178,8 @@ class RequestsEvaluator:
         """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
         work = _of(scenario)
         if work.trace is not None:
-            return {**dict.fromkeys(DRAWN, "a trace"), "mapping.answers": "a trace"}
+            drawn = dict.fromkeys(DRAWN, "a trace")
+            return {**drawn, "mapping.answers": "a trace", **_unread_by_program(scenario)}
         others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
         paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
         if not work.spread:
@@ -181,7 +188,9 @@ class RequestsEvaluator:
             paths["mapping.together"] = "a run with `answers` and no `split`, where nothing runs beside another,"
         if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             paths |= dict.fromkeys(ROUTED, "a model without routed experts")
-        if not _by_program(scenario):
+        if _by_program(scenario):
+            paths |= _unread_by_program(scenario)
+        else:
             paths |= dict.fromkeys(PROGRAM, "a run without a trace or a scheduler of a program (`vllm-v1`, ...)")
         return paths
 
@@ -195,7 +204,7 @@ class RequestsEvaluator:
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         if _by_program(scenario):
-            return _served(scenario)
+            return _served(scenario, wanted)
         return _closed(scenario, wanted) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
 
     @staticmethod
@@ -213,9 +222,30 @@ def _by_program(scenario: Scenario) -> bool:
     return _of(scenario).trace is not None or scenario.mapping.scheduler.kind != "continuous"
 
 
-def _served(scenario: Scenario) -> Mapping[str, Any]:
-    deployed = deployment(scenario, requests=True)
-    return {**served(scenario)[0].metrics(), **costs_of(scenario, deployed.system, deployed.model)}
+def _unread_by_program(scenario: Scenario) -> dict[str, str]:
+    """What a scheduler of a program does not read, as the mapping sets it and its store."""
+    work, chosen, paths = _of(scenario), scenario.mapping.scheduler, {}
+    if work.trace is None:
+        paths["workload.skip_bad"] = "a run without a trace"
+    at_random = work.trace is None and (work.spread or (work.loop == "open" and work.process == "poisson"))
+    if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
+        paths["workload.seed"] = "a run in which nothing is drawn"
+    if chosen.prompts is None:
+        paths["mapping.kv_store.link"] = "a run without `prompts` of its scheduler"
+    if chosen.preempt != "swap":
+        paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
+    if is_given(scenario, "mapping.scheduler.balance"):
+        first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
+        paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
+    if chosen.kind != "continuous":
+        unread = getattr(registered("scheduler", chosen.kind), "unread", ())
+        paths |= {f"mapping.scheduler.{key}": f"'{chosen.kind}'" for key in unread}
+    return paths
+
+
+def _served(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
+    made = served(scenario)[0]
+    return {**made.metrics(), **(spent(scenario, made).metrics if SPENT.intersection(wanted) else {})}
 
 
 def served(

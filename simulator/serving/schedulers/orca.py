@@ -16,6 +16,8 @@ SEQUENCES = 64
 class Orca:
     """Whoever waits joins before an iteration, in order, with room for all tokens that it may have; nobody loses it."""
 
+    unread = ("watermark", "preempt")
+
     def __init__(self, settings: Settings) -> None:
         self.most, self.tokens = settings.max_sequences or SEQUENCES, settings.tokens or inf
 

@@ -20,6 +20,8 @@ class Sarathi:
     last of the order is computed anew.
     """
 
+    unread = ("preempt",)
+
     def __init__(self, settings: Settings) -> None:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
         self.watermark = WATERMARK if settings.watermark is None else settings.watermark

@@ -20,6 +20,8 @@ class SgLang:
     blocks run out, the last of the order is computed anew.
     """
 
+    unread = ("watermark", "preempt")
+
     def __init__(self, settings: Settings) -> None:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
 

@@ -19,6 +19,8 @@ class Static:
     A batch is whoever waits when the one before has ended, with room for all tokens that they may have.
     """
 
+    unread = ("watermark", "preempt")
+
     def __init__(self, settings: Settings) -> None:
         self.most, self.tokens = settings.max_sequences or SEQUENCES, settings.tokens or inf
 

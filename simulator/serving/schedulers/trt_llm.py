@@ -19,6 +19,8 @@ class NoEvict:
     Prompts are cut into chunks that fill what decoding leaves of a budget of tokens.
     """
 
+    unread = ("watermark", "preempt")
+
     def __init__(self, settings: Settings) -> None:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
 
@@ -37,6 +39,8 @@ class MaxUtilisation:
 
     The last of the order is paused, and computed anew later. Who was paused in an iteration does not join in it.
     """
+
+    unread = ("watermark", "preempt")
 
     def __init__(self, settings: Settings) -> None:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES

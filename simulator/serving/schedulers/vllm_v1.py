@@ -21,6 +21,8 @@ class VllmV1:
     (`scheduler_reserve_full_isl` of vLLM, true by default).
     """
 
+    unread = ("watermark", "preempt")
+
     def __init__(self, settings: Settings) -> None:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
 

@@ -21,6 +21,7 @@ from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.waiting import waiting
+from simulator.serving.service.work import Work
 
 Watch = Callable[["Pool", float, int, int, int], None]
 """Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
@@ -38,6 +39,7 @@ class Pool:
         ahead: whether an iteration is chosen then already, so that who has come since waits for the next.
         busy: seconds in which it worked.
         gaps: seconds between a token of a sequence and the next.
+        work: what its iterations have computed.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Pool:
         self.now = self.before = self.busy = 0.0
         self.steps = self.number = self.count = self.cached = 0
         self.prompt_tokens = self.answer_tokens = self.preemptions = self.hits = 0
-        self.gaps = Digest()
+        self.gaps, self.work = Digest(), Work()
         self._chosen = 0.0  # when the iteration is chosen that begins now
         self._moved = 0.0  # seconds of copies before the next iteration
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
@@ -186,6 +188,7 @@ class Pool:
         if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
         number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
+        self.work.decoding(self.count, self.cached, number)
         self.number += number
         self._pass(seconds)
         if seconds >= wake - now > self.now - now:  # the last digit of a sum
@@ -238,6 +241,7 @@ class Pool:
         decode = decision.decode and self.count > 0
         beside = (self.count, self.cached) if decode else (0, 0)
         seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number)
+        self.work.mixed(len(chunks), tokens, pairs, past, *beside)
         if self.count and not decode and not self._late:
             self._late = [(self.now, self.count)]
         moved = self._moved

@@ -6,9 +6,14 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from simulator.serving.saturation import trend
 from simulator.serving.service.digest import Percentiles
 from simulator.serving.service.sequence import Sequence
 
+WAITS = 4096
+"""Waits that are kept at least, of a run that has so many, to tell the trend of its queue."""
 ROWS = 65_536
 """Rows of a group, which are held until it is written."""
 COLUMNS = {
@@ -84,6 +89,8 @@ class Figures:
         self.ttft, self.tpot, self.e2e, self.queue, self.service, self.normalised = (Percentiles() for _ in range(6))
         self.ended = self.good = self.input = self.output = self.cached = 0
         self.first_arrival, self.last_token = nan, nan
+        self._waits: list[tuple[float, float]] = []
+        self._each = 1
 
     def add(self, served: Sequence) -> None:
         ttft, e2e = served.first - served.arrival, served.last - served.arrival
@@ -95,6 +102,10 @@ class Figures:
         self.normalised.add(e2e / served.output)
         if served.output > 1:
             self.tpot.add(tpot)
+        if self.ended % self._each == 0:
+            self._waits.append((served.arrival, served.scheduled - served.arrival))
+            if len(self._waits) == 2 * WAITS:
+                self._waits, self._each = self._waits[::2], 2 * self._each
         self.ended += 1
         self.input += served.input
         self.output += served.output
@@ -112,3 +123,9 @@ class Figures:
     def seconds(self) -> float:
         """From the first arrival to the last token."""
         return self.last_token - self.first_arrival
+
+    @property
+    def keeps_up(self) -> tuple[bool | None, str]:
+        """Whether the queue stays short; None where the run does not tell, and why."""
+        waits = np.array([wait for _, wait in sorted(self._waits)])
+        return trend(waits, self.service.percentile(100) if self.ended else 0.0, self.ended)

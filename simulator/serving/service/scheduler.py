@@ -81,7 +81,10 @@ class Decision(NamedTuple):
 
 
 class Scheduler(Protocol):
-    """Chooses what each iteration computes."""
+    """Chooses what each iteration computes.
+
+    A class may say as `unread` which settings it does not read; a mapping that gives one of them is refused.
+    """
 
     def decide(self, view: View) -> Decision:
         """What the next iteration does."""

@@ -1,0 +1,61 @@
+"""What a service spends on its tokens: energy, money, and the share of each resource of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+from simulator.core.account import energy, joules
+from simulator.hardware.energy import missing, static_power
+from simulator.scenario.costs import costs_of, life
+from simulator.scenario.form import Scenario
+from simulator.scenario.metric import Metric
+from simulator.scenario.parts import deployment
+from simulator.scenario.service import Run
+from simulator.serving.service.work import demand
+
+PRICE = Metric("usd_per_million_tokens", "USD", "min", "price of the machines over their life", per="million tokens")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run spends.
+
+    Attributes:
+        metrics: joules and dollars of its tokens, and the costs of its machine; NaN where a figure is not known.
+        utilisation: of each resource the units that are demanded over those that it could serve in the span of the
+            run, on the mean of all replicas: of a memory, of its bandwidth; of an engine, of its peak rate.
+        lacks: keys of the figures that the machine lacks for its energy.
+    """
+
+    metrics: Mapping[str, Any]
+    utilisation: Mapping[str, float]
+    lacks: tuple[str, ...]
+
+
+def spent(scenario: Scenario, run: Run) -> Spent:
+    """What a run of a scenario spends, from the first arrival to the last token.
+
+    Energy is that of the demands of its iterations, and the static power of all its machines over the span; money the
+    price of these over the life that the table of costs has for a machine. Either by the tokens of answers.
+    """
+    deployed, pools = deployment(scenario, requests=True), run.pools
+    seconds, tokens, machines = run.figures.seconds, run.figures.output, len(pools) / deployed.nodes
+    costs = costs_of(scenario, deployed.system, deployed.model)
+    if not run.figures.ended or not seconds:
+        return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
+    demanded = demand(pools[0].iterations, (pool.work for pool in pools))
+    terms = (*energy(demanded), *energy(static_power(deployed.system, seconds * machines)))
+    total = joules(terms)
+    utilisation: dict[str, float] = {}
+    for resource, units in demanded.items():
+        share = units / (float(resource.capacity) * seconds * len(pools))
+        utilisation[resource.name] = utilisation.get(resource.name, 0.0) + share
+    metrics = {
+        **costs,
+        "energy_per_token_j": nan if total is None else float(total) / tokens,
+        PRICE.name: costs["price_usd"] * machines * seconds / life(scenario) / tokens * 1e6,
+    }
+    return Spent(metrics, utilisation, missing(deployed.system, terms))

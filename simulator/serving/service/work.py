@@ -1,0 +1,75 @@
+"""What the iterations of a service have computed, and what that demands of a machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from simulator.core import Resource
+from simulator.mapping.stage import Kind
+from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations
+from simulator.workload.routing.draws import counts
+
+
+class Work:
+    """The features of iterations, summed over those of each kind (`mapping/stage.py`).
+
+    Attributes:
+        sums: of each kind the number of its iterations, and then prompts, their tokens, pairs of a new token and a key
+            that it sees, sequences that decode, tokens cached of these, tokens of prompts that were computed before.
+        often: iterations by the tokens that are routed in one, and by whether it has prompts.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[Kind, list[float]] = {kind: [0.0] * 7 for kind in (DECODING, PROMPTS, MIXED)}
+        self.often: Counter[tuple[int, bool]] = Counter()
+
+    def mixed(self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int) -> None:
+        """Add an iteration that computes tokens of prompts, and one of each sequence that decodes."""
+        sums = self.sums[MIXED if decoding else PROMPTS]
+        for place, each in enumerate((1, prompts, tokens, pairs, decoding, context, past)):
+            sums[place] += each
+        self.often[tokens + decoding, True] += 1
+
+    def decoding(self, sequences: int, context: int, number: int) -> None:
+        """Add a run of iterations in which all decode, with a token of context a sequence more each time."""
+        sums = self.sums[DECODING]
+        sums[0] += number
+        sums[4] += number * sequences
+        sums[5] += number * context + sequences * (number * (number - 1) / 2)
+        self.often[sequences, False] += number
+
+    def merge(self, other: Work) -> None:
+        """Add what another has computed."""
+        for kind, sums in self.sums.items():
+            self.sums[kind] = [a + b for a, b in zip(sums, other.sums[kind], strict=True)]
+        self.often.update(other.often)
+
+
+def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, float]:
+    """Total demand of what replicas have computed, as of one device of a replica.
+
+    That of the mean iteration of each kind, as often as there were some: of what is affine in the features, exactly.
+    Routed experts demand the mean of the draws that they take their time from.
+    """
+    total: dict[Resource, float] = {}
+    of, whole = iterations.stages, Work()
+    for each in works:
+        whole.merge(each)
+
+    def add(demand: dict[Resource, float], times: float) -> None:
+        for resource, units in demand.items():
+            total[resource] = total.get(resource, 0.0) + times * units
+
+    for kind, (number, *sums) in whole.sums.items():
+        if number:
+            mean = np.array(sums).reshape(1, 1, -1) / number
+            for part in of.shared_demand(mean, kind.mixed).values():
+                add(part, number)
+    if iterations.router is not None:
+        for (tokens, mixed), number in whole.often.items():
+            drawn = counts(iterations.router, np.full(DRAWS, tokens), of.layers, iterations.seed)
+            add(of.routed(drawn, mixed).whole_demand, number / DRAWS)
+    return total

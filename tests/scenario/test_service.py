@@ -1,0 +1,99 @@
+"""The service of a scenario: what chooses its requests, and where keys and values lie."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator import evaluate
+from simulator.mapping.form import Scheduler
+from simulator.scenario.cases import with_values
+from simulator.scenario.evaluators.requests import served
+from simulator.scenario.form import Scenario
+from simulator.scenario.parts import deployment, machine
+from simulator.scenario.service import Run, settings
+from simulator.scenario.spent import spent
+
+MACHINE = {"hardware": "h100-sxm", "model": "llama-3.1-8b", "mapping": {"devices": 1}}
+
+
+def scenario(**values: Any) -> Scenario:
+    return with_values(Scenario(**MACHINE, workload={"kind": "requests"}), values)
+
+
+def run(trace: Path, **values: Any) -> Run:
+    return served(scenario(**{"workload.trace": str(trace), **values}))[0]
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """Requests one after another, with the same first 480 tokens."""
+    rows = "".join(f"r{i},{i},500,8,system,480\n" for i in range(4))
+    file = tmp_path / "shared.csv"
+    file.write_text(f"request_id,arrival_s,input_tokens,output_tokens,prefix_id,prefix_tokens\n{rows}")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("mapping", "settled"),
+    [
+        ({"runtime": "vllm-v1"}, Scheduler(kind="vllm-v1", max_sequences=1024, ahead=True)),
+        ({"runtime": "vllm"}, Scheduler(kind="vllm-v0", max_sequences=256)),
+        ({"runtime": "vllm-v1", "scheduler": {"max_sequences": 8, "ahead": False}},
+         Scheduler(kind="vllm-v1", max_sequences=8, ahead=False)),
+        ({"runtime": "vllm-v1", "scheduler": {"kind": "orca"}}, Scheduler(kind="orca", max_sequences=1024)),
+        ({"scheduler": {"tokens": 512}}, Scheduler(kind="vllm-v1", tokens=512)),
+    ],
+)  # fmt: skip
+def test_a_runtime_says_what_the_mapping_does_not(mapping: dict[str, Any], settled: Scheduler) -> None:
+    asked = Scenario(**{**MACHINE, "mapping": mapping}, workload={"kind": "requests"})
+    again = Scenario.model_validate(asked.written())
+    assert settings(deployment(asked, requests=True)) == settled
+    assert settings(deployment(again, requests=True)) == settled
+
+
+def test_prefixes_are_cached_where_the_runtime_does_and_the_mapping_says_nothing(shared: Path) -> None:
+    rates = {
+        (runtime, kind): run(
+            shared, **{"mapping.runtime": runtime, **({"mapping.kv_store.kind": kind} if kind else {})}
+        ).metrics()["hit_rate"]
+        for runtime, kind in (("vllm-v1", None), ("vllm-v1", "blocks"), ("vllm", None), ("vllm", "prefix"))
+    }
+    assert rates["vllm-v1", None] == rates["vllm", "prefix"] == pytest.approx(3 * 480 / (4 * 500))
+    assert rates["vllm-v1", "blocks"] == rates["vllm", None] == 0
+
+
+NODE = {"hardware": "dgx-h100", "costs": "silicon", "mapping.devices": 8, "mapping.scheduler.kind": "vllm-v1"}
+
+
+def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text("request_id,arrival_s,input_tokens,output_tokens\na,0,700,50\n")
+    asked = scenario(**{**NODE, "workload.trace": str(file)})
+    made = spent(asked, served(asked)[0])
+    workload = {"kind": "batch", "batch": 1, "input": 700, "output": 50}
+    alone = evaluate(with_values(asked, {"workload": workload, "mapping.scheduler": None}))
+    assert made.metrics["energy_per_token_j"] == pytest.approx(alone.metrics["energy_per_token_j"], rel=1e-9)
+    assert not made.lacks and all(0 < share < 1 for share in made.utilisation.values())
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
+def test_a_second_replica_draws_as_much_and_serves_no_more(model: str, shared: Path) -> None:
+    asked = scenario(**{**NODE, "model": model, "workload.trace": str(shared), "mapping.kv_store.kind": "blocks"})
+    runs = [served(with_values(asked, {"mapping.scheduler.replicas": replicas}))[0] for replicas in (1, 2)]
+    one, two = (spent(asked, each) for each in runs)
+    for name, share in one.utilisation.items():
+        assert two.utilisation[name] == pytest.approx(share / 2, rel=1e-9), name
+    idle = machine(asked).machine.static_power + 8 * machine(asked).machine.devices["gpu"].static_power
+    more = two.metrics["energy_per_token_j"] - one.metrics["energy_per_token_j"]
+    assert more == pytest.approx(idle * runs[0].figures.seconds / runs[0].figures.output, rel=1e-6)
+    assert two.metrics["usd_per_million_tokens"] == pytest.approx(2 * one.metrics["usd_per_million_tokens"])
+
+
+def test_what_a_machine_lacks_for_its_energy_is_named(shared: Path) -> None:
+    asked = scenario(**{"workload.trace": str(shared)})
+    made = spent(asked, served(asked)[0])
+    assert isnan(made.metrics["energy_per_token_j"]) and "devices.gpu.tiers.hbm.energy" in made.lacks
