@@ -6,11 +6,13 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulator import evaluate
 from simulator.mapping.form import Scheduler
 from simulator.scenario.cases import with_values
+from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.requests import served
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment, machine
@@ -97,3 +99,16 @@ def test_what_a_machine_lacks_for_its_energy_is_named(shared: Path) -> None:
     asked = scenario(**{"workload.trace": str(shared)})
     made = spent(asked, served(asked)[0])
     assert isnan(made.metrics["energy_per_token_j"]) and "devices.gpu.tiers.hbm.energy" in made.lacks
+
+
+def test_a_queue_that_grows_is_told_from_one_that_stays_short() -> None:
+    base: dict[str, Any] = {
+        "hardware": "h100-sxm", "model": "llama-3.1-8b", "mapping": {"devices": 1, "runtime": "vllm-v1"},
+        "workload": {"kind": "requests", "requests": 400, "input": 1000, "output": 100},
+    }  # fmt: skip
+    rates = np.array([2.0, 500.0])
+    judged = evaluated(Scenario.model_validate(base), {"workload.rate": rates}, ("keeps_up", "undecided"))
+    assert judged["keeps_up"].tolist() == [1.0, 0.0]
+    few = base | {"workload": base["workload"] | {"requests": 20}}
+    unknown = evaluated(Scenario.model_validate(few), {}, ("keeps_up", "undecided"))
+    assert np.isnan(unknown["keeps_up"][0]) and "too few" in unknown["undecided"][0]
