@@ -12,6 +12,7 @@ from simulator.config.path import checked
 from simulator.mapping.memory_plan import ORDERS
 from simulator.registry import names, registered
 from simulator.scenario.evaluators.operators import Operators
+from simulator.scenario.evaluators.requests import Requests
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import value_at
@@ -263,6 +264,8 @@ def others(base: Scenario, path: str) -> list[Any]:
     has = getattr(section, key)
     if isinstance(base.workload, Operators) and path in OF_OPERATORS:
         return OF_OPERATORS[path]
+    if isinstance(base.workload, Requests) and path == "workload.trace":
+        return ["nowhere.csv"]
     if path in VALUES:
         return VALUES[path]
     known = _names(base).get(path)
