@@ -120,7 +120,7 @@ class Scheduler(Section):
     watermark: Portion | None = None
     """Share of the blocks that stay free when a sequence joins; null: as the scheduler has it by default."""
     ahead: bool | None = None
-    """Whether an iteration is chosen while the one before runs, so that arrivals wait for the next; null: as the runtime."""
+    """Whether an iteration is chosen while the one before runs, so that arrivals wait; null: as the runtime."""
     replicas: Count = 1
     """Replicas of the machine, each with a queue of its own."""
     prompts: Count | None = None

@@ -197,7 +197,7 @@ VALUES: dict[str, list[Any]] = {
     "workload.activity": [HOT_COLD, LAW],
     "workload.errors": [{"false_positives": 0.1}, {"false_positives": 0.01}],
     "workload.groups": [[["gemm0"], ["scale"], ["transpose"], ["gemm1"]]],
-    "workload.scale": [4],
+    "workload.scale": [4, 1],
     "workload.op": ["softmax", "attention_decode"],
     "workload.window": [2],
     "workload.chunk": ["10000 B"],
