@@ -202,6 +202,7 @@ VALUES: dict[str, list[Any]] = {
     "workload.window": [2],
     "workload.chunk": ["10000 B"],
     "workload.rounds": [3],
+    "workload.spread": [0.6],
     "workload.part": ["tsvs"],
     "workload.dtype": ["int8", "bf16"],
     "workload.in_dram": [{"energy_per_flop": "1 pJ/FLOP", "area": 0.5, "beside": "duplex-node"}],
