@@ -9,6 +9,7 @@ from simulator import data
 TRACE = "prompt,expert\na,0\nb,4\n"
 
 
+@pytest.mark.slow
 def test_all_that_we_ship_is_right(run) -> None:
     folders = (
         "hwconfigs",

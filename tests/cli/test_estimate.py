@@ -81,6 +81,7 @@ def test_stages_replicas_and_drafts_are_options(run) -> None:
     assert (refused.code, "the number of devices, 8" in refused.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_run_that_spills_says_in_which_order_and_how_much_more_fits(run) -> None:
     arguments = ("estimate", "--hardware", "sn40l-node", "--model", "llama-2-7b", "--input", 64, "--output", 4)
     told = run(*arguments, "--spill", "ddr")

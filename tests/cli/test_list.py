@@ -41,6 +41,7 @@ def test_machines_are_filtered_and_others_are_not(run) -> None:
     assert (told.code, told.err) == (2, "error: --vendor: found with models, expected hardware, of which it is\n")
 
 
+@pytest.mark.slow
 def test_a_study_says_how_many_points_it_has(run) -> None:
     rows = run("list", "studies", "--json").json
     assert [row["name"] for row in rows] == data.names("experiments")

@@ -67,6 +67,7 @@ def test_one_footprint_decides_what_fits_in_an_estimate_a_sweep_and_serving(
         assert most_sequences(served, input + output, input, 10 * most) == most
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(
     st.sampled_from(

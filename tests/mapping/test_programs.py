@@ -46,6 +46,7 @@ def test_the_chip_has_room_for_every_size(machine: Machine, most: int, batch: in
             assert pipeline.layout.pcus.sum() <= grid(runner).pcus
 
 
+@pytest.mark.slow
 @given(st.sampled_from([64, 1024]), LENGTHS)
 @settings(max_examples=3)
 def test_each_size_runs_on_the_fastest_program_that_holds_it(machine: Machine, batch: int, contexts: Any) -> None:

@@ -93,6 +93,7 @@ def test_the_default_order_is_the_fastest_and_each_has_a_name(model: str, batch:
     assert runs[None].provenance.config["mapping"]["spill_order"] in ORDERS
 
 
+@pytest.mark.slow
 def test_weights_spill_last_or_what_is_read_least() -> None:
     """Of a model whose tokens touch few experts, experts are read least a byte; the rule of the paper keeps them."""
     small = ["devices.socket.tiers.hbm.capacity=11 GB"]

@@ -66,6 +66,7 @@ FIGURES = {
 """Figures of machines that move the time of a pass, each by its path below `devices`."""
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.data(), st.sampled_from(list(FIGURES)), st.sampled_from(["llama-2-7b", "phi-2", "mixtral-8x7b"]))
 def test_the_kernels_are_those_that_an_estimate_is_lowered_to(data: st.DataObject, hardware: str, model: str) -> None:

@@ -28,6 +28,7 @@ def stages(model: str, execute: int) -> Stages:
     return Stages(deployment(system, load_model(model), experts="tensor"))
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(
     st.builds(stages, st.sampled_from(["llama-3.1-8b", "mixtral-8x7b"]), st.sampled_from([2, 200])),

@@ -412,6 +412,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("slurm")
 def test_slurm_gives_workers(tmp_path: Path, expected: dict[str, bytes]) -> None:
     with opened(tmp_path / "store") as store:
