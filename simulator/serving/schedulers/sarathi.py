@@ -6,7 +6,7 @@ from math import inf
 
 from simulator.mapping.form import Scheduler as Settings
 from simulator.registry import register
-from simulator.serving.service.choose import joined, kept
+from simulator.serving.service.choose import chunked
 from simulator.serving.service.scheduler import Decision, View
 
 TOKENS, SEQUENCES, WATERMARK = 512, 128, 0.01
@@ -27,12 +27,7 @@ class Sarathi:
         self.watermark = WATERMARK if settings.watermark is None else settings.watermark
 
     def decide(self, view: View) -> Decision:
-        keeps = kept(view, self.tokens)
-        if keeps.preempt:
-            return Decision(tuple(keeps.chunks), preempt=keeps.preempt)
-        free = keeps.free - int(self.watermark * view.store.total)
-        joins = joined(view, keeps.tokens, self.most, free, "prompt")
-        return Decision((*keeps.chunks, *joins.chunks), reserve=joins.reserve, closed=joins.closed)
+        return chunked(view, self.tokens, self.most, "prompt", spare=int(self.watermark * view.store.total))
 
     def stable_until(self, view: View) -> float:
         return inf

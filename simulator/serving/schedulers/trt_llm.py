@@ -6,7 +6,7 @@ from math import inf
 
 from simulator.mapping.form import Scheduler as Settings
 from simulator.registry import register
-from simulator.serving.service.choose import joined, kept
+from simulator.serving.service.choose import chunked
 from simulator.serving.service.scheduler import Decision, View
 
 TOKENS, SEQUENCES = 8192, 256
@@ -25,9 +25,7 @@ class NoEvict:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
 
     def decide(self, view: View) -> Decision:
-        keeps = kept(view, self.tokens)
-        joins = joined(view, keeps.tokens, self.most, keeps.free, "all")
-        return Decision((*keeps.chunks, *joins.chunks), reserve=joins.reserve, closed=joins.closed)
+        return chunked(view, self.tokens, self.most, "all")
 
     def stable_until(self, view: View) -> float:
         return inf
@@ -46,11 +44,7 @@ class MaxUtilisation:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
 
     def decide(self, view: View) -> Decision:
-        keeps = kept(view, self.tokens)
-        if keeps.preempt:
-            return Decision(tuple(keeps.chunks), preempt=keeps.preempt)
-        joins = joined(view, keeps.tokens, self.most, keeps.free, fits=False)
-        return Decision((*keeps.chunks, *joins.chunks), reserve=joins.reserve, closed=joins.closed)
+        return chunked(view, self.tokens, self.most, fits=False)
 
     def stable_until(self, view: View) -> float:
         return inf

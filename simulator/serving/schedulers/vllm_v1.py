@@ -6,7 +6,7 @@ from math import inf
 
 from simulator.mapping.form import Scheduler as Settings
 from simulator.registry import register
-from simulator.serving.service.choose import joined, kept
+from simulator.serving.service.choose import chunked
 from simulator.serving.service.scheduler import Decision, View
 
 TOKENS, SEQUENCES = 2048, 256
@@ -27,13 +27,7 @@ class VllmV1:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
 
     def decide(self, view: View) -> Decision:
-        keeps = kept(view, self.tokens)
-        if keeps.preempt:
-            return Decision(tuple(keeps.chunks), preempt=keeps.preempt)
-        if not view.waiting:
-            return Decision(tuple(keeps.chunks), closed=len(view.running) >= self.most)
-        joins = joined(view, keeps.tokens, self.most, keeps.free)
-        return Decision((*keeps.chunks, *joins.chunks), reserve=joins.reserve, closed=joins.closed)
+        return chunked(view, self.tokens, self.most)
 
     def stable_until(self, view: View) -> float:
         return inf

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from simulator.serving.service.scheduler import Preemption, View
+from simulator.serving.service.scheduler import Decision, Preemption, View
 from simulator.serving.service.sequence import Sequence
 
 Reserve = Literal["chunk", "prompt", "all"]
@@ -51,6 +51,20 @@ def kept(view: View, tokens: float = inf, how: Preemption = "recompute") -> Kept
         else:
             return Kept((), chunks, tokens, free)
     return _made_room(view, tokens + sum(new for _, new in chunks), how)
+
+
+def chunked(
+    view: View, tokens: float, most: int, reserve: Reserve = "chunk", fits: bool = True, spare: int = 0
+) -> Decision:
+    """Those that run go on, then those that wait join with chunks of the `tokens` left, while `spare` blocks stay.
+
+    Where one loses its place nobody joins.
+    """
+    keeps = kept(view, tokens)
+    if keeps.preempt:
+        return Decision(tuple(keeps.chunks), preempt=keeps.preempt)
+    joins = joined(view, keeps.tokens, most, keeps.free - spare, reserve, fits=fits)
+    return Decision((*keeps.chunks, *joins.chunks), reserve=joins.reserve, closed=joins.closed)
 
 
 def _made_room(view: View, tokens: float, how: Preemption) -> Kept:
