@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -64,11 +64,7 @@ def _each(passes: Passes, input: int, output: int, step: Plan) -> Part:
 
 def _even(runs: Sequence[Steps], step: Plan) -> Part:
     """All steps of many cases, in runs whose times are affine in the context."""
-    demand: dict[Resource, Any] = {}
-    for run in runs:
-        for resource, units in run.demand().items():
-            demand[resource] = demand.get(resource, 0.0) + units
-    return Part(sum((run.time() for run in runs), start=0.0), demand, step)
+    return Part(sum((run.time() for run in runs), start=0.0), _total(run.demand() for run in runs), step)
 
 
 def times_of(parts: Mapping[str, Part], phase: Phase, batch: Any, output: Any) -> dict[str, Any]:
@@ -111,11 +107,16 @@ def energies_of(
 
 def _demand(parts: Mapping[str, Part], phase: Phase) -> dict[Resource, Any]:
     """Total demands of the phase on one replica."""
-    demand: dict[Resource, Any] = {}
-    for part in timed(parts, phase):
-        for resource, units in part.demand.items():
-            demand[resource] = demand.get(resource, 0.0) + units
-    return demand
+    return _total(part.demand for part in timed(parts, phase))
+
+
+def _total(demands: Iterable[Mapping[Resource, Any]]) -> dict[Resource, Any]:
+    """What several demand of each resource together."""
+    total: dict[Resource, Any] = {}
+    for demand in demands:
+        for resource, units in demand.items():
+            total[resource] = total.get(resource, 0.0) + units
+    return total
 
 
 def timed(parts: Mapping[str, Part], phase: Phase) -> list[Part]:
