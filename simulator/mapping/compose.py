@@ -93,7 +93,7 @@ def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         return
     named = " and ".join(engine.name for engine in deployed.engines)
     software = deployed.software
-    other = "kernels: roofline, or a runtime of such libraries, as gpu-libraries, trt-llm and vllm"
+    other = "kernels: roofline, or a runtime of such libraries, as gpu-libraries, trt-llm and vllm-v1"
     yield not software.runtime.modelled, "kernels", f"'modelled' under {software.name}", other
     yield len(deployed.engines) > 1, "kernels", f"'modelled' with {named}", "one engine"
     apart = deployed.engine.description.fusion == "unfused"

@@ -22,7 +22,7 @@ from simulator.mapping.gpu.calibration import (
     rows_of,
     times,
 )
-from simulator.mapping.gpu.chip import Chip, chip_of
+from simulator.mapping.gpu.chip import Chip, chip_of, width
 from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel, Shapes
@@ -32,7 +32,6 @@ from simulator.mapping.kernels import Kernel
 from simulator.mapping.runtime import Software
 from simulator.mapping.target import computed_in
 from simulator.workload import Operator
-from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 CHUNK = 32768
 """Design points at a time: their arrays stay in the cache of a CPU."""
@@ -271,4 +270,4 @@ def _format(chip: Chip, product: Operator) -> str:
 
 def _wide(dtype: str) -> str:
     """The format of activations in attention: 16 bits at least, as kernels have them."""
-    return dtype if BYTES_PER_ELEMENT.get(dtype, 2.0) >= 2 else "bf16"  # type: ignore[call-overload]
+    return dtype if width(dtype) >= 2 else "bf16"
