@@ -76,6 +76,7 @@ TABLE: dict[str, tuple[str, Exact]] = {
 _EXPECTED = {
     "B": "a size such as '520 MiB'",
     "B/s": "a bandwidth such as '1.8 TB/s'",
+    "bit/s": "the rate of a wire such as '6.4 Gbit/s'",
     "FLOP": "a count of operations such as '16 GFLOP'",
     "FLOP/s": "a compute rate such as '638 TFLOP/s'",
     "FLOP/B": "operations per byte such as '295 FLOP/B'",
@@ -152,7 +153,8 @@ def rescaled(value: str | float, unit: str, least: float, most: float) -> str | 
     """
     match = _NUMBER.fullmatch(str(value))
     number = float(match[1]) if match else 0.0
-    units = {text: float(worth) for text, (dimension, worth) in TABLE.items() if dimension == unit}
+    si, base = TABLE[unit]
+    units = {text: float(worth / base) for text, (dimension, worth) in TABLE.items() if dimension == si}
     for room in (1.0, 3.0) if number < 1e4 else ():
         for text, worth in units.items():
             if least / room <= number * worth <= most * room:
@@ -163,7 +165,7 @@ def rescaled(value: str | float, unit: str, least: float, most: float) -> str | 
 _UP = tuple((prefix, float(scale)) for prefix, scale in _DECIMAL.items())
 _DOWN = tuple((prefix, float(scale)) for prefix, scale in reversed(_SMALL.items()))
 _SHOWN: dict[str, tuple[str, float, tuple[tuple[str, float], ...]]] = {  # unit -> (shown as, times, prefixes)
-    **{unit: (unit, 1.0, _UP) for unit in ("B", "B/s", "FLOP", "FLOP/s", "Hz")},
+    **{unit: (unit, 1.0, _UP) for unit in ("B", "B/s", "bit/s", "FLOP", "FLOP/s", "Hz")},
     "s": ("s", 1.0, (*_DOWN, ("", 1.0))),
     "W": ("W", 1.0, (*_DOWN, *_UP)),
     "J": ("J", 1.0, (*_DOWN, *_UP)),
@@ -208,6 +210,7 @@ class Unit:
 Bytes = Annotated[float, Unit("B"), Gt(0)]
 Size = Annotated[float, Unit("B"), Ge(0)]
 Bandwidth = Annotated[float, Unit("B/s"), Gt(0)]
+PinRate = Annotated[float, Unit("bit/s"), Gt(0)]
 Rate = Annotated[float, Unit("FLOP/s"), Gt(0)]
 Seconds = Annotated[float, Unit("s"), Ge(0)]
 Hertz = Annotated[float, Unit("Hz"), Gt(0)]

@@ -45,9 +45,11 @@ def side_by_side(first: str, second: str, everything: bool, json: bool) -> None:
         print_json({"kind": kind, "first": first, "second": second, "alike": alike, "figures": figures})
         return
     out = console()
-    out.print(_table(first, second, shown))
+    if shown:
+        out.print(_table(first, second, shown), "")
     if not everything:
-        out.print(f"\n{alike:,} of {len(rows):,} are alike; --all shows them.")
+        alike_in = f"all {alike:,}" if alike == len(rows) else f"{alike:,} of {len(rows):,}"
+        out.print(f"They are alike in {alike_in} figures; --all shows them.")
 
 
 def _compared(first: str, second: str) -> tuple[str, list[Difference]]:

@@ -10,7 +10,7 @@ import typer
 
 from simulator.cli.options import Hardware, Json, MachineOverrides, at_least_one
 from simulator.cli.output import console, print_json, shown_path, table_of
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, dotted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,9 +92,16 @@ def _show(
 ) -> None:  # fmt: skip
     import simulator
 
-    result = simulator.operator(
-        op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **given
-    )
+    try:
+        result = simulator.operator(
+            op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **given
+        )
+    except ConfigError as error:
+        path = error.path if isinstance(error.path, str) else dotted(error.path or ())
+        section, _, key = path.partition(".")
+        if error.file is None and section in ("workload", "mapping"):
+            error.path = "--devices" if key == "n_devices" else f"--{key.replace('_', '-')}"
+        raise
     if output is not None:
         _write(result.rows, output)
     if json:

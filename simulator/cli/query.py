@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,5 +34,12 @@ def command(
     numbers = [name for name, dtype in zip(columns, frame.dtypes, strict=True) if dtype.kind in "fi"]
     table = table_of(columns, numbers)
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*(_shown(cell) for cell in row))
     console().print(table)
+
+
+def _shown(cell: Any) -> str:
+    """A value in six digits; what a failed point lacks is nothing."""
+    if isinstance(cell, float):
+        return "" if cell != cell else f"{cell:.6g}"
+    return str(cell)

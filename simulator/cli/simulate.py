@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAPPING = ("devices", "engines", "dtype", "kv", "runtime")
 ROWS = "requests.parquet"
+TRACES = (".csv", ".jsonl", ".parquet", ".json")
+"""Endings of files that may have requests."""
 
 
 @with_mapping(MAPPING)
@@ -67,6 +69,8 @@ def command(
         raise ConfigError(
             path="EXPERIMENT", found="nothing", expected="an experiment, or --hardware, --model and --trace"
         )
+    if name is not None and Path(name).suffix in TRACES:
+        raise ConfigError(path="EXPERIMENT", found=f"'{name}'", expected=f"an experiment; of requests: --trace {name}")
     if name is not None and not _is_scenario(name):
         import simulator
 

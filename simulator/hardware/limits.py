@@ -1,6 +1,6 @@
 """What a data sheet's parts allow: bandwidth of a bus, peak rates of units; and whether its other figures agree.
 
-A bus gives `stacks x width x rate` bytes/s, units give `count x clock x per_clock` operations a second. What the YAML
+A bus gives `stacks x width x rate / 8` bytes/s, units give `count x clock x per_clock` operations a second. What the YAML
 states beside them is what the data sheet prints, rounded, and holds.
 """
 
@@ -43,10 +43,10 @@ def peaks(engine: Engine, path: KeyPath, config: Config) -> dict[str, Quantity]:
 
 
 def bus_bandwidth(tier: Tier) -> Quantity:
-    """Bytes/s that the bus of a tier gives: `stacks x width x rate`."""
+    """Bytes/s that the bus of a tier gives: `stacks x width x rate / 8`, a wire at bits/s."""
     if tier.bus is None:
         raise ValueError("a tier without a bus")
-    return tier.stacks * tier.bus.width * tier.bus.rate
+    return tier.stacks * tier.bus.width * tier.bus.rate / 8
 
 
 def unit_peaks(engine: Engine) -> dict[str, Quantity]:

@@ -22,6 +22,7 @@ from simulator.units import (
     EnergyPerFlop,
     Fraction,
     Hertz,
+    PinRate,
     Rate,
     Seconds,
     Size,
@@ -65,7 +66,7 @@ class Bus(Section):
 
     width: Count
     """Data wires (bits) of one stack, chip or channel."""
-    rate: Bandwidth
+    rate: PinRate
     """The rate of one wire, such as `6.4 Gbit/s`."""
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 # Units of what a sweep may vary without a new lowering.
-RATES = {"B/s", "FLOP/s", "s", "Hz", "W", "J", "J/B", "J/FLOP", "1"}
+RATES = {"B/s", "bit/s", "FLOP/s", "s", "Hz", "W", "J", "J/B", "J/FLOP", "1"}
 
 
 def load_system(name: str | Path | Mapping[str, Any], overrides: Sequence[Override] = ()) -> System:

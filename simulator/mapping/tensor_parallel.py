@@ -73,7 +73,7 @@ def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:
             f"devices that share {model.name} by tensor parallelism",
             path="devices",
             found=f"{ways}, which do not divide its {problem}",
-            expected=possible,
+            expected=f"{possible}; more can be stages of a pipeline or replicas (pipeline, data)",
         )
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.config.path import checked
-from simulator.errors import ConfigError, TiersimError, one_of
+from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluator import evaluated
-from simulator.scenario.evaluators.operators import SHAPES, TEXTS, Operators
+from simulator.scenario.evaluators.operators import SHAPES, TEXTS, Operators, OperatorsEvaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import check_read
@@ -93,9 +93,10 @@ def operator(
     columns = {f"workload.{key}": each for key, each in arrays.items()}
     table = evaluated(scenario, columns)
     errors = table.pop("error")
-    failed = next((str(each) for each in errors if each), None)
-    if failed is not None:
-        raise TiersimError(failed)
+    failed = next((row for row, each in enumerate(errors) if each), None)
+    if failed is not None:  # by itself it ends in its own error
+        case = {path: each[failed : failed + 1] for path, each in columns.items()}
+        OperatorsEvaluator.evaluate(scenario, case, 1, set(table))
     assert isinstance(scenario.workload, Operators)
     rows = pd.DataFrame({**arrays, **table})
     provenance = Provenance(_config(scenario, arrays), scenario.workload.seed)

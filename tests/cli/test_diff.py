@@ -4,7 +4,7 @@ from __future__ import annotations
 def test_two_machines_are_side_by_side(run) -> None:
     told = run("diff", "h100-sxm", "mi300x")
     assert told.code == 0
-    for text in ("h100-sxm", "mi300x", "3.35 TB/s", "5.3 TB/s", "1.582", "are alike; --all shows them"):
+    for text in ("h100-sxm", "mi300x", "3.35 TB/s", "5.3 TB/s", "1.582", "are alike in"):
         assert text in told.out
     document = run("diff", "dgx-h100", "h100-sxm", "--json").json
     assert (document["kind"], document["first"], document["second"]) == ("machine", "dgx-h100", "h100-sxm")
@@ -30,3 +30,9 @@ def test_a_machine_and_a_model_are_not_compared(run) -> None:
     told = run("diff", "llama-3-8b", "h100-sxm")
     assert told.code == 2
     assert "a model (llama-3-8b) and a machine (h100-sxm), expected two machines or two models" in told.err
+
+
+def test_a_thing_and_itself_are_alike(run) -> None:
+    shown = run("diff", "a10", "a10").out
+    assert shown.startswith("They are alike in all")
+    assert "ratio" not in shown

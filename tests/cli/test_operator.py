@@ -46,8 +46,8 @@ def test_a_wrong_cell_of_shapes_is_named(run, tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (["--m", "0"], "--m: found 0, expected 1 or more"),
-        (["--m", "1", "--n", "1"], "workload.k: missing key"),
-        (["--heads", "2", "--m", "1", "--n", "1", "--k", "1", "--window", "2"], "workload.heads"),
+        (["--m", "1", "--n", "1"], "--k: missing key"),
+        (["--heads", "2", "--m", "1", "--n", "1", "--k", "1", "--window", "2"], "--heads"),
         (["--m", "1", "--n", "1", "--k", "1", "--dtype", "fp3"], "fp3"),
         (["--m", "1", "--n", "1", "--k", "1", "--calibration", "nothing"], "nothing"),
     ],

@@ -43,6 +43,11 @@ def test_points_that_are_not_there_are_told(run, folder: str) -> None:
     assert told.err == "note: of 2 of 3 points; the others are not computed yet\n"
 
 
+def test_what_a_failed_point_lacks_is_empty(run, folder: str) -> None:
+    shown = run("query", folder, "select batch, case when batch = 1 then tbt_s end as some from points").out
+    assert "nan" not in shown
+
+
 def test_mistakes(run, folder: str) -> None:
     told = run("query", folder, "select tbt from points")
     assert (told.code, told.out) == (2, "")

@@ -89,3 +89,9 @@ def test_a_model_that_no_memory_holds_is_a_mistake_of_the_user(run, tmp_path: Pa
     assert told.code == 2
     assert "one sequence of 160 tokens beside grok-1 on a xpu: needs" in told.err
     assert "more devices" in told.err
+
+
+def test_a_trace_in_the_place_of_an_experiment_is_told_its_option(run) -> None:
+    told = run("simulate", "load.csv")
+    assert told.code == 2
+    assert "--trace load.csv" in told.err
