@@ -1,7 +1,7 @@
 """What a data sheet's parts allow: bandwidth of a bus, peak rates of units; and whether its other figures agree.
 
-A bus gives `stacks x width x rate / 8` bytes/s, units give `count x clock x per_clock` operations a second. What the YAML
-states beside them is what the data sheet prints, rounded, and holds.
+A bus gives `stacks x width x rate / 8` bytes/s, units give `count x clock x per_clock` operations a second. What the
+YAML states beside them is what the data sheet prints, rounded, and holds.
 """
 
 from __future__ import annotations

@@ -74,6 +74,8 @@ class OnDevice(Section):
 
     engines: dict[str, Library] = Field(default_factory=dict)
     """Its libraries, by the kind of engine: `gpu`, `cpu`."""
+    tiers: dict[str, Fraction | Efficiency] = Field(default_factory=dict)
+    """The fraction of a memory's bandwidth that all engines together reach, by the kind of the tier: `ddr`, `lpddr`."""
     collective: Protocol = Protocol()
     """Its collectives, over the links between the devices of a node."""
     between_nodes: Protocol = Protocol()

@@ -25,7 +25,7 @@ class Set(NamedTuple):
 def under_runtime(system: System, software: Software, weights: str | None = None, modelled: bool = False) -> System:
     """The machine with the figures that a runtime has for it, where its own YAML (and who asks) has none.
 
-    Launches, achieved fractions and the memory that is kept are of engines, by their kind; latencies and fractions of
+    Launches, achieved fractions and the memory that is kept are of engines, by their kind, or of tiers, by theirs; latencies and fractions of
     protocols are of links. `weights`: their format, which may have kernels of its own. `modelled`: models time kernels
     and collectives of engines that have a chip, so that no fraction and no latency of these is set. Of a machine
     without design points the same object for the same answer; with nothing to set, the machine itself.
@@ -58,6 +58,9 @@ def _figures(system: System, software: Software, weights: str | None, modelled: 
             if modelled and engine.chip is not None:
                 of_engine = (each for each in of_engine if each.path[-1] == "reserve")
             yield from of_engine
+        for name, tier in device.tiers.items():
+            if value := software.figure(device, "tiers", tier.kind):
+                yield Set(("devices", device_name, "tiers", name, "efficiency"), *value)
     for link, key in system.link_keys.items():
         use, devices = _use(system, link)
         if modelled and use != "copies":

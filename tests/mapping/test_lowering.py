@@ -91,7 +91,7 @@ def test_a_transfer_takes_its_slowest_hop_and_one_link_unless_told() -> None:
     a100 = load_system("dgx-a100")
     assert transfer(a100, 14e9, "host", "gpu.hbm", links=1).alone == pytest.approx(0.4375)
     assert transfer(a100, 14e9, "host", "gpu.hbm", links=8).alone == pytest.approx(0.4375 / 8)
-    node = load_system("sn40l-node")
+    node = under("sn40l-node")
     assert transfer(node, 14e9, "socket.ddr", "socket.hbm").alone == pytest.approx(14e9 / 0.996e12)
     with pytest.raises(ConfigError, match="1 to 8"):
         transfer(a100, 1.0, "host", "gpu.hbm", links=9)

@@ -14,14 +14,6 @@ from simulator.workload import weight_bytes
 
 NAMES = data.names("hwconfigs")
 MODEL = load_model("llama-3-8b", ["layers=1", "vocab=1024", "ffn.intermediate=1024"])
-MEASURED = {
-    "devices.host.engines.cpu.reads.dram.efficiency",  # rtx4090-gen4, -gen5: what streams and copies reach, assumed
-    'links."host.dram<->gpu.vram".efficiency',
-    "devices.soc.tiers.dram.efficiency",  # phone-ufs4: PowerInfer-2 measures what all its engines reach together
-    "devices.socket.engines.rdu.reads.hbm.efficiency",  # sn40l: fitted in experiments/sn40l-decode
-    "devices.socket.links.ddr<->hbm.efficiency",
-}
-"""Those that came before runtimes did; a machine has no new one."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +37,7 @@ def efficiencies(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_machine_has_an_efficiency_that_is_a_runtimes(name: str) -> None:
-    assert set(efficiencies(load_system(name).config.data)) <= MEASURED
+    assert not [*efficiencies(load_system(name).config.data)]
 
 
 def test_cpus_have_libraries_of_their_own() -> None:

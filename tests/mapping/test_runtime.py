@@ -170,7 +170,7 @@ def test_a_runtime_has_a_format_of_caches_for_one_of_weights() -> None:
 def test_a_mapping_names_its_runtime_before_the_machine() -> None:
     model = load_model("llama-3-8b", ["layers=4"])
     machines = [load_system("dgx-h100"), load_system("sn40l-node")]
-    assert [resolve(MappingForm(), each, model).software.name for each in machines] == ["gpu-libraries", IDEAL]
+    assert [resolve(MappingForm(), each, model).software.name for each in machines] == ["gpu-libraries", "sambaflow"]
     assert served("vllm").software.name == "vllm"
 
 

@@ -7,12 +7,12 @@ from statistics import median
 import pytest
 
 from simulator import data
-from simulator.hardware import load_system
 from simulator.scenario.evaluate import evaluate
 from simulator.study.load import load_study
 from simulator.study.results import StudyResults, results_of
 from simulator.validation.fit import fit
 from simulator.validation.published import Published, read_published
+from tests.deployed import under
 
 HBM = "hardware.devices.socket.engines.rdu.reads.hbm.efficiency"
 LINK = "hardware.links.socket<->socket.latency"
@@ -34,7 +34,7 @@ def ratios(published: list[Published]) -> Ratios:
 
 
 def test_the_machine_has_the_figures_that_a_fit_from_elsewhere_finds() -> None:
-    machine = load_system("sn40l-node").machine
+    machine = under("sn40l-node").machine
     efficiency = machine.devices["socket"].engines["rdu"].reads["hbm"].efficiency
     latency = machine.links["socket<->socket"].latency
     found = fit("sn40l-decode", {HBM: 0.7, LINK: 5e-6}, {HBM: 1.0})
