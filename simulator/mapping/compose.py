@@ -82,7 +82,12 @@ def check_requests(deployed: Deployment) -> None:
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
-        (deployed.high.models is not None, "kernels", "'modelled'", "'roofline', of requests"),
+        (
+            deployed.high.models is not None and deployed.model.moe is not None,
+            "kernels",
+            f"'modelled' of {deployed.model.name}, whose experts are routed",
+            "'roofline', of requests to such a model",
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.fusion import ROW_WISE as FUSED
 from simulator.mapping.gpu.attention import DECODE, MLA_DECODE, MLA_PREFILL, PREFILL
+from simulator.mapping.gpu.attention_once import DecodeOnce, Once, PrefillOnce
 from simulator.mapping.gpu.calibration import (
     Calibration,
     Constants,
@@ -54,6 +55,14 @@ class Timed(NamedTuple):
     kind: str
     launch: Quantity
     seconds: Quantity
+
+
+class Attended(NamedTuple):
+    """Attention of an iteration: its class, whether it is of sequences that decode, and seconds after its launch."""
+
+    kind: str
+    decode: bool
+    once: Once
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,12 +176,7 @@ def kernel_time(known: Models, kernel: Kernel, chip: Chip) -> Timed:
     if "gemm" in kinds:
         return _with_scales(known, known.timed(GEMM, shapes := _product(kernel, chip), chip), shapes, chip)
     if "attention" in kinds:
-        operator = _first(kernel, "attention")
-        shape = dict(_stated(operator))
-        decode, latent = operator.phase == "decode", "latent" in shape
-        each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
-        op = "attention_prefill_causal" if each is PREFILL else each.name
-        return known.timed(each, {**shape, "op": op, "dtype": _wide(operator.dtype)}, chip)
+        return known.timed(*_attention(kernel), chip)
     if unknown := kinds - {*FUSED, "embedding", "softmax", "transpose"}:
         raise _without_model(_first(kernel, unknown.pop()))
     return known.timed(ROW_WISE, _rows(kernel), chip)
@@ -181,6 +185,32 @@ def kernel_time(known: Models, kernel: Kernel, chip: Chip) -> Timed:
 def collective_time(known: Models, op: str, size: Quantity, devices: int, nodes: int, chip: Chip) -> Timed:
     """What a collective over the devices of so many nodes takes, by the size of a rank's payload."""
     return known.timed(COLLECTIVE, {"op": op, "bytes": size, "n_devices": float(devices), "nodes": float(nodes)}, chip)
+
+
+def attention_once(known: Models, kernel: Kernel, chip: Chip) -> Attended | None:
+    """Attention of a pass, in plain floats; None of another kernel, or where that is not known of this one.
+
+    That is so of a window, which cuts each sequence for itself, and of constants with residuals by shape.
+    """
+    if all(operator.kind != "attention" for operator in kernel.operators):
+        return None
+    each, shape = _attention(kernel)
+    constants_ = known.constants(each, str(np.ravel(each.variant(shape))[0]))
+    if np.any(shape["window"]) or constants_.residuals is not None or chip.points > 1:
+        return None
+    decode = each in (DECODE, MLA_DECODE)
+    made = DecodeOnce if decode else PrefillOnce
+    return Attended(each.name, decode, made(shape, chip, constants_.library))
+
+
+def _attention(kernel: Kernel) -> tuple[GpuKernel, dict[str, Any]]:
+    """The class and the shape of attention."""
+    operator = _first(kernel, "attention")
+    shape = dict(_stated(operator))
+    decode, latent = operator.phase == "decode", "latent" in shape
+    each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
+    op = "attention_prefill_causal" if each is PREFILL else each.name
+    return each, {**shape, "op": op, "dtype": _wide(operator.dtype)}
 
 
 def _product(kernel: Kernel, chip: Chip) -> dict[str, Any]:
