@@ -6,6 +6,7 @@ mean, as iterations of a service know them; nothing is in L2 from a call before,
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import ceil, inf
 from typing import NamedTuple, Protocol
 
@@ -80,6 +81,15 @@ class _Split(NamedTuple):
     sums: float
 
 
+class _Fastest(NamedTuple):
+    """The fastest split: its seconds, parts, seconds of the chain of loads to the power, and of the second kernel."""
+
+    seconds: float
+    parts: int
+    loads: float
+    sums: float
+
+
 class DecodeOnce:
     """Attention of one token a sequence, of heads that stay (`attention.py: DECODE`)."""
 
@@ -97,26 +107,40 @@ class DecodeOnce:
         self._splits: dict[float, tuple[_Split, ...]] = {}
 
     def seconds(self, sequences: float, queries: float, keys: float) -> float:
-        return self._fixed(sequences) + self._fastest(sequences, keys)
+        return self._fixed(sequences) + self._fastest(sequences, keys).seconds
 
     def over(self, sequences: float, keys: Array) -> Array:
-        moved, steps = sequences * self._key * keys, np.ceil(keys / KEYS)
-        most, power, best = self._fastest(sequences, float(keys[-1])), moved**self._p, np.full(len(keys), inf)
-        for parts, turns, sums in self._of(sequences):
-            if moved[0] + sums < most:
-                loads = turns * (np.ceil(steps / parts) * self._step + self._block)
-                np.minimum(best, (loads**self._p + power) ** (1 / self._p) + sums, out=best)
-        return self._fixed(sequences) + best
+        """Of sequences with one query each, over keys that rise.
 
-    def _fastest(self, sequences: float, keys: float) -> float:
-        """The least over all splits; none is faster than its bytes alone."""
+        Where steps are as many, two splits change places once at most, for `(L^p + y^p)^(1/p)` grows faster with y
+        where L is less: one that is the fastest at both ends is it between them.
+        """
+        loads, sums = np.empty((2, len(keys)))
+        cuts = [0, *(np.flatnonzero(np.diff(np.ceil(keys / KEYS))) + 1).tolist(), len(keys)]
+        pieces = [(first, end - 1) for first, end in pairwise(cuts)]
+        while pieces:
+            first, last = pieces.pop()
+            one, other = (self._fastest(sequences, float(keys[end])) for end in (first, last))
+            if one.parts == other.parts:
+                loads[first : last + 1], sums[first : last + 1] = one.loads, one.sums
+            else:
+                middle = (first + last) // 2
+                pieces += [(first, middle), (middle + 1, last)]
+        moved = sequences * self._key * keys
+        seconds: Array = (loads + moved**self._p) ** (1 / self._p) + (sums + self._fixed(sequences))
+        return seconds
+
+    def _fastest(self, sequences: float, keys: float) -> _Fastest:
+        """The split that is the fastest; none is faster than its bytes alone."""
         moved, steps, p, best = sequences * self._key * keys, ceil(keys / KEYS), self._p, inf
         power, step, block = moved**p, self._step, self._block
         for parts, turns, sums in self._of(sequences):
             if moved + sums < best:
-                seconds = ((turns * (-(-steps // parts) * step + block)) ** p + power) ** (1 / p) + sums
-                best = min(seconds, best)
-        return best
+                loads = (turns * (-(-steps // parts) * step + block)) ** p
+                seconds = (loads + power) ** (1 / p) + sums
+                if seconds < best:
+                    best, chosen = seconds, (parts, loads, sums)
+        return _Fastest(best, *chosen)
 
     def _fixed(self, sequences: float) -> float:
         """Seconds of queries and outputs, and of putting outputs back."""
