@@ -14,16 +14,8 @@ from simulator.hardware import System
 from simulator.mapping.fusion import ROW_WISE as FUSED
 from simulator.mapping.gpu.attention import DECODE, MLA_DECODE, MLA_PREFILL, PREFILL
 from simulator.mapping.gpu.attention_once import DecodeOnce, Once, PrefillOnce
-from simulator.mapping.gpu.calibration import (
-    Calibration,
-    Constants,
-    calibrations,
-    constants,
-    load_calibration,
-    rows_of,
-    times,
-)
-from simulator.mapping.gpu.chip import Chip, chip_of, width
+from simulator.mapping.gpu.calibration import FAMILY, Constants, Known, constants, known_of, rows_of, times
+from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel, Shapes
@@ -36,7 +28,7 @@ from simulator.workload import Operator
 
 CHUNK = 32768
 """Design points at a time: their arrays stay in the cache of a CPU."""
-SCALES, FAMILY = "compute_scale", "family"
+SCALES = "compute_scale"
 BLOCKS = {"fp8-block": "fp8_block", "nvfp4": "nvfp4"}
 """Formats of weights that have kernels of their own, by the names of tables of kernels."""
 
@@ -67,14 +59,15 @@ class Attended(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What times the kernels of a GPU: calibrations by name, the first that knows a kernel before the family.
+    """What times the kernels of a GPU.
 
     Attributes:
+        known: where their constants are from.
         static: scales of activations come with the checkpoint, so that no kernel looks for them.
         fused: what libraries join to other kernels: `rope` with attention, sums at the end of `layers` with norms.
     """
 
-    calibrated: Mapping[str, Calibration] = field(default_factory=dict)
+    known: Known
     static: bool = False
     fused: tuple[str, ...] = ()
     _known: dict[tuple[str, str], Constants] = field(default_factory=dict, init=False)
@@ -83,7 +76,7 @@ class Models:
         """The constants of a variant of a class."""
         key = kernel.name, variant
         if key not in self._known:
-            self._known[key] = constants(kernel, variant, self.calibrated)
+            self._known[key] = constants(kernel, variant, self.known)
         return self._known[key]
 
     def used(self) -> dict[str, Constants]:
@@ -126,11 +119,6 @@ class Models:
         return Timed(kernel.name, launch, seconds - launch)
 
 
-def _program(runtime: str | None) -> str:
-    """What the names of the runtimes of one program, of any year, begin with."""
-    return (runtime or "").partition("-")[0]
-
-
 def _times(kernel: GpuKernel, shapes: Shapes, chip: Chip, of: Mapping[str, Constants]) -> Any:
     """Seconds of a shape at each design point, as many points at a time as the cache of a CPU holds."""
     count = chip.points
@@ -151,16 +139,12 @@ def _error(name: str, of: Constants) -> float:
 
 
 def models(system: System, engine: str, software: Software, calibration: str | None = None) -> Models:
-    """The calibrations that count for an engine under a runtime: the named one, else the chip's, the runtime's first.
+    """The models of the kernels of an engine under a runtime.
 
     Raises:
         ConfigError: nothing is known of the engine's chip.
     """
-    if calibration is not None:
-        known = {calibration: load_calibration(calibration)}
-    else:
-        known = calibrations(chip_of(system, engine))
-        known = dict(sorted(known.items(), key=lambda item: _program(item[1].runtime) != _program(software.name)))
+    known = known_of(system, engine, software, calibration)
     return Models(known, software.runtime.scales == "static", software.runtime.fused)
 
 
