@@ -19,6 +19,7 @@ from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel, Shapes
+from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.moe import MOE
 from simulator.mapping.gpu.row_wise import MOVED, ROW_WISE
 from simulator.mapping.kernels import Kernel
@@ -262,8 +263,11 @@ def _stated(operator: Operator) -> Mapping[str, Any]:
 
 
 def _without_model(operator: Operator) -> ConfigError:
+    """What is said of a kernel that no class covers, and what to do."""
+    message = f"no model times a kernel of kind '{operator.kind}': they cover {', '.join(KERNELS)}"
     found = f"'modelled' of a model with {operator.name}"
-    return ConfigError("no model of this kernel", path=("kernels",), found=found, expected="roofline")
+    expected = "'roofline', which times every kernel by its FLOPs and bytes under the runtime"
+    return ConfigError(message, path=("kernels",), found=found, expected=expected)
 
 
 def _stored(products: list[Operator], elements: Quantity) -> Any:
