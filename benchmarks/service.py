@@ -3,8 +3,9 @@
     .venv/bin/python -m benchmarks.service [--million]
 
 Prompts and answers are log-normal, 1,000 and 250 tokens on the mean; Llama-3.1-8B, chunked prefill under vLLM's budget
-of 2,048 tokens, blocks of 16. With prefix caching, a third of the requests begin with one of 20 prompts of 500 tokens,
-and a third are of sessions. Seconds are those of one core (of the process); making of the requests is counted.
+of 2,048 tokens, blocks of 16; once with the roofline of kernels, once with their models. With prefix caching, a third
+of the requests begin with one of 20 prompts of 500 tokens, and a third are of sessions. Seconds are those of one core
+(of the process); making of the requests is counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -51,10 +53,16 @@ def chat(number: int, rate: float, prefixes: bool = False) -> Iterator[Request]:
         done += count
 
 
-def served(number: int, rate: float, store: str = "blocks", prefixes: bool = False) -> None:
-    """Serve them, and print how fast that was."""
+ROOFLINE: dict[str, Any] = {}
+MODELLED = {"kernels": "modelled", "runtime": "vllm-v1"}
+
+
+def served(
+    number: int, rate: float, store: str = "blocks", prefixes: bool = False, timed: Mapping[str, Any] = ROOFLINE
+) -> None:
+    """Serve them, and print how fast that was; `timed`: what of a mapping says how long kernels take."""
     scheduler = {"kind": "vllm-v1", "tokens": 2048}
-    mapping = {"devices": 1, "scheduler": scheduler, "kv_store": {"kind": store, "block": 16}}
+    mapping = {"devices": 1, "scheduler": scheduler, "kv_store": {"kind": store, "block": 16}, **timed}
     parts = {"hardware": "h100-sxm", "model": "llama-3.1-8b", "mapping": mapping, "workload": {"kind": "requests"}}
     deployed = deployment(Scenario.model_validate(parts), requests=True)
     start = time.process_time()
@@ -63,7 +71,8 @@ def served(number: int, rate: float, store: str = "blocks", prefixes: bool = Fal
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     metrics = result.metrics()
     print(
-        f"{number:>9,} requests at {rate:>4g}/s, {store:<7}: {number / seconds:>8,.0f} requests a second,",
+        f"{number:>9,} requests at {rate:>4g}/s, {store:<7} {timed.get('kernels', 'roofline')}:",
+        f"{number / seconds:>8,.0f} requests a second,",
         f"{memory:.0f} MiB;",
         f"busy {metrics['busy']:.2f}, hits {metrics['hit_rate']:.2f}, TTFT p50 {metrics['ttft_p50_s']:.3f} s,",
         f"{metrics['iterations'] / number:.1f} iterations a request, {metrics['preemptions']:.0f} preemptions",
@@ -73,10 +82,11 @@ def served(number: int, rate: float, store: str = "blocks", prefixes: bool = Fal
 
 if __name__ == "__main__":
     served(500, 10)  # what is imported and compiled once
-    for rate in (2, 10, 18, 40):
-        served(10_000, rate)
-    for rate in (2, 10, 18):
-        served(10_000, rate, "prefix", prefixes=True)
+    for timed in (ROOFLINE, MODELLED):
+        for rate in (2, 10, 18, 40):
+            served(10_000, rate, timed=timed)
+        for rate in (2, 10, 18):
+            served(10_000, rate, "prefix", prefixes=True, timed=timed)
     if "--million" in sys.argv:
         for number in (100_000, 1_000_000):
             served(number, 10)

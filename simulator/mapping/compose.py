@@ -15,6 +15,8 @@ from simulator.mapping.tensor_parallel import check_ways
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
 
+LIBRARIES = "a runtime of libraries that have models of kernels, as gpu-libraries, trt-llm and vllm-v1"
+
 Refusal: TypeAlias = tuple[bool, str, object, str]
 """Whether it applies, its key, what was found there and what was expected."""
 
@@ -82,7 +84,12 @@ def check_requests(deployed: Deployment) -> None:
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
-        (deployed.high.models is not None, "kernels", "'modelled'", "'roofline', of requests"),
+        (
+            deployed.high.models is not None and deployed.model.moe is not None,
+            "kernels",
+            f"'modelled' of {deployed.model.name}, whose experts are routed",
+            "'roofline', of requests to such a model",
+        ),
     )
 
 
@@ -93,7 +100,7 @@ def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         return
     named = " and ".join(engine.name for engine in deployed.engines)
     software = deployed.software
-    other = "kernels: roofline, or a runtime of such libraries, as gpu-libraries, trt-llm and vllm-v1"
+    other = f"kernels: roofline, or {LIBRARIES}"
     yield not software.runtime.modelled, "kernels", f"'modelled' under {software.name}", other
     yield len(deployed.engines) > 1, "kernels", f"'modelled' with {named}", "one engine"
     apart = deployed.engine.description.fusion == "unfused"

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.config import Config, load, validate
+from simulator.config.choose import choose
 from simulator.config.plausible import check_sizes
 from simulator.config.resolve import Override
 from simulator.config.section import Section
 from simulator.files import remembered
 from simulator.hardware.machine import Device, Efficiency
 from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
+from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.host_time import Host
 from simulator.units import Bandwidth, Count, Fraction, Seconds, Unit
 from simulator.workload.formats.named import ComputingFormat, KvFormat
@@ -84,6 +86,17 @@ class OnDevice(Section):
     """Its copies, over links between tiers."""
     host: HostTime = HostTime()
     """The time of its host for a pass."""
+    kernels: dict[str, dict[str, dict[str, float | str]]] = Field(default_factory=dict)
+    """Constants of models of its kernels, by class and variant, where no calibration of the device under it has any."""
+
+    @model_validator(mode="after")
+    def _are_constants(self) -> Self:
+        """Check the constants against the forms of their classes."""
+        for name, variants in self.kernels.items():
+            choose(name, KERNELS, "kernels")
+            for stated in variants.values():
+                KERNELS[name].library.model_validate(stated)
+        return self
 
 
 class Runtime(Section):
@@ -104,6 +117,8 @@ class Runtime(Section):
     """Whether the host works while the devices do, so that a pass takes the longer of both; else it takes their sum."""
     modelled: bool = False
     """Whether models of GPU kernels hold for its libraries, so that a mapping may ask for them (`kernels`)."""
+    kernels_of: str | None = None
+    """The runtime whose measured kernels are its own, as of the same program in another year; null: itself."""
     scales: Literal["dynamic", "static"] = "dynamic"
     """Scales of activations in 8 bits: looked for by a kernel of each call, or stated by the checkpoint."""
     fused: tuple[Literal["rope", "layers"], ...] = ()
@@ -144,6 +159,14 @@ class Software:
             if part is not None:
                 return part, ("by_device", name, *keys)
         return None
+
+    def kernels(self, device: Device) -> dict[str, dict[str, dict[str, float | str]]]:
+        """The constants of kernels that it states for a device, by class and variant; the closest name counts."""
+        stated: dict[str, dict[str, dict[str, float | str]]] = {}
+        for name in reversed([*names(device)]):
+            for kernel, variants in self.runtime.by_device.get(name, OnDevice()).kernels.items():
+                stated.setdefault(kernel, {}).update(variants)
+        return stated
 
     def host(self, device: Device, vocabulary: float) -> Host:
         """What the host of a device takes for a pass of a model with so many tokens to choose among."""

@@ -13,10 +13,11 @@ from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.dispatch import Route, policy
-from simulator.mapping.lowering import compiled, lowered
+from simulator.mapping.gpu.modelled import Attended, attention_once
+from simulator.mapping.lowering import block_kernels, compiled, kernel_activity, lowered, reduction
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
-from simulator.workload import Batch, Ragged, kv_bytes_per_layer, operator_graph
+from simulator.workload import Batch, Block, Ragged, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
@@ -83,6 +84,9 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
         if deployment.whole_layers:
             yield Part(1, lowered(_engine(deployment, kind), block), False)
             continue
+        if deployment.high.models is not None:
+            yield Part(block.repeat, _modelled(deployment, block, tokens), True)
+            continue
         route = Route(deployment.engines, block, deployment.together, True, kind.mixed)
         choices = choose(route)
         plan = route.plan(choices)
@@ -93,6 +97,32 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
             if deployment.migrate and any(unit.phase == "prefill" for unit in step):
                 plan.add(migration(deployment, x[:, 1]))
         yield Part(block.repeat, plan, not any(isinstance(choice, np.ndarray) for choice in choices))
+
+
+def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
+    """A block of one engine whose kernels have models: of routed experts, what is sent alone."""
+    target, plan = deployment.high, Plan(block.name)
+    for kernel in block_kernels(target, block):
+        if kernel.groups is None:
+            plan.add(kernel_activity(target, kernel))
+        for size in kernel.reduces:
+            for activity in reduction(target, size):
+                plan.add(activity)
+        if kernel.groups is not None:
+            for activity in exchange(deployment, tokens):
+                plan.add(activity)
+    return plan
+
+
+def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]]:
+    """The attention of each block of a stage in plain floats, by the names of its activities (`gpu/modelled.py`)."""
+    target = deployment.high
+    for block in operator_graph(deployment.model, batch(np.array(TYPICAL), kind)).blocks:
+        if target.models is None:
+            yield {}
+            continue
+        known = {k.name: attention_once(target.models, k, target.chip) for k in block_kernels(target, block)}
+        yield {name: each for name, each in known.items() if each is not None}
 
 
 @lru_cache(maxsize=32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from simulator.core import closed_form
 from simulator.core.events import events
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
+from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment, resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.gpu.calibration import times
 from simulator.mapping.gpu.gemm import GEMM
+from simulator.mapping.gpu.modelled import kernel_time
 from simulator.mapping.lowering import block_kernels
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
@@ -152,3 +155,18 @@ def test_each_layer_of_a_block_has_experts_of_its_own(tmp_path: Path, pattern: l
     assert len(kernels) == (2 if pattern else 1)
     assert all([o.kind for o in kernel.operators].count("combine") == 1 for kernel in kernels)
     assert closed_form(deployed.lowering.plan(deployed.model, step)).time > 0
+
+
+def test_a_kernel_without_a_model_is_refused_with_what_to_do() -> None:
+    deployed = served()
+    target, block = deployed.engine, operator_graph(deployed.model, decode(1, 100)).blocks[1]
+    assert target.models is not None
+    known = block_kernels(target, block)[0]
+    scan = replace(known, operators=tuple(replace(operator, kind="scan") for operator in known.operators))
+    with pytest.raises(ConfigError, match=r"no model times a kernel of kind 'scan'.*cover gemm.*expected 'roofline'"):
+        kernel_time(target.models, scan, target.chip)
+
+
+def test_requests_to_routed_experts_are_refused_by_the_key() -> None:
+    with pytest.raises(ConfigError, match=r"kernels: found 'modelled' of mixtral-8x7b, whose experts are routed"):
+        check_requests(served("mixtral-8x7b", experts="tensor"))

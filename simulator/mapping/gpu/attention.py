@@ -105,7 +105,7 @@ class DecodeLibrary(Section):
 
 
 @dataclass(frozen=True)
-class _Attention:
+class Attention:
     """Columns of attention: batch, heads, KV heads, the mean size of a key and a value, queries, keys; window, format.
 
     `token` are bytes that the cache has of a token, and `load` the elements of a head that a key and its value load, in
@@ -146,7 +146,12 @@ class _Attention:
         return 4.0 * self.batch * self.queries * self.heads * self.size
 
 
-def _attention(shapes: Shapes) -> _Attention:
+def attention_of(shapes: Shapes) -> Attention:
+    """The attention that columns of shapes tell.
+
+    Raises:
+        ConfigError: a size that is missing; no such format.
+    """
     heads, queries = column(shapes, "heads"), column(shapes, "seq_q", 1.0)
     keys = column(shapes, "seq_kv") if "seq_kv" in shapes else queries
     window = column(shapes, "window", 0.0)
@@ -154,7 +159,7 @@ def _attention(shapes: Shapes) -> _Attention:
     kv_dtype = str(np.ravel(text(shapes, "kv_dtype", dtype))[0])
     causal = np.asarray(["causal" in str(op) or "mla" in str(op) for op in np.ravel(text(shapes, "op", "causal"))])
     kv_heads, size, load = _heads(shapes, heads)
-    return _Attention(
+    return Attention(
         batch=column(shapes, "batch", 1.0),
         heads=heads,
         kv_heads=kv_heads,
@@ -198,7 +203,7 @@ def _prefill_parts(shapes: Shapes, chip: Chip, library: PrefillLibrary) -> dict[
     A tile of 128 queries takes its steps of 64 keys, with a causal mask up to its last query; a step takes
     `4 * 128 * 64 d` FLOPs at `emax d / (d + d0)` of an SM's peak, and `step`.
     """
-    a = _attention(shapes)
+    a = attention_of(shapes)
     rate = chip.rate(a.dtype) / chip.sms * library.emax * a.size / (a.size + library.d0)
     step = 4.0 * QUERIES * KEYS * a.size / rate + library.step
 
@@ -236,7 +241,7 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
 
     A block goes over its part of the keys of one KV head (of one head, where each reads by itself) in steps of 64.
     """
-    a = _attention(shapes)
+    a = attention_of(shapes)
     each = library.reads == "head"
     readers = a.heads if each else a.kv_heads * np.ceil(a.group / KEYS)
     steps = np.ceil(a.seen / KEYS)
@@ -254,7 +259,7 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
             "blocks": a.batch * readers * split,
         }
         time = norm(library.p, parts["loads"], dram, l2) + parts["split"]
-        time = np.where(_splits(library.splits, split, a.batch), time, np.inf)
+        time = np.where(may_split(library.splits, split, a.batch), time, np.inf)
         faster = time < best
         best = np.where(faster, time, best)
         chosen = {name: np.where(faster, value, chosen.get(name, 0.0)) for name, value in parts.items()}
@@ -263,7 +268,7 @@ def _decode_parts(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
     return {"launch": np.broadcast_to(fixed, np.shape(best)), **chosen, "dram": dram, "l2": l2}
 
 
-def _splits(how: str, split: int, batch: Array) -> Any:
+def may_split(how: str, split: int, batch: Array) -> Any:
     """Whether a library may split into so many parts (`DecodeLibrary.splits`)."""
     if how == "fastest":
         return True
@@ -283,7 +288,7 @@ def _decode_named(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
     Where all SMs load, and most of what they load is not in L2, their chains of loads are how DRAM is read.
     """
     parts = _decode_parts(shapes, chip, library)
-    a = _attention(shapes)
+    a = attention_of(shapes)
     stream = (parts.pop("blocks") >= chip.sms) & (in_cache(a.kept, chip, library.copies) < 0.5)
     return {
         **parts,
@@ -294,7 +299,7 @@ def _decode_named(shapes: Shapes, chip: Chip, library: DecodeLibrary) -> dict[st
 
 def _work(shapes: Shapes) -> tuple[Array, Array]:
     """FLOPs of the pairs of query and key that see one another, `4 d` a head and pair, and bytes moved once."""
-    a = _attention(shapes)
+    a = attention_of(shapes)
     width_ = np.minimum(a.window, a.keys)
     growing = np.clip(width_ - (a.keys - a.queries), 0, a.queries)
     ramp = growing * (a.keys - a.queries + 1) + growing * (growing - 1) / 2 + (a.queries - growing) * width_

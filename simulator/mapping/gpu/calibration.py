@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,14 +15,17 @@ from simulator.config import load, validate
 from simulator.config.choose import choose
 from simulator.config.section import Section
 from simulator.files import remembered
-from simulator.hardware import load_system
+from simulator.hardware import System, load_system
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.residuals import Residuals, corrected, read_residuals
+from simulator.mapping.runtime import Software
 from simulator.units import Count, Width
 
 FOLDER = "hwconfigs/calibrations"
+FAMILY = "family"
+"""Where constants are from that nothing was fitted to: the defaults of their forms."""
 
 
 class Errors(Section):
@@ -109,16 +112,59 @@ def calibrations(chip: Chip) -> dict[str, Calibration]:
     return {name: each for name, each in loaded.items() if chip_of(load_system(each.hardware)).design == chip.design}
 
 
-def constants(kernel: GpuKernel, variant: str, calibrated: Mapping[str, Calibration]) -> Constants:
-    """The constants of a variant: of the first calibration that has it, fp16 as bf16, else those of the family."""
-    for name, each in calibrated.items():
-        known = each.kernels.get(kernel.name, {})
-        fitted = known.get(variant) or known.get(variant.replace("fp16", "bf16"))
-        if fitted is not None:
-            table = read_residuals(data.find(name, FOLDER).parent / fitted.residuals) if fitted.residuals else None
-            library = kernel.library.model_validate(fitted.parameters)
-            return Constants(library, name, fitted.with_residuals or fitted.held_out, table)
-    return Constants(kernel.library(), "family")
+@dataclass(frozen=True)
+class Known:
+    """What is known of the kernels of a chip under a runtime, the closest first.
+
+    Attributes:
+        own: calibrations under the runtime, or under one whose kernels are its own.
+        stated: constants that the runtime's YAML has, by class and variant.
+        runtime: its name.
+        others: calibrations of the chip under other programs.
+    """
+
+    own: Mapping[str, Calibration] = field(default_factory=dict)
+    stated: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    runtime: str = ""
+    others: Mapping[str, Calibration] = field(default_factory=dict)
+
+
+def known_of(system: System, engine: str | None, software: Software | None, calibration: str | None = None) -> Known:
+    """What counts for the kernels of an engine: the calibration that is named, alone; else all of its chip.
+
+    Of these, those under the runtime come first, then those under others with the same kernels (`kernels_of`), then
+    what the runtime states, then those under other programs; without a runtime, all are its own.
+
+    Raises:
+        ConfigError: nothing is known of the engine's chip; no such calibration.
+    """
+    chip = chip_of(system, engine)
+    if calibration is not None:
+        return Known({calibration: load_calibration(calibration)})
+    of_chip = calibrations(chip)
+    if software is None:
+        return Known(of_chip)
+    names = dict.fromkeys([software.name, software.runtime.kernels_of or software.name])
+    own = {key: each for name in names for key, each in of_chip.items() if each.runtime == name}
+    device = next((each for each in system.machine.devices.values() if each.product == chip.product), None)
+    stated = software.kernels(device) if device else {}
+    return Known(own, stated, software.name, {key: each for key, each in of_chip.items() if key not in own})
+
+
+def constants(kernel: GpuKernel, variant: str, known: Known) -> Constants:
+    """The constants of a variant, fp16 as bf16: of what is known the closest, else those of the family."""
+    variants = dict.fromkeys([variant, variant.replace("fp16", "bf16")])
+    for calibrated in (known.own, known.others):
+        for name, each in calibrated.items():
+            fitted = next(filter(None, map(each.kernels.get(kernel.name, {}).get, variants)), None)
+            if fitted is not None:
+                table = read_residuals(data.find(name, FOLDER).parent / fitted.residuals) if fitted.residuals else None
+                library = kernel.library.model_validate(fitted.parameters)
+                return Constants(library, name, fitted.with_residuals or fitted.held_out, table)
+        stated = next(filter(None, map(known.stated.get(kernel.name, {}).get, variants)), None)
+        if stated is not None:
+            return Constants(kernel.library.model_validate(stated), known.runtime)
+    return Constants(kernel.library(), FAMILY)
 
 
 def times(kernel: GpuKernel, shapes: Shapes, chip: Chip, of: Mapping[str, Constants]) -> Array:

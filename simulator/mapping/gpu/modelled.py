@@ -13,19 +13,13 @@ from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.fusion import ROW_WISE as FUSED
 from simulator.mapping.gpu.attention import DECODE, MLA_DECODE, MLA_PREFILL, PREFILL
-from simulator.mapping.gpu.calibration import (
-    Calibration,
-    Constants,
-    calibrations,
-    constants,
-    load_calibration,
-    rows_of,
-    times,
-)
-from simulator.mapping.gpu.chip import Chip, chip_of, width
+from simulator.mapping.gpu.attention_once import DecodeOnce, Once, PrefillOnce
+from simulator.mapping.gpu.calibration import FAMILY, Constants, Known, constants, known_of, rows_of, times
+from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel, Shapes
+from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.moe import MOE
 from simulator.mapping.gpu.row_wise import MOVED, ROW_WISE
 from simulator.mapping.kernels import Kernel
@@ -35,7 +29,7 @@ from simulator.workload import Operator
 
 CHUNK = 32768
 """Design points at a time: their arrays stay in the cache of a CPU."""
-SCALES, FAMILY = "compute_scale", "family"
+SCALES = "compute_scale"
 BLOCKS = {"fp8-block": "fp8_block", "nvfp4": "nvfp4"}
 """Formats of weights that have kernels of their own, by the names of tables of kernels."""
 
@@ -56,16 +50,25 @@ class Timed(NamedTuple):
     seconds: Quantity
 
 
+class Attended(NamedTuple):
+    """Attention of an iteration: its class, whether it is of sequences that decode, and seconds after its launch."""
+
+    kind: str
+    decode: bool
+    once: Once
+
+
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What times the kernels of a GPU: calibrations by name, the first that knows a kernel before the family.
+    """What times the kernels of a GPU.
 
     Attributes:
+        known: where their constants are from.
         static: scales of activations come with the checkpoint, so that no kernel looks for them.
         fused: what libraries join to other kernels: `rope` with attention, sums at the end of `layers` with norms.
     """
 
-    calibrated: Mapping[str, Calibration] = field(default_factory=dict)
+    known: Known
     static: bool = False
     fused: tuple[str, ...] = ()
     _known: dict[tuple[str, str], Constants] = field(default_factory=dict, init=False)
@@ -74,7 +77,7 @@ class Models:
         """The constants of a variant of a class."""
         key = kernel.name, variant
         if key not in self._known:
-            self._known[key] = constants(kernel, variant, self.calibrated)
+            self._known[key] = constants(kernel, variant, self.known)
         return self._known[key]
 
     def used(self) -> dict[str, Constants]:
@@ -117,11 +120,6 @@ class Models:
         return Timed(kernel.name, launch, seconds - launch)
 
 
-def _program(runtime: str | None) -> str:
-    """What the names of the runtimes of one program, of any year, begin with."""
-    return (runtime or "").partition("-")[0]
-
-
 def _times(kernel: GpuKernel, shapes: Shapes, chip: Chip, of: Mapping[str, Constants]) -> Any:
     """Seconds of a shape at each design point, as many points at a time as the cache of a CPU holds."""
     count = chip.points
@@ -142,16 +140,12 @@ def _error(name: str, of: Constants) -> float:
 
 
 def models(system: System, engine: str, software: Software, calibration: str | None = None) -> Models:
-    """The calibrations that count for an engine under a runtime: the named one, else the chip's, the runtime's first.
+    """The models of the kernels of an engine under a runtime.
 
     Raises:
         ConfigError: nothing is known of the engine's chip.
     """
-    if calibration is not None:
-        known = {calibration: load_calibration(calibration)}
-    else:
-        known = calibrations(chip_of(system, engine))
-        known = dict(sorted(known.items(), key=lambda item: _program(item[1].runtime) != _program(software.name)))
+    known = known_of(system, engine, software, calibration)
     return Models(known, software.runtime.scales == "static", software.runtime.fused)
 
 
@@ -167,12 +161,7 @@ def kernel_time(known: Models, kernel: Kernel, chip: Chip) -> Timed:
     if "gemm" in kinds:
         return _with_scales(known, known.timed(GEMM, shapes := _product(kernel, chip), chip), shapes, chip)
     if "attention" in kinds:
-        operator = _first(kernel, "attention")
-        shape = dict(_stated(operator))
-        decode, latent = operator.phase == "decode", "latent" in shape
-        each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
-        op = "attention_prefill_causal" if each is PREFILL else each.name
-        return known.timed(each, {**shape, "op": op, "dtype": _wide(operator.dtype)}, chip)
+        return known.timed(*_attention(kernel), chip)
     if unknown := kinds - {*FUSED, "embedding", "softmax", "transpose"}:
         raise _without_model(_first(kernel, unknown.pop()))
     return known.timed(ROW_WISE, _rows(kernel), chip)
@@ -181,6 +170,32 @@ def kernel_time(known: Models, kernel: Kernel, chip: Chip) -> Timed:
 def collective_time(known: Models, op: str, size: Quantity, devices: int, nodes: int, chip: Chip) -> Timed:
     """What a collective over the devices of so many nodes takes, by the size of a rank's payload."""
     return known.timed(COLLECTIVE, {"op": op, "bytes": size, "n_devices": float(devices), "nodes": float(nodes)}, chip)
+
+
+def attention_once(known: Models, kernel: Kernel, chip: Chip) -> Attended | None:
+    """Attention of a pass, in plain floats; None of another kernel, or where that is not known of this one.
+
+    That is so of a window, which cuts each sequence for itself, and of constants with residuals by shape.
+    """
+    if all(operator.kind != "attention" for operator in kernel.operators):
+        return None
+    each, shape = _attention(kernel)
+    constants_ = known.constants(each, str(np.ravel(each.variant(shape))[0]))
+    if np.any(shape["window"]) or constants_.residuals is not None or chip.points > 1:
+        return None
+    decode = each in (DECODE, MLA_DECODE)
+    made = DecodeOnce if decode else PrefillOnce
+    return Attended(each.name, decode, made(shape, chip, constants_.library))
+
+
+def _attention(kernel: Kernel) -> tuple[GpuKernel, dict[str, Any]]:
+    """The class and the shape of attention."""
+    operator = _first(kernel, "attention")
+    shape = dict(_stated(operator))
+    decode, latent = operator.phase == "decode", "latent" in shape
+    each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
+    op = "attention_prefill_causal" if each is PREFILL else each.name
+    return each, {**shape, "op": op, "dtype": _wide(operator.dtype)}
 
 
 def _product(kernel: Kernel, chip: Chip) -> dict[str, Any]:
@@ -248,8 +263,11 @@ def _stated(operator: Operator) -> Mapping[str, Any]:
 
 
 def _without_model(operator: Operator) -> ConfigError:
+    """What is said of a kernel that no class covers, and what to do."""
+    message = f"no model times a kernel of kind '{operator.kind}': they cover {', '.join(KERNELS)}"
     found = f"'modelled' of a model with {operator.name}"
-    return ConfigError("no model of this kernel", path=("kernels",), found=found, expected="roofline")
+    expected = "'roofline', which times every kernel by its FLOPs and bytes under the runtime"
+    return ConfigError(message, path=("kernels",), found=found, expected=expected)
 
 
 def _stored(products: list[Operator], elements: Quantity) -> Any:

@@ -7,22 +7,17 @@ from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
-from simulator.errors import ConfigError, one_of
+from simulator.errors import ConfigError
+from simulator.hardware import System
 from simulator.hardware.system import varies
-from simulator.mapping.gpu.calibration import (
-    Calibration,
-    Constants,
-    calibrations,
-    constants,
-    load_calibration,
-    rows_of,
-    times,
-)
+from simulator.mapping.compose import LIBRARIES
+from simulator.mapping.gpu.calibration import Constants, Known, constants, known_of, rows_of, times
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.copy import COPY, copy_roofline
 from simulator.mapping.gpu.gemm import COMPUTES
 from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes, bound_by
 from simulator.mapping.gpu.kernels import kernel_of
+from simulator.mapping.runtime import load_runtime
 from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import no_plan
@@ -192,7 +187,7 @@ class OperatorsEvaluator:
             if (value := columns.get(f"workload.{key}", getattr(work, key))) is not None
         }
         shapes = {"op": work.op, "dtype": work.dtype, **shapes}
-        known = _calibrated(scenario, plain)
+        known = _known(scenario, system, engine)
         with at_key("workload"):
             variants = kernel.variant(shapes)
             of = {str(name): constants(kernel, str(name), known) for name in np.unique(np.ravel(variants).astype(str))}
@@ -248,21 +243,20 @@ def _kernel(work: Operators) -> GpuKernel:
         return kernel_of(work.op)
 
 
-def _calibrated(scenario: Scenario, chip: Chip) -> dict[str, Calibration]:
-    """The calibrations whose constants count: the one that is named, else those of the chip, under the runtime."""
+def _known(scenario: Scenario, system: System, engine: str | None) -> Known:
+    """What is known of the kernels of an engine under the runtime that is named, or under any.
+
+    Raises:
+        ConfigError: a runtime whose kernels nothing is known of; no such runtime or calibration.
+    """
     name, runtime = scenario.mapping.calibration, scenario.mapping.runtime
-    if name is not None:
-        with at_key("mapping", "calibration"):
-            return {name: load_calibration(name)}
-    known = calibrations(chip)
-    if runtime is None:
-        return known
-    under = {name: each for name, each in known.items() if each.runtime == runtime}
-    if not under:
-        expected = one_of(sorted({each.runtime or "" for each in known.values()})) if known else "none"
+    software = None if runtime is None else load_runtime(runtime)
+    with at_key("mapping", "calibration"):
+        known = known_of(system, engine, software, name)
+    if software is not None and not (software.runtime.modelled or known.own or known.stated):
         message = "kernels of this chip were not calibrated under it"
-        raise ConfigError(message, path=("mapping", "runtime"), found=f"'{runtime}'", expected=expected)
-    return under
+        raise ConfigError(message, path=("mapping", "runtime"), found=f"'{runtime}'", expected=LIBRARIES)
+    return known
 
 
 def _roofline(kernel: GpuKernel, shapes: Shapes, chip: Chip, flops: Array, moved: Array) -> Array:

@@ -166,8 +166,8 @@ class RequestsEvaluator:
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
         "devices", "engines", "answers", "dtype", "kv", "activations", "compute", "fusion", "memory", "runtime",
-        "dispatch", "together", "split", "split_by", "experts", "expert_reduces", "migrate", "scheduler",
-        "kv_store",
+        "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts", "expert_reduces", "migrate",
+        "scheduler", "kv_store",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.core.resource import Curve, Resource
+from simulator.mapping.gpu.attention_once import Once
 from simulator.serving.routed import Array
 
 
@@ -106,6 +107,43 @@ class Term:
             if base + rate * high > last:
                 last, last_slope = base + rate * high, rate
         return self.times * slope if slope == last_slope else None
+
+
+@dataclass(frozen=True)
+class ModelledTerm:
+    """Attention that a model of its kernel times, `times` in an iteration; no shorter than its demands, `least`.
+
+    `once` takes the mean sequence: of those that decode, or of prompts (`workload/operators/attend.py`).
+    """
+
+    once: Once
+    decode: bool
+    least: Term
+
+    @property
+    def latency(self) -> float:
+        return self.least.latency
+
+    def seconds(
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
+    ) -> float:
+        """Without the latency, by the features of an iteration."""
+        if self.decode:
+            modelled = self.once.seconds(decoding, 1.0, (context + decoding) / decoding)
+        else:
+            queries = tokens / prompts
+            modelled = self.once.seconds(prompts, queries, max(pairs / tokens + (queries - 1) / 2, queries))
+        return max(self.least.times * modelled, self.least.seconds(prompts, tokens, pairs, decoding, context, past))
+
+    def over(self, decoding: int, contexts: Array) -> Array:
+        """The same where all decode, over contexts that rise."""
+        modelled = self.once.over(decoding, (contexts + decoding) / decoding)
+        longest: Array = np.maximum(self.least.times * modelled, self.least.over(decoding, contexts))
+        return longest
+
+    def slope(self, decoding: int, low: int, high: int) -> float | None:
+        """No line: blocks go over keys in whole steps."""
+        return None
 
 
 def term(demands: Mapping[Resource, Array], latency: Array, times: int) -> Term | None:

@@ -2,13 +2,14 @@
 
 What hangs on the number of tokens alone (products with weights, kernels over rows, collectives) is a table over that
 number; so is what hangs on the number of sequences (the head). Attention is a closed form over the sums of `FEATURES`:
-the largest of a few affine demands, each over its rate, which may bend with the size of the demand. What is neither is
-lowered anew for each iteration: as exact, and slow.
+the largest of a few affine demands, each over its rate, which may bend with the size of the demand, or what a model of
+its kernel says of the mean sequence. What is neither is lowered anew for each iteration: as exact, and slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -18,9 +19,10 @@ from simulator.core import Activity, Plan, Quantity, closed_form
 from simulator.core.affine import affine, probes
 from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
-from simulator.mapping.stage import TYPICAL, Kind, stage
+from simulator.mapping.gpu.modelled import Attended
+from simulator.mapping.stage import TYPICAL, Kind, attended, stage
 from simulator.serving.routed import Array
-from simulator.serving.service.attention import Term, term
+from simulator.serving.service.attention import ModelledTerm, Term, term
 from simulator.serving.stages import Stages
 from simulator.workload.routing.draws import counts
 from simulator.workload.routing.routers import Router
@@ -192,7 +194,7 @@ class _Compiled:
         self.tokens: set[int] = set()
         self.count: set[int] = set()
         self.lowered: set[int] = set()
-        self.terms: list[Term] = []
+        self.terms: list[Term | ModelledTerm] = []
         at, directions = _directions(kind)
         scaled = np.concatenate([at * [scale] for scale in SCALES])
         self._classify(list(self._works(scaled)), list(self._works(probes(TYPICAL))), directions, len(at))
@@ -248,6 +250,7 @@ class _Compiled:
         each: int,
     ) -> None:
         """Tell of each work what it hangs on, by whether its demands stay as they are from probe to probe."""
+        modelled = self._attended()
         for place, ((times, work), (_, known)) in enumerate(zip(scaled, typical, strict=True)):
             figures = [np.broadcast_to(q, each * len(SCALES)).reshape(-1, each) for q in _figures(work)]
 
@@ -259,10 +262,31 @@ class _Compiled:
                 self.tokens.add(place)
             elif same("count"):
                 self.count.add(place)
-            elif (found := _term(known, times)) is not None:
-                self.terms.append(found)
+            elif (affine_ := self._term(known, times, modelled[place])) is not None:
+                self.terms.append(affine_)
             else:
                 self.lowered.add(place)
+
+    def _attended(self) -> list[Attended | None]:
+        """The attention of each work that a model times in plain floats."""
+        works: list[Attended | None] = []
+        deployment = self.stages.deployment
+        for part, known in zip(
+            stage(deployment, np.array([TYPICAL]), self.kind), attended(deployment, self.kind), strict=True
+        ):
+            works += [known.get(work.name) for _, work in _chained(part.plan, part.repeat)]
+        return works
+
+    def _term(self, work: Activity | Plan, times: int, modelled: Attended | None) -> Term | ModelledTerm | None:
+        """An activity known at the probes as a term; None of a plan, or of demands that are not affine."""
+        if isinstance(work, Plan):
+            return None
+        if modelled is None:
+            return _term(work, times)
+        limit = self.stages.deployment.high.limit(modelled.kind)
+        least = _term(replace(work, demand={r: d for r, d in work.demand.items() if r is not limit}), times)
+        decode = modelled.decode
+        return least and ModelledTerm(modelled.once, decode, least)
 
     def _filled(self, most: int, places: set[int], column: int) -> list[float]:
         """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`; `column`: of prompts."""
@@ -335,10 +359,8 @@ def _time(work: Activity | Plan) -> Quantity:
     return closed_form(work).time if isinstance(work, Plan) else alone(work)
 
 
-def _term(work: Activity | Plan, times: int) -> Term | None:
-    """An activity known at the probes as a term; None of a plan, or of demands that are not affine."""
-    if isinstance(work, Plan):
-        return None
+def _term(work: Activity, times: int) -> Term | None:
+    """An activity known at the probes as a term; None of demands that are not affine."""
     plan = Plan(work.name)
     plan.add(work)
     try:

@@ -12,7 +12,16 @@ import numpy as np
 
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import load_system
-from simulator.mapping.gpu.calibration import Calibration, Constants, Errors, Fitted, constants, load_calibration, times
+from simulator.mapping.gpu.calibration import (
+    Calibration,
+    Constants,
+    Errors,
+    Fitted,
+    Known,
+    constants,
+    load_calibration,
+    times,
+)
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.kernel import GpuKernel
 from simulator.mapping.gpu.kernels import KERNELS
@@ -74,7 +83,7 @@ def calibrate(
     table, measured = _read(data, skip_bad)
     table, skipped, version = usable(table, system.name, chip, runtime)
     parts = _Parts(rows, residuals, share, Groups(tuple(by)) if by else None, seed)
-    base = {} if start is None else {"start": load_calibration(start)}
+    base = Known() if start is None else Known({"start": load_calibration(start)})
     kernels: dict[str, dict[str, Fitted]] = {}
     tables: dict[tuple[str, str], pd.DataFrame] = {}
     for (name, variant), some in kernel_rows(table, only):

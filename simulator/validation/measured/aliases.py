@@ -6,7 +6,6 @@ from pathlib import Path
 
 from simulator import data
 from simulator.config import load
-from simulator.config.read import read
 from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.mapping.form import RUNTIMES
@@ -25,17 +24,6 @@ def program(engine: str) -> str | None:
     name = folded(engine) if isinstance(engine, str) else ""
     names = [each for each in known(RUNTIMES) if name.startswith(each)]
     return known(RUNTIMES)[max(names, key=len)] if names else None
-
-
-def lineage(runtime: str) -> list[str]:
-    """A runtime and those that it extends, the closest first: their libraries are its own."""
-    names = [runtime]
-    while names[-1] in data.names(RUNTIMES):
-        tree = read(data.find(names[-1], RUNTIMES)).value
-        if not isinstance(tree, dict) or "extends" not in tree:
-            break
-        names.append(str(tree["extends"].value))
-    return names
 
 
 def named(engine: str) -> str:

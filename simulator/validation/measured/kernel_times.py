@@ -9,11 +9,12 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.gpu.calibration import calibrations, constants, times
+from simulator.mapping.gpu.calibration import constants, known_of, times
 from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.kernel import bound_by
 from simulator.mapping.gpu.kernels import KERNELS
-from simulator.validation.measured.aliases import lineage, program
+from simulator.mapping.runtime import IDEAL, load_runtime
+from simulator.validation.measured.aliases import program
 from simulator.validation.measured.operators import activated, class_of
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None) -> pd.DataFrame:
     """Times of operators by the models of GPU kernels: `time_s`, `bound_by`, `expected_error`; missing where none is.
 
-    The constants are those of a calibration of the machine's chip under the runtime, or under the program of a row's
-    engine; of another program where it has none; of what was never fitted to the chip, those of the family. Only the
-    first have an error that is expected.
+    The constants are those that count under the runtime, or under the program of a row's engine (`known_of`). Only
+    those that were fitted to the chip under it have an error that is expected.
     """
     import pandas as pd
 
@@ -33,15 +33,13 @@ def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None)
     if not any(engine.chip for engine in system.engines.values()):
         return answer
     chip = chip_of(system)
-    of_chip = calibrations(chip)
     engines = rows["engine"] if "engine" in rows else pd.Series("", rows.index)
     programs = engines.map(lambda engine: runtime or program(engine) or "")
     for name, some in rows.groupby(programs, sort=False):
-        known = {key: each for key, each in of_chip.items() if each.runtime in lineage(str(name))}
+        known = known_of(system, None, load_runtime(str(name) or IDEAL))
         for (kernel_name, variant), alike in kernel_rows(some, None):
             kernel = KERNELS[kernel_name]
-            fitted = known or of_chip
-            shapes, of = columns(alike), constants(kernel, variant, fitted)
+            shapes, of = columns(alike), constants(kernel, variant, known)
             try:
                 seconds = times(kernel, shapes, chip, {variant: of})
                 bound = bound_by(kernel, shapes, chip, of.library)
@@ -50,7 +48,7 @@ def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None)
             answer.loc[alike.index, ["time_s", "expected_error"]] = np.stack(
                 [
                     np.broadcast_to(seconds, len(alike)),
-                    np.full(len(alike), of.errors.median if known and of.errors else np.nan),
+                    np.full(len(alike), of.errors.median if of.origin in known.own and of.errors else np.nan),
                 ],
                 axis=1,
             )

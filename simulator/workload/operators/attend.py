@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.core.resource import Quantity
+from simulator.core.resource import Quantity, plain
 from simulator.workload.batch import Batch, PhaseName, Ragged, Sequences
 from simulator.workload.model.attention import Attention
 from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Operand, Split
@@ -143,10 +143,17 @@ def attend(
 
 
 def _shape(tape: Tape, phase: Phase, heads: int) -> dict[str, Any]:
-    """The mean sequence of a phase, as a kernel sees it: its queries, the keys that they see, and their heads."""
+    """The mean sequence of a phase, as a kernel sees it: its queries, the keys that they see, and their heads.
+
+    Prompts whose lengths differ are as many as long as the mean that see as many pairs, `keys = pairs / tokens +
+    (queries - 1) / 2`.
+    """
     number = np.maximum(phase.sequences, 1.0)
+    queries, keys = phase.tokens / number, phase.keys / number
+    if phase.name == "prefill":
+        seen = phase.pairs / np.maximum(phase.tokens, 1.0) + (queries - 1) / 2
+        keys = plain(np.where(np.equal(phase.pairs, phase.all_pairs), np.maximum(seen, queries), keys))
     return {
-        "batch": phase.sequences, "heads": heads, "seq_q": phase.tokens / number,
-        "seq_kv": phase.keys / number, "window": phase.window or 0,
+        "batch": phase.sequences, "heads": heads, "seq_q": queries, "seq_kv": keys, "window": phase.window or 0,
         "kv_dtype": tape.model.dtypes.kv,
     }  # fmt: skip

@@ -15,7 +15,7 @@ sizes = st.tuples(st.integers(1, 900), st.integers(0, 3000))
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(MACHINES), st.lists(sizes, max_size=4), st.integers(0, 300), st.integers(0, 5000))
 def test_it_takes_what_its_stage_does(
-    machine: tuple[str, str], chunks: list[tuple[int, int]], decoding: int, context: int
+    machine: tuple[str, ...], chunks: list[tuple[int, int]], decoding: int, context: int
 ) -> None:
     of = iterations(*machine)
     if not chunks and not decoding:
@@ -35,7 +35,7 @@ def test_it_takes_what_its_stage_does(
     st.one_of(st.just(np.inf), st.floats(1e-3, 4)),
 )  # fmt: skip
 def test_a_run_is_its_iterations_one_by_one(
-    machine: tuple[str, str], sequences: int, context: int, most: int, until: float
+    machine: tuple[str, ...], sequences: int, context: int, most: int, until: float
 ) -> None:
     of, cached = iterations(*machine), sequences * context
     run = of.run(sequences, cached, most, until)

@@ -77,11 +77,12 @@ def test_two_classes_wait_as_cobham_has_it() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 700), st.integers(1, 200), st.sampled_from(MACHINES))
-def test_a_request_alone_is_its_estimate(input: int, output: int, machine: tuple[str, str]) -> None:
+def test_a_request_alone_is_its_estimate(input: int, output: int, machine: tuple[str, ...]) -> None:
     _, (one,) = serve(
         "vllm-v1", iterations(*machine), Blocks(1000), "fcfs", 2048, 4, [Request("0", 1.0, input, output)]
     )
-    of = estimate(machine[0], "llama-3.1-8b", 1, input, output, devices=1, runtime=machine[1])
+    how = {"runtime": machine[1], "kernels": machine[2] if machine[2:] else "roofline"}
+    of = estimate(machine[0], "llama-3.1-8b", 1, input, output, devices=1, **how)
     assert one.first - one.arrival == pytest.approx(of.ttft_s, rel=1e-9)
     assert one.last - one.arrival == pytest.approx(of.e2e_s, rel=1e-9)
 

@@ -24,13 +24,17 @@ from simulator.workload.requests.request import Request
 from tests.serving.service import stepping
 from tests.serving.service.stepping import Stepping, WithPrefixes
 
-MACHINES = (("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"))
-"""An efficiency that bends, a host before the devices, and straight lines."""
+MACHINES = (
+    ("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"),
+    ("h100-sxm", "vllm-v1", "modelled"),
+)  # fmt: skip
+"""An efficiency that bends, a host before the devices, straight lines, and models of kernels."""
 
 
 @cache
-def iterations(machine: str, runtime: str, model: str = "llama-3.1-8b") -> Iterations:
-    parts = {"hardware": machine, "model": model, "mapping": {"devices": 1, "runtime": runtime}}
+def iterations(machine: str, runtime: str, kernels: str = "roofline") -> Iterations:
+    mapping = {"devices": 1, "runtime": runtime, "kernels": kernels}
+    parts = {"hardware": machine, "model": "llama-3.1-8b", "mapping": mapping}
     return Iterations(
         Stages(deployment(Scenario.model_validate({**parts, "workload": {"kind": "requests"}}), requests=True))
     )
@@ -127,7 +131,7 @@ machines = st.sampled_from(MACHINES)
 @settings(max_examples=15, deadline=None)
 @given(traces(), machines, limits, st.booleans())
 def test_it_equals_stepping(
-    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, ahead: bool
+    scheduler: str, requests: list[Request], machine: tuple[str, ...], limits: Any, ahead: bool
 ) -> None:
     size, tokens, most, total, order = limits
     of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
@@ -146,7 +150,7 @@ def test_it_equals_stepping(
 @settings(max_examples=10, deadline=None)
 @given(sessions(), machines, limits)
 def test_with_prefixes_it_equals_blocks_one_by_one(
-    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any
+    scheduler: str, requests: list[Request], machine: tuple[str, ...], limits: Any
 ) -> None:
     size, tokens, most, total, order = limits
     total //= 2

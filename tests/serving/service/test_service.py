@@ -45,7 +45,7 @@ def carry(tokens: int) -> float:
 
 @settings(max_examples=15, deadline=None)
 @given(traces(), machines, limits)
-def test_prompts_elsewhere_equal_stepping(requests: list[Request], machine: tuple[str, str], limits: Any) -> None:
+def test_prompts_elsewhere_equal_stepping(requests: list[Request], machine: tuple[str, ...], limits: Any) -> None:
     size, tokens, most, total, _ = limits
     of = iterations(*machine)
     prompts = [Request(r.request_id, r.arrival_s, r.input_tokens, 1) for r in requests]

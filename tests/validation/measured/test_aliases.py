@@ -10,7 +10,7 @@ import pytest
 from simulator import data
 from simulator.errors import ConfigError
 from simulator.hardware.system import load_system
-from simulator.validation.measured.aliases import aliases, known, lineage, meant
+from simulator.validation.measured.aliases import aliases, known, meant
 from simulator.validation.measured.plain import LOSSES, plain
 
 
@@ -50,8 +50,3 @@ def test_a_plain_machine_loses_nothing_and_is_else_the_same(name: str) -> None:
     assert [(r.name, r.capacity) for r in one.resources] == [(r.name, r.capacity) for r in other.resources]
     assert all(np.all(r.efficiency == 1.0) for r in other.resources)
     assert set(LOSSES) >= {path.rpartition(".")[2] for path in plain(name)} - {"extends", "runtime"}
-
-
-def test_a_runtime_has_the_libraries_of_what_it_extends() -> None:
-    assert lineage("vllm-2023") == ["vllm-2023", "gpu-libraries"]
-    assert lineage("a program of another") == ["a program of another"]

@@ -1,0 +1,161 @@
+"""Attention of one iteration in plain floats: what `attention.py` says of arrays, for a model whose heads stay.
+
+What hangs on the chip, the library and the heads alone is worked out once. Sequences are told by their number and their
+mean, as iterations of a service know them; nothing is in L2 from a call before, and no window cuts what is seen.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil, inf
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from simulator.mapping.gpu.attention import (
+    KEYS,
+    QUERIES,
+    SPLITS,
+    DecodeLibrary,
+    PrefillLibrary,
+    attention_of,
+    may_split,
+)
+from simulator.mapping.gpu.chip import Chip
+from simulator.mapping.gpu.gemm import waves
+from simulator.mapping.gpu.kernel import Array, Shapes, in_cache, norm
+
+
+class Once(Protocol):
+    """Seconds of attention after its launch, of sequences alike."""
+
+    def seconds(self, sequences: float, queries: float, keys: float) -> float:
+        """Of so many sequences with these queries and keys each."""
+
+    def over(self, sequences: float, keys: Array) -> Array:
+        """Of sequences with one query each, over keys that rise."""
+
+
+class PrefillOnce:
+    """Attention of prompts, of heads that stay (`attention.py: PREFILL`)."""
+
+    def __init__(self, shape: Shapes, chip: Chip, library: PrefillLibrary) -> None:
+        a = attention_of({**shape, "batch": 1.0, "seq_q": 1.0, "seq_kv": 1.0})
+        self._heads, self._kv_heads, self._group = float(a.heads), float(a.kv_heads), float(a.group)
+        self._causal, self._always, self._sms = bool(a.causal), library.packed == "always", chip.sms
+        rate = float(chip.rate(a.dtype)) / chip.sms * library.emax * float(a.size) / (float(a.size) + library.d0)
+        self._step = 4.0 * QUERIES * KEYS * float(a.size) / rate + library.step
+        self._library, self._chip = library, chip
+        self._dram, self._l2 = float(library.ebw * chip.bandwidth), float(chip.l2_bandwidth)
+        self._token, self._passed = float(a.token), 4.0 * float(a.heads * a.size)
+
+    def seconds(self, sequences: float, queries: float, keys: float) -> float:
+        library = self._library
+        compute, longest = self._blocks(sequences, queries, keys, queries, self._heads)
+        if self._always or queries == 1:
+            shared = self._blocks(sequences, queries, keys, queries * self._group, self._kv_heads)
+            compute, longest = shared if shared[0] < compute else (compute, longest)
+        moved = sequences * (keys * self._token + queries * self._passed)
+        dram = moved * (1 - float(in_cache(moved, self._chip))) / self._dram
+        return float(norm(library.p, compute + library.tail * longest, dram)) + library.epi * moved / self._l2
+
+    def over(self, sequences: float, keys: Array) -> Array:
+        return np.array([self.seconds(sequences, 1.0, each) for each in keys.tolist()])
+
+    def _blocks(self, sequences: float, queries: float, keys: float, rows: float, heads: float) -> tuple[float, float]:
+        """Seconds of all blocks of one SM, and of the longest, where so many rows of a sequence share KV heads."""
+        tiles, advance = ceil(rows / QUERIES), min(QUERIES * queries / rows, queries)
+        longest = mean = float(ceil(keys / KEYS))
+        if self._causal and tiles > 1:
+            mean = (min(max(ceil((keys - queries + advance) / KEYS), 1), longest) + longest) / 2
+        block = self._library.block
+        seconds = heads * sequences * tiles * (mean * self._step + block) / self._sms
+        return seconds, longest * self._step + block
+
+
+class _Split(NamedTuple):
+    """A split of the KV cache for a number of sequences: its parts, waves of blocks, seconds of the second kernel."""
+
+    parts: int
+    turns: float
+    sums: float
+
+
+class _Fastest(NamedTuple):
+    """The fastest split: its seconds, parts, seconds of the chain of loads to the power, and of the second kernel."""
+
+    seconds: float
+    parts: int
+    loads: float
+    sums: float
+
+
+class DecodeOnce:
+    """Attention of one token a sequence, of heads that stay (`attention.py: DECODE`)."""
+
+    def __init__(self, shape: Shapes, chip: Chip, library: DecodeLibrary) -> None:
+        a = attention_of({**shape, "batch": 1.0, "seq_q": 1.0, "seq_kv": 1.0})
+        readers = float(a.heads if library.reads == "head" else a.kv_heads * np.ceil(a.group / KEYS))
+        self._readers, self._chip, self._library = readers, chip, library
+        self._step, self._block = library.tau * float(a.load) / 128 + library.step, library.block
+        dram = float(a.token) / (library.ebw * chip.bandwidth)
+        l2 = float(a.token) * readers / float(a.kv_heads) / (library.l2f * chip.l2_bandwidth)
+        self._p, self._key = library.p, float(norm(library.p, dram, l2))
+        self._passed = 4.0 * float(a.heads * a.size) / float(chip.l2_bandwidth)
+        self._sums = library.sums * self._passed
+        self._regroup = library.regroup if a.kv_heads > 1 and a.group > 1 else 0.0
+        self._splits: dict[float, tuple[_Split, ...]] = {}
+
+    def seconds(self, sequences: float, queries: float, keys: float) -> float:
+        return self._fixed(sequences) + self._fastest(sequences, keys).seconds
+
+    def over(self, sequences: float, keys: Array) -> Array:
+        """Of sequences with one query each, over keys that rise.
+
+        Where steps are as many, two splits change places once at most, for `(L^p + y^p)^(1/p)` grows faster with y
+        where L is less: one that is the fastest at both ends is it between them.
+        """
+        loads, sums = np.empty((2, len(keys)))
+        cuts = [0, *(np.flatnonzero(np.diff(np.ceil(keys / KEYS))) + 1).tolist(), len(keys)]
+        pieces = [(first, end - 1) for first, end in pairwise(cuts)]
+        while pieces:
+            first, last = pieces.pop()
+            one, other = (self._fastest(sequences, float(keys[end])) for end in (first, last))
+            if one.parts == other.parts:
+                loads[first : last + 1], sums[first : last + 1] = one.loads, one.sums
+            else:
+                middle = (first + last) // 2
+                pieces += [(first, middle), (middle + 1, last)]
+        moved = sequences * self._key * keys
+        seconds: Array = (loads + moved**self._p) ** (1 / self._p) + (sums + self._fixed(sequences))
+        return seconds
+
+    def _fastest(self, sequences: float, keys: float) -> _Fastest:
+        """The split that is the fastest; none is faster than its bytes alone."""
+        moved, steps, p, best = sequences * self._key * keys, ceil(keys / KEYS), self._p, inf
+        power, step, block = moved**p, self._step, self._block
+        for parts, turns, sums in self._of(sequences):
+            if moved + sums < best:
+                loads = (turns * (-(-steps // parts) * step + block)) ** p
+                seconds = (loads + power) ** (1 / p) + sums
+                if seconds < best:
+                    best, chosen = seconds, (parts, loads, sums)
+        return _Fastest(best, *chosen)
+
+    def _fixed(self, sequences: float) -> float:
+        """Seconds of queries and outputs, and of putting outputs back."""
+        return self._passed * sequences + (self._regroup if sequences > 1 else 0.0)
+
+    def _of(self, sequences: float) -> tuple[_Split, ...]:
+        """The splits that the library has for so many sequences."""
+        if sequences not in self._splits:
+            self._splits[sequences] = tuple(
+                _Split(
+                    parts,
+                    float(waves(sequences * self._readers * parts, self._chip.sms)),
+                    self._library.ts + parts * self._sums * sequences if parts > 1 else 0.0,
+                )
+                for parts in SPLITS
+                if may_split(self._library.splits, parts, np.asarray(sequences))
+            )
+        return self._splits[sequences]
