@@ -75,7 +75,8 @@ PROGRAM = (
     "workload.skip_bad", "workload.ttft", "workload.tpot",
     *(f"mapping.scheduler.{key}" for key in (
         "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance")),
-    *(f"mapping.kv_store.{key}" for key in ("kind", "block", "blocks", "link", "swap")),
+    *(f"mapping.kv_store.{key}" for key in (
+        "kind", "block", "blocks", "link", "swap", "tiers", "overlap")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
@@ -147,6 +148,9 @@ class RequestsEvaluator:
         Metric("ended", "1", None, "requests that ended"),
         Metric("preemptions", "1", "min", "sequences that lost their room"),
         Metric("hit_rate", "1", "max", "share of the tokens of prompts that were cached"),
+        Metric("hit_rate_behind", "1", None, "share of the tokens of prompts that lay in tiers behind memory"),
+        Metric("loaded_bytes", "B", "min", "keys and values copied to memory from tiers behind it"),
+        Metric("written_bytes", "B", "min", "keys and values copied from memory to the tier behind it"),
         Metric("busy", "1", None, "share of the time in which it works"),
         Metric("iterations", "1", None, "iterations"),
         Metric("admitted", "1", "max", "requests served at once"),
@@ -234,6 +238,8 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
         paths["mapping.kv_store.link"] = "a run without `prompts` of its scheduler"
     if chosen.preempt != "swap":
         paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
+    if not scenario.mapping.kv_store.tiers:
+        paths["mapping.kv_store.overlap"] = "a run without `tiers` of its store"
     if is_given(scenario, "mapping.scheduler.balance"):
         first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
         paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
