@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
 from pathlib import Path
@@ -259,10 +259,12 @@ def served(
     rows: Path | None = None,
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
+    speed: float = 1.0,
 ) -> tuple[Run, Mapping[str, int]]:
     """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
 
-    What each request saw goes to a file of `rows`, what happens when to one of a `timeline`.
+    A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
+    to one of a `timeline`.
 
     Raises:
         TiersimError: the scenario cannot be served.
@@ -279,11 +281,31 @@ def served(
     router = _router(work, deployed.model)
     trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
     stream, in_flight = _stream(work, trace)
+    if trace is not None and speed != 1.0:
+        stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
     made = run(
         lambda ended: service_of(deployed, ended, router, work.seed),
         iter(stream), (work.ttft, work.tpot), in_flight, rows, timeline, progress,
     )  # fmt: skip
     return made, trace.left_out if trace else {}
+
+
+def rate_of(scenario: Scenario) -> float:
+    """Requests a second of a scenario: as it has it, or on the mean of its trace.
+
+    Raises:
+        ConfigError: they all arrive at once.
+    """
+    work = _of(scenario)
+    if work.trace is None:
+        return work.rate
+    number, first, last = 0, 0.0, 0.0
+    for request in _stream(work, open_trace(work.trace, work.skip_bad))[0]:
+        first, last, number = request.arrival_s if not number else first, request.arrival_s, number + 1
+    if last <= first:
+        found = f"{number:,} requests at one time"
+        raise ConfigError(path=("workload", "trace"), found=found, expected="requests that arrive one after another")
+    return (number - 1) / (last - first)
 
 
 def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int | None]:
