@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simulator.scenario.operator import operator
     from simulator.scenario.roofline import roofline
     from simulator.scenario.serve import serve
+    from simulator.study.capacity.capacity import capacity
     from simulator.study.cost import cost
     from simulator.study.query import query
     from simulator.study.questions.crossed import crossover
@@ -46,6 +47,7 @@ __version__ = "0.1.0"
 __all__ = [
     "accuracy",
     "calibrate",
+    "capacity",
     "check_machine",
     "compare",
     "cost",
@@ -81,6 +83,7 @@ _HOME = {
     "accuracy": "simulator.report.accuracy",
     "check_machine": "simulator.validation.fitted.check",
     "calibrate": "simulator.validation.calibration.calibrate",
+    "capacity": "simulator.study.capacity.capacity",
     "compare": "simulator.validation.compare",
     "cost": "simulator.study.cost",
     "crossover": "simulator.study.questions.crossed",

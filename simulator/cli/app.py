@@ -17,6 +17,7 @@ from simulator import __version__
 from simulator.cli import (
     accuracy,
     calibrate,
+    capacity,
     check,
     compare,
     cost,
@@ -129,6 +130,7 @@ app.command("search")(search.command)
 app.command("optimise")(optimise.command)
 app.command("sensitivity")(sensitivity.command)
 app.command("crossover")(crossover.command)
+app.command("capacity")(capacity.command)
 app.command("query")(query.command)
 app.command("record")(record.command)
 app.command("requests")(requests.command)

@@ -131,6 +131,21 @@ class Scheduler(Section):
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
 
 
+class KvTier(Section):
+    """A tier behind memory for keys and values of prefixes."""
+
+    tier: str
+    """Its full name, `device.tier`."""
+    bytes: Bytes | None = None
+    """Bytes of it that they may fill; null: all that the machine has of it for a replica."""
+
+
+def _tiers(value: Any) -> Any:
+    """A name alone stands for all of that tier."""
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple({"tier": each} if isinstance(each, str) else each for each in several)
+
+
 class KvStore(Section):
     """Where keys and values of requests lie, under a scheduler that counts their blocks."""
 
@@ -145,6 +160,14 @@ class KvStore(Section):
     """Rate at which keys and values leave a replica that computes prompts alone, one request after another."""
     swap: str | None = None
     """The tier to which a sequence is copied that loses its room, by its full name; null: none is."""
+    tiers: Annotated[
+        tuple[KvTier, ...], BeforeValidator(_tiers, json_schema_input_type=str | tuple[str | KvTier, ...])
+    ] = ()
+    """Tiers behind memory to which blocks of prefixes go that have no room before: the nearest first; none: they are
+    gone."""
+    overlap: Literal["none", "layer"] = "layer"
+    """What copies between tiers go on beside: nothing, so that an iteration waits for them; or, layer by layer, the
+    iteration that needs them."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()

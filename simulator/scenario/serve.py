@@ -29,6 +29,7 @@ class Serving(Result):
     Attributes:
         metrics: in SI units, those that are known.
         partial: whether it was broken off; then of the requests that had ended.
+        tiers: of each tier of keys and values, where there are several: blocks, tokens found there, bytes copied.
         utilisation: of each resource, the share of what it could serve in the span.
         lacks: keys of the figures that the machine lacks for its energy.
         left_out: rows of the trace that are not served, by the reason.
@@ -36,6 +37,7 @@ class Serving(Result):
 
     metrics: Mapping[str, float]
     partial: bool
+    tiers: Sequence[Mapping[str, Any]]
     utilisation: Mapping[str, float]
     lacks: tuple[str, ...]
     left_out: Mapping[str, int]
@@ -48,6 +50,8 @@ class Serving(Result):
         rows = [(units[name][0], name, value, units[name][1]) for name, value in self.metrics.items()]
         title = "requests, partial: broken off" if self.partial else "requests"
         frames = {title: pd.DataFrame(rows, columns=["what", "metric", "value", "unit"])}
+        if self.tiers:
+            frames["tiers"] = pd.DataFrame(self.tiers)
         if self.utilisation:
             frames["utilisation"] = pd.DataFrame(list(self.utilisation.items()), columns=["resource", "utilisation"])
         if self.lacks:
@@ -60,6 +64,7 @@ class Serving(Result):
         return {
             "metrics": dict(self.metrics),
             "partial": self.partial,
+            "tiers": [dict(row) for row in self.tiers],
             "utilisation": dict(self.utilisation),
             "lacks": list(self.lacks),
             "left_out": dict(self.left_out),
@@ -91,4 +96,4 @@ def serve(
         cost = spent(asked, run)
     metrics = {name: value for name, value in {**run.metrics(), **cost.metrics}.items() if value == value}
     made_from = Provenance({"scenario": asked.written()})
-    return Serving(metrics, run.partial, cost.utilisation, cost.lacks, left_out, made_from)
+    return Serving(metrics, run.partial, run.tiers(), cost.utilisation, cost.lacks, left_out, made_from)

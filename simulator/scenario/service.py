@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
+from simulator.serving.kv.copies import copies_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -74,8 +76,40 @@ class Run:
             "ended": float(figures.ended),
             "preemptions": float(sum(pool.preemptions for pool in pools)),
             "hit_rate": hits / (hits + computed) if hits + computed else nan,
+            **self._copied(hits + computed),
             "busy": busy / (seconds * len(pools)) if seconds else nan,
             "iterations": float(sum(pool.number for pool in pools)),
+        }
+
+    def tiers(self) -> list[dict[str, Any]]:
+        """Of each tier of keys and values: blocks of all replicas, tokens that were found there of prompts, and bytes
+        that were copied into it and out of it.
+        """
+        first, copies = self.service.first, self.service.first[0].copies
+        if copies is None:
+            return []
+        moves: Counter[tuple[int, int]] = sum((pool.moves for pool in first), Counter())
+        size, rows = first[0].store.size, []
+        behind = {place: moves[place, 0] * size for place in range(1, len(copies.tiers))}
+        memory = sum(pool.hits for pool in first) - sum(behind.values())
+        for place, (tier, blocks) in enumerate(zip(copies.tiers, copies.blocks, strict=True)):
+            into, out = (sum(n for hop, n in moves.items() if hop[end] == place) for end in (1, 0))
+            rows.append({
+                "tier": tier, "blocks": blocks * len(first), "cached_tokens": behind.get(place, memory),
+                "bytes_in": into * copies.block_bytes, "bytes_out": out * copies.block_bytes,
+            })  # fmt: skip
+        return rows
+
+    def _copied(self, tokens: int) -> dict[str, float]:
+        """Of tokens of prompts the share that was found behind memory, and bytes that were copied."""
+        tiers = self.tiers()
+        if not tiers:
+            return {}
+        behind = sum(row["cached_tokens"] for row in tiers[1:])
+        return {
+            "hit_rate_behind": behind / tokens if tokens else nan,
+            "loaded_bytes": tiers[0]["bytes_in"],
+            "written_bytes": tiers[0]["bytes_out"],
         }
 
 
@@ -106,12 +140,18 @@ def service_of(
     iterations = Iterations(Stages(deployed), router, seed)
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
-    copies = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
+    swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
+    if store.tiers and kind == "blocks":
+        expected = "a kind that keeps what others find, 'prefix'"
+        raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
+    copies = copies_of(deployed, total, size) if store.tiers else None
+    lower = (copies.blocks[1:],) if copies else ()
 
     def pool() -> Pool:
-        blocks = registered("kv", kind)(total, size)
+        blocks = registered("kv", kind)(total, size, *lower)
         scheduler = registered("scheduler", chosen.kind)(chosen)
-        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=copies, ahead=bool(chosen.ahead))
+        ahead = bool(chosen.ahead)
+        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=swap, ahead=ahead, copies=copies)
 
     prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
     pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]

@@ -38,8 +38,9 @@ class Spent:
 def spent(scenario: Scenario, run: Run) -> Spent:
     """What a run of a scenario spends, from the first arrival to the last token.
 
-    Energy is that of the demands of its iterations, and the static power of all its machines over the span; money the
-    price of these over the life that the table of costs has for a machine. Either by the tokens of answers.
+    Energy is that of the demands of its iterations, of copies between tiers of keys and values, and the static power of
+    all its machines over the span; money the price of these over the life that the table of costs has for a machine.
+    Either by the tokens of answers.
     """
     deployed, pools = deployment(scenario, requests=True), run.pools
     seconds, tokens, machines = run.figures.seconds, run.figures.output, len(pools) / deployed.nodes
@@ -47,6 +48,9 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     if not run.figures.ended or not seconds:
         return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
     demanded = demand(pools[0].iterations, (pool.work for pool in pools))
+    for pool in pools:
+        for resource, units in pool.copies.demand(pool.moves).items() if pool.copies else ():
+            demanded[resource] = demanded.get(resource, 0.0) + units
     terms = (*energy(demanded), *energy(static_power(deployed.system, seconds * machines)))
     total = joules(terms)
     utilisation: dict[str, float] = {}

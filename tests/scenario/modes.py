@@ -174,6 +174,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.swap": ["host"],
+    "mapping.kv_store.tiers": [["host"]],
     "mapping.residency.links": [1],
     "mapping.residency.threads": [2],
     "mapping.residency.bytes": ["4.5 GB", "200 GB", "0.75 GB", "3 GB"],

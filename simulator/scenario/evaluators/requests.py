@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
 from pathlib import Path
@@ -75,7 +75,8 @@ PROGRAM = (
     "workload.skip_bad", "workload.ttft", "workload.tpot",
     *(f"mapping.scheduler.{key}" for key in (
         "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance")),
-    *(f"mapping.kv_store.{key}" for key in ("kind", "block", "blocks", "link", "swap")),
+    *(f"mapping.kv_store.{key}" for key in (
+        "kind", "block", "blocks", "link", "swap", "tiers", "overlap")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
@@ -147,6 +148,9 @@ class RequestsEvaluator:
         Metric("ended", "1", None, "requests that ended"),
         Metric("preemptions", "1", "min", "sequences that lost their room"),
         Metric("hit_rate", "1", "max", "share of the tokens of prompts that were cached"),
+        Metric("hit_rate_behind", "1", None, "share of the tokens of prompts that lay in tiers behind memory"),
+        Metric("loaded_bytes", "B", "min", "keys and values copied to memory from tiers behind it"),
+        Metric("written_bytes", "B", "min", "keys and values copied from memory to the tier behind it"),
         Metric("busy", "1", None, "share of the time in which it works"),
         Metric("iterations", "1", None, "iterations"),
         Metric("admitted", "1", "max", "requests served at once"),
@@ -234,6 +238,8 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
         paths["mapping.kv_store.link"] = "a run without `prompts` of its scheduler"
     if chosen.preempt != "swap":
         paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
+    if not scenario.mapping.kv_store.tiers:
+        paths["mapping.kv_store.overlap"] = "a run without `tiers` of its store"
     if is_given(scenario, "mapping.scheduler.balance"):
         first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
         paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
@@ -253,10 +259,12 @@ def served(
     rows: Path | None = None,
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
+    speed: float = 1.0,
 ) -> tuple[Run, Mapping[str, int]]:
     """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
 
-    What each request saw goes to a file of `rows`, what happens when to one of a `timeline`.
+    A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
+    to one of a `timeline`.
 
     Raises:
         TiersimError: the scenario cannot be served.
@@ -273,11 +281,31 @@ def served(
     router = _router(work, deployed.model)
     trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
     stream, in_flight = _stream(work, trace)
+    if trace is not None and speed != 1.0:
+        stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
     made = run(
         lambda ended: service_of(deployed, ended, router, work.seed),
         iter(stream), (work.ttft, work.tpot), in_flight, rows, timeline, progress,
     )  # fmt: skip
     return made, trace.left_out if trace else {}
+
+
+def rate_of(scenario: Scenario) -> float:
+    """Requests a second of a scenario: as it has it, or on the mean of its trace.
+
+    Raises:
+        ConfigError: they all arrive at once.
+    """
+    work = _of(scenario)
+    if work.trace is None:
+        return work.rate
+    number, first, last = 0, 0.0, 0.0
+    for request in _stream(work, open_trace(work.trace, work.skip_bad))[0]:
+        first, last, number = request.arrival_s if not number else first, request.arrival_s, number + 1
+    if last <= first:
+        found = f"{number:,} requests at one time"
+        raise ConfigError(path=("workload", "trace"), found=found, expected="requests that arrive one after another")
+    return (number - 1) / (last - first)
 
 
 def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from simulator.registry import register
@@ -14,11 +15,15 @@ class Store(Protocol):
     Attributes:
         size: tokens of a block.
         total, free: blocks, and those that no sequence holds.
+        quiet: of the free ones, those that can be taken before something must be copied to another tier.
     """
 
     size: int
     total: int
     free: int
+
+    @property
+    def quiet(self) -> int: ...
 
     def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
         """Tokens of a sequence that waits which are cached, whole blocks, and how many of these others hold now.
@@ -32,8 +37,10 @@ class Store(Protocol):
     def join(self, sequence: Sequence) -> int:
         """A sequence that waited takes what is cached of it: so many tokens, whole blocks."""
 
-    def grow(self, blocks: int) -> None:
-        """Sequences take so many blocks more.
+    def grow(self, blocks: int) -> Mapping[tuple[int, int], int]:
+        """Sequences take so many blocks more, and those that joined since what was found of them in other tiers.
+
+        Gives the blocks that are copied for it, by the tiers that they leave and enter; memory is tier 0.
 
         Raises:
             OverflowError: there are not as many.
@@ -46,12 +53,19 @@ class Store(Protocol):
         """A sequence with room for so many tokens gives its blocks back, for good or until it comes again."""
 
 
+NONE: Mapping[tuple[int, int], int] = {}
+
+
 @register("kv", "blocks")
 class Blocks:
     """Blocks that are of one sequence, and of nobody when it leaves."""
 
     def __init__(self, total: int, size: int = 1) -> None:
         self.total, self.free, self.size = total, total, size
+
+    @property
+    def quiet(self) -> int:
+        return self.free
 
     def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
         return 0, 0
@@ -62,10 +76,11 @@ class Blocks:
     def join(self, sequence: Sequence) -> int:
         return 0
 
-    def grow(self, blocks: int) -> None:
+    def grow(self, blocks: int) -> Mapping[tuple[int, int], int]:
         if blocks > self.free:
             raise OverflowError(f"{blocks} blocks of {self.free} that are free")
         self.free -= blocks
+        return NONE
 
     def computed(self, sequence: Sequence) -> None:
         pass

@@ -3,15 +3,17 @@
 Blocks hang on all tokens before them, so that those that are kept are a tree. A node of it is a run of blocks, however
 many: it is cut where another request leaves it, as a radix tree is. Who leaves gives its blocks back from the last to
 the first; what nobody holds stays until room is needed, and the longest unused goes first (automatic prefix caching of
-vLLM).
+vLLM): to the tier behind memory, where there is one (`tiers.py`). What is found there is copied to memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Sequence as Several
 from typing import Any
 
 from simulator.registry import register
+from simulator.serving.kv.tiers import Node, Tiers
 from simulator.serving.service.sequence import Sequence
 
 Run = tuple[Hashable, int, int]
@@ -19,17 +21,6 @@ Run = tuple[Hashable, int, int]
 
 A block over several segments is a run of its own, of which the name is what it is made of.
 """
-
-
-class Node:
-    """A run of blocks behind its parent's: `holders` sequences hold all of them; without any, they may go."""
-
-    __slots__ = ("children", "count", "first", "holders", "name", "parent")
-
-    def __init__(self, parent: Node | None, name: Hashable, first: int, count: int) -> None:
-        self.parent, self.name, self.first, self.count = parent, name, first, count
-        self.holders = 0
-        self.children: dict[tuple[Hashable, int], Node] = {}
 
 
 @register("kv", "prefix")
@@ -41,14 +32,18 @@ class PrefixBlocks:
     itself where it lost its place.
     """
 
-    def __init__(self, total: int, size: int = 1) -> None:
+    def __init__(self, total: int, size: int = 1, lower: Several[int] = ()) -> None:
+        """`total` blocks of `size` tokens in memory, and so many in each tier behind it."""
         self.total, self.free, self.size = total, total, size
         self._root = Node(None, None, 0, 0)
-        self._idle: dict[Any, int] = {
-            None: total
-        }  # what nobody holds, the longest unused first: nodes, or blocks alone
+        self._tiers = Tiers((total, *lower), size)
+        self._due = 0  # blocks of memory for what is copied from other tiers
 
     # what a scheduler asks
+
+    @property
+    def quiet(self) -> int:
+        return self._tiers.quiet if len(self._tiers.totals) > 1 else self.free
 
     def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
         blocks = held = 0
@@ -74,30 +69,19 @@ class PrefixBlocks:
     def join(self, sequence: Sequence) -> int:
         blocks, leaf = 0, self._root
         for node, count in list(self._path(sequence)):
-            leaf = self._cut(node, count) if count < node.count else node
+            leaf = self._tiers.cut(node, count) if count < node.count else node
             blocks += count
         self._hold(leaf)
         sequence.leaf, sequence.shared = leaf, blocks
         return blocks * self.size
 
-    def grow(self, blocks: int) -> None:
+    def grow(self, blocks: int) -> Mapping[tuple[int, int], int]:
         if blocks > self.free:
             raise OverflowError(f"{blocks} blocks of {self.free} that are free")
         self.free -= blocks
-        while blocks:
-            first = next(iter(self._idle))
-            count = self._idle[first]
-            taken = min(count, blocks)
-            blocks -= taken
-            if taken < count:
-                self._idle[first] = count - taken
-            else:
-                del self._idle[first]
-            if isinstance(first, Node):
-                first.count -= taken
-                if not first.count:
-                    assert first.parent is not None
-                    del first.parent.children[first.name, first.first]
+        self._tiers.take(blocks + self._due)
+        moves, self._due, self._tiers.moves = self._tiers.moves, 0, {}
+        return moves
 
     def computed(self, sequence: Sequence) -> None:
         self._keep(sequence, sequence.computed, self._runs(sequence))
@@ -107,13 +91,13 @@ class PrefixBlocks:
         self._keep(sequence, known, _runs(sequence, known, self.size, not ended or sequence.preemptions > 0))
         own = -(-tokens // self.size) - sequence.shared
         if own:
-            self._idle[object()] = own
+            self._tiers.release(own)
             self.free += own
         node = sequence.leaf or self._root
         while node.parent is not None:
             node.holders -= 1
             if not node.holders:
-                self._idle[node] = node.count
+                self._tiers.release(node)
                 self.free += node.count
             node = node.parent
         sequence.leaf, sequence.shared, sequence.runs = None, 0, None
@@ -144,48 +128,45 @@ class PrefixBlocks:
                 return
 
     def _keep(self, sequence: Sequence, tokens: int, runs: list[Run]) -> None:
-        """Full blocks of a sequence hang in the tree, as far as nobody else's of the same tokens do."""
+        """Full blocks of a sequence hang in the tree, as far as nobody else's of the same tokens do in memory."""
         node, done, most = sequence.leaf or self._root, 0, tokens // self.size
         for name, first, count in runs:
             count = min(count, most - done)
             if count <= 0:
                 return
-            new = min(count, done + count - sequence.shared)
-            if new > 0:
-                at = first + (count - new) * self.size
-                if (name, at) in node.children:
-                    return
-                if (
-                    node.name == name
-                    and node.first + node.count * self.size == at
-                    and node.holders == 1
-                    and not node.children
-                ):
-                    node.count += new
-                else:
-                    child = Node(node, name, at, new)
-                    child.holders = 1
-                    node.children[name, at] = node = child
-                sequence.leaf, sequence.shared = node, sequence.shared + new
             done += count
+            new = min(count, done - sequence.shared)
+            while new > 0:
+                at = first + (count - new) * self.size
+                other = node.children.get((name, at))
+                if other is None:
+                    node, kept = self._longer(node, name, at, new), new
+                elif other.tier:  # computed anew, it need not be copied
+                    node = self._tiers.cut(other, new) if new < other.count else other
+                    self._tiers.claim(node, copied=False)
+                    node.holders, kept = 1, node.count
+                else:
+                    return
+                new -= kept
+                sequence.leaf, sequence.shared = node, sequence.shared + kept
 
-    def _cut(self, node: Node, count: int) -> Node:
-        """Cut a node behind so many blocks; the front, which is new, is held as the rest is. Gives the front."""
-        assert node.parent is not None
-        front = Node(node.parent, node.name, node.first, count)
-        front.holders = node.holders
-        node.parent.children[front.name, front.first] = front
-        node.first, node.count, node.parent = node.first + count * self.size, node.count - count, front
-        front.children[node.name, node.first] = node
-        if not node.holders:  # the rest keeps its place; who cuts holds the front at once
-            self._idle[node], self._idle[front] = node.count, count
-        return front
+    def _longer(self, node: Node, name: Hashable, at: int, blocks: int) -> Node:
+        """The end of a path that a sequence holds and that goes on with so many blocks more."""
+        end = node.first + node.count * self.size
+        if node.name == name and end == at and node.holders == 1 and not node.children:
+            node.count += blocks
+            return node
+        child = Node(node, name, at, blocks)
+        child.holders = 1
+        node.children[name, at] = child
+        return child
 
     def _hold(self, node: Node) -> None:
         while node.parent is not None:
             if not node.holders:
-                del self._idle[node]
+                self._due += node.count if node.tier else 0
                 self.free -= node.count
+                self._tiers.claim(node)
             node.holders += 1
             node = node.parent
 

@@ -9,6 +9,7 @@ number that counts for all; blocks are counted by what contexts leave modulo the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
@@ -16,7 +17,9 @@ from math import inf
 
 from simulator.errors import CapacityError, ConfigError
 from simulator.serving.kv.blocks import Store
+from simulator.serving.kv.copies import Copies
 from simulator.serving.service.digest import Digest
+from simulator.serving.service.growth import Growth
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
 from simulator.serving.service.sequence import Sequence
@@ -40,6 +43,7 @@ class Pool:
         busy: seconds in which it worked.
         gaps: seconds between a token of a sequence and the next.
         work: what its iterations have computed.
+        moves: blocks that were copied between tiers, by both.
     """
 
     def __init__(
@@ -52,10 +56,11 @@ class Pool:
         copy_seconds: Callable[[int], float] = lambda tokens: 0.0,
         watch: Watch | None = None,
         ahead: bool = False,
+        copies: Copies | None = None,
     ) -> None:
         self.iterations, self.store, self.scheduler = iterations, store, scheduler
         self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
-        self.ahead = ahead
+        self.ahead, self.copies = ahead, copies
         self.waiting = waiting(order)
         self.running: dict[Sequence, None] = {}
         self.prefilling: dict[Sequence, None] = {}
@@ -64,20 +69,21 @@ class Pool:
         self.steps = self.number = self.count = self.cached = 0
         self.prompt_tokens = self.answer_tokens = self.preemptions = self.hits = 0
         self.gaps, self.work = Digest(), Work()
+        self.moves: Counter[tuple[int, int]] = Counter()
         self._chosen = 0.0  # when the iteration is chosen that begins now
         self._moved = 0.0  # seconds of copies before the next iteration
+        self._moves: Counter[tuple[int, int]] = Counter()  # blocks that are copied beside it
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
         self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
         self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
-        self._phases = [0] * store.size  # sequences that decode and grow, by `base` modulo the size of a block
-        self._growing = 0  # all of them
+        self._growth = Growth(store.size)  # of those that decode and have no room for all their tokens
 
     # what its scheduler sees
 
     @property
     def growth(self) -> int:
-        return self._phases[-self.steps % self.store.size]
+        return self._growth.at(self.steps)
 
     def context(self, sequence: Sequence) -> int:
         return sequence.base + self.steps if sequence.decoding else sequence.computed
@@ -178,16 +184,19 @@ class Pool:
         while not ends[0][2].decoding or ends[0][2].end != ends[0][0]:
             heappop(ends)  # it lost its place
         most = ends[0][0] - self.steps
-        if moved or self._late or decision.preempt or (self._unseen and not decision.closed):
+        if moved or self._moves or self._late or decision.preempt or (self._unseen and not decision.closed):
             most = 1
-        elif self.store.free < self._growing * (most // self.store.size + 1):
-            most = min(most, self._lasting())
+        elif self.store.quiet < self._growth.count * (most // self.store.size + 1):
+            most = int(max(1, min(most, self._growth.lasting(self.steps, self.store.quiet))))
         wake = min(limit, self.scheduler.stable_until(self))
         if self._coming:
             wake = min(wake, self._coming[0][0])
         if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
         number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
+        self._grow(self._growth.over(self.steps, number))
+        if self._moves:  # of one iteration alone
+            seconds = first = last = self._copied(seconds)
         self.work.decoding(self.count, self.cached, number)
         self.number += number
         self._pass(seconds)
@@ -205,7 +214,7 @@ class Pool:
             if not new and sequence.handed:
                 found = self._join(sequence, {})
                 del self.prefilling[sequence]
-                self.store.grow(-(-sequence.target // self.store.size) - found // self.store.size)
+                self._grow(-(-sequence.target // self.store.size) - found // self.store.size)
                 sequence.computed = sequence.target
                 here = sequence.handed.carry(self.now, sequence.target - found)
                 heappush(self._coming, (here, sequence.number, sequence))
@@ -236,11 +245,11 @@ class Pool:
             tokens += new
             past += done
             pairs += new * done + new * (new + 1) / 2
-        if blocks:
-            self.store.grow(blocks)
         decode = decision.decode and self.count > 0
+        self._grow(blocks + (self.growth if decode else 0))
         beside = (self.count, self.cached) if decode else (0, 0)
         seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number)
+        seconds = self._copied(seconds)
         self.work.mixed(len(chunks), tokens, pairs, past, *beside)
         if self.count and not decode and not self._late:
             self._late = [(self.now, self.count)]
@@ -274,25 +283,24 @@ class Pool:
             self._late = []
         else:
             self.gaps.line(first, last, number, self.count)
-        cycles, rest = divmod(number, self.store.size)
-        blocks = self._growing * cycles
-        for step in range(self.steps, self.steps + rest):
-            blocks += self._phases[-step % self.store.size]
-        if blocks:
-            self.store.grow(blocks)
         self.steps += number
         self.cached += self.count * number
         self.answer_tokens += self.count * number
 
-    def _lasting(self) -> int:
-        """Iterations for which the store has blocks."""
-        size, phases, free = self.store.size, self._phases, self.store.free
-        cycles = free // self._growing
-        number, free = cycles * size, free - cycles * self._growing
-        while phases[-(self.steps + number) % size] <= free:
-            free -= phases[-(self.steps + number) % size]
-            number += 1
-        return number
+    def _grow(self, blocks: int) -> None:
+        """So many blocks more are held; what is copied for it goes beside the next iteration."""
+        moves = self.store.grow(blocks)
+        if moves:
+            self._moves.update(moves)
+
+    def _copied(self, seconds: float) -> float:
+        """Seconds of an iteration with the copies of blocks that it waits for."""
+        if not self._moves or self.copies is None:
+            return seconds
+        together = self.copies.beside(self._moves, seconds)
+        self.moves.update(self._moves)
+        self._moves.clear()
+        return together
 
     # what happens to a sequence
 
@@ -329,8 +337,7 @@ class Pool:
         self.cached += context
         heappush(self._ends, (sequence.end, sequence.number, sequence))
         if sequence.reserved <= sequence.target:
-            self._phases[sequence.base % self.store.size] += 1
-            self._growing += 1
+            self._growth.add(sequence.base)
 
     def _stop(self, sequence: Sequence) -> int:
         """A sequence decodes no more; tokens of it that were cached."""
@@ -339,8 +346,7 @@ class Pool:
         self.count -= 1
         self.cached -= context
         if sequence.reserved <= sequence.target:
-            self._phases[sequence.base % self.store.size] -= 1
-            self._growing -= 1
+            self._growth.add(sequence.base, -1)
         return context
 
     def _leave(self) -> None:
@@ -388,7 +394,7 @@ class Pool:
         """A sequence comes back from another tier, and decodes on."""
         del self.swapped[sequence]
         self.running[sequence] = None
-        self.store.grow(-(-self.room(sequence) // self.store.size))
+        self._grow(-(-self.room(sequence) // self.store.size))
         self._moved += self.copy_seconds(sequence.computed)
         self._late = self._late or ([(self.now, self.count)] if self.count else [])
         self._late.append((sequence.paused, 1))

@@ -33,7 +33,7 @@ COLUMNS = {
 def row(served: Sequence, replica: int) -> tuple[Any, ...]:
     """A row of `COLUMNS`."""
     return (
-        served.request.request_id, replica, served.arrival, served.scheduled, served.first, served.last, served.input,
+        served.request.request_id, replica, served.came, served.scheduled, served.first, served.last, served.input,
         served.output, served.hits, served.preemptions,
     )  # fmt: skip
 
@@ -93,17 +93,17 @@ class Figures:
         self._each = 1
 
     def add(self, served: Sequence) -> None:
-        ttft, e2e = served.first - served.arrival, served.last - served.arrival
+        ttft, e2e = served.first - served.came, served.last - served.came
         tpot = (served.last - served.first) / (served.output - 1) if served.output > 1 else 0.0
         self.ttft.add(ttft)
         self.e2e.add(e2e)
-        self.queue.add(served.scheduled - served.arrival)
+        self.queue.add(served.scheduled - served.came)
         self.service.add(served.first - served.scheduled)
         self.normalised.add(e2e / served.output)
         if served.output > 1:
             self.tpot.add(tpot)
         if self.ended % self._each == 0:
-            self._waits.append((served.arrival, served.scheduled - served.arrival))
+            self._waits.append((served.came, served.scheduled - served.came))
             if len(self._waits) == 2 * WAITS:
                 self._waits, self._each = self._waits[::2], 2 * self._each
         self.ended += 1
@@ -114,8 +114,8 @@ class Figures:
         if served.request.slo is not None:
             most = served.request.slo if most is None else min(most, served.request.slo)
         self.good += (most is None or ttft <= most) and (between is None or tpot <= between)
-        if not served.arrival >= self.first_arrival:
-            self.first_arrival = served.arrival
+        if not served.came >= self.first_arrival:
+            self.first_arrival = served.came
         if not served.last <= self.last_token:
             self.last_token = served.last
 

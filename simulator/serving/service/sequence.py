@@ -31,6 +31,7 @@ class Sequence:
 
     Attributes:
         number: tells it from others, and goes before it where they came at one time.
+        arrival, came: when it arrived where it is served, and at the service.
         rank: what the order of the queue goes by, the smallest first: its arrival, unless the queue says another.
         known: tokens of an answer that a scheduler must reckon with; never the true length.
         target: tokens to compute before it decodes: the prompt, and what was lost of an answer.
@@ -44,13 +45,13 @@ class Sequence:
     """
 
     __slots__ = (
-        "arrival", "base", "computed", "decoding", "end", "first", "generated", "handed", "hits", "input", "known",
-        "last", "leaf", "number", "output", "paused", "preemptions", "rank", "request", "reserved", "runs", "scheduled",
-        "shared", "swapped", "target",
+        "arrival", "base", "came", "computed", "decoding", "end", "first", "generated", "handed", "hits", "input",
+        "known", "last", "leaf", "number", "output", "paused", "preemptions", "rank", "request", "reserved", "runs",
+        "scheduled", "shared", "swapped", "target",
     )  # fmt: skip
 
     def __init__(self, request: Request, number: int, arrival: float, most: int) -> None:
-        self.request, self.number, self.arrival = request, number, arrival
+        self.request, self.number, self.arrival, self.came = request, number, arrival, arrival
         self.input, self.output = request.input_tokens, request.output_tokens
         known = request.max_tokens
         self.known = most - self.input if known is None else max(known, 1)
@@ -73,7 +74,7 @@ class Sequence:
             self.hits,
             self.preemptions,
         )
-        served.generated, served.handed = 1, link
+        served.generated, served.handed, served.came = 1, link, self.came
         return served
 
     @property

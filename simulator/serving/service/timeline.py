@@ -41,9 +41,9 @@ class Timeline:
         """A request from its arrival to its last token."""
         name = served.request.request_id
         about = {"input": served.input, "output": served.output, "cached": served.hits, "preempted": served.preemptions}
-        self._span(name, replica, name, served.arrival, served.last, about)
+        self._span(name, replica, name, served.came, served.last, about)
         for part, start, end in (
-            ("waits", served.arrival, served.scheduled),
+            ("waits", served.came, served.scheduled),
             ("prefill", served.scheduled, served.first),
             ("decode", served.first, served.last),
         ):

@@ -94,6 +94,10 @@ class Stepping:
         """Blocks that one that joins takes of those that are free, where it has room for so many tokens."""
         return self.blocks(tokens)
 
+    def beside(self, seconds: float) -> float:
+        """Seconds of an iteration with all that it waits for."""
+        return seconds
+
     def settle(self) -> None:
         """Room is taken for all that was decided."""
 
@@ -141,7 +145,7 @@ class Stepping:
         else:
             seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding))
         self.before = self.now
-        self.now += seconds + self.copy_seconds(self.moved)
+        self.now += self.beside(seconds) + self.copy_seconds(self.moved)
         self.moved = 0
         for served, new in chosen:
             if served.scheduled is None:
@@ -251,6 +255,99 @@ class WithPrefixes(Stepping):
         served.lost -= 1
         self.release(served)
         super().lose(served, swap)
+
+
+@dataclass(eq=False)
+class WithTiers(WithPrefixes):
+    """Blocks one by one in further tiers too, which pass each one they have no room for to the next."""
+
+    lower: tuple[int, ...] = ()
+    block_seconds: tuple[float, float] = (0.0, 0.0)
+    layers: int | None = None
+    tiers: list[list[Any]] = field(default_factory=list)
+    due: int = 0
+    in_and_out: list[int] = field(default_factory=lambda: [0, 0])
+    loaded: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.tiers = [[] for _ in self.lower]
+
+    def found(self, served: Served) -> list[Block]:
+        found = []
+        for at in range((served.known - 1) // self.size):
+            content = self.content(served, at, True)
+            if content not in self.cached and not any(content in tier for tier in self.tiers):
+                break
+            found.append(self.cached.get(content, Block(content)))
+        return found
+
+    @property
+    def free(self) -> int:
+        return super().free - self.due
+
+    def join(self, served: Served, room: int) -> None:
+        self.running.append(served)
+        served.room = room
+        self.has[served] = self.found(served)
+        for block in self.has[served]:
+            if block.content not in self.cached:
+                self.forget(block.content)
+                self.cached[block.content] = block
+                self.due += 1
+                self.in_and_out[0] += 1
+                self.loaded += 1
+            elif not block.holders:
+                self.idle.remove(block)
+            block.holders += 1
+        served.kv = len(self.has[served]) * self.size
+
+    def forget(self, content: Any) -> None:
+        for tier in self.tiers:
+            if content in tier:
+                tier.remove(content)
+
+    def pass_on(self, content: Any, place: int) -> None:
+        while place < len(self.tiers) and not self.lower[place]:
+            place += 1
+        if place < len(self.tiers):
+            tier = self.tiers[place]
+            if len(tier) == self.lower[place]:
+                self.pass_on(tier.pop(0), place + 1)
+            tier.append(content)
+
+    def settle(self) -> None:
+        missing = sum(max(self.blocks(max(s.kv, s.room)) - len(self.has[s]), 0) for s in self.running)
+        for _ in range(self.due + missing):
+            content = self.idle.pop(0).content
+            if content is not None:
+                del self.cached[content]
+                self.in_and_out[1] += any(self.lower)
+                self.pass_on(content, 0)
+        for served in self.running:
+            while len(self.has[served]) < self.blocks(max(served.kv, served.room)):
+                self.has[served].append(Block(holders=1))
+        self.due = 0
+        everything = [*self.cached, *(each for tier in self.tiers for each in tier)]
+        assert len(everything) == len(set(everything)), "a block is in one tier"
+        assert all(len(tier) <= most for tier, most in zip(self.tiers, self.lower, strict=True))
+
+    def keep(self, served: Served, own: bool) -> None:
+        super().keep(served, own)
+        for content in self.cached:
+            self.forget(content)
+
+    def beside(self, seconds: float) -> float:
+        """Copies in and out go on at once, and each layer begins when its copies and the layer before are done."""
+        copies = max(each * n for each, n in zip(self.block_seconds, self.in_and_out, strict=True))
+        self.in_and_out = [0, 0]
+        if self.layers is None:
+            return copies + seconds
+        done = copied = 0.0
+        for _ in range(self.layers):
+            copied += copies / self.layers
+            done = max(done, copied) + seconds / self.layers
+        return done
 
 
 Chosen = dict[Served, int]

@@ -10,19 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.core import Activity, Resource
 from simulator.mapping.form import Scheduler as Settings
 from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.serving.kv.blocks import Blocks
+from simulator.serving.kv.copies import Copies
 from simulator.serving.kv.prefix import PrefixBlocks
+from simulator.serving.kv.tiers import Node
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.stages import Stages
 from simulator.workload.requests.request import Request
 from tests.serving.service import stepping
-from tests.serving.service.stepping import Stepping, WithPrefixes
+from tests.serving.service.stepping import Stepping, WithPrefixes, WithTiers
 
 MACHINES = (
     ("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"),
@@ -100,12 +103,13 @@ def serve(
     most: int,
     requests: list[Request],
     ahead: bool = False,
+    copies: Copies | None = None,
 ) -> tuple[Pool, list[Sequence]]:
     ended: list[Sequence] = []
     how = "swap" if scheduler.endswith("swapping") else None
     settings = Settings(tokens=tokens, max_sequences=most, preempt=how)
     made = registered("scheduler", scheduler.removesuffix("-swapping"))(settings)
-    pool = Pool(of, store, made, order, ended.append, copy_seconds, ahead=ahead)
+    pool = Pool(of, store, made, order, ended.append, copy_seconds, ahead=ahead, copies=copies)
     for number, request in enumerate(requests):
         pool.arrive(Sequence(request, number, request.arrival_s, 4096))
     pool.advance()
@@ -159,3 +163,60 @@ def test_with_prefixes_it_equals_blocks_one_by_one(
     pool, ended = serve(scheduler, of, PrefixBlocks(total // size, size), order, tokens, most, requests)
     check_equal(ended, slow)
     assert pool.store.free == pool.store.total, "all is given back"
+
+
+IN, OUT = Resource("in", 1000.0), Resource("out", 700.0)
+
+
+def copies_between(lower: tuple[int, ...], layers: int | None) -> Copies:
+    """Copies of blocks to memory over one resource, from it over another, and between other tiers over none."""
+    places = range(len(lower) + 1)
+    ends = {(a, b): {IN: 1.0} if not b else {OUT: 1.0} if not a else {} for a in places for b in places if a != b}
+    hops = {hop: Activity("copy", demand) for hop, demand in ends.items()}
+    return Copies(tuple(map(str, places)), (1, *lower), 1.0, hops, layers)
+
+
+@pytest.mark.parametrize("scheduler", [each for each in SCHEDULERS if each != "vllm-v0-swapping"])
+@settings(max_examples=3, deadline=None)
+@given(
+    sessions(),
+    machines,
+    limits,
+    st.sampled_from([(40,), (3,), (0, 20), (7, 50), (5, 0, 9)]),
+    st.sampled_from([None, 4]),
+)
+def test_over_tiers_it_equals_blocks_one_by_one(
+    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, lower: Any, layers: int | None
+) -> None:
+    size, tokens, most, total, order = limits
+    total //= 2
+    of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
+    reference = WithTiers(
+        of, size, total // size, policy, order, tokens, most, lower=lower, block_seconds=(1 / 1000, 1 / 700),
+        layers=layers,
+    )  # fmt: skip
+    slow = reference.run(requests)
+    store = PrefixBlocks(total // size, size, lower)
+    pool, ended = serve(scheduler, of, store, order, tokens, most, requests, copies=copies_between(lower, layers))
+    check_equal(ended, slow)
+    assert store.free == store.total, "all is given back"
+    assert sum(n for (_, to), n in pool.moves.items() if to == 0) == reference.loaded
+    lies = [sum(size for what, size in tier.items() if isinstance(what, Node)) for tier in store._tiers._idle]
+    assert lies[1:] == [len(tier) for tier, most in zip(reference.tiers, lower, strict=True) if most]
+
+
+@settings(max_examples=20, deadline=None)
+@given(sessions(), limits, st.integers(0, 60), st.integers(0, 60))
+def test_more_room_behind_memory_never_lowers_the_hit_rate(
+    requests: list[Request], limits: Any, blocks: int, more: int
+) -> None:
+    """Of requests one after another, so that all stores see the same: and no room is no tier, to the bit."""
+    size, tokens, _, total, order = limits
+    of, hits = iterations(*MACHINES[2]), []
+    for lower in ((), (0,), (blocks,), (blocks + more,), (blocks, more)):
+        store = PrefixBlocks(total // 2 // size, size, lower)
+        pool, ended = serve("vllm-v1", of, store, order, tokens, 1, requests, copies=copies_between(lower, 4))
+        hits.append((pool.hits, [each.last for each in ended]))
+    assert hits[0] == hits[1]
+    assert hits[1][0] <= hits[2][0] <= hits[3][0] == hits[4][0] or not blocks or not more
+    assert hits[2][0] <= min(hits[3][0], hits[4][0])

@@ -56,7 +56,9 @@ def test_prompts_elsewhere_equal_stepping(requests: list[Request], machine: tupl
     decoding = pool(Blocks(total // size, size), tokens, most, of)
     ended = run(requests, [decoding], prompts=[(pool(Blocks(10_000, size), tokens, 64, of), Link(carry))])
     assert len(ended) == len(requests)
+    arrivals = {r.request_id: r.arrival_s for r in requests}
     for name, (served, _) in ended.items():
+        assert served.came == arrivals[name], "its waits count from when it came to the service"
         last = expected[name].times[-1] if name in expected else first[name].times[0]
         assert [served.first, served.last] == pytest.approx([first[name].times[0], last], rel=1e-9)
     assert decoding.store.free == decoding.store.total

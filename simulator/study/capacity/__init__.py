@@ -1,0 +1,1 @@
+"""How much a service carries under an objective: requests a second, replicas, replicas that compute prompts."""
