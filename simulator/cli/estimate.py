@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-    "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-    "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
+    "devices", "engines", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill", "spill_order", "dtype",
+    "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
 )  # fmt: skip
 
 

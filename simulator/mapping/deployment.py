@@ -11,6 +11,7 @@ from simulator.hardware import System
 from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, narrowed
+from simulator.mapping.expert_parallel import Spread
 from simulator.mapping.footprint import Footprint, footprint
 from simulator.mapping.form import (
     DEFAULT_SCHEDULER,
@@ -152,7 +153,11 @@ class Deployment:
     @property
     def lowering(self) -> Lowering:
         """What lowers the passes of one stage."""
-        return Lowering(self.engines, self.dispatch, self.together, self.host)
+        engines = self.engines
+        if self.shares_experts:
+            spread = Spread(self.parallel.data, self.system.machine.devices[self.high.device].count)
+            engines = tuple(replace(engine, spread=spread) for engine in engines)
+        return Lowering(engines, self.dispatch, self.together, self.host)
 
     @cached_property
     def host(self) -> Host:
