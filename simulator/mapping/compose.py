@@ -61,7 +61,7 @@ def _spread(deployed: Deployment) -> Iterator[Refusal]:
     """What does not go with experts that the replicas of a static batch share."""
     if not deployed.shares_experts:
         return
-    model, draft = deployed.model.moe, deployed.draft.draft.moe if deployed.draft else None
+    model, draft = deployed.model.moe, deployed.models[-1].moe
     key, stated = ("experts", deployed.experts) if deployed.expert is None else ("expert", deployed.expert)
     yield model is None, key, stated, f"a model with experts, which {deployed.model.name} has not"
     whole = "one device an expert, or null: each replica has all experts, cut over its devices"
