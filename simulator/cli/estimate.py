@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-    "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-    "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
+    "devices", "engines", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill", "spill_order",
+    "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
 )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _title(answer: BatchDetail) -> str:
         runs_on += f", {deployed.dispatch}"
     drafts = ""
     if speculation:
-        drafts = f", {speculation.drafted} drafted by {speculation.draft.name}, {speculation.length:.3g} a step"
+        drafts = f", {speculation.drafted} drafted by {speculation.name}, {speculation.length:.3g} a step"
     turns = f" in {answer.batches} turns" if answer.batches > 1 else ""
     return (
         f"{model.name} ({_formats(model, engines)}) on {deployed.system.name} ({runs_on}): "

@@ -17,7 +17,10 @@ import typer
 from simulator.errors import ConfigError
 
 FLAGS = ("together", "migrate")
-DRAFT = {"draft": "model", "drafted": "tokens", "acceptance": "acceptance", "accepted_length": "accepted_length"}
+DRAFT = {
+    "draft": "model", "draft_kind": "kind", "drafted": "tokens", "acceptance": "acceptance",
+    "accepted_length": "accepted_length",
+}  # fmt: skip
 """The options of a draft, and its keys."""
 ALIASES = {"dtype": ("--quantization",)}
 """Other names of options."""

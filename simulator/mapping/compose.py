@@ -46,12 +46,9 @@ def check_batch(deployed: Deployment) -> None:
         ConfigError: a key of requests or of other kinds of workload, by its name.
     """
     alone = "none: of requests alone"
-    shared = "none: each replica has all experts, cut over its devices"
-    uneven = deployed.experts == "whole" or (deployed.shares_experts and deployed.nodes > 1)
     _refuse(
         (deployed.answers is not None, "answers", "other engines", alone),
-        (deployed.expert is not None, "expert", deployed.expert, shared),
-        (uneven, "experts", f"'{deployed.experts}'", shared),
+        *_spread(deployed),
         (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
         (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
         (deployed.migrate, "migrate", "true", "false, but of requests"),
@@ -60,6 +57,22 @@ def check_batch(deployed: Deployment) -> None:
         (deployed.kv_store != DEFAULT_STORE, "kv_store", "one", alone),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
+
+
+def _spread(deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with experts that the replicas of a static batch share."""
+    if not deployed.shares_experts:
+        return
+    model, draft = deployed.model.moe, deployed.models[-1].moe
+    key, stated = ("experts", deployed.experts) if deployed.expert is None else ("expert", deployed.expert)
+    yield model is None, key, stated, f"a model with experts, which {deployed.model.name} has not"
+    whole = "one device an expert, or null: each replica has all experts, cut over its devices"
+    yield deployed.expert_ways > 1, key, f"{stated}, of {deployed.expert_ways} devices an expert", whole
+    yield deployed.parallel.pipeline > 1, "pipeline", deployed.parallel.pipeline, "1 with experts that replicas share"
+    yield len(deployed.engines) > 1, "dispatch", f"'{deployed.dispatch}'", "one engine with experts that replicas share"
+    yield deployed.high.models is not None, "kernels", "'modelled'", "'roofline' with experts that replicas share"
+    other = model is not None and draft is not None and draft.experts != model.experts
+    yield other, "draft", "one of other experts", "one without experts, or as many, where replicas share them"
 
 
 def check_requests(deployed: Deployment) -> None:

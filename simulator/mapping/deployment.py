@@ -11,6 +11,7 @@ from simulator.hardware import System
 from simulator.mapping.compose import check
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, narrowed
+from simulator.mapping.expert_parallel import Spread
 from simulator.mapping.footprint import Footprint, footprint
 from simulator.mapping.form import (
     DEFAULT_SCHEDULER,
@@ -30,7 +31,7 @@ from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallelism import Parallelism, group, parallelism
 from simulator.mapping.passes import Lowering, Passes
 from simulator.mapping.runtime import IDEAL, Runtime, Software, load_runtime, runtime_of
-from simulator.mapping.speculative import Speculation, speculate
+from simulator.mapping.speculative import Speculation, drafting, speculate
 from simulator.mapping.static_batch import passes
 from simulator.mapping.target import Target, target
 from simulator.mapping.under_runtime import under_runtime
@@ -115,7 +116,7 @@ class Deployment:
     @property
     def models(self) -> tuple[Model, ...]:
         """The model, and the one that drafts for it."""
-        return (self.model, self.draft.draft) if self.draft else (self.model,)
+        return (self.model, self.draft.draft) if self.draft and self.draft.draft else (self.model,)
 
     @cached_property
     def whole_layers(self) -> bool:
@@ -152,7 +153,11 @@ class Deployment:
     @property
     def lowering(self) -> Lowering:
         """What lowers the passes of one stage."""
-        return Lowering(self.engines, self.dispatch, self.together, self.host)
+        engines = self.engines
+        if self.shares_experts:
+            spread = Spread(self.parallel.data, self.system.machine.devices[self.high.device].count)
+            engines = tuple(replace(engine, spread=spread) for engine in engines)
+        return Lowering(engines, self.dispatch, self.together, self.host)
 
     @cached_property
     def host(self) -> Host:
@@ -177,8 +182,11 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     software = runtime_of(form, system.machine.runtime)
     formats = form.dtype, form.kv, form.activations, form.compute
     model = _cached(in_formats(model, *formats), form, software.runtime)
-    helper = in_formats(draft or load_model(form.draft.model), *formats) if form.draft else None
-    helper = _cached(helper, form, software.runtime) if helper else None
+
+    def load(name: str) -> Model:
+        return _cached(in_formats(draft or load_model(name), *formats), form, software.runtime)
+
+    helper = drafting(model, form.draft, load) if form.draft else None
     modelled = form.kernels == "modelled"
     system = under_runtime(system, software, model.dtypes.weights, modelled)
     names = engine_names(system, form.engines, form.dispatch is not None, model.dtypes.products)
@@ -196,7 +204,7 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
         engines,
         parallel,
         form.dispatch or "xpu_only",
-        draft=speculate(model, helper, form.draft) if helper and form.draft else None,
+        draft=speculate(model, helper, form.draft) if form.draft else None,
         answers=_answers(form, system, model),
         software=software,
         **{key: getattr(form, key) for key in _KEPT},

@@ -35,10 +35,13 @@ Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
 
 class Draft(Section):
-    """Speculative decoding: a small model drafts tokens, and the large one checks them in one pass."""
+    """Speculative decoding: tokens are drafted, and the model checks them in one pass."""
 
-    model: str
-    """The model that drafts, by its name or path."""
+    kind: Literal["model", "mtp", "ngram"] = "model"
+    """Who drafts: another `model`; `mtp`, the model's own layer that predicts further tokens; `ngram`, what followed
+    the last tokens where they occurred before, which takes no time of an engine."""
+    model: str | None = None
+    """The model that drafts, by its name or path, of the kind `model`."""
     tokens: Count = 4
     """Tokens drafted a step."""
     acceptance: Portion | None = None
@@ -231,7 +234,7 @@ class MappingForm(Section):
     calibration: str | None = None
     """Constants of modelled kernels by their name or path; null: those of the chip, else those of its family."""
     draft: Draft | None = None
-    """A model that drafts tokens; null: none."""
+    """What drafts tokens; null: nothing."""
     residency: Residency = NO_RESIDENCY
     """What lies in a small tier of something larger."""
     scheduler: Scheduler = DEFAULT_SCHEDULER

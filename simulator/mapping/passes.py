@@ -55,7 +55,8 @@ class Lowering:
     def plan(self, model: Model, batch: Batch) -> Plan:
         """One forward pass, block after block, identical layers folded, with the host that drives it."""
         plan = Plan(model.name)
-        for block in operator_graph(model, batch).blocks:
+        spread = self.engines[0].spread
+        for block in operator_graph(model, batch, spread.routing(model) if spread else None).blocks:
             plan.add(dispatched(self.engines, block, self.dispatch, self.together))
         return self.host.driving(plan, model.layers, batch)
 

@@ -18,6 +18,7 @@ from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
 from simulator.workload.operators.operator import Operand
 
 if TYPE_CHECKING:
+    from simulator.mapping.expert_parallel import Spread
     from simulator.mapping.gpu.modelled import Models
 
 ProgramKey: TypeAlias = tuple[str, int, tuple[str, ...]]
@@ -31,7 +32,7 @@ class Target:
     `device`, `engine` and `memory` are names as the machine's YAML has them (`gpu`, `gpu`, `hbm`); so is `spill`, the
     tier for what `memory` cannot hold, and `spilled` the operands of the block at hand that lie there, each with its
     operator. `programs` are what its engine has compiled for blocks (`lowering.compiled`). `models` time its kernels;
-    where there are none, the roofline does.
+    where there are none, the roofline does. `spread` says how replicas share the routed experts; None: they do not.
     """
 
     system: System
@@ -42,6 +43,7 @@ class Target:
     spilled: frozenset[tuple[str, Operand]] = frozenset()
     programs: Mapping[ProgramKey, Any] = field(default_factory=dict)
     models: Models | None = None
+    spread: Spread | None = None
 
     @property
     def name(self) -> str:

@@ -64,7 +64,7 @@ def explain(estimate: BatchDetail) -> list[Line]:
     deployed = estimate.deployment
     if estimate.batches > 1:
         raise ConfigError("explain", found=f"{estimate.batches} batches in turn", expected="one that fits")
-    if not deployed.parallel.is_tensor or deployed.draft or len(deployed.engines) > 1:
+    if not deployed.parallel.is_tensor or deployed.draft or len(deployed.engines) > 1 or deployed.shares_experts:
         expected = "tensor parallelism alone and no draft: equations of other estimates are not written yet"
         raise ConfigError("explain", expected=expected)
     return [

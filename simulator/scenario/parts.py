@@ -70,7 +70,7 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, re
     """
     form, system, served = scenario.mapping, machine(scenario), model(scenario)
     drafter = None
-    if form.draft:
+    if form.draft and form.draft.model:
         with at_key("mapping", "draft", "model"):
             drafter = _model(json.dumps(form.draft.model))
     with at_key("mapping"):

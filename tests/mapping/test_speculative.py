@@ -16,6 +16,8 @@ from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.evaluate import estimate
 from simulator.serving.generation import generated
 from simulator.workload import Sequences, decode, load_model, operator_graph
+from simulator.workload.model.parameters import parameters, predicting_parameters
+from simulator.workload.model.predictor import predictor
 
 DRAFT = {"model": "llama-3-8b", "tokens": 4, "acceptance": 0.8}
 
@@ -114,6 +116,9 @@ def test_the_document_says_how_tokens_are_drafted() -> None:
         ({"acceptance": None}, "found neither, expected an acceptance or an accepted length"),
         ({"accepted_length": 2.0}, "found both"),
         ({"model": None}, r"draft\.model: missing key"),
+        ({"kind": "mtp"}, r"draft\.model: found 'llama-3-8b', expected none with kind: mtp"),
+        ({"kind": "mtp", "model": None}, r"draft\.kind: found 'mtp', .* which llama-3-70b has not"),
+        ({"kind": "eagle"}, "draft"),
         ({"acceptance": 1.5}, r"draft\.acceptance: found 1\.5, expected at most 1"),
         ({"acceptance": None, "accepted_length": 6.0}, "accepted_length: found 6.0, expected 1 to 5"),
         ({"tokens": 0}, r"draft\.tokens: found 0, expected at least 1"),
@@ -130,3 +135,45 @@ def test_a_wrong_question_is_told_what_is_wrong(change: dict[str, object], messa
 def test_stages_have_no_draft() -> None:
     with pytest.raises(ConfigError, match="draft: found one with pipeline 2, expected no stages"):
         of(pipeline=2)
+
+
+def test_a_look_up_takes_the_pass_that_checks_and_no_room() -> None:
+    looked_up = of(draft={"kind": "ngram", "tokens": 4, "acceptance": 0.0})
+    runner, model = target(load_system("dgx-a100")), load_model("llama-3-70b")
+    plan = looked_up.deployment.passes(1, 500, 100).step(1000.0)
+    verify = model_plan(runner, model, (Sequences(1, 5, 1000, scored=True),))
+    ours, theirs = ({r.name: float(units) for r, units in each.demand().items()} for each in (plan, verify))
+    assert ours["gpu.hbm"] == pytest.approx(theirs["gpu.hbm"])
+    assert ours["gpu.gpu"] == pytest.approx(theirs["gpu.gpu"])
+    assert looked_up.footprint.total == of(draft=None).footprint.total
+    assert looked_up.tbt_s > of(draft=None).tbt_s
+    assert of(draft={"kind": "ngram", "tokens": 4, "acceptance": 0.9}).tbt_s < of(draft=None).tbt_s
+
+
+def test_a_predictor_has_the_parameters_of_the_module_that_was_published() -> None:
+    model = load_model("deepseek-v3")
+    module = predictor(model)
+    assert parameters(module).total == predicting_parameters(model)
+    # "11.5B unique parameters, excluding the shared 0.9B Embedding and 0.9B output Head" (README_WEIGHTS.md)
+    assert parameters(module).total == pytest.approx(11.5e9, rel=0.01)
+    names = {o.name: o for block in operator_graph(module, decode(1, 9)).blocks for o in block.operators}
+    assert names["predict.proj"].flops == 2 * 2 * model.hidden**2
+    assert names["lm_head"].flops == 2 * model.vocab * model.hidden
+
+
+def test_a_predictor_drafts_at_its_cost_and_keeps_one_layer_more() -> None:
+    asked = {"hardware": "dgx-h100", "overrides": ["devices.gpu.count=16"], "model": "deepseek-v3", "batch": 64,
+             "data": 16, "experts": "whole", "output": 8}  # fmt: skip
+    plain, refused, kept = (
+        of(**asked, draft=draft)
+        for draft in (None, *({"kind": "mtp", "tokens": 1, "acceptance": rate} for rate in (0.0, 0.875)))
+    )
+    assert refused.tbt_s > plain.tbt_s > kept.tbt_s
+    assert kept.tbt_s == pytest.approx(refused.tbt_s / 1.875)
+    layers = plain.model.layers
+    assert refused.footprint.total.kv == pytest.approx(plain.footprint.total.kv * (layers + 1) / layers)
+    step = refused.deployment.passes(64, 500, 8).step(1000.0)
+    runner, model = refused.deployment.lowering, refused.model
+    draft = runner.plan(predictor(model), decode(4, 1000))
+    verify = runner.plan(model, (Sequences(4, 2, 1000, scored=True),))
+    assert closed_form(step).time == pytest.approx(closed_form(draft).time + closed_form(verify).time)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from simulator.core import Plan
+from simulator.mapping.kernels import Kernel
 from simulator.mapping.lowering import Lowering, block_kernels, kernel_plan
 from simulator.mapping.target import Target
 from simulator.registry import register, registered
 from simulator.workload import Block
+from simulator.workload.operators.feedforward import EXPERTS
 
 
 @register("lowering", "gpu")
@@ -15,15 +17,29 @@ from simulator.workload import Block
 def kernel_by_kernel(target: Target, block: Block) -> Plan:
     """One kernel after another on the engine, each launched for itself; a partial sum is reduced before the next.
 
-    What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator.
+    What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator. Rows go to the devices
+    of their experts, and back, where replicas share these.
     """
+    spread = target.spread
     once = Plan(block.name)
-    for kernel in block_kernels(target, block):
+    kernels = block_kernels(target, spread.divided(block, target.ways) if spread else block)
+    for kernel, before in zip(kernels, [None, *kernels], strict=False):
+        if spread and _routed(kernel) and not _routed(before):
+            for send in spread.sends(target, kernel.operators[0].bytes["input"], "dispatch"):
+                once.add(send)
         for step in kernel_plan(target, kernel).steps:
             once.add(step.work)
+        if spread and kernel.operators[-1].name.endswith(f"{EXPERTS}.down_proj"):
+            for send in spread.sends(target, kernel.operators[-1].bytes["output"], "combine"):
+                once.add(send)
     plan = Plan(block.name)
     plan.add(once, repeat=block.repeat)
     return plan
+
+
+def _routed(kernel: Kernel | None) -> bool:
+    """Whether a kernel runs routed experts."""
+    return kernel is not None and kernel.groups is not None
 
 
 def by_kernels(target: Target) -> bool:

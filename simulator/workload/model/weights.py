@@ -8,6 +8,7 @@ from typing import NamedTuple
 from simulator.workload.model.attention import Attention, Indexer
 from simulator.workload.model.feedforward import Ffn, Moe
 from simulator.workload.model.form import Layer, Model
+from simulator.workload.model.predictor import Predictor
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
 
 
@@ -29,6 +30,9 @@ class Weights(NamedTuple):
 def weights(model: Model) -> Iterator[Weights]:
     """All weights of a model but those of layers that predict further tokens."""
     hidden = model.hidden
+    if isinstance(model, Predictor):
+        yield from predicting(model)
+        return
     yield Weights("embedding", "embedding", model.vocab * hidden)
     yield Weights("embedding", "position_embedding", model.positions.rows * hidden)
     for layer, number in model.kinds:

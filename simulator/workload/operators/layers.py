@@ -11,6 +11,7 @@ from simulator.workload.formats.dtypes import INDEX_BYTES
 from simulator.workload.model.attention import Attention
 from simulator.workload.model.feedforward import Moe
 from simulator.workload.model.form import Layer
+from simulator.workload.model.predictor import Predictor
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
 from simulator.workload.operators.attention import attention
 from simulator.workload.operators.feedforward import feedforward, mixture
@@ -39,7 +40,19 @@ def embedding(tape: Tape, tokens: Quantity) -> Tensor:
             "position_embedding", "embedding", x, flops=elements * FLOPS_PER_ELEMENT["bias"],
             output=elements * tape.bytes, operands=read("position_embedding"), weights=elements,
         )  # fmt: skip
+    if isinstance(model, Predictor):
+        return _joined(tape, x, tokens)
     return tape.norm("embedding_norm", x, rows=tokens, width=model.hidden) if model.norm.embedding else x
+
+
+def _joined(tape: Tape, x: Tensor, tokens: Quantity) -> Tensor:
+    """What a predictor reads: the embedding of the next token and the hidden state, in a projection of both."""
+    hidden = tape.model.hidden
+    both = [tape.norm(f"predict.{name}_norm", x, rows=tokens, width=hidden) for name in ("embedding", "hidden")]
+    pair = tape.record("predict.join", "gather", *both, flops=0.0, output=2 * tokens * hidden * tape.bytes)
+    return tape.linear(
+        "predict.proj", pair, rows=tokens, n_in=2 * hidden, n_out=hidden, split="none", tensor="predict_proj"
+    )
 
 
 def decoder_layer(
