@@ -9,17 +9,15 @@ A class is split by groups of shapes, half of them held out (seed 0); residuals 
 
 from __future__ import annotations
 
-import argparse
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from targets import Row, Sets, show
 
-from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.gpu.calibration import Constants, Errors, times
 from simulator.mapping.gpu.chip import chip_of
@@ -44,8 +42,6 @@ NEWEST = {
     ("a100_sxm", "trtllm"): "1.0.0", ("a100_sxm", "vllm"): "0.14.0", ("a100_sxm", "sglang"): "0.5.10",
 }  # fmt: skip
 OF_A_DEVICE = ["t0", "emax", "ebw", "l2f"]
-Row = tuple[str, float, float | None]
-"""What is measured, its error in percent, and the target."""
 
 
 def rows(root: Path | None, name: str, system: str, engine: str, dtype: str = "bf16") -> pd.DataFrame:
@@ -71,12 +67,12 @@ def gemm(root: Path | None, data: Path | None) -> Iterator[Row]:
         plain, near = own.get(system, (None, None))
         assert fitted.held_out is not None
         assert fitted.with_residuals is not None
-        yield f"GEMM {machine}, own fit", 100 * fitted.held_out.mean, plain
-        yield f"GEMM {machine}, with residuals", 100 * fitted.with_residuals.mean, near
+        yield Row(f"GEMM {machine}, own fit", 100 * fitted.held_out.mean, plain)
+        yield Row(f"GEMM {machine}, with residuals", 100 * fitted.with_residuals.mean, near)
         seeds = [
             calibrate(machine, known, seed=seed).calibration.kernels["gemm"]["bf16"].held_out for seed in range(1, 6)
         ]
-        yield f"GEMM {machine}, own fit, mean of 5 other splits", 100 * np.mean([e.mean for e in seeds if e]), None
+        yield Row(f"GEMM {machine}, own fit, mean of 5 other splits", 100 * np.mean([e.mean for e in seeds if e]))
         library = GEMM.library.model_validate(fitted.parameters)
         hopper, fits[machine] = hopper or library, library
         if system in few:
@@ -88,7 +84,7 @@ def gemm(root: Path | None, data: Path | None) -> Iterator[Row]:
         for device, machine, target in targets:
             some = layers[layers["device"] == device]
             modelled = GEMM.seconds(columns(some), chip_of(load_system(machine)), fits[machine])
-            yield (
+            yield Row(
                 f"GEMM Vidur's layers {machine}, unfitted",
                 100 * errors_between(modelled, some["value"].to_numpy()).mean,
                 target,
@@ -108,8 +104,8 @@ def _few(known: pd.DataFrame, machine: str, hopper: Any, target: float, none: fl
     fits = [
         fit_kernel(GEMM, columns(each), each["value"].to_numpy(), chip, hopper, OF_A_DEVICE).library for each in draws
     ]
-    yield f"GEMM {machine}, 30 rows, mean of 10 draws", float(np.mean([error(each) for each in fits])), target
-    yield f"GEMM {machine}, H100's constants", error(hopper), none
+    yield Row(f"GEMM {machine}, 30 rows, mean of 10 draws", float(np.mean([error(each) for each in fits])), target)
+    yield Row(f"GEMM {machine}, H100's constants", error(hopper), none)
 
 
 def attention(root: Path | None, data: Path | None) -> Iterator[Row]:
@@ -117,7 +113,7 @@ def attention(root: Path | None, data: Path | None) -> Iterator[Row]:
         for engine in ("trtllm", "vllm"):
             known = rows(root, "context_attention", system, engine)
             for name, error in _errors(system, known, "attention_prefill").items():
-                yield f"prefill {MACHINES[system]} {engine}{name}", error.mean(), 12.0
+                yield Row(f"prefill {MACHINES[system]} {engine}{name}", error.mean(), 12.0)
     for system in ("h100_sxm", "a100_sxm"):
         for engine in ("trtllm", "vllm"):
             known = rows(root, "generation_attention", system, engine)
@@ -128,7 +124,7 @@ def attention(root: Path | None, data: Path | None) -> Iterator[Row]:
                     (" below 30 us", error[error.index < 3e-5]),
                     (" above", error[error.index >= 3e-5]),
                 ):
-                    yield (
+                    yield Row(
                         f"decode {MACHINES[system]} {engine}{name}{where}",
                         some.mean(),
                         target.get(engine, target[system]),
@@ -164,20 +160,20 @@ def moe(root: Path | None, data: Path | None) -> Iterator[Row]:
                     for key, errors in (("", fit.held_out), (", with residuals", fit.with_residuals)):
                         assert errors is not None
                         what = f"MoE {MACHINES[system]} {engine} {variant}{told}{key}"
-                        yield f"{what}, median", 100 * errors.median, None if by else 15.0
-                        yield f"{what}, mean", 100 * errors.mean, None if by else 25.0
+                        yield Row(f"{what}, median", 100 * errors.median, None if by else 15.0)
+                        yield Row(f"{what}, mean", 100 * errors.mean, None if by else 25.0)
 
 
 def fp8(root: Path | None, data: Path | None) -> Iterator[Row]:
     for engine in ("trtllm", "vllm", "sglang"):
         for dtype in ("fp8", "fp8_block"):
             known = rows(root, "gemm", "h100_sxm", engine, dtype)
-            yield f"{dtype} {engine}: rows faster than its own quantising alone", _faster(root, known, engine), None
+            yield Row(f"{dtype} {engine}: rows faster than its own quantising alone", _faster(root, known, engine))
             fits = calibrate("h100-sxm", known, residuals=2000).calibration.kernels["gemm"].values()
             for key, errors in (("", [e.held_out for e in fits]), (", residuals", [e.with_residuals for e in fits])):
                 total = sum(each.mean * each.rows for each in errors if each)
                 mean = 100 * total / sum(each.rows for each in errors if each)
-                yield f"{dtype} GEMM h100-sxm {engine}{key}", mean, 10.0
+                yield Row(f"{dtype} GEMM h100-sxm {engine}{key}", mean, 10.0)
 
 
 def _faster(root: Path | None, gemms: pd.DataFrame, engine: str) -> float:
@@ -197,7 +193,7 @@ def mla(root: Path | None, data: Path | None) -> Iterator[Row]:
         for engine in ("trtllm", "sglang"):
             known = rows(root, name, "h100_sxm", engine)
             for variant, fit in _fits(calibrate("h100-sxm", known, residuals=500)):
-                yield f"{variant} h100-sxm {engine}", 100 * fit.mean, None
+                yield Row(f"{variant} h100-sxm {engine}", 100 * fit.mean)
 
 
 def exchange(root: Path | None, data: Path | None) -> Iterator[Row]:
@@ -205,7 +201,7 @@ def exchange(root: Path | None, data: Path | None) -> Iterator[Row]:
         known = table("moe_a2a", "h100_sxm", engine, root)
         known = known[(known["value"] > 0) & (known["dtype"] == "bf16")].reset_index(drop=True)
         for variant, fit in _fits(calibrate("h100-sxm", known)):
-            yield f"{variant} h100-sxm {engine}", 100 * fit.mean, None
+            yield Row(f"{variant} h100-sxm {engine}", 100 * fit.mean)
 
 
 def _fits(result: Calibrated) -> Iterator[tuple[str, Errors]]:
@@ -221,7 +217,7 @@ def all_reduce(root: Path | None, data: Path | None) -> Iterator[Row]:
         fits = calibrate(MACHINES[system], rows(root, "custom_allreduce", system, engine)).calibration.kernels
         for variant, fit in fits["collective"].items():
             assert fit.held_out is not None
-            yield f"{variant} {MACHINES[system]} {engine}", 100 * fit.held_out.mean, 15.0
+            yield Row(f"{variant} {MACHINES[system]} {engine}", 100 * fit.held_out.mean, 15.0)
 
 
 def layer(root: Path | None, data: Path | None) -> Iterator[Row]:
@@ -239,30 +235,11 @@ def layer(root: Path | None, data: Path | None) -> Iterator[Row]:
     half = len(whole) // 2
     for name, of, target in (("prefill", slice(half), 5.0), ("decode", slice(half, None), 10.0)):
         total = sum(seconds[of]) / whole["value"].to_numpy()[of].sum()
-        yield f"GPT-3 layer on 4 A100, {name}, total", 100 * abs(total - 1), target
+        yield Row(f"GPT-3 layer on 4 A100, {name}, total", 100 * abs(total - 1), target)
 
 
-CLASSES: dict[str, Callable[[Path | None, Path | None], Iterator[Row]]] = {
-    each.__name__: each for each in (gemm, attention, moe, fp8, all_reduce, layer, mla, exchange)
-}
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--only", choices=CLASSES, action="append")
-    asked = parser.parse_args()
-    warnings.simplefilter("ignore")
-    for name in asked.only or CLASSES:
-        try:
-            for what, error, target in CLASSES[name](asked.root, asked.data):
-                holds = "" if target is None else f"  target {target:4.1f}  {'holds' if error <= target else 'MISSED'}"
-                print(f"{what:75s} {error:5.1f} %{holds}", flush=True)
-        except ConfigError as error:
-            print(f"{name}: not measured: {error}")
-    return 0
+CLASSES: Sets = {each.__name__: each for each in (gemm, attention, moe, fp8, all_reduce, layer, mla, exchange)}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show(__doc__, CLASSES))

@@ -17,10 +17,12 @@ NAME = "program"
 
 @dataclass(frozen=True)
 class Host:
-    """What a program on the host takes for a pass: `step + layers x layer + sequences x sequence` seconds.
+    """What a program on the host takes for a pass, in seconds.
+
+    It is `step + layers x layer + sequences x sequence`, and `prompt` more where the pass computes prompts.
 
     Attributes:
-        step, layer, sequence: seconds.
+        step, layer, sequence, prompt: seconds.
         overlaps: the pass takes the longer of the host's time and the devices'; else their sum.
         graph: a pass of decode steps alone is launched as one graph, and takes no time a layer.
         place: the name of its resource.
@@ -29,17 +31,18 @@ class Host:
     step: float = 0.0
     layer: float = 0.0
     sequence: float = 0.0
+    prompt: float = 0.0
     overlaps: bool = False
     graph: bool = False
     place: str = NAME
 
     def __bool__(self) -> bool:
-        return bool(self.step or self.layer or self.sequence)
+        return bool(self.step or self.layer or self.sequence or self.prompt)
 
     def seconds(self, layers: float, sequences: Quantity, prompts: bool) -> Any:
         """Seconds of a pass through so many layers; `prompts`: whether it computes any."""
         launches = 0.0 if self.graph and not prompts else layers * self.layer
-        return self.step + launches + np.asarray(sequences) * self.sequence
+        return self.step + prompts * self.prompt + launches + sequences * self.sequence
 
     def driving(self, plan: Plan, layers: float, batch: Batch) -> Plan:
         """The plan of a pass of a batch with the host beside it or before it; without a time of it, the plan itself."""

@@ -37,6 +37,8 @@ class HostTime(Section):
     """Of each layer of the model, in a pass whose kernels are launched one by one."""
     sequence: Seconds | None = None
     """Of each sequence of the pass."""
+    prompt: Seconds | None = None
+    """Of each pass that computes prompts, beside the rest."""
     logit: Seconds | None = None
     """Of each sequence and each token of the vocabulary, of which it samples one; the same at all degrees of TP."""
 
@@ -170,9 +172,10 @@ class Software:
 
     def host(self, device: Device, vocabulary: float) -> Host:
         """What the host of a device takes for a pass of a model with so many tokens to choose among."""
-        known = (self.figure(device, "host", key) for key in ("step", "layer", "sequence", "logit"))
-        step, layer, sequence, logit = (float(each[0]) if each else 0.0 for each in known)
-        return Host(step, layer, sequence + vocabulary * logit, self.runtime.overlaps, self.runtime.launch == "graph")
+        known = (self.figure(device, "host", key) for key in ("step", "layer", "sequence", "prompt", "logit"))
+        step, layer, sequence, prompt, logit = (float(each[0]) if each else 0.0 for each in known)
+        sampled = sequence + vocabulary * logit
+        return Host(step, layer, sampled, prompt, self.runtime.overlaps, self.runtime.launch == "graph")
 
 
 def names(device: Device) -> Iterator[str]:

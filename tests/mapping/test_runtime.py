@@ -121,16 +121,16 @@ ALONE = served(IDEAL)
 
 
 @settings(max_examples=25)
-@given(st.floats(0, 0.05), st.floats(0, 1e-3), st.floats(0, 1e-4), st.booleans(), st.booleans(), st.integers(1, 16))
+@given(*(st.floats(0, most) for most in (0.05, 1e-3, 1e-4, 0.05)), st.booleans(), st.booleans(), st.integers(1, 16))
 def test_a_pass_takes_the_sum_of_host_and_devices_or_the_longer(
-    step: float, layer: float, sequence: float, overlaps: bool, graph: bool, batch: int
+    step: float, layer: float, sequence: float, prompt: float, overlaps: bool, graph: bool, batch: int
 ) -> None:
     alone, driven = ALONE, copy(ALONE)
-    host = Host(step, layer, sequence, overlaps, graph)
+    host = Host(step, layer, sequence, prompt, overlaps, graph)
     driven.__dict__["host"] = host
     before = seconds(alone, batch)
     for bare, found, prompts in zip(before, seconds(driven, batch), (True, False), strict=True):
-        took = step + (0.0 if graph and not prompts else 4 * layer) + batch * sequence
+        took = step + prompts * prompt + (0.0 if graph and not prompts else 4 * layer) + batch * sequence
         assert found == pytest.approx(max(bare, took) if overlaps else bare + took, rel=1e-12)
     plan = driven.passes(batch, 200, 5).step(300.0)
     assert events(plan).time == pytest.approx(float(closed_form(plan).time), rel=1e-9)

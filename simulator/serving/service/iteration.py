@@ -137,7 +137,7 @@ class Iterations:
         host = self.host
         if not host:
             return seconds
-        busy = host.step + (0.0 if host.graph and not prompts else self.layers * host.layer) + sequences * host.sequence
+        busy = float(host.seconds(self.layers, sequences, prompts))
         return max(seconds, busy) if host.overlaps else seconds + busy
 
     def _of(self, kind: Kind) -> _Compiled:
