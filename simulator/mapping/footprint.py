@@ -13,7 +13,7 @@ from simulator.core import Quantity
 from simulator.errors import CapacityError
 from simulator.mapping.held import Held, held, held_in_both
 from simulator.mapping.pipeline_parallel import Replica
-from simulator.mapping.placement import largest
+from simulator.mapping.kept import largest
 from simulator.mapping.remedy import remedy
 from simulator.mapping.spill import Spill
 from simulator.mapping.spilled import fit_spilled, spilled

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.core import Quantity
 from simulator.mapping.memory_plan import space
 from simulator.mapping.pipeline_parallel import Replica, Stage
-from simulator.mapping.placement import active_bytes, cached_bytes, stage_bytes, stored_bytes
+from simulator.mapping.kept import active_bytes, cached_bytes, stage_bytes, stored_bytes
 from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target
 from simulator.workload import Model
