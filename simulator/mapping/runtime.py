@@ -69,6 +69,19 @@ class Protocol(Section):
     """The fraction of the bandwidth that is achieved: one, or a curve over the bytes of a transfer."""
 
 
+class Offload(Section):
+    """How a runtime treats what lies in other tiers than the main memory of an engine."""
+
+    ahead: bool = True
+    """Whether what a layer needs is copied while the layer before it computes; else between them."""
+    pinned: bool = True
+    """Whether copies come from pinned memory; else through a buffer that is."""
+    staging: Bandwidth | None = None
+    """The rate at which a thread fills that buffer; null: as fast as the memory."""
+    together: bool = False
+    """Whether engines of which none waits for the other compute at once; else kernels run one after another."""
+
+
 class OnDevice(Section):
     """A runtime on one device, or on a family of them."""
 
@@ -118,6 +131,8 @@ class Runtime(Section):
     """Whether a static batch that does not fit runs as several, one after another; else it is refused."""
     scheduler: Scheduler = DEFAULT_SCHEDULER
     """What chooses requests, where the mapping says nothing; where it names another kind, the most sequences alone."""
+    offload: Offload = Offload()
+    """What it makes of tiers behind a link."""
     by_device: dict[str, OnDevice] = Field(default_factory=dict)
     """What it makes of a device, by the `product` or the `family` of the device; `any`: of all others."""
 

@@ -74,8 +74,9 @@ class BatchEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "dtype", "kv",
-        "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
+        "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "placement",
+        "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
+        "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
