@@ -14,7 +14,7 @@ from simulator.config.plausible import check_sizes
 from simulator.config.resolve import Override
 from simulator.config.section import Section
 from simulator.files import remembered
-from simulator.hardware.machine import Device, Efficiency
+from simulator.hardware.machine import Device, Efficiency, Operands
 from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
 from simulator.mapping.host_time import Host
 from simulator.units import Bandwidth, Count, Fraction, Seconds, Unit
@@ -56,6 +56,8 @@ class Library(Section):
     """What preparing a kernel of a new shape takes, where neurons are read from flash."""
     fusion: Literal["unfused", "conventional"] | None = None
     """How operators become kernels."""
+    operands: Operands | None = None
+    """What it writes of operands before products read them."""
     reserve: Annotated[float, Unit("1"), Field(ge=0, lt=1)] | None = None
     """Share of the main memory of each device that the program keeps for itself."""
 

@@ -92,8 +92,8 @@ class Layers:
                     _put(ahead, (spot, to), of_kv * times * read)
                     _put(behind, (spot, to), of_kv * times * share.bytes.get("kv_write", 0.0))
         layered = block.name not in ("embedding", "head")
-        for part in ("experts", "ffn", "attention") if layered else ("head",) if block.name == "head" else ():
-            weights = self.layout.weights.get((part, layer), 0.0)
+        for part in ("experts", "ffn", "attention") if layered else (block.name,):
+            weights = self.layout.used(part, layer)
             for spot, share_of in self.layout.of(self.phase, part, layer):
                 if (to := self.to(spot)) and weights:
                     _put(ahead, (spot, to), weights * share_of)
@@ -140,7 +140,7 @@ class Layers:
                 if not (np.any(read) or np.any(write)):
                     continue
                 for spot, share in self.layout.of(self.phase, of, layer):
-                    if self.to(spot) and part != "embedding":
+                    if self.to(spot):
                         continue
                     before = found.get(spot, (0.0, 0.0))
                     found[spot] = before[0] + share * read * target.ways, before[1] + share * write * target.ways

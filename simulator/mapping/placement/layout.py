@@ -112,6 +112,13 @@ class Layout:
             sizes["head", 0] = sizes.get(("head", 0), 0.0) + sizes["embedding", 0]
         return sizes
 
+    def used(self, part: str, layer: int) -> float:
+        """Bytes of the weights of a part that a pass needs: of a head that shares a table, the table too."""
+        shared = self.model.tied_embeddings and part == "head"
+        own = self.weights.get((part, layer), 0.0)
+        table = self.weights["embedding", 0] if shared else 0.0
+        return max(own, table) if shared else own
+
 
 def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[float], pinned: bool = True) -> Layout:
     """The places of all parts by rules, of which the first that matches counts; an amount leaves the rest to others.

@@ -31,12 +31,13 @@ def copied(
 ) -> Activity:
     """A copy of `size` bytes from one tier to another.
 
-    What is not pinned goes through a buffer that is, in the memory that is copied from or to: it is read and written
-    there once more, at most at the rate `staging` of the thread that does so.
+    What is not pinned goes through a buffer that is, in the slowest memory on the way: it is read and written there
+    once more, at most at the rate `staging` of the thread that does so.
     """
     demand, latency = carried(system, size, source, to, whole=False)
     if not pinned:
-        buffer = next((t for t in system.route(source, to) if t.partition(".")[0] != to.partition(".")[0]), source)
+        memories = [tier for tier in system.route(source, to) if system.tiers[tier].kind != "flash"]
+        buffer = min(memories, key=lambda tier: float(np.mean(system.tiers[tier].bandwidth)))
         count = system[buffer].count
         write, units = written(system, buffer, size)
         for resource, amount in ((system[buffer], size / count), (write, units / count)):
