@@ -88,7 +88,11 @@ def _section(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of an option: a number, where it is one."""
+    """A value of an option: a number, a list or a table, where it is one."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        from simulator.config.resolve import parsed
+
+        return parsed(f"value={value}")[1]
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
 
 

@@ -28,6 +28,7 @@ from simulator.units import (
     Size,
     Unit,
     Watts,
+    Width,
 )
 
 
@@ -215,6 +216,17 @@ class Units(Section):
     """Operations of one unit in a clock by dtype, dense: a multiply-add is two."""
 
 
+class Operands(Section):
+    """What a library writes of operands, by kernels of its own, before a product reads them."""
+
+    widen: str | None = None
+    """The number format in which what is stored narrower is written first; null: it is widened in registers."""
+    kernels: Count = 1
+    """How many kernels widen an operand, one after another; each writes it and the next one reads it."""
+    kv_copies: Width = 0
+    """How often a decode step copies all keys and values: a cache that grows by concatenation, or is laid out anew."""
+
+
 class Engine(Section):
     """What computes."""
 
@@ -244,6 +256,8 @@ class Engine(Section):
     """Energy of an operation in the dtype that `peak` names first; others draw the same power at their full rate."""
     fusion: Literal["unfused", "conventional"] | None = None
     """How operators become kernels; unless given `conventional` for `gpu` and `cpu`, `unfused` for others."""
+    operands: Operands = Operands()
+    """What its library writes of operands before products read them."""
     experts: Literal["grouped", "one_by_one"] | None = None
     """Whether the experts of a layer are one launch, or one each; unless given one each for `pim`, else one."""
     chip: ChipForm | None = None

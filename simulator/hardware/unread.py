@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FABRIC = {"fabric": "it runs kernel by kernel; an engine of kind 'dataflow' has a fabric"}
 _CHIP = {"chip": "its kernels are not tiled over SMs; an engine of kind 'gpu' has a chip"}
+_STAGES = {"operands": "its stages widen operands as they come"}
 _NEURONS = {"shape_overhead": "neurons from flash are computed by an engine of kind 'gpu' or 'cpu'"}
 UNREAD: Mapping[str, Mapping[str, str]] = {
     "gpu": _FABRIC,
@@ -29,6 +30,7 @@ UNREAD: Mapping[str, Mapping[str, str]] = {
         "experts": "stages of one kernel take all experts of a layer",
         **_CHIP,
         **_NEURONS,
+        **_STAGES,
     },
 }
 """By kind of engine, the keys that no lowering of ours reads for it, and why; of other kinds nothing is known."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from simulator.errors import ConfigError, one_of
 from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
+from simulator.mapping.placement.placed import placed
 from simulator.mapping.spill import check_spill
 from simulator.mapping.target import computed_in, peak
 from simulator.mapping.tensor_parallel import check_ways
@@ -30,6 +31,8 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     _refuse(*_apart(form, deployed))
     _check_rates(form, deployed)
     _check_whole_layers(deployed)
+    if isinstance(deployed.placement, tuple):
+        placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)
@@ -96,6 +99,8 @@ def check_requests(deployed: Deployment) -> None:
         ),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
+        (bool(deployed.placement), "placement", "one", "none, of requests"),
+        (deployed.block is not None, "block", "one", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
         (
             deployed.high.models is not None and deployed.model.moe is not None,
@@ -119,6 +124,27 @@ def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     apart = deployed.engine.description.fusion == "unfused"
     yield apart, "kernels", "'modelled' with fusion 'unfused'", "kernels as libraries fuse them"
     yield deployed.spill is not None, "kernels", f"'modelled' with spill '{deployed.spill}'", "no spill"
+
+
+def _of_placement(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with rules of placement, or with several batches that take turns."""
+    if not deployed.placed:
+        return
+    key = "placement" if deployed.placement else "block"
+    parallel, kind = deployed.parallel, deployed.engine.description.kind
+    beside = (
+        (len(deployed.engines) > 1, f"dispatch '{deployed.dispatch}'"),
+        (parallel.pipeline > 1, f"pipeline {parallel.pipeline}"),
+        (parallel.data > 1, f"data {parallel.data}"),
+        (deployed.draft is not None, "a draft"),
+        (deployed.spill is not None, f"spill '{form.spill}'"),
+        (form.kernels == "modelled", "kernels 'modelled'"),
+        (form.memory is not None and not by_kernels(deployed.engine), f"memory '{form.memory}'"),
+    )
+    for applies, other in beside:
+        yield applies, key, f"one with {other}", "none of them: one replica of one engine, by rooflines"
+    whole = not by_kernels(deployed.engine)
+    yield whole, key, f"one on {deployed.engine.name}, of kind {kind}, which runs a layer as a whole", "spill"
 
 
 def _answers_at_home(deployed: Deployment) -> bool:
@@ -159,6 +185,7 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     once = form.expert_reduces > 1 and form.experts == "whole"
     yield once, "expert_reduces", form.expert_reduces, "1 with whole experts"
     yield from _of_kernels(form, deployed)
+    yield from _of_placement(form, deployed)
 
 
 def _check_rates(form: MappingForm, deployed: Deployment) -> None:

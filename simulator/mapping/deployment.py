@@ -30,6 +30,7 @@ from simulator.mapping.host_time import Host
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallelism import Parallelism, group, parallelism
 from simulator.mapping.passes import Lowering, Passes
+from simulator.mapping.placement.rule import BlockOfBatches, Placement
 from simulator.mapping.runtime import IDEAL, Runtime, Software, load_runtime, runtime_of
 from simulator.mapping.speculative import Speculation, drafting, speculate
 from simulator.mapping.static_batch import passes
@@ -63,6 +64,8 @@ class Deployment:
         draft: how tokens are drafted; None where they are not.
         answers: the engines that decode, where these compute prompts.
         software: what lies between the model and the machine; figures of the system are those under it.
+        placement: rules of what lies in which tier, or `auto`; none: all in main memory.
+        block: batches that go through each layer in turn.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
     """
 
@@ -81,6 +84,8 @@ class Deployment:
     draft: Speculation | None = None
     spill: str | None = None
     spill_order: str | None = None
+    placement: Placement = ()
+    block: BlockOfBatches | None = None
     residency: Residency = NO_RESIDENCY
     scheduler: Scheduler = DEFAULT_SCHEDULER
     kv_store: KvStore = DEFAULT_STORE
@@ -148,7 +153,12 @@ class Deployment:
     def vectorised(self) -> bool:
         """Whether lengths, batch and rates may be arrays in one lowering: no choice of its plan hangs on a time."""
         alone = len(self.engines) == 1 and not self.whole_layers
-        return alone and self.parallel.pipeline == 1 and self.draft is None and self.spill is None
+        return alone and self.parallel.pipeline == 1 and self.draft is None and self.spill is None and not self.placed
+
+    @property
+    def placed(self) -> bool:
+        """Whether rules place its parts, or several batches take turns."""
+        return bool(self.placement) or self.block is not None
 
     @property
     def lowering(self) -> Lowering:
@@ -228,6 +238,7 @@ def _models(form: MappingForm, system: System, engine: Target, software: Softwar
 
 _KEPT = (
     "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
+    "placement", "block",
     "residency", "scheduler", "kv_store",
 )  # fmt: skip
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from simulator.core import Quantity
 from simulator.errors import CapacityError
-from simulator.mapping.held import Held, held, held_in_both
+from simulator.mapping.held import Held, held, held_as_placed, held_in_both
+from simulator.mapping.kept import largest
 from simulator.mapping.pipeline_parallel import Replica
-from simulator.mapping.placement import largest
+from simulator.mapping.placement.auto import fitting, placement_of
+from simulator.mapping.placement.placed import Placed
 from simulator.mapping.remedy import remedy
 from simulator.mapping.spill import Spill
 from simulator.mapping.spilled import fit_spilled, spilled
@@ -31,6 +33,7 @@ class Footprint:
         places: what one replica keeps, tier by tier; where it has stages, stage by stage.
         stages: the stages of a replica, where there are more than one, each with the layers that it has for this batch.
         spill: where the symbols of a batch lie that one tier does not hold.
+        placed: which part of the model lies where, by rules.
         refusal: why what spills does not fit either.
     """
 
@@ -42,6 +45,7 @@ class Footprint:
     stages: Replica | None = None
     spill: Spill | None = None
     refusal: CapacityError | None = None
+    placed: Placed | None = None
 
     @property
     def tiers(self) -> dict[str, Held]:
@@ -87,7 +91,7 @@ class Footprint:
     def at(self, batch: int, context: int) -> Footprint:
         """The footprint of another batch and context, with answers of at most this length, if nothing spills."""
         output = min(int(self.output), context)
-        return _resident(self.deployment, batch, context - output, output)
+        return _resident(self.deployment, batch, context - output, output, timed=False)
 
     def check(self) -> None:
         """Nothing, where it fits.
@@ -142,8 +146,14 @@ def footprint(deployed: Deployment, batch: Quantity, input: Quantity, output: Qu
     return replace(of_batch, places=held_in_both(spill), spill=spill)
 
 
-def _resident(deployed: Deployment, batch: Quantity, input: Quantity, output: Quantity) -> Footprint:
-    """The footprint in main memory alone."""
+def _resident(
+    deployed: Deployment, batch: Quantity, input: Quantity, output: Quantity, timed: bool = True
+) -> Footprint:
+    """The footprint in main memory alone, or where rules say; by those of least time, or by any (`timed`)."""
     each = share(deployed, batch)
     stages = staged(deployed, int(each), int(input), int(output)) if deployed.parallel.pipeline > 1 else None
+    if deployed.placed:
+        find = placement_of if timed else fitting
+        placed = find(deployed, float(each), float(input), float(output))
+        return Footprint(deployed, batch, input, output, held_as_placed(placed, each, input), placed=placed)
     return Footprint(deployed, batch, input, output, held(deployed, each, input + output, input, stages), stages)

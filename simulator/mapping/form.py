@@ -11,6 +11,7 @@ from simulator import data
 from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.memory_plan import ORDERS
+from simulator.mapping.placement.rule import BlockOfBatches, Placement
 from simulator.units import Bandwidth, Bytes, Count, Fraction, Positive, Unit, Width
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.named import ComputingFormat, KvFormat
@@ -215,6 +216,11 @@ class MappingForm(Section):
     """The tier that takes what `memory` cannot hold; null: nothing may spill."""
     spill_order: Annotated[str, one_among(lambda: ORDERS)] | None = None
     """What spills first; null: the order that takes the least time."""
+    placement: Placement = ()
+    """Rules of which part of the model lies in which tier and how it is used from there, the first that matches
+    counts; or `auto`: those that take the least time. None: all in `memory`."""
+    block: BlockOfBatches | None = None
+    """Batches that go through each layer in turn, so that a layer's weights are copied once for all; null: one."""
     dtype: ComputingFormat | None = None
     """The format of weights, which says what products with them compute in; one of 16 bits or more is that of all
     else too. null: the model's."""

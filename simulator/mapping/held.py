@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Quantity
+from simulator.mapping.kept import active_bytes, cached_bytes, stage_bytes, stored_bytes
 from simulator.mapping.memory_plan import space
 from simulator.mapping.pipeline_parallel import Replica, Stage
-from simulator.mapping.placement import active_bytes, cached_bytes, stage_bytes, stored_bytes
+from simulator.mapping.placement.held import free, held_in_tiers
+from simulator.mapping.placement.placed import Placed
 from simulator.mapping.spill import Spill
 from simulator.mapping.target import Target
 from simulator.workload import Model
@@ -104,6 +106,13 @@ def held_in_both(spill: Spill) -> tuple[Held, ...]:
         )
         for tier in (target.memory, target.spill or target.memory)
     )
+
+
+def held_as_placed(placed: Placed, batch: Quantity, prompt: Quantity) -> tuple[Held, ...]:
+    """What each tier holds, by the rules of a placement; main memory first."""
+    sizes, system = held_in_tiers(placed, batch, prompt), placed.layout.target.system
+    order = sorted(sizes, key=lambda tier: tier != placed.layout.home.tier)
+    return tuple(Held(tier, free(system, tier), **sizes[tier]) for tier in order)
 
 
 def tier_name(target: Target) -> str:

@@ -19,6 +19,7 @@ from simulator.mapping.kernels import Kernel, kernels_of
 from simulator.mapping.target import Target, engine_seconds, packing_seconds, program_key
 from simulator.mapping.tensor_parallel import check_ways
 from simulator.mapping.transfer import written
+from simulator.mapping.widened import rewritten_bytes
 from simulator.registry import names, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
 
@@ -143,6 +144,8 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
     Routed experts are one kernel, a grouped product: one launch, at the efficiency of all its bytes. An engine that
     runs them one by one launches each of them, at the efficiency of the bytes of one.
 
+    What the engine's library writes of operands before it reads them (`widened.py`) is written and read once more.
+
     Where the target has models of kernels, these say how long it takes: a launch, then seconds of a private resource.
     """
     system, device, name = target.system, target.device, target.name
@@ -157,6 +160,12 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
             demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
         elif system.tiers[f"{device}.{tier}"].on_chip:
             demand[system[f"{device}.{tier}"]] = demand[system[f"{device}.{tier}->{name}"]] = kernel.traffic
+    wide = rewritten_bytes(target.description, kernel)
+    if np.any(wide):
+        main, port = system[f"{device}.{target.memory}"], system[f"{device}.{target.memory}->{name}"]
+        resource, units = written(system, f"{device}.{target.memory}", wide)
+        for demanded, amount in ((main, wide), (resource, units), (port, 2 * wide)):
+            demand[demanded] = demand.get(demanded, 0.0) + amount
     if spaces:
         demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)
     if target.models is not None:

@@ -20,7 +20,9 @@ def remedy(full: Footprint) -> str:
     fits = [f"batch {most}"] if most else []
     fits += [f"{longest:,} tokens"] if longest else []
     if full.deployment.parallel.is_tensor:
-        fits += _other_machines(full)
+        fits += () if full.deployment.placed else _other_machines(full)
+        if not fits and full.deployment.placed:
+            return "more of it must lie in tiers that have room"
         if not fits:
             return "no number of devices makes it fit"
     elif not fits:

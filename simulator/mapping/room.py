@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simulator.errors import CapacityError
 from simulator.mapping.held import Held, held
-from simulator.mapping.placement import largest
+from simulator.mapping.kept import largest
 
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment

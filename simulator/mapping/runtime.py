@@ -15,7 +15,7 @@ from simulator.config.plausible import check_sizes
 from simulator.config.resolve import Override
 from simulator.config.section import Section
 from simulator.files import remembered
-from simulator.hardware.machine import Device, Efficiency
+from simulator.hardware.machine import Device, Efficiency, Operands
 from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.host_time import Host
@@ -60,6 +60,8 @@ class Library(Section):
     """What preparing a kernel of a new shape takes, where neurons are read from flash."""
     fusion: Literal["unfused", "conventional"] | None = None
     """How operators become kernels."""
+    operands: Operands | None = None
+    """What it writes of operands before products read them."""
     reserve: Annotated[float, Unit("1"), Field(ge=0, lt=1)] | None = None
     """Share of the main memory of each device that the program keeps for itself."""
 
@@ -71,6 +73,19 @@ class Protocol(Section):
     """What a copy, or each phase of a collective, waits for."""
     efficiency: Fraction | Efficiency | None = None
     """The fraction of the bandwidth that is achieved: one, or a curve over the bytes of a transfer."""
+
+
+class Offload(Section):
+    """How a runtime treats what lies in other tiers than the main memory of an engine."""
+
+    ahead: bool = True
+    """Whether what a layer needs is copied while the layer before it computes; else between them."""
+    pinned: bool = True
+    """Whether copies come from pinned memory; else through a buffer that is."""
+    staging: Bandwidth | None = None
+    """The rate at which a thread fills that buffer; null: as fast as the memory."""
+    together: bool = False
+    """Whether engines of which none waits for the other compute at once; else kernels run one after another."""
 
 
 class OnDevice(Section):
@@ -137,6 +152,8 @@ class Runtime(Section):
     """Whether a static batch that does not fit runs as several, one after another; else it is refused."""
     scheduler: Scheduler = DEFAULT_SCHEDULER
     """What chooses requests, where the mapping says nothing; where it names another kind, the most sequences alone."""
+    offload: Offload = Offload()
+    """What it makes of tiers behind a link."""
     by_device: dict[str, OnDevice] = Field(default_factory=dict)
     """What it makes of a device, by the `product` or the `family` of the device; `any`: of all others."""
 

@@ -14,6 +14,7 @@ from simulator.errors import ConfigError
 from simulator.mapping.compose import check_batch
 from simulator.mapping.passes import Lowering, Passes, mean_context, step_contexts
 from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan, replica
+from simulator.mapping.placement.auto import placement_of
 from simulator.mapping.speculative import speculative
 from simulator.mapping.spilled import spilled, spilling
 from simulator.workload import Model, decode, prefill
@@ -34,6 +35,7 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
         CapacityError: what spills does not fit.
     """
     check_batch(deployed)
+    check_block(deployed, batch)
     for each in deployed.models:
         found = None if np.ndim(input + output) else f"{input:.0f} + {output:.0f}"
         check_context(each, float(np.max(input + output)), found=found)
@@ -45,6 +47,8 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
         return pipelined(staged(deployed, own, input, output), model, own, input, output)
     if deployed.draft:
         return speculative(deployed.lowering, model, deployed.draft, own, input, output)
+    if deployed.placed:
+        return placement_of(deployed, own, input, output).passes(own, input)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
         return spilling(spilled(deployed, own, input, output), model, own, input, deployed.host)
     return whole(deployed.lowering, model, own, input, output)
@@ -101,6 +105,27 @@ def share(deployed: Deployment, batch: Quantity) -> Quantity:
     if copies > 1 and np.any(np.asarray(batch) % copies):
         raise ConfigError(path="batch", found=batch, expected=f"a multiple of the {copies} replicas")
     return plain(batch / copies) if copies > 1 else batch
+
+
+def check_block(deployed: Deployment, batch: Quantity) -> None:
+    """Nothing where the batches that take turns make up a batch.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    block = deployed.block
+    if block is None:
+        return
+    if block.batch and np.any(np.asarray(batch) != block.batch * block.batches):
+        expected = f"{block.batches} x {block.batch} sequences, as `block` has it"
+        raise ConfigError(
+            path=("mapping", "block", "batch"), found=f"a workload of {float(np.max(batch)):g}", expected=expected
+        )
+    if np.any(np.asarray(batch) % block.batches):
+        expected = f"a multiple of the {block.batches} batches"
+        raise ConfigError(
+            path=("mapping", "block", "batches"), found=f"a workload of {float(np.max(batch)):g}", expected=expected
+        )
 
 
 def check_context(model: Model, tokens: float, what: str = "input + output", found: str | None = None) -> None:

@@ -79,6 +79,7 @@ def _of_engine(
 
     for key, figure in {
         "launch": "launch_overhead", "compute": "efficiency", "shape": "shape_overhead", "fusion": "fusion",
+        "operands": "operands",
     }.items():  # fmt: skip
         if value := of(key):
             yield Set((*at, figure), *value)
@@ -99,6 +100,8 @@ def _use(system: System, link: str) -> tuple[str, list[Device]]:
     """What crosses a link, and the devices whose figures say how: of a copy, those at its ends."""
     devices = system.machine.devices
     a, b = ends(link)
+    if any(end in system.tiers and system.tiers[end].kind == "flash" for end in (a, b)):
+        return "drive", []  # whose rates are what it reaches
     if a == b:
         return ("collective", [devices[a]]) if a in devices else ("between_nodes", [*devices.values()])
     return "copies", [devices[end.partition(".")[0]] for end in (b, a) if end.partition(".")[0] in devices]

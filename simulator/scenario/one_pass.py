@@ -66,6 +66,7 @@ def one_pass(scenario: Scenario) -> OnePass:
     for key, several in {
         "dispatch": len(deployed.engines) > 1, "pipeline": deployed.parallel.pipeline > 1,
         "data": deployed.parallel.data > 1, "draft": deployed.draft is not None, "spill": deployed.spill is not None,
+        "placement": bool(deployed.placement), "block": deployed.block is not None,
     }.items():  # fmt: skip
         if several:
             raise ConfigError(path=("mapping", key), found="one", expected="none: kernels are shown of one engine")

@@ -32,6 +32,7 @@ OTHER = {  # a value that no engine above has
     "fusion": ("fusion", "unfused"),  # conventional where it is
     "fabric": ("fabric", GRID),
     "shape_overhead": ("shape_overhead", "1 ms"),
+    "operands": ("operands", "{kv_copies: 2}"),
     "experts": ("experts", "one_by_one"),  # grouped where it is
     "chip": ("chip", "{sms: 66, clock: 1 GHz, shared_memory: 100 KiB, registers: 64 KiB}"),
 }

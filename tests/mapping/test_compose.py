@@ -13,6 +13,7 @@ from simulator.errors import ConfigError
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import resolve
 from simulator.mapping.form import Draft, KvStore, MappingForm, Residency, Scheduler
+from simulator.mapping.placement.rule import BlockOfBatches, Rule
 from simulator.workload import Model, load_model
 
 BATCH, INPUT, OUTPUT = 8, 200, 5
@@ -20,20 +21,22 @@ REFUSED = {  # of a static batch, whatever the machine
     "answers": ("gpu.gpu",), "expert": 2, "experts": "whole", "expert_reduces": 2, "split": "greedy",
     "split_by": "peak", "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(max_sequences=2),
 }  # fmt: skip
+HOST = (Rule.model_validate({"of": "ffn", "amount": "50 %", "in": "host"}),)
 CASES: dict[str, dict[str, Any]] = {
     "gpus": {
         "devices": 4, "engines": ("spare",), "tensor": 4, "pipeline": 2, "data": 2, "memory": "sram", "dtype": "w4a16",
         "kv": "fp8", "activations": "fp32", "compute": "int8", "fusion": "unfused", "runtime": "ideal",
         "kernels": "modelled", "calibration": "h100-sxm.vllm", "kv_store": KvStore(block=16),
-        "draft": Draft(model="llama-3-8b", acceptance=0.5), **REFUSED,
+        "draft": Draft(model="llama-3-8b", acceptance=0.5), "placement": HOST, "block": BlockOfBatches(batches=2),
+        **REFUSED,
     },
     "duplex": {
         "devices": 2, "engines": ("pim",), "pipeline": 2, "data": 2, "dispatch": "by_op_per_byte", "together": True,
-        "dtype": "w4a16", "kv": "fp8", **REFUSED, "answers": ("xpu.pim",),
+        "dtype": "w4a16", "kv": "fp8", "block": BlockOfBatches(batches=2), **REFUSED, "answers": ("xpu.pim",),
     },
     "sockets": {
         "devices": 4, "pipeline": 2, "data": 2, "memory": "ddr", "spill": "ddr", "spill_order": "weights_last",
-        "kv": "fp8", "fusion": "conventional", **REFUSED, "answers": ("socket.rdu",),
+        "kv": "fp8", "fusion": "conventional", "placement": "auto", **REFUSED, "answers": ("socket.rdu",),
     },
 }  # fmt: skip
 SPARE = "{kind: gpu, peak: {bf16: 100 TFLOP/s, fp32: 40 TFLOP/s, int8: 160 TOP/s}, reads: {sram: {}, hbm: {}}}"

@@ -81,6 +81,9 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, drafted": _with(GPUS, BATCH, draft={"model": "llama-3-8b", "acceptance": 0.7}),
     "batch, dispatched": _with(DUPLEX, BATCH, dispatch="by_op_per_byte"),
     "batch, modelled": _with(GPUS, {**BATCH, "phase": "decode"}, kernels="modelled"),
+    "batch, placed": _with(
+        GPUS, BATCH, placement=[{"of": "ffn", "in": "host", "amount": "50 %"}], block={"batch": 4, "batches": 2}
+    ),
     "batch, spilled": _with(SOCKETS, {**BATCH, "output": 2}, spill="ddr"),
     "open": _with(GPUS, OPEN),
     "open, program": _with(GPUS, OPEN, scheduler={"kind": "vllm-v1"}),
@@ -160,6 +163,10 @@ VALUES: dict[str, list[Any]] = {
     "mapping.activations": ["fp32", "fp8"],
     "mapping.kv": ["fp8", "fp32"],
     "mapping.expert": [2, 4],
+    "mapping.placement": [[{"of": "attention", "in": "host"}]],
+    "mapping.block": [{"batches": 4}],
+    "mapping.block.batch": [2, None],
+    "mapping.block.batches": [4],
     "mapping.tensor": [3],
     "mapping.draft": [{"model": "llama-3-8b", "acceptance": 0.5}],
     "mapping.draft.model": ["llama-3-70b"],

@@ -32,6 +32,7 @@ class Block:
 BLOCKS: dict[str, Block] = {
     **{name: Block(8 * size) for name, size in BYTES_PER_ELEMENT.items()},
     "q8_0": Block(8, 32, 2), "q4_0": Block(4, 32, 2),  # an fp16 scale for 32
+    "q2_k": Block(2, 256, 20), "q3_k": Block(3, 256, 14),
     "q4_k": Block(4, 256, 16), "q5_k": Block(5, 256, 16), "q6_k": Block(6, 256, 18),  # scales and minima of 16 or 32
 }  # fmt: skip
 """Blocks by name. Source of GGUF's: the structs of ggml-common.h (ggml-org/llama.cpp)."""

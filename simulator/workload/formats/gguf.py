@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from simulator.workload.formats.format import BLOCKS, ROUTERS, Format, Rule, any_model
+from simulator.workload.formats.format import BLOCKS, ROUTERS, Format, Rule, any_model, everywhere
 
 if TYPE_CHECKING:
     from simulator.workload.model.form import Model
@@ -35,6 +35,11 @@ def _eight_experts(model: Model) -> bool:
 def _eighty_layers(model: Model) -> bool:
     """What llama.cpp takes for a 70B: 8 query heads share each of its values."""
     return model.layers == 80
+
+
+def _many_share(model: Model) -> bool:
+    """Whether four query heads or more share each value."""
+    return any(a.heads >= 4 * a.kv_heads for a in model.all_attention)
 
 
 def _tied(model: Model) -> bool:
@@ -92,5 +97,13 @@ GGUF: dict[str, Format] = {
         *_down("q5_k", lambda layers: layers // 8, _not_falcon),
     ),
     "q4_0": _mix("q4_0"),
+    "q2_k": _mix(
+        "q2_k",
+        Rule(_VALUES, "q4_k", when=_many_share),
+        Rule(_VALUES, "q3_k"),
+        Rule(_OUTPUT, "q5_k", when=_eight_experts),
+        Rule(_OUTPUT, "q3_k"),
+        *_down("q3_k", everywhere),
+    ),
 }
 """By name, in lower case."""

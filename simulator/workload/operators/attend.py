@@ -138,7 +138,7 @@ def attend(
     return tape.record(
         f"attention.values.{phase.name}", "attention", shown, *values, flops=2 * v_dim * weights,
         output=phase.tokens * heads * v_dim * tape.bytes, operands=read(tape, v_read), split="heads", ways=copies,
-        phase=phase.name,
+        phase=phase.name, shape={"kv_dtype": tape.model.dtypes.kv},
     )  # fmt: skip
 
 

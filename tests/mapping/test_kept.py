@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import simulator
 from simulator.errors import CapacityError, TiersimError
 from simulator.hardware import load_system
-from simulator.mapping.placement import largest
+from simulator.mapping.kept import largest
 from simulator.mapping.room import most_sequences
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.scenario.cases import with_values

@@ -77,7 +77,7 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
     for block in (first, *others):
         operators = [operator for operator in block.operators if operator.kind != "embedding"]
         kept = sum(float(o.bytes.get("weight", 0.0) + o.bytes.get("expert", 0.0)) for o in operators)
-        found.append(kept + sum(_copies(operator, ways) for operator in operators))
+        found.append(kept + sum(copies(operator, ways) for operator in operators))
     return (found[0] + weight_bytes_by_class(model)["embedding"], *found[1:])
 
 
@@ -93,13 +93,13 @@ def _block_kv(model: Model, context: float) -> list[float]:
 @lru_cache(maxsize=64)
 def copied_weights(model: Model, ways: int) -> float:
     """Bytes of the further copies of weights that each of `ways` devices keeps whole."""
-    copies = 0.0
+    further = 0.0
     for operator, repeat in operator_graph(model, decode(1, 1)).operators():
-        copies = copies + _copies(operator, ways) * repeat
-    return copies
+        further = further + copies(operator, ways) * repeat
+    return further
 
 
-def _copies(operator: Operator, ways: int) -> float:
+def copies(operator: Operator, ways: int) -> float:
     """Bytes of the further copies of an operator's weights, where each of `ways` devices keeps them whole."""
     whole = operator.split == "none" and operator.kind in ("gemm", "norm")
     return float(operator.bytes.get("weight", 0.0) * (ways - 1)) if whole else 0.0

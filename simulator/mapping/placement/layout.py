@@ -1,0 +1,194 @@
+"""What rules make of a model: of each part of each layer, which share lies where, and how many bytes these are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TypeAlias
+
+from simulator.errors import ConfigError
+from simulator.mapping.kept import copies
+from simulator.mapping.placement.rule import LAYERED, PARTS, Rule, amount_of, runs
+from simulator.mapping.placement.spot import Spot, spots
+from simulator.mapping.target import Target
+from simulator.mapping.tensor_parallel import layer_ways
+from simulator.workload import Block, Model, Operator, decode, operator_graph
+from simulator.workload.batch import PhaseName
+from simulator.workload.model.parameters import layer_kv_bytes, weight_bytes_by_class
+
+PHASES: tuple[PhaseName, ...] = ("prefill", "decode")
+Shares: TypeAlias = tuple[tuple[Spot, float], ...]
+"""Where the parts of something lie, which are all of it."""
+Place: TypeAlias = tuple[str, int]
+"""A part, and the layer that it is of; 0 of what is of none."""
+
+
+def part_of(block: Block, operator: Operator) -> str:
+    """The part of a model that an operator belongs to, by its name in its block."""
+    name = re.sub(r"^\d+\.", "", operator.name)
+    if block.name in ("embedding", "head"):
+        return block.name
+    if name.startswith(("moe.experts.", "moe.dispatch", "moe.combine")):
+        return "experts"
+    if name.startswith(("moe.", "ffn.")):
+        return "ffn"
+    return "kv" if operator.kind == "cache" or re.match(r"attention\.(scores|softmax|values)", name) else "attention"
+
+
+def place_of(operator: str) -> int:
+    """The place of an operator's layer in the pattern that its block is."""
+    number = re.match(r"^(\d+)\.", operator)
+    return int(number[1]) if number else 0
+
+
+@lru_cache(maxsize=64)
+def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
+    """Bytes of the weights of each part of each layer on `ways` devices together, with those that each keeps whole.
+
+    A head that shares the table of the embedding has none of its own.
+    """
+    experts = float(model.moe.experts) if model.moe else 0.0
+    sizes: dict[Place, float] = {("embedding", 0): weight_bytes_by_class(model)["embedding"]}
+    start = 0
+    for block in operator_graph(model, decode(1, 1), lambda _: experts).blocks:
+        layered = block.name not in ("embedding", "head")
+        period = 1 + max(map(place_of, block.graph)) if layered else 1
+        for operator in block.operators:
+            if operator.kind == "embedding" or (operator.name == "lm_head" and model.tied_embeddings):
+                continue
+            size = float(operator.bytes.get("weight", 0.0) + operator.bytes.get("expert", 0.0))
+            size += copies(operator, ways)
+            for repeat in range(block.repeat if size else 0):
+                layer = start + repeat * period + place_of(operator.name) if layered else 0
+                place = part_of(block, operator), layer
+                sizes[place] = sizes.get(place, 0.0) + size
+        start += block.repeat * period if layered else 0
+    return sizes
+
+
+def layer_kv(model: Model, ways: int, context: float) -> list[float]:
+    """Bytes that a sequence keeps in each layer, on all devices together."""
+    kept = {
+        layer: float(layer_kv_bytes(model, layer, context)) * ways / layer_ways(layer, ways) for layer, _ in model.kinds
+    }
+    return [kept[layer] for layer in model.decoder]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the parts of a model lie, by phase, part and layer.
+
+    Attributes:
+        target: the engine of the mapping.
+        home: where all lies that no rule has elsewhere.
+        shares: of each phase, part and layer.
+        kv: bytes of keys and values of all sequences in each layer.
+    """
+
+    target: Target
+    model: Model
+    home: Spot
+    shares: Mapping[tuple[PhaseName, str, int], Shares]
+    kv: Sequence[float]
+
+    def of(self, phase: PhaseName, part: str, layer: int) -> Shares:
+        return self.shares[phase, part, layer if part in LAYERED else 0]
+
+    def engine(self, phase: PhaseName, part: str, layer: int) -> str:
+        """The engine that computes a part."""
+        return next((spot.by for spot, _ in self.of(phase, part, layer) if spot.by), self.target.name)
+
+    def key(self, phase: PhaseName, layer: int) -> tuple[Shares, ...]:
+        """What layers have in common that are placed alike."""
+        return tuple(self.of(phase, part, layer) for part in LAYERED)
+
+    @cached_property
+    def weights(self) -> Mapping[Place, float]:
+        """Bytes of each part of each layer; of a shared table that the head reads from elsewhere, a copy."""
+        sizes = dict(weights_of(self.model, self.target.ways))
+        if self.model.tied_embeddings and any(self.of(p, "head", 0) != self.of(p, "embedding", 0) for p in PHASES):
+            sizes["head", 0] = sizes.get(("head", 0), 0.0) + sizes["embedding", 0]
+        return sizes
+
+    def used(self, part: str, layer: int) -> float:
+        """Bytes of the weights of a part that a pass needs: of a head that shares a table, the table too."""
+        shared = self.model.tied_embeddings and part == "head"
+        own = self.weights.get((part, layer), 0.0)
+        table = self.weights["embedding", 0] if shared else 0.0
+        return max(own, table) if shared else own
+
+
+def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[float], pinned: bool = True) -> Layout:
+    """The places of all parts by rules, of which the first that matches counts; an amount leaves the rest to others.
+
+    Raises:
+        ConfigError: a rule that names what machine or model lack, or that cannot be; by its number and key.
+    """
+    home = Spot(f"{target.device}.{target.memory}")
+    sizes = dict(weights_of(model, target.ways)) | {("kv", layer): size for layer, size in enumerate(kv)}
+    resolved = []
+    for number, rule in enumerate(rules):
+        try:
+            resolved.append((rule, _matched(rule, model), tuple(spots(rule, target, pinned))))
+        except ConfigError as error:
+            error.path = ("placement", number, *(error.path or ()))
+            raise
+    left: dict[tuple[PhaseName, str, int], float] = {}
+    shares: dict[tuple[PhaseName, str, int], list[tuple[Spot, float]]] = {}
+    for phase in PHASES:
+        for part in PARTS:
+            for layer in range(len(model.decoder) if part in LAYERED else 1):
+                left[phase, part, layer], shares[phase, part, layer] = 1.0, []
+    for number, (rule, places, named) in enumerate(resolved):
+        share = _share(rule, places, sizes)
+        if rule.amount and any(spot.use == "compute" for spot, _ in named):
+            expected = "none: an engine computes whole layers (layers: 0-19)"
+            raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
+        for phase in PHASES if rule.phase is None else (rule.phase,):
+            for place in places:
+                key = (phase, *place)
+                more = min(share, left[key])
+                if more > 0:
+                    shares[key] += [(spot, each * more) for spot, each in named]
+                    left[key] -= more
+    for key, rest in left.items():
+        if rest > 1e-12:
+            shares[key].append((home, rest))
+    return Layout(target, model, home, {key: tuple(each) for key, each in shares.items()}, kv)
+
+
+def _matched(rule: Rule, model: Model) -> list[Place]:
+    """The parts of layers that a rule is of.
+
+    Raises:
+        ConfigError: layers that the model lacks, or of parts that are of none; experts of a model without any.
+    """
+    number = len(model.decoder)
+    if rule.layers and not any(part in LAYERED for part in rule.of):
+        raise ConfigError(path=("layers",), found=f"'{rule.layers}' of {', '.join(rule.of)}", expected="none")
+    layers = list(_numbers(rule.layers, number, model.name)) if rule.layers else list(range(number))
+    if rule.of == ("experts",) and not any(layer.moe for layer in model.decoder):
+        raise ConfigError(path=("of",), found="'experts'", expected=f"a part that {model.name} has")
+    return [(part, layer) for part in rule.of for layer in (layers if part in LAYERED else [0])]
+
+
+def _numbers(layers: str, number: int, name: str) -> Iterator[int]:
+    for first, last in runs(layers):
+        end = number - 1 if last is None else last
+        if not first <= end < number:
+            expected = f"layers of the {number} of {name}, 0 to {number - 1}"
+            raise ConfigError(path=("layers",), found=f"'{layers}'", expected=expected)
+        yield from range(first, end + 1)
+
+
+def _share(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:
+    """The share that a rule takes of all that it matches."""
+    if rule.amount is None:
+        return 1.0
+    number, unit = amount_of(rule.amount)
+    if unit == "1":
+        return number
+    whole = sum(sizes.get(place, 0.0) for place in dict.fromkeys(places))
+    return min(number / whole, 1.0) if whole else 1.0
