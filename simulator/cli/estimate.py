@@ -29,14 +29,9 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-<<<<<<< HEAD
     "devices", "engines", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill", "spill_order",
-    "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
-=======
-    "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "placement",
-    "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
+    "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
     "dispatch", "draft",
->>>>>>> placement
 )  # fmt: skip
 
 

@@ -25,10 +25,11 @@ class Set(NamedTuple):
 def under_runtime(system: System, software: Software, weights: str | None = None, modelled: bool = False) -> System:
     """The machine with the figures that a runtime has for it, where its own YAML (and who asks) has none.
 
-    Launches, achieved fractions and the memory that is kept are of engines, by their kind, or of tiers, by theirs; latencies and fractions of
-    protocols are of links. `weights`: their format, which may have kernels of its own. `modelled`: models time kernels
-    and collectives of engines that have a chip, so that no fraction and no latency of these is set. Of a machine
-    without design points the same object for the same answer; with nothing to set, the machine itself.
+    Launches, achieved fractions and the memory that is kept are of engines, by their kind, or of tiers, by theirs;
+    latencies and fractions of protocols are of links. `weights`: their format, which may have kernels of its own.
+    `modelled`: models time kernels and collectives of engines that have a chip, so that no fraction and no latency of
+    these is set. Of a machine without design points the same object for the same answer; with nothing to set, the
+    machine itself.
     """
     apply = _under if system.points is None else _under.__wrapped__
     return apply(system, software, weights, modelled)

@@ -166,12 +166,13 @@ def run(
     rows: Path | None = None,
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
+    each: Callable[[Sequence], None] | None = None,
 ) -> Run:
     """Serve requests; their rows and a timeline go to files as they end.
 
     Broken off (Ctrl-C), it is what was served until then.
 
-    `progress` is called with the requests that have ended and the time of the service.
+    `progress` is called with the requests that have ended and the time of the service, `each` with those themselves.
     """
     figures, written = Figures(*objective), Rows(rows) if rows else None
     drawn = Timeline(timeline) if timeline else None
@@ -184,6 +185,8 @@ def run(
             drawn.ended(served, replica)
         if progress is not None and figures.ended % 1000 == 0:
             progress(figures.ended, served.last)
+        if each is not None:
+            each(served)
 
     made, partial = service(ended), False
     try:

@@ -15,7 +15,7 @@ from simulator.scenario.metric import Metric
 if TYPE_CHECKING:
     import pandas as pd
 
-Taken = Literal["max", "min", "mean", "first", "last"]
+Taken = Literal["max", "min", "mean", "median", "first", "last"]
 MOST_NAMED = 20  # values that a message names
 
 
@@ -118,7 +118,7 @@ class Table(Result):
         return replace(self, frame=ordered[up_to.astype(bool)])
 
     def take(self, column: str, how: Taken) -> float | None:
-        """One number of the cases: the largest, the least, the mean, that of the first or of the last; None of none."""
+        """One number of the cases: the largest, least, mean or median, or that of the first or last; None of none."""
         values = self.frame[column].dropna()
         if not len(values):
             return None

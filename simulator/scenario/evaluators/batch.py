@@ -74,14 +74,9 @@ class BatchEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-<<<<<<< HEAD
         "devices", "engines", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill", "spill_order",
-        "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration", "dispatch", "draft",
-=======
-        "devices", "engines", "tensor", "pipeline", "data", "memory", "spill", "spill_order", "placement",
-        "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
+        "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
         "dispatch", "draft",
->>>>>>> placement
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import nan
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
@@ -39,10 +39,11 @@ from simulator.serving import closed_loop
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
+from simulator.serving.service.sequence import Sequence as OneServed
 from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
-from simulator.units import Count, Positive, Seconds, Seed
+from simulator.units import Count, Positive, Seconds, Seed, Share
 from simulator.workload.requests.arrivals import requests
 from simulator.workload.requests.lengths import Lengths, Spread
 from simulator.workload.requests.request import Request, Stream
@@ -72,7 +73,7 @@ DRAWN = tuple(
     for key in ("loop", "requests", "rate", "process", "batch", "rounds", "input", "output", "spread", "scale")
 )
 PROGRAM = (
-    "workload.skip_bad", "workload.ttft", "workload.tpot",
+    "workload.skip_bad", "workload.shared", "workload.ttft", "workload.tpot",
     *(f"mapping.scheduler.{key}" for key in (
         "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance")),
     *(f"mapping.kv_store.{key}" for key in (
@@ -114,6 +115,8 @@ class Requests(Workload):
     """A file of requests, in our form or a public one, which are served as they arrived; null: they are drawn."""
     skip_bad: bool = False
     """Whether rows of the trace that are wrong are left out and counted; else the first is an error."""
+    shared: Share = 0.0
+    """The share of each prompt, from its start, that is the same in all; of a trace, beside what its requests name."""
     ttft: Seconds | None = None
     """The objective of a request: to its first token at most so long; null: none but its own `slo`."""
     tpot: Seconds | None = None
@@ -259,12 +262,13 @@ def served(
     rows: Path | None = None,
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
+    each: Callable[[OneServed], None] | None = None,
     speed: float = 1.0,
 ) -> tuple[Run, Mapping[str, int]]:
     """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
 
     A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
-    to one of a `timeline`.
+    to one of a `timeline`; `each` is called with it.
 
     Raises:
         TiersimError: the scenario cannot be served.
@@ -285,7 +289,8 @@ def served(
         stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
     made = run(
         lambda ended: service_of(deployed, ended, router, work.seed),
-        iter(stream), (work.ttft, work.tpot), in_flight, rows, timeline, progress,
+        map(partial(_sharing, work.shared), stream) if work.shared else iter(stream),
+        (work.ttft, work.tpot), in_flight, rows, timeline, progress, each,
     )  # fmt: skip
     return made, trace.left_out if trace else {}
 
@@ -320,6 +325,13 @@ def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int
     each = zip(at.tolist(), drawn.input.tolist(), drawn.output.tolist(), strict=True)
     made = (Request(str(i), *one, max_tokens=int(work.lengths.total)) for i, one in enumerate(each))
     return made, None if work.loop == "open" else work.batch
+
+
+def _sharing(share: float, request: Request) -> Request:
+    """A request that begins as all do, where it names no prefix of its own."""
+    if request.prefix_tokens or request.block_ids is not None:
+        return request
+    return replace(request, prefix_id="shared", prefix_tokens=int(share * request.input_tokens))
 
 
 def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.config.choose import check_name
+from simulator.data import folder
 from simulator.errors import ConfigError
 from simulator.workload.requests.importers import Columns, Importer, importer
 from simulator.workload.requests.recorded.cells import Cells
@@ -20,6 +21,8 @@ from simulator.workload.requests.request import schema
 
 if TYPE_CHECKING:
     from simulator.workload.requests.request import Batch
+
+TRACES = "workloads/traces"
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,23 @@ class Trace:
 
 
 def open_trace(file: str | Path, skip_bad: bool = False) -> Trace:
-    """The trace in a file, in our form or a public one, told by its columns.
+    """The trace in a file, in our form or a public one, told by its columns; or one of ours, by its name.
 
     Raises:
         ConfigError: it cannot be read, is in no form that is known, or has a column that ours has not.
     """
-    path = Path(file)
+    path = trace_file(file)
     source = open_source(path)
     form, reads = importer(source.names, path)
     for name in source.names if reads.closed else ():
         check_name(name, list(reads.columns), message="no such column", file=path)
     return Trace(source, form, reads, skip_bad)
+
+
+def trace_file(name: str | Path) -> Path:
+    """The file of that name; where there is none, the trace of `workloads/traces` that it names."""
+    ours = folder(TRACES) / f"{name}.csv"
+    return ours if not Path(name).exists() and ours.is_file() else Path(name)
 
 
 def _tidied(cells: Cells, reads: Importer) -> Columns:
