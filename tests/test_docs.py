@@ -33,7 +33,7 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
 SECTIONS = [
     pytest.param(text, id=title, marks=[pytest.mark.slow] if title in SLOW else [])
-    for page in ("tutorial.md", "python.md", "traces.md")
+    for page in ("tutorial.md", "python.md", "traces.md", "placement.md")
     for title, text in sections(page).items()
     if {"console", "python"} & {language for language, _ in blocks(text)}
 ]

@@ -16,6 +16,8 @@ from simulator.hardware.machine import Launch
 from simulator.mapping.call import sram
 from simulator.mapping.held import Held
 from simulator.mapping.host_time import NAME as PROGRAM
+from simulator.mapping.placement.layout import spans, where
+from simulator.mapping.placement.rule import LAYERED
 from simulator.mapping.target import Target, computed_in, peak
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show
@@ -72,7 +74,7 @@ def explain(estimate: BatchDetail) -> list[Line]:
         *_pass(estimate, "tbt", estimate.parts["decode"].plan),
         *_run(estimate),
         *_energy(estimate),
-        *_capacity(estimate),
+        *(placement_lines(estimate) if estimate.footprint.placed else _capacity(estimate)),
         *_inputs(estimate),
     ]
 
@@ -177,6 +179,31 @@ def _term(estimate: BatchDetail, term: Term) -> Line:
     else:
         product = f"{show(amount * term.count, 'B')} x {show(each, 'J/B')}"
     return Line("energy", "resource", term.name, f"{product} = {show(joules, 'J')}", joules)
+
+
+def placement_lines(estimate: BatchDetail) -> Iterator[Line]:
+    """What lies in which tier and how it is used, what crosses which link, and what runs beside it."""
+    placed = estimate.footprint.placed
+    assert placed
+    for tier, held in estimate.footprint.tiers.items():
+        yield _filled(tier, held, "keys and values")
+    for phase, part, layers, shares in where(placed.layout):
+        sizes = placed.layout.bytes_of(part, layers)
+        lies = ", ".join(
+            f"{show(sizes * share, 'B')} in {spot.tier}, {spot.manner}" for spot, share in shares if sizes * share > 0
+        )
+        if lies:
+            named = f" of layers {spans(layers)}" if part in LAYERED else ""
+            yield Line("placement", "total", f"{part}{named}", lies + (f" [{phase}]" if phase else ""))
+    system = estimate.engine.system
+    for figure, name in (("ttft", "prefill"), ("tbt", "decode")):
+        plan = estimate.parts[name].plan
+        took, demand = float(closed_form(plan).time), plan.demand()
+        for resource, seconds in busy(plan).items():
+            if resource.name in system.links and float(seconds) > 0:
+                size, share = show(float(demand[resource]) * resource.count, "B"), float(seconds) / took
+                beside = f"busy for {show(float(seconds), 's')} of {show(took, 's')}, {share:.0%}"
+                yield Line("placement", "total", resource.name, f"{size} [{name}], {beside} [of {figure.upper()}]")
 
 
 def _capacity(estimate: BatchDetail) -> Iterator[Line]:

@@ -119,6 +119,34 @@ class Layout:
         table = self.weights["embedding", 0] if shared else 0.0
         return max(own, table) if shared else own
 
+    def bytes_of(self, part: str, layers: Sequence[int]) -> float:
+        """Bytes of a part in some layers: of weights, or of keys and values."""
+        return sum(self.kv[layer] if part == "kv" else self.weights.get((part, layer), 0.0) for layer in layers)
+
+
+def where(placed: Layout) -> Iterator[tuple[PhaseName | None, str, list[int], Shares]]:
+    """Where each part lies: the layers that lie alike together; a phase, where the two differ."""
+    for part in PARTS:
+        groups: dict[tuple[PhaseName | None, Shares], list[int]] = {}
+        for layer in range(len(placed.kv)) if part in LAYERED else (0,):
+            first, later = (placed.of(phase, part, layer) for phase in PHASES)
+            both = ((None, later),) if first == later else (("prefill", first), ("decode", later))
+            for key in both:
+                groups.setdefault(key, []).append(layer)  # type: ignore[arg-type]
+        for (phase, shares), layers in groups.items():
+            yield phase, part, layers, shares
+
+
+def spans(layers: Sequence[int]) -> str:
+    """Numbers of layers as runs: `0-3, 7`."""
+    runs_of: list[list[int]] = []
+    for layer in layers:
+        if runs_of and layer == runs_of[-1][-1] + 1:
+            runs_of[-1].append(layer)
+        else:
+            runs_of.append([layer])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs_of)
+
 
 def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[float], pinned: bool = True) -> Layout:
     """The places of all parts by rules, of which the first that matches counts; an amount leaves the rest to others.

@@ -32,6 +32,12 @@ class Spot:
     pinned: bool = True
     pages: str | None = None
 
+    @property
+    def manner(self) -> str:
+        """How it is used, in words."""
+        done = {"read": "read from there", "copy": "copied before use", "compute": f"computed by {self.by}"}[self.use]
+        return done + (f", {self.pages}" if self.pages else "") + ("" if self.pinned else ", not pinned")
+
 
 def spots(rule: Rule, target: Target, pinned: bool) -> Iterator[tuple[Spot, float]]:
     """The places that a rule names, each with its share.
