@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-    "devices", "engines", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill", "spill_order",
-    "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
-    "dispatch", "draft",
+    "devices", "engines", "parallel", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill",
+    "spill_order", "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels",
+    "calibration", "dispatch", "draft",
 )  # fmt: skip
 
 
@@ -130,6 +130,8 @@ def _title(answer: BatchDetail) -> str:
     runs_on = f"{parallel.devices} x {' and '.join(engine.name for engine in engines)}"
     if not parallel.is_tensor:
         runs_on += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
+    if deployed.shares_experts:
+        runs_on += ", whole experts over all"
     if len(engines) > 1:
         runs_on += f", {deployed.dispatch}"
     drafts = ""

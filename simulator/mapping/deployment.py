@@ -189,6 +189,9 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     Raises:
         ConfigError: a name that the machine lacks; devices that do not share the model so; keys that do not compose.
     """
+    if form.parallel is not None:
+        expected = "null: of a batch alone, whose times are compared; state tensor, pipeline and data"
+        raise ConfigError(path=("parallel",), found=f"'{form.parallel}'", expected=expected)
     software = runtime_of(form, system.machine.runtime)
     formats = form.dtype, form.kv, form.activations, form.compute
     model = _cached(in_formats(model, *formats), form, software.runtime)

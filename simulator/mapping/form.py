@@ -187,6 +187,9 @@ class MappingForm(Section):
     engines of its device."""
     answers: Names = ()
     """Engines that decode, where `engines` compute prompts; none: the same."""
+    parallel: Literal["auto"] | None = None
+    """`auto`: of a static batch, the split over `tensor`, `pipeline`, `data` and `experts`, as far as these are not
+    stated, that is fastest of those that fit; null: as they say."""
     tensor: Count | None = None
     """Devices that share each operator; null: what `pipeline` and `data` leave."""
     pipeline: Count = 1

@@ -178,6 +178,7 @@ class BatchDetail(Result):
             "hardware": system.name,
             "devices": self.deployment.parallel.devices,
             "parallelism": asdict(self.deployment.parallel),
+            "experts": "whole" if self.deployment.shares_experts else None,
             "engine": self.engine.name,
             "engines": [engine.name for engine in self.deployment.engines],
             "runtime": self.deployment.software.name,

@@ -18,7 +18,8 @@ from simulator.workload import Model, load_model
 
 BATCH, INPUT, OUTPUT = 8, 200, 5
 REFUSED = {  # of a static batch, whatever the machine
-    "answers": ("gpu.gpu",), "expert": 2, "experts": "whole", "expert_reduces": 2, "split": "greedy",
+    "answers": ("gpu.gpu",), "parallel": "auto", "expert": 2, "experts": "whole", "expert_reduces": 2,
+    "split": "greedy",
     "split_by": "peak", "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(max_sequences=2),
 }  # fmt: skip
 HOST = (Rule.model_validate({"of": "ffn", "amount": "50 %", "in": "host"}),)

@@ -78,6 +78,7 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, prefill": _with(GPUS, {**BATCH, "phase": "prefill"}),
     "batch, decode": _with(GPUS, {**BATCH, "phase": "decode"}),
     "batch, staged": _with(GPUS, BATCH, pipeline=2, data=2),
+    "batch, spread": {**_with(GPUS, BATCH, data=2, experts="whole"), "model": {"extends": "mixtral-8x7b", "layers": 2}},
     "batch, drafted": _with(GPUS, BATCH, draft={"model": "llama-3-8b", "acceptance": 0.7}),
     "batch, dispatched": _with(DUPLEX, BATCH, dispatch="by_op_per_byte"),
     "batch, modelled": _with(GPUS, {**BATCH, "phase": "decode"}, kernels="modelled"),

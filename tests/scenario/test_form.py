@@ -16,7 +16,8 @@ from simulator.scenario.form import Scenario
 
 OTHER: dict[str, Any] = {
     "devices": 2, "engines": ["gpu"], "answers": ["gpu"], "tensor": 2, "pipeline": 2, "data": 2, "expert": 2,
-    "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak", "migrate": True,
+    "parallel": "auto", "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak",
+    "migrate": True,
     "dispatch": "oracle", "together": True, "memory": "hbm", "spill": "ddr", "spill_order": "weights_last",
     "placement": "auto", "block": {"batches": 2},
     "dtype": "fp8", "kv": "fp8", "activations": "fp16", "compute": "fp16", "fusion": "unfused",

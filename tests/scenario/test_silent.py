@@ -22,6 +22,12 @@ DRAWN = 2
 """Keys of each mode, and pairs of keys, that are tried where not all are."""
 
 
+CHOOSES = {"mapping.parallel"}
+"""Keys that choose values of others: they may choose what holds anyway."""
+CHOSEN = {f"mapping.{key}" for key in ("devices", "tensor", "pipeline", "data", "expert", "experts")}
+"""What they choose, or choose by: beside them it may be what they choose anyway."""
+
+
 class Refused(NamedTuple):
     """A scenario that is refused: the path of the key, what is told to be there, and the whole text."""
 
@@ -101,13 +107,14 @@ def _worst(mode: str, cases: list[dict[str, Any]], beside: dict[str, Any]) -> st
             without = outcome(mode, {**beside, **{key: value for key, value in values.items() if key != path}})
             both = isinstance(changed, Refused) and isinstance(without, Refused)
             shown |= {path} if changed != without and not both else set()
-    return told if told and not shown.issuperset(cases[0]) else ""
+    return told if told and not shown.issuperset(set(cases[0]) - CHOOSES) else ""
 
 
 def pairs(mode: str) -> list[tuple[str, str]]:
     """The pairs of keys of a mode, of which neither is a section that has the other."""
     pairs = combinations(alive(mode), 2)
-    return [(a, b) for a, b in pairs if not (a.startswith(f"{b}.") or b.startswith(f"{a}."))]
+    apart = [(a, b) for a, b in pairs if not (a.startswith(f"{b}.") or b.startswith(f"{a}."))]
+    return [pair for pair in apart if not (CHOOSES & {*pair} and CHOSEN & {*pair})]
 
 
 @cache

@@ -19,6 +19,7 @@ from simulator.scenario.cases import Columns
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import NAMES as COST_NAMES
 from simulator.scenario.costs import costs_of
+from simulator.scenario.fastest_split import split_fastest
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment, machine
@@ -74,9 +75,9 @@ class BatchEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill", "spill_order",
-        "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels", "calibration",
-        "dispatch", "draft",
+        "devices", "engines", "parallel", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill",
+        "spill_order", "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels",
+        "calibration", "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True
@@ -95,6 +96,8 @@ class BatchEvaluator:
         free = [path for path in paths if path in LENGTHS or path.startswith("hardware.")]
         if scenario is None or not free:
             return free
+        if scenario.mapping.parallel is not None:  # each case has a split of its own
+            return []
         system = machine(scenario)
         deployed = deployment(scenario)
         work = scenario.workload
@@ -108,6 +111,7 @@ class BatchEvaluator:
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = scenario.workload
         assert isinstance(work, Batch)
+        scenario = split_fastest(scenario, work)
         batch, input, output = (_lengths(columns, path, work) for path in LENGTHS)
         deployed = deployment(scenario, _rates(columns))
         footprint = deployed.footprint(plain(batch), plain(input), plain(output))
@@ -134,6 +138,7 @@ class BatchEvaluator:
         """The deployment, its footprint, its plans and its energy."""
         work = scenario.workload
         assert isinstance(work, Batch)
+        scenario = split_fastest(scenario, work)
         return batch_detail(scenario, deployment(scenario), work)
 
 

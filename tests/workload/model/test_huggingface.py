@@ -69,6 +69,7 @@ CONFIGS = {
     "deepseek-v3": config(
         "deepseek_v3", 61, 7168, 128, 129280, 163840, intermediate_size=18432, moe_intermediate_size=2048,
         n_routed_experts=256, n_shared_experts=1, num_experts_per_tok=8, first_k_dense_replace=3, moe_layer_freq=1,
+        num_nextn_predict_layers=1,
         q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128,
         num_key_value_heads=128, quantization_config={"quant_method": "fp8", "weight_block_size": [128, 128]},
     ),

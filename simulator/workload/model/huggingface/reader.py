@@ -238,6 +238,7 @@ def _base(keys: Keys, norm: str = "rms", tied: bool = False) -> Data:
         "layers": keys.size("num_hidden_layers", "n_layer", most=MOST_LAYERS),
         "hidden": keys.size("hidden_size", "n_embed"),
         "vocab": keys.size("vocab_size"),
+        "predict_layers": keys.predicted(),
         "max_context": keys.size("max_position_embeddings", "seq_length", default=2048),
         "tied_embeddings": keys.flag("tie_word_embeddings", default=tied),
         "norm": {"kind": norm, "bias": norm == "layer"},
