@@ -31,6 +31,13 @@ SHIPPED = """\
 ([what they are](../workloads/measured/README.md)), without rows that gave a constant to a runtime. Beside them the
 plain roofline: the same machine with every rate at its peak. Kernels that were not fitted under the program of the row
 have the constants of another program on the chip, else those of the family: that is where most is to be gained.
+
+Three conditions of the sources weigh in these means. LLMCompass timed row-wise kernels with their launch and a
+synchronisation (15 to 50 us a call), of which the time of a kernel knows nothing: it is a tenth to a half of theirs. In
+the figures of FlashAttention-3, kernels are others than those of serving programs, whose constants count here:
+FlashAttention-3 and cuDNN are 1.4 to 1.6 times as fast, and PyTorch's, which writes all scores, 3 to 8 times as slow.
+The RTX 4090 and RTX PRO 6000 have no constants of prefill attention of their own, and are 1.4 to 1.9 times as fast as
+those of the family say.
 """
 OTHERS = """\
 ## What other tools say of themselves
