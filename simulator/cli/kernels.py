@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simulator.scenario.kernels import KernelReport
 
 
-MAPPING = ("devices", "engines", "memory", "dtype", "kv", "activations", "compute", "runtime")
+MAPPING = ("devices", "engines", "memory", "dtype", "kv", "activations", "compute", "runtime", "kernels", "calibration")
 
 
 @with_mapping(MAPPING)
@@ -75,9 +75,10 @@ def _kernels(report: KernelReport) -> Table:
     from simulator.units import show
 
     grid = {"tiles": "tiles", "PCUs": "pcus", "PMUs": "pmus"} if report.grid else {}
-    columns = ["kernel", "times", "FLOP", f"bytes of {report.memory}", "Op/B", "once", *grid, "bound by"]
+    modelled = {"roofline": "roofline_s"} if "roofline_s" in report.rows[0] else {}
+    columns = ["kernel", "times", "FLOP", f"bytes of {report.memory}", "Op/B", "once", *modelled, *grid, "bound by"]
     table = table_of(columns, numbers=columns[1:-1])
-    units = {"flops": "FLOP", "bytes": "B", "op_per_byte": "1", "time_s": "s"}
+    units = {"flops": "FLOP", "bytes": "B", "op_per_byte": "1", "time_s": "s"} | dict.fromkeys(modelled.values(), "s")
     for row in report.rows:
         shown = [show(row[column], unit) for column, unit in units.items()]
         laid = [str(row.get(column, "")) for column in grid.values()]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.core.closed_form import alone
+from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.call import grid
+from simulator.mapping.lowering import kernel_activity
 from simulator.mapping.pipeline import Pipeline
 from simulator.mapping.target import Target, engine_seconds
 from simulator.provenance import Provenance
@@ -34,10 +37,10 @@ class KernelReport(Result):
         memory: the tier that `bytes` and `op_per_byte` are about.
         rows: a kernel each: `block`, `kernel`, `operators` (how many), `repeat`, `launches` (in a pass), `flops`,
             `bytes` (over its boundary, of main memory), `op_per_byte`, `time_s` (once, with its launch),
-            `collectives_s` (after it), `bound_by` (what is busy longest, a resource or `latency`), and `bytes_<tier>`
-            for each tier that it touches; on a dataflow engine `tiles`, `pcus`, `pmus`, `arriving_pmus` and
-            `reserved_pmus` (of them for what other kernels made; beside them, for weights of the next), and
-            `sram_bytes` of the PMUs.
+            `collectives_s` (after it), `roofline_s` (once, of the machine alone; where models time kernels),
+            `bound_by` (what is busy longest, a resource or `latency`), and `bytes_<tier>` for each tier that it
+            touches; on a dataflow engine `tiles`, `pcus`, `pmus`, `arriving_pmus` and `reserved_pmus` (of them for
+            what other kernels made; beside them, for weights of the next), and `sram_bytes` of the PMUs.
         stages: on a dataflow engine, a stage each: `row` (of its kernel), `operator`, `kind`, `after` (the stages that
             feed it), `from_memory` and `to_memory` (whether it reads activations, and writes anything, over the
             kernel's boundary),
@@ -99,8 +102,9 @@ def kernels(
 
     `phase` prefill computes `context` tokens for each of `batch` sequences; decode one token, over `context`. `fusion`
     (`unfused`, `conventional`; of a dataflow engine also `streaming`; `whole`, an ideal) is the engine's own unless
-    given. Op/B is `flops / bytes`, the bytes those that cross the boundary of kernels from or to main memory (arXiv
-    2405.07518 section III, Table I).
+    given; where models time kernels, that alone, and `roofline_s` is what the machine alone takes. Op/B is `flops /
+    bytes`, the bytes those that cross the boundary of kernels from or to main memory (arXiv 2405.07518 section III,
+    Table I).
 
     Raises:
         ConfigError: a phase, fusion mode or name that there is not, or a context that the model was not made for.
@@ -112,9 +116,15 @@ def kernels(
 def kernels_of(scenario: Scenario, fusion: str | None = None) -> KernelReport:
     """The kernels of a scenario of one pass (`kernels`)."""
     runner, _, graph, title, provenance = one_pass(scenario)
-    fusion = fusion or own_mode(runner)
+    own = own_mode(runner)
+    if runner.models is not None and fusion not in (None, own):
+        raise ConfigError(
+            path="fusion", found=f"'{fusion}' of modelled kernels", expected=f"'{own}', as libraries fuse"
+        )
+    fusion = fusion or own
     shown = _runs(runner, graph, fusion)
-    compared = {mode: shown if mode == fusion else _runs(runner, graph, mode) for mode in (*modes(runner), "whole")}
+    others = (*modes(runner), "whole") if runner.models is None else (fusion,)
+    compared = {mode: shown if mode == fusion else _runs(runner, graph, mode) for mode in others}
     return KernelReport(
         title=title,
         fusion=fusion,
@@ -152,6 +162,8 @@ def _row(runner: Target, run: Run) -> dict[str, Any]:
         "bound_by": run.bound_by,
         **_bytes(traffic),
     }
+    if runner.models is not None:
+        row["roofline_s"] = float(alone(kernel_activity(replace(runner, models=None), run.kernel)))
     return row | _use(runner, run.pipeline) if run.pipeline else row
 
 

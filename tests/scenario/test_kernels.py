@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 import simulator
 from simulator.core import closed_form
 from simulator.errors import ConfigError, TiersimError
-from simulator.mapping.lowering import model_plan
+from simulator.mapping.lowering import graph_plan, model_plan
+from simulator.scenario.evaluator import evaluated
+from simulator.scenario.form import Scenario
 from simulator.scenario.kernels import KernelReport
 from simulator.scenario.one_pass import one_pass, pass_of
 from simulator.workload import decode, prefill
@@ -187,3 +189,18 @@ def test_frames_hold_what_the_document_does() -> None:
 def test_what_cannot_be_is_refused(asked: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         simulator.kernels("dgx-a100", "llama-2-7b", **asked)
+
+
+def test_modelled_kernels_are_shown_beside_their_roofline() -> None:
+    how = {"devices": 2, "runtime": "vllm-v1", "kernels": "modelled"}
+    found = report("h100-sxm", "llama-3.1-8b", "decode", 16, 1000, **how)
+    runner, _, graph, *_ = one_pass(pass_of("h100-sxm", "llama-3.1-8b", "decode", 16, 1000, (), how))
+    total = sum((row["time_s"] + row["collectives_s"]) * row["repeat"] for row in found.rows)
+    assert total == pytest.approx(closed_form(graph_plan(runner, graph)).time, rel=1e-9)
+    assert all(0 < row["roofline_s"] <= row["time_s"] for row in found.rows)
+    with pytest.raises(ConfigError, match="fusion: found 'unfused' of modelled kernels"):
+        report("h100-sxm", "llama-3.1-8b", "decode", 16, 1000, fusion="unfused", **how)
+    graph_kind = {"kind": "pass", "phase": "decode", "batch": 16, "tokens": 1000}
+    work = {"kind": "kernels", "graph": graph_kind}
+    scenario = {"hardware": "h100-sxm", "model": "llama-3.1-8b", "mapping": how, "workload": work}
+    assert evaluated(Scenario.model_validate(scenario), {})["time_s"][0] == pytest.approx(total, rel=1e-9)

@@ -68,7 +68,7 @@ class Monarch(Section):
     """Whether the scale is read from memory."""
 
 
-OF_MODEL = ("devices", "dtype", "kv", "activations", "compute")
+OF_MODEL = ("devices", "dtype", "kv", "activations", "compute", "kernels", "calibration")
 """The keys of the mapping that a model alone reads."""
 
 Graph: TypeAlias = Annotated[Pass | LongConvolution | Monarch, Field(discriminator="kind")]
@@ -107,7 +107,8 @@ class KernelsEvaluator(EachAlone):
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     optional: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "memory", "dtype", "kv", "activations", "compute", "fusion", "runtime"
+        "devices", "engines", "memory", "dtype", "kv", "activations", "compute", "fusion", "runtime",
+        "kernels", "calibration",
     )  # fmt: skip
 
     @staticmethod
