@@ -39,6 +39,7 @@ from simulator.serving import closed_loop
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
+from simulator.serving.service.series import Series
 from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
@@ -260,11 +261,12 @@ def served(
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
     speed: float = 1.0,
+    series: Series | None = None,
 ) -> tuple[Run, Mapping[str, int]]:
     """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
 
     A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
-    to one of a `timeline`.
+    to one of a `timeline`, and sums by window of time to a `series`.
 
     Raises:
         TiersimError: the scenario cannot be served.
@@ -285,7 +287,7 @@ def served(
         stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
     made = run(
         lambda ended: service_of(deployed, ended, router, work.seed),
-        iter(stream), (work.ttft, work.tpot), in_flight, rows, timeline, progress,
+        iter(stream), (work.ttft, work.tpot), in_flight, rows, timeline, progress, series,
     )  # fmt: skip
     return made, trace.left_out if trace else {}
 
