@@ -22,6 +22,7 @@ MAPPING = ("devices", "engines", "dtype", "kv", "runtime")
 ROWS = "requests.parquet"
 TRACES = (".csv", ".jsonl", ".parquet", ".json")
 """Endings of files that may have requests."""
+SERIES = (".csv", ".parquet", ".png", ".svg", ".pdf")
 
 
 @with_mapping(MAPPING)
@@ -48,6 +49,17 @@ def command(
     timeline: Annotated[
         Path | None, typer.Option("--timeline", help="Write a JSON that ui.perfetto.dev opens.", show_default=False)
     ] = None,
+    series: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--series",
+            help="Write what happens by window of time; as png, svg, pdf drawn.",
+            show_default=False,
+        ),
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option("--window", help="How long a window of the series is, as `60 s`.", show_default=False)
+    ] = None,
     overrides: Overrides = None,
     output: Folder = None,
     json: Json = False,
@@ -61,6 +73,8 @@ def command(
         "--trace": trace,
         "--scheduler": scheduler,
         "--timeline": timeline,
+        "--series": series or None,
+        "--window": window,
     }
     options = [option for option, value in given.items() if value is not None]
     if name is not None and (options or mapping or replicas or skip_bad) and not _is_scenario(name):
@@ -82,21 +96,58 @@ def command(
     section = {**mapping, **({"scheduler": chosen} if chosen else {})}
     work = {"kind": "requests", "trace": trace, "skip_bad": skip_bad or None} if name is None else {"trace": trace}
     with options_scenario(name, hardware, model, section, work, overrides or ()) as asked:
-        _serve(asked, timeline, output, json)
+        _serve(asked, timeline, series or [], window, output, json)
 
 
-def _serve(asked: Any, timeline: Path | None, output: Path | None, json: bool) -> None:
-    """Serve requests, and write what each of them saw."""
+def _serve(
+    asked: Any, timeline: Path | None, series: list[Path], window: str | None, output: Path | None, json: bool
+) -> None:
+    """Serve requests, and write what each of them saw, and what happened when."""
     from simulator.scenario.serve import serve
+
+    width = _width(window, series)
 
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
     with status("served") as tell:
         result = serve(
             asked, (), output / ROWS if output else None, timeline,
-            lambda ended, now: tell(f"{ended:,} requests, {now:,.0f} s of service"),
+            lambda ended, now: tell(f"{ended:,} requests, {now:,.0f} s of service"), width or bool(series),
         )  # fmt: skip
+    for file in series:
+        _write_series(result.series, file)
     _show(result, output, json)
+
+
+def _width(window: str | None, series: list[Path]) -> float | None:
+    """Seconds of a window; None where nobody says it.
+
+    Raises:
+        ConfigError: a window of no series or of no length; a file of an unknown kind.
+    """
+    from simulator.units import parse
+
+    for file in series:
+        if file.suffix not in SERIES:
+            raise ConfigError(path="--series", found=f"'{file}'", expected=f"a file of {', '.join(SERIES)}")
+    if window is None:
+        return None
+    if not series:
+        raise ConfigError(path="--window", found=f"'{window}' without a series", expected="--series FILE beside it")
+    seconds = parse(window, "s")
+    if seconds <= 0:
+        raise ConfigError(path="--window", found=f"'{window}'", expected="more than 0 s")
+    return seconds
+
+
+def _write_series(frame: Any, file: Path) -> None:
+    if file.suffix in (".csv", ".parquet"):
+        with whole(file) as unfinished:
+            frame.to_csv(unfinished, index=False) if file.suffix == ".csv" else frame.to_parquet(unfinished)
+        return
+    from simulator.report.series import draw
+
+    draw(frame, file.stem, file)
 
 
 def _is_scenario(name: str) -> bool:

@@ -140,8 +140,8 @@ class KvTier(Section):
 
     tier: str
     """Its full name, `device.tier`."""
-    bytes: Bytes | None = None
-    """Bytes of it that they may fill; null: all that the machine has of it for a replica."""
+    bytes: Annotated[float, Unit("B"), Field(ge=0)] | None = None
+    """Bytes of it that they may fill, 0 for no tier; null: all that the machine has of it for a replica."""
 
 
 def _tiers(value: Any) -> Any:

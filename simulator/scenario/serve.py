@@ -16,7 +16,9 @@ from simulator.scenario.evaluate import located, read_scenario
 from simulator.scenario.evaluators.requests import RequestsEvaluator, served
 from simulator.scenario.form import Scenario
 from simulator.scenario.reads import check_read
+from simulator.scenario.series import series_frame
 from simulator.scenario.spent import spent
+from simulator.serving.service.series import Series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,7 @@ class Serving(Result):
         partial: whether it was broken off; then of the requests that had ended.
         tiers: of each tier of keys and values, where there are several: blocks, tokens found there, bytes copied.
         utilisation: of each resource, the share of what it could serve in the span.
+        series: by window of time: rates, queue, TTFT, room, hit rate, power (`scenario/series.py`); None unless wanted.
         lacks: keys of the figures that the machine lacks for its energy.
         left_out: rows of the trace that are not served, by the reason.
     """
@@ -41,6 +44,7 @@ class Serving(Result):
     utilisation: Mapping[str, float]
     lacks: tuple[str, ...]
     left_out: Mapping[str, int]
+    series: pd.DataFrame | None
     provenance: Provenance
 
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -77,11 +81,13 @@ def serve(
     rows: Path | None = None,
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
+    series: bool | float = False,
 ) -> Serving:
     """Serve the requests of a scenario of kind `requests`, by the scheduler of a program.
 
     `rows`: a Parquet file of what each request saw. `timeline`: a JSON file that ui.perfetto.dev opens. `progress` is
-    called with the requests that have ended and the time of the service. Ctrl-C ends the run, which is then partial.
+    called with the requests that have ended and the time of the service. `series`: whether a frame by window
+    of time is wanted, or how many seconds a window has. Ctrl-C ends the run, which is then partial.
 
     Raises:
         TiersimError: what is wrong with the scenario or its trace; what does not fit.
@@ -92,8 +98,10 @@ def serve(
         if asked.workload.kind != "requests":
             raise ConfigError(path=("workload", "kind"), found=f"'{asked.workload.kind}'", expected="'requests'")
         written = [stack.enter_context(whole(file)) if file else None for file in (rows, timeline)]
-        run, left_out = served(asked, written[0], written[1], progress)
+        windows = Series(None if series is True else series) if series else None
+        run, left_out = served(asked, written[0], written[1], progress, series=windows)
         cost = spent(asked, run)
+        frame = None if windows is None else series_frame(asked, run, windows)
     metrics = {name: value for name, value in {**run.metrics(), **cost.metrics}.items() if value == value}
     made_from = Provenance({"scenario": asked.written()})
-    return Serving(metrics, run.partial, run.tiers(), cost.utilisation, cost.lacks, left_out, made_from)
+    return Serving(metrics, run.partial, run.tiers(), cost.utilisation, cost.lacks, left_out, frame, made_from)

@@ -27,6 +27,7 @@ from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.rows import Figures, Rows
 from simulator.serving.service.sequence import Link, Sequence
+from simulator.serving.service.series import Series
 from simulator.serving.service.service import Service
 from simulator.serving.service.timeline import Timeline
 from simulator.serving.stages import Stages
@@ -51,7 +52,7 @@ class Run:
     @property
     def pools(self) -> list[Pool]:
         """All replicas, those that compute prompts alone too."""
-        return list(dict.fromkeys([*self.service.pools, *self.service.first]))
+        return self.service.replicas
 
     def metrics(self) -> dict[str, Any]:
         """Metrics of the requests that ended."""
@@ -167,8 +168,9 @@ def run(
     timeline: Path | None = None,
     progress: Callable[[int, float], None] | None = None,
     each: Callable[[Sequence], None] | None = None,
+    series: Series | None = None,
 ) -> Run:
-    """Serve requests; their rows and a timeline go to files as they end.
+    """Serve requests; their rows and a timeline go to files as they end, and what they did to windows of a `series`.
 
     Broken off (Ctrl-C), it is what was served until then.
 
@@ -183,6 +185,8 @@ def run(
             written.add(served, replica)
         if drawn is not None:
             drawn.ended(served, replica)
+        if series is not None:
+            series.ended(served)
         if progress is not None and figures.ended % 1000 == 0:
             progress(figures.ended, served.last)
         if each is not None:
@@ -192,6 +196,8 @@ def run(
     try:
         if drawn is not None:
             drawn.begin(made.pools)
+        if series is not None:
+            series.begin(made.replicas)
         made.run(requests, in_flight)
     except KeyboardInterrupt:
         partial = True
@@ -200,6 +206,8 @@ def run(
             written.close(partial)
         if drawn is not None:
             drawn.close()
+        if series is not None:
+            series.close()
     return Run(made, figures, partial, in_flight is not None)
 
 

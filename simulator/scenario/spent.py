@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
 
+from simulator.core import Resource
 from simulator.core.account import energy, joules
 from simulator.hardware.energy import missing, static_power
 from simulator.scenario.costs import costs_of, life
@@ -14,7 +15,9 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
 from simulator.scenario.service import Run
-from simulator.serving.service.work import demand
+from simulator.serving.kv.copies import Moves
+from simulator.serving.service.pool import Pool
+from simulator.serving.service.work import Work, demand
 
 PRICE = Metric("usd_per_million_tokens", "USD", "min", "price of the machines over their life", per="million tokens")
 
@@ -47,14 +50,11 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     costs = costs_of(scenario, deployed.system, deployed.model)
     if not run.figures.ended or not seconds:
         return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
-    demanded = demand(pools[0].iterations, (pool.work for pool in pools))
-    for pool in pools:
-        for resource, units in pool.copies.demand(pool.moves).items() if pool.copies else ():
-            demanded[resource] = demanded.get(resource, 0.0) + units
-    terms = (*energy(demanded), *energy(static_power(deployed.system, seconds * machines)))
+    units_of = demanded(pools, [pool.work for pool in pools], [pool.moves for pool in pools])
+    terms = (*energy(units_of), *energy(static_power(deployed.system, seconds * machines)))
     total = joules(terms)
     utilisation: dict[str, float] = {}
-    for resource, units in demanded.items():
+    for resource, units in units_of.items():
         share = units / (float(resource.capacity) * seconds * len(pools))
         utilisation[resource.name] = utilisation.get(resource.name, 0.0) + share
     metrics = {
@@ -63,3 +63,13 @@ def spent(scenario: Scenario, run: Run) -> Spent:
         PRICE.name: costs["price_usd"] * machines * seconds / life(scenario) / tokens * 1e6,
     }
     return Spent(metrics, utilisation, missing(deployed.system, terms))
+
+
+def demanded(pools: Sequence[Pool], works: Iterable[Work], moves: Iterable[Moves]) -> dict[Resource, float]:
+    """Total demand of what replicas have computed, and copied between tiers, as of one device of a replica."""
+    total, copies = demand(pools[0].iterations, works), pools[0].copies
+    if copies is not None:
+        for each in moves:
+            for resource, units in copies.demand(each).items():
+                total[resource] = total.get(resource, 0.0) + units
+    return total

@@ -80,3 +80,23 @@ def test_broken_off_it_is_partial(run, trace: Path, tmp_path: Path, monkeypatch:
 
     assert pq.read_metadata(tmp_path / "out" / "requests.parquet").metadata[b"partial"] == b"true"
     assert told.json["metrics"]["ended"] < 3
+
+
+def test_a_series_is_written_and_drawn(run, trace: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"series.{kind}" for kind in ("csv", "parquet", "svg")]
+    told = run(*ON, "--trace", trace, *(part for file in files for part in ("--series", file)), "--window", "1 ms")
+    assert (told.code, told.err) == (0, "")
+    frame = pd.read_csv(files[0])
+    assert (frame["arrivals_per_s"] * frame["seconds"]).sum() == pytest.approx(3)
+    assert frame["start_s"].tolist() == pytest.approx(pd.read_parquet(files[1])["start_s"].tolist())
+    assert files[2].read_text().startswith("<?xml")
+    assert "--series FILE beside it" in run(*ON, "--trace", trace, "--window", "1 s").err
+    assert "expected a file of .csv" in run(*ON, "--trace", trace, "--series", "series.txt").err
+
+
+def test_capacity_is_found_and_a_wrong_objective_is_told(run) -> None:
+    drawn = ("--set", "workload.requests=40", "--set", "mapping.scheduler.max_sequences=4")
+    on = ("capacity", *ON[1:], "--scheduler", "vllm-v1", *drawn, "--tolerance", "0.3")
+    told = run(*on, "--slo", "ttft_p90<200 ms", "--json")
+    assert told.code == 0 and told.json["rate_per_s"] < told.json["fails_at_per_s"]
+    assert "did you mean 'ttft_p99'" in run(*on, "--slo", "tttft_p99<1 s").err

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from simulator import evaluate
+from simulator.errors import TiersimError
 from simulator.mapping.form import Scheduler
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
@@ -112,3 +113,60 @@ def test_a_queue_that_grows_is_told_from_one_that_stays_short() -> None:
     few = base | {"workload": base["workload"] | {"requests": 20}}
     unknown = evaluated(Scenario.model_validate(few), {}, ("keeps_up", "undecided"))
     assert np.isnan(unknown["keeps_up"][0]) and "too few" in unknown["undecided"][0]
+
+
+def with_tiers(trace: Path, **values: Any) -> Scenario:
+    mapping = {"mapping.kv_store.kind": "prefix", "mapping.kv_store.block": 16, "mapping.kv_store.blocks": 45}
+    return scenario(**{**NODE, "mapping.devices": 1, "workload.trace": str(trace), **mapping, **values})
+
+
+@pytest.fixture
+def returning(tmp_path: Path) -> Path:
+    """Two prefixes in turn, of which memory has room for one, and a third one that comes once."""
+    rows = "".join(f"r{i},{i},500,8,{'abc'[i % 2 if i < 8 else 2]},480\n" for i in range(9))
+    file = tmp_path / "returning.csv"
+    file.write_text(f"request_id,arrival_s,input_tokens,output_tokens,prefix_id,prefix_tokens\n{rows}")
+    return file
+
+
+def test_what_has_no_room_in_memory_is_found_behind_it_and_every_byte_is_counted(returning: Path) -> None:
+    alone, asked = with_tiers(returning), with_tiers(returning, **{"mapping.kv_store.tiers": ["host"]})
+    without, made = served(alone)[0].metrics(), served(asked)[0]
+    metrics, (memory, host) = made.metrics(), made.tiers()
+    assert without["hit_rate"] < metrics["hit_rate"] == pytest.approx(6 * 480 / (9 * 500))
+    tokens = memory["cached_tokens"] + host["cached_tokens"]
+    assert tokens == 6 * 480 and host["cached_tokens"] == pytest.approx(metrics["hit_rate_behind"] * 9 * 500)
+    token_bytes = 2 * 32 * 8 * 128 * 2  # keys and values, layers, heads, bf16
+    assert metrics["loaded_bytes"] == host["bytes_out"] == host["cached_tokens"] * token_bytes
+    assert host["bytes_in"] == memory["bytes_out"] >= host["bytes_out"]
+    cost = spent(asked, made)
+    link = machine(asked)["host->gpu.hbm"]
+    used = metrics["loaded_bytes"] / (float(link.capacity) * made.figures.seconds * link.count)
+    assert cost.utilisation["host->gpu.hbm"] == pytest.approx(used, rel=1e-9)
+    halved = served(with_values(asked, {"mapping.kv": "fp8"}))[0].metrics()
+    assert halved["loaded_bytes"] == metrics["loaded_bytes"] / 2
+
+
+def test_a_load_takes_its_time_and_none_where_there_is_no_tier(returning: Path) -> None:
+    def e2e(**values: Any) -> float:
+        return served(with_tiers(returning, **values))[0].figures.e2e.mean
+
+    tiers = "mapping.kv_store.tiers"
+    over, waits = (e2e(**{tiers: ["host"], "mapping.kv_store.overlap": how}) for how in ("layer", "none"))
+    assert over < waits
+    assert e2e() == e2e(**{tiers: [{"tier": "host", "bytes": 0}]})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"tiers": ["hots"]}, "mapping.kv_store.tiers.0.tier: .*found 'hots'.*did you mean 'host'"),
+        ({"tiers": ["host", "host"]}, "tiers.1.tier: .*behind gpu.hbm, host: found 'host'"),
+        ({"tiers": [{"tier": "host", "bytes": "1000 TB"}]}, "tiers.0.bytes: .*needs"),
+        ({"tiers": ["host"], "kind": "blocks"}, "mapping.kv_store.tiers: found some, of 'blocks', .*'prefix'"),
+    ],
+)
+def test_a_wrong_tier_is_told(returning: Path, values: dict[str, Any], text: str) -> None:
+    asked = with_tiers(returning, **{f"mapping.kv_store.{key}": value for key, value in values.items()})
+    with pytest.raises(TiersimError, match=text):
+        served(asked)

@@ -40,6 +40,7 @@ from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
 from simulator.serving.service.sequence import Sequence as OneServed
+from simulator.serving.service.series import Series
 from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
@@ -264,11 +265,12 @@ def served(
     progress: Callable[[int, float], None] | None = None,
     each: Callable[[OneServed], None] | None = None,
     speed: float = 1.0,
+    series: Series | None = None,
 ) -> tuple[Run, Mapping[str, int]]:
     """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
 
     A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
-    to one of a `timeline`; `each` is called with it.
+    to one of a `timeline`, and sums by window of time to a `series`; `each` is called with it.
 
     Raises:
         TiersimError: the scenario cannot be served.
@@ -290,7 +292,7 @@ def served(
     made = run(
         lambda ended: service_of(deployed, ended, router, work.seed),
         map(partial(_sharing, work.shared), stream) if work.shared else iter(stream),
-        (work.ttft, work.tpot), in_flight, rows, timeline, progress, each,
+        (work.ttft, work.tpot), in_flight, rows, timeline, progress, each, series,
     )  # fmt: skip
     return made, trace.left_out if trace else {}
 

@@ -54,7 +54,7 @@ class Copies:
         if not moves:
             return 0.0
         latency = max(float(self.of_block[hop].latency) for hop in moves)
-        return latency + max(float(resource.seconds(units)) for resource, units in self.demand(moves).items())
+        return latency + max((float(r.seconds(units)) for r, units in self.demand(moves).items()), default=0.0)
 
     def beside(self, moves: Moves, seconds: float) -> float:
         """Seconds of an iteration with the copies that it waits for."""

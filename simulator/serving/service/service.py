@@ -46,6 +46,11 @@ class Service:
             pool.ended = partial(self._hand_over, pool, link)
 
     @property
+    def replicas(self) -> list[Pool]:
+        """All pools, those that compute prompts alone too."""
+        return list(dict.fromkeys([*self.pools, *self.first]))
+
+    @property
     def now(self) -> float:
         return max(pool.now for pool in self.pools)
 

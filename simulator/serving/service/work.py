@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, floa
     for each in works:
         whole.merge(each)
 
-    def add(demand: dict[Resource, float], times: float) -> None:
+    def add(demand: Mapping[Resource, float], times: float) -> None:
         for resource, units in demand.items():
             total[resource] = total.get(resource, 0.0) + times * units
 
@@ -70,6 +71,13 @@ def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, floa
                 add(part, number)
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
-            drawn = counts(iterations.router, np.full(DRAWS, tokens), of.layers, iterations.seed)
-            add(of.routed(drawn, mixed).whole_demand, number / DRAWS)
+            add(_routed(iterations, tokens, mixed), number / DRAWS)
     return total
+
+
+@lru_cache(maxsize=4096)
+def _routed(iterations: Iterations, tokens: int, mixed: bool) -> Mapping[Resource, float]:
+    """Demand of routed experts over all draws of so many tokens."""
+    assert iterations.router is not None
+    of = iterations.stages
+    return of.routed(counts(iterations.router, np.full(DRAWS, tokens), of.layers, iterations.seed), mixed).whole_demand

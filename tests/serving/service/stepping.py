@@ -334,8 +334,7 @@ class WithTiers(WithPrefixes):
 
     def keep(self, served: Served, own: bool) -> None:
         super().keep(served, own)
-        for content in self.cached:
-            self.forget(content)
+        self.tiers = [[each for each in tier if each not in self.cached] for tier in self.tiers]
 
     def beside(self, seconds: float) -> float:
         """Copies in and out go on at once, and each layer begins when its copies and the layer before are done."""

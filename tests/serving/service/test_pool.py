@@ -189,7 +189,7 @@ def test_over_tiers_it_equals_blocks_one_by_one(
     scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, lower: Any, layers: int | None
 ) -> None:
     size, tokens, most, total, order = limits
-    total //= 2
+    total = max(total // 2, 600 + size)  # all tokens of a request have room
     of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
     reference = WithTiers(
         of, size, total // size, policy, order, tokens, most, lower=lower, block_seconds=(1 / 1000, 1 / 700),
@@ -214,7 +214,7 @@ def test_more_room_behind_memory_never_lowers_the_hit_rate(
     size, tokens, _, total, order = limits
     of, hits = iterations(*MACHINES[2]), []
     for lower in ((), (0,), (blocks,), (blocks + more,), (blocks, more)):
-        store = PrefixBlocks(total // 2 // size, size, lower)
+        store = PrefixBlocks(max(total // 2, 600 + size) // size, size, lower)
         pool, ended = serve("vllm-v1", of, store, order, tokens, 1, requests, copies=copies_between(lower, 4))
         hits.append((pool.hits, [each.last for each in ended]))
     assert hits[0] == hits[1]
