@@ -31,9 +31,16 @@ class Block:
 
 BLOCKS: dict[str, Block] = {
     **{name: Block(8 * size) for name, size in BYTES_PER_ELEMENT.items()},
-    "q8_0": Block(8, 32, 2), "q4_0": Block(4, 32, 2),  # an fp16 scale for 32
-    "q2_k": Block(2, 256, 20), "q3_k": Block(3, 256, 14),
-    "q4_k": Block(4, 256, 16), "q5_k": Block(5, 256, 16), "q6_k": Block(6, 256, 18),  # scales and minima of 16 or 32
+    "q8_0": Block(8, 32, 2), "q5_0": Block(5, 32, 2), "q4_0": Block(4, 32, 2),  # an fp16 scale for 32
+    "q5_1": Block(5, 32, 4), "q4_1": Block(4, 32, 4),  # and a minimum
+    "q2_k": Block(2, 256, 20), "q3_k": Block(3, 256, 14), "q4_k": Block(4, 256, 16),  # scales and minima of 16 or 32
+    "q5_k": Block(5, 256, 16), "q6_k": Block(6, 256, 18),
+    "iq4_nl": Block(4, 32, 2), "iq4_xs": Block(4, 256, 8),  # places in tables of values, and scales
+    "iq3_s": Block(3, 256, 14), "iq3_xxs": Block(3, 256, 2),
+    "iq2_s": Block(2, 256, 18), "iq2_xs": Block(2, 256, 10), "iq2_xxs": Block(2, 256, 2),
+    "iq1_m": Block(1.5, 256, 8), "iq1_s": Block(1.5, 256, 2),
+    "tq1_0": Block(1.625, 256, 2), "tq2_0": Block(2, 256, 2),  # three values: five in 8 bits, or one in 2
+    "mxfp4": Block(4, 32, 1),
 }  # fmt: skip
 """Blocks by name. Source of GGUF's: the structs of ggml-common.h (ggml-org/llama.cpp)."""
 

@@ -41,7 +41,7 @@ FORMATS: dict[str, Format] = {
     "nf4": Format(Block(4, 64, 4), None, _WITH_ROUTERS, source=_BNB),
     "nf4-double": Format(Block(4, 64, 1 + 4 / 256), None, _WITH_ROUTERS, source=_BNB),
     "bnb-int8": Format(Block(8), "int8", _WITH_ROUTERS, source="LLM.int8(), arXiv 2208.07339; a scale a row"),
-    "mxfp4": Format(Block(4, 32, 1), None, KEPT, source="OCP microscaling formats, v1.0: 32 share a scale of 8 bits"),
+    "mxfp4": Format(BLOCKS["mxfp4"], None, KEPT, source="OCP microscaling formats, v1.0: 32 share a scale of 8 bits"),
     "nvfp4": Format(Block(4, 16, 1), "fp4", KEPT, source="NVIDIA's NVFP4: 16 share a scale in fp8"),
     "mxfp8": Format(Block(8, 32, 1), "fp8", KEPT, source="OCP microscaling formats, v1.0: 32 share a scale of 8 bits"),
     **{f"mlx-{bits}bit": Format(Block(bits, 64, 4), None, (), source=_MLX) for bits in (2, 3, 4, 5, 6, 8)},
@@ -58,7 +58,7 @@ COMPUTING = [name for name in FORMATS if name not in UNSAID]
 """Formats that say it."""
 
 KV: dict[str, Block] = {
-    **{name: BLOCKS[name] for name in (*BYTES_PER_ELEMENT, "q8_0", "q4_0")},
+    **{name: BLOCKS[name] for name in (*BYTES_PER_ELEMENT, "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")},
     "int4": Block(4, None, 4),
     "nvfp4": Block(4, 16, 1),
 }

@@ -34,10 +34,20 @@ SIZES = [
     ("llama-3-8b", "q5_k_s", 5.21), ("llama-3-8b", "q4_k_m", 4.58), ("llama-3-8b", "q4_k_s", 4.37),
     ("llama-3-8b", "q4_0", 4.34), ("llama-2-7b", "q4_0", 3.56), ("llama-2-7b", "q4_k_m", 3.80),
     ("llama-2-7b", "q8_0", 6.67), ("llama-3-8b", "fp16", 14.96), ("llama-3-70b", "fp16", 131.42),
-    ("llama-3-70b", "q4_k_m", 39.59),
+    ("llama-3-70b", "q4_k_m", 39.59), ("llama-3-8b", "q3_k_m", 3.74), ("llama-3-8b", "q4_1", 4.78),
+    ("llama-3-8b", "q5_0", 5.21), ("llama-3-8b", "q5_1", 5.65),
 ]  # fmt: skip
 """GiB of files. Sources: `llama-quantize --help` (Llama-3-8B), llama-bench of build 1550 (Llama-2-7B), and
 github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference (F16 and 70B)."""
+
+
+BITS = {
+    "iq1_s": 2.0042, "iq1_m": 2.1460, "iq2_xxs": 2.3824, "iq2_xs": 2.5882, "iq2_s": 2.7403, "iq2_m": 2.9294,
+    "iq3_xxs": 3.2548, "iq3_xs": 3.4977, "iq3_s": 3.6606, "iq3_m": 3.7628, "iq4_xs": 4.4597, "iq4_nl": 4.6818,
+    "q2_k_s": 2.9697, "q2_k": 3.1593, "q3_k_s": 3.6429, "q3_k_l": 4.2979, "q4_k_s": 4.6672, "q4_k_m": 4.8944,
+    "q5_k_s": 5.5704, "q5_k_m": 5.7036, "q6_k": 6.5633, "q8_0": 8.5008,
+}  # fmt: skip
+"""Bits a weight of files of Llama-3.1-8B. Source: tools/quantize/README.md, ggml-org/llama.cpp at 311c2c9."""
 
 
 def in_format(model: Model, weights: str, **more: object) -> Model:
@@ -49,6 +59,25 @@ def in_format(model: Model, weights: str, **more: object) -> Model:
 def test_a_gguf_file_is_as_large_as_it_is(model: str, weights: str, size: float) -> None:
     """Files hold the vocabulary too: some megabytes."""
     assert weight_bytes(in_format(load_model(model), weights)) == pytest.approx(size * GIB, rel=0.003)
+
+
+@pytest.mark.parametrize("weights", BITS)
+def test_a_gguf_file_has_so_many_bits_a_weight(weights: str) -> None:
+    """The table rounds to four digits behind the point, of bytes without the vocabulary."""
+    model = in_format(load_model("llama-3-8b"), weights)
+    assert weight_bytes(model) * 8 / parameters(model).total == pytest.approx(BITS[weights], abs=1e-4)
+
+
+def test_mixes_of_eight_experts_keep_their_keys_and_values() -> None:
+    """Mixtral: 8 bits for what heads share, or 4 in types of 2 bits and less; experts by the type's own rule."""
+    model = load_model("mixtral-8x7b")
+    for weights, keys, output in (("q3_k_m", "q8_0", "q5_k"), ("q3_k_l", "q8_0", "q3_k"), ("iq2_xs", "q4_k", "q5_k")):
+        stored = in_format(model, weights)
+        assert element_bytes(stored, "attention.k_proj") == BLOCKS[keys].bytes
+        assert element_bytes(stored, "attention.o_proj") == BLOCKS[output].bytes
+    experts = in_format(model, "mxfp4_moe")
+    assert element_bytes(experts, "moe.experts.up_proj") == 17 / 32
+    assert element_bytes(experts, "attention.q_proj") == 34 / 32
 
 
 def test_an_awq_checkpoint_keeps_its_head_and_has_scales_and_zeros() -> None:
@@ -115,6 +144,8 @@ def test_what_stays_wide_is_as_in_16_bits_and_the_rest_as_before(weights: str, w
     [
         ("gptq-int2", "gptq-int3", "gptq", "gptq-int8"),
         ("q4_0", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "q8_0", "fp16"),
+        ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q5_k_s"),
+        ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq3_s", "iq3_m", "iq4_xs", "iq4_nl", "q5_0", "q5_1"),
         ("nf4-double", "nf4", "fp8", "fp8-block", "bf16", "fp32"),
     ],
 )
