@@ -127,6 +127,11 @@ def settings(deployed: Deployment) -> Scheduler:
     return software.model_copy(update={**given, "kind": kind})
 
 
+def store_kind(deployed: Deployment) -> str:
+    """Where keys and values lie: as the mapping has it, else as its runtime does."""
+    return deployed.kv_store.kind or ("prefix" if deployed.software.runtime.prefix_caching else "blocks")
+
+
 def service_of(
     deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0
 ) -> Service:
@@ -137,7 +142,7 @@ def service_of(
         CapacityError: no room for a block of keys and values.
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
-    kind = store.kind or ("prefix" if runtime.prefix_caching else "blocks")
+    kind = store_kind(deployed)
     iterations = Iterations(Stages(deployed), router, seed)
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)

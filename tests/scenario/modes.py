@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from simulator.config.path import checked
 from simulator.mapping.memory_plan import ORDERS
 from simulator.registry import names, registered
 from simulator.scenario.evaluators.operators import Operators
+from simulator.scenario.evaluators.replay import Replay
 from simulator.scenario.evaluators.requests import Requests
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
@@ -147,6 +149,7 @@ MODES: dict[str, dict[str, Any]] = {
     "usage, law": _with(USAGE, {"activity": LAW}),
     "routing": {"workload": {
         "kind": "routing", "router": {"kind": "zipf", "experts": 8, "top_k": 2}, "tokens": 16, "draws": 3}},
+    "replay": _with(GPUS, {"kind": "replay", "trace": str(Path(__file__).with_name("replay.csv"))}),
 }  # fmt: skip
 MODES["routing, shared"] = {
     **_with(DUPLEX, MODES["routing"]["workload"], split="greedy", engines=["xpu"]),
@@ -236,6 +239,7 @@ OF_OPERATORS: dict[str, list[Any]] = {
 """Of the keys of one operator."""
 
 BESIDE: dict[str, dict[str, Any]] = {
+    "workload.shared": {"mapping.kv_store.kind": "prefix", "workload.input": 64, "workload.spread": 0.1},
     "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5},
     "mapping.scheduler.ahead": {"workload.spread": 0.5},
     "mapping.kv_store.block": {"mapping.kv_store.blocks": 80},
@@ -274,7 +278,7 @@ def others(base: Scenario, path: str) -> list[Any]:
     has = getattr(section, key)
     if isinstance(base.workload, Operators) and path in OF_OPERATORS:
         return OF_OPERATORS[path]
-    if isinstance(base.workload, Requests) and path == "workload.trace":
+    if isinstance(base.workload, Requests | Replay) and path == "workload.trace":
         return ["nowhere.csv"]
     if path in VALUES:
         return VALUES[path]

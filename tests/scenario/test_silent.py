@@ -64,7 +64,9 @@ def is_named(mode: str, refused: Refused, *paths: str) -> bool:
     in_section = any(
         at and path.startswith(f"{at}.") and f"{path.rpartition('.')[2]}:" in refused.found for path in paths
     )
-    return own or in_section or is_given(scenario(mode), at)
+    parts = at.split(".")
+    above = [".".join(parts[:depth]) for depth in range(2, len(parts) + 1)]
+    return own or in_section or any(is_given(scenario(mode), each) for each in above)
 
 
 def fault(mode: str, path: str) -> str:

@@ -35,11 +35,16 @@ LABELS = {
 }
 
 
+def _trace(name: str | None) -> Any:
+    """What is read of a trace that a scenario names, if it does."""
+    return digest(str(trace_file(name))) if name else None
+
+
 class Replay(Workload):
     """The requests of a recorded run, as they arrived; metrics are of one of them."""
 
     kind: Literal["replay"]
-    trace: str
+    trace: str | None = None
     """A CSV in our form of measured runs (`docs/compare.md`) by its path, or one of `workloads/traces` by its name."""
     request: Width = 0
     """The request, counted from 0 in the order of the file."""
@@ -71,7 +76,7 @@ class ReplayEvaluator:
     needs: ClassVar[Collection[str]] = RequestsEvaluator.needs
     mapping: ClassVar[Collection[str]] = tuple(key for key in RequestsEvaluator.mapping if key != "answers")
     kinds: ClassVar[Mapping[str, str]] = {}
-    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.trace": lambda name: digest(str(trace_file(name)))}
+    files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.trace": _trace}
     vectorised: ClassVar[bool] = True
     requires: ClassVar[Mapping[str, str]] = {}
 
@@ -89,6 +94,8 @@ class ReplayEvaluator:
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         work = _of(scenario)
+        if work.trace is None:
+            raise ConfigError("missing key", path="workload.trace", expected="a recorded run of a server")
         frame = _replayed(json.dumps(with_values(scenario, {REQUEST: 0}).written(), sort_keys=True))
         rows = np.broadcast_to(columns.get(REQUEST, work.request), cases).astype(int)
         if rows.max() >= len(frame):
@@ -119,7 +126,7 @@ def _replayed(text: str) -> pd.DataFrame:
     import pandas as pd
 
     scenario = Scenario.model_validate_json(text)
-    recorded = _recorded(_of(scenario).trace)
+    recorded = _recorded(str(_of(scenario).trace))
     rows: list[Served] = []
     run, _ = served(_as_requests(scenario), each=rows.append)
     names = [one.request.request_id for one in rows]

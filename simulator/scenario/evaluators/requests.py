@@ -33,7 +33,7 @@ from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment, machine
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
-from simulator.scenario.service import Run, run, service_of
+from simulator.scenario.service import Run, run, service_of, store_kind
 from simulator.scenario.spent import PRICE, spent
 from simulator.serving import closed_loop
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
@@ -284,6 +284,9 @@ def served(
         raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
     with at_key("mapping"):
         check_requests(deployed)
+    if work.shared and store_kind(deployed) != "prefix":
+        found, expected = f"{work.shared:g}, where no prefix is found again", "mapping.kv_store.kind: prefix"
+        raise ConfigError(path=("workload", "shared"), found=found, expected=expected)
     router = _router(work, deployed.model)
     trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
     stream, in_flight = _stream(work, trace)

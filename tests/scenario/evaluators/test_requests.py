@@ -167,7 +167,7 @@ def test_a_request_alone_takes_what_a_pass_of_it_takes(hardware: str, model: str
 COSTS = ("area_m2", "price_usd", "peak_power_w")
 BY_PROGRAM = {
     "requests_per_s", "usd_per_million_tokens", "goodput_per_s", "ended", "preemptions", "hit_rate", "busy",
-    "iterations",
+    "iterations", "hit_rate_behind", "loaded_bytes", "written_bytes",
     *(f"{name}_p{p}_s" for name in ("tpot", "normalised", "service") for p in (50, 90, 99)),
 }  # fmt: skip
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
