@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from simulator.registry import register
@@ -30,6 +30,9 @@ class Store(Protocol):
 
         `beside`: what others would hold that are to join before it; what it would hold is added.
         """
+
+    def unsought(self, sequences: Iterable[Sequence]) -> int:
+        """Of the free blocks, those that can be taken before one goes that any of these sequences finds."""
 
     def freed(self, sequence: Sequence, tokens: int) -> int:
         """Blocks that nobody would hold if a sequence with room for so many tokens left."""
@@ -69,6 +72,9 @@ class Blocks:
 
     def match(self, sequence: Sequence, beside: dict[Any, int] | None = None) -> tuple[int, int]:
         return 0, 0
+
+    def unsought(self, sequences: Iterable[Sequence]) -> float:
+        return self.total
 
     def freed(self, sequence: Sequence, tokens: int) -> int:
         return -(-tokens // self.size)

@@ -8,7 +8,7 @@ vLLM): to the tier behind memory, where there is one (`tiers.py`). What is found
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Several
 from typing import Any
 
@@ -55,6 +55,10 @@ class PrefixBlocks:
                 held += min(count, beside.get(node, 0))
                 beside[node] = max(count, beside.get(node, 0))
         return blocks * self.size, held
+
+    def unsought(self, sequences: Iterable[Sequence]) -> int:
+        sought = {node for sequence in sequences for node, _ in self._path(sequence)}
+        return self._tiers.before(sought) if sought else self.total
 
     def freed(self, sequence: Sequence, tokens: int) -> int:
         own = -(-tokens // self.size) - sequence.shared

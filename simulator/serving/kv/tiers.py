@@ -7,7 +7,7 @@ good; so all tiers together are one list by last use (LRU), and each block lies 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -47,6 +47,10 @@ class Tiers:
     def quiet(self) -> int:
         """Blocks of memory that can be taken before one must be copied."""
         return sum(count for _, count in takewhile(lambda each: not isinstance(each[0], Node), self._idle[0].items()))
+
+    def before(self, nodes: Collection[Node]) -> int:
+        """Blocks of memory that can be taken before one of these nodes loses some."""
+        return sum(count for _, count in takewhile(lambda each: each[0] not in nodes, self._idle[0].items()))
 
     def release(self, blocks: Node | int) -> None:
         """A node, or so many blocks of no use, are in memory and held by nobody now."""

@@ -37,7 +37,7 @@ class SgLang:
             if chunks or joins.chunks:
                 return Decision((*chunks, *joins.chunks), decode=False, reserve=joins.reserve)
         keeps = kept(view)
-        return Decision(preempt=keeps.preempt, closed=len(view.running) >= self.most)
+        return Decision(preempt=keeps.preempt, closed=len(view.running) >= self.most, by_cache=True)
 
     def stable_until(self, view: View) -> float:
         return inf

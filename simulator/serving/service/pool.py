@@ -186,8 +186,12 @@ class Pool:
         most = ends[0][0] - self.steps
         if moved or self._moves or self._late or decision.preempt or (self._unseen and not decision.closed):
             most = 1
-        elif self.store.quiet < self._growth.count * (most // self.store.size + 1):
-            most = int(max(1, min(most, self._growth.lasting(self.steps, self.store.quiet))))
+        else:
+            blocks = self.store.quiet
+            if decision.by_cache and not decision.closed:
+                blocks = min(blocks, self.store.unsought(self.waiting))
+            if blocks < self._growth.count * (most // self.store.size + 1):
+                most = int(max(1, min(most, self._growth.lasting(self.steps, blocks))))
         wake = min(limit, self.scheduler.stable_until(self))
         if self._coming:
             wake = min(wake, self._coming[0][0])

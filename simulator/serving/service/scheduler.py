@@ -70,6 +70,7 @@ class Decision(NamedTuple):
         back: swapped sequences that come back first.
         reserve: tokens for which a sequence that joins gets room, where that is more than its chunk.
         closed: whether nobody who arrives could join before a sequence ends.
+        by_cache: whether who joins next hangs on what is cached of those that wait.
     """
 
     chunks: tuple[tuple[Sequence, int], ...] = ()
@@ -78,6 +79,7 @@ class Decision(NamedTuple):
     back: tuple[Sequence, ...] = ()
     reserve: Mapping[Sequence, int] = {}
     closed: bool = False
+    by_cache: bool = False
 
 
 class Scheduler(Protocol):

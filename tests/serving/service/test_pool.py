@@ -165,6 +165,29 @@ def test_with_prefixes_it_equals_blocks_one_by_one(
     assert pool.store.free == pool.store.total, "all is given back"
 
 
+EVICTED = [
+    (0.00871, 65, 62, 2, ""), (0.05296, 21, 1, 0, "s2"), (0.10281, 38, 71, 1, "p37"), (0.10334, 225, 62, 0, "p90"),
+    (0.13217, 186, 47, 0, ""), (0.15477, 85, 24, 1, "p7"), (0.19271, 141, 38, 0, "s2 22"), (0.19447, 216, 23, 1, "p90"),
+    (0.26769, 366, 49, 1, "s2 179"), (0.281, 67, 18, 2, "p7"), (0.31141, 82, 6, 0, "p37"), (0.34234, 177, 79, 1, "s0"),
+    (0.34563, 59, 7, 0, "s1"), (0.39533, 169, 6, 2, "p7"), (0.42229, 212, 72, 2, "p37"),
+]  # fmt: skip
+"""Arrival, tokens of prompt and answer, priority, and the prefix, or the session with what it had before."""
+
+
+def test_who_joins_by_what_is_cached_joins_anew_when_some_of_that_goes() -> None:
+    requests = []
+    for number, (arrival, input, output, priority, of) in enumerate(EVICTED):
+        name, _, context = of.partition(" ")
+        own: dict[str, Any] = {"session_id": name, "context_tokens": int(context or 0)} if name[:1] == "s" else {}
+        own |= {"prefix_id": name, "prefix_tokens": int(name[1:])} if name[:1] == "p" else {}
+        requests.append(Request(str(number), arrival, input, output, max_tokens=130, priority=priority, **own))
+    times = iterations("h100-sxm", "gpu-libraries")
+    slow = WithPrefixes(times, 1, 544, stepping.sglang, "priority", 64, 3).run(requests)
+    _, ended = serve("sglang", times, PrefixBlocks(544), "priority", 64, 3, requests)
+    assert sum(each.preemptions for each in ended) > 0
+    check_equal(ended, slow)
+
+
 IN, OUT = Resource("in", 1000.0), Resource("out", 700.0)
 
 
