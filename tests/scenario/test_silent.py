@@ -65,7 +65,7 @@ def is_named(mode: str, refused: Refused, *paths: str) -> bool:
         at and path.startswith(f"{at}.") and f"{path.rpartition('.')[2]}:" in refused.found for path in paths
     )
     parts = at.split(".")
-    above = [".".join(parts[:depth]) for depth in range(2, len(parts) + 1)]
+    above = [at, *(".".join(parts[:depth]) for depth in range(2, len(parts)))]
     return own or in_section or any(is_given(scenario(mode), each) for each in above)
 
 

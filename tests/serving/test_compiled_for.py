@@ -16,7 +16,7 @@ from simulator.serving.open_loop import StageTimes, chosen, serve
 from simulator.serving.stages import Stages
 from simulator.workload import decode, load_model
 from simulator.workload.requests.arrivals import Requests
-from tests.deployed import deployment
+from tests.deployed import deployment, under
 
 SYSTEM, MODEL = load_system("sn40l-node"), load_model("llama-3.1-8b")
 OF = Stages(deployment(SYSTEM, MODEL)).compiled_for(16, 512, 128)
@@ -47,7 +47,7 @@ def test_a_time_does_not_hang_on_the_cut_of_a_call(sequences: list[int], context
 @given(st.integers(1, 16), st.integers(512, 640))
 def test_programs_for_many_sizes_serve_each_nearly_as_well_as_its_own(sequences: int, context: int) -> None:
     took = OF.shared(np.array([[[0, 0, 0, sequences, sequences * context, 0]]], dtype=float), mixed=False)[0]
-    alone = float(closed_form(model_plan(target(SYSTEM), MODEL, decode(sequences, context))).time)
+    alone = float(closed_form(model_plan(target(under("sn40l-node")), MODEL, decode(sequences, context))).time)
     assert took <= 1.02 * alone
 
 
