@@ -97,6 +97,12 @@ def check_requests(deployed: Deployment) -> None:
             f"engines that read the {deployed.low.memory} of those of prompts",
             apart,
         ),
+        (
+            deployed.migrate and deployed.high.models is not None,
+            "migrate",
+            "true with kernels 'modelled'",
+            "false, or kernels by the roofline",
+        ),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (bool(deployed.placement), "placement", "one", "none, of requests"),

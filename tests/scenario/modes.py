@@ -80,7 +80,9 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, prefill": _with(GPUS, {**BATCH, "phase": "prefill"}),
     "batch, decode": _with(GPUS, {**BATCH, "phase": "decode"}),
     "batch, staged": _with(GPUS, BATCH, pipeline=2, data=2),
-    "batch, spread": {**_with(GPUS, BATCH, data=2, experts="whole"), "model": {"extends": "mixtral-8x7b", "layers": 2}},
+    "batch, spread": {
+        **_with(GPUS, BATCH, data=2, experts="whole"), "model": {"extends": "mixtral-8x7b", "layers": 2},
+        "hardware": {"extends": "dgx-h100", "devices": {"gpu": {"engines": {"spare": SPARE}}}, "links": NODES}},
     "batch, drafted": _with(GPUS, BATCH, draft={"model": "llama-3-8b", "acceptance": 0.7}),
     "batch, dispatched": _with(DUPLEX, BATCH, dispatch="by_op_per_byte"),
     "batch, modelled": _with(GPUS, {**BATCH, "phase": "decode"}, kernels="modelled"),
@@ -149,7 +151,8 @@ MODES: dict[str, dict[str, Any]] = {
     "usage, law": _with(USAGE, {"activity": LAW}),
     "routing": {"workload": {
         "kind": "routing", "router": {"kind": "zipf", "experts": 8, "top_k": 2}, "tokens": 16, "draws": 3}},
-    "replay": _with(GPUS, {"kind": "replay", "trace": str(Path(__file__).with_name("replay.csv"))}),
+    "replay": _with(GPUS, {"kind": "replay", "trace": str(Path(__file__).with_name("replay.csv"))},
+                    scheduler={"kind": "vllm-v1"}),
 }  # fmt: skip
 MODES["routing, shared"] = {
     **_with(DUPLEX, MODES["routing"]["workload"], split="greedy", engines=["xpu"]),
@@ -159,7 +162,7 @@ MODES["routing, shared"]["mapping"].pop("memory")
 VALUES: dict[str, list[Any]] = {
     "hardware": ["dgx-a100"],
     "model": ["qwen2-7b"],
-    "sized": [{"devices": 2}, {"nodes": 2}, {"scale": 2}],
+    "sized": [{"devices": 2}, {"devices": 4}, {"nodes": 2}, {"scale": 2}],
     "sized.devices": [2],
     "costs": ["silicon"],
     "mapping.dtype": ["fp8", "w4a16", "q6_k", "fp32", "int4"],
@@ -178,7 +181,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.calibration": ["h100-sxm.vllm"],
     "mapping.runtime": ["ideal", "gpu-libraries", "flash-neurons", "vllm-2023"],
     "mapping.scheduler.max_sequences": [1, 3],
-    "mapping.scheduler.tokens": [16],
+    "mapping.scheduler.tokens": [16, 256],
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
     "mapping.kv_store.blocks": [80],

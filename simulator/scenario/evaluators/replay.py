@@ -96,6 +96,8 @@ class ReplayEvaluator:
         work = _of(scenario)
         if work.trace is None:
             raise ConfigError("missing key", path="workload.trace", expected="a recorded run of a server")
+        if not trace_file(work.trace).is_file():
+            raise ConfigError("no such file", path="workload.trace", found=f"'{work.trace}'", expected="a recorded run")
         frame = _replayed(json.dumps(with_values(scenario, {REQUEST: 0}).written(), sort_keys=True))
         rows = np.broadcast_to(columns.get(REQUEST, work.request), cases).astype(int)
         if rows.max() >= len(frame):

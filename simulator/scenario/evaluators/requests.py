@@ -185,17 +185,19 @@ class RequestsEvaluator:
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
         work = _of(scenario)
+        routed = {}
+        if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
+            routed = dict.fromkeys(ROUTED, "a model without routed experts")
         if work.trace is not None:
             drawn = dict.fromkeys(DRAWN, "a trace")
-            return {**drawn, "mapping.answers": "a trace", **_unread_by_program(scenario)}
+            return {**drawn, "mapping.answers": "a trace", **routed, **_unread_by_program(scenario)}
         others = ("batch", "rounds") if work.loop == "open" else ("rate", "requests", "process")
         paths = {f"workload.{key}": f"{'an' if work.loop == 'open' else 'a'} {work.loop} loop" for key in others}
         if not work.spread:
             paths["workload.scale"] = "a run whose lengths have no spread"
         if scenario.mapping.answers and scenario.mapping.split == "none":
             paths["mapping.together"] = "a run with `answers` and no `split`, where nothing runs beside another,"
-        if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
-            paths |= dict.fromkeys(ROUTED, "a model without routed experts")
+        paths |= routed
         if _by_program(scenario):
             paths |= _unread_by_program(scenario)
         else:
