@@ -142,6 +142,7 @@ def _of_placement(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (len(deployed.engines) > 1, f"dispatch '{deployed.dispatch}'"),
         (parallel.pipeline > 1, f"pipeline {parallel.pipeline}"),
         (parallel.data > 1, f"data {parallel.data}"),
+        (deployed.shares_experts, "experts that devices share"),
         (deployed.draft is not None, "a draft"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
         (form.kernels == "modelled", "kernels 'modelled'"),

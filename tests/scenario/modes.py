@@ -181,7 +181,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.calibration": ["h100-sxm.vllm"],
     "mapping.runtime": ["ideal", "gpu-libraries", "flash-neurons", "vllm-2023"],
     "mapping.scheduler.max_sequences": [1, 3],
-    "mapping.scheduler.tokens": [16, 256],
+    "mapping.scheduler.tokens": [16, 64],
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
     "mapping.kv_store.blocks": [80],
