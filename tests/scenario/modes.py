@@ -245,6 +245,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "workload.shared": {"mapping.kv_store.kind": "prefix", "workload.input": 64, "workload.spread": 0.1},
     "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5},
     "mapping.scheduler.ahead": {"workload.spread": 0.5},
+    "mapping.scheduler.replicas": {"workload.rate": 400.0},
     "mapping.kv_store.block": {"mapping.kv_store.blocks": 80},
     "mapping.residency.group": {"mapping.residency.bytes": "3 GB"},
     "mapping.residency.nodes_by": {"mapping.residency.bytes": "3 GB"},

@@ -145,7 +145,8 @@ class KernelsEvaluator(EachAlone):
         time = moved = nan
         if runner:
             runner = compiled(runner, lambda: graph.blocks)
-            launched, plan = launches(runner, graph), graph_plan(runner, graph)
+            with at_key("mapping"):
+                launched, plan = launches(runner, graph), graph_plan(runner, graph)
             time = float(closed_form(plan).time)
             moved = float(plan.demand()[runner.system[f"{runner.device}.{runner.memory}"]])
         else:
