@@ -64,6 +64,12 @@ class Activity:
         return tuple(resource for resource in self.demand if resource.slots is not None) if self.alone else ()
 
 
+def add(total: dict[Resource, Any], demand: Mapping[Resource, Quantity], times: float = 1) -> None:
+    """Add a demand, so many times, to a total by resource."""
+    for resource, units in demand.items():
+        total[resource] = total.get(resource, 0.0) + (units if times == 1 else units * times)
+
+
 def launched(name: str, demand: Mapping[Resource, Quantity], latency: Quantity) -> Activity:
     """A kernel or a transfer, whose latency is that of its start: where it demands nothing it is not started.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.core.activity import Activity
+from simulator.core.activity import Activity, add
 from simulator.core.resource import Quantity, Resource
 
 
@@ -71,8 +71,7 @@ class Plan:
         """Total demand on each resource, in its unit."""
         total: dict[Resource, Quantity] = {}
         for activity, times in self.activities():
-            for resource, units in activity.demand.items():
-                total[resource] = total.get(resource, 0.0) + units * times
+            add(total, activity.demand, times)
         return total
 
 

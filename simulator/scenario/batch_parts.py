@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from simulator.core import Plan, Resource, closed_form
+from simulator.core import Plan, Resource, add, closed_form
 from simulator.core.account import Term, energy, joules, over_steps
 from simulator.core.resource import plain
 from simulator.core.steps import Steps, even_steps
@@ -114,8 +114,7 @@ def _total(demands: Iterable[Mapping[Resource, Any]]) -> dict[Resource, Any]:
     """What several demand of each resource together."""
     total: dict[Resource, Any] = {}
     for demand in demands:
-        for resource, units in demand.items():
-            total[resource] = total.get(resource, 0.0) + units
+        add(total, demand)
     return total
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-from simulator.core import Resource
+from simulator.core import Resource, add
 from simulator.core.account import energy, joules
 from simulator.hardware.energy import missing, static_power
 from simulator.scenario.costs import costs_of, life
@@ -70,6 +70,5 @@ def demanded(pools: Sequence[Pool], works: Iterable[Work], moves: Iterable[Moves
     total, copies = demand(pools[0].iterations, works), pools[0].copies
     if copies is not None:
         for each in moves:
-            for resource, units in copies.demand(each).items():
-                total[resource] = total.get(resource, 0.0) + units
+            add(total, copies.demand(each))
     return total

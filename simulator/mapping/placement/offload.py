@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
-from simulator.core import Activity, Quantity, Resource, launched
+from simulator.core import Activity, Quantity, Resource, add, launched
 from simulator.hardware import System
 from simulator.mapping.collective import joined
 from simulator.mapping.placement.rule import INTERLEAVED
@@ -40,19 +41,17 @@ def copied(
         buffer = min(memories, key=lambda tier: float(np.mean(system.tiers[tier].bandwidth)))
         count = system[buffer].count
         write, units = written(system, buffer, size)
-        for resource, amount in ((system[buffer], size / count), (write, units / count)):
-            demand[resource] = demand.get(resource, 0.0) + amount
+        add(demand, {system[buffer]: size / count})
+        add(demand, {write: units / count})
         if staging:
             demand[_staging(buffer, staging)] = size
     return launched(f"copy {source} to {to}", demand, latency)
 
 
-_STAGING: dict[tuple[str, float], Resource] = {}
-
-
+@lru_cache(maxsize=64)
 def _staging(buffer: str, rate: float) -> Resource:
     """One resource of a name, whatever the plan, so that what plans demand of it adds up."""
-    return _STAGING.setdefault((buffer, rate), Resource(f"{buffer} (bounce buffer)", rate, "B/s", energy=0.0))
+    return Resource(f"{buffer} (bounce buffer)", rate, "B/s", energy=0.0)
 
 
 def elsewhere(target: Target, activity: Activity, moved: list[Moved]) -> Activity:
@@ -78,7 +77,7 @@ def _away(target: Target, demand: dict[Resource, Quantity], moved: Moved) -> Qua
     if spot.pages == INTERLEAVED and target.ways > 1:
         link = joined(system, target.device, target.ways)
         far = (target.ways - 1) / target.ways * (read + write)
-        demand[system[link]] = demand.get(system[link], 0.0) + far
+        add(demand, {system[link]: far})
         return system.links[link].latency
     if spot.tier == main:
         return 0.0
@@ -88,15 +87,15 @@ def _away(target: Target, demand: dict[Resource, Quantity], moved: Moved) -> Qua
     if reads(target, spot.tier):
         resource, units = written(system, spot.tier, write)
         port = system[f"{spot.tier}->{target.name}"]
-        _add(demand, {system[spot.tier]: read})
-        _add(demand, {resource: units})
-        _add(demand, {port: read + write})
+        add(demand, {system[spot.tier]: read})
+        add(demand, {resource: units})
+        add(demand, {port: read + write})
         return 0.0
     latency: Quantity = 0.0
     for size, ends in ((moved.read, (spot.tier, main)), (moved.written, (main, spot.tier))):
         if np.any(size):
             ways, wait = _over(system, size, *ends, main)
-            _add(demand, ways)
+            add(demand, ways)
             latency = np.maximum(latency, wait)
     return latency
 
@@ -109,14 +108,9 @@ def _over(
     latency: Quantity = 0.0
     for here, there in pairwise(system.route(source, to)):
         hop = system[f"{here}->{there}"]
-        _add(demand, {hop: size / hop.count})
+        add(demand, {hop: size / hop.count})
         latency = latency + system.links[hop.name].latency
     far = source if to == main else to
     resource, units = (system[far], size) if to == main else written(system, far, size)
-    _add(demand, {resource: units / resource.count})
+    add(demand, {resource: units / resource.count})
     return demand, latency + system.tiers[far].latency
-
-
-def _add(demand: dict[Resource, Quantity], more: Mapping[Resource, Quantity]) -> None:
-    for resource, units in more.items():
-        demand[resource] = demand.get(resource, 0.0) + units

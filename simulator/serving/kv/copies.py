@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.core import Activity, Resource
+from simulator.core import Activity, Resource, add
 from simulator.errors import CapacityError, unknown
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.held import free_bytes, tier_name
@@ -45,8 +45,7 @@ class Copies:
         """Units of each resource that copies take, as of one of identical parts."""
         total: dict[Resource, float] = {}
         for hop, blocks in moves.items():
-            for resource, units in self.of_block[hop].demand.items():
-                total[resource] = total.get(resource, 0.0) + blocks * float(units)
+            add(total, {r: float(units) for r, units in self.of_block[hop].demand.items()}, blocks)
         return total
 
     def seconds(self, moves: Moves) -> float:

@@ -8,17 +8,18 @@ its kernel says of the mean sequence. What is neither is lowered anew for each i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-from simulator.core import Activity, Plan, Quantity, closed_form
+from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.core.affine import affine, probes
 from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
+from simulator.mapping.expert_costs import Counts
 from simulator.mapping.gpu.modelled import Attended
 from simulator.mapping.stage import TYPICAL, Kind, attended, stage
 from simulator.serving.routed import Array
@@ -63,6 +64,7 @@ class Iterations:
         self.host, self.layers = stages.deployment.host, stages.model.layers
         self._compiled: dict[Kind, _Compiled] = {}
         self._experts: dict[tuple[int, bool], Array] = {}
+        self._demands: dict[tuple[int, bool], Mapping[Resource, float]] = {}
         self._indices = np.arange(1024, dtype=np.float64)
 
     def mixed(
@@ -145,14 +147,24 @@ class Iterations:
             self._compiled[kind] = _Compiled(self.stages, kind)
         return self._compiled[kind]
 
+    def routed_demand(self, tokens: int, mixed: bool) -> Mapping[Resource, float]:
+        """Demand of the routed experts in all draws of so many tokens together, as of one device."""
+        key = tokens, mixed
+        if key not in self._demands:
+            self._demands[key] = self.stages.routed(self._drawn(tokens), mixed).whole_demand
+        return self._demands[key]
+
     def _routed(self, tokens: int, mixed: bool) -> Array:
         """Seconds of the routed experts in each draw of so many tokens."""
         key = tokens, mixed
         if key not in self._experts:
-            assert self.router is not None
-            drawn = counts(self.router, np.full(DRAWS, tokens), self.stages.layers, self.seed)
-            self._experts[key] = self.stages.experts(drawn, mixed)
+            self._experts[key] = self.stages.experts(self._drawn(tokens), mixed)
         return self._experts[key]
+
+    def _drawn(self, tokens: int) -> Counts:
+        """Tokens of each expert in the draws of so many tokens."""
+        assert self.router is not None
+        return counts(self.router, np.full(DRAWS, tokens), self.stages.layers, self.seed)
 
 
 def _on_a_line(first: float, slope: float, most: int, until: float) -> Run:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable
 
 import numpy as np
 
-from simulator.core import Resource
+from simulator.core import Resource, add
 from simulator.mapping.stage import Kind
 from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations
-from simulator.workload.routing.draws import counts
 
 
 class Work:
@@ -59,25 +57,12 @@ def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, floa
     of, whole = iterations.stages, Work()
     for each in works:
         whole.merge(each)
-
-    def add(demand: Mapping[Resource, float], times: float) -> None:
-        for resource, units in demand.items():
-            total[resource] = total.get(resource, 0.0) + times * units
-
     for kind, (number, *sums) in whole.sums.items():
         if number:
             mean = np.array(sums).reshape(1, 1, -1) / number
             for part in of.shared_demand(mean, kind.mixed).values():
-                add(part, number)
+                add(total, part, number)
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
-            add(_routed(iterations, tokens, mixed), number / DRAWS)
+            add(total, iterations.routed_demand(tokens, mixed), number / DRAWS)
     return total
-
-
-@lru_cache(maxsize=4096)
-def _routed(iterations: Iterations, tokens: int, mixed: bool) -> Mapping[Resource, float]:
-    """Demand of routed experts over all draws of so many tokens."""
-    assert iterations.router is not None
-    of = iterations.stages
-    return of.routed(counts(iterations.router, np.full(DRAWS, tokens), of.layers, iterations.seed), mixed).whole_demand
