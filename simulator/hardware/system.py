@@ -148,6 +148,10 @@ class System:
         """Bytes of a tier in the whole system."""
         return self.tiers[tier].capacity * self.count(tier)
 
+    def free(self, tier: str) -> float:
+        """Bytes of a tier in the whole system, less what is reserved in each."""
+        return (self.tiers[tier].capacity - self.tiers[tier].reserved) * self.count(tier)
+
     @cached_property
     def _parts(self) -> dict[str, tuple[Resource, tuple[str, ...]]]:
         """Each resource by name, and the key path of what it is made from."""

@@ -95,7 +95,7 @@ def call_plan(target: Target, call: Call, ahead: float = 0.0, launches: float = 
     `launches` is less than 1 where one launch serves several calls.
     """
     system, name = target.system, target.name
-    tier, on_chip = f"{target.device}.{target.memory}", f"{target.device}.{sram(target)}"
+    tier, on_chip = target.tier, f"{target.device}.{sram(target)}"
     load, start = launch(fabric(target), call.configured)
     wait = target.latency + call.wait + launches * start
     main, port = system[tier], system[f"{tier}->{name}"]

@@ -140,7 +140,7 @@ def stack_sum(high: Target, low: Target, made: Quantity) -> Activity:
     An expert there is cut over all stacks of a device, and each stack's results of all rows, `made` bytes, stay in it
     (arXiv 2409.01141, section V-A). Nothing to add where engines have memories of their own, or one stack.
     """
-    tier = f"{low.device}.{low.memory}"
+    tier = low.tier
     stacks = low.system.tiers[tier].stacks
     apart = (high.device, high.memory) != (low.device, low.memory)
     if not low.description.in_memory or stacks == 1 or apart:

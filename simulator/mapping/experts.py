@@ -27,7 +27,7 @@ def shared_plan(
     Expert e lies in bank bundle e mod `bundles` of their memory, which a read keeps busy: where engines meet in a
     bundle they slow each other down, and the closed form is a lower bound.
     """
-    memory = engines[0].system.tiers[f"{engines[0].device}.{engines[0].memory}"]
+    memory = engines[0].system.tiers[engines[0].tier]
     bundles = memory.stack.bundles if memory.stack else 1
     plan = Plan("experts")
     for place, engine in enumerate(engines):

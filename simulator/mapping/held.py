@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from simulator.core import Quantity
 from simulator.mapping.kept import active_bytes, cached_bytes, stage_bytes, stored_bytes
-from simulator.mapping.memory_plan import space
 from simulator.mapping.pipeline_parallel import Replica, Stage
-from simulator.mapping.placement.held import free, held_in_tiers
+from simulator.mapping.placement.held import held_in_tiers
 from simulator.mapping.placement.placed import Placed
 from simulator.mapping.spill import Spill
-from simulator.mapping.target import Target
 from simulator.workload import Model
 from simulator.workload.model.parameters import weight_bytes_by_class
 
@@ -85,26 +83,23 @@ def held(
     stored = sum(stored_bytes(m, high.ways) for m in models) - experts
     if not deployed.shares_memory:
         return (
-            Held(tier_name(low), free_bytes(low), own, kv, active * low.ways),
-            Held(tier_name(high), free_bytes(high), stored, 0.0, active * high.ways),
+            Held(low.tier, low.system.free(low.tier), own, kv, active * low.ways),
+            Held(high.tier, high.system.free(high.tier), stored, 0.0, active * high.ways),
         )
     kept: Quantity = 0.0
-    stack = low.system.tiers[tier_name(low)].stack
+    stack = low.system.tiers[low.tier].stack
     if beside and prompt and deployed.together and stack and stack.bundles > 1:
-        kept = np.maximum((free_bytes(low) - own) / stack.bundles - stored - active * low.ways, 0.0)
-    return (Held(tier_name(low), free_bytes(low), stored + own, kv, active * low.ways, kept),)
+        kept = np.maximum((low.system.free(low.tier) - own) / stack.bundles - stored - active * low.ways, 0.0)
+    return (Held(low.tier, low.system.free(low.tier), stored + own, kv, active * low.ways, kept),)
 
 
 def held_in_both(spill: Spill) -> tuple[Held, ...]:
     """What main memory and the tier behind it hold, by the memory plan."""
     target = spill.target
+    names = {tier: f"{target.device}.{tier}" for tier in (target.memory, target.spill or target.memory)}
     return tuple(
-        Held(
-            f"{target.device}.{tier}",
-            free_bytes(target, tier),
-            *(spill.stored(tier, kind) for kind in ("weight", "kv", "activation")),
-        )
-        for tier in (target.memory, target.spill or target.memory)
+        Held(full, target.system.free(full), *(spill.stored(tier, kind) for kind in ("weight", "kv", "activation")))
+        for tier, full in names.items()
     )
 
 
@@ -112,25 +107,15 @@ def held_as_placed(placed: Placed, batch: Quantity, prompt: Quantity) -> tuple[H
     """What each tier holds, by the rules of a placement; main memory first."""
     sizes, system = held_in_tiers(placed, batch, prompt), placed.layout.target.system
     order = sorted(sizes, key=lambda tier: tier != placed.layout.home.tier)
-    return tuple(Held(tier, free(system, tier), **sizes[tier]) for tier in order)
-
-
-def tier_name(target: Target) -> str:
-    """The full name of the tier that an engine runs from."""
-    return f"{target.device}.{target.memory}"
-
-
-def free_bytes(target: Target, tier: str | None = None) -> float:
-    """Bytes of a tier (main memory) of all devices together, less what is reserved."""
-    return space(target, tier or target.memory).capacity * target.ways
+    return tuple(Held(tier, system.free(tier), **sizes[tier]) for tier in order)
 
 
 def _of_stage(stage: Stage, model: Model, batch: Quantity, context: Quantity, prompt: Quantity) -> Held:
     target = stage.target
     weights, kv = stage_bytes(stage, model, float(context))
     return Held(
-        tier_name(target),
-        free_bytes(target),
+        target.tier,
+        target.system.free(target.tier),
         weights,
         cached_bytes(model, target.ways, batch, context) * kv,
         active_bytes(model, batch, prompt) * target.ways,

@@ -171,7 +171,7 @@ def migration(deployment: Deployment, tokens: Quantity) -> Activity:
     """
     high, model = deployment.high, deployment.model
     size = 2 * tokens * kv_bytes_per_layer(model) / cache_ways(model, high.ways)
-    tier = f"{high.device}.{high.memory}"
+    tier = high.tier
     bus, port = high.system[tier], high.system[f"{tier}->{high.name}"]
     return launched("keys and values to their spaces", {bus: size, port: size}, high.latency)
 

@@ -51,13 +51,18 @@ class Target:
         return f"{self.device}.{self.engine}"
 
     @property
+    def tier(self) -> str:
+        """The full name of its memory, `<device>.<tier>`."""
+        return f"{self.device}.{self.memory}"
+
+    @property
     def description(self) -> Engine:
         return self.system.machine.devices[self.device].engines[self.engine]
 
     @cached_property
     def latency(self) -> Quantity:
         """What each kernel waits for: its launch (of a PIM also command and mode), and the main memory."""
-        engine, memory = self.description, self.system.tiers[f"{self.device}.{self.memory}"]
+        engine, memory = self.description, self.system.tiers[self.tier]
         return engine.launch_overhead + engine.command + engine.mode_switch + memory.latency
 
     @cached_property

@@ -16,7 +16,6 @@ from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.form import Scheduler
-from simulator.mapping.held import tier_name
 from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
@@ -231,7 +230,7 @@ def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:
     if tier is None:
         expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
         raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
-    system, own = deployed.low.system, tier_name(deployed.low)
+    system, own = deployed.low.system, deployed.low.tier
 
     @lru_cache(maxsize=4096)
     def seconds(tokens: int) -> float:

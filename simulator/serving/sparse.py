@@ -126,7 +126,7 @@ def decode_sparse(
 def _check_room(memory: Memory, stored: Stored, weights: Floats, context: Floats) -> None:
     """Weights are in DRAM, and where the engine computes from a memory of its own there too, with the KV cache."""
     system, target = memory.system, memory.target
-    own = f"{target.device}.{target.memory}"
+    own = target.tier
     cache = float(np.max(kv_bytes(stored.model, context)))
     for tier in dict.fromkeys((memory.dram, own)):
         there = system.capacity(tier) - system.tiers[tier].reserved

@@ -84,5 +84,5 @@ def _copy_seconds(prompts: Stages, answers: Stages, input: Ints) -> Array:
     source, target = prompts.deployment.low, answers.deployment.low
     size = np.asarray(kv_bytes(prompts.model, input.astype(np.float64)))
     plan = Plan("keys and values")
-    plan.add(transfer(source.system, size, f"{source.device}.{source.memory}", f"{target.device}.{target.memory}"))
+    plan.add(transfer(source.system, size, source.tier, target.tier))
     return np.broadcast_to(np.asarray(closed_form(plan).time), size.shape)

@@ -38,7 +38,7 @@ def rates(target: Target) -> tuple[Quantity, Quantity]:
 
     Both are of one device; the bandwidth is the smaller of the port's and, where its bytes go over it, the bus's.
     """
-    system, tier = target.system, f"{target.device}.{target.memory}"
+    system, tier = target.system, target.tier
     peak = next(iter(target.description.peak.values())) * target.description.efficiency
     bandwidth: Quantity = system[f"{tier}->{target.name}"].rate(1e12)
     if not target.description.in_memory:

@@ -199,7 +199,7 @@ class Route:
         """Copies, where `crosses` is 1, the `size` bytes that each device of an engine reads to all of them."""
         a, b = self.engines[source], self.engines[engine]
         whole = size * crosses * b.ways
-        return transfer(a.system, whole, f"{a.device}.{a.memory}", f"{b.device}.{b.memory}", name="move")
+        return transfer(a.system, whole, a.tier, b.tier, name="move")
 
     _kernels: dict[tuple[Unit, int], list[Kernel]] = field(default_factory=dict, init=False)
     _read: dict[tuple[Unit, int], dict[str, Quantity]] = field(default_factory=dict, init=False)

@@ -181,7 +181,7 @@ def _reads(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
     system, target, flash, threads = memory.system, memory.target, memory.flash, memory.threads
     found = []
     if np.any(traffic.sequential):
-        end = f"{target.device}.{target.memory}"
+        end = target.tier
         found.append(transfer(system, traffic.sequential, flash, end, name="read matrices"))
     if np.any(traffic.reads):
         reads, size = traffic.reads, stored.read_bytes
@@ -201,7 +201,7 @@ def _manage(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
     tier = system.tiers[memory.flash]
     through = traffic.fresh if tier.flash and tier.flash.page_cache else 0.0
     found = [_copy(memory, (traffic.fresh + traffic.moved + through) * size)]
-    engine_memory = f"{target.device}.{target.memory}"
+    engine_memory = target.tier
     if engine_memory != memory.dram:
         found.append(transfer(system, traffic.fresh * size, memory.dram, engine_memory, name="copy to the engine"))
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from simulator.core import closed_form
 from simulator.mapping.kept import largest
 from simulator.mapping.passes import step_contexts
-from simulator.mapping.placement.held import free, held_in_tiers
+from simulator.mapping.placement.held import held_in_tiers
 from simulator.mapping.placement.placed import Placed, placed
 from simulator.mapping.placement.rule import PARTS, Part, Rule, Use
 from simulator.mapping.placement.spot import main_memory, reached, reads, route_length
@@ -86,7 +86,7 @@ def over(placed: Placed, batch: float, input: float, tier: str | None = None) ->
     """Bytes by which the fullest tier, or one of them, is too small; negative where there is room."""
     held = held_in_tiers(placed, batch, input)
     system = placed.layout.target.system
-    return max(sum(kinds.values()) - free(system, name) for name, kinds in held.items() if tier is None or name == tier)
+    return max(sum(kinds.values()) - system.free(name) for name, kinds in held.items() if tier is None or name == tier)
 
 
 def seconds(placed: Placed, batch: float, input: float, output: float) -> float:
@@ -100,7 +100,7 @@ def seconds(placed: Placed, batch: float, input: float, output: float) -> float:
 def _ways(deployed: Deployment) -> Iterator[Way]:
     """All ways to use tiers behind main memory, those that hold most of a kind last: host memory before flash."""
     target = deployed.engine
-    system, own = target.system, f"{target.device}.{target.memory}"
+    system, own = target.system, target.tier
     behind = [tier for tier, each in system.tiers.items() if tier != own and not each.on_chip and reached(target, tier)]
     behind.sort(key=lambda tier: float(np.mean(system.tiers[tier].bandwidth)), reverse=True)
     for place, tier in enumerate(behind):
@@ -121,7 +121,7 @@ def _rules(
 ) -> tuple[Rule, ...]:
     """As little of the parts in order outside of main memory as leaves room there."""
     target = deployed.engine
-    main = f"{target.device}.{target.memory}"
+    main = target.tier
     rules: tuple[Rule, ...] = ()
     has = {part for part, _ in placed(deployed, (), batch, input + output).layout.weights} | {"kv"}
 
@@ -186,7 +186,7 @@ def _spread(
     shares: dict[str, float] = {}
     left = 1.0
     for tier in way.tiers[:-1]:
-        shares[tier] = min(left, free(system, tier) / needed if needed else 1.0)
+        shares[tier] = min(left, system.free(tier) / needed if needed else 1.0)
         left -= shares[tier]
     shares = {tier: share for tier, share in {**shares, way.tiers[-1]: left}.items() if share > 1e-9}
     if len(shares) < 2:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 
 from simulator.core import Quantity
-from simulator.hardware import System
 from simulator.mapping.kept import active_bytes
 from simulator.mapping.placement.layer import Layers
 from simulator.mapping.placement.layout import PHASES, Shares
@@ -37,12 +36,6 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
         sizes[tier][kind] += size
     _activations(placed, sizes, batch, prompt)
     return sizes
-
-
-def free(system: System, tier: str) -> float:
-    """Bytes of a tier of all devices together, less what is reserved."""
-    described = system.tiers[tier]
-    return (described.capacity - described.reserved) * system.count(tier)
 
 
 def _most(placed: Placed, part: str, layer: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from simulator.core import Activity, Plan, Quantity
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.kernels import Kernel, arriving, kernels_of
 from simulator.mapping.lowering import fusion, kernel_activity, reduction
-from simulator.mapping.placement.layout import Layout, part_of, place_of
+from simulator.mapping.placement.layout import Layout, part_of, period, place_of
 from simulator.mapping.placement.offload import Moved, copied, elsewhere
 from simulator.mapping.placement.spot import Spot, main_memory
 from simulator.mapping.runtime import Offload
@@ -91,7 +91,7 @@ class Layers:
                 if to := self.to(spot):
                     _put(ahead, (spot, to), of_kv * times * read)
                     _put(behind, (spot, to), of_kv * times * share.bytes.get("kv_write", 0.0))
-        layered = block.name not in ("embedding", "head")
+        layered = period(block) > 0
         for part in ("experts", "ffn", "attention") if layered else (block.name,):
             weights = self.layout.used(part, layer)
             for spot, share_of in self.layout.of(self.phase, part, layer):
@@ -128,7 +128,7 @@ class Layers:
 
     def moved(self, block: Block, kernel: Kernel, target: Target, layer: int) -> list[Moved]:
         """What a kernel reads and writes where it lies in other tiers than main memory."""
-        found: dict[Spot, tuple[Quantity, Quantity]] = {}
+        sizes: dict[Spot, tuple[Quantity, Quantity]] = {}
         for operator in kernel.operators:
             part = part_of(block, operator)
             weights = operator.bytes.get("weight", 0.0) + operator.bytes.get("expert", 0.0)
@@ -142,9 +142,9 @@ class Layers:
                 for spot, share in self.layout.of(self.phase, of, layer):
                     if self.to(spot):
                         continue
-                    before = found.get(spot, (0.0, 0.0))
-                    found[spot] = before[0] + share * read * target.ways, before[1] + share * write * target.ways
-        return [Moved(spot, *sizes) for spot, sizes in found.items()]
+                    before = sizes.get(spot, (0.0, 0.0))
+                    sizes[spot] = before[0] + share * read * target.ways, before[1] + share * write * target.ways
+        return [Moved(spot, *each) for spot, each in sizes.items()]
 
 
 @dataclass(eq=False)

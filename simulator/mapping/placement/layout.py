@@ -28,7 +28,7 @@ Place: TypeAlias = tuple[str, int]
 def part_of(block: Block, operator: Operator) -> str:
     """The part of a model that an operator belongs to, by its name in its block."""
     name = re.sub(r"^\d+\.", "", operator.name)
-    if block.name in ("embedding", "head"):
+    if not period(block):
         return block.name
     if name.startswith(("moe.experts.", "moe.dispatch", "moe.combine")):
         return "experts"
@@ -43,6 +43,11 @@ def place_of(operator: str) -> int:
     return int(number[1]) if number else 0
 
 
+def period(block: Block) -> int:
+    """The layers that a block repeats as one pattern; 0 of embedding and head, which are no layer."""
+    return 0 if block.name in ("embedding", "head") else 1 + max(map(place_of, block.graph))
+
+
 @lru_cache(maxsize=64)
 def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
     """Bytes of the weights of each part of each layer on `ways` devices together, with those that each keeps whole.
@@ -53,18 +58,17 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
     sizes: dict[Place, float] = {("embedding", 0): weight_bytes_by_class(model)["embedding"]}
     start = 0
     for block in operator_graph(model, decode(1, 1), lambda _: experts).blocks:
-        layered = block.name not in ("embedding", "head")
-        period = 1 + max(map(place_of, block.graph)) if layered else 1
+        layers = period(block)
         for operator in block.operators:
             if operator.kind == "embedding" or (operator.name == "lm_head" and model.tied_embeddings):
                 continue
             size = float(operator.bytes.get("weight", 0.0) + operator.bytes.get("expert", 0.0))
             size += copies(operator, ways)
             for repeat in range(block.repeat if size else 0):
-                layer = start + repeat * period + place_of(operator.name) if layered else 0
+                layer = start + repeat * layers + place_of(operator.name) if layers else 0
                 place = part_of(block, operator), layer
                 sizes[place] = sizes.get(place, 0.0) + size
-        start += block.repeat * period if layered else 0
+        start += block.repeat * layers
     return sizes
 
 
@@ -124,15 +128,15 @@ class Layout:
         return sum(self.kv[layer] if part == "kv" else self.weights.get((part, layer), 0.0) for layer in layers)
 
 
-def where(placed: Layout) -> Iterator[tuple[PhaseName | None, str, list[int], Shares]]:
+def where(layout: Layout) -> Iterator[tuple[PhaseName | None, str, list[int], Shares]]:
     """Where each part lies: the layers that lie alike together; a phase, where the two differ."""
     for part in PARTS:
         groups: dict[tuple[PhaseName | None, Shares], list[int]] = {}
-        for layer in range(len(placed.kv)) if part in LAYERED else (0,):
-            first, later = (placed.of(phase, part, layer) for phase in PHASES)
-            both = ((None, later),) if first == later else (("prefill", first), ("decode", later))
-            for key in both:
-                groups.setdefault(key, []).append(layer)  # type: ignore[arg-type]
+        for layer in range(len(layout.kv)) if part in LAYERED else (0,):
+            shares_of = {phase: layout.of(phase, part, layer) for phase in PHASES}
+            first, later = shares_of.values()
+            for key in [(None, later)] if first == later else shares_of.items():
+                groups.setdefault(key, []).append(layer)
         for (phase, shares), layers in groups.items():
             yield phase, part, layers, shares
 
@@ -154,7 +158,7 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
     Raises:
         ConfigError: a rule that names what machine or model lack, or that cannot be; by its number and key.
     """
-    home = Spot(f"{target.device}.{target.memory}")
+    home = Spot(target.tier)
     sizes = dict(weights_of(model, target.ways)) | {("kv", layer): size for layer, size in enumerate(kv)}
     resolved = []
     for number, rule in enumerate(rules):

@@ -73,7 +73,7 @@ def _away(target: Target, demand: dict[Resource, Quantity], moved: Moved) -> Qua
     """Take what a kernel moves elsewhere off main memory, and put it there; returns what it waits longer for that."""
     system, spot = target.system, moved.spot
     read, write = moved.read / target.ways, moved.written / target.ways
-    main = f"{target.device}.{target.memory}"
+    main = target.tier
     if spot.pages == INTERLEAVED and target.ways > 1:
         link = joined(system, target.device, target.ways)
         far = (target.ways - 1) / target.ways * (read + write)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from simulator.core import Plan, Quantity
 from simulator.mapping.passes import Passes
 from simulator.mapping.placement.layer import Chunk, Layers
-from simulator.mapping.placement.layout import Layout, layer_kv, layout, place_of
+from simulator.mapping.placement.layout import Layout, layer_kv, layout, period
 from simulator.mapping.placement.rule import Rule
-from simulator.mapping.target import Target
+from simulator.mapping.target import Target, target
 from simulator.workload import Batch, Block, decode, operator_graph, prefill
 from simulator.workload.batch import PhaseName
 
@@ -55,28 +55,27 @@ class Placed:
         """Layers in order, with how often these repeat: those that are alike, placed alike and reached alike."""
         at, start = self.layout.target.name, 0
         for block in blocks:
-            layered = block.name not in ("embedding", "head")
-            period = 1 + max(map(place_of, block.graph)) if layered else 1
+            number = period(block)
 
-            def key(repeat: int, first: int = start, period: int = period, layered: bool = layered) -> object:
-                own = range(first + repeat * period, first + (repeat + 1) * period)
-                return tuple(self.layout.key(layers.phase, layer) for layer in own) if layered else ()
+            def key(repeat: int, first: int = start, number: int = number) -> object:
+                own = range(first + repeat * number, first + (repeat + 1) * number)
+                return tuple(self.layout.key(layers.phase, layer) for layer in own)
 
             for _, group in groupby(range(block.repeat), key):
                 repeats = list(group)
-                first = start + repeats[0] * period if layered else 0
-                chunks = self._chunks(layers, block, first, period, at)
+                first = start + repeats[0] * number if number else 0
+                chunks = self._chunks(layers, block, first, number or 1, at)
                 again = len(repeats) > 1 and chunks[-1].at != at
                 yield chunks, 1 if again else len(repeats)
                 at = chunks[-1].at
                 if again:
-                    yield self._chunks(layers, block, first, period, at), len(repeats) - 1
-            start += block.repeat * period if layered else 0
+                    yield self._chunks(layers, block, first, number or 1, at), len(repeats) - 1
+            start += block.repeat * number
 
     @staticmethod
-    def _chunks(layers: Layers, block: Block, first: int, period: int, at: str) -> list[Chunk]:
+    def _chunks(layers: Layers, block: Block, first: int, number: int, at: str) -> list[Chunk]:
         chunks: list[Chunk] = []
-        for place in range(period):
+        for place in range(number):
             chunks.append(layers.chunk(block, place, first + place, chunks[-1].at if chunks else at))
         return chunks
 
@@ -136,9 +135,9 @@ def placed(deployed: Deployment, rules: tuple[Rule, ...], batch: Quantity, conte
     Raises:
         ConfigError: a rule that machine or model do not bear out, by its number and key.
     """
-    target = replace(deployed.engine, models=None)
-    kv = [float(batch) * size for size in layer_kv(deployed.model, target.ways, float(context))]
-    where = layout(rules, target, deployed.model, kv, deployed.software.runtime.offload.pinned)
+    own = replace(deployed.engine, models=None)
+    kv = [float(batch) * size for size in layer_kv(deployed.model, own.ways, float(context))]
+    where = layout(rules, own, deployed.model, kv, deployed.software.runtime.offload.pinned)
     return Placed(deployed, rules, where, _engines(where), deployed.block.batches if deployed.block else 1)
 
 
@@ -150,7 +149,5 @@ def _engines(where: Layout) -> dict[str, Target]:
         for spot, _ in shares:
             if spot.by and spot.by not in engines:
                 device, _, engine = spot.by.partition(".")
-                described = system.machine.devices[device]
-                memory = described.main_memory(described.engines[engine])
-                engines[spot.by] = Target(system, device, engine, memory or next(iter(described.engines[engine].reads)))
+                engines[spot.by] = target(system, device, engine)
     return engines

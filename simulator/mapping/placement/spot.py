@@ -49,7 +49,7 @@ def spots(rule: Rule, target: Target, pinned: bool) -> Iterator[tuple[Spot, floa
     by = _computes(rule, system)
     if rule.use == "compute" and by is None:
         by = _beside(rule, target)
-    own = main_memory(system, by) if by else f"{target.device}.{target.memory}"
+    own = main_memory(system, by) if by else target.tier
     pinned = pinned if rule.pinned is None else rule.pinned
     shares = {rule.in_: 1.0} if isinstance(rule.in_, str) else rule.in_
     for name, share in shares.items():
@@ -93,7 +93,7 @@ def reads(target: Target, tier: str) -> bool:
 
 def reached(target: Target, tier: str) -> bool:
     """Whether an engine reads a tier, or links lead from it to its main memory and back."""
-    own = f"{target.device}.{target.memory}"
+    own = target.tier
     return reads(target, tier) or (_leads(target.system, tier, own) and _leads(target.system, own, tier))
 
 
@@ -126,14 +126,14 @@ def _use(rule: Rule, target: Target, tier: str) -> Use:
     if rule.use == "read" and not reads(target, tier) and (flash or over > 1):
         why = "a flash tier is no memory of loads" if flash else f"{over} links lead there"
         raise ConfigError(why, path=("use",), found=f"'read' of {tier}", expected="'copy', or 'compute'")
-    if rule.use == "copy" and tier == f"{target.device}.{target.memory}":
+    if rule.use == "copy" and tier == target.tier:
         raise ConfigError(path=("use",), found=f"'copy' of {tier}", expected="'read': the engine runs from it")
     return rule.use or ("read" if reads(target, tier) and not flash else "copy")
 
 
 def route_length(target: Target, tier: str) -> int:
     """Links between a tier and the main memory of an engine; 0 where the engine reads it."""
-    own = f"{target.device}.{target.memory}"
+    own = target.tier
     return 0 if reads(target, tier) or tier == own else len(target.system.route(tier, own)) - 1
 
 

@@ -148,7 +148,7 @@ class KernelsEvaluator(EachAlone):
             with at_key("mapping"):
                 launched, plan = launches(runner, graph), graph_plan(runner, graph)
             time = float(closed_form(plan).time)
-            moved = float(plan.demand()[runner.system[f"{runner.device}.{runner.memory}"]])
+            moved = float(plan.demand()[runner.system[runner.tier]])
         else:
             with at_key("workload", "groups"):
                 launched = launches_of(graph, work.groups or ())

@@ -286,7 +286,7 @@ def _settled(trace: NeuronTrace, keeping: Keeping, steps: Steps, warm_up: int) -
 
 def _of_tiers(done: Decoded, memory: Memory, tokens: float) -> dict[str, float]:
     """Bytes that each tier moves for a token, and joules; missing where the machine lacks the tier or the figure."""
-    own = f"{memory.target.device}.{memory.target.memory}"
+    own = memory.target.tier
     tiers = dict(zip(TIERS, (memory.flash, memory.dram, None if own == memory.dram else own), strict=True))
     moved, terms = traffic(done.demand), {term.name: term.joules for term in energy(done.demand)}
     joules = {name: terms.get(tier, 0.0) if tier else None for name, tier in tiers.items()}

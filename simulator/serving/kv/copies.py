@@ -10,7 +10,6 @@ import numpy as np
 from simulator.core import Activity, Resource, add
 from simulator.errors import CapacityError, unknown
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.held import free_bytes, tier_name
 from simulator.mapping.transfer import transfer
 from simulator.workload import kv_bytes
 
@@ -72,17 +71,15 @@ def copies_of(deployed: Deployment, total: int, size: int) -> Copies:
         ConfigError: a tier that the machine lacks, that is its memory or stands there twice; no route.
         CapacityError: a tier has not so many bytes.
     """
-    store, low, names, blocks = deployed.kv_store, deployed.low, [tier_name(deployed.low)], [total]
+    store, low, names, blocks = deployed.kv_store, deployed.low, [deployed.low.tier], [total]
     system, of_block = low.system, float(kv_bytes(deployed.model, float(size)))
     for place, each in enumerate(store.tiers):
         at = ("mapping", "kv_store", "tiers", str(place))
         known = [name for name in system.tiers if name not in names]
         if each.tier not in known:
             raise unknown(each.tier, known, f"tiers of {system.name} behind {', '.join(names)}", path=(*at, "tier"))
-        device, _, tier = each.tier.partition(".")
-        described = system.tiers[each.tier]
-        whole = (described.capacity - described.reserved) * system.count(each.tier) / system.machine.nodes
-        room = free_bytes(low, tier) if device == low.device else whole
+        of_device = each.tier.partition(".")[0] == low.device
+        room = system.free(each.tier) / (1 if of_device else system.machine.nodes)
         if each.bytes is not None and each.bytes > room:
             what = f"{'.'.join(at)}.bytes: keys and values in {each.tier}"
             raise CapacityError(what, needed=each.bytes, there=room, remedy="fewer bytes, or null for all that it has")
