@@ -24,6 +24,8 @@ DRAFT = {
 """The options of a draft, and its keys."""
 ALIASES = {"dtype": ("--quantization",)}
 """Other names of options."""
+OPTIONS = {"n_devices": "devices"}
+"""Options of keys that are called otherwise."""
 WHOLE = ("residency", "scheduler", "draft")
 """Sections of the mapping: those of other kinds of workload are given in a scenario's file."""
 
@@ -37,7 +39,7 @@ def with_mapping(keys: tuple[str, ...]) -> Callable[[Callable[..., None]], Calla
         @wraps(command)
         def run(**arguments: Any) -> None:
             given = {name: arguments.pop(name) for name in options}
-            with _named(options, arguments.get("overrides") or ()):
+            with named(arguments.get("overrides") or ()):
                 command(**arguments, mapping=_section(given))
 
         own = inspect.signature(command, eval_str=True).parameters.values()
@@ -97,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _named(options: dict[str, inspect.Parameter], overrides: Sequence[str]) -> Iterator[None]:
+def named(overrides: Sequence[str] = ()) -> Iterator[None]:
     """Tell what is wrong with a key of the mapping or the workload, or with an override, by its option."""
     try:
         yield
@@ -111,7 +113,7 @@ def _named(options: dict[str, inspect.Parameter], overrides: Sequence[str]) -> I
         elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
             inner = {key: option for option, key in DRAFT.items()}
             key = inner.get(str(path[2]), "draft") if path[1] == "draft" and len(path) > 2 else str(path[1])
-            error.path = f"--{key.replace('_', '-')}"
+            error.path = f"--{OPTIONS.get(key, key.replace('_', '-'))}"
         raise
 
 

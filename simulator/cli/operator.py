@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.cli.mapping_options import named
 from simulator.cli.options import Hardware, Json, MachineOverrides, at_least_one
 from simulator.cli.output import console, print_json, shown_path, table_of
-from simulator.errors import ConfigError, dotted
+from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,16 +93,10 @@ def _show(
 ) -> None:  # fmt: skip
     import simulator
 
-    try:
+    with named():
         result = simulator.operator(
             op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **given
         )
-    except ConfigError as error:
-        path = error.path if isinstance(error.path, str) else dotted(error.path or ())
-        section, _, key = path.partition(".")
-        if error.file is None and section in ("workload", "mapping"):
-            error.path = "--devices" if key == "n_devices" else f"--{key.replace('_', '-')}"
-        raise
     if output is not None:
         _write(result.rows, output)
     if json:

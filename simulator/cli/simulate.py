@@ -68,23 +68,11 @@ def command(
 ) -> None:
     """Run an experiment and print its tables; or serve the requests of a trace or a scenario."""
     given = {
-        "--hardware": hardware,
-        "--model": model,
-        "--trace": trace,
-        "--scheduler": scheduler,
-        "--timeline": timeline,
-        "--series": series or None,
-        "--window": window,
-    }
+        "--hardware": hardware, "--model": model, "--trace": trace, "--scheduler": scheduler, "--timeline": timeline,
+        "--series": series or None, "--window": window,
+    }  # fmt: skip
     options = [option for option, value in given.items() if value is not None]
-    if name is not None and (options or mapping or replicas or skip_bad) and not _is_scenario(name):
-        raise ConfigError(path=(options or ["--set"])[0], found=f"with the experiment '{name}'", expected="a scenario")
-    if name is None and not options:
-        raise ConfigError(
-            path="EXPERIMENT", found="nothing", expected="an experiment, or --hardware, --model and --trace"
-        )
-    if name is not None and Path(name).suffix in TRACES:
-        raise ConfigError(path="EXPERIMENT", found=f"'{name}'", expected=f"an experiment; of requests: --trace {name}")
+    _check(name, options, bool(mapping or replicas or skip_bad))
     if name is not None and not _is_scenario(name):
         import simulator
 
@@ -97,6 +85,23 @@ def command(
     work = {"kind": "requests", "trace": trace, "skip_bad": skip_bad or None} if name is None else {"trace": trace}
     with options_scenario(name, hardware, model, section, work, overrides or ()) as asked:
         _serve(asked, timeline, series or [], window, output, json)
+
+
+def _check(name: str | None, options: list[str], others: bool) -> None:
+    """Nothing where there is something to do, and the options go with it.
+
+    Raises:
+        ConfigError: options (or `others`) beside an experiment; neither; a file of requests in its place.
+    """
+    if name is None:
+        if not options:
+            expected = "an experiment, or --hardware, --model and --trace"
+            raise ConfigError(path="EXPERIMENT", found="nothing", expected=expected)
+        return
+    if (options or others) and not _is_scenario(name):
+        raise ConfigError(path=(options or ["--set"])[0], found=f"with the experiment '{name}'", expected="a scenario")
+    if Path(name).suffix in TRACES:
+        raise ConfigError(path="EXPERIMENT", found=f"'{name}'", expected=f"an experiment; of requests: --trace {name}")
 
 
 def _serve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,18 @@ def run(trace: Path, **values: Any) -> Run:
     return served(scenario(**{"workload.trace": str(trace), **values}))[0]
 
 
+def of_prefixes(folder: Path, names: Sequence[str]) -> Path:
+    """Requests one a second, each with the prefix of 480 tokens that has its name."""
+    rows = "".join(f"r{i},{i},500,8,{name},480\n" for i, name in enumerate(names))
+    file = folder / "requests.csv"
+    file.write_text(f"request_id,arrival_s,input_tokens,output_tokens,prefix_id,prefix_tokens\n{rows}")
+    return file
+
+
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
     """Requests one after another, with the same first 480 tokens."""
-    rows = "".join(f"r{i},{i},500,8,system,480\n" for i in range(4))
-    file = tmp_path / "shared.csv"
-    file.write_text(f"request_id,arrival_s,input_tokens,output_tokens,prefix_id,prefix_tokens\n{rows}")
-    return file
+    return of_prefixes(tmp_path, ["system"] * 4)
 
 
 @pytest.mark.parametrize(
@@ -123,10 +129,7 @@ def with_tiers(trace: Path, **values: Any) -> Scenario:
 @pytest.fixture
 def returning(tmp_path: Path) -> Path:
     """Two prefixes in turn, of which memory has room for one, and a third one that comes once."""
-    rows = "".join(f"r{i},{i},500,8,{'abc'[i % 2 if i < 8 else 2]},480\n" for i in range(9))
-    file = tmp_path / "returning.csv"
-    file.write_text(f"request_id,arrival_s,input_tokens,output_tokens,prefix_id,prefix_tokens\n{rows}")
-    return file
+    return of_prefixes(tmp_path, [*("ab" * 4), "c"])
 
 
 def test_what_has_no_room_in_memory_is_found_behind_it_and_every_byte_is_counted(returning: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from simulator.serving.service.digest import Digest
@@ -52,9 +52,7 @@ class Window:
         self.moves.update(other.moves)
 
 
-SUMS = (
-    "waiting", "running", "held", "busy", "prompt_tokens", "answer_tokens", "cached_tokens", "came", "ended",
-)  # fmt: skip
+SUMS = tuple(each.name for each in fields(Window) if each.default is not MISSING)
 
 
 class Series:

@@ -60,11 +60,14 @@ class Capacity(Result):
         return {"capacity": pd.DataFrame([self._answer()]), "trials": self.points}
 
     def _answer(self) -> dict[str, Any]:
-        keys = ("rate", "fails_at", "replicas", "prompts", "devices")
-        answer = {
-            {"rate": "rate_per_s", "fails_at": "fails_at_per_s"}.get(key, key): getattr(self, key) for key in keys
+        return {
+            "objectives": ", ".join(map(str, self.objectives)),
+            "rate_per_s": self.rate,
+            "fails_at_per_s": self.fails_at,
+            "replicas": self.replicas,
+            "prompts": self.prompts,
+            "devices": self.devices,
         }
-        return {"objectives": ", ".join(map(str, self.objectives)), **answer}
 
     def as_json(self) -> dict[str, Any]:
         return {**self._answer(), "trials": self.points.to_dict("records")}
