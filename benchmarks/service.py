@@ -20,7 +20,7 @@ import numpy as np
 
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
-from simulator.scenario.service import run, service_of
+from simulator.scenario.requests.service import run, service_of
 from simulator.workload.requests.request import Request
 
 SEED = 1

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from simulator.scenario.evaluate import estimate, evaluate
     from simulator.scenario.kernels import kernels
     from simulator.scenario.operator import operator
+    from simulator.scenario.requests.serve import serve
     from simulator.scenario.roofline import roofline
-    from simulator.scenario.serve import serve
     from simulator.study.capacity.capacity import capacity
     from simulator.study.cost import cost
     from simulator.study.query import query
@@ -107,7 +107,7 @@ _HOME = {
     "roofline": "simulator.scenario.roofline",
     "search": "simulator.study.questions.searched",
     "sensitivity": "simulator.study.questions.sensed",
-    "serve": "simulator.scenario.serve",
+    "serve": "simulator.scenario.requests.serve",
     "simulate": "simulator.validation.simulate",
     "sweep": "simulator.study.swept",
     "write_comparison": "simulator.report.compare",

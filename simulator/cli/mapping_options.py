@@ -39,7 +39,7 @@ def with_mapping(keys: tuple[str, ...]) -> Callable[[Callable[..., None]], Calla
         @wraps(command)
         def run(**arguments: Any) -> None:
             given = {name: arguments.pop(name) for name in options}
-            with named(arguments.get("overrides") or ()):
+            with _named(arguments.get("overrides") or ()):
                 command(**arguments, mapping=_section(given))
 
         own = inspect.signature(command, eval_str=True).parameters.values()
@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def named(overrides: Sequence[str] = ()) -> Iterator[None]:
+def _named(overrides: Sequence[str]) -> Iterator[None]:
     """Tell what is wrong with a key of the mapping or the workload, or with an override, by its option."""
     try:
         yield
@@ -111,10 +111,15 @@ def named(overrides: Sequence[str] = ()) -> Iterator[None]:
 
             error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}") else path[1:]
         elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
-            inner = {key: option for option, key in DRAFT.items()}
-            key = inner.get(str(path[2]), "draft") if path[1] == "draft" and len(path) > 2 else str(path[1])
-            error.path = f"--{OPTIONS.get(key, key.replace('_', '-'))}"
+            error.path = option_of([str(key) for key in path[1:]])
         raise
+
+
+def option_of(path: Sequence[str]) -> str:
+    """The option of a key of the mapping or the workload."""
+    inner = {key: option for option, key in DRAFT.items()}
+    key = inner.get(path[1], "draft") if path[0] == "draft" and len(path) > 1 else path[0]
+    return f"--{OPTIONS.get(key, key.replace('_', '-'))}"
 
 
 def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None:

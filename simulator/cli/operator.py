@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulator.cli.mapping_options import named
+from simulator.cli.mapping_options import option_of
 from simulator.cli.options import Hardware, Json, MachineOverrides, at_least_one
 from simulator.cli.output import console, print_json, shown_path, table_of
 from simulator.errors import ConfigError
@@ -93,10 +93,15 @@ def _show(
 ) -> None:  # fmt: skip
     import simulator
 
-    with named():
+    try:
         result = simulator.operator(
             op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **given
         )
+    except ConfigError as error:
+        section, *key = error.path.split(".") if isinstance(error.path, str) else map(str, error.path or ("",))
+        if error.file is None and key and section in ("workload", "mapping"):
+            error.path = option_of(key)
+        raise
     if output is not None:
         _write(result.rows, output)
     if json:

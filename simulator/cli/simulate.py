@@ -108,7 +108,7 @@ def _serve(
     asked: Any, timeline: Path | None, series: list[Path], window: str | None, output: Path | None, json: bool
 ) -> None:
     """Serve requests, and write what each of them saw, and what happened when."""
-    from simulator.scenario.serve import serve
+    from simulator.scenario.requests.serve import serve
 
     width = _width(window, series)
 

@@ -14,10 +14,10 @@ from simulator.mapping.memory_plan import ORDERS
 from simulator.registry import names, registered
 from simulator.scenario.evaluators.operators import Operators
 from simulator.scenario.evaluators.replay import Replay
-from simulator.scenario.evaluators.requests import Requests
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import machine
 from simulator.scenario.reads import value_at
+from simulator.scenario.requests.form import Requests
 from simulator.workload.routing.routers import ROUTERS
 
 SPARE = {

@@ -218,7 +218,7 @@ def _mixed(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[
     work = _of(scenario)
     renamed = {"workload.decodes": "workload.batch", "workload.decode_kv": "workload.seq_kv"}
     if work.decode_kv is None and "workload.decode_kv" not in columns:
-        raise ConfigError("missing key", path=("workload", "decode_kv"), expected="the keys of sequences that decode")
+        raise ConfigError("missing key", path="workload.decode_kv", expected="the keys of sequences that decode")
     decodes = {"op": "attention_decode", "batch": work.decodes, "seq_kv": work.decode_kv, "seq_q": None}
     parts = []
     for change, names in (({"op": "attention_prefill_causal"}, {}), (decodes, renamed)):

@@ -13,9 +13,11 @@ from simulator.files import remembered
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.evaluator import no_plan
-from simulator.scenario.evaluators.requests import Requests, RequestsEvaluator, served
+from simulator.scenario.evaluators.requests import RequestsEvaluator
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
+from simulator.scenario.requests.form import Requests
+from simulator.scenario.requests.program import served
 from simulator.serving.service.sequence import Sequence as Served
 from simulator.units import Share, Width
 from simulator.workload.neurons.forms import digest

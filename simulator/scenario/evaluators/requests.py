@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from math import nan
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from simulator.config.choose import one_among
 from simulator.core.account import energy, joules
 from simulator.errors import CapacityError, ConfigError
 from simulator.files import remembered
@@ -28,28 +25,22 @@ from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import NAMES as COST_NAMES
 from simulator.scenario.costs import costs_of
 from simulator.scenario.evaluator import no_plan
-from simulator.scenario.form import Scenario, Workload
+from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment, machine
 from simulator.scenario.parts import model as model_of
 from simulator.scenario.reads import is_given
-from simulator.scenario.service import Run, run, service_of, store_kind
-from simulator.scenario.spent import PRICE, spent
+from simulator.scenario.requests.form import Requests, requests_of, router_of
+from simulator.scenario.requests.program import served
+from simulator.scenario.requests.spent import PRICE, spent
 from simulator.serving import closed_loop
 from simulator.serving.open_loop import StageTimes, chosen, serve_each
 from simulator.serving.saturation import saturation, sustained
 from simulator.serving.served import Served, percentile
-from simulator.serving.service.sequence import Sequence as OneServed
-from simulator.serving.service.series import Series
 from simulator.serving.split import serve_split
 from simulator.serving.stage_shares import dynamic_energy, time_shares
 from simulator.serving.stages import Stages
-from simulator.units import Count, Positive, Seconds, Seed, Share
 from simulator.workload.requests.arrivals import requests
-from simulator.workload.requests.lengths import Lengths, Spread
-from simulator.workload.requests.request import Request, Stream
-from simulator.workload.requests.trace import Trace, open_trace
-from simulator.workload.routing.routers import ROUTERS, Router
 
 PERCENTS = (50, 90, 99)
 PROGRAMS = {
@@ -84,62 +75,18 @@ PROGRAM = (
 ARRIVING = ("workload.rate", "workload.process")
 
 
-class Requests(Workload):
-    """Requests of about so many tokens: that arrive at a rate, or so many that are always in flight."""
-
-    kind: Literal["requests"]
-    loop: Literal["open", "closed"] = "open"
-    """`open`: they arrive at a rate; `closed`: `batch` are in flight, and where one ends, the next one joins."""
-    requests: Count = 500
-    """Requests in all, of an open loop."""
-    rate: Positive = 1.0
-    """Requests a second, of an open loop."""
-    process: Literal["poisson", "even"] = "poisson"
-    """How they arrive in an open loop: at random, or at equal distances."""
-    batch: Count = 64
-    """Requests in flight, of a closed loop, or as many as fit."""
-    rounds: Positive = 20.0
-    """How often each place of a closed loop is taken anew, on average."""
-    input: Count = 512
-    """Mean tokens of a prompt."""
-    output: Count = 128
-    """Mean tokens of an answer."""
-    spread: Spread = 0.0
-    """Spread of lengths about their means (`workload/requests/lengths.py`)."""
-    scale: Count = 256
-    """Tokens that a spread of 1 is, at most."""
-    router: Annotated[str, one_among(lambda: ROUTERS)] = "uniform"
-    """How tokens choose experts."""
-    seed: Seed = 0
-    """Of lengths, arrivals and experts."""
-    trace: str | None = None
-    """A file of requests, in our form or a public one, which are served as they arrived; null: they are drawn."""
-    skip_bad: bool = False
-    """Whether rows of the trace that are wrong are left out and counted; else the first is an error."""
-    shared: Share = 0.0
-    """The share of each prompt, from its start, that is the same in all; of a trace, beside what its requests name."""
-    ttft: Seconds | None = None
-    """The objective of a request: to its first token at most so long; null: none but its own `slo`."""
-    tpot: Seconds | None = None
-    """And from token to token, on the mean of its answer."""
-
-    @property
-    def lengths(self) -> Lengths:
-        return Lengths(self.input, self.output, self.spread, self.scale)
-
-
 @register("evaluator", "requests")
 class RequestsEvaluator:
     """Serves requests by continuous batching, on the same draws of lengths and experts for all machines.
 
     With a `trace`, or a scheduler of a program, requests are served by it over blocks of keys and values
-    (`scenario/service.py`). Else those that wait join before an iteration, while at most `scheduler.max_sequences` are
-    served, or as many as fit (`admitted`); prompts are computed whole, in an iteration with all that decode, or with
-    `answers` on engines of their own. Percentiles are over requests, of `tbt` over tokens. `utilisation` is the rate
-    over that which the machine sustains; `keeps_up` is 1 where the queue does not grow, as in a closed loop, 0 where it
-    does (then waits are those of a run that ended), and missing where the run does not tell (`undecided`: why); see
-    `serving/saturation.py`. Energy is that of a scheduler of a program
-    (`scenario/spent.py`), or of a closed loop on one set of engines, as shares are.
+    (`scenario/requests/program.py`). Else those that wait join before an iteration, while at most
+    `scheduler.max_sequences` are served, or as many as fit (`admitted`); prompts are computed whole, in an iteration
+    with all that decode, or with `answers` on engines of their own. Percentiles are over requests, of `tbt` over
+    tokens. `utilisation` is the rate over that which the machine sustains; `keeps_up` is 1 where the queue does not
+    grow, as in a closed loop, 0 where it does (then waits are those of a run that ended), and missing where the run
+    does not tell (`undecided`: why); see `serving/saturation.py`. Energy is that of a scheduler of a program
+    (`scenario/requests/spent.py`), or of a closed loop on one set of engines, as shares are.
     """
 
     form = Requests
@@ -184,7 +131,7 @@ class RequestsEvaluator:
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
-        work = _of(scenario)
+        work = requests_of(scenario)
         routed = {}
         if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             routed = dict.fromkeys(ROUTED, "a model without routed experts")
@@ -209,32 +156,29 @@ class RequestsEvaluator:
         """Rates and processes of an open loop: its runs advance side by side."""
         if scenario is not None and _by_program(scenario):
             return []
-        return [path for path in paths if path in ARRIVING and (scenario is None or _of(scenario).loop == "open")]
+        return [
+            path for path in paths if path in ARRIVING and (scenario is None or requests_of(scenario).loop == "open")
+        ]
 
     @staticmethod
     def evaluate(scenario: Scenario, columns: Columns, cases: int, wanted: Collection[str]) -> Mapping[str, Any]:
         if _by_program(scenario):
             return _served(scenario, wanted)
-        return _closed(scenario, wanted) if _of(scenario).loop == "closed" else _open(scenario, columns, cases)
+        return _closed(scenario, wanted) if requests_of(scenario).loop == "closed" else _open(scenario, columns, cases)
 
     @staticmethod
     def detail(scenario: Scenario) -> NoReturn:
         raise no_plan(scenario)
 
 
-def _of(scenario: Scenario) -> Requests:
-    assert isinstance(scenario.workload, Requests)
-    return scenario.workload
-
-
 def _by_program(scenario: Scenario) -> bool:
     """Whether a scheduler of a program chooses, over blocks of keys and values."""
-    return _of(scenario).trace is not None or scenario.mapping.scheduler.kind != "continuous"
+    return requests_of(scenario).trace is not None or scenario.mapping.scheduler.kind != "continuous"
 
 
 def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     """What a scheduler of a program does not read, as the mapping sets it and its store."""
-    work, chosen, paths = _of(scenario), scenario.mapping.scheduler, {}
+    work, chosen, paths = requests_of(scenario), scenario.mapping.scheduler, {}
     if work.trace is None:
         paths["workload.skip_bad"] = "a run without a trace"
     at_random = work.trace is None and (work.spread or (work.loop == "open" and work.process == "poisson"))
@@ -260,92 +204,11 @@ def _served(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     return {**made.metrics(), **(spent(scenario, made).metrics if SPENT.intersection(wanted) else {})}
 
 
-def served(
-    scenario: Scenario,
-    rows: Path | None = None,
-    timeline: Path | None = None,
-    progress: Callable[[int, float], None] | None = None,
-    each: Callable[[OneServed], None] | None = None,
-    speed: float = 1.0,
-    series: Series | None = None,
-) -> tuple[Run, Mapping[str, int]]:
-    """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
-
-    A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
-    to one of a `timeline`, and sums by window of time to a `series`; `each` is called with it.
-
-    Raises:
-        TiersimError: the scenario cannot be served.
-    """
-    work, deployed = _of(scenario), deployment(scenario, requests=True)
-    if deployed.answers:
-        raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
-    if deployed.whole_layers:
-        message = f"{deployed.high.name} runs a layer as a whole, compiled for lengths that are known before"
-        expected = "requests that are drawn, by the scheduler 'continuous' of a scenario"
-        raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
-    with at_key("mapping"):
-        check_requests(deployed)
-    if work.shared and store_kind(deployed) != "prefix":
-        found, expected = f"{work.shared:g}, where no prefix is found again", "mapping.kv_store.kind: prefix"
-        raise ConfigError(path=("workload", "shared"), found=found, expected=expected)
-    router = _router(work, deployed.model)
-    trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
-    stream, in_flight = _stream(work, trace)
-    if trace is not None and speed != 1.0:
-        stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
-    made = run(
-        lambda ended: service_of(deployed, ended, router, work.seed),
-        map(partial(_sharing, work.shared), stream) if work.shared else iter(stream),
-        (work.ttft, work.tpot), in_flight, rows, timeline, progress, each, series,
-    )  # fmt: skip
-    return made, trace.left_out if trace else {}
-
-
-def rate_of(scenario: Scenario) -> float:
-    """Requests a second of a scenario: as it has it, or on the mean of its trace.
-
-    Raises:
-        ConfigError: they all arrive at once.
-    """
-    work = _of(scenario)
-    if work.trace is None:
-        return work.rate
-    number, first, last = 0, 0.0, 0.0
-    for request in _stream(work, open_trace(work.trace, work.skip_bad))[0]:
-        first, last, number = request.arrival_s if not number else first, request.arrival_s, number + 1
-    if last <= first:
-        found = f"{number:,} requests at one time"
-        raise ConfigError(path=("workload", "trace"), found=found, expected="requests that arrive one after another")
-    return (number - 1) / (last - first)
-
-
-def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int | None]:
-    """The requests of a workload as they arrive, and how many are in flight in a closed loop."""
-    if trace is not None:
-        if not trace.timed:
-            raise ConfigError(path=("workload", "trace"), found="requests without times", expected="a trace with times")
-        return Stream(trace.batches), None
-    number = work.requests if work.loop == "open" else int(work.rounds * work.batch)
-    drawn = requests(work.lengths, number, work.rate, work.process, work.seed)
-    at = drawn.arrival if work.loop == "open" else np.zeros(number)
-    each = zip(at.tolist(), drawn.input.tolist(), drawn.output.tolist(), strict=True)
-    made = (Request(str(i), *one, max_tokens=int(work.lengths.total)) for i, one in enumerate(each))
-    return made, None if work.loop == "open" else work.batch
-
-
-def _sharing(share: float, request: Request) -> Request:
-    """A request that begins as all do, where it names no prefix of its own."""
-    if request.prefix_tokens or request.block_ids is not None:
-        return request
-    return replace(request, prefix_id="shared", prefix_tokens=int(share * request.input_tokens))
-
-
 def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]:
     """Runs at each rate and by each process, on the same draws."""
     if scenario.mapping.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, in an open loop", expected="none, or a closed loop")
-    work = _of(scenario)
+    work = requests_of(scenario)
     load = _load(_text(scenario, {"workload.rate": 1.0, "workload.process": "poisson"}))
     rates = np.broadcast_to(columns.get("workload.rate", work.rate), cases).tolist()
     processes = np.broadcast_to(columns.get("workload.process", work.process), cases).tolist()
@@ -354,18 +217,18 @@ def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]
         for rate, process in zip(rates, processes, strict=True)
     ]
     rows = []
-    for rate, served in zip(rates, serve_each(load.times, runs, load.cap), strict=True):
-        judged = saturation(served, rate, load.sustained)
+    for rate, each in zip(rates, serve_each(load.times, runs, load.cap), strict=True):
+        judged = saturation(each, rate, load.sustained)
         keeps_up = nan if judged.keeps_up is None else float(judged.keeps_up)
         judgement = {"utilisation": judged.utilisation, "keeps_up": keeps_up, "undecided": judged.undecided}
-        rows.append({**_waits(served), **judgement})
+        rows.append({**_waits(each), **judgement})
     together = {name: np.array([row[name] for row in rows], _dtype(rows[0][name])) for name in rows[0]}
     return {**together, "admitted": float(load.cap), **load.costs}
 
 
 def _closed(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     """A run with a constant number in flight; of `admitted` 0 and nothing else where not one has room."""
-    work = _of(scenario)
+    work = requests_of(scenario)
     server = _server(_text(scenario, {path: None for path in _LOADS}))
     model = server.deployed.model
     check_context(model, work.input + work.output)
@@ -376,20 +239,20 @@ def _closed(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     except CapacityError as error:
         return {"admitted": 0.0, "error": str(error)}
     stages = [each.compiled_for(admitted, work.lengths.longest_input, work.output) for each in server.stages]
-    router = stages[-1].draws(_router(work, model))
+    router = stages[-1].draws(router_of(work, model))
     metrics: dict[str, Any] = {"admitted": float(admitted), "keeps_up": 1.0, "undecided": "", **server.costs}
     if len(stages) > 1:
         number = int(work.rounds * admitted)
         with at_key("workload"):
-            served = serve_split(stages[0], stages[-1], work.lengths, admitted, number, router, work.seed)
-        return {**metrics, **_waits(served), "mixed_share": 0.0}
+            waits = _waits(serve_split(stages[0], stages[-1], work.lengths, admitted, number, router, work.seed))
+        return {**metrics, **waits, "mixed_share": 0.0}
     load = closed_loop.drawn(work.lengths, admitted, work.rounds, router, stages[0].layers, work.seed)
     timed = closed_loop.timed(stages[0], load)
     with at_key("workload"):
-        served = timed.served
+        waits = _waits(timed.served)
     return {
         **metrics,
-        **_waits(served),
+        **waits,
         "mixed_share": float(timed.layout.mixed.mean()),
         **(time_shares(timed) if SHARES.intersection(wanted) else {}),
         **(_energies(timed, server.deployed.system) if ENERGIES.intersection(wanted) else {}),
@@ -471,23 +334,13 @@ def _server(text: str) -> _Server:
 def _load(text: str) -> _Load:
     """The load of an open loop's scenario, as JSON."""
     scenario = Scenario.model_validate_json(text)
-    work, server = _of(scenario), _server(_text(scenario, {path: None for path in _LOADS}))
+    work, server = requests_of(scenario), _server(_text(scenario, {path: None for path in _LOADS}))
     model, lengths = server.deployed.model, work.lengths
     check_context(model, work.input + work.output)
     most = server.deployed.max_sequences or MAX_SEQUENCES
     cap = most_sequences(server.deployed, lengths.total, lengths.longest_input, most)
     stages = server.stages[0].compiled_for(cap, lengths.longest_input, work.output)
-    router = stages.draws(_router(work, model))
+    router = stages.draws(router_of(work, model))
     first = requests(lengths, work.requests, 1.0, "even", work.seed)
     times = StageTimes(stages, chosen(first, router, stages.layers, cap, work.seed))
     return _Load(times, cap, sustained(stages, lengths, cap, router, work.seed), server.costs)
-
-
-def _router(work: Requests, model: Any) -> Router | None:
-    return _named(work.router, model.moe.experts, model.moe.top_k) if model.moe else None
-
-
-@lru_cache(maxsize=64)
-def _named(router: str, experts: int, top_k: int) -> Router:
-    """One router for all that ask for the same, so that they share its draws."""
-    return ROUTERS[router](experts, top_k)

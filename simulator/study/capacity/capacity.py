@@ -17,9 +17,9 @@ from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluate import located, read_scenario
-from simulator.scenario.evaluators.requests import rate_of, served
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
+from simulator.scenario.requests.program import rate_of, served
 from simulator.study.capacity.objective import Objective, objectives
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from simulator.errors import ConfigError
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
-from simulator.scenario.evaluators.requests import served
 from simulator.scenario.form import Scenario
+from simulator.scenario.requests.program import served
 
 HEADER = "source,device,model,request,input_len,output_len,arrival_s,scheduled_s,first_token_s,last_token_s"
 RECORD = f"""{HEADER}

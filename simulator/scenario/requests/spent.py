@@ -14,7 +14,7 @@ from simulator.scenario.costs import costs_of, life
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
-from simulator.scenario.service import Run
+from simulator.scenario.requests.service import Run
 from simulator.serving.kv.copies import Moves
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.work import Work, demand

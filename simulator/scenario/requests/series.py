@@ -8,8 +8,8 @@ from simulator.core.account import energy, joules
 from simulator.hardware.energy import static_power
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
-from simulator.scenario.service import Run
-from simulator.scenario.spent import demanded
+from simulator.scenario.requests.service import Run
+from simulator.scenario.requests.spent import demanded
 from simulator.serving.service.series import Series, columns
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from simulator.errors import TiersimError
 from simulator.mapping.form import Scheduler
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
-from simulator.scenario.evaluators.requests import served
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment, machine
-from simulator.scenario.service import Run, settings
-from simulator.scenario.spent import spent
+from simulator.scenario.requests.program import served
+from simulator.scenario.requests.service import Run, settings
+from simulator.scenario.requests.spent import spent
 
 MACHINE = {"hardware": "h100-sxm", "model": "llama-3.1-8b", "mapping": {"devices": 1}}
 

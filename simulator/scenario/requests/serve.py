@@ -13,11 +13,12 @@ from simulator.files import whole
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluate import located, read_scenario
-from simulator.scenario.evaluators.requests import RequestsEvaluator, served
+from simulator.scenario.evaluators.requests import RequestsEvaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.reads import check_read
-from simulator.scenario.series import series_frame
-from simulator.scenario.spent import spent
+from simulator.scenario.requests.program import served
+from simulator.scenario.requests.series import series_frame
+from simulator.scenario.requests.spent import spent
 from simulator.serving.service.series import Series
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Serving(Result):
         partial: whether it was broken off; then of the requests that had ended.
         tiers: of each tier of keys and values, where there are several: blocks, tokens found there, bytes copied.
         utilisation: of each resource, the share of what it could serve in the span.
-        series: by window of time: rates, queue, TTFT, room, hit rate, power (`scenario/series.py`); None unless wanted.
+        series: by window of time: rates, queue, TTFT, room, hit rate, power (`requests/series.py`); None unless wanted.
         lacks: keys of the figures that the machine lacks for its energy.
         left_out: rows of the trace that are not served, by the reason.
     """

@@ -1,0 +1,103 @@
+"""Requests served by the scheduler of a program, over blocks of keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from simulator.errors import ConfigError
+from simulator.mapping.compose import check_requests
+from simulator.scenario.form import Scenario
+from simulator.scenario.parts import at_key, deployment
+from simulator.scenario.requests.form import Requests, requests_of, router_of
+from simulator.scenario.requests.service import Run, run, service_of, store_kind
+from simulator.serving.service.sequence import Sequence
+from simulator.serving.service.series import Series
+from simulator.workload.requests.arrivals import requests
+from simulator.workload.requests.request import Request, Stream
+from simulator.workload.requests.trace import Trace, open_trace
+
+
+def served(
+    scenario: Scenario,
+    rows: Path | None = None,
+    timeline: Path | None = None,
+    progress: Callable[[int, float], None] | None = None,
+    each: Callable[[Sequence], None] | None = None,
+    speed: float = 1.0,
+    series: Series | None = None,
+) -> tuple[Run, Mapping[str, int]]:
+    """Serve the requests of a scenario by the scheduler of a program; and rows of its trace that are left out.
+
+    A trace goes by so many times as fast (`speed`). What each request saw goes to a file of `rows`, what happens when
+    to one of a `timeline`, and sums by window of time to a `series`; `each` is called with it.
+
+    Raises:
+        TiersimError: the scenario cannot be served.
+    """
+    work, deployed = requests_of(scenario), deployment(scenario, requests=True)
+    if deployed.answers:
+        raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
+    if deployed.whole_layers:
+        message = f"{deployed.high.name} runs a layer as a whole, compiled for lengths that are known before"
+        expected = "requests that are drawn, by the scheduler 'continuous' of a scenario"
+        raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
+    with at_key("mapping"):
+        check_requests(deployed)
+    if work.shared and store_kind(deployed) != "prefix":
+        found, expected = f"{work.shared:g}, where no prefix is found again", "mapping.kv_store.kind: prefix"
+        raise ConfigError(path=("workload", "shared"), found=found, expected=expected)
+    router = router_of(work, deployed.model)
+    trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
+    stream, in_flight = _stream(work, trace)
+    if trace is not None and speed != 1.0:
+        stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
+    made = run(
+        lambda ended: service_of(deployed, ended, router, work.seed),
+        map(partial(_sharing, work.shared), stream) if work.shared else iter(stream),
+        (work.ttft, work.tpot), in_flight, rows, timeline, progress, each, series,
+    )  # fmt: skip
+    return made, trace.left_out if trace else {}
+
+
+def rate_of(scenario: Scenario) -> float:
+    """Requests a second of a scenario: as it has it, or on the mean of its trace.
+
+    Raises:
+        ConfigError: they all arrive at once.
+    """
+    work = requests_of(scenario)
+    if work.trace is None:
+        return work.rate
+    number, first, last = 0, 0.0, 0.0
+    for request in _stream(work, open_trace(work.trace, work.skip_bad))[0]:
+        first, last, number = request.arrival_s if not number else first, request.arrival_s, number + 1
+    if last <= first:
+        found = f"{number:,} requests at one time"
+        raise ConfigError(path=("workload", "trace"), found=found, expected="requests that arrive one after another")
+    return (number - 1) / (last - first)
+
+
+def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int | None]:
+    """The requests of a workload as they arrive, and how many are in flight in a closed loop."""
+    if trace is not None:
+        if not trace.timed:
+            raise ConfigError(path=("workload", "trace"), found="requests without times", expected="a trace with times")
+        return Stream(trace.batches), None
+    number = work.requests if work.loop == "open" else int(work.rounds * work.batch)
+    drawn = requests(work.lengths, number, work.rate, work.process, work.seed)
+    at = drawn.arrival if work.loop == "open" else np.zeros(number)
+    each = zip(at.tolist(), drawn.input.tolist(), drawn.output.tolist(), strict=True)
+    made = (Request(str(i), *one, max_tokens=int(work.lengths.total)) for i, one in enumerate(each))
+    return made, None if work.loop == "open" else work.batch
+
+
+def _sharing(share: float, request: Request) -> Request:
+    """A request that begins as all do, where it names no prefix of its own."""
+    if request.prefix_tokens or request.block_ids is not None:
+        return request
+    return replace(request, prefix_id="shared", prefix_tokens=int(share * request.input_tokens))
