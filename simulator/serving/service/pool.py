@@ -15,6 +15,9 @@ from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
 
+import numpy as np
+
+from simulator.core.closed_form import alone
 from simulator.errors import CapacityError, ConfigError
 from simulator.serving.kv.blocks import Store
 from simulator.serving.kv.copies import Copies
@@ -23,7 +26,8 @@ from simulator.serving.service.growth import Growth
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
 from simulator.serving.service.sequence import Sequence
-from simulator.serving.service.waiting import waiting
+from simulator.serving.service.turns import Home
+from simulator.serving.service.waiting import ByModel, Waiting, waiting
 from simulator.serving.service.work import Work
 
 Watch = Callable[["Pool", float, int, int, int], None]
@@ -44,6 +48,7 @@ class Pool:
         gaps: seconds between a token of a sequence and the next.
         work: what its iterations have computed.
         moves: blocks that were copied between tiers, by both.
+        loaded: the model whose weights are in memory, where several take turns.
     """
 
     def __init__(
@@ -57,11 +62,13 @@ class Pool:
         watch: Watch | None = None,
         ahead: bool = False,
         copies: Copies | None = None,
+        home: Home | None = None,
     ) -> None:
         self.iterations, self.store, self.scheduler = iterations, store, scheduler
         self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
         self.ahead, self.copies = ahead, copies
-        self.waiting = waiting(order)
+        self.home, self.loaded = home, None if home else ""
+        self.waiting: Waiting = ByModel(order) if home else waiting(order)
         self.running: dict[Sequence, None] = {}
         self.prefilling: dict[Sequence, None] = {}
         self.swapped: dict[Sequence, None] = {}
@@ -141,6 +148,8 @@ class Pool:
     def _serve(self, decision: Decision, limit: float) -> bool:
         """Do what is decided; whether the clock went on."""
         start, number = self.now, self.number
+        if decision.load is not None:
+            self._load(decision.load)
         for sequence, how in decision.preempt:
             self._lose(sequence, how)
         for sequence in decision.back:
@@ -151,7 +160,7 @@ class Pool:
             self._compute(decision, chunks)
         elif self.count and (decision.decode or decision.chunks):
             self._decode(decision, limit)
-        elif not self._wait(limit):
+        elif decision.load is None and not self._wait(limit):
             return False
         if self.watch is not None:
             self.watch(self, start, self.number - number, decoding, sum(new for _, new in decision.chunks))
@@ -177,6 +186,27 @@ class Pool:
             return False
         self.now = wake
         return True
+
+    def _load(self, model: str) -> None:
+        """The weights of a model are copied to memory; who comes meanwhile is seen by what is decided next.
+
+        Raises:
+            CapacityError: there is no room for those of all that have been asked for.
+        """
+        home, queues = self.home, self.waiting
+        assert home is not None and isinstance(queues, ByModel)
+        if queues.met * home.bytes > home.capacity:
+            raise CapacityError(
+                f"the weights of {queues.met} models in {home.tier}",
+                needed=queues.met * home.bytes,
+                there=home.capacity,
+                remedy=f"requests to at most {int(home.capacity / home.bytes)} models, or a larger tier",
+            )
+        self.loaded = model
+        self.work.loads += 1
+        seconds = float(np.max(alone(home.load)))
+        self.now += seconds
+        self.busy += seconds
 
     def _decode(self, decision: Decision, limit: float) -> None:
         """A run of iterations in which all decode."""

@@ -19,11 +19,13 @@ class Work:
         sums: of each kind the number of its iterations, and then prompts, their tokens, pairs of a new token and a key
             that it sees, sequences that decode, tokens cached of these, tokens of prompts that were computed before.
         often: iterations by the tokens that are routed in one, and by whether it has prompts.
+        loads: models whose weights were copied to memory, to take their turn.
     """
 
     def __init__(self) -> None:
         self.sums: dict[Kind, list[float]] = {kind: [0.0] * 7 for kind in (DECODING, PROMPTS, MIXED)}
         self.often: Counter[tuple[int, bool]] = Counter()
+        self.loads = 0
 
     def mixed(self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int) -> None:
         """Add an iteration that computes tokens of prompts, and one of each sequence that decodes."""
@@ -45,6 +47,7 @@ class Work:
         for kind, sums in self.sums.items():
             self.sums[kind] = [a + b for a, b in zip(sums, other.sums[kind], strict=True)]
         self.often.update(other.often)
+        self.loads += other.loads
 
 
 def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, float]:

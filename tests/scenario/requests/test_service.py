@@ -160,6 +160,35 @@ def test_a_load_takes_its_time_and_none_where_there_is_no_tier(returning: Path) 
     assert e2e() == e2e(**{tiers: [{"tier": "host", "bytes": 0}]})
 
 
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    trace = tmp_path / "models.csv"
+    rows = [f"{i},{i / 10},100,20,{model}" for i, model in enumerate("abacb")]
+    trace.write_text("\n".join(["request_id,arrival_s,input_tokens,output_tokens,model", *rows]))
+    return trace
+
+
+def test_models_that_take_turns_are_copied_from_their_home(models: Path) -> None:
+    asked = with_tiers(models, **{"mapping.kv_store.kind": "blocks", "mapping.scheduler.home": "host"})
+    made = served(asked)[0]
+    assert made.pools[0].work.loads == 5, "each finds another loaded"
+    link, weights = machine(asked)["host->gpu.hbm"], 2 * 8.03e9
+    used = 5 * weights / (float(link.capacity) * made.figures.seconds * link.count)
+    assert spent(asked, made).utilisation["host->gpu.hbm"] == pytest.approx(used, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"mapping.scheduler.home": "hots"}, "mapping.scheduler.home: .*found 'hots'.*did you mean 'host'"),
+        ({"mapping.scheduler.home": "host"}, "home: found 'host', and keys and values of 'prefix', .*kind: blocks"),
+    ],
+)
+def test_a_wrong_home_is_told(models: Path, values: dict[str, Any], text: str) -> None:
+    with pytest.raises(TiersimError, match=text):
+        served(with_tiers(models, **values))
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
