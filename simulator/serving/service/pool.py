@@ -25,6 +25,7 @@ from simulator.serving.service.digest import Digest
 from simulator.serving.service.growth import Growth
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
+from simulator.serving.service.seen import Seen
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.turns import Home
 from simulator.serving.service.waiting import ByModel, Waiting, waiting
@@ -84,6 +85,8 @@ class Pool:
         self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
         self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
+        self._cuts = iterations.cuts
+        self._seen = Seen([cut.limit for cut in self._cuts])
         self._growth = Growth(store.size)  # of those that decode and have no room for all their tokens
 
     # what its scheduler sees
@@ -227,11 +230,18 @@ class Pool:
             wake = min(wake, self._coming[0][0])
         if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
-        number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
+        seen: tuple[float, ...] = ()
+        rising: tuple[int, ...] = ()
+        if self._cuts:
+            most = int(min(most, self._seen.lasting(self.steps)))
+            seen, rising = self._seen.at(self.steps), self._seen.rising(self.steps)
+        number, seconds, first, last = self.iterations.run(
+            self.count, self.cached, most, wake - now, self.number, seen, rising
+        )
         self._grow(self._growth.over(self.steps, number))
         if self._moves:  # of one iteration alone
             seconds = first = last = self._copied(seconds)
-        self.work.decoding(self.count, self.cached, number)
+        self.work.decoding(self.count, self.cached, number, seen, rising)
         self.number += number
         self._pass(seconds)
         if seconds >= wake - now > self.now - now:  # the last digit of a sum
@@ -269,6 +279,7 @@ class Pool:
     def _compute(self, decision: Decision, chunks: Sequence_[tuple[Sequence, int]]) -> None:
         """An iteration that computes chunks of prompts, beside those that decode or while these wait."""
         size, blocks, tokens, past, pairs = self.store.size, 0, 0, 0, 0.0
+        spans: list[tuple[int, int]] = []
         for sequence, new in chunks:
             if sequence in self.running:
                 before = -(-self.room(sequence) // size)
@@ -279,12 +290,14 @@ class Pool:
             tokens += new
             past += done
             pairs += new * done + new * (new + 1) / 2
+            spans.append((new, done))
         decode = decision.decode and self.count > 0
         self._grow(blocks + (self.growth if decode else 0))
         beside = (self.count, self.cached) if decode else (0, 0)
-        seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number)
+        cuts = self._cut(spans, decode) if self._cuts else ()
+        seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number, cuts)
         seconds = self._copied(seconds)
-        self.work.mixed(len(chunks), tokens, pairs, past, *beside)
+        self.work.mixed(len(chunks), tokens, pairs, past, *beside, cuts)
         if self.count and not decode and not self._late:
             self._late = [(self.now, self.count)]
         moved = self._moved
@@ -300,6 +313,15 @@ class Pool:
         self._leave()
         if self._late and self.count > already:
             self._late.append((self.now, self.count - already))
+
+    def _cut(self, spans: Sequence_[tuple[int, int]], decode: bool) -> tuple[float, ...]:
+        """Of each cut of the model, pairs and keys of chunks (new tokens, past ones), and keys of those that decode."""
+        seen = self._seen.at(self.steps) if decode else (0.0,) * len(self._cuts)
+        features: list[float] = []
+        for cut, keys in zip(self._cuts, seen, strict=True):
+            features.append(float(sum(cut.pairs(*span) for span in spans)))
+            features += (float(sum(cut.keys(*span) for span in spans)), keys)
+        return tuple(features)
 
     # what happens to the clock and the store
 
@@ -370,6 +392,7 @@ class Pool:
         self.count += 1
         self.cached += context
         heappush(self._ends, (sequence.end, sequence.number, sequence))
+        self._seen.add(sequence.base, self.steps)
         if sequence.reserved <= sequence.target:
             self._growth.add(sequence.base)
 
@@ -379,6 +402,7 @@ class Pool:
         sequence.decoding = False
         self.count -= 1
         self.cached -= context
+        self._seen.add(sequence.base, self.steps, -1)
         if sequence.reserved <= sequence.target:
             self._growth.add(sequence.base, -1)
         return context

@@ -13,6 +13,7 @@ import pytest
 from simulator import evaluate
 from simulator.errors import TiersimError
 from simulator.mapping.form import Scheduler
+from simulator.mapping.room import most_blocks
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
@@ -78,15 +79,25 @@ def test_prefixes_are_cached_where_the_runtime_does_and_the_mapping_says_nothing
 NODE = {"hardware": "dgx-h100", "costs": "silicon", "mapping.devices": 8, "mapping.scheduler.kind": "vllm-v1"}
 
 
-def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path) -> None:
+WINDOWS = {"extends": "llama-3.1-8b", "attention": {"window": 512, "window_pattern": [True, False]}}
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", {**WINDOWS, "attention": {"window": 720}}, WINDOWS])
+def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path, model: Any) -> None:
     file = tmp_path / "one.csv"
     file.write_text("request_id,arrival_s,input_tokens,output_tokens\na,0,700,50\n")
-    asked = scenario(**{**NODE, "workload.trace": str(file)})
+    asked = scenario(**{**NODE, "model": model, "workload.trace": str(file)})
     made = spent(asked, served(asked)[0])
     workload = {"kind": "batch", "batch": 1, "input": 700, "output": 50}
     alone = evaluate(with_values(asked, {"workload": workload, "mapping.scheduler": None}))
     assert made.metrics["energy_per_token_j"] == pytest.approx(alone.metrics["energy_per_token_j"], rel=1e-9)
     assert not made.lacks and all(0 < share < 1 for share in made.utilisation.values())
+
+
+def test_blocks_hold_the_whole_context_of_layers_with_a_window() -> None:
+    small = {**WINDOWS, "attention": {"window": 24}}
+    several = [deployment(scenario(**{**NODE, "model": model}), requests=True) for model in ("llama-3.1-8b", small)]
+    assert len({most_blocks(each, size, 1024) for each in several for size in (16, 64)}) == 2
 
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
