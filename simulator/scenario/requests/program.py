@@ -14,7 +14,7 @@ from simulator.mapping.compose import check_requests
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.requests.form import Requests, requests_of, router_of
-from simulator.scenario.requests.service import Run, run, service_of, store_kind
+from simulator.scenario.requests.service import Load, Run, run, service_of, store_kind
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.series import Series
 from simulator.workload.requests.arrivals import requests
@@ -42,10 +42,6 @@ def served(
     work, deployed = requests_of(scenario), deployment(scenario, requests=True)
     if deployed.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
-    if deployed.whole_layers:
-        message = f"{deployed.high.name} runs a layer as a whole, compiled for lengths that are known before"
-        expected = "requests that are drawn, by the scheduler 'continuous' of a scenario"
-        raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
     with at_key("mapping"):
         check_requests(deployed)
     if work.shared and store_kind(deployed) != "prefix":
@@ -56,8 +52,9 @@ def served(
     stream, in_flight = _stream(work, trace)
     if trace is not None and speed != 1.0:
         stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
+    load = _load(_stream(work, trace)[0]) if deployed.whole_layers else None
     made = run(
-        lambda ended: service_of(deployed, ended, router, work.seed),
+        lambda ended: service_of(deployed, ended, router, work.seed, load),
         map(partial(_sharing, work.shared), stream) if work.shared else iter(stream),
         (work.ttft, work.tpot), in_flight, rows, timeline, progress, each, series,
     )  # fmt: skip
@@ -94,6 +91,14 @@ def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int
     each = zip(at.tolist(), drawn.input.tolist(), drawn.output.tolist(), strict=True)
     made = (Request(str(i), *one, max_tokens=int(work.lengths.total)) for i, one in enumerate(each))
     return made, None if work.loop == "open" else work.batch
+
+
+def _load(requests: Iterable[Request]) -> Load | None:
+    """What an engine is compiled for that runs layers as a whole; None of no requests."""
+    number = input = output = 0
+    for request in requests:
+        number, input, output = number + 1, input + request.input_tokens, output + request.output_tokens
+    return Load(number, max(round(input / number), 1), max(round(output / number), 1)) if number else None
 
 
 def _sharing(share: float, request: Request) -> Request:

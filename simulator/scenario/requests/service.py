@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,16 @@ from simulator.workload.routing.routers import Router
 PERCENTS = (50, 90, 99)
 TOKENS = 8192
 """Tokens of an iteration for which activations have room, where the scheduler has no limit."""
+SEQUENCES = 256
+"""Sequences for which an engine that runs layers as a whole is compiled, where the mapping does not say how many."""
+
+
+class Load(NamedTuple):
+    """How many requests come, and their mean tokens of prompt and answer."""
+
+    requests: int
+    input: int
+    output: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +144,10 @@ def store_kind(deployed: Deployment) -> str:
 
 
 def service_of(
-    deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0
-) -> Service:
-    """Replicas of a deployment, idle.
+    deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0,
+    load: Load | None = None,
+) -> Service:  # fmt: skip
+    """Replicas of a deployment, idle; an engine that runs layers as a whole is compiled for a load.
 
     Raises:
         ConfigError: what is wrong with its mapping.
@@ -144,7 +155,10 @@ def service_of(
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
     kind = store_kind(deployed)
-    iterations = Iterations(Stages(deployed), router, seed)
+    stages = Stages(deployed)
+    if load is not None:
+        stages = stages.compiled_for(min(chosen.max_sequences or SEQUENCES, load.requests), load.input, load.output)
+    iterations = Iterations(stages, router, seed)
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
