@@ -31,7 +31,7 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     _refuse(*_apart(form, deployed))
     _check_rates(form, deployed)
     _check_whole_layers(deployed)
-    if isinstance(deployed.placement, tuple):
+    if deployed.placement and isinstance(deployed.placement, tuple):
         placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
