@@ -87,7 +87,8 @@ def _drawing(random: np.random.Generator, popularity: Floats, most: int) -> Call
         return lambda number: random.integers(experts, size=number)
 
     def search(at: Floats) -> Ints:
-        return np.minimum(np.searchsorted(cumulative, at, side="right"), experts - 1)
+        picked: Ints = np.minimum(np.searchsorted(cumulative, at, side="right"), experts - 1)
+        return picked
 
     edges = np.linspace(0, 1 - 1e-12, CELLS + 1) * cumulative[-1]  # a little early, whatever is rounded below
     first = search(edges) if most >= CELLS else None
