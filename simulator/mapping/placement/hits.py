@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -33,10 +32,10 @@ class Hits:
     late: Ints
     ahead: Ints
 
-    @cached_property
-    def copied(self) -> Ints:
-        """All that cross the link."""
-        return self.late + self.ahead
+    def rate(self, prefill: bool) -> float:
+        """The share of the chosen experts that the cache had, in the prefill or over all steps."""
+        passes = slice(0, 1) if prefill else slice(1, None)
+        return 1 - float(self.missed[passes].sum() / self.needed[passes].sum())
 
 
 class Fetched(NamedTuple):
@@ -69,7 +68,7 @@ def replayed(
 
     Exact for the `counts`, tokens of each expert of shape (passes, layers, experts): an expert is requested in each
     pass and layer in which any token chose it, in the order of passes, layers and numbers. The cache begins with the
-    most popular ones over all passes, and may be bypassed, so that no policy has fewer misses than `belady`.
+    ones that most passes need, and may be bypassed, so that no policy has fewer misses than `belady`.
 
     With `prefetch`, each chosen expert is foretold with that probability, else another one is in its stead; in the
     first layer none is. What is foretold and not there is copied ahead; it displaces others once it is chosen.
@@ -92,16 +91,16 @@ def replayed(
 
 
 def _filled(counts: Counts, room: int, apart: bool, policy_name: str) -> list[Residency]:
-    """The cache of each layer, or one for all, with the most popular experts in it."""
+    """The cache of each layer, or one for all, with the most popular experts in it, the very first as the latest."""
     layers, experts = counts.shape[1:]
-    popular = counts.sum(axis=0, dtype=np.int64)
+    popular = np.count_nonzero(counts, axis=0)
     number = np.arange(layers * experts).reshape(layers, experts)
     of_passes = np.argwhere(counts)
     keys = of_passes[:, 1] * experts + of_passes[:, 2]
     caches: list[Residency] = []
     for layer in range(layers) if apart else range(1):
         part = slice(layer, layer + 1) if apart else slice(None)
-        first = number[part].ravel()[np.argsort(-popular[part].ravel(), kind="stable")][:room].tolist()
+        first = number[part].ravel()[np.argsort(-popular[part].ravel(), kind="stable")][:room][::-1].tolist()
         own = keys[of_passes[:, 1] == layer] if apart else keys
         cache = Residency(room, policy(policy_name, [*first, *own.tolist()]), "the cache of experts", bypass=True)
         for key in first:
