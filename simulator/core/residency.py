@@ -169,11 +169,7 @@ class Ranked(ABC):
     def rank(self, key: Key) -> float:
         """How much a resident key is worth keeping."""
 
-    def count(self, key: Key) -> None:
-        """Takes note of a request, hit or miss."""
-
     def request(self, key: Key) -> None:
-        self.count(key)
         if key in self._entered:
             heappush(self._heap, (self._order(key), key))
 
@@ -209,8 +205,9 @@ class Lfu(Ranked):
         super().__init__()
         self._count: Counter[Key] = Counter()
 
-    def count(self, key: Key) -> None:
+    def request(self, key: Key) -> None:
         self._count[key] += 1
+        super().request(key)
 
     def rank(self, key: Key) -> float:
         return self._count[key]
@@ -245,9 +242,10 @@ class Belady(Ranked):
         for position, key in enumerate(future):
             self._next[key].append(position)
 
-    def count(self, key: Key) -> None:
+    def request(self, key: Key) -> None:
         if self._next[key]:
             self._next[key].popleft()
+        super().request(key)
 
     def rank(self, key: Key) -> float:
         return -self._next[key][0] if self._next[key] else -float("inf")

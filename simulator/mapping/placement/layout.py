@@ -227,8 +227,8 @@ def _check_whole(
     shares: Mapping[tuple[PhaseName, str, int], Sequence[tuple[Spot, float]]], rules: Sequence[Rule]
 ) -> None:
     """Nothing where a cache is of all experts of its layers; else a ConfigError of its rule."""
-    for (_, _, layer), spots in shares.items():
-        if len(spots) > 1 and any(spot.cache for spot, _ in spots):
+    for (_, _, layer), several in shares.items():
+        if len(several) > 1 and any(spot.cache for spot, _ in several):
             number = next(number for number, rule in enumerate(rules) if rule.cache)
             found, expected = f"a share of the experts of layer {layer}", "all of them: no amount in a rule before"
             raise ConfigError(path=("placement", number, "cache"), found=found, expected=expected)

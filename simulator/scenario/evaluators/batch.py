@@ -55,8 +55,8 @@ class BatchEvaluator:
     sequences. Energy a token is dynamic and static, of all devices, NaN where the machine lacks a figure; `power_w` is
     that over time. A batch of requests that does not fit is refused, or served in turns where the runtime says so:
     `batches` of them, then `ttft_s` and `tbt_s` are of the first. `expert_hit_rate`: of a cache of routed experts, over
-    all steps (of the prefill where there is none); NaN without one. `expected_error`: the share by which the time may be
-    off where models time kernels, if all erred one way as they do in the median; else NaN. `bound_by`: the resource
+    all steps (of the prefill where there is none); NaN without one. `expected_error`: the share by which the time may
+    be off where models time kernels, if all erred one way as they do in the median; else NaN. `bound_by`: the resource
     that binds longest, of the step (of the prefill where there is none).
     """
 

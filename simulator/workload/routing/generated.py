@@ -12,9 +12,7 @@ from simulator.workload.routing.routers import Router
 Counts = NDArray[np.int32]
 
 
-def generated(
-    routing: Router | RoutingTrace, batch: int, input: int, steps: int, layers: int, seed: int = 0
-) -> Counts:
+def generated(routing: Router | RoutingTrace, batch: int, input: int, steps: int, layers: int, seed: int = 0) -> Counts:
     """Tokens of each expert in the prefill and in each decode step, shape (1 + steps, layers, experts).
 
     By a law each pass and layer is a draw of its own. Of a recording, each of the `batch` sequences has a stretch of

@@ -54,9 +54,7 @@ def test_the_popular_ones_are_there_and_no_others(counts: np.ndarray, room: int)
 
 @given(chosen, rooms, st.floats(0, 1), st.integers(0, 9))
 @settings(max_examples=50, deadline=None)
-def test_what_is_foretold_is_copied_ahead_or_in_vain(
-    counts: np.ndarray, room: int, share: float, seed: int
-) -> None:
+def test_what_is_foretold_is_copied_ahead_or_in_vain(counts: np.ndarray, room: int, share: float, seed: int) -> None:
     plain, ahead = replayed(counts, room, True, "lru"), replayed(counts, room, True, "lru", share, seed)
     assert np.array_equal(plain.missed, ahead.missed), "what is foretold displaces nothing"
     assert np.array_equal(plain.late, plain.missed)
