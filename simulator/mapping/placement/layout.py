@@ -189,8 +189,7 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
     for number, (rule, places, named) in enumerate(resolved):
         share = _share(rule, places, sizes)
         if rule.amount and any(spot.use == "compute" for spot, _ in named):
-            expected = "none: an engine computes whole layers (layers: 0-19)"
-            raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
+            places, share = _whole_layers(rule, number, places, sizes), 1.0
         for phase in PHASES if rule.phase is None else (rule.phase,):
             for place in places:
                 key = (phase, *place)
@@ -256,6 +255,28 @@ def _numbers(layers: str, number: int, name: str) -> Iterator[int]:
             expected = f"layers of the {number} of {name}, 0 to {number - 1}"
             raise ConfigError(path=("layers",), found=f"'{layers}'", expected=expected)
         yield from range(first, end + 1)
+
+
+def _whole_layers(
+    rule: Rule, number: int, places: Sequence[Place], sizes: Mapping[Place, float]
+) -> list[Place]:
+    """The first layers that a rule matches, as many as its amount has room for: an engine computes whole ones.
+
+    Raises:
+        ConfigError: an amount of parts that are of no layer.
+    """
+    if any(part not in LAYERED for part in rule.of):
+        expected = "none of embedding, head and activations, which are computed whole"
+        raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
+    whole, kept = sum(sizes.get(place, 0.0) for place in places), list[Place]()
+    room = (_share(rule, places, sizes) + 1e-9) * whole
+    for layer in dict.fromkeys(layer for _, layer in places):
+        own = [place for place in places if place[1] == layer]
+        room -= sum(sizes.get(place, 0.0) for place in own)
+        if room < 0:
+            break
+        kept += own
+    return kept
 
 
 def _share(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:

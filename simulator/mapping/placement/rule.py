@@ -84,8 +84,8 @@ class Rule(Section):
     phase: Literal["prefill", "decode"] | None = None
     """The phase in which it holds; null: both."""
     amount: Amount | None = None
-    """A share such as `80 %`, or bytes such as `64 GB`, spread evenly over what it matches; null: all. The rest is for
-    the rules that follow."""
+    """A share such as `80 %`, or bytes such as `64 GB`, spread evenly over what it matches; with `compute` the first
+    layers that it has room for, as whole ones; null: all. The rest is for the rules that follow."""
     in_: Annotated[str | NonEmpty[dict[str, Fraction]], AfterValidator(_whole)] = Field(alias="in")
     """The tier by its name, or several with their shares; `interleaved` over the memories of all devices of the engine,
     page by page; or `replicated`, a copy in each."""
