@@ -32,7 +32,9 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     _check_rates(form, deployed)
     _check_whole_layers(deployed)
     if deployed.placement and isinstance(deployed.placement, tuple):
-        placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
+        where = placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
+        turns = deployed.block is not None and bool(where.layout.cached)
+        _refuse((turns, "block", "one with a cache of experts", "null: a cache is of one batch at a time"))
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)

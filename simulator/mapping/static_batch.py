@@ -48,7 +48,7 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
     if deployed.draft:
         return speculative(deployed.lowering, model, deployed.draft, own, input, output)
     if deployed.placed:
-        return placement_of(deployed, own, input, output).passes(own, input)
+        return placement_of(deployed, own, input, output).passes(own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
         return spilling(spilled(deployed, own, input, output), model, own, input, deployed.host)
     return whole(deployed.lowering, model, own, input, output)

@@ -17,6 +17,7 @@ from simulator.mapping.call import sram
 from simulator.mapping.held import Held
 from simulator.mapping.host_time import NAME as PROGRAM
 from simulator.mapping.placement.layout import spans, where
+from simulator.mapping.placement.placed import Placed
 from simulator.mapping.placement.rule import LAYERED
 from simulator.mapping.target import Target, computed_in, peak
 from simulator.scenario.batch_detail import BatchDetail
@@ -195,6 +196,8 @@ def placement_lines(estimate: BatchDetail) -> Iterator[Line]:
         if lies:
             named = f" of layers {spans(layers)}" if part in LAYERED else ""
             yield Line("placement", "total", f"{part}{named}", lies + (f" [{phase}]" if phase else ""))
+    if placed.layout.cached:
+        yield from _cache_lines(placed, estimate)
     system = estimate.engine.system
     for figure, name in (("ttft", "prefill"), ("tbt", "decode")):
         plan = estimate.parts[name].plan
@@ -204,6 +207,22 @@ def placement_lines(estimate: BatchDetail) -> Iterator[Line]:
                 size, share = show(float(demand[resource]) * resource.count, "B"), float(seconds) / took
                 beside = f"busy for {show(float(seconds), 's')} of {show(took, 's')}, {share:.0%}"
                 yield Line("placement", "total", resource.name, f"{size} [{name}], {beside} [of {figure.upper()}]")
+
+
+def _cache_lines(placed: Placed, estimate: BatchDetail) -> Iterator[Line]:
+    """What a cache of experts has of those that are chosen, and what of them crosses the link."""
+    hits = placed.hits(estimate.batch, estimate.input, estimate.output)
+    assert hits
+    size = placed.layout.expert(next(iter(placed.layout.cached)))
+    for prefill, passes, name in ((True, slice(0, 1), "prefill"), (False, slice(1, None), "a decode step")):
+        needed, missed, late, ahead = (
+            float(each[passes].sum() / len(each[passes])) for each in (hits.needed, hits.missed, hits.late, hits.ahead)
+        )
+        rate = hits.rate(prefill)
+        equation = f"1 - {missed:,.1f} / {needed:,.1f} experts = {rate:.1%} [{name}]"
+        yield Line("placement", "total", "hit rate of the cache", equation, rate)
+        copied = f"({late:,.1f} + {ahead:,.1f} [foretold]) x {show(size, 'B')} = {show((late + ahead) * size, 'B')}"
+        yield Line("placement", "total", "copied to the cache", f"{copied} [{name}]", (late + ahead) * size)
 
 
 def _capacity(estimate: BatchDetail) -> Iterator[Line]:

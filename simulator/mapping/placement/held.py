@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from simulator.core import Quantity
 from simulator.mapping.kept import active_bytes
+from simulator.mapping.placement.cache import experts_of
 from simulator.mapping.placement.layer import Layers
 from simulator.mapping.placement.layout import PHASES, Shares
 from simulator.mapping.placement.placed import Placed
@@ -32,6 +33,8 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
     for (part, layer), size in weights.items():
         for tier, share in _most(placed, part, layer).items():
             sizes[tier][KIND.get(part, "weights")] += size * share
+    if placed.layout.cached:
+        sizes[layout.home.tier]["weights"] += _cached(placed)
     for tier, kind, size in _buffers(placed, weights):
         sizes[tier][kind] += size
     _activations(placed, sizes, batch, prompt)
@@ -50,6 +53,15 @@ def _most(placed: Placed, part: str, layer: int) -> dict[str, float]:
     return most
 
 
+def _cached(placed: Placed) -> float:
+    """The room of cached experts, and of two that are copied, but for a cache that holds all."""
+    cached, room = placed.layout.cached, placed.room
+    form = next(iter(cached.values())).cache
+    number = room * (len(cached) if form and form.experts is not None else 1)
+    buffers = BUFFERS if number < len(cached) * experts_of(placed.deployed.model) else 0
+    return (number + buffers) * max(map(placed.layout.expert, cached))
+
+
 def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[str, str, float]]:
     """The room of copies: tier, kind and bytes."""
     offload = placed.deployed.software.runtime.offload
@@ -62,7 +74,7 @@ def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[
             for part in LAYERED:
                 size = sizes.get((part, layer), 0.0) / (placed.batches if part == "kv" else 1)
                 for spot, share in placed.layout.of(phase, part, layer):
-                    if to := layers.to(spot):
+                    if (to := layers.to(spot)) and not spot.cache:
                         key = (to, KIND.get(part, "weights"))
                         copied[key] = copied.get(key, 0.0) + size * share
             largest = {key: max(largest.get(key, 0.0), copied.get(key, 0.0)) for key in {**largest, **copied}}

@@ -155,6 +155,17 @@ def test_an_engine_beside_computes_and_activations_cross_the_link_there_and_back
     assert crossed(plan, TO_GPU) == pytest.approx(4 * hidden, rel=1e-9)
 
 
+@pytest.mark.parametrize(("amount", "layers"), [("50 %", "0-1"), ("74 %", "0-1"), ("75 %", "0-2"), ("100 %", "0-")])
+def test_an_amount_that_another_engine_computes_is_the_first_layers_that_it_has_room_for(
+    amount: str, layers: str
+) -> None:
+    rule = {"of": ("experts", "ffn"), "in": "host.dram", "by": "host.cpu"}
+    some, whole = placed(rule | {"amount": amount}), placed(rule | {"layers": layers})
+    assert seconds(some) == seconds(whole) > seconds(placed())
+    held = [of.footprint(BATCH, INPUT, OUTPUT).tiers["host.dram"].weights for of in (some, whole)]
+    assert held[0] == held[1] > 0
+
+
 def test_last_layers_on_another_engine_send_the_stream_once_there_and_once_back() -> None:
     parts = ("ffn", "experts", "attention", "kv")
     plan = step(placed({"of": parts, "layers": "1-", "in": "host.dram", "by": "cpu"}))
@@ -178,7 +189,7 @@ def test_what_is_not_pinned_is_read_and_written_once_more_in_host_memory() -> No
         ({"of": "head", "in": "host.dram", "layers": "1"}, "layers", "expected none"),
         ({"of": "ffn", "in": "host.dram", "by": "cpuu"}, "by", "no such engine"),
         ({"of": "ffn", "in": "host.flash", "use": "read"}, "use", "flash"),
-        ({"of": "ffn", "in": "host.dram", "by": "cpu", "amount": "50 %"}, "amount", "whole layers"),
+        ({"of": ("ffn", "head"), "in": "host.dram", "by": "cpu", "amount": "50 %"}, "amount", "computed whole"),
     ],
 )
 def test_a_rule_that_cannot_be_is_told_by_its_number_and_key(rule: dict[str, Any], path: str, text: str) -> None:
