@@ -73,6 +73,11 @@ class Sequences:
         seen = self.past + self.new
         return self.count * (seen if window is None else np.minimum(seen, window + self.new - 1))
 
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """Pairs where a token sees those behind it too, all or those of its chunk: `tokens min(p + n, C)`."""
+        seen = self.past + self.new
+        return self.tokens * (seen if chunk is None else np.minimum(seen, chunk))
+
     def chunk_pairs(self, chunk: int) -> Quantity:
         """Pairs where a token sees those of its own chunk of C alone: the i-th of all sees `i mod C + 1`.
 
@@ -137,6 +142,10 @@ class Ragged:
         """As `Sequences.keys`."""
         self._whole(window)
         return self.cached
+
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """As `Sequences.mutual_pairs`, which sums do not tell."""
+        raise ConfigError("images of different sizes", found="sums over them", expected="as many patches of each")
 
     def chunk_pairs(self, chunk: int) -> Quantity:
         """As `Sequences.chunk_pairs`."""

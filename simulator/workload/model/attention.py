@@ -105,6 +105,8 @@ class Attention(Section):
     """Tokens of a sliding window: each sees itself and those before it, so many in all; no window unless given."""
     window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
     """Which layers have the window, repeated over the layers: `[true, false]` is every other one."""
+    bidirectional: Flag = False
+    """Whether a token sees those behind it too, as patches of an image do."""
     mla: LatentAttention | None = None
     """The widths of multi-head latent attention, where the model has it."""
 

@@ -19,6 +19,7 @@ from simulator.workload.model.attention import Attention
 from simulator.workload.model.feedforward import Ffn, Moe
 from simulator.workload.model.folding import folded
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
+from simulator.workload.model.tower import Patches, Projector
 from simulator.workload.model.types import Count, Flag, Width
 
 MOST_LAYERS = 10_000
@@ -29,7 +30,7 @@ MOST_STRETCHES = 64
 
 
 class Norm(Section):
-    """Normalisation. A final norm before the head is always there."""
+    """Normalisation."""
 
     kind: Literal["rms", "layer"]
     """RMS norm or layer norm."""
@@ -39,6 +40,8 @@ class Norm(Section):
     """Norms of a layer: 2 before attention and FFN, 1 for both of a parallel layer, 4 before and after each."""
     embedding: Flag = False
     """Whether a norm follows the embedding (BLOOM)."""
+    final: Flag = True
+    """Whether a norm stands behind the last layer."""
 
 
 class Positions(Section):
@@ -164,8 +167,8 @@ class Model(Section):
     """How many decoder layers the model has."""
     hidden: Count
     """Width of the hidden state."""
-    vocab: Count
-    """How many tokens the vocabulary has."""
+    vocab: Width = 0
+    """How many tokens the vocabulary has; a tower of images, which has `patches`, has none."""
     max_context: Count
     """The longest context, in tokens, that the model was made for."""
     attention: Attention | None = None
@@ -184,6 +187,10 @@ class Model(Section):
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
     """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`."""
+    patches: Patches | None = None
+    """What images are cut into, of a tower of images in place of a model of text."""
+    projector: Projector | None = None
+    """What hands the patches of a tower to a language model."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
@@ -217,6 +224,10 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if (self.vocab == 0) != (self.patches is not None):
+            raise ValueError("needs a vocab, or patches of images in place of it")
+        if self.projector and not self.patches:
+            raise ValueError("a projector needs patches of images")
         if not self.pattern:
             self._without_pattern()
         elif self.parallel and any(layer.parts != 2 for layer, _ in self.kinds):
