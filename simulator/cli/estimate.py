@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-    "devices", "engines", "parallel", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill",
+    "devices", "engines", "parallel", "tensor", "pipeline", "context", "data", "expert", "experts", "memory", "spill",
     "spill_order", "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels",
     "calibration", "dispatch", "draft",
 )  # fmt: skip
@@ -62,7 +62,7 @@ def command(
     """Estimate TTFT, TBT, energy and what fits; or evaluate any scenario from its file.
 
     In closed form, for one static batch on an idle machine; all devices share each layer (tensor parallel) unless
-    --pipeline or --data divide them.
+    --pipeline, --context or --data divide them.
     """
     work = {"phase": phase, "batch": batch, "input": input, "output": output}
     with options_scenario(file, hardware, model, mapping, work, overrides or ()) as asked:
@@ -130,6 +130,7 @@ def _title(answer: BatchDetail) -> str:
     runs_on = f"{parallel.devices} x {' and '.join(engine.name for engine in engines)}"
     if not parallel.is_tensor:
         runs_on += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
+        runs_on += f" x context {parallel.context}" if parallel.context > 1 else ""
     if deployed.shares_experts:
         runs_on += ", whole experts over all"
     if len(engines) > 1:

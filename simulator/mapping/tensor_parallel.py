@@ -37,7 +37,11 @@ def shard(operator: Operator, ways: int) -> Operator:
     if operator.split in WHOLE_OUTPUT:
         divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
-    return replace(operator, flops=operator.flops / others, bytes=share, shape=_shape(operator, others, copies))
+    apart = operator.apart and replace(
+        operator.apart, passed=operator.apart.passed / copies, sums=operator.apart.sums / others
+    )
+    shape = _shape(operator, others, copies)
+    return replace(operator, flops=operator.flops / others, bytes=share, shape=shape, apart=apart)
 
 
 CUT: Mapping[str, str] = {"columns": "n", "vocab": "n", "rows": "k"}
