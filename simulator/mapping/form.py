@@ -133,6 +133,9 @@ class Scheduler(Section):
     """Which replica serves: in turn; one a session; fewest requests, longest cached prefix, most free blocks."""
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
+    home: str | None = None
+    """The tier, by its full name, where the weights of all models lie that requests name, each of the form of this one:
+    memory holds those of one at a time, and models take turns; null: one model answers all requests."""
 
 
 class KvTier(Section):

@@ -67,7 +67,7 @@ DRAWN = tuple(
 PROGRAM = (
     "workload.skip_bad", "workload.shared", "workload.ttft", "workload.tpot",
     *(f"mapping.scheduler.{key}" for key in (
-        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance")),
+        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance", "home")),
     *(f"mapping.kv_store.{key}" for key in (
         "kind", "block", "blocks", "link", "swap", "tiers", "overlap")),
 )  # fmt: skip
@@ -178,9 +178,10 @@ def _by_program(scenario: Scenario) -> bool:
 
 def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     """What a scheduler of a program does not read, as the mapping sets it and its store."""
-    work, chosen, paths = requests_of(scenario), scenario.mapping.scheduler, {}
+    work, chosen = requests_of(scenario), scenario.mapping.scheduler
+    paths: dict[str, str] = {}
     if work.trace is None:
-        paths["workload.skip_bad"] = "a run without a trace"
+        paths |= dict.fromkeys(("workload.skip_bad", "mapping.scheduler.home"), "a run without a trace")
     at_random = work.trace is None and (work.spread or (work.loop == "open" and work.process == "poisson"))
     if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
         paths["workload.seed"] = "a run in which nothing is drawn"

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from simulator.config.choose import choose
 from simulator.config.section import Section
 from simulator.units import Fraction, Size
+from simulator.workload.batch import Cut
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.format import TENSORS
 from simulator.workload.formats.named import FORMATS, FormatName, KvFormat
@@ -298,3 +299,8 @@ class Model(Section):
     def all_attention(self) -> tuple[Attention, ...]:
         """The different attentions of its layers."""
         return tuple(dict.fromkeys(layer.attention for layer, _ in self.kinds if layer.attention))
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What cuts the keys that a token sees in some of its layers, each once."""
+        return tuple(dict.fromkeys(cut for attention in self.all_attention for cut in attention.cuts))

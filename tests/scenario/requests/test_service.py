@@ -13,6 +13,7 @@ import pytest
 from simulator import evaluate
 from simulator.errors import TiersimError
 from simulator.mapping.form import Scheduler
+from simulator.mapping.room import most_blocks
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
@@ -78,15 +79,25 @@ def test_prefixes_are_cached_where_the_runtime_does_and_the_mapping_says_nothing
 NODE = {"hardware": "dgx-h100", "costs": "silicon", "mapping.devices": 8, "mapping.scheduler.kind": "vllm-v1"}
 
 
-def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path) -> None:
+WINDOWS = {"extends": "llama-3.1-8b", "attention": {"window": 512, "window_pattern": [True, False]}}
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", {**WINDOWS, "attention": {"window": 720}}, WINDOWS])
+def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path, model: Any) -> None:
     file = tmp_path / "one.csv"
     file.write_text("request_id,arrival_s,input_tokens,output_tokens\na,0,700,50\n")
-    asked = scenario(**{**NODE, "workload.trace": str(file)})
+    asked = scenario(**{**NODE, "model": model, "workload.trace": str(file)})
     made = spent(asked, served(asked)[0])
     workload = {"kind": "batch", "batch": 1, "input": 700, "output": 50}
     alone = evaluate(with_values(asked, {"workload": workload, "mapping.scheduler": None}))
     assert made.metrics["energy_per_token_j"] == pytest.approx(alone.metrics["energy_per_token_j"], rel=1e-9)
     assert not made.lacks and all(0 < share < 1 for share in made.utilisation.values())
+
+
+def test_blocks_hold_the_whole_context_of_layers_with_a_window() -> None:
+    small = {**WINDOWS, "attention": {"window": 24}}
+    several = [deployment(scenario(**{**NODE, "model": model}), requests=True) for model in ("llama-3.1-8b", small)]
+    assert len({most_blocks(each, size, 1024) for each in several for size in (16, 64)}) == 2
 
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
@@ -158,6 +169,35 @@ def test_a_load_takes_its_time_and_none_where_there_is_no_tier(returning: Path) 
     over, waits = (e2e(**{tiers: ["host"], "mapping.kv_store.overlap": how}) for how in ("layer", "none"))
     assert over < waits
     assert e2e() == e2e(**{tiers: [{"tier": "host", "bytes": 0}]})
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    trace = tmp_path / "models.csv"
+    rows = [f"{i},{i / 10},100,20,{model}" for i, model in enumerate("abacb")]
+    trace.write_text("\n".join(["request_id,arrival_s,input_tokens,output_tokens,model", *rows]))
+    return trace
+
+
+def test_models_that_take_turns_are_copied_from_their_home(models: Path) -> None:
+    asked = with_tiers(models, **{"mapping.kv_store.kind": "blocks", "mapping.scheduler.home": "host"})
+    made = served(asked)[0]
+    assert made.pools[0].work.loads == 5, "each finds another loaded"
+    link, weights = machine(asked)["host->gpu.hbm"], 2 * 8.03e9
+    used = 5 * weights / (float(link.capacity) * made.figures.seconds * link.count)
+    assert spent(asked, made).utilisation["host->gpu.hbm"] == pytest.approx(used, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"mapping.scheduler.home": "hots"}, "mapping.scheduler.home: .*found 'hots'.*did you mean 'host'"),
+        ({"mapping.scheduler.home": "host"}, "home: found 'host', and keys and values of 'prefix', .*kind: blocks"),
+    ],
+)
+def test_a_wrong_home_is_told(models: Path, values: dict[str, Any], text: str) -> None:
+    with pytest.raises(TiersimError, match=text):
+        served(with_tiers(models, **values))
 
 
 @pytest.mark.parametrize(
