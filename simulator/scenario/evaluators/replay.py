@@ -71,7 +71,7 @@ class ReplayEvaluator:
         Metric("preemptions", "1", "min", "times that it lost its room"),
         Metric("span_s", "s", "min", "from the first arrival to the last token"),
         Metric("recorded_span_s", "s", None, "from the first arrival to the last token, recorded"),
-        Metric("hit_rate", "1", "max", "share of the tokens of prompts that were cached"),
+        Metric("hit_rate", "1", "max", "share of prompts that was cached"),
         Metric("preempted", "1", "min", "times that a sequence lost its room"),
     )
     needs: ClassVar[Collection[str]] = RequestsEvaluator.needs
