@@ -258,9 +258,7 @@ def _numbers(layers: str, number: int, name: str) -> Iterator[int]:
         yield from range(first, end + 1)
 
 
-def _whole_layers(
-    rule: Rule, number: int, places: Sequence[Place], sizes: Mapping[Place, float]
-) -> list[Place]:
+def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mapping[Place, float]) -> list[Place]:
     """The first layers that a rule matches, as many as its amount has room for: an engine computes whole ones.
 
     Raises:

@@ -34,7 +34,6 @@ from simulator.serving.service.turns import Home, Turns
 from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
 from simulator.workload.requests.request import Request
-from simulator.workload.routing.routers import Router
 
 PERCENTS = (50, 90, 99)
 TOKENS = 8192
@@ -134,9 +133,9 @@ def store_kind(deployed: Deployment) -> str:
 
 
 def service_of(
-    deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0
+    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Iterations | None = None
 ) -> Service:
-    """Replicas of a deployment, idle.
+    """Replicas of a deployment, idle; their iterations are compiled anew unless they are given.
 
     Raises:
         ConfigError: what is wrong with its mapping.
@@ -144,7 +143,7 @@ def service_of(
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
     kind = store_kind(deployed)
-    iterations = Iterations(Stages(deployed), router, seed)
+    iterations = iterations or Iterations(Stages(deployed))
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
