@@ -134,8 +134,10 @@ class Scheduler(Section):
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
     home: str | None = None
-    """The tier, by its full name, where the weights of all models lie that requests name, each of the form of this one:
-    memory holds those of one at a time, and models take turns; null: one model answers all requests."""
+    """The tier where the weights of all models lie that requests name; null: one model answers all requests.
+
+    Each is of the form of this one; memory holds the weights of one at a time, and models take turns.
+    """
 
 
 class KvTier(Section):

@@ -232,6 +232,10 @@ class Shard:
         """Parts of the keys, one a device, that a prompt goes over where no window cuts what it sees."""
         return 1 if self.phase == "decode" else self.ways
 
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """As `Sequences.mutual_pairs`, of its tokens and its keys, or in a chunk of all keys that these see."""
+        return self.whole.mutual_pairs(chunk) / (self.ways if chunk else self.ways**2)
+
     def pairs(self, window: int | None = None) -> Quantity:
         """As `Sequences.pairs`, of its tokens and its keys, or of a prompt in a window all keys that these see."""
         if self.phase == "decode":
