@@ -87,7 +87,7 @@ def _with_parts(node: Node, folder: str, chain: tuple[Path, ...]) -> Node:
         return node
     inside = {key: _with_parts(each, folder, chain) for key, each in node.value.items()}
     name = inside.get(PART)
-    if name is None or isinstance(name.value, dict) or not data.names(parts := parts_of(folder)):
+    if name is None or isinstance(name.value, dict) or not data.folder(parts := parts_of(folder)).is_dir():
         return replace(node, value=inside)
     del inside[PART]
     file = _base(name, PART, parts)
