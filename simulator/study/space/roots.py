@@ -36,7 +36,9 @@ def _loaded(read: Callable[..., Any], key: str) -> Any:
 
 
 LOADS: Mapping[str, Callable[..., Any]] = {
-    root: partial(_load, read) for root, read in (("hardware", load_system), ("model", load_model), ("costs", load_costs))
+    "hardware": partial(_load, load_system),
+    "model": partial(_load, load_model),
+    "costs": partial(_load, load_costs),
 }
 """What reads the parts of a scenario that have files, each once a study: its runs share many."""
 SEVERAL = ("mapping.engines", "mapping.answers")
