@@ -164,7 +164,7 @@ def test_what_is_moved_is_what_a_plan_copies(engines: Engines, layer: Layer) -> 
 
 
 @pytest.mark.parametrize("together", [False, True])
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.data())
 def test_choices_of_many_points_are_those_of_each(
     engines: Engines, blocks: Any, together: bool, data: st.DataObject
@@ -205,7 +205,7 @@ def test_attention_of_prompts_and_of_answers_overlaps_where_engines_run_together
     assert at_once.seconds(step, (1, 1)) == in_turn.seconds(step, (1, 1)) == pytest.approx(sum(both))
 
 
-@settings(max_examples=40)
+@settings(max_examples=16)
 @given(st.data())
 def test_together_is_never_slower_and_does_the_same(engines: Engines, blocks: Any, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["duplex-node", "box", "pair"]))
