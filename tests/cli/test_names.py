@@ -12,7 +12,7 @@ from simulator.escape import one_line, visible
 from tests.cli.conftest import CHIP
 from tests.test_escape import NAMES, is_control
 
-FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TRAPS = ["x:fire:", "[red]x", "\x1b[31mx", "\x9b31mx", "\u202ex", "<b>", "$x$", "a\x00b", "a\rb"]
 
 
