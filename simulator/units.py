@@ -110,7 +110,7 @@ def parse(value: str | float, unit: str) -> float:
     (`is_bounded`), in a unit that nobody knows, or of another dimension than `unit`; it says what was expected, with an
     example.
     """
-    number: Any = _read(value, unit) if isinstance(value, str) else value
+    number: Any = _exact(value, unit) if isinstance(value, str) else value
     if isinstance(value, bool) or not isinstance(number, Real) or number != number:
         raise _error(value, unit)
     if not is_bounded(number):
@@ -119,7 +119,8 @@ def parse(value: str | float, unit: str) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str, unit: str) -> Exact:
+def _exact(text: str, unit: str) -> Exact:
+    """The product of a text's number and unit, in `unit`; machines repeat the same few."""
     match = _NUMBER.fullmatch(text) if len(text) <= 100 else None
     factor = _factor(match[2], unit) if match else None
     if match is None or factor is None:

@@ -21,7 +21,8 @@ RUNTIMES = "hwconfigs/runtimes"
 
 
 def _runtime(name: str) -> str:
-    return name if isfile(name) else choose(name, data.names(RUNTIMES))
+    shipped = data.folder(RUNTIMES) / f"{name}.yaml"
+    return name if isfile(name) or isfile(shipped) else choose(name, data.names(RUNTIMES))
 
 
 def _several(value: Any) -> Any:

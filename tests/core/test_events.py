@@ -41,7 +41,7 @@ def uncontended(draw: st.DrawFn) -> Plan:
     return plan
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(uncontended())
 def test_agrees_with_the_closed_form_where_nothing_contends(plan: Plan) -> None:
     timing = closed_form(plan)
@@ -66,7 +66,7 @@ def contended(draw: st.DrawFn) -> tuple[list[Resource], list[tuple[float, Activi
     return resources, arrivals
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(contended())
 def test_contention_keeps_the_law(case: tuple[list[Resource], list[tuple[float, Activity]]]) -> None:
     """At each event capacity holds and max-min holds; at the end the bytes served are the bytes asked."""
@@ -113,7 +113,7 @@ def test_contention_keeps_the_law(case: tuple[list[Resource], list[tuple[float, 
         assert served[resource] == pytest.approx(asked, rel=1e-6, abs=1e-6 * float(resource.capacity))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(contended())
 def test_contention_never_beats_the_bounds(case: tuple[list[Resource], list[tuple[float, Activity]]]) -> None:
     plan = Plan()

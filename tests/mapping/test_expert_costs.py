@@ -38,7 +38,7 @@ engines = st.builds(engine, st.sampled_from(["grouped", "one_by_one"]), st.sampl
 tokens = st.lists(st.integers(0, 300), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(engines, st.sampled_from(MODELS), tokens, st.data())
 def test_a_set_of_experts_costs_what_its_kernels_do(
     runner: Target, model: str, counts: list[int], data: st.DataObject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def load_model(source: str | Path | Mapping[str, Any], overrides: Sequence[Overr
         model, origin = validate(config, Model), config.source()
         check_sizes("model", model, config)
         check_read(model, config)
-        return model.model_copy(update={"source": origin.text if origin else str(config.file)})
+        return _first(model.model_copy(update={"source": origin.text if origin else str(config.file)}))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem.removesuffix("_config")
     config = load(path, FOLDER, overrides)
     if tower:
@@ -58,7 +59,7 @@ def load_model(source: str | Path | Mapping[str, Any], overrides: Sequence[Overr
     beside = path.with_name(f"{path.stem.removesuffix('config')}hf_quant_config.json")
     model = read_huggingface(config, name, load(beside, FOLDER) if beside.is_file() else None)
     check_sizes("model", model, config)
-    return model.model_copy(update={"source": str(path)})
+    return _first(model.model_copy(update={"source": str(path)}))
 
 
 def tower_of(path: Path) -> tuple[Path, bool]:
@@ -73,3 +74,9 @@ def tower_of(path: Path) -> tuple[Path, bool]:
     if f"#{part}" != TOWER:
         raise ConfigError("a part of a model", found=f"'#{part}'", expected=f"{TOWER}, or the whole", nearest=TOWER)
     return path.with_name(name), True
+
+
+@lru_cache(maxsize=64)
+def _first(model: Model) -> Model:
+    """The first of equal models: what is kept by a model is looked up without comparing all of it."""
+    return model

@@ -64,7 +64,7 @@ def test_without_rules_a_pass_takes_what_it_takes_unplaced() -> None:
 
 
 @given(part=st.sampled_from(PARTS[:3]), share=st.integers(1, 100), layers=st.sampled_from(["0-1", "2-", "0,3", None]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_bytes_that_cross_the_link_ahead_are_the_weights_that_rules_have_copied(
     part: str, share: int, layers: str | None
 ) -> None:
@@ -99,7 +99,7 @@ def _decode_blocks() -> Any:
     shares=st.tuples(st.integers(1, 100), st.integers(1, 100)),
     use=st.sampled_from(["read", "copy"]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_more_bytes_in_a_slower_tier_are_never_faster(part: str, shares: tuple[int, int], use: str) -> None:
     less, more = sorted(shares)
     times = [

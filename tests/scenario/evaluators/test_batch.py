@@ -48,7 +48,7 @@ def same_as_one_at_a_time(evaluate: Callable[[Columns], dict[str, Any]], points:
     return together
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.tuples(st.floats(1e12, 8e12), st.floats(0, 2e-5), st.integers(1, 300)), min_size=2, max_size=6))
 @pytest.mark.parametrize("phase", ["decode", "prefill", "request"])
 def test_a_vectorised_sweep_is_its_points_one_at_a_time(phase: str, drawn: list[tuple[float, float, int]]) -> None:
@@ -102,7 +102,7 @@ MIXED: dict[str, st.SearchStrategy[Any]] = {
 """What points say, much of which some of them cannot have."""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.fixed_dictionaries(MIXED), min_size=2, max_size=8), st.sampled_from(["decode", "request"]))
 def test_points_of_any_kind_together_are_each_of_them_alone(rows: list[dict[str, Any]], phase: str) -> None:
     for row in rows:

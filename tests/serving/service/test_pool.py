@@ -140,7 +140,7 @@ machines = st.sampled_from(MACHINES)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(traces(), machines, limits, st.booleans())
 def test_it_equals_stepping(
     scheduler: str, requests: list[Request], machine: tuple[str, ...], limits: Any, ahead: bool

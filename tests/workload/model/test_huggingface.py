@@ -175,7 +175,7 @@ def test_an_unknown_type_says_what_else_reads_it() -> None:
 junk = st.none() | st.booleans() | st.integers(-3, 10**6) | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.sampled_from(sorted(CONFIGS)), st.data())
 def test_any_value_of_any_key_gives_a_model_or_a_config_error(model: str, data: st.DataObject) -> None:
     plain = CONFIGS[model]
