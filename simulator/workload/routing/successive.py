@@ -97,7 +97,7 @@ def _drawing(random: np.random.Generator, popularity: Floats, most: int) -> Call
         at = random.random(number) * cumulative[-1]
         if first is None or number < CELLS:
             return search(at)
-        drawn = first[(at * (CELLS / cumulative[-1])).astype(np.int64)]
+        drawn: Ints = first[(at * (CELLS / cumulative[-1])).astype(np.int64)]
         beyond = np.flatnonzero(at >= cumulative[drawn])
         drawn[beyond] = search(at[beyond])
         return drawn
