@@ -79,7 +79,7 @@ def test_what_each_adds_are_the_shares_of_a_full_group(runner: Target, model: st
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 7, 8, 16, 17])
 def test_columns_add_up_as_rows_do(columns: int) -> None:
-    counts = np.arange(3 * 5 * columns, dtype=np.uint8).reshape(3, 5, columns)
+    counts = np.arange(3 * 5 * columns, dtype=np.int32).reshape(3, 5, columns)
     assert np.array_equal(across(np.add, counts, np.int64), counts.sum(axis=-1, dtype=np.int64))
     seconds = np.sqrt(counts)
     assert across(np.add, seconds) == pytest.approx(seconds.sum(axis=-1), rel=1e-15)
