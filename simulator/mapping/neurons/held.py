@@ -122,7 +122,7 @@ def _held(trace: NeuronTrace, ways: Sequence[Keeping], steps: Steps) -> list[Neu
 @lru_cache(maxsize=LAYERS)
 def _drawn(trace: NeuronTrace, layer: int) -> NeuronTrace:
     """The trace with one layer in memory."""
-    tokens: list[Any] = [active.astype(np.int32) for active in trace.layer(layer)]  # half of what they were drawn as
+    tokens: list[Any] = [active.astype(np.intp) for active in trace.layer(layer)]  # what numpy looks rows up by
     return replace(trace, draw=lambda _: iter(tokens))
 
 
