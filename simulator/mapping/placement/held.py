@@ -25,7 +25,8 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
 
     What lies in several places by phase lies in each of them. What is copied has room in the tier that it is copied to
     for two layers (one, where nothing is copied ahead), keys and values for two batches of one layer. One prompt of a
-    batch is computed at a time; where several batches take turns, the input of a layer is kept of all prompts.
+    batch is computed at a time; where several batches take turns, the input of a layer is kept of all prompts. A model
+    that drafts lies beside.
     """
     sizes: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(("weights", "kv", "activations"), 0.0))
     layout = placed.layout
@@ -38,6 +39,8 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
     for tier, kind, size in _buffers(placed, weights):
         sizes[tier][kind] += size
     _activations(placed, sizes, batch, prompt)
+    for tier, own in held_in_tiers(placed.draft, batch, prompt).items() if placed.draft else ():
+        sizes[tier] = {k: max(sizes[tier][k], own[k]) if k == "activations" else sizes[tier][k] + own[k] for k in own}
     return sizes
 
 
@@ -58,7 +61,7 @@ def _cached(placed: Placed) -> float:
     cached, room = placed.layout.cached, placed.room
     form = next(iter(cached.values())).cache
     number = room * (len(cached) if form and form.experts is not None else 1)
-    buffers = BUFFERS if number < len(cached) * experts_of(placed.deployed.model) else 0
+    buffers = BUFFERS if number < len(cached) * experts_of(placed.layout.model) else 0
     return (number + buffers) * max(map(placed.layout.expert, cached))
 
 
@@ -83,7 +86,7 @@ def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[
 
 def _activations(placed: Placed, sizes: dict[str, dict[str, float]], batch: Quantity, prompt: Quantity) -> None:
     """What goes into a layer and comes out of it on each device that computes; of batches in turn, all their inputs."""
-    model, each = placed.deployed.model, float(batch) / placed.batches
+    model, each = placed.layout.model, float(batch) / placed.batches
     for engine in placed.engines.values():
         tier = main_memory(engine.system, engine.name)
         sizes[tier]["activations"] += float(active_bytes(model, each, prompt)) * engine.ways

@@ -240,6 +240,8 @@ def _matched(rule: Rule, model: Model) -> list[Place]:
         ConfigError: layers that the model lacks, or of parts that are of none; experts of a model without any.
     """
     number = len(model.decoder)
+    if not rule.of:
+        return []
     if rule.layers and not any(part in LAYERED for part in rule.of):
         raise ConfigError(path=("layers",), found=f"'{rule.layers}' of {', '.join(rule.of)}", expected="none")
     layers = list(_numbers(rule.layers, number, model.name)) if rule.layers else list(range(number))
@@ -257,9 +259,7 @@ def _numbers(layers: str, number: int, name: str) -> Iterator[int]:
         yield from range(first, end + 1)
 
 
-def _whole_layers(
-    rule: Rule, number: int, places: Sequence[Place], sizes: Mapping[Place, float]
-) -> list[Place]:
+def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mapping[Place, float]) -> list[Place]:
     """The first layers that a rule matches, as many as its amount has room for: an engine computes whole ones.
 
     Raises:
