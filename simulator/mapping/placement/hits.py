@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Quantity
-from simulator.core.residency import Residency, policy
+from simulator.core.residency import Ranked, Residency, policy
 from simulator.core.resource import plain
 from simulator.workload.routing.generated import Counts
 
@@ -66,9 +66,10 @@ def replayed(
 ) -> Hits:
     """Hits of a cache with `room` for experts, of each layer `apart` or of all together.
 
-    Exact for the `counts`, tokens of each expert of shape (passes, layers, experts): an expert is requested in each
-    pass and layer in which any token chose it, in the order of passes, layers and numbers. The cache begins with the
-    ones that most passes need, and may be bypassed, so that no policy has fewer misses than `belady`.
+    Exact for the `counts`, tokens of each expert of shape (passes, layers, experts): a pass needs, layer by layer, the
+    experts that any token chose, and computes those that are there before the others. The cache begins with the ones
+    that most passes need, and may be bypassed, so that no policy has fewer misses than `belady`. A policy by recency
+    takes the experts of a layer in the order of their numbers, one by rank those that are there first.
 
     With `prefetch`, each chosen expert is foretold with that probability, else another one is in its stead; in the
     first layer none is. What is foretold and not there is copied ahead; it displaces others once it is chosen.
@@ -84,7 +85,9 @@ def replayed(
             if prefetch is not None and layer:
                 guesses = _foretold(random, chosen, layer * experts, experts, prefetch)
             coming = {key for key in guesses if key not in cache}
-            misses = [key for key in chosen if not cache.request(key, 1)]
+            misses = [key for key in chosen if key not in cache]
+            for key in sorted(chosen, key=misses.__contains__) if isinstance(cache.policy, Ranked) else chosen:
+                cache.request(key, 1)
             needed[place, layer], missed[place, layer], ahead[place, layer] = len(chosen), len(misses), len(coming)
             late[place, layer] = sum(key not in coming for key in misses)
     return Hits(needed, missed, late, ahead)

@@ -243,9 +243,8 @@ def placed(deployed: Deployment, rules: tuple[Rule, ...], batch: Quantity, conte
         if DRAFT in rule.of and helper is None:
             path = ("placement", number, "of")
             raise ConfigError(path=path, found="'draft'", expected="a part of the model: no other model drafts")
-    return of(
-        deployed.model, tuple(map(_of_model, rules)), of(helper, tuple(map(_of_draft, rules))) if helper else None
-    )
+    draft = of(helper, tuple(map(_of_draft, rules))) if helper else None
+    return of(deployed.model, tuple(map(_of_model, rules)), draft)
 
 
 def _of_model(rule: Rule) -> Rule:
