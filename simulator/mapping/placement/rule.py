@@ -80,8 +80,8 @@ class Rule(Section):
 
     of: Parts
     """`experts` (routed ones), `ffn` (also shared experts and routers), `attention` (all that mixes tokens),
-    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers), `draft` (all of the model that
-    drafts); one or several."""
+    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers), `draft` (all of the one
+    that drafts); one or several."""
     layers: Layers | None = None
     """The layers, counted from 0: `0-19`, `20-`, `3,7`; null: all."""
     phase: Literal["prefill", "decode"] | None = None
