@@ -34,8 +34,11 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
     for (part, layer), size in weights.items():
         for tier, share in _most(placed, part, layer).items():
             sizes[tier][KIND.get(part, "weights")] += size * share
-    if placed.layout.cached:
-        sizes[layout.home.tier]["weights"] += _cached(placed)
+    if layout.cached:
+        spot = next(iter(layout.cached.values()))
+        cached, buffers = _cached(placed)
+        sizes[layout.home.tier]["weights"] += cached + buffers
+        sizes[spot.tier]["weights"] -= 0.0 if spot.cache and spot.cache.inclusive else cached
     for tier, kind, size in _buffers(placed, weights):
         sizes[tier][kind] += size
     _activations(placed, sizes, batch, prompt)
@@ -56,13 +59,14 @@ def _most(placed: Placed, part: str, layer: int) -> dict[str, float]:
     return most
 
 
-def _cached(placed: Placed) -> float:
+def _cached(placed: Placed) -> tuple[float, float]:
     """The room of cached experts, and of two that are copied, but for a cache that holds all."""
     cached, room = placed.layout.cached, placed.room
     form = next(iter(cached.values())).cache
     number = room * (len(cached) if form and form.experts is not None else 1)
     buffers = BUFFERS if number < len(cached) * experts_of(placed.layout.model) else 0
-    return (number + buffers) * max(map(placed.layout.expert, cached))
+    size = max(map(placed.layout.expert, cached))
+    return number * size, buffers * size
 
 
 def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[str, str, float]]:

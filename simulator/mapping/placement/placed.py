@@ -148,7 +148,8 @@ class Placed:
         """
         ahead = self.deployed.software.runtime.offload.ahead
         chunks = [chunk for some, repeat in stretches for _ in range(repeat) for chunk in some]
-        late, foretold = (self._copies(chunks, each) for each in (fetched.late, fetched.ahead))
+        late, foretold = (self._fetches(chunks, each) for each in (fetched.late, fetched.ahead))
+        back = self._fetches(chunks, fetched.left, back=True)
         plan = Plan(name)
         done = [plan.add(copy, ()) for copy in chunks[0].ahead]
         coming: list[int] = []
@@ -158,22 +159,28 @@ class Placed:
             beside = [plan.add(copy, done) for copy in copies] if ahead else []
             last = plan.add(chunk.compute, done)
             if chunk.then:
-                last = plan.add(late[place], [last, *coming])
+                start = [last, *coming]
+                last = plan.add(late[place], start)
+                if place in back:
+                    beside.append(plan.add(back[place], start if ahead else [last]))
             coming = [plan.add(foretold[place + 1], [last])] if more and chunks[place + 1].then else []
             if chunk.then:
-                last = plan.add(chunk.then, [last] if ahead else [last, *coming])
+                last = plan.add(chunk.then, [last] if ahead else [last, *coming, *beside])
             done = [last, *beside] if ahead else [[last, *(plan.add(copy) for copy in copies)][-1]]
         return plan
 
-    def _copies(self, chunks: Sequence[Chunk], number: NDArray[np.float64]) -> dict[int, Activity]:
-        """Of each chunk whose experts are cached, the copies of so many of them, one after another."""
+    def _fetches(self, chunks: Sequence[Chunk], number: NDArray[np.float64], back: bool = False) -> dict[int, Activity]:
+        """Of each chunk whose experts are cached, copies of so many in a row; `back`, where none is kept behind."""
         layout, staging = self.layout, self.deployed.software.runtime.offload.staging
         places = [place for place, chunk in enumerate(chunks) if chunk.then]
         copies = {}
         for at, (place, (layer, spot)) in enumerate(zip(places, layout.cached.items(), strict=True)):
             of = plain(number[..., at])
             system, size = layout.target.system, of * layout.expert(layer)
-            copies[place] = copied(system, size, spot.tier, layout.home.tier, spot.pinned, staging, of)
+            if back and spot.cache and spot.cache.inclusive:
+                continue
+            ends = (layout.home.tier, spot.tier) if back else (spot.tier, layout.home.tier)
+            copies[place] = copied(system, size, *ends, spot.pinned, staging, of)
         return copies
 
     def _body(self, chunks: list[Chunk], following: Chunk | None) -> Plan:

@@ -115,6 +115,17 @@ def test_what_is_foretold_is_copied_beside_compute() -> None:
     assert np.all(closed_form(steps(sure)).time < closed_form(steps(blind)).time)
 
 
+def test_experts_that_swap_places_cross_the_link_both_ways_and_lie_in_one_tier_alone() -> None:
+    kept, swapped = cached(experts=2), cached(experts=2, inclusive=False)
+    back = "gpu.vram->host.dram"
+    assert np.array_equal(crossed(steps(kept)), crossed(steps(swapped)))
+    assert not np.any(crossed(steps(kept), back))
+    assert np.array_equal(crossed(steps(swapped), back), crossed(steps(swapped))), "what comes takes the place of one"
+    tiers, others = (of.footprint(1, INPUT, OUTPUT).tiers for of in (swapped, kept))
+    size = weights_of(kept.model, 1)["experts", 0] / 8
+    assert others["host.dram"].weights - tiers["host.dram"].weights == pytest.approx(LAYERS * 2 * size, rel=1e-9)
+
+
 def test_a_mean_step_copies_the_mean_of_all_steps() -> None:
     of = cached(experts=3)
     assert crossed(passes(of).step(float(INPUT + 1.5))) == pytest.approx(np.mean(crossed(steps(of))), rel=1e-12)

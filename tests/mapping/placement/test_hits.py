@@ -88,5 +88,5 @@ def test_a_recording_is_walked_token_by_token() -> None:
 
 def test_a_rate_counts_the_prefill_apart() -> None:
     each = np.array([[4], [2], [2]])
-    hits = Hits(each, np.array([[4], [1], [0]]), each, each)
+    hits = Hits(each, np.array([[4], [1], [0]]), each, each, each)
     assert (hits.rate(prefill=True), hits.rate(prefill=False)) == (0.0, 0.75)
