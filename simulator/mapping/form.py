@@ -133,6 +133,11 @@ class Scheduler(Section):
     """Which replica serves: in turn; one a session; fewest requests, longest cached prefix, most free blocks."""
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
+    home: str | None = None
+    """The tier where the weights of all models lie that requests name; null: one model answers all requests.
+
+    Each is of the form of this one; memory holds the weights of one at a time, and models take turns.
+    """
 
 
 class KvTier(Section):
@@ -188,12 +193,15 @@ class MappingForm(Section):
     answers: Names = ()
     """Engines that decode, where `engines` compute prompts; none: the same."""
     parallel: Literal["auto"] | None = None
-    """`auto`: of a static batch, the split over `tensor`, `pipeline`, `data` and `experts`, as far as these are not
-    stated, that is fastest of those that fit; null: as they say."""
+    """`auto`: of a static batch, the split over `tensor`, `pipeline`, `context`, `data` and `experts`, as far as these
+    are not stated, that is fastest of those that fit; null: as they say."""
     tensor: Count | None = None
-    """Devices that share each operator; null: what `pipeline` and `data` leave."""
+    """Devices that share each operator; null: what `pipeline`, `context` and `data` leave."""
     pipeline: Count = 1
-    """Stages of `tensor` devices, each with some of the layers."""
+    """Stages of `tensor` devices (or of `context` such groups), each with some of the layers."""
+    context: Count = 1
+    """Groups of `tensor` devices that share each sequence, each with an equal part of its tokens, of their keys and
+    values, and with all weights of their stage (context parallel, ring attention)."""
     data: Count = 1
     """Replicas, which share the batch."""
     expert: Count | None = None

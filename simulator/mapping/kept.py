@@ -87,7 +87,7 @@ def _block_kv(model: Model, context: float) -> list[float]:
         sum(float(layer_kv_bytes(model, layer, context)) for layer in layers) for layers, _ in folded(model.decoder)
     ]
     total = sum(k * repeat for k, (_, repeat) in zip(kept, folded(model.decoder), strict=True))
-    return [0.0, *(k / total for k in kept), 0.0]
+    return [0.0, *(k / total if total else 0.0 for k in kept), 0.0]
 
 
 @lru_cache(maxsize=64)

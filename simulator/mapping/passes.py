@@ -67,7 +67,8 @@ class Lowering:
         """One forward pass, block after block, identical layers folded, with the host that drives it."""
         plan = Plan(model.name)
         spread = self.engines[0].spread
-        for block in operator_graph(model, batch, spread.routing(model) if spread else None).blocks:
+        routing = spread.routing(model) if spread else None
+        for block in operator_graph(model, self.engines[0].share(batch), routing).blocks:
             plan.add(dispatched(self.engines, block, self.dispatch, self.together))
         return self.host.driving(plan, model.layers, batch)
 

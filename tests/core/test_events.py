@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core import Activity, Plan, Resource, closed_form
-from simulator.core.events import Event, EventLoop, events
+from simulator.core.events import Event, EventLoop, events, seconds
+from tests.core.conftest import plans
 
 GPU = Resource("gpu.gpu", 1.0, unit="s", slots=1)
 HBM = Resource("gpu.hbm", 2e12)
@@ -46,6 +47,11 @@ def test_agrees_with_the_closed_form_where_nothing_contends(plan: Plan) -> None:
     timing = closed_form(plan)
     assert timing.exact
     assert events(plan).time == pytest.approx(timing.time, rel=1e-9, abs=1e-15)
+
+
+@given(plans())
+def test_a_chain_is_as_long_as_its_links_each_run_once(plan: Plan) -> None:
+    assert seconds(plan) == pytest.approx(events(plan).time, rel=1e-12)
 
 
 @st.composite

@@ -78,6 +78,16 @@ def test_every_equation_multiplies_out(
         assert sum(line.times * line.value for line in kernels) == pytest.approx(seconds, rel=1e-9)
 
 
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_a_phase_alone_has_its_own_equations(phase: str) -> None:
+    result = estimate("dgx-h100", "llama-2-7b", 2, 100, 20, phase=phase, devices=1)
+    explained = explain(result)
+    for line in explained:
+        if line.part != "input" and line.value is not None:
+            check(line)
+    assert {line.figure for line in explained} & {"ttft", "tbt", "e2e"} == {{"prefill": "ttft", "decode": "tbt"}[phase]}
+
+
 def test_an_engine_is_busy_with_the_operations_of_all_devices() -> None:
     result = answer("dgx-a100", "llama-2-7b", 8, 512, 128)
     engine = next(line for line in lines(result, "ttft", "resource") if line.name == "gpu.gpu")

@@ -194,7 +194,8 @@ def _attention(kernel: Kernel) -> tuple[GpuKernel, dict[str, Any]]:
     shape = dict(_stated(operator))
     decode, latent = operator.phase == "decode", "latent" in shape
     each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
-    op = "attention_prefill_causal" if each is PREFILL else each.name
+    mask = "_causal" if shape.pop("causal", True) else ""
+    op = f"attention_prefill{mask}" if each is PREFILL else each.name
     return each, {**shape, "op": op, "dtype": _wide(operator.dtype)}
 
 

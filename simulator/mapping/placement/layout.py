@@ -66,10 +66,11 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
                 continue
             size = float(operator.bytes.get("weight", 0.0) + operator.bytes.get("expert", 0.0))
             size += copies(operator, ways)
-            for repeat in range(block.repeat if size else 0):
-                layer = start + repeat * layers + place_of(operator.name) if layers else 0
-                place = part_of(block, operator), layer
-                sizes[place] = sizes.get(place, 0.0) + size
+            if not size:
+                continue
+            part, first = part_of(block, operator), start + place_of(operator.name)
+            for layer in range(first, first + block.repeat * layers, layers) if layers else (0,):
+                sizes[part, layer] = sizes.get((part, layer), 0.0) + size
         start += block.repeat * layers
     return sizes
 

@@ -78,9 +78,9 @@ class BatchEvaluator:
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "parallel", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill",
-        "spill_order", "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels",
-        "calibration", "dispatch", "draft",
+        "devices", "engines", "parallel", "tensor", "pipeline", "context", "data", "expert", "experts", "memory",
+        "spill", "spill_order", "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime",
+        "kernels", "calibration", "dispatch", "draft",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = True

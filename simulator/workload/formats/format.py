@@ -91,7 +91,8 @@ class Format:
 
 
 TENSORS = (
-    "embedding", "position_embedding", "lm_head", "streams", "moe.router", "moe.shared.gate",
+    "embedding", "position_embedding", "patch_embedding", "projector", "lm_head", "streams",
+    "moe.router", "moe.shared.gate",
     *(
         f"attention.{name}_proj"
         for name in (

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from simulator.config.section import NonEmpty, Section
+from simulator.workload.batch import Cut
 from simulator.workload.model.types import Count, Flag, Width
 
 
@@ -105,6 +106,8 @@ class Attention(Section):
     """Tokens of a sliding window: each sees itself and those before it, so many in all; no window unless given."""
     window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
     """Which layers have the window, repeated over the layers: `[true, false]` is every other one."""
+    bidirectional: Flag = False
+    """Whether a token sees those behind it too, as patches of an image do."""
     mla: LatentAttention | None = None
     """The widths of multi-head latent attention, where the model has it."""
 
@@ -152,8 +155,10 @@ class Attention(Section):
         return self.window or self.chunk
 
     @property
-    def bends(self) -> tuple[float, ...]:
-        """Contexts from which on a further token adds less to what a new one sees."""
-        ratio = self.compression.ratio if self.compression else 1
-        limits = (self.window, self.chunk and (self.chunk + 1) / 2, self.top_k and self.top_k * ratio)
-        return tuple(float(limit) for limit in limits if limit)
+    def cuts(self) -> tuple[Cut, ...]:
+        """What cuts the keys that a token sees; from the limit of each on, a further token adds less to these."""
+        if self.chunk and not self.compression:
+            return (Cut("chunk", self.chunk),)
+        top = self.top_k and self.top_k * (self.compression.ratio if self.compression else 1)
+        sizes = [size for size in (self.window, top) if size]
+        return tuple(Cut("window", size) for size in (sizes if self.compression else sorted(sizes)[:1]))

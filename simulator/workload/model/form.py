@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from simulator.config.choose import choose
 from simulator.config.section import Section
 from simulator.units import Fraction, Size
+from simulator.workload.batch import Cut
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.format import TENSORS
 from simulator.workload.formats.named import FORMATS, FormatName, KvFormat
@@ -19,6 +20,7 @@ from simulator.workload.model.attention import Attention
 from simulator.workload.model.feedforward import Ffn, Moe
 from simulator.workload.model.folding import folded
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
+from simulator.workload.model.tower import Patches, Projector
 from simulator.workload.model.types import Count, Flag, Width
 
 MOST_LAYERS = 10_000
@@ -29,7 +31,7 @@ MOST_STRETCHES = 64
 
 
 class Norm(Section):
-    """Normalisation. A final norm before the head is always there."""
+    """Normalisation."""
 
     kind: Literal["rms", "layer"]
     """RMS norm or layer norm."""
@@ -39,6 +41,8 @@ class Norm(Section):
     """Norms of a layer: 2 before attention and FFN, 1 for both of a parallel layer, 4 before and after each."""
     embedding: Flag = False
     """Whether a norm follows the embedding (BLOOM)."""
+    final: Flag = True
+    """Whether a norm stands behind the last layer."""
 
 
 class Positions(Section):
@@ -164,8 +168,8 @@ class Model(Section):
     """How many decoder layers the model has."""
     hidden: Count
     """Width of the hidden state."""
-    vocab: Count
-    """How many tokens the vocabulary has."""
+    vocab: Width = 0
+    """How many tokens the vocabulary has; a tower of images, which has `patches`, has none."""
     max_context: Count
     """The longest context, in tokens, that the model was made for."""
     attention: Attention | None = None
@@ -184,6 +188,10 @@ class Model(Section):
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
     """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`."""
+    patches: Patches | None = None
+    """What images are cut into, of a tower of images in place of a model of text."""
+    projector: Projector | None = None
+    """What hands the patches of a tower to a language model."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
@@ -217,6 +225,10 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if (self.vocab == 0) != (self.patches is not None):
+            raise ValueError("needs a vocab, or patches of images in place of it")
+        if self.projector and not self.patches:
+            raise ValueError("a projector needs patches of images")
         if not self.pattern:
             self._without_pattern()
         elif self.parallel and any(layer.parts != 2 for layer, _ in self.kinds):
@@ -287,3 +299,8 @@ class Model(Section):
     def all_attention(self) -> tuple[Attention, ...]:
         """The different attentions of its layers."""
         return tuple(dict.fromkeys(layer.attention for layer, _ in self.kinds if layer.attention))
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What cuts the keys that a token sees in some of its layers, each once."""
+        return tuple(dict.fromkeys(cut for attention in self.all_attention for cut in attention.cuts))

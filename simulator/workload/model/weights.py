@@ -34,14 +34,32 @@ def weights(model: Model) -> Iterator[Weights]:
         yield from predicting(model)
         return
     yield Weights("embedding", "embedding", model.vocab * hidden)
-    yield Weights("embedding", "position_embedding", model.positions.rows * hidden)
+    rows = model.patches.positions if model.patches else model.positions.rows
+    yield Weights("embedding", "position_embedding", rows * hidden)
+    yield from _vision(model)
     for layer, number in model.kinds:
         yield from (each.times(number, model.weight_density) for each in of_layer(model, layer))
-    yield Weights("norm", "norm", 0.0, (1 + model.norm.bias) * (1 + model.norm.embedding) * hidden)
+    yield Weights("norm", "norm", 0.0, (1 + model.norm.bias) * (model.norm.final + model.norm.embedding) * hidden)
     if model.streams > 1:  # their mean, weighted by a projection of all of them
         yield Weights("norm", "streams", model.streams**2 * hidden, model.streams + 1)
     head = 0 if model.tied_embeddings else model.vocab * hidden
     yield Weights("lm_head", "lm_head", head, model.lm_head_bias * model.vocab)
+
+
+def _vision(model: Model) -> Iterator[Weights]:
+    """The projection of an image's patches, and what hands them to a language model."""
+    hidden, patches, projector = model.hidden, model.patches, model.projector
+    if patches:
+        vectors = (patches.bias + patches.class_token) * hidden
+        yield Weights("vision", "patch_embedding", patches.numbers * hidden, vectors)
+    if projector:
+        merged = projector.width(hidden)
+        norm = {"none": 0, "patch": hidden, "merged": merged}[projector.norm]
+        vectors = (1 + projector.norm_bias) * (norm + projector.taps * merged)
+        yield Weights("vision", "projector.norm", 0.0, vectors)
+        for n_in, n_out in projector.matrices(hidden):
+            each = Weights("vision", "projector", n_in * n_out, projector.bias * n_out)
+            yield each.times(1 + projector.taps)
 
 
 def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:

@@ -167,7 +167,8 @@ def head(tape: Tape, x: Tensor, tokens: Quantity, last: Quantity) -> Tensor:
             "read_streams", "combine", x, weights, flops=tokens * n * hidden * FLOPS_PER_ELEMENT["combine"],
             output=tokens * hidden * tape.bytes,
         )  # fmt: skip
-    x = tape.norm("final_norm", x, rows=tokens, width=model.hidden)
+    if model.norm.final:
+        x = tape.norm("final_norm", x, rows=tokens, width=model.hidden)
     x = replace(x, bytes=last * model.hidden * tape.bytes)
     return tape.linear(
         "lm_head", x, rows=last, n_in=model.hidden, n_out=model.vocab, bias=model.lm_head_bias, split="vocab",

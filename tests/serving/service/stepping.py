@@ -140,10 +140,11 @@ class Stepping:
             pairs = sum(n * s.kv + n * (n + 1) / 2 for s, n in prompts)
             seconds = self.iterations.mixed(
                 len(prompts), sum(n for _, n in prompts), pairs, sum(s.kv for s, _ in prompts),
-                len(decoding), sum(s.kv for s in decoding),
+                len(decoding), sum(s.kv for s in decoding), seen=seen(self.iterations, prompts, decoding),
             )  # fmt: skip
         else:
-            seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding))
+            keys = seen(self.iterations, [], decoding)[2::3]
+            seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding), seen=keys)
         self.before = self.now
         self.now += self.beside(seconds) + self.copy_seconds(self.moved)
         self.moved = 0
@@ -160,6 +161,21 @@ class Stepping:
             if served.made == served.request.output_tokens:
                 self.gone(served)
                 self.log[served.request.request_id] = served
+
+
+def seen(of: Iterations, prompts: list[tuple[Served, int]], decoding: list[Served]) -> tuple[float, ...]:
+    """Of each cut of a model, token by token: pairs and keys of chunks of prompts, and keys of those that decode."""
+    features: list[float] = []
+    for kind, size in of.cuts:
+        masks = [
+            [range(0 if kind == "window" and i < size else i - (size - 1 if kind == "window" else i % size), i + 1)
+             for i in range(served.kv, served.kv + new)]
+            for served, new in prompts
+        ]  # fmt: skip
+        features.append(sum(len(keys) for mask in masks for keys in mask))
+        features.append(sum(max(keys.stop for keys in mask) - min(keys.start for keys in mask) for mask in masks))
+        features.append(sum(min(s.kv + 1, size if kind == "window" else (size + 1) / 2) for s in decoding))
+    return tuple(features)
 
 
 @dataclass(eq=False)

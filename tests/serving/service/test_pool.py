@@ -29,15 +29,23 @@ from tests.serving.service.stepping import Stepping, WithPrefixes, WithTiers
 
 MACHINES = (
     ("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"),
-    ("h100-sxm", "vllm-v1", "modelled"),
+    ("h100-sxm", "vllm-v1", "modelled"), ("h100-sxm", "gpu-libraries", "roofline", "windows"),
+    ("rtx4090-gen4", "vllm", "roofline", "chunks"), ("rtx4090-gen4", "ideal", "roofline", "both"),
 )  # fmt: skip
-"""An efficiency that bends, a host before the devices, straight lines, and models of kernels."""
+"""An efficiency that bends, a host before the devices, straight lines, and models of kernels; keys that are cut."""
+EIGHT = "llama-3.1-8b"
+MODELS: dict[str, Any] = {
+    EIGHT: EIGHT,
+    "windows": {"extends": EIGHT, "attention": {"window": 48, "window_pattern": [True, False]}},
+    "chunks": {"extends": EIGHT, "attention": {"chunk": 64}},
+    "both": {"extends": EIGHT, "layers": 4, "attention": {"window": 30, "top_k": 41, "window_pattern": [True, False]}},
+}
 
 
 @cache
-def iterations(machine: str, runtime: str, kernels: str = "roofline") -> Iterations:
+def iterations(machine: str, runtime: str, kernels: str = "roofline", model: str = EIGHT) -> Iterations:
     mapping = {"devices": 1, "runtime": runtime, "kernels": kernels}
-    parts = {"hardware": machine, "model": "llama-3.1-8b", "mapping": mapping}
+    parts = {"hardware": machine, "model": MODELS[model], "mapping": mapping}
     return Iterations(
         Stages(deployment(Scenario.model_validate({**parts, "workload": {"kind": "requests"}}), requests=True))
     )
@@ -148,6 +156,20 @@ def test_it_equals_stepping(
     assert pool.count == pool.cached == 0
     assert pool.answer_tokens == sum(r.output_tokens for r in requests), "no token is lost or made"
     assert pool.gaps.count == pytest.approx(sum(r.output_tokens - 1 for r in requests))
+
+
+@pytest.mark.parametrize("machine", MACHINES[4:], ids=lambda machine: machine[3])
+@settings(max_examples=10, deadline=None)
+@given(traces(), limits, st.sampled_from(["vllm-v1", "vllm-v0-swapping"]))
+def test_where_keys_are_cut_it_equals_stepping(
+    machine: tuple[str, ...], requests: list[Request], limits: Any, scheduler: str
+) -> None:
+    size, tokens, most, total, order = limits
+    of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
+    slow = Stepping(of, size, total // size, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
+    pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests)
+    check_equal(ended, slow)
+    assert set(pool._seen.at(pool.steps)) == {0.0}, "nobody decodes"
 
 
 @pytest.mark.parametrize("scheduler", [each for each in SCHEDULERS if each != "vllm-v0-swapping"])

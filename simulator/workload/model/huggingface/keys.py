@@ -70,6 +70,13 @@ class Keys:
             raise self.error(name or names[0], what, f"one of {', '.join(known)}")
         return known[value]
 
+    def number(self, name: str, default: float) -> float:
+        """A number above 0."""
+        _, value = self._first((name,), default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise self.error(name, "", "a number above 0")
+        return float(value)
+
     def numbers(self, name: str) -> list[int]:
         """A list of whole numbers; empty by default."""
         _, value = self._first((name,), [])
@@ -114,3 +121,12 @@ class Keys:
         if default is REQUIRED:
             raise self.error(names[0], "missing key", "a value")
         return None, default
+
+
+def text_part(keys: Keys) -> Keys:
+    """The keys of the language model inside a config that has others too."""
+    for name in ("text_config", "llm_config", "language_config", "thinker_config"):
+        inner = keys.within(name) if isinstance(keys.config.data.get(name), dict) else None
+        if inner is not None:
+            return text_part(inner)
+    return keys

@@ -13,7 +13,7 @@ from simulator.errors import ConfigError, nearest
 from simulator.workload.formats.quantisation import NUMBERS, quantisation
 from simulator.workload.model.form import MOST_LAYERS, Model
 from simulator.workload.model.huggingface.assemble import assemble
-from simulator.workload.model.huggingface.keys import Keys
+from simulator.workload.model.huggingface.keys import Keys, text_part
 from simulator.workload.model.huggingface.pruned import pruned
 from simulator.workload.model.huggingface.silent import left
 from simulator.workload.model.huggingface.traits import TRAITS, Traits
@@ -37,7 +37,7 @@ def read_huggingface(config: Config, name: str, beside: Config | None = None) ->
             key, a value of another kind, what contradicts itself, or a variant that a `Model` cannot express.
     """
     outer = Keys(config)
-    keys = _text_part(outer)
+    keys = text_part(outer)
     kind = keys.config.data.get("model_type") or outer.config.data.get("model_type")
     known = kind.removesuffix("_text") if isinstance(kind, str) else ""
     if known not in READERS:
@@ -57,15 +57,6 @@ def known_type(config: Mapping[str, Any]) -> bool:
     inner = config.get("text_config")
     kind = (inner if isinstance(inner, dict) else config).get("model_type") or config.get("model_type")
     return isinstance(kind, str) and kind.removesuffix("_text") in READERS
-
-
-def _text_part(keys: Keys) -> Keys:
-    """The keys of the language model inside a config that has others too."""
-    for name in ("text_config", "llm_config", "language_config", "thinker_config"):
-        inner = keys.within(name) if isinstance(keys.config.data.get(name), dict) else None
-        if inner is not None:
-            return _text_part(inner)
-    return keys
 
 
 def _unsupported(keys: Keys, kind: str) -> ConfigError:
