@@ -154,19 +154,19 @@ class Placed:
         done = [plan.add(copy, ()) for copy in chunks[0].ahead]
         coming: list[int] = []
         for place, chunk in enumerate(chunks):
-            more = place + 1 < len(chunks)
-            copies = [*chunk.behind, *(chunks[place + 1].ahead if more else ())]
+            copies = [*chunk.behind, *(chunks[place + 1].ahead if place + 1 < len(chunks) else ())]
             beside = [plan.add(copy, done) for copy in copies] if ahead else []
             last = plan.add(chunk.compute, done)
+            known = [last, *coming] if chunk.then else [last]
+            if place in late:
+                last = plan.add(late[place], known)
+            if place in back:
+                beside.append(plan.add(back[place], known if ahead else [last]))
+            coming = [plan.add(foretold[place + 1], [last])] if place + 1 in foretold else []
             if chunk.then:
-                start = [last, *coming]
-                last = plan.add(late[place], start)
-                if place in back:
-                    beside.append(plan.add(back[place], start if ahead else [last]))
-            coming = [plan.add(foretold[place + 1], [last])] if more and chunks[place + 1].then else []
-            if chunk.then:
-                last = plan.add(chunk.then, [last] if ahead else [last, *coming, *beside])
-            done = [last, *beside] if ahead else [[last, *(plan.add(copy) for copy in copies)][-1]]
+                after = known if place not in late else [last]
+                last = plan.add(chunk.then, after if ahead else [*after, *coming, *beside])
+            done = [last, *beside] if ahead else [max([last, *coming, *(plan.add(copy) for copy in copies)])]
         return plan
 
     def _fetches(self, chunks: Sequence[Chunk], number: NDArray[np.float64], back: bool = False) -> dict[int, Activity]:
@@ -177,7 +177,7 @@ class Placed:
         for at, (place, (layer, spot)) in enumerate(zip(places, layout.cached.items(), strict=True)):
             of = plain(number[..., at])
             system, size = layout.target.system, of * layout.expert(layer)
-            if back and spot.cache and spot.cache.inclusive:
+            if not np.any(of) or (back and spot.cache and spot.cache.inclusive):
                 continue
             ends = (layout.home.tier, spot.tier) if back else (spot.tier, layout.home.tier)
             copies[place] = copied(system, size, *ends, spot.pinned, staging, of)
