@@ -37,7 +37,11 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     if deployed.placement and isinstance(deployed.placement, tuple):
         where = placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
         turns = deployed.block is not None and bool(where.layout.cached)
-        _refuse((turns, "block", "one with a cache of experts", "null: a cache is of one batch at a time"))
+        drafted = deployed.draft is not None and bool(where.layout.cached)
+        _refuse(
+            (turns, "block", "one with a cache of experts", "null: a cache is of one batch at a time"),
+            (drafted, "draft", "one with a cache of experts", "none: choices of drafted tokens are not drawn"),
+        )
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)
@@ -185,7 +189,8 @@ def _of_placement(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (parallel.pipeline > 1, f"pipeline {parallel.pipeline}"),
         (parallel.data > 1, f"data {parallel.data}"),
         (deployed.shares_experts, "experts that devices share"),
-        (deployed.draft is not None, "a draft"),
+        (deployed.draft is not None and not isinstance(deployed.placement, tuple), "a draft"),
+        (deployed.draft is not None and deployed.block is not None, "a draft and several batches in turn"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
         (form.kernels == "modelled", "kernels 'modelled'"),
         (form.memory is not None and not by_kernels(deployed.engine), f"memory '{form.memory}'"),

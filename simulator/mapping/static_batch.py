@@ -49,7 +49,8 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
     if deployed.parallel.pipeline > 1:
         return pipelined(staged(deployed, own, input, output), model, own, input, output)
     if deployed.draft:
-        return speculative(deployed.lowering, model, deployed.draft, own, input, output)
+        lowers = placement_of(deployed, own, input, output) if deployed.placed else deployed.lowering
+        return speculative(lowers, model, deployed.draft, own, input, output)
     if deployed.placed:
         return placement_of(deployed, own, input, output).passes(own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:

@@ -228,9 +228,9 @@ def _cache_lines(placed: Placed, estimate: BatchDetail) -> Iterator[Line]:
             float(each[passes].sum() / len(each[passes])) for each in (hits.needed, hits.missed, hits.late, hits.ahead)
         )
         rate = hits.rate(prefill)
-        equation = f"1 - {missed:,.1f} / {needed:,.1f} experts = {rate:.1%} [{name}]"
+        equation = f"1 - {missed:.4g} [missed] / {needed:.4g} [chosen] = {rate:.4g} [{name}]"
         yield Line("placement", "total", "hit rate of the cache", equation, rate)
-        copied = f"({late:,.1f} + {ahead:,.1f} [foretold]) x {show(size, 'B')} = {show((late + ahead) * size, 'B')}"
+        copied = f"({late:.4g} + {ahead:.4g} [foretold]) x {show(size, 'B')} = {show((late + ahead) * size, 'B')}"
         yield Line("placement", "total", "copied to the cache", f"{copied} [{name}]", (late + ahead) * size)
 
 

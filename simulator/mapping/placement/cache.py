@@ -48,6 +48,9 @@ class ExpertCache(Section):
     policy: Annotated[str, registered_as("residency")] = "lru"
     """What leaves it: `lru`, `lfu`, `fifo`; `popularity`, by which the most popular ones stay; or `belady`, the bound
     by the choices to come."""
+    inclusive: bool = True
+    """Whether the tier behind keeps what is cached too; else what comes swaps places with what leaves, which is copied
+    back."""
     prefetch: Portion | None = None
     """The share of the experts of a layer that the router of the layer before foretells from its own input: these are
     copied ahead, and as many in vain as it is wrong about; null: none are."""

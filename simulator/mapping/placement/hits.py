@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Quantity
-from simulator.core.residency import Residency, policy
+from simulator.core.residency import Ranked, Residency, policy
 from simulator.core.resource import plain
 from simulator.workload.routing.generated import Counts
 
@@ -25,12 +25,14 @@ class Hits:
         missed: of them, those that the cache lacked.
         late: of these, those that nobody foretold, copied once the router has chosen them.
         ahead: copied as the router of the layer before foretold: missed ones, and others in vain.
+        left: those that left the cache for others.
     """
 
     needed: Ints
     missed: Ints
     late: Ints
     ahead: Ints
+    left: Ints
 
     def rate(self, prefill: bool) -> float:
         """The share of the chosen experts that the cache had, in the prefill or over all steps."""
@@ -41,11 +43,12 @@ class Hits:
 class Fetched(NamedTuple):
     """Experts that some passes copy, by the layers whose experts are cached: `late` by choice, `ahead` foretold.
 
-    `distinct`: different ones that a layer needs, in the mean over layers.
+    `left`: those that make room. `distinct`: different ones that a layer needs, in the mean over layers.
     """
 
     late: NDArray[np.float64]
     ahead: NDArray[np.float64]
+    left: NDArray[np.float64]
     distinct: Quantity
 
 
@@ -54,11 +57,11 @@ def fetched(hits: Hits | None, passes: int | slice | Ints) -> Fetched | None:
     if hits is None:
         return None
     mean = isinstance(passes, slice)
-    late, ahead, needed = (
+    late, ahead, left, needed = (
         np.asarray(each[passes].mean(axis=0) if mean else each[passes], dtype=np.float64)
-        for each in (hits.late, hits.ahead, hits.needed)
+        for each in (hits.late, hits.ahead, hits.left, hits.needed)
     )
-    return Fetched(late, ahead, plain(needed.mean(axis=-1)))
+    return Fetched(late, ahead, left, plain(needed.mean(axis=-1)))
 
 
 def replayed(
@@ -66,9 +69,10 @@ def replayed(
 ) -> Hits:
     """Hits of a cache with `room` for experts, of each layer `apart` or of all together.
 
-    Exact for the `counts`, tokens of each expert of shape (passes, layers, experts): an expert is requested in each
-    pass and layer in which any token chose it, in the order of passes, layers and numbers. The cache begins with the
-    ones that most passes need, and may be bypassed, so that no policy has fewer misses than `belady`.
+    Exact for the `counts`, tokens of each expert of shape (passes, layers, experts): a pass needs, layer by layer, the
+    experts that any token chose, and computes those that are there before the others. The cache begins with the ones
+    that most passes need, and may be bypassed, so that no policy has fewer misses than `belady`. A policy by recency
+    takes the experts of a layer in the order of their numbers, one by rank those that are there first.
 
     With `prefetch`, each chosen expert is foretold with that probability, else another one is in its stead; in the
     first layer none is. What is foretold and not there is copied ahead; it displaces others once it is chosen.
@@ -76,7 +80,7 @@ def replayed(
     passes, layers, experts = counts.shape
     caches = _filled(counts, room, apart, policy_name)
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, layers, experts])))
-    needed, missed, late, ahead = np.zeros((4, passes, layers), dtype=np.int64)
+    needed, missed, late, ahead, left = np.zeros((5, passes, layers), dtype=np.int64)
     for place in range(passes):
         for layer in range(layers):
             chosen = (np.flatnonzero(counts[place, layer]) + layer * experts).tolist()
@@ -84,10 +88,13 @@ def replayed(
             if prefetch is not None and layer:
                 guesses = _foretold(random, chosen, layer * experts, experts, prefetch)
             coming = {key for key in guesses if key not in cache}
-            misses = [key for key in chosen if not cache.request(key, 1)]
+            misses = [key for key in chosen if key not in cache]
+            for key in sorted(chosen, key=misses.__contains__) if isinstance(cache.policy, Ranked) else chosen:
+                cache.request(key, 1)
             needed[place, layer], missed[place, layer], ahead[place, layer] = len(chosen), len(misses), len(coming)
             late[place, layer] = sum(key not in coming for key in misses)
-    return Hits(needed, missed, late, ahead)
+            left[place, layer] = sum(key in cache for key in misses)  # as it is full: each takes the place of one
+    return Hits(needed, missed, late, ahead, left)
 
 
 def _filled(counts: Counts, room: int, apart: bool, policy_name: str) -> list[Residency]:

@@ -241,6 +241,8 @@ def _matched(rule: Rule, model: Model) -> list[Place]:
         ConfigError: layers that the model lacks, or of parts that are of none; experts of a model without any.
     """
     number = len(model.decoder)
+    if not rule.of:
+        return []
     if rule.layers and not any(part in LAYERED for part in rule.of):
         raise ConfigError(path=("layers",), found=f"'{rule.layers}' of {', '.join(rule.of)}", expected="none")
     layers = list(_numbers(rule.layers, number, model.name)) if rule.layers else list(range(number))

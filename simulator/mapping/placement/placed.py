@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import groupby
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity
 from simulator.core.resource import plain
+from simulator.errors import ConfigError
 from simulator.mapping.passes import Passes
 from simulator.mapping.placement.hits import Fetched, Hits, fetched, replayed
 from simulator.mapping.placement.layer import Chunk, Layers
 from simulator.mapping.placement.layout import Layout, layer_kv, layout, period
 from simulator.mapping.placement.offload import copied
-from simulator.mapping.placement.rule import Rule
+from simulator.mapping.placement.rule import DRAFT, PARTS, Rule
 from simulator.mapping.target import Target, target
-from simulator.workload import Batch, Block, decode, operator_graph, prefill
+from simulator.workload import Batch, Block, Model, decode, operator_graph, prefill
 from simulator.workload.batch import PhaseName
 from simulator.workload.routing.generated import generated
 
@@ -35,6 +36,7 @@ class Placed:
     Attributes:
         engines: all that compute a part, by their full names.
         batches: how many go through each layer in turn.
+        draft: the model that drafts, likewise.
     """
 
     deployed: Deployment
@@ -42,6 +44,16 @@ class Placed:
     layout: Layout
     engines: Mapping[str, Target]
     batches: int
+    draft: Placed | None = None
+
+    def plan(self, model: Model, batch: Batch) -> Plan:
+        """A pass of the model, or of the one that drafts."""
+        of = self.draft if self.draft and model is self.draft.layout.model else self
+        return of._pass(batch[0].phase, batch, batch, None)
+
+    def compiled(self, model: Model, batch: Callable[[], Batch]) -> Placed:
+        """Itself: nothing is compiled where rules say what lies where."""
+        return self
 
     def passes(self, batch: int, input: int, output: int) -> Passes:
         """The prefill and the decode steps of `batch` sequences, of all batches together.
@@ -72,11 +84,11 @@ class Placed:
         """How many experts a cache holds: of each layer, or of all together."""
         layer, spot = next(iter(self.layout.cached.items()))
         assert spot.cache
-        return spot.cache.room(self.deployed.model, len(self.layout.cached), self.layout.expert(layer))
+        return spot.cache.room(self.layout.model, len(self.layout.cached), self.layout.expert(layer))
 
     def _pass(self, phase: PhaseName, of: Batch, whole: Batch, fetched: Fetched | None) -> Plan:
         """A pass of one batch after another through each layer, with the host that drives it."""
-        model = self.deployed.model
+        model = self.layout.model
         offload = self.deployed.software.runtime.offload
         layers = Layers(self.layout, self.engines, phase, self.batches, offload)
         graph = operator_graph(model, of, (lambda _: fetched.distinct) if fetched else None)
@@ -136,32 +148,39 @@ class Placed:
         """
         ahead = self.deployed.software.runtime.offload.ahead
         chunks = [chunk for some, repeat in stretches for _ in range(repeat) for chunk in some]
-        late, foretold = (self._copies(chunks, each) for each in (fetched.late, fetched.ahead))
+        late, foretold = (self._fetches(chunks, each) for each in (fetched.late, fetched.ahead))
+        back = self._fetches(chunks, fetched.left, back=True)
         plan = Plan(name)
         done = [plan.add(copy, ()) for copy in chunks[0].ahead]
         coming: list[int] = []
         for place, chunk in enumerate(chunks):
-            more = place + 1 < len(chunks)
-            copies = [*chunk.behind, *(chunks[place + 1].ahead if more else ())]
+            copies = [*chunk.behind, *(chunks[place + 1].ahead if place + 1 < len(chunks) else ())]
             beside = [plan.add(copy, done) for copy in copies] if ahead else []
             last = plan.add(chunk.compute, done)
+            known = [last, *coming] if chunk.then else [last]
+            if place in late:
+                last = plan.add(late[place], known)
+            if place in back:
+                beside.append(plan.add(back[place], known if ahead else [last]))
+            coming = [plan.add(foretold[place + 1], [last])] if place + 1 in foretold else []
             if chunk.then:
-                last = plan.add(late[place], [last, *coming])
-            coming = [plan.add(foretold[place + 1], [last])] if more and chunks[place + 1].then else []
-            if chunk.then:
-                last = plan.add(chunk.then, [last] if ahead else [last, *coming])
-            done = [last, *beside] if ahead else [[last, *(plan.add(copy) for copy in copies)][-1]]
+                after = known if place not in late else [last]
+                last = plan.add(chunk.then, after if ahead else [*after, *coming, *beside])
+            done = [last, *beside] if ahead else [max([last, *coming, *(plan.add(copy) for copy in copies)])]
         return plan
 
-    def _copies(self, chunks: Sequence[Chunk], number: NDArray[np.float64]) -> dict[int, Activity]:
-        """Of each chunk whose experts are cached, the copies of so many of them, one after another."""
+    def _fetches(self, chunks: Sequence[Chunk], number: NDArray[np.float64], back: bool = False) -> dict[int, Activity]:
+        """Of each chunk whose experts are cached, copies of so many in a row; `back`, where none is kept behind."""
         layout, staging = self.layout, self.deployed.software.runtime.offload.staging
         places = [place for place, chunk in enumerate(chunks) if chunk.then]
         copies = {}
         for at, (place, (layer, spot)) in enumerate(zip(places, layout.cached.items(), strict=True)):
             of = plain(number[..., at])
             system, size = layout.target.system, of * layout.expert(layer)
-            copies[place] = copied(system, size, spot.tier, layout.home.tier, spot.pinned, staging, of)
+            if not np.any(of) or (back and spot.cache and spot.cache.inclusive):
+                continue
+            ends = (layout.home.tier, spot.tier) if back else (spot.tier, layout.home.tier)
+            copies[place] = copied(system, size, *ends, spot.pinned, staging, of)
         return copies
 
     def _body(self, chunks: list[Chunk], following: Chunk | None) -> Plan:
@@ -201,7 +220,7 @@ class Placed:
 @lru_cache(maxsize=32)
 def _hits(placed: Placed, batch: int, input: int, steps: int) -> Hits:
     """Hits over the prefill and so many steps, replayed once."""
-    cached, model = placed.layout.cached, placed.deployed.model
+    cached, model = placed.layout.cached, placed.layout.model
     form = next(iter(cached.values())).cache
     assert form
     counts = generated(form.chooser(model), batch, input, steps, len(cached), form.seed)
@@ -219,10 +238,31 @@ def placed(deployed: Deployment, rules: tuple[Rule, ...], batch: Quantity, conte
     Raises:
         ConfigError: a rule that machine or model do not bear out, by its number and key.
     """
-    own = replace(deployed.engine, models=None)
-    kv = [float(batch) * size for size in layer_kv(deployed.model, own.ways, float(context))]
-    where = layout(rules, own, deployed.model, kv, deployed.software.runtime.offload.pinned)
-    return Placed(deployed, rules, where, _engines(where), deployed.block.batches if deployed.block else 1)
+    own, batches = replace(deployed.engine, models=None), deployed.block.batches if deployed.block else 1
+
+    def of(model: Model, rules: tuple[Rule, ...], draft: Placed | None = None) -> Placed:
+        kv = [float(batch) * size for size in layer_kv(model, own.ways, float(context))]
+        where = layout(rules, own, model, kv, deployed.software.runtime.offload.pinned)
+        return Placed(deployed, rules, where, _engines(where), batches, draft)
+
+    helper = deployed.draft.draft if deployed.draft else None
+    for number, rule in enumerate(rules):
+        if DRAFT in rule.of and helper is None:
+            path = ("placement", number, "of")
+            raise ConfigError(path=path, found="'draft'", expected="a part of the model: no other model drafts")
+    draft = of(helper, tuple(map(_of_draft, rules))) if helper else None
+    return of(deployed.model, tuple(map(_of_model, rules)), draft)
+
+
+def _of_model(rule: Rule) -> Rule:
+    """A rule without what it says of a draft."""
+    return rule.model_copy(update={"of": tuple(part for part in rule.of if part != DRAFT)})
+
+
+def _of_draft(rule: Rule) -> Rule:
+    """What a rule says of a draft: of its weights and its caches; or of nothing."""
+    parts = tuple(part for part in PARTS if part != "activations") if DRAFT in rule.of else ()
+    return rule.model_copy(update={"of": parts, "cache": None})
 
 
 def _engines(where: Layout) -> dict[str, Target]:

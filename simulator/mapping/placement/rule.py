@@ -25,6 +25,8 @@ from simulator.units import Count, Fraction
 
 Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "head", "kv", "activations"]
 PARTS: tuple[Part, ...] = get_args(Part)
+DRAFT = "draft"
+"""All of the model that drafts."""
 LAYERED: tuple[Part, ...] = ("experts", "ffn", "attention", "kv")
 """Parts that each layer has one of."""
 Use: TypeAlias = Literal["read", "copy", "compute"]
@@ -51,8 +53,8 @@ def _numbered(layers: str) -> str:
 
 
 Parts: TypeAlias = Annotated[
-    NonEmpty[tuple[Annotated[str, one_among(lambda: PARTS)], ...]],
-    BeforeValidator(_several, json_schema_input_type=Part | tuple[Part, ...]),
+    NonEmpty[tuple[Annotated[str, one_among(lambda: (*PARTS, DRAFT))], ...]],
+    BeforeValidator(_several, json_schema_input_type=Part | Literal["draft"] | tuple[Part | Literal["draft"], ...]),
 ]
 Layers: TypeAlias = Annotated[
     str, AfterValidator(_numbered), BeforeValidator(_layers, json_schema_input_type=str | int | list[int | str])
@@ -78,7 +80,8 @@ class Rule(Section):
 
     of: Parts
     """`experts` (routed ones), `ffn` (also shared experts and routers), `attention` (all that mixes tokens),
-    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers); one or several."""
+    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers), `draft` (all of the one
+    that drafts); one or several."""
     layers: Layers | None = None
     """The layers, counted from 0: `0-19`, `20-`, `3,7`; null: all."""
     phase: Literal["prefill", "decode"] | None = None

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core import Plan, closed_form
+from simulator.core.events import events
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.deployment import Deployment, resolve
@@ -113,6 +114,32 @@ def test_what_is_foretold_is_copied_beside_compute() -> None:
     blind, sure = (cached(experts=2, prefetch=share) for share in (None, 1.0))
     assert np.all(crossed(steps(blind)) == crossed(steps(sure)))
     assert np.all(closed_form(steps(sure)).time < closed_form(steps(blind)).time)
+
+
+def test_experts_that_swap_places_cross_the_link_both_ways_and_lie_in_one_tier_alone() -> None:
+    kept, swapped = cached(experts=2), cached(experts=2, inclusive=False)
+    back = "gpu.vram->host.dram"
+    assert np.array_equal(crossed(steps(kept)), crossed(steps(swapped)))
+    assert not np.any(crossed(steps(kept), back))
+    assert np.array_equal(crossed(steps(swapped), back), crossed(steps(swapped))), "what comes takes the place of one"
+    tiers, others = (of.footprint(1, INPUT, OUTPUT).tiers for of in (swapped, kept))
+    size = weights_of(kept.model, 1)["experts", 0] / 8
+    assert others["host.dram"].weights - tiers["host.dram"].weights == pytest.approx(LAYERS * 2 * size, rel=1e-9)
+
+
+@pytest.mark.parametrize("runtime", ["ideal", "accelerate"])
+def test_events_take_as_long_as_the_closed_form_where_experts_are_copied_when_chosen(runtime: str) -> None:
+    of = cached(experts=2, runtime=runtime)
+    for plan in (passes(of).first, passes(of).step(float(INPUT))):
+        timing = closed_form(plan)
+        assert timing.exact
+        assert events(plan).time == pytest.approx(float(timing.time), rel=1e-9)
+
+
+def test_events_take_no_less_than_the_closed_form_where_some_are_copied_ahead() -> None:
+    plan = passes(cached(experts=2, prefetch=0.7)).step(float(INPUT))
+    bound = float(closed_form(plan).time)
+    assert bound * (1 - 1e-9) <= events(plan).time <= 1.1 * bound
 
 
 def test_a_mean_step_copies_the_mean_of_all_steps() -> None:

@@ -64,9 +64,12 @@ def test_what_is_foretold_is_copied_ahead_or_in_vain(counts: np.ndarray, room: i
     assert (certain.late + certain.ahead <= certain.needed).all()
 
 
-@pytest.mark.parametrize("policy", ["lru", "fifo", "popularity"])
-def test_uniform_independent_choices_hit_as_often_as_the_cache_has_a_share_of_the_experts(policy: str) -> None:
-    drawn = counts(uniform(16, 1), np.full(4000, 1), 1)
+@pytest.mark.parametrize("policy", ["lru", "fifo"])
+@pytest.mark.parametrize(("tokens", "top_k"), [(1, 1), (1, 2), (8, 2)])
+def test_uniform_independent_choices_hit_as_often_as_the_cache_has_a_share_of_the_experts(
+    policy: str, tokens: int, top_k: int
+) -> None:
+    drawn = counts(uniform(16, top_k), np.full(2000, tokens), 1)
     hits = replayed(drawn, 4, True, policy)
     assert hits.rate(prefill=False) == pytest.approx(4 / 16, abs=0.03)
 
@@ -85,5 +88,5 @@ def test_a_recording_is_walked_token_by_token() -> None:
 
 def test_a_rate_counts_the_prefill_apart() -> None:
     each = np.array([[4], [2], [2]])
-    hits = Hits(each, np.array([[4], [1], [0]]), each, each)
+    hits = Hits(each, np.array([[4], [1], [0]]), each, each, each)
     assert (hits.rate(prefill=True), hits.rate(prefill=False)) == (0.0, 0.75)

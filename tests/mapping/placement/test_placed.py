@@ -16,7 +16,7 @@ from simulator.hardware import load_system
 from simulator.mapping.deployment import Deployment, resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.kept import stored_bytes
-from simulator.mapping.placement.layout import weights_of
+from simulator.mapping.placement.layout import layer_kv, weights_of
 from simulator.workload import load_model
 
 BATCH, INPUT, OUTPUT = 4, 64, 3
@@ -203,6 +203,39 @@ def test_a_tier_that_nothing_reaches_is_refused() -> None:
         apart = load_system({"extends": "rtx4090-gen4", "tiers": {"attic": ATTIC}})
         resolve(MappingForm(placement=[{"of": "ffn", "in": "attic"}]), apart, load_model("llama-2-7b"))
     assert tuple(error.value.path or ()) == ("placement", 0, "in")
+
+
+def drafted(*rules: dict[str, Any], **draft: Any) -> Deployment:
+    form = MappingForm.model_validate(
+        {"placement": rules, "runtime": "ideal", "draft": draft or {"model": "llama-2-7b", "acceptance": 0.7}}
+    )
+    return resolve(form, load_system("rtx4090-gen4"), load_model("llama-2-70b", ["layers=4"]))
+
+
+def test_a_draft_lies_where_its_rule_says_and_the_model_where_others_do() -> None:
+    apart, there = drafted({"of": "draft", "in": "host.dram", "use": "read"}), drafted({"of": "ffn", "in": "gpu.vram"})
+    draft = apart.draft.draft if apart.draft else None
+    assert draft
+    moved = stored_bytes(draft, 1) + sum(layer_kv(draft, 1, INPUT + OUTPUT)) * BATCH
+    held, all_there = (of.footprint(BATCH, INPUT, OUTPUT).tiers for of in (apart, there))
+    assert held["host.dram"].used == pytest.approx(moved, rel=1e-9)
+    assert held["gpu.vram"].used == pytest.approx(all_there["gpu.vram"].used - moved, rel=1e-9)
+    assert apart.draft
+    plan, drafts = step(apart), apart.draft.drafted
+    read = stored_bytes(draft, 1) - float(weights_of(draft, 1)["embedding", 0])
+    assert crossed(plan, TO_GPU) == pytest.approx(drafts * read, rel=0.05)
+    assert seconds(apart) > seconds(there)
+
+
+def test_rules_that_move_nothing_leave_a_speculative_step_as_it_is() -> None:
+    plain, there = drafted(), drafted({"of": ["ffn", "draft"], "in": "gpu.vram"})
+    assert seconds(there) == pytest.approx(seconds(plain), rel=1e-9)
+
+
+def test_a_rule_of_a_draft_without_a_model_that_drafts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no other model drafts") as error:
+        drafted({"of": "ffn", "in": "host"}, {"of": "draft", "in": "host"}, kind="ngram", acceptance=0.5)
+    assert tuple(error.value.path or ()) == ("placement", 1, "of")
 
 
 def test_each_tier_holds_the_bytes_that_rules_have_there() -> None:

@@ -208,3 +208,14 @@ def test_a_machine_without_figures_of_energy_gives_none() -> None:
     found = passes({**H100, f"hardware.{tier}": "2 TB/s"})(columns(**{"workload.batch": [1]}))
     assert found["energy_per_token_j"][0] > 0
     assert found["power_w"][0] == pytest.approx(found["energy_per_token_j"][0] / found["tbt_s"][0])
+
+
+def test_cached_experts_have_a_hit_rate_and_other_batches_none() -> None:
+    base = {"hardware": "rtx4090-gen4", "model": "mixtral-8x7b", "mapping.dtype": "q4_k_m", "workload.output": 4}
+    rule = {"of": "experts", "in": "host.dram"}
+    rates = [
+        passes({**base, "mapping.placement": [rule | more]})({})["expert_hit_rate"][0]
+        for more in ({"use": "read"}, {"cache": {"experts": 0}}, {"cache": {"experts": 2}}, {"cache": {"experts": 3}})
+    ]
+    assert np.isnan(rates[0])
+    assert rates[1] == 0 < rates[2] < rates[3] < 1
