@@ -83,7 +83,7 @@ class Stages:
         flat = x.reshape(-1, x.shape[-1])
         seconds = np.zeros(len(flat))
         for kind, rows in kinds(flat, mixed):
-            seconds[rows] = self._seconds(flat[rows], kind)
+            seconds[rows] = self.seconds(flat[rows], kind)
         host = self.deployment.host
         if host and not host.overlaps:
             seconds += self._host(flat, mixed)
@@ -107,7 +107,8 @@ class Stages:
                 seconds[rows] = host.seconds(self.model.layers, sequences, kind.prompts)
         return seconds
 
-    def _seconds(self, flat: Array, kind: Kind) -> Array:
+    def seconds(self, flat: Array, kind: Kind) -> Array:
+        """Seconds of stages of a kind, of one node each, without routed experts and host."""
         lowered, seconds = self._affine(kind, flat.shape[1]), np.zeros(len(flat))
         if lowered is None:
             for repeat, plan in self._plans(flat, kind):

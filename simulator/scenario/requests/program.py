@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.mapping.compose import check_requests
+from simulator.mapping.deployment import Deployment
 from simulator.scenario.cases import text_of
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.requests.form import Requests, requests_of, router_of
-from simulator.scenario.requests.service import Run, run, service_of, store_kind
+from simulator.scenario.requests.service import SEQUENCES, Run, run, service_of, settings, store_kind
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.series import Series
@@ -49,16 +51,13 @@ def served(
     work, deployed = requests_of(scenario), deployment(scenario, requests=True)
     if deployed.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
-    if deployed.whole_layers:
-        message = f"{deployed.high.name} runs a layer as a whole, compiled for lengths that are known before"
-        expected = "requests that are drawn, by the scheduler 'continuous' of a scenario"
-        raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
     with at_key("mapping"):
         check_requests(deployed)
     if work.shared and store_kind(deployed) != "prefix":
         found, expected = f"{work.shared:g}, where no prefix is found again", "mapping.kv_store.kind: prefix"
         raise ConfigError(path=("workload", "shared"), found=found, expected=expected)
-    iterations = _iterations(text_of(scenario, dict.fromkeys(_SERVED)))
+    load = _load(deployed, _stream(work)[0]) if deployed.whole_layers else None
+    iterations = _iterations(text_of(scenario, dict.fromkeys(_SERVED)), load)
     stream, in_flight, left_out = _stream(work)
     if work.trace is not None and speed != 1.0:
         stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
@@ -70,6 +69,14 @@ def served(
     return made, left_out
 
 
+class Load(NamedTuple):
+    """The most sequences at once, and the mean tokens of prompt and answer, that a program is compiled for."""
+
+    sequences: int
+    input: int
+    output: int
+
+
 _SERVED = (
     "mapping.scheduler", "mapping.kv_store",
     *(f"workload.{key}" for key in Requests.model_fields if key not in ("kind", "router", "seed")),
@@ -78,11 +85,12 @@ _SERVED = (
 
 
 @remembered(8)
-def _iterations(text: str) -> Iterations:
-    """The iterations of a scenario, as JSON, compiled once for all loads, schedulers and stores."""
+def _iterations(text: str, load: Load | None) -> Iterations:
+    """The iterations of a scenario, as JSON, compiled once for all rates, schedulers and stores, or for a load."""
     scenario = Scenario.model_validate_json(text)
     work, deployed = requests_of(scenario), deployment(scenario, requests=True)
-    return Iterations(Stages(deployed), router_of(work, deployed.model), work.seed)
+    stages = Stages(deployed).compiled_for(*load) if load else Stages(deployed)
+    return Iterations(stages, router_of(work, deployed.model), work.seed)
 
 
 def rate_of(scenario: Scenario) -> float:
@@ -131,6 +139,17 @@ def _recorded(trace: str | RequestsForm, skip_bad: bool) -> Stream:
     if not recorded.timed:
         raise ConfigError(path=("workload", "trace"), found="requests without times", expected="a trace with times")
     return Stream(recorded.batches, left_out=recorded.left_out)
+
+
+def _load(deployed: Deployment, requests: Iterable[Request]) -> Load | None:
+    """What an engine is compiled for that runs layers as a whole; None of no requests."""
+    number = input = output = 0
+    for request in requests:
+        number, input, output = number + 1, input + request.input_tokens, output + request.output_tokens
+    if not number:
+        return None
+    sequences = min(settings(deployed).max_sequences or SEQUENCES, number)
+    return Load(sequences, max(round(input / number), 1), max(round(output / number), 1))
 
 
 def _sharing(share: float, request: Request) -> Request:

@@ -38,6 +38,8 @@ from simulator.workload.requests.request import Request
 PERCENTS = (50, 90, 99)
 TOKENS = 8192
 """Tokens of an iteration for which activations have room, where the scheduler has no limit."""
+SEQUENCES = 256
+"""Sequences for which an engine that runs layers as a whole is compiled, where the mapping does not say how many."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,6 +100,8 @@ class Iterations:
         They end with the first after which at least `until` seconds are over. By cut, those see so many keys in the
         first, and `rising` more each time.
         """
+        if most > 1 and self._of(DECODING).anew:  # one of them takes as long as all
+            return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
         first = self.decoding(sequences, context, number, seen)
         if most == 1 or first >= until:
             return Run(1, first, first, first)
@@ -208,6 +210,7 @@ class _Table:
 class _Compiled:
     """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
 
+    Of an engine that runs layers as a whole all is lowered, to the programs that it was compiled to (`Declared`).
     Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
     """
 
@@ -219,9 +222,10 @@ class _Compiled:
         self.terms: list[Term | ModelledTerm] = []
         self.typical = typical(stages.model)
         self.features = len(self.typical)
-        at, directions = _directions(kind, self.typical)
-        scaled = np.concatenate([at * [scale] for scale in SCALES])
-        self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), directions, len(at))
+        if not stages.deployment.whole_layers:
+            at, directions = _directions(kind, self.typical)
+            scaled = np.concatenate([at * [scale] for scale in SCALES])
+            self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), directions, len(at))
         self.constant = sum(each.latency for each in self.terms)
         self._by_tokens = _Table(lambda most: self._filled(most, self.tokens, 1))
         self._by_count = _Table(lambda most: self._filled(most, self.count, 0))
@@ -234,7 +238,7 @@ class _Compiled:
         total = self._by_tokens[int(tokens + decoding)] + self._by_count[int(prompts + decoding)] + self.constant
         for each in self.terms:
             total += each.seconds(prompts, tokens, pairs, decoding, context, past, cuts)
-        if self.lowered:
+        if self.anew:
             x = np.array([[prompts, tokens, pairs, decoding, context, past, *cuts]], dtype=np.float64)
             total += float(self._anew(x)[0])
         return total
@@ -250,7 +254,7 @@ class _Compiled:
         total = self._by_tokens[decoding] + self._by_count[decoding] + self.constant + np.zeros(len(contexts))
         for each in self.terms:
             total += each.over(decoding, contexts, seen)
-        if self.lowered:
+        if self.anew:
             x = np.zeros((len(contexts), self.features))
             x[:, 3], x[:, 4] = decoding, contexts
             for place, keys in enumerate(seen):
@@ -260,7 +264,7 @@ class _Compiled:
 
     def slope(self, line: Line) -> float | None:
         """Seconds that each iteration of a line takes more, where that is always as much."""
-        if self.lowered:
+        if self.anew:
             return None
         total = 0.0
         for each in self.terms:
@@ -338,7 +342,14 @@ class _Compiled:
                 total += times * np.asarray(_time(work))
         return [float(each) for each in total]
 
+    @property
+    def anew(self) -> bool:
+        """Whether something is lowered anew for each iteration, or for a run of them."""
+        return self.stages.deployment.whole_layers or bool(self.lowered)
+
     def _anew(self, x: Array) -> Array:
+        if self.stages.deployment.whole_layers:
+            return self.stages.seconds(x, self.kind)
         total = np.zeros(len(x))
         for place, (times, work) in enumerate(self._works(x)):
             if place in self.lowered:

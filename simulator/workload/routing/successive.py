@@ -131,18 +131,18 @@ def sets(popularity: Floats, top_k: int) -> tuple[Floats, NDArray[np.bool_]]:
 def _even(random: np.random.Generator, tokens: Ints, experts: int, top_k: int) -> Ints:
     """All experts equally likely, expert after expert: `experts top_k` binomials a step, however many tokens.
 
-    A token that still lacks j picks with r experts to come picks the next one with probability j / r; `lack[j]` counts
-    such tokens. An expert's count is then Binomial(tokens, top_k / experts), and the counts depend as they must.
+    A token that still lacks j picks with r experts to come picks the next one with probability j / r; `lack[j - 1]`
+    counts such tokens. An expert's count is then Binomial(tokens, top_k / experts), and the counts depend as they must.
     """
-    lack = np.zeros((top_k + 1, tokens.size), dtype=np.int64)
-    lack[top_k] = tokens
+    lack = np.zeros((top_k, tokens.size), dtype=np.int64)
+    lack[-1] = tokens
+    missing = np.arange(1.0, top_k + 1)[:, np.newaxis]
     drawn = np.zeros((tokens.size, experts), dtype=np.int64)
     for e in range(experts):
-        for j in range(1, top_k + 1):
-            picked = random.binomial(lack[j], min(1.0, j / (experts - e)))
-            lack[j] -= picked
-            lack[j - 1] += picked
-            drawn[:, e] += picked
+        picked = random.binomial(lack, np.minimum(1.0, missing / (experts - e)))
+        lack -= picked
+        lack[:-1] += picked[1:]
+        drawn[:, e] = picked.sum(axis=0)
     return drawn
 
 
