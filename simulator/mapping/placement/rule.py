@@ -22,7 +22,7 @@ from simulator.config.section import NonEmpty, Section
 from simulator.errors import UnitError
 from simulator.units import Count, Fraction, parse
 
-Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "head", "kv", "activations"]
+Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "layer_embedding", "head", "kv", "activations"]
 PARTS: tuple[Part, ...] = get_args(Part)
 LAYERED: tuple[Part, ...] = ("experts", "ffn", "attention", "kv")
 """Parts that each layer has one of."""
@@ -96,7 +96,8 @@ class Rule(Section):
 
     of: Parts
     """`experts` (routed ones), `ffn` (also shared experts and routers), `attention` (all that mixes tokens),
-    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers); one or several."""
+    `embedding`, `layer_embedding` (of each layer), `head`, `kv` (also states of fixed size), `activations` (between
+    layers); one or several."""
     layers: Layers | None = None
     """The layers, counted from 0: `0-19`, `20-`, `3,7`; null: all."""
     phase: Literal["prefill", "decode"] | None = None

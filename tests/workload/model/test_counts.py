@@ -121,9 +121,10 @@ def test_operators_read_each_weight_once(config: str) -> None:
     graph = operator_graph(read, prefill(1, 4), routing=lambda tokens: experts)
     amounts = graph.totals().bytes
     stored = weight_bytes_by_class(read)
-    rows = 4 * read.hidden * element_bytes(read, "embedding")
+    width = read.hidden + (read.layers * read.per_layer.width if read.per_layer else 0)
+    rows = 4 * width * element_bytes(read, "embedding")
     table = read.vocab * read.hidden * element_bytes(read, "embedding") if read.tied_embeddings else 0.0
-    expected = weight_bytes(read) - stored["embedding"] + table + rows
+    expected = weight_bytes(read) - stored["embedding"] - stored["layer_embedding"] + table + rows
     assert amounts["weight"] + amounts.get("expert", 0.0) == pytest.approx(expected, rel=1e-4)
 
 

@@ -198,7 +198,7 @@ def _bloom(keys: Keys) -> Data:
 
 
 def _assembled(traits: Traits) -> Callable[[Keys], Data]:
-    return lambda keys: assemble(keys, traits)
+    return lambda keys: assemble(keys.with_defaults(dict(traits.defaults)), traits)
 
 
 READERS: dict[str, Callable[[Keys], Data]] = {

@@ -67,6 +67,18 @@ QWEN_HYBRID = Traits(
     qk_norm="head", gate="head", moe=(("shared_gate", True),), linear=(("rule", "delta"),),
     pattern=("linear", "linear", "linear", "attention"), defaults=(("head_dim", 256),),
 )  # fmt: skip
+_GEMMA3N = {
+    "vocab_size": 262_400, "hidden_size": 2048, "intermediate_size": 16_384, "num_hidden_layers": 35,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 256, "max_position_embeddings": 32_768,
+    "sliding_window": 512, "vocab_size_per_layer_input": 262_144, "hidden_size_per_layer_input": 256,
+    "altup_num_inputs": 4, "num_kv_shared_layers": 15, "laurel_rank": 64,
+}  # fmt: skip
+_GEMMA4 = {
+    "vocab_size": 262_144, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 30,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "global_head_dim": 512,
+    "max_position_embeddings": 131_072, "sliding_window": 512, "vocab_size_per_layer_input": 262_144,
+    "hidden_size_per_layer_input": 256,
+}  # fmt: skip
 GEMMA = Traits(norms=4, tied=True, activation="gelu", defaults=(("head_dim", 256),))
 DEEPSEEK = Traits(moe=BALANCED)
 DEEPSEEK_V4 = Traits(
@@ -101,7 +113,16 @@ TRAITS: dict[str, Traits] = {
     "gemma": replace(GEMMA, norms=2),
     "gemma2": replace(GEMMA, pattern=("window", "attention")),
     "gemma3": replace(GEMMA, qk_norm="head", pattern=("window",) * 5 + ("attention",)),
-    "gemma4": replace(GEMMA, qk_norm="head", shared="dense", pattern=("window",) * 5 + ("attention",)),
+    "gemma3n": replace(
+        GEMMA, qk_norm="head", pattern=("window",) * 4 + ("attention",), defaults=tuple(_GEMMA3N.items())
+    ),
+    "gemma4": replace(
+        GEMMA,
+        qk_norm="head",
+        shared="dense",
+        pattern=("window",) * 5 + ("attention",),
+        defaults=tuple(_GEMMA4.items()),
+    ),
     "llama4": Traits(shared="dense", defaults=(("attention_chunk_size", 8192), ("interleave_moe_layer_step", 1))),
     "gpt_oss": Traits(
         qkv_bias=True,
