@@ -37,12 +37,19 @@ class Norm(Section):
     """RMS norm or layer norm."""
     bias: Flag = False
     """Whether a norm has a bias beside its weight."""
+    weight: Flag = True
+    """Whether a norm has a weight a channel (not so in OLMo)."""
     per_layer: Literal[1, 2, 4] = 2
     """Norms of a layer: 2 before attention and FFN, 1 for both of a parallel layer, 4 before and after each."""
     embedding: Flag = False
     """Whether a norm follows the embedding (BLOOM)."""
     final: Flag = True
     """Whether a norm stands behind the last layer."""
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors of its width a norm has."""
+        return self.weight + self.bias
 
 
 class Positions(Section):

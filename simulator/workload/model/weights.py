@@ -40,7 +40,7 @@ def weights(model: Model) -> Iterator[Weights]:
     yield from _beside(model)
     for layer, number in model.kinds:
         yield from (each.times(number, model.weight_density) for each in of_layer(model, layer))
-    yield Weights("norm", "norm", 0.0, (1 + model.norm.bias) * (model.norm.final + model.norm.embedding) * hidden)
+    yield Weights("norm", "norm", 0.0, model.norm.vectors * (model.norm.final + model.norm.embedding) * hidden)
     if model.streams > 1:  # their mean, weighted by a projection of all of them
         yield Weights("norm", "streams", model.streams**2 * hidden, model.streams + 1)
     head = 0 if model.tied_embeddings else model.vocab * hidden
@@ -93,7 +93,7 @@ def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:
     hidden, norm, mixer = model.hidden, model.norm, layer.mixer
     if isinstance(mixer, Attention):
         yield from _attention(mixer, hidden)
-        yield Weights("norm", "norm", 0.0, (1 + norm.bias) * _inner_norms(mixer))
+        yield Weights("norm", "norm", 0.0, norm.vectors * _inner_norms(mixer))
     elif isinstance(mixer, LinearAttention):
         yield from _linear(mixer, hidden)
     elif mixer:
@@ -105,7 +105,7 @@ def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:
     yield from _within(model)
     inner = layer.ffn.norms if isinstance(layer.ffn, Moe) else 0
     number = norm.per_layer * layer.parts / 2 + inner
-    yield Weights("norm", "norm", 0.0, int((1 + norm.bias) * number * hidden))
+    yield Weights("norm", "norm", 0.0, int(norm.vectors * number * hidden))
     if model.streams > 1:  # what each part reads, what it writes, and how the streams mix
         mixtures = (2 + model.streams) * model.streams
         per_part = Weights("norm", "streams", mixtures * model.streams * hidden, mixtures + 3)
@@ -123,7 +123,7 @@ def predicting(model: Model) -> Iterator[Weights]:
         for each in (
             *of_layer(model, layer),
             Weights("attention", "predict_proj", 2 * hidden * hidden),
-            Weights("norm", "norm", 0.0, 3 * (1 + model.norm.bias) * hidden),
+            Weights("norm", "norm", 0.0, 3 * model.norm.vectors * hidden),
         ):
             yield each.times(model.predict_layers)
 

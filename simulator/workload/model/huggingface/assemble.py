@@ -36,8 +36,8 @@ DENSE = (
     "n_inner",
     "ffn_dim",
 )
-HEADS = ("num_attention_heads", "n_head", "num_heads")
-LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN = ("hidden_size", "n_embed", "n_embd", "d_model")
 
 
@@ -119,29 +119,33 @@ def _whole(keys: Keys, traits: Traits, count: int) -> Data:
         "hidden": keys.size(*HIDDEN),
         "vocab": keys.size("vocab_size", "padded_vocab_size"),
         "max_context": keys.size(
-            "max_position_embeddings", "seq_length", "n_positions", "max_sequence_length", default=2048
+            "max_position_embeddings", "seq_length", "n_positions", "max_sequence_length", "max_seq_len", default=2048
         ),
         "tied_embeddings": keys.flag("tie_word_embeddings", default=traits.tied),
-        "norm": {"kind": traits.norm, "bias": biased, "per_layer": traits.norms},
+        "lm_head_bias": traits.lm_head_bias,
+        "norm": {"kind": traits.norm, "bias": biased, "weight": traits.norm_weight, "per_layer": traits.norms},
         "positions": {"kind": traits.positions} | _rotary(keys, traits),
         "predict_layers": keys.predicted(),
         "per_layer": _per_layer(keys),
         "alternates": keys.size("altup_num_inputs", default=0, least=0),
         "laurel_rank": keys.size("laurel_rank", default=0, least=0),
         "streams": keys.size("hc_mult", default=1),
-        "parallel": traits.parallel,
+        "parallel": keys.flag("use_parallel_residual", default=traits.parallel),
     }
+    if traits.positions == "learned":
+        data["positions"]["count"] = data["max_context"]
     return data
 
 
 def _rotary(keys: Keys, traits: Traits) -> Data:
     """The width of a head that RoPE turns, where that is not all of it."""
-    keys.used.update(("rotary_dim", "partial_rotary_factor", "rope_parameters", "rope_scaling"))
+    keys.used.update(("rotary_dim", "rotary_pct", "partial_rotary_factor", "rope_parameters", "rope_scaling"))
     if traits.positions != "rope" or keys.has("kv_lora_rank"):
         return {}
     whole = _head_dim(keys, traits)
     rope = keys.config.data.get("rope_parameters") or {}
-    factor = keys.config.data.get("partial_rotary_factor", rope.get("partial_rotary_factor", 1.0))
+    said = (keys.config.data.get(name) for name in ("rotary_pct", "partial_rotary_factor"))
+    factor = rope.get("partial_rotary_factor") or next((share for share in said if share is not None), 1.0)
     turned = keys.config.data.get("rotary_dim") or int(whole * float(factor))
     return {"rotary_dim": turned} if 0 < turned < whole else {}
 
@@ -173,7 +177,7 @@ def _attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     if base.get("mla"):  # all layers are sparse, and some see what the layer before chose
         whole = base | sparse
         return {name: _without(whole, "indexer") if name == "shared" else whole for name in sorted(names)}
-    window = keys.size("sliding_window", "sliding_window_size", default=None)
+    window = keys.size("sliding_window", "sliding_window_size", "window_size", default=None)
     of = {
         "attention": base | _global(keys, base),
         "window": base | {"window": window} | _of_window(keys, traits, base),
@@ -208,7 +212,7 @@ def _per_head(keys: Keys, traits: Traits) -> Data:
     said = dict(traits.defaults).get("attention_bias", False)
     bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)
     value_dim, norm = keys.size("v_head_dim", default=None), traits.qk_norm
-    if keys.has("use_qk_norm") and not keys.flag("use_qk_norm", default=True):
+    if not keys.flag("use_qk_norm", "qk_layernorm", default=True):
         norm = "none"
     gate = {"none": 0, "head": value_dim or dim, "one": 1}[traits.gate]
     return {
