@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
 
 ORDERS: tuple[tuple[tuple[Part, ...], ...], ...] = (
-    (("experts",), ("ffn",), ("attention",), ("kv",), ("embedding", "head")),
-    (("ffn",), ("experts",), ("attention",), ("kv",), ("embedding", "head")),
-    (("experts", "ffn", "attention"), ("kv",), ("embedding", "head")),
-    (("kv",), ("experts", "ffn", "attention"), ("embedding", "head")),
-    (("experts", "ffn", "attention", "kv"), ("embedding", "head")),
+    (("experts",), ("ffn",), ("attention",), ("kv",), ("layer_embedding", "embedding", "head")),
+    (("ffn",), ("experts",), ("attention",), ("kv",), ("layer_embedding", "embedding", "head")),
+    (("experts", "ffn", "attention"), ("kv",), ("layer_embedding", "embedding", "head")),
+    (("kv",), ("experts", "ffn", "attention"), ("layer_embedding", "embedding", "head")),
+    (("experts", "ffn", "attention", "kv"), ("layer_embedding", "embedding", "head")),
 )
 """What leaves main memory first, and what next where that is not enough."""
 

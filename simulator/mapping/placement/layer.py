@@ -95,6 +95,10 @@ class Layers:
                 if to := self.to(spot):
                     _put(ahead, (spot, to), of_kv * times * read)
                     _put(behind, (spot, to), of_kv * times * share.bytes.get("kv_write", 0.0))
+            if part_of(block, operator) == "layer_embedding":  # the rows of the tokens, and not the table
+                for spot, of_rows in self.layout.of(self.phase, "layer_embedding", layer):
+                    if to := self.to(spot):
+                        _put(ahead, (spot, to), of_rows * times * share.bytes.get("weight", 0.0))
         layered = period(block) > 0
         for part in ("experts", "ffn", "attention") if layered else (block.name,):
             weights = self.layout.used(part, layer)

@@ -31,7 +31,7 @@ def part_of(block: Block, operator: Operator) -> str:
     """The part of a model that an operator belongs to, by its name in its block."""
     name = re.sub(r"^\d+\.", "", operator.name)
     if not period(block):
-        return block.name
+        return "layer_embedding" if name == "layer_embedding" else block.name
     if name.startswith(("moe.experts.", "moe.dispatch", "moe.combine")):
         return "experts"
     if name.startswith(("moe.", "ffn.")):
@@ -57,7 +57,9 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
     A head that shares the table of the embedding has none of its own.
     """
     experts = float(model.moe.experts) if model.moe else 0.0
-    sizes: dict[Place, float] = {("embedding", 0): weight_bytes_by_class(model)["embedding"]}
+    sizes: dict[Place, float] = {
+        (name, 0): weight_bytes_by_class(model)[name] for name in ("embedding", "layer_embedding")
+    }
     start = 0
     for block in operator_graph(model, decode(1, 1), lambda _: experts).blocks:
         layers = period(block)
@@ -248,6 +250,8 @@ def _matched(rule: Rule, model: Model) -> list[Place]:
     layers = list(_numbers(rule.layers, number, model.name)) if rule.layers else list(range(number))
     if rule.of == ("experts",) and not any(layer.moe for layer in model.decoder):
         raise ConfigError(path=("of",), found="'experts'", expected=f"a part that {model.name} has")
+    if rule.of == ("layer_embedding",) and model.per_layer is None:
+        raise ConfigError(path=("of",), found="'layer_embedding'", expected=f"a part that {model.name} has")
     return [(part, layer) for part in rule.of for layer in (layers if part in LAYERED else [0])]
 
 

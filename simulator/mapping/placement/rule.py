@@ -23,7 +23,7 @@ from simulator.mapping.placement.amount import Amount
 from simulator.mapping.placement.cache import ExpertCache
 from simulator.units import Count, Fraction
 
-Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "head", "kv", "activations"]
+Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "layer_embedding", "head", "kv", "activations"]
 PARTS: tuple[Part, ...] = get_args(Part)
 DRAFT = "draft"
 """All of the model that drafts."""
@@ -80,8 +80,8 @@ class Rule(Section):
 
     of: Parts
     """`experts` (routed ones), `ffn` (also shared experts and routers), `attention` (all that mixes tokens),
-    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers), `draft` (all of the one
-    that drafts); one or several."""
+    `embedding`, `layer_embedding` (of each layer), `head`, `kv` (also states of fixed size), `activations` (between
+    layers), `draft` (all of the one that drafts); one or several."""
     layers: Layers | None = None
     """The layers, counted from 0: `0-19`, `20-`, `3,7`; null: all."""
     phase: Literal["prefill", "decode"] | None = None

@@ -24,6 +24,7 @@ class Parameters:
 
     Attributes:
         embedding: token table, learned positions. A head tied to the table is counted here, and `lm_head` is 0.
+        layer_embedding: the table of embeddings that each layer has of its own.
         attention: projections of attention, with their biases, and what chooses or compresses its keys.
         recurrent: linear attention and state spaces.
         ffn: dense FFNs, shared experts with their gate, and the way into a latent and back.
@@ -36,6 +37,7 @@ class Parameters:
     """
 
     embedding: int
+    layer_embedding: int
     attention: int
     recurrent: int
     ffn: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +29,10 @@ class Keys:
     def has(self, name: str) -> bool:
         """Whether the key is there and not null."""
         return self.config.data.get(name) is not None
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Keys:
+        """These keys, and those of `defaults` that are not there."""
+        return replace(self, config=replace(self.config, data={**defaults, **self.config.data}))
 
     def left(self) -> list[str]:
         """Keys that say something and were not read: null, false and empty say nothing."""

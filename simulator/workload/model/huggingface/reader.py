@@ -14,6 +14,7 @@ from simulator.workload.formats.quantisation import NUMBERS, quantisation
 from simulator.workload.model.form import MOST_LAYERS, Model
 from simulator.workload.model.huggingface.assemble import assemble
 from simulator.workload.model.huggingface.keys import Keys, text_part
+from simulator.workload.model.huggingface.own_words import OWN_WORDS
 from simulator.workload.model.huggingface.pruned import pruned
 from simulator.workload.model.huggingface.silent import left
 from simulator.workload.model.huggingface.traits import TRAITS, Traits
@@ -151,8 +152,13 @@ def _grok(keys: Keys) -> Data:
     return _base(keys, tied=True) | {"attention": _attention(keys), "moe": moe, "norm": norm}
 
 
+_OPT = {"hidden_size": 768, "num_hidden_layers": 12, "ffn_dim": 3072, "num_attention_heads": 12, "vocab_size": 50_272}
+_BLOOM = {"n_embed": 64, "n_layer": 2, "n_head": 8, "vocab_size": 250_880}
+
+
 def _falcon(keys: Keys, new: bool = False) -> Data:
     """The new decoder (40B) has two norms a layer and grouped keys, the old one (7B) one norm and one key head."""
+    keys = keys.with_defaults({"vocab_size": 65_024, "hidden_size": 4544})
     new, bias = keys.flag("new_decoder_architecture", default=new), keys.flag("bias", default=False)
     parallel = new or keys.flag("parallel_attn", default=True)
     heads = keys.size("num_attention_heads", "n_head")
@@ -174,6 +180,7 @@ def _falcon(keys: Keys, new: bool = False) -> Data:
 
 
 def _opt(keys: Keys) -> Data:
+    keys = keys.with_defaults(_OPT)
     data, bias = _base(keys, norm="layer", tied=True), keys.flag("enable_bias", default=True)
     if keys.size("word_embed_proj_dim", default=data["hidden"]) != data["hidden"]:
         raise keys.error("word_embed_proj_dim", "a projected embedding", f"hidden_size, {data['hidden']}")
@@ -188,6 +195,7 @@ def _opt(keys: Keys) -> Data:
 
 
 def _bloom(keys: Keys) -> Data:
+    keys = keys.with_defaults(_BLOOM)
     data = _base(keys, norm="layer", tied=True)
     return data | {
         "attention": _attention(keys, fused_qkv=True, qkv_bias=True, output_bias=True),
@@ -198,11 +206,12 @@ def _bloom(keys: Keys) -> Data:
 
 
 def _assembled(traits: Traits) -> Callable[[Keys], Data]:
-    return lambda keys: assemble(keys, traits)
+    return lambda keys: assemble(keys.with_defaults(dict(traits.defaults)), traits)
 
 
 READERS: dict[str, Callable[[Keys], Data]] = {
     **{kind: _assembled(traits) for kind, traits in TRAITS.items()},
+    **OWN_WORDS,
     "nemotron-nas": pruned,
     "llama": _llama,
     "mistral": _mistral,
