@@ -79,8 +79,10 @@ class GemmLibrary(Section):
     """Seconds that a block waits at each step of K, to scale its sums, where tiles are picked by traffic."""
     alone: Annotated[float, Unit("1"), Field(ge=1, le=8)] = 1.0
     """How much longer a large tile multiplies that is alone in its cluster, where tiles are picked by traffic."""
-    host: Annotated[float, Unit("s"), Field(ge=0, le=3e-4)] = 0.0
-    """Seconds in which the host launches a product and what quantises for it, while the GPU works on those before."""
+    launch: Literal["captured", "host"] = "captured"
+    """What launches kernels: a CUDA graph; or a host, while the GPU works on those before."""
+    host: Annotated[float, Unit("s"), Field(ge=1e-6, le=3e-4)] = 7e-5
+    """Seconds in which a host launches a product and what quantises for it."""
 
 
 class Candidate(NamedTuple):
@@ -390,14 +392,19 @@ def _products(shapes: Shapes) -> _Products:
 def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
     p = _products(shapes)
     once = gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm, stored=p.stored)
-    seconds: Array = p.times * np.maximum(once, library.host * p.launched)
+    seconds: Array = p.times * np.maximum(once, _host(p, library))
     return seconds
+
+
+def _host(p: _Products, library: GemmLibrary) -> Array:
+    """Seconds of the host that launches a product, where one does."""
+    return p.launched * (library.host if library.launch == "host" else 0.0)
 
 
 def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> dict[str, Array]:
     p = _products(shapes)
     parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm)
-    host = library.host * p.launched
+    host = _host(p, library)
     parts["host"] = np.where(_gemms(shapes, chip, library) > p.times * host, 0.0, host)
     return {name: p.times * value for name, value in parts.items()}
 
@@ -416,7 +423,7 @@ COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
 def _fixed(variant: str) -> tuple[str, ...]:
     """Operands of 16 bits are not quantised, and their products are cuBLAS's; scales of blocks are summed by steps."""
     if width(_format(variant)) >= 2:
-        return ("quantised", "convert", "row", "tile", "wave", "step", "alone", "host")
+        return ("quantised", "convert", "row", "tile", "wave", "step", "alone", "launch", "host")
     return () if variant.startswith("fp8_block") else ("step", "alone")
 
 

@@ -91,7 +91,7 @@ def test_deepgemm_picks_the_tile_of_least_traffic(m: int, n: int, rows: int, col
 
 
 def test_a_host_that_launches_is_waited_for_unless_it_is_told_apart() -> None:
-    library = GemmLibrary(host=8e-5)
+    library = GemmLibrary(launch="host", host=8e-5)
     shapes = {"m": np.array([1.0, 8192.0]), "n": 8192.0, "k": 8192.0}
     alone = GEMM.seconds({**shapes, "launched": 0.0}, CHIP, library)
     assert GEMM.seconds(shapes, CHIP, library) == pytest.approx(np.maximum(alone, 8e-5))
