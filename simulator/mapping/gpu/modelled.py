@@ -99,8 +99,8 @@ class Models:
         return sum(off, start=0.0) / seconds
 
     def timed(self, kernel: GpuKernel, shapes: Shapes, chip: Chip) -> Timed:
-        """What a kernel of a class and shape takes; nothing of it is in L2 from a call before."""
-        shapes = {**shapes, "warm": 0.0}
+        """What a kernel takes, without its launch by a host; nothing of it is in L2 from a call before."""
+        shapes = {**shapes, "warm": 0.0, "launched": 0.0}
         variants = np.ravel(kernel.variant(shapes)).astype(str)
         names = list(dict.fromkeys(variants.tolist()))
         if len(names) == 1:
