@@ -158,7 +158,7 @@ class Pool:
         return True
 
     def _wait(self, limit: float) -> bool:
-        """Nothing can be done until someone arrives, or the scheduler wakes up.
+        """Nothing can be done until someone arrives, or the scheduler wakes up; what is done then is chosen then.
 
         Raises:
             ConfigError: nobody does, and it does not.
@@ -175,7 +175,7 @@ class Pool:
             )
         if wake >= limit:
             return False
-        self.now = wake
+        self.now = self.before = max(self.now, wake)
         return True
 
     def _decode(self, decision: Decision, limit: float) -> None:

@@ -501,7 +501,8 @@ class Decoding(Stepping):
         handed = {r.request_id: Served(r, i, r.input_tokens + 1, made=1, times=[at]) for at, i, r in pending}
         self.arrivals = {r.request_id: at for at, _, r in pending}
         while pending or self.waiting or self.running:
-            while pending and pending[0][0] <= self.now:
+            self.chosen = self.before if self.ahead and self.running else self.now
+            while pending and pending[0][0] <= self.chosen:
                 self.waiting.append(handed[pending.pop(0)[2].request_id])
             for at, served in list(self.coming):
                 if at <= self.now:
@@ -512,7 +513,8 @@ class Decoding(Stepping):
             if chosen:
                 self.iterate(chosen)
                 continue
-            self.now = min([at for at, _ in self.coming] + [at for at, _, _ in pending[:1]])
+            self.now = max(self.now, min([at for at, _ in self.coming] + [at for at, _, _ in pending[:1]]))
+            self.before = self.now
         return self.log
 
     def rank(self, served: Served) -> Any:
