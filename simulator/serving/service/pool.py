@@ -75,6 +75,7 @@ class Pool:
         self._moves: Counter[tuple[int, int]] = Counter()  # blocks that are copied beside it
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
         self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
+        self._wake = 0.0  # until when nothing can be done, whoever waits
         self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
         self._growth = Growth(store.size)  # of those that decode and have no room for all their tokens
@@ -100,6 +101,12 @@ class Pool:
     def outstanding(self) -> int:
         """Sequences that have come, or will, and have not ended."""
         return len(self.running) + len(self.waiting) + len(self.swapped) + len(self._arriving)
+
+    @property
+    def joins_from(self) -> float:
+        """The time before which nobody who is known can join, and no transfer to it begins."""
+        first = self._arriving[0][0] if self._arriving else inf
+        return max(self.now, min(self._wake, first) if self.waiting else first)
 
     # the loop
 
@@ -140,7 +147,7 @@ class Pool:
 
     def _serve(self, decision: Decision, limit: float) -> bool:
         """Do what is decided; whether the clock went on."""
-        start, number = self.now, self.number
+        start, number, self._wake = self.now, self.number, 0.0
         for sequence, how in decision.preempt:
             self._lose(sequence, how)
         for sequence in decision.back:
@@ -174,6 +181,7 @@ class Pool:
                 expected=f"what its scheduler lets into {self.store.total:,} blocks of {self.store.size} tokens",
             )
         if wake >= limit:
+            self._wake = wake
             return False
         self.now = self.before = max(self.now, wake)
         return True

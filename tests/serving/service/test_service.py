@@ -66,6 +66,35 @@ def test_prompts_elsewhere_equal_stepping(
     assert decoding.store.free == decoding.store.total
 
 
+class Recorded(Link):
+    """A link that records when transfers begin, and how many tokens go over it."""
+
+    def __init__(self) -> None:
+        super().__init__(carry)
+        self.begun: list[float] = []
+        self.tokens = 0
+
+    def carry(self, now: float, tokens: int) -> float:
+        self.begun.append(now)
+        self.tokens += tokens
+        return super().carry(now, tokens)
+
+
+@settings(max_examples=15, deadline=None)
+@given(traces(), st.integers(2, 3), limits, st.booleans())
+def test_transfers_of_a_link_begin_in_the_order_of_time_and_carry_each_prompt_once(
+    requests: list[Request], decoding: int, limits: Any, ahead: bool
+) -> None:
+    size, tokens, most, total, _ = limits
+    link = Recorded()
+    pools = [pool(Blocks(total // size, size), tokens, most, ahead=ahead) for _ in range(decoding)]
+    ended = run(requests, pools, prompts=[(pool(Blocks(10_000, size), tokens, 64, ahead=ahead), link)])
+    assert len(ended) == len(requests)
+    assert link.begun == sorted(link.begun)
+    assert link.tokens == sum(each.input_tokens for each in requests if each.output_tokens > 1)
+    assert all(served.last >= served.first for served, _ in ended.values())
+
+
 @given(st.integers(1, 6), st.integers(1, 30))
 @settings(max_examples=10, deadline=None)
 def test_a_closed_loop_has_so_many_in_flight(in_flight: int, number: int) -> None:
