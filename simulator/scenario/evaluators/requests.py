@@ -43,7 +43,7 @@ from simulator.workload.requests.arrivals import requests
 
 PERCENTS = (50, 90, 99)
 PROGRAMS = {
-    "tpot": "mean time between tokens of a request",
+    "tpot": "time per output token",
     "normalised": "time to last token by tokens",
     "service": "time to first token but for the wait",
 }
