@@ -90,7 +90,7 @@ class Service:
             pool.advance(limit)
 
     def _join_in_order(self, limit: float) -> None:
-        """Where several decode, who may be the first to begin a transfer goes on, until another may: they share links."""
+        """Where several decode, that which may be the first to begin a transfer goes on until another may be."""
         while len(self.pools) > 1:
             (first, place), (then, _) = nsmallest(2, ((pool.joins_from, at) for at, pool in enumerate(self.pools)))
             if first >= limit:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 def stream_of(form: RequestsForm) -> Stream:
     """The stream that a form asks for: equal forms give equal requests."""
     flight = form.arrivals.in_flight if isinstance(form.arrivals, ClosedArrivals) else None
+    drawn: Callable[[], Iterator[Batch]]
+    left_out: Mapping[str, int] = {}
     if form.trace is not None:
         trace = open_trace(form.trace, form.skip_bad)
-        return Stream(lambda: _first(_within(_retimed(form, trace), form.seconds), form.requests), flight, trace.left_out)
-    drawn = _single if form.sessions is None else _in_sessions
-    return Stream(lambda: _first(_within(drawn(form), form.seconds), form.requests), flight)
+        drawn, left_out = partial(_retimed, form, trace), trace.left_out
+    else:
+        drawn = partial(_single if form.sessions is None else _in_sessions, form)
+    return Stream(lambda: _first(_within(drawn(), form.seconds), form.requests), flight, left_out)
 
 
 def _first(batches: Iterator[Batch], number: int | None) -> Iterator[Batch]:

@@ -264,6 +264,7 @@ class WithTiers(WithPrefixes):
     lower: tuple[int, ...] = ()
     block_seconds: tuple[float, float] = (0.0, 0.0)
     layers: int | None = None
+    faster: bool = False
     tiers: list[list[Any]] = field(default_factory=list)
     due: int = 0
     in_and_out: list[int] = field(default_factory=lambda: [0, 0])
@@ -280,7 +281,23 @@ class WithTiers(WithPrefixes):
             if content not in self.cached and not any(content in tier for tier in self.tiers):
                 break
             found.append(self.cached.get(content, Block(content)))
-        return found
+        return self.fastest(served, found) if self.faster else found
+
+    def fastest(self, served: Served, found: list[Block]) -> list[Block]:
+        """All that lies in memory, and of the tiers behind it as many as make the prompt alone the fastest."""
+        lies = [0 if b.content in self.cached else 1 + self.holds(b.content) for b in found]
+        assert lies == sorted(lies)
+        ends = [sum(tier <= last for tier in lies) for last in range(len(self.tiers) + 1)]
+        return found[: min(ends, key=lambda end: (self.alone(served.known, end, end - ends[0]), -end))]
+
+    def holds(self, content: Any) -> int:
+        return next(place for place, tier in enumerate(self.tiers) if content in tier)
+
+    def alone(self, tokens: int, blocks: int, loaded: int) -> float:
+        past = blocks * self.size
+        new = tokens - past
+        pairs = sum(past + each + 1 for each in range(new))
+        return self.together(loaded * self.block_seconds[0], self.iterations.mixed(1, new, pairs, past, 0, 0))
 
     @property
     def free(self) -> int:
@@ -340,6 +357,9 @@ class WithTiers(WithPrefixes):
         """Copies in and out go on at once, and each layer begins when its copies and the layer before are done."""
         copies = max(each * n for each, n in zip(self.block_seconds, self.in_and_out, strict=True))
         self.in_and_out = [0, 0]
+        return self.together(copies, seconds)
+
+    def together(self, copies: float, seconds: float) -> float:
         if self.layers is None:
             return copies + seconds
         done = copied = 0.0
