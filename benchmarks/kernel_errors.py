@@ -170,7 +170,10 @@ def fp8(root: Path | None, data: Path | None) -> Iterator[Row]:
             known = rows(root, "gemm", "h100_sxm", engine, dtype)
             yield Row(f"{dtype} {engine}: rows faster than its own quantising alone", _faster(root, known, engine))
             fits = calibrate("h100-sxm", known, residuals=2000).calibration.kernels["gemm"].values()
-            for key, errors in (("", [e.held_out for e in fits]), (", residuals", [e.with_residuals or e.held_out for e in fits])):
+            for key, errors in (
+                ("", [e.held_out for e in fits]),
+                (", residuals", [e.with_residuals or e.held_out for e in fits]),
+            ):
                 total = sum(each.mean * each.rows for each in errors if each)
                 mean = 100 * total / sum(each.rows for each in errors if each)
                 yield Row(f"{dtype} GEMM h100-sxm {engine}{key}", mean, 10.0)

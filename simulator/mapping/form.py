@@ -178,6 +178,9 @@ class KvStore(Section):
     overlap: Literal["none", "layer"] = "layer"
     """What copies between tiers go on beside: nothing, so that an iteration waits for them; or, layer by layer, the
     iteration that needs them."""
+    reuse: Literal["always", "faster"] = "always"
+    """What is copied of a prompt found behind memory: all of it, or of each further tier only what is sooner there than
+    computed anew, by the time of the prompt alone."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()

@@ -43,7 +43,7 @@ from simulator.workload.requests.arrivals import requests
 
 PERCENTS = (50, 90, 99)
 PROGRAMS = {
-    "tpot": "mean time between tokens of a request",
+    "tpot": "time per output token",
     "normalised": "time to last token by tokens",
     "service": "time to first token but for the wait",
 }
@@ -68,7 +68,7 @@ PROGRAM = (
     *(f"mapping.scheduler.{key}" for key in (
         "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance", "home")),
     *(f"mapping.kv_store.{key}" for key in (
-        "kind", "block", "blocks", "link", "swap", "tiers", "overlap")),
+        "kind", "block", "blocks", "link", "swap", "tiers", "overlap", "reuse")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
@@ -189,7 +189,8 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     if chosen.preempt != "swap":
         paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
     if not scenario.mapping.kv_store.tiers:
-        paths["mapping.kv_store.overlap"] = "a run without `tiers` of its store"
+        without = "a run without `tiers` of its store"
+        paths |= {"mapping.kv_store.overlap": without, "mapping.kv_store.reuse": without}
     if is_given(scenario, "mapping.scheduler.balance"):
         first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
         paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}

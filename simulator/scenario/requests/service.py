@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
-from simulator.serving.kv.copies import copies_of
+from simulator.serving.kv.copies import alone, copies_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -153,7 +153,9 @@ def service_of(
         expected = "a kind that keeps what others find, 'prefix'"
         raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
     copies = copies_of(deployed, total, size) if store.tiers else None
-    lower = (copies.blocks[1:],) if copies else ()
+    lower: tuple[Any, ...] = (copies.blocks[1:],) if copies else ()
+    if copies and store.reuse == "faster":
+        lower += (partial(alone, iterations, copies),)
     home = _home(deployed, kind, chosen) if chosen.home else None
 
     def pool() -> Pool:

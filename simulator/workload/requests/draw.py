@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +30,14 @@ if TYPE_CHECKING:
 def stream_of(form: RequestsForm) -> Stream:
     """The stream that a form asks for: equal forms give equal requests."""
     flight = form.arrivals.in_flight if isinstance(form.arrivals, ClosedArrivals) else None
+    drawn: Callable[[], Iterator[Batch]]
+    left_out: Mapping[str, int] = {}
     if form.trace is not None:
         trace = open_trace(form.trace, form.skip_bad)
-        return Stream(lambda: _cut(form, _retimed(form, trace)), flight, trace.left_out)
-    drawn = _single if form.sessions is None else _in_sessions
-    return Stream(lambda: _cut(form, drawn(form)), flight)
-
-
-def _cut(form: RequestsForm, batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The requests that the form has: those of its span, and no more than its number."""
-    return _first(_within(batches, form.seconds), form.requests)
+        drawn, left_out = partial(_retimed, form, trace), trace.left_out
+    else:
+        drawn = partial(_single if form.sessions is None else _in_sessions, form)
+    return Stream(lambda: _first(_within(drawn(), form.seconds), form.requests), flight, left_out)
 
 
 def _first(batches: Iterator[Batch], number: int | None) -> Iterator[Batch]:
