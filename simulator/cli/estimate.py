@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 MAPPING = (
-    "devices", "engines", "parallel", "tensor", "pipeline", "data", "expert", "experts", "memory", "spill",
+    "devices", "engines", "parallel", "tensor", "pipeline", "context", "data", "expert", "experts", "memory", "spill",
     "spill_order", "placement", "block", "dtype", "kv", "activations", "compute", "fusion", "runtime", "kernels",
     "calibration", "dispatch", "draft",
 )  # fmt: skip
@@ -62,7 +62,7 @@ def command(
     """Estimate TTFT, TBT, energy and what fits; or evaluate any scenario from its file.
 
     In closed form, for one static batch on an idle machine; all devices share each layer (tensor parallel) unless
-    --pipeline or --data divide them.
+    --pipeline, --context or --data divide them.
     """
     work = {"phase": phase, "batch": batch, "input": input, "output": output}
     with options_scenario(file, hardware, model, mapping, work, overrides or ()) as asked:
@@ -130,6 +130,7 @@ def _title(answer: BatchDetail) -> str:
     runs_on = f"{parallel.devices} x {' and '.join(engine.name for engine in engines)}"
     if not parallel.is_tensor:
         runs_on += f", tensor {parallel.tensor} x pipeline {parallel.pipeline} x data {parallel.data}"
+        runs_on += f" x context {parallel.context}" if parallel.context > 1 else ""
     if deployed.shares_experts:
         runs_on += ", whole experts over all"
     if len(engines) > 1:
@@ -138,9 +139,12 @@ def _title(answer: BatchDetail) -> str:
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.name}, {speculation.length:.3g} a step"
     turns = f" in {answer.batches} turns" if answer.batches > 1 else ""
+    lengths = (
+        f"{answer.input:,} patches each" if model.patches else f"{answer.input:,} tokens in, {answer.output:,} out"
+    )
     return (
         f"{model.name} ({_formats(model, engines)}) on {deployed.system.name} ({runs_on}): "
-        f"batch {answer.batch}{turns}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
+        f"batch {answer.batch}{turns}, {lengths}{drafts}\n"
     )
 
 
@@ -171,7 +175,8 @@ def _figures(answer: BatchDetail) -> Table:
         table.add_row("TBT", show(answer.tbt_s, "s"), f"bound by {_binding(answer.parts['decode'].plan)}")
     if "steps" in answer.parts:
         table.add_row("E2E", show(answer.e2e_s, "s"), f"{answer.output:,} tokens for each of {answer.batch:,}")
-    table.add_row("throughput", f"{answer.tokens_per_s:,.4g} tok/s", "all sequences together")
+    of, each = ("images/s", "all patches of each") if answer.model.patches else ("tok/s", "all sequences together")
+    table.add_row("throughput", f"{answer.tokens_per_s:,.4g} {of}", each)
     token, power = answer.energy_per_token_j, answer.power_w
     if answer.energy_j is None or token is None or power is None:
         first, *more = answer.missing
@@ -241,6 +246,8 @@ def _memory(answer: BatchDetail) -> Table:
 
 
 def _largest(answer: BatchDetail) -> str:
+    if answer.model.patches:
+        return f"fits: batch {answer.max_batch:,} at {answer.input:,} patches each"
     made_for = " (all that the model was made for)" if answer.max_context == answer.model.max_context else ""
     return (
         f"fits: batch {answer.max_batch:,} at {answer.input + answer.output:,} tokens each, "

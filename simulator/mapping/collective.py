@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil, log2
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from simulator.core import Activity, Quantity, launched
 from simulator.errors import ConfigError
 from simulator.hardware import System
+
+if TYPE_CHECKING:
+    from simulator.mapping.target import Target
 
 Kind: TypeAlias = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all"]
 
@@ -60,6 +63,16 @@ def all_reduce(system: System, device: str, size: Quantity, name: str = "all_red
 def over(levels: list[Level], system: System, kind: Kind, name: str | None = None) -> list[Activity]:
     """A collective over the members of each level, on the links of a system."""
     return list(_activities(levels, system, kind, name or kind))
+
+
+def on_shared_link(target: Target, send: Activity, sharers: int) -> Activity:
+    """What a group sends over the link of its node, of which so many groups have an equal part of the rate each."""
+    if sharers == 1:
+        return send
+    (link, sent), *_ = send.demand.items()
+    return launched(
+        send.name, {link: sent, target.limit("link of its node"): sharers * link.seconds(sent)}, send.latency
+    )
 
 
 def joined(system: System, end: str, members: int) -> str:

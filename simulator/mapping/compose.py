@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from simulator import data
 from simulator.errors import ConfigError, one_of
-from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, MappingForm
+from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, RUNTIMES, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.placement.placed import placed
+from simulator.mapping.runtime import load_runtime
 from simulator.mapping.spill import check_spill
 from simulator.mapping.target import computed_in, peak
 from simulator.mapping.tensor_parallel import check_ways
+from simulator.workload.model.attention import Attention
 
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
@@ -31,8 +34,14 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     _refuse(*_apart(form, deployed))
     _check_rates(form, deployed)
     _check_whole_layers(deployed)
-    if isinstance(deployed.placement, tuple):
-        placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
+    if deployed.placement and isinstance(deployed.placement, tuple):
+        where = placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
+        turns = deployed.block is not None and bool(where.layout.cached)
+        drafted = deployed.draft is not None and bool(where.layout.cached)
+        _refuse(
+            (turns, "block", "one with a cache of experts", "null: a cache is of one batch at a time"),
+            (drafted, "draft", "one with a cache of experts", "none: choices of drafted tokens are not drawn"),
+        )
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)
@@ -89,6 +98,7 @@ def check_requests(deployed: Deployment) -> None:
     apart = "engines of another memory, to which keys and values are copied"
     _refuse(
         (parallel.pipeline > 1, "pipeline", parallel.pipeline, "1: requests pass through no stages yet"),
+        (parallel.context > 1, "context", parallel.context, "1, of requests"),
         (parallel.tensor != node, "tensor", parallel.tensor, f"{node}, the {device} of a node, of requests"),
         (not deployed.shares_experts, "experts", "none", "'whole' or 'tensor', of requests"),
         (
@@ -117,6 +127,42 @@ def check_requests(deployed: Deployment) -> None:
     )
 
 
+def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with groups of devices that share each sequence."""
+    ways, software, engine = deployed.parallel.context, deployed.software, deployed.engine
+    if ways == 1:
+        return
+    beside = (
+        (len(deployed.engines) > 1, f"dispatch '{deployed.dispatch}'"),
+        (deployed.answers is not None, "other engines that answer"),
+        (deployed.placed, "placement" if deployed.placement else "block"),
+        (deployed.spill is not None, f"spill '{form.spill}'"),
+        (deployed.shares_experts, "experts that devices share"),
+    )
+    for applies, other in beside:
+        yield applies, "context", f"{ways} with {other}", "1, or none of that"
+    if not by_kernels(engine):
+        kind = f"{engine.name}, of kind {engine.description.kind}, which runs a layer as a whole"
+        yield True, "context", f"{ways} on {kind}", "1, or an engine that runs kernel by kernel"
+    if not software.runtime.divides_context:
+        able = one_of(name for name in data.names(RUNTIMES) if load_runtime(name).runtime.divides_context)
+        yield True, "context", f"{ways} under {software.name}", f"1, or a runtime that has it: {able}"
+    for model in deployed.models:
+        for layer, _ in model.kinds:
+            if (mixer := layer.mixer) is None:
+                continue
+            expected = f"1: {model.name} "
+            state = "passes a state from token to token, one device after another"
+            yield not isinstance(mixer, Attention), "context", ways, expected + state
+            sparse = isinstance(mixer, Attention) and bool(mixer.top_k or mixer.compression)
+            yield (
+                sparse,
+                "context",
+                ways,
+                expected + "chooses keys among all of a sequence, which no model of it passes",
+            )
+
+
 def _of_kernels(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     """What does not go with models of kernels, and what only they read."""
     if form.kernels == "roofline":
@@ -143,7 +189,8 @@ def _of_placement(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (parallel.pipeline > 1, f"pipeline {parallel.pipeline}"),
         (parallel.data > 1, f"data {parallel.data}"),
         (deployed.shares_experts, "experts that devices share"),
-        (deployed.draft is not None, "a draft"),
+        (deployed.draft is not None and not isinstance(deployed.placement, tuple), "a draft"),
+        (deployed.draft is not None and deployed.block is not None, "a draft and several batches in turn"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
         (form.kernels == "modelled", "kernels 'modelled'"),
         (form.memory is not None and not by_kernels(deployed.engine), f"memory '{form.memory}'"),
@@ -191,6 +238,7 @@ def _apart(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     yield form.split_by == "peak" and form.split == "none", "split_by", "'peak'", "a split"
     once = form.expert_reduces > 1 and form.experts == "whole"
     yield once, "expert_reduces", form.expert_reduces, "1 with whole experts"
+    yield from _of_context(form, deployed)
     yield from _of_kernels(form, deployed)
     yield from _of_placement(form, deployed)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 
 import numpy as np
 
 from simulator.core import Quantity
 from simulator.mapping.allocate import Numbers
-from simulator.mapping.cuts import cuts
+from simulator.mapping.cuts import Indices, cuts
 from simulator.mapping.sizes import Sizes, count
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
@@ -48,6 +48,11 @@ class Demands:
     arriving: Numbers
     sizes: int | None
 
+    def of(self, kernels: Indices) -> Demands:
+        """Of some of the rows, where these are kernels."""
+        rows = {name: getattr(self, name)[kernels] for name in ("members", "read", "written", "arriving")}
+        return replace(self, **rows)
+
 
 @dataclass(frozen=True, eq=False)
 class SizedDemands:
@@ -55,6 +60,11 @@ class SizedDemands:
 
     largest: Demands
     samples: tuple[tuple[Demands, float], ...]
+
+    def of(self, kernels: Indices) -> SizedDemands:
+        """Of some of the kernels."""
+        samples = tuple((each.of(kernels), weight) for each, weight in self.samples)
+        return SizedDemands(samples[0][0] if self.samples[0][0] is self.largest else self.largest.of(kernels), samples)
 
 
 def sized_demands(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> SizedDemands:

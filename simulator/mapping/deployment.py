@@ -9,6 +9,7 @@ from simulator.core import Quantity
 from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.compose import check
+from simulator.mapping.context_parallel import Ring
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, narrowed
 from simulator.mapping.expert_parallel import Spread
@@ -52,14 +53,14 @@ class Declared:
 class Deployment:
     """A model on a machine, as a mapping says (`form.py`).
 
-    The devices are divided into replicas of `pipeline` stages of `tensor` devices each. A stage of a replica is a
-    machine of its own, which `engines` are of. Replicas share the work; where `experts` says so, also the experts.
+    The devices are divided into replicas of `pipeline` stages, of `context` groups of `tensor` devices each. A group is
+    a machine of its own, which `engines` are of. Replicas share the work; where `experts` says so, also the experts.
 
     Attributes:
         system: the whole machine.
         model: what it serves.
-        engines: what may run a part of the model, each over the devices of one stage.
-        parallel: how many devices share an operator, stages, and replicas.
+        engines: what may run a part of the model, each over the devices of one group.
+        parallel: how many devices share an operator, sequences, stages, and replicas.
         dispatch: which engine runs what: a registered policy.
         draft: how tokens are drafted; None where they are not.
         answers: the engines that decode, where these compute prompts.
@@ -205,10 +206,13 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
     names = engine_names(system, form.engines, form.dispatch is not None, model.dtypes.products)
     device = names[0].partition(".")[0]
     system = narrowed(system, names, form.devices, form.fusion)
-    parallel = parallelism(system.count(device), form.tensor, form.pipeline, form.data)
+    parallel = parallelism(system.count(device), form.tensor, form.pipeline, form.data, form.context)
     stage = group(system, device, parallel)
     places = (name.partition(".") for name in names)
     engines = tuple(target(stage, device, engine, form.memory) for device, _, engine in places)
+    if parallel.context > 1:
+        ring = Ring(parallel.context, system.machine.devices[device].count)
+        engines = tuple(replace(each, ring=ring) for each in engines)
     if modelled:
         engines = tuple(replace(each, models=_models(form, system, each, software)) for each in engines)
     deployed = Deployment(

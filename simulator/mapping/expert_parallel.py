@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from simulator.core import Activity, Quantity, launched
-from simulator.mapping.collective import Level, over
+from simulator.core import Activity, Quantity
+from simulator.mapping.collective import Level, on_shared_link, over
 from simulator.mapping.target import Target
 from simulator.workload import Block, Model
 from simulator.workload.routing.distinct import Routing, uniform
@@ -56,7 +56,4 @@ class Spread:
         inside, between = [Level(target.device, within, size)], [Level("node", devices // within, size * own)]
         yield from over(inside, target.system, "all_to_all", name)
         for send in over(between, target.system, "all_to_all", name):
-            (link, sent), *_ = send.demand.items()
-            sharers = within // own
-            whole = {link: sent, target.limit("link of its node"): sharers * link.seconds(sent)}
-            yield launched(name, whole, send.latency) if sharers > 1 else send
+            yield on_shared_link(target, send, within // own)

@@ -59,7 +59,7 @@ class Footprint:
         return self._sum(self.places)
 
     def _sum(self, places: Sequence[Held]) -> Held:
-        copies = self.deployment.parallel.data
+        copies = self.deployment.parallel.copies
         kinds = ("capacity", "weights", "kv", "activations", "kept")
         return Held(places[0].tier, *(sum(getattr(held, kind) for held in places) * copies for kind in kinds))
 

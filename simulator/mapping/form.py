@@ -21,7 +21,8 @@ RUNTIMES = "hwconfigs/runtimes"
 
 
 def _runtime(name: str) -> str:
-    return name if isfile(name) else choose(name, data.names(RUNTIMES))
+    shipped = data.folder(RUNTIMES) / f"{name}.yaml"
+    return name if isfile(name) or isfile(shipped) else choose(name, data.names(RUNTIMES))
 
 
 def _several(value: Any) -> Any:
@@ -134,8 +135,10 @@ class Scheduler(Section):
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
     home: str | None = None
-    """The tier, by its full name, where the weights of all models lie that requests name, each of the form of this one:
-    memory holds those of one at a time, and models take turns; null: one model answers all requests."""
+    """The tier where the weights of all models lie that requests name; null: one model answers all requests.
+
+    Each is of the form of this one; memory holds the weights of one at a time, and models take turns.
+    """
 
 
 class KvTier(Section):
@@ -175,6 +178,9 @@ class KvStore(Section):
     overlap: Literal["none", "layer"] = "layer"
     """What copies between tiers go on beside: nothing, so that an iteration waits for them; or, layer by layer, the
     iteration that needs them."""
+    reuse: Literal["always", "faster"] = "always"
+    """What is copied of a prompt found behind memory: all of it, or of each further tier only what is sooner there than
+    computed anew, by the time of the prompt alone."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()
@@ -191,12 +197,15 @@ class MappingForm(Section):
     answers: Names = ()
     """Engines that decode, where `engines` compute prompts; none: the same."""
     parallel: Literal["auto"] | None = None
-    """`auto`: of a static batch, the split over `tensor`, `pipeline`, `data` and `experts`, as far as these are not
-    stated, that is fastest of those that fit; null: as they say."""
+    """`auto`: of a static batch, the split over `tensor`, `pipeline`, `context`, `data` and `experts`, as far as these
+    are not stated, that is fastest of those that fit; null: as they say."""
     tensor: Count | None = None
-    """Devices that share each operator; null: what `pipeline` and `data` leave."""
+    """Devices that share each operator; null: what `pipeline`, `context` and `data` leave."""
     pipeline: Count = 1
-    """Stages of `tensor` devices, each with some of the layers."""
+    """Stages of `tensor` devices (or of `context` such groups), each with some of the layers."""
+    context: Count = 1
+    """Groups of `tensor` devices that share each sequence, each with an equal part of its tokens, of their keys and
+    values, and with all weights of their stage (context parallel, ring attention)."""
     data: Count = 1
     """Replicas, which share the batch."""
     expert: Count | None = None

@@ -68,16 +68,19 @@ def held(
     spaces (bank bundles) is for what the engine of high Op/B alone reads: other weights and activations. Experts lie
     evenly in all spaces, KV caches in the others, and what else is left of the last one stays empty.
 
-    A runtime that keeps its KV caches in blocks has whole ones of each sequence.
+    A runtime that keeps its KV caches in blocks has whole ones of each sequence. Of groups that share each sequence,
+    one; it has an equal part of the tokens, and room for keys and values of a layer that come and that go on.
     """
     model, low, high = deployed.model, deployed.low, deployed.high
-    block = deployed.software.runtime.kv_block
-    context = np.ceil(context / block) * block if block > 1 else context
+    block, groups = deployed.software.runtime.kv_block, deployed.parallel.context
+    shared = block * groups
+    context = np.ceil(context / shared) * shared if shared > 1 else context
+    prompt = np.ceil(prompt / groups) if groups > 1 else prompt
     if stages:
-        return tuple(_of_stage(stage, model, batch, context, prompt) for stage in stages.stages)
+        return tuple(_of_stage(stage, model, batch, context, prompt, groups) for stage in stages.stages)
     models = deployed.models
-    kv = sum(cached_bytes(m, low.ways, batch, context) for m in models)
-    active: Quantity = reduce(np.maximum, (active_bytes(m, batch, prompt) for m in models))
+    kv = sum(cached_bytes(m, low.ways, batch, context) for m in models) / groups
+    active: Quantity = reduce(np.maximum, (_active(m, low.ways, batch, prompt, groups) for m in models))
     experts = sum(weight_bytes_by_class(m)["experts"] for m in models)
     own = experts / deployed.nodes if deployed.shares_experts else experts
     stored = sum(stored_bytes(m, high.ways) for m in models) - experts
@@ -110,13 +113,19 @@ def held_as_placed(placed: Placed, batch: Quantity, prompt: Quantity) -> tuple[H
     return tuple(Held(tier, system.free(tier), **sizes[tier]) for tier in order)
 
 
-def _of_stage(stage: Stage, model: Model, batch: Quantity, context: Quantity, prompt: Quantity) -> Held:
+def _active(model: Model, ways: int, batch: Quantity, prompt: Quantity, groups: int) -> Quantity:
+    """Bytes of a device beside weights and KV caches: activations; keys and values of a layer that come and go on."""
+    passed = 2 * cached_bytes(model, ways, 1.0, prompt) / model.layers / ways if groups > 1 else 0.0
+    return active_bytes(model, batch, prompt) + passed
+
+
+def _of_stage(stage: Stage, model: Model, batch: Quantity, context: Quantity, prompt: Quantity, groups: int) -> Held:
     target = stage.target
     weights, kv = stage_bytes(stage, model, float(context))
     return Held(
         target.tier,
         target.system.free(target.tier),
         weights,
-        cached_bytes(model, target.ways, batch, context) * kv,
-        active_bytes(model, batch, prompt) * target.ways,
+        cached_bytes(model, target.ways, batch, context) * kv / groups,
+        _active(model, target.ways, batch, prompt, groups) * target.ways,
     )

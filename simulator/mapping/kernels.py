@@ -12,7 +12,7 @@ from simulator.core import Quantity
 from simulator.mapping.fusion import FUSIONS
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
-from simulator.workload.operators.operator import WRITES
+from simulator.workload.operators.operator import WRITES, Apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,13 @@ class Kernel:
     def traffic(self) -> Quantity:
         """Bytes over the boundary, both ways."""
         return self.read + self.written
+
+    @property
+    def apart(self) -> Apart | None:
+        """How its attention reaches keys on other devices; None where all of them are at hand."""
+        each = [operator.apart for operator in self.operators if operator.apart]
+        passed, sums = (sum((getattr(one, of) for one in each), start=0.0) for of in ("passed", "sums"))
+        return Apart(each[0].rounds, passed, sums) if each else None
 
     @property
     def groups(self) -> Quantity | None:

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
-from simulator.mapping.collective import all_reduce
+from simulator.mapping.collective import Kind, all_reduce
 from simulator.mapping.fusion import FUSIONS, with_experts
 from simulator.mapping.gpu.joined import joined
 from simulator.mapping.gpu.modelled import Timed, collective_time, kernel_time
@@ -103,14 +103,20 @@ def kernel_plan(target: Target, kernel: Kernel) -> Plan:
 
 
 def reduction(target: Target, size: Quantity) -> list[Activity]:
-    """The sum of `size` bytes over the devices of a target: phase by phase, or as its models time it by size."""
+    """The sum of `size` bytes over the devices of a target."""
     phases = all_reduce(target.system, target.device, size)
+    return by_size(target, phases, "all_reduce", size, target.ways, target.system.machine.nodes)
+
+
+def by_size(
+    target: Target, phases: list[Activity], kind: Kind, size: Quantity, devices: int, nodes: int
+) -> list[Activity]:
+    """A collective of `size` bytes: phase by phase, or as the models of a target time it by its size."""
     if target.models is None or not phases:
         return phases
     demand = {resource: units for phase in phases for resource, units in phase.demand.items()}
-    nodes = target.system.machine.nodes
-    timed = collective_time(target.models, "all_reduce", size, target.ways, nodes, target.chip)
-    return [_timed(target, "all_reduce", demand, timed)]
+    timed = collective_time(target.models, kind, size, devices, nodes, target.chip)
+    return [_timed(target, kind, demand, timed)]
 
 
 def block_kernels(target: Target, block: Block) -> list[Kernel]:
@@ -119,7 +125,8 @@ def block_kernels(target: Target, block: Block) -> list[Kernel]:
     if target.models is None or mode != "conventional":
         return kernels_of(block, FUSIONS[mode](block.graph), target.ways)
     kernels = kernels_of(block, with_experts(block.graph), target.ways)
-    return joined(kernels, target.models.fused, block.repeat)
+    fused = [what for what in target.models.fused if not (target.ring and what == "rope")]  # done once, not a round
+    return joined(kernels, fused, block.repeat)
 
 
 def fusion(engine: Engine) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,16 @@ class Passes:
         return self.lower_first()
 
 
+class Lowers(Protocol):
+    """What lowers passes of a model, and of another one that drafts for it."""
+
+    def plan(self, model: Model, batch: Batch) -> Plan:
+        """One forward pass."""
+
+    def compiled(self, model: Model, batch: Callable[[], Batch]) -> Lowers:
+        """The same for all sizes of a batch."""
+
+
 @dataclass(frozen=True, eq=False)
 class Lowering:
     """The engines that share each pass of a model, and the dispatch policy that gives each its part.
@@ -56,7 +67,8 @@ class Lowering:
         """One forward pass, block after block, identical layers folded, with the host that drives it."""
         plan = Plan(model.name)
         spread = self.engines[0].spread
-        for block in operator_graph(model, batch, spread.routing(model) if spread else None).blocks:
+        routing = spread.routing(model) if spread else None
+        for block in operator_graph(model, self.engines[0].share(batch), routing).blocks:
             plan.add(dispatched(self.engines, block, self.dispatch, self.together))
         return self.host.driving(plan, model.layers, batch)
 

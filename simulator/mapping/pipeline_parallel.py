@@ -55,7 +55,7 @@ class Replica:
 
     def compiled(self, model: Model, batch: Batch) -> Replica:
         """The replica with programs on its stages, which are alike, for all sizes of a microbatch."""
-        graph = operator_graph(model, batch)
+        graph = operator_graph(model, self.whole.share(batch))
         blocks = {program_key(block): block for stage in self.stages for block in stage.blocks(graph)}
         programs = compiled(self.stages[0].target, blocks.values).programs
         stages = (replace(stage, target=replace(stage.target, programs=programs)) for stage in self.stages)
@@ -68,7 +68,7 @@ def replica(target: Target, parallel: Parallelism, model: Model, batch: Batch) -
     Raises:
         ConfigError: more stages than layers, or groups that do not fit the nodes.
     """
-    blocks = operator_graph(model, batch).blocks
+    blocks = operator_graph(model, target.share(batch)).blocks
     most = sum(block.repeat for block in blocks[1:-1])
     if parallel.pipeline > most:
         expected = f"at most {most}, as many as {model.name} has layers (or groups of layers that alternate)"
@@ -146,7 +146,7 @@ def _staggered(name: str, works: Sequence[Plan], microbatches: int) -> Plan:
 
 def _works(replica: Replica, model: Model, batch: Batch, answers: bool) -> list[Plan]:
     """What each stage does with one microbatch: its layers, and the send; `answers`: the last one sends token ids."""
-    graph = operator_graph(model, batch)
+    graph = operator_graph(model, replica.whole.share(batch))
     whole, works = replica.whole, []
     for index, stage in enumerate(replica.stages):
         work = Plan(f"stage {index}")
@@ -156,7 +156,7 @@ def _works(replica: Replica, model: Model, batch: Batch, answers: bool) -> list[
         last = index == len(replica.stages) - 1
         size = _answer(batch) if last else _made(mine[-1])
         if len(replica.stages) > 1 and (answers or not last):
-            work.add(send(whole.system, whole.device, replica.parallel, index, stage.target.system, size))
+            work.add(send(whole.system, whole.device, replica.parallel, index, stage.target, size))
         layers = model.layers * sum(stage.repeats[1:-1]) / sum(block.repeat for block in graph.blocks[1:-1])
         works.append(replica.host.of_stage(index).driving(work, layers, batch))
     return works

@@ -148,6 +148,8 @@ class Runtime(Section):
     """The format of KV caches by that of the weights, where the mapping has none; others as the model has it."""
     microbatches: Count | None = None
     """Microbatches of a static batch in a pipeline, at most; null: as many as it has stages, which keeps it full."""
+    divides_context: bool = False
+    """Whether devices may share each sequence (`context` of a mapping); else that is refused."""
     splits_batch: bool = False
     """Whether a static batch that does not fit runs as several, one after another; else it is refused."""
     scheduler: Scheduler = DEFAULT_SCHEDULER

@@ -50,8 +50,10 @@ def kinds(x: NDArray[np.float64], mixed: bool) -> Iterator[tuple[Kind, NDArray[n
     Where the stage is not mixed, prompts do not count.
     """
     code = 2 * mixed * (x[:, 0] > 0) + (x[:, 3] > 0)
-    for each in np.unique(code):
-        yield Kind(bool(each & 2), bool(each & 1), mixed), np.flatnonzero(code == each)
+    for each in range(4):
+        rows = np.flatnonzero(code == each)
+        if rows.size:
+            yield Kind(bool(each & 2), bool(each & 1), mixed), rows
 
 
 class Part(NamedTuple):

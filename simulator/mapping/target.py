@@ -13,11 +13,12 @@ from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import Engine, System
 from simulator.mapping.gpu.chip import Chip, chip_of
-from simulator.workload import Block, Operator
+from simulator.workload import Batch, Block, Operator
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
 from simulator.workload.operators.operator import Operand
 
 if TYPE_CHECKING:
+    from simulator.mapping.context_parallel import Ring
     from simulator.mapping.expert_parallel import Spread
     from simulator.mapping.gpu.modelled import Models
 
@@ -32,7 +33,8 @@ class Target:
     `device`, `engine` and `memory` are names as the machine's YAML has them (`gpu`, `gpu`, `hbm`); so is `spill`, the
     tier for what `memory` cannot hold, and `spilled` the operands of the block at hand that lie there, each with its
     operator. `programs` are what its engine has compiled for blocks (`lowering.compiled`). `models` time its kernels;
-    where there are none, the roofline does. `spread` says how replicas share the routed experts; None: they do not.
+    where there are none, the roofline does. `spread` says how replicas share the routed experts, and `ring` how groups
+    of devices, of which these are one, share each sequence; None: they do not.
     """
 
     system: System
@@ -44,6 +46,7 @@ class Target:
     programs: Mapping[ProgramKey, Any] = field(default_factory=dict)
     models: Models | None = None
     spread: Spread | None = None
+    ring: Ring | None = None
 
     @property
     def name(self) -> str:
@@ -74,6 +77,10 @@ class Target:
     def ways(self) -> int:
         """How many devices share the model."""
         return self.system.count(self.device)
+
+    def share(self, batch: Batch) -> Batch:
+        """What it has of a batch: all of it, or its part of each sequence."""
+        return self.ring.cut(batch) if self.ring else batch
 
     def limit(self, what: str, efficiency: Quantity = 1.0) -> Resource:
         """A private resource: seconds that something inside the engine takes at full rate, such as its slowest part."""

@@ -37,7 +37,11 @@ def shard(operator: Operator, ways: int) -> Operator:
     if operator.split in WHOLE_OUTPUT:
         divide["output"] = divide["saved_read"] = 1  # dW = x^T dy: what was saved is x, whole where y was divided
     share: dict[Operand, Quantity] = {name: size / divide.get(name, others) for name, size in operator.bytes.items()}
-    return replace(operator, flops=operator.flops / others, bytes=share, shape=_shape(operator, others, copies))
+    apart = operator.apart and replace(
+        operator.apart, passed=operator.apart.passed / copies, sums=operator.apart.sums / others
+    )
+    shape = _shape(operator, others, copies)
+    return replace(operator, flops=operator.flops / others, bytes=share, shape=shape, apart=apart)
 
 
 CUT: Mapping[str, str] = {"columns": "n", "vocab": "n", "rows": "k"}
@@ -114,7 +118,8 @@ def _heads(layer: Layer) -> tuple[int, int]:
 def cache_ways(model: Model, ways: int) -> float:
     """Into how many parts the KV cache of a model is divided over so many devices, in the mean over its bytes."""
     kept = [(number * float(layer_kv_bytes(model, layer, 1.0)), layer) for layer, number in model.kinds]
-    return sum(size for size, _ in kept) / sum(size / layer_ways(layer, ways) for size, layer in kept)
+    parts = sum(size / layer_ways(layer, ways) for size, layer in kept)
+    return sum(size for size, _ in kept) / parts if parts else ways
 
 
 def layer_ways(layer: Layer, ways: int) -> float:

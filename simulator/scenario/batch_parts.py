@@ -82,7 +82,7 @@ def terms_of(deployed: Deployment, parts: Mapping[str, Part], phase: Phase) -> t
     """The energy of the step, of the prefill or of the whole request, term by term, over all devices."""
     demand = _demand(parts, phase)
     seconds = sum((part.seconds for part in timed(parts, phase)), start=0.0)
-    return (*energy(demand, deployed.parallel.data), *energy(static_power(deployed.system, seconds)))
+    return (*energy(demand, deployed.parallel.copies), *energy(static_power(deployed.system, seconds)))
 
 
 def error_of(deployed: Deployment, parts: Mapping[str, Part], phase: Phase) -> Any:

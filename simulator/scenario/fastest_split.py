@@ -15,7 +15,7 @@ from simulator.scenario.batch_parts import parts_of, times_of
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment, machine, model
 
-KEYS = ("tensor", "pipeline", "data")
+KEYS = ("tensor", "pipeline", "data", "context")
 TIMES = {"request": "e2e_s", "prefill": "ttft_s", "decode": "tbt_s"}
 """What each phase is fastest by."""
 
@@ -23,8 +23,9 @@ TIMES = {"request": "e2e_s", "prefill": "ttft_s", "decode": "tbt_s"}
 def split_fastest(scenario: Scenario, work: Lengths) -> Scenario:
     """The scenario with `parallel: auto` replaced by the split that takes the least time for its phase.
 
-    Tried are all `tensor x pipeline x data` that give the number of devices, with experts of each replica and, of a
-    mixture of experts, whole ones over all devices; what the mapping states stays. Of equals the first counts.
+    Tried are all `tensor x pipeline x data x context` that give the number of devices, with experts of each replica
+    and, of a mixture of experts, whole ones over all devices; what the mapping states stays. Of equals the first
+    counts.
 
     Raises:
         ConfigError: no split is possible; tells why the last was not.
@@ -65,16 +66,17 @@ def _splits(scenario: Scenario) -> Iterator[MappingForm]:
     divisors = [number for number in range(1, devices + 1) if devices % number == 0]
     stated = {key: getattr(form, key) for key in KEYS if key in form.model_fields_set}
     open_experts = model(scenario).moe and form.experts is None and form.expert is None
-    for tensor, pipeline in product(divisors, divisors):
-        if devices % (tensor * pipeline):
+    for context, tensor, pipeline in product(divisors, repeat=3):
+        inside = tensor * pipeline * context
+        if devices % inside:
             continue
-        split = {"tensor": tensor, "pipeline": pipeline, "data": devices // (tensor * pipeline)}
+        split = {"tensor": tensor, "pipeline": pipeline, "data": devices // inside, "context": context}
         if any(split[key] != value for key, value in stated.items() if value is not None):
             continue
-        if pipeline > 1 and (form.experts or form.expert):  # which no stages share
+        if pipeline * context > 1 and (form.experts or form.expert):  # which neither stages nor such groups share
             continue
         yield form.model_copy(update=split)
-        if open_experts and pipeline == 1:
+        if open_experts and pipeline == context == 1:
             yield form.model_copy(update=split | {"experts": "whole"})
 
 

@@ -65,7 +65,9 @@ def one_pass(scenario: Scenario) -> OnePass:
     system, model, runner = deployed.system, deployed.model, deployed.engine
     for key, several in {
         "dispatch": len(deployed.engines) > 1, "pipeline": deployed.parallel.pipeline > 1,
-        "data": deployed.parallel.data > 1, "draft": deployed.draft is not None, "spill": deployed.spill is not None,
+        "data": deployed.parallel.data > 1,
+        "context": deployed.parallel.context > 1,
+        "draft": deployed.draft is not None, "spill": deployed.spill is not None,
         "placement": bool(deployed.placement), "block": deployed.block is not None,
     }.items():  # fmt: skip
         if several:

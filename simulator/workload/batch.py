@@ -109,6 +109,11 @@ class Sequences:
             return self.count * (self.past + self.new)
         return self.count * Cut("window", window).keys(self.new, self.past)
 
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """Pairs where a token sees those behind it too, all or those of its chunk: `tokens min(p + n, C)`."""
+        seen = self.past + self.new
+        return self.tokens * (seen if chunk is None else np.minimum(seen, chunk))
+
     def chunk_pairs(self, chunk: int) -> Quantity:
         """Pairs where a token sees those of its own chunk of C alone.
 
@@ -170,6 +175,10 @@ class Ragged:
         """As `Sequences.keys`."""
         return self.cached if window is None else self._of(Cut("window", window))[1]
 
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """As `Sequences.mutual_pairs`, which sums do not tell."""
+        raise ConfigError("images of different sizes", found="sums over them", expected="as many patches of each")
+
     def chunk_pairs(self, chunk: int) -> Quantity:
         """As `Sequences.chunk_pairs`."""
         return self._of(Cut("chunk", chunk))[0]
@@ -186,7 +195,94 @@ class Ragged:
         return self.cut[cut]
 
 
-Batch: TypeAlias = tuple[Sequences | Ragged, ...]
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """What one of `ways` devices has of sequences that they share token by token (context parallelism).
+
+    A prompt is cut into `2 ways` equal chunks, the last one padded, of which device i has chunk i and chunk
+    `2 ways - 1 - i`, so that all see as many pairs; of a window, the device with the two in the middle sees most, and
+    counts. Keys lie where their tokens are, those of answers token by token in turn. In a prompt a device has its rows
+    alone; all devices have each new token of a sequence that decodes. Of prompts without a window, pairs and keys are
+    those of one round of ring attention (arXiv 2310.01889): those of one device's keys.
+    """
+
+    whole: Sequences
+    ways: int
+
+    @property
+    def phase(self) -> PhaseName:
+        return self.whole.phase
+
+    @property
+    def count(self) -> Quantity:
+        return self.whole.count
+
+    @property
+    def logits(self) -> Quantity:
+        """Tokens that pass through the head, on all devices alike."""
+        return self.whole.logits
+
+    @property
+    def tokens(self) -> Quantity:
+        """Tokens that pass through the layers."""
+        return self.whole.tokens if self.phase == "decode" else self._middle.tokens
+
+    @property
+    def rounds(self) -> int:
+        """Parts of the keys, one a device, that a prompt goes over where no window cuts what it sees."""
+        return 1 if self.phase == "decode" else self.ways
+
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """As `Sequences.mutual_pairs`, of its tokens and its keys, or in a chunk of all keys that these see."""
+        return self.whole.mutual_pairs(chunk) / (self.ways if chunk else self.ways**2)
+
+    def pairs(self, window: int | None = None) -> Quantity:
+        """As `Sequences.pairs`, of its tokens and its keys, or of a prompt in a window all keys that these see."""
+        if self.phase == "decode":
+            return self.whole.pairs(window) / self.ways
+        return self._middle.pairs(window) / (self.ways if window is None else 1)
+
+    def keys(self, window: int | None = None) -> Quantity:
+        """As `Sequences.keys`: its own, or of a prompt in a window all that its tokens see."""
+        if self.phase == "decode":
+            return self.whole.keys(window) / self.ways
+        return self._padded.keys() / self.ways if window is None else self._middle.keys(window)
+
+    def chunk_pairs(self, chunk: int) -> Quantity:
+        """As `Sequences.chunk_pairs`, an equal share."""
+        return (self.whole if self.phase == "decode" else self._padded).chunk_pairs(chunk) / self.ways
+
+    def chunk_keys(self, chunk: int) -> Quantity:
+        """As `Sequences.chunk_keys`; of a prompt, as many as of a window."""
+        return self.whole.chunk_keys(chunk) / self.ways if self.phase == "decode" else self.keys(chunk)
+
+    def passed(self, window: int | None) -> Quantity:
+        """Keys that come from other devices: of a prompt those of one, a round; those before both chunks in a window.
+
+        In a window of W these are `2 (W - 1)`, or all others where it is so wide. Of a decode none: partial outputs go.
+        """
+        if self.phase == "decode":
+            return 0.0
+        if window is None:
+            return self.keys()
+        return np.minimum(self.count * 2.0 * (window - 1), self._padded.keys() * (1 - 1 / self.ways))
+
+    @property
+    def _rows(self) -> Quantity:
+        """New tokens of a prompt that one device has: two chunks."""
+        return 2 * np.ceil(self.whole.new / (2 * self.ways))
+
+    @property
+    def _padded(self) -> Sequences:
+        return Sequences(self.count, self._rows * self.ways, self.whole.past)
+
+    @property
+    def _middle(self) -> Sequences:
+        """The two chunks in the middle, which lie together, after half of the others."""
+        return Sequences(self.count, self._rows, self.whole.past + self._rows * (self.ways - 1) / 2)
+
+
+Batch: TypeAlias = tuple[Sequences | Ragged | Shard, ...]
 """The sequences of one forward pass; a mixed batch is `prefill(...) + decode(...)`."""
 
 

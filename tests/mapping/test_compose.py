@@ -25,19 +25,22 @@ REFUSED = {  # of a static batch, whatever the machine
 HOST = (Rule.model_validate({"of": "ffn", "amount": "50 %", "in": "host"}),)
 CASES: dict[str, dict[str, Any]] = {
     "gpus": {
-        "devices": 4, "engines": ("spare",), "tensor": 4, "pipeline": 2, "data": 2, "memory": "sram", "dtype": "w4a16",
+        "devices": 4, "engines": ("spare",), "tensor": 4, "pipeline": 2, "context": 2, "data": 2, "memory": "sram",
+        "dtype": "w4a16",
         "kv": "fp8", "activations": "fp32", "compute": "int8", "fusion": "unfused", "runtime": "ideal",
         "kernels": "modelled", "calibration": "h100-sxm.vllm", "kv_store": KvStore(block=16),
         "draft": Draft(model="llama-3-8b", acceptance=0.5), "placement": HOST, "block": BlockOfBatches(batches=2),
         **REFUSED,
     },
     "duplex": {
-        "devices": 2, "engines": ("pim",), "pipeline": 2, "data": 2, "dispatch": "by_op_per_byte", "together": True,
-        "dtype": "w4a16", "kv": "fp8", "block": BlockOfBatches(batches=2), **REFUSED, "answers": ("xpu.pim",),
+        "devices": 2, "engines": ("pim",), "pipeline": 2, "context": 2, "data": 2, "dispatch": "by_op_per_byte",
+        "together": True, "dtype": "w4a16", "kv": "fp8", "block": BlockOfBatches(batches=2), **REFUSED,
+        "answers": ("xpu.pim",),
     },
     "sockets": {
-        "devices": 4, "pipeline": 2, "data": 2, "memory": "ddr", "spill": "ddr", "spill_order": "weights_last",
-        "kv": "fp8", "fusion": "conventional", "placement": "auto", **REFUSED, "answers": ("socket.rdu",),
+        "devices": 4, "pipeline": 2, "context": 2, "data": 2, "memory": "ddr", "spill": "ddr",
+        "spill_order": "weights_last", "kv": "fp8", "fusion": "conventional", "placement": "auto", **REFUSED,
+        "answers": ("socket.rdu",),
     },
 }  # fmt: skip
 SPARE = "{kind: gpu, peak: {bf16: 100 TFLOP/s, fp32: 40 TFLOP/s, int8: 160 TOP/s}, reads: {sram: {}, hbm: {}}}"
@@ -90,7 +93,7 @@ def test_a_key_changes_a_result_or_is_refused_by_its_name(case: str, key: str) -
 def test_a_key_beside_another_changes_a_result_or_one_is_refused_by_its_name(case: str) -> None:
     silent = []
     for pair in combinations(CASES[case], 2):
-        if "tensor" in pair and {*pair} & {"devices", "pipeline", "data"}:
+        if "tensor" in pair and {*pair} & {"devices", "pipeline", "context", "data"}:
             continue  # from these it follows: it may state the same
         both, alone = result(case, pair), [result(case, (key,)) for key in pair]
         if both in alone if not isinstance(both, str) else both not in pair:

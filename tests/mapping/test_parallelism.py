@@ -143,7 +143,7 @@ def test_a_send_leaves_the_node_where_the_next_stage_does() -> None:
 
     def link(parallel: Parallelism, stage: int) -> tuple[str, float]:
         own = group(system, "gpu", parallel)
-        ((resource, units),) = send(system, "gpu", parallel, stage, own, 1e6).demand.items()
+        ((resource, units),) = send(system, "gpu", parallel, stage, target(own), 1e6).demand.items()
         return resource.name, float(units)
 
     assert link(Parallelism(4, 4), 0) == ("gpu->gpu", 1e6)
@@ -206,7 +206,7 @@ def test_stages_cost_latency_and_interleaving_gives_throughput() -> None:
 def test_all_devices_in_one_group_is_what_it_was_without_asking() -> None:
     plain, asked = of(), of(tensor=8, pipeline=1, data=1)
     assert asked.as_json() == plain.as_json()
-    assert plain.as_json()["parallelism"] == {"tensor": 8, "pipeline": 1, "data": 1}
+    assert plain.as_json()["parallelism"] == {"tensor": 8, "pipeline": 1, "data": 1, "context": 1}
 
 
 def test_a_batch_is_divided_over_replicas() -> None:

@@ -23,17 +23,17 @@ def of(**changes: Any) -> BatchDetail:
     return estimate(**(asked | changes))
 
 
-SPLITS = [(t, p, 8 // (t * p)) for t in (1, 2, 4, 8) for p in (1, 2) if t * p <= 8]
+SPLITS = [(t, p, 8 // (t * p * c), c) for t in (1, 2, 4, 8) for p in (1, 2) for c in (1, 2, 4, 8) if t * p * c <= 8]
 
 
 @pytest.mark.parametrize(("phase", "time"), [("request", "e2e_s"), ("prefill", "ttft_s"), ("decode", "tbt_s")])
 def test_it_is_as_fast_as_the_fastest_and_says_which_it_is(phase: str, time: str) -> None:
     auto = of(parallel="auto", phase=phase)
     times = [
-        getattr(of(tensor=t, pipeline=p, data=d, experts=experts, phase=phase), time)
-        for t, p, d in SPLITS
+        getattr(of(tensor=t, pipeline=p, data=d, context=c, experts=experts, phase=phase), time)
+        for t, p, d, c in SPLITS
         for experts in (None, "whole")
-        if not (experts and p > 1)
+        if not (experts and p * c > 1)
     ]
     assert getattr(auto, time) == min(times)
     told = auto.as_json()
@@ -52,6 +52,13 @@ def test_replicas_that_do_not_fit_are_not_chosen() -> None:
     assert parallel.tensor * parallel.pipeline > 1
     with pytest.raises(CapacityError):
         of(model="llama-3-70b", parallel="auto", devices=1)
+
+
+def test_a_long_prompt_is_shared_by_groups_of_devices() -> None:
+    """One prompt, which no replicas share: ring attention hides what all-reduces of all its rows wait for."""
+    long = {"model": {"extends": "llama-3.1-8b", "layers": 2}, "batch": 1, "input": 100_000, "phase": "prefill"}
+    assert of(parallel="auto", **long).deployment.parallel.context > 1
+    assert of(parallel="auto", context=1, **long).deployment.parallel.context == 1
 
 
 def test_no_possible_split_is_told_and_another_kind_of_workload_has_none() -> None:

@@ -15,8 +15,8 @@ from simulator.scenario.cases import with_values
 from simulator.scenario.form import Scenario
 
 OTHER: dict[str, Any] = {
-    "devices": 2, "engines": ["gpu"], "answers": ["gpu"], "tensor": 2, "pipeline": 2, "data": 2, "expert": 2,
-    "parallel": "auto", "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak",
+    "devices": 2, "engines": ["gpu"], "answers": ["gpu"], "tensor": 2, "pipeline": 2, "context": 2, "data": 2,
+    "expert": 2, "parallel": "auto", "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak",
     "migrate": True,
     "dispatch": "oracle", "together": True, "memory": "hbm", "spill": "ddr", "spill_order": "weights_last",
     "placement": "auto", "block": {"batches": 2},

@@ -24,7 +24,7 @@ DRAWN = 2
 
 CHOOSES = {"mapping.parallel"}
 """Keys that choose values of others: they may choose what holds anyway."""
-CHOSEN = {f"mapping.{key}" for key in ("devices", "tensor", "pipeline", "data", "expert", "experts")}
+CHOSEN = {f"mapping.{key}" for key in ("devices", "tensor", "pipeline", "context", "data", "expert", "experts")}
 """What they choose, or choose by: beside them it may be what they choose anyway."""
 
 

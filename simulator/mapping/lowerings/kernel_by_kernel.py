@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.core import Plan
+from simulator.mapping.context_parallel import attended
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.lowering import Lowering, block_kernels, kernel_plan
 from simulator.mapping.target import Target
@@ -18,10 +19,22 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
     """One kernel after another on the engine, each launched for itself; a partial sum is reduced before the next.
 
     What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator. Rows go to the devices
-    of their experts, and back, where replicas share these.
+    of their experts, and back, where replicas share these; keys and values to other devices, where groups of them share
+    sequences (`context_parallel.py`).
     """
+    plan, once = Plan(block.name), Plan(block.name)
+    if target.ring:
+        for part in attended(target, block_kernels(target, block)):
+            once.add(part)
+    else:
+        _kernels(target, block, once)
+    plan.add(once, repeat=block.repeat)
+    return plan
+
+
+def _kernels(target: Target, block: Block, once: Plan) -> None:
+    """The kernels of one repeat, each with the reductions after it, and what experts are sent."""
     spread = target.spread
-    once = Plan(block.name)
     kernels = block_kernels(target, spread.divided(block, target.ways) if spread else block)
     for kernel, before in zip(kernels, [None, *kernels], strict=False):
         if spread and _routed(kernel) and not _routed(before):
@@ -32,9 +45,6 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
         if spread and kernel.operators[-1].name.endswith(f"{EXPERTS}.down_proj"):
             for send in spread.sends(target, kernel.operators[-1].bytes["output"], "combine"):
                 once.add(send)
-    plan = Plan(block.name)
-    plan.add(once, repeat=block.repeat)
-    return plan
 
 
 def _routed(kernel: Kernel | None) -> bool:

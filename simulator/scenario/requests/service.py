@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
-from simulator.serving.kv.copies import copies_of
+from simulator.serving.kv.copies import alone, copies_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -34,21 +34,12 @@ from simulator.serving.service.turns import Home, Turns
 from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
 from simulator.workload.requests.request import Request
-from simulator.workload.routing.routers import Router
 
 PERCENTS = (50, 90, 99)
 TOKENS = 8192
 """Tokens of an iteration for which activations have room, where the scheduler has no limit."""
 SEQUENCES = 256
 """Sequences for which an engine that runs layers as a whole is compiled, where the mapping does not say how many."""
-
-
-class Load(NamedTuple):
-    """How many requests come, and their mean tokens of prompt and answer."""
-
-    requests: int
-    input: int
-    output: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +135,9 @@ def store_kind(deployed: Deployment) -> str:
 
 
 def service_of(
-    deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0,
-    load: Load | None = None,
-) -> Service:  # fmt: skip
-    """Replicas of a deployment, idle; an engine that runs layers as a whole is compiled for a load.
+    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Iterations | None = None
+) -> Service:
+    """Replicas of a deployment, idle; their iterations are compiled anew unless they are given.
 
     Raises:
         ConfigError: what is wrong with its mapping.
@@ -155,10 +145,7 @@ def service_of(
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
     kind = store_kind(deployed)
-    stages = Stages(deployed)
-    if load is not None:
-        stages = stages.compiled_for(min(chosen.max_sequences or SEQUENCES, load.requests), load.input, load.output)
-    iterations = Iterations(stages, router, seed)
+    iterations = iterations or Iterations(Stages(deployed))
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
@@ -166,7 +153,9 @@ def service_of(
         expected = "a kind that keeps what others find, 'prefix'"
         raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
     copies = copies_of(deployed, total, size) if store.tiers else None
-    lower = (copies.blocks[1:],) if copies else ()
+    lower: tuple[Any, ...] = (copies.blocks[1:],) if copies else ()
+    if copies and store.reuse == "faster":
+        lower += (partial(alone, iterations, copies),)
     home = _home(deployed, kind, chosen) if chosen.home else None
 
     def pool() -> Pool:

@@ -83,6 +83,7 @@ class Pool:
         self._moves: Counter[tuple[int, int]] = Counter()  # blocks that are copied beside it
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
         self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
+        self._wake = 0.0  # until when nothing can be done, whoever waits
         self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
         self._cuts = iterations.cuts
@@ -110,6 +111,12 @@ class Pool:
     def outstanding(self) -> int:
         """Sequences that have come, or will, and have not ended."""
         return len(self.running) + len(self.waiting) + len(self.swapped) + len(self._arriving)
+
+    @property
+    def joins_from(self) -> float:
+        """The time before which nobody who is known can join, and no transfer to it begins."""
+        first = self._arriving[0][0] if self._arriving else inf
+        return max(self.now, min(self._wake, first) if self.waiting else first)
 
     # the loop
 
@@ -150,7 +157,7 @@ class Pool:
 
     def _serve(self, decision: Decision, limit: float) -> bool:
         """Do what is decided; whether the clock went on."""
-        start, number = self.now, self.number
+        start, number, self._wake = self.now, self.number, 0.0
         if decision.load is not None:
             self._load(decision.load)
         for sequence, how in decision.preempt:
@@ -170,7 +177,7 @@ class Pool:
         return True
 
     def _wait(self, limit: float) -> bool:
-        """Nothing can be done until someone arrives, or the scheduler wakes up.
+        """Nothing can be done until someone arrives, or the scheduler wakes up; what is done then is chosen then.
 
         Raises:
             ConfigError: nobody does, and it does not.
@@ -186,8 +193,9 @@ class Pool:
                 expected=f"what its scheduler lets into {self.store.total:,} blocks of {self.store.size} tokens",
             )
         if wake >= limit:
+            self._wake = wake
             return False
-        self.now = wake
+        self.now = self.before = max(self.now, wake)
         return True
 
     def _load(self, model: str) -> None:

@@ -106,6 +106,10 @@ class Attention(Section):
     """Tokens of a sliding window: each sees itself and those before it, so many in all; no window unless given."""
     window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
     """Which layers have the window, repeated over the layers: `[true, false]` is every other one."""
+    reuses_kv: Flag = False
+    """Whether keys and values are those of the last layer of its kind that has its own, kept once (Gemma 3n)."""
+    bidirectional: Flag = False
+    """Whether a token sees those behind it too, as patches of an image do."""
     mla: LatentAttention | None = None
     """The widths of multi-head latent attention, where the model has it."""
 
@@ -119,6 +123,8 @@ class Attention(Section):
             raise ValueError("with mla, kv_heads equals heads")
         if self.heads % self.o_groups:
             raise ValueError(f"{self.heads} heads do not share {self.o_groups} o_groups evenly")
+        if self.reuses_kv and (self.mla or self.indexer or self.compression or self.fused_qkv):
+            raise ValueError("a layer that reuses_kv has queries alone: no mla, indexer, compression or fused_qkv")
         if self.window and self.chunk:
             raise ValueError("a layer has a window or chunks, not both")
         return self
@@ -145,6 +151,8 @@ class Attention(Section):
         """
         if self.mla:
             return self.mla.kv_lora_rank + self.mla.qk_rope_head_dim
+        if self.reuses_kv:
+            return 0
         return self.kv_heads * (self.head_dim + (0 if self.values == "shared" else self.v_head_dim))
 
     @property

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from simulator.core.resource import Quantity, plain
-from simulator.workload.batch import Batch, PhaseName, Ragged, Sequences
+from simulator.workload.batch import Batch, PhaseName, Ragged, Sequences, Shard
 from simulator.workload.model.attention import Attention
-from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Operand, Split
+from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Apart, Operand, Split
 from simulator.workload.operators.tape import Tape, Tensor
 
 
@@ -26,7 +26,9 @@ class Phase:
         pairs: pairs of a new token and a key that it sees.
         keys: keys that any new token sees, which is what is read of the cache.
         window: keys that a token sees at most; None: all before it.
+        bidirectional: tokens see those behind them too.
         all_pairs, all_keys: as many as there would be if each token saw all before it: what an indexer ranks.
+        apart: of keys on several devices, the rounds over them and the keys that come from another; None: all are here.
     """
 
     name: PhaseName
@@ -37,6 +39,8 @@ class Phase:
     all_pairs: Quantity
     all_keys: Quantity
     window: int | None = None
+    bidirectional: bool = False
+    apart: tuple[int, Quantity] | None = None
 
 
 def phases(batch: Batch, attention: Attention | None = None) -> list[Phase]:
@@ -46,8 +50,8 @@ def phases(batch: Batch, attention: Attention | None = None) -> list[Phase]:
     return [_phase(name, groups, attention) for name, groups in by_phase.items() if groups]
 
 
-def _phase(name: PhaseName, groups: list[Sequences | Ragged], a: Attention | None) -> Phase:
-    def total(of: Callable[[Sequences | Ragged], Quantity]) -> Quantity:
+def _phase(name: PhaseName, groups: list[Sequences | Ragged | Shard], a: Attention | None) -> Phase:
+    def total(of: Callable[[Sequences | Ragged | Shard], Quantity]) -> Quantity:
         return sum((of(group) for group in groups), start=0.0)
 
     pairs, keys = total(lambda g: g.pairs()), total(lambda g: g.keys())
@@ -58,6 +62,9 @@ def _phase(name: PhaseName, groups: list[Sequences | Ragged], a: Attention | Non
         entries = total(lambda g: g.pairs(top)), keys if name == "prefill" else total(lambda g: g.keys(top))
         seen_pairs = total(lambda g: g.pairs(a.window)) + entries[0] / ratio
         seen_keys = total(lambda g: g.keys(a.window)) + entries[1] / ratio
+    elif a and a.bidirectional:
+        chunk_ = a.chunk
+        seen_pairs, pairs = total(lambda g: g.mutual_pairs(chunk_)), total(lambda g: g.mutual_pairs(None))
     elif a and a.chunk:
         chunk = a.chunk
         seen_pairs, seen_keys = total(lambda g: g.chunk_pairs(chunk)), total(lambda g: g.chunk_keys(chunk))
@@ -67,8 +74,28 @@ def _phase(name: PhaseName, groups: list[Sequences | Ragged], a: Attention | Non
         if a.window or name == "decode":  # tokens of a prompt choose different keys, which all are read
             seen_keys = total(lambda g: g.keys(limit))
     tokens, sequences = total(lambda g: g.tokens), total(lambda g: g.count)
-    window = a.window if a else None
-    return Phase(name, sequences, tokens, seen_pairs, seen_keys, pairs / ratio, keys / ratio, window)
+    window, both = a.window if a else None, a is not None and a.bidirectional
+    apart = _apart([group for group in groups if isinstance(group, Shard)], a.window or a.chunk if a else None)
+    return Phase(name, sequences, tokens, seen_pairs, seen_keys, pairs / ratio, keys / ratio, window, both, apart)
+
+
+def _apart(shards: list[Shard], window: int | None) -> tuple[int, Quantity] | None:
+    """The rounds over keys on several devices, and the keys that come from another."""
+    if not shards:
+        return None
+    return 1 if window else shards[0].rounds, sum((shard.passed(window) for shard in shards), start=0.0)
+
+
+def reach(phase: Phase, size: Quantity, sums: Quantity = 0.0) -> Apart | None:
+    """How an operator that reads `size` bytes of keys or values reaches those on other devices.
+
+    `sums`: log-sum-exps of its output, where that may be a partial one: not in a window, whose keys are all gathered.
+    """
+    if phase.apart is None:
+        return None
+    rounds, keys = phase.apart
+    whole = phase.name == "prefill" and rounds == 1
+    return Apart(rounds, size * (keys / phase.keys), 0.0 if whole else sums)
 
 
 def rope(tape: Tape, name: str, x: Tensor, turned: Quantity, split: Split = "heads", ways: int | None = None) -> Tensor:
@@ -127,18 +154,19 @@ def attend(
     scores = tape.record(
         f"attention.scores.{phase.name}", "attention", *queries, *keys, flops=2 * k_dim * weights,
         output=weights * tape.bytes, operands=read(tape, k_read), split="heads", ways=copies, phase=phase.name,
-        shape=shape,
+        shape=shape, apart=reach(phase, k_read),
     )  # fmt: skip
     biased = tape.model.positions.kind in ("alibi", "relative")
     shown = tape.record(
         f"attention.softmax.{phase.name}", "softmax", scores,
         flops=weights * (FLOPS_PER_ELEMENT["softmax"] + biased * FLOPS_PER_ELEMENT["bias"]),
-        output=weights * tape.bytes, split="heads", phase=phase.name,
+        output=weights * tape.bytes, split="heads", phase=phase.name, apart=reach(phase, 0.0),
     )  # fmt: skip
     return tape.record(
         f"attention.values.{phase.name}", "attention", shown, *values, flops=2 * v_dim * weights,
         output=phase.tokens * heads * v_dim * tape.bytes, operands=read(tape, v_read), split="heads", ways=copies,
         phase=phase.name, shape={"kv_dtype": tape.model.dtypes.kv},
+        apart=reach(phase, v_read, heads * phase.tokens),
     )  # fmt: skip
 
 
@@ -150,10 +178,12 @@ def _shape(tape: Tape, phase: Phase, heads: int) -> dict[str, Any]:
     """
     number = np.maximum(phase.sequences, 1.0)
     queries, keys = phase.tokens / number, phase.keys / number
-    if phase.name == "prefill":
+    if phase.bidirectional:
+        keys = phase.pairs / np.maximum(phase.tokens, 1.0)
+    elif phase.name == "prefill":
         seen = phase.pairs / np.maximum(phase.tokens, 1.0) + (queries - 1) / 2
         keys = plain(np.where(np.equal(phase.pairs, phase.all_pairs), np.maximum(seen, queries), keys))
     return {
         "batch": phase.sequences, "heads": heads, "seq_q": queries, "seq_kv": keys, "window": phase.window or 0,
-        "kv_dtype": tape.model.dtypes.kv,
+        "kv_dtype": tape.model.dtypes.kv, "causal": not phase.bidirectional,
     }  # fmt: skip

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from simulator.core.resource import Quantity
 from simulator.workload.model.attention import Attention, LatentAttention
-from simulator.workload.operators.attend import Phase, attend, cache, read, rope
+from simulator.workload.operators.attend import Phase, attend, cache, reach, read, rope
 from simulator.workload.operators.operator import Split
 from simulator.workload.operators.sparse import choose
 from simulator.workload.operators.tape import Tape, Tensor
@@ -72,7 +72,7 @@ def _expanded(
     made = tape.linear(
         f"attention.kv_b_proj.{phase.name}", latent, rows=phase.keys, n_in=mla.kv_lora_rank,
         n_out=heads * (nope + v_dim), operands=read(tape, per_key * mla.kv_lora_rank), ways=1, phase=phase.name,
-        tensor=UP,
+        tensor=UP, apart=reach(phase, per_key * mla.kv_lora_rank),
     )  # fmt: skip
     keys = replace(made, bytes=phase.keys * heads * nope * tape.bytes)
     values = replace(made, bytes=phase.keys * heads * v_dim * tape.bytes)

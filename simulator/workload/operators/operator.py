@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from simulator.core.resource import Quantity
 from simulator.workload.batch import PhaseName
 
@@ -46,6 +48,26 @@ by memory by a wide margin, so that a factor of two here moves no time.
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Apart:
+    """How an operator goes over keys that lie on several devices, which share each sequence.
+
+    Attributes:
+        rounds: equal parts of the keys that it goes over one after another; its FLOPs and bytes are those of one.
+        passed: bytes of keys and values that come from another device for each further round, or for the only one.
+        sums: log-sum-exps, one a head and new token, where its output is a partial one that these weigh.
+    """
+
+    rounds: int = 1
+    passed: Quantity = 0.0
+    sums: Quantity = 0.0
+
+    @property
+    def partial(self) -> bool:
+        """Whether its output is a partial one."""
+        return bool(np.any(self.sums))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Operator:
     """One operator of one layer, over the whole model (not one device); all quantities may be arrays.
 
@@ -70,6 +92,7 @@ class Operator:
         groups: of the routed experts, how many distinct ones the rows belong to; each group has its own matrix.
         shape: its sizes by the names that models of kernels know them by: `m`, `n`, `k`, `count` and the `format` of
             the weights of products, `heads`, `seq_kv`, ... of attention; empty where none is known.
+        apart: of attention, how it reaches keys on other devices; None where all of them are at hand.
     """
 
     name: str
@@ -83,6 +106,7 @@ class Operator:
     all_reduce: bool = False
     groups: Quantity | None = None
     shape: Mapping[str, Any] = field(default_factory=dict)
+    apart: Apart | None = None
 
     @property
     def total_bytes(self) -> Quantity:

@@ -12,7 +12,7 @@ from simulator.core.resource import Quantity
 from simulator.workload.batch import PhaseName
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.formats.storage import storage
-from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Kind, Operand, Operator, Split
+from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Apart, Kind, Operand, Operator, Split
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -64,6 +64,7 @@ class Tape:
         phase: PhaseName | None = None,
         groups: Quantity | None = None,
         shape: Mapping[str, Any] | None = None,
+        apart: Apart | None = None,
     ) -> Tensor:
         """One operator that reads `inputs` and `operands`, so many `weights` among them, and makes `output` bytes."""
         name = self.prefix + name
@@ -79,6 +80,7 @@ class Tape:
             phase=phase,
             groups=groups,
             shape=shape or {},
+            apart=apart,
         )
         assert name not in self.graph, f"two operators are called {name}"
         self.graph.add_node(name, operator=operator, weights=weights)
@@ -106,6 +108,7 @@ class Tape:
         ways: int | None = None,
         phase: PhaseName | None = None,
         groups: Quantity | None = None,
+        apart: Apart | None = None,
     ) -> Tensor:
         """`rows` vectors times a matrix of `n_in` x `n_out`: 2 rows n_in n_out FLOPs, and one for each bias added.
 
@@ -135,6 +138,7 @@ class Tape:
                 "count": matrices,
                 "format": matrix.format,
             },
+            apart=apart,
         )
 
     def norm(
@@ -148,8 +152,8 @@ class Tape:
             *x,
             flops=rows * width * (FLOPS_PER_ELEMENT[norm.kind] + norm.bias * FLOPS_PER_ELEMENT["bias"]),
             output=rows * width * self.bytes,
-            operands={"weight": (1 + norm.bias) * width * self.stored.vector_bytes},
-            weights=(1 + norm.bias) * width,
+            operands={"weight": norm.vectors * width * self.stored.vector_bytes},
+            weights=norm.vectors * width,
             split=split,
             ways=ways,
             shape={"m": rows, "n": width},

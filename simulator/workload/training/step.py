@@ -11,7 +11,7 @@ import numpy as np
 from simulator.config.choose import check_name
 from simulator.core.resource import Quantity
 from simulator.errors import ConfigError
-from simulator.workload.batch import Batch, Ragged
+from simulator.workload.batch import Batch, Sequences
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.model.form import Model
 from simulator.workload.model.parameters import parameters, weight_bytes
@@ -74,8 +74,8 @@ def training_graph(
             raise ConfigError(f"training {model.name}", found=found, expected="attention over keys and values alone")
     mode = _recompute(recompute)
     for group in batch:
-        if isinstance(group, Ragged) or group.phase == "decode" or np.any(group.past != 0.0):
-            found = "sums over sequences" if isinstance(group, Ragged) else f"{group.new} tokens after {group.past}"
+        if not isinstance(group, Sequences) or group.phase == "decode" or np.any(group.past != 0.0):
+            found = f"{group.new} tokens after {group.past}" if isinstance(group, Sequences) else "sums over sequences"
             raise ConfigError("training", found=found, expected="whole sequences of 2 tokens or more, and no past")
     embedding, *decoder, head = operator_graph(model, batch, routing, training=True).blocks
     there = [(block, *backward(model, block, mode)) for block in decoder]

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from simulator import evaluate
 from simulator.errors import TiersimError
+from simulator.files import forget
 from simulator.mapping.form import Scheduler
 from simulator.mapping.room import most_blocks
 from simulator.scenario.cases import with_values
@@ -213,3 +215,33 @@ def test_a_wrong_tier_is_told(returning: Path, values: dict[str, Any], text: str
     asked = with_tiers(returning, **{f"mapping.kv_store.{key}": value for key, value in values.items()})
     with pytest.raises(TiersimError, match=text):
         served(asked)
+
+
+DRAWN = {
+    "requests": 60, "arrivals": {"kind": "poisson", "rate": 2},
+    "lengths": {"kind": "log_normal", "input": 800, "output": 40},
+    "sessions": {"turns": 3, "think": "5 s"}, "prefixes": {"tokens": 64},
+}  # fmt: skip
+
+
+def test_requests_that_laws_draw_are_those_of_the_yaml_of_these_laws(tmp_path: Path) -> None:
+    file = tmp_path / "chat.yaml"
+    file.write_text(yaml.safe_dump(DRAWN))
+    within, beside = (
+        served(scenario(**{"workload.trace": trace, "mapping.runtime": "vllm-v1"}))[0].metrics()
+        for trace in (DRAWN, str(file))
+    )
+    assert within == beside
+    assert within["ended"] == 60
+    assert within["hit_rate"] > 0.3
+    turns = with_values(scenario(**{"workload.trace": DRAWN}), {"workload.trace.sessions.turns": 1})
+    assert served(with_values(turns, {"mapping.runtime": "vllm-v1"}))[0].metrics()["hit_rate"] < 0.1
+
+
+def test_what_was_served_before_on_the_same_machine_changes_no_time() -> None:
+    asked = scenario(**{"workload.trace": DRAWN, "mapping.runtime": "vllm-v1"})
+    forget()
+    alone = served(asked)[0].metrics()
+    forget()
+    served(with_values(asked, {"mapping.scheduler.tokens": 256, "workload.trace.arrivals.rate": 20}))
+    assert served(asked)[0].metrics() == alone

@@ -27,7 +27,7 @@ def features(of: Iterations, chunks: list[tuple[int, int]], decoding: int, conte
 sizes = st.tuples(st.integers(1, 900), st.integers(0, 3000))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(MACHINES), st.lists(sizes, max_size=4), st.integers(0, 300), st.integers(0, 5000))
 def test_it_takes_what_its_stage_does(
     machine: tuple[str, ...], chunks: list[tuple[int, int]], decoding: int, context: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.serving.kv.blocks import Blocks
-from simulator.serving.kv.copies import Copies
+from simulator.serving.kv.copies import Copies, alone
 from simulator.serving.kv.prefix import PrefixBlocks
 from simulator.serving.kv.tiers import Node
 from simulator.serving.service.iteration import Iterations
@@ -140,7 +140,7 @@ machines = st.sampled_from(MACHINES)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(traces(), machines, limits, st.booleans())
 def test_it_equals_stepping(
     scheduler: str, requests: list[Request], machine: tuple[str, ...], limits: Any, ahead: bool
@@ -229,25 +229,46 @@ def copies_between(lower: tuple[int, ...], layers: int | None) -> Copies:
     limits,
     st.sampled_from([(40,), (3,), (0, 20), (7, 50), (5, 0, 9)]),
     st.sampled_from([None, 4]),
+    st.booleans(),
 )
 def test_over_tiers_it_equals_blocks_one_by_one(
-    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, lower: Any, layers: int | None
-) -> None:
+    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, lower: Any, layers: int | None,
+    faster: bool,
+) -> None:  # fmt: skip
     size, tokens, most, total, order = limits
     total = max(total // 2, 600 + size)  # all tokens of a request have room
     of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
     reference = WithTiers(
         of, size, total // size, policy, order, tokens, most, lower=lower, block_seconds=(1 / 1000, 1 / 700),
-        layers=layers,
+        layers=layers, faster=faster,
     )  # fmt: skip
     slow = reference.run(requests)
-    store = PrefixBlocks(total // size, size, lower)
-    pool, ended = serve(scheduler, of, store, order, tokens, most, requests, copies=copies_between(lower, layers))
+    copies = copies_between(lower, layers)
+    store = PrefixBlocks(total // size, size, lower, partial(alone, of, copies) if faster else None)
+    pool, ended = serve(scheduler, of, store, order, tokens, most, requests, copies=copies)
     check_equal(ended, slow)
     assert store.free == store.total, "all is given back"
     assert sum(n for (_, to), n in pool.moves.items() if to == 0) == reference.loaded
     lies = [sum(size for what, size in tier.items() if isinstance(what, Node)) for tier in store._tiers._idle]
     assert lies[1:] == [len(tier) for tier, most in zip(reference.tiers, lower, strict=True) if most]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 300), st.integers(1, 40), st.sampled_from([None, 4]), st.sampled_from([1e-5, 1e-3, 1e-1]))
+def test_a_prompt_alone_is_no_later_where_it_is_loaded_only_if_that_is_faster(
+    tokens: int, answer: int, layers: int | None, seconds: float
+) -> None:
+    of, hop = iterations(*MACHINES[2]), Activity("copy", {Resource("in", 1 / seconds, "block"): 1.0})
+    copies = Copies(("0", "1"), (1, 99), 1.0, {(1, 0): hop, (0, 1): Activity("copy", {})}, layers)
+    requests = [
+        Request(str(i), 9.0 * i, tokens, answer, prefix_id=str(i % 3), prefix_tokens=tokens) for i in range(6)
+    ]  # fmt: skip
+    ended = [
+        serve("vllm-v1", of, PrefixBlocks(400 // 16, 16, (99,), how), "fcfs", 2048, 1, requests, copies=copies)[1]
+        for how in (None, partial(alone, of, copies))
+    ]
+    always, faster = ({each.request.request_id: each.first - each.arrival for each in some} for some in ended)
+    assert all(faster[name] <= always[name] * (1 + 1e-9) for name in always)
 
 
 @settings(max_examples=20, deadline=None)
