@@ -48,6 +48,10 @@ def test_rows_that_are_wrong_are_told_or_left_out(run, trace: Path) -> None:
         (("--scheduler", "vllm-v2"), "did you mean 'vllm-v1'?"),
         (("--trace", "nowhere.csv"), "nowhere.csv"),
         (("--set", "mapping.kv_store.blocks=1"), "a"),
+        (
+            ("--set", "mapping.kv_store.kind=prefix", "--set", "mapping.kv_store.tiers=hots"),
+            "--set: mapping.kv_store.tiers.0.tier: ",
+        ),
     ],
 )
 def test_a_mistake_is_told_by_its_option(run, trace: Path, options: tuple[str, ...], text: str) -> None:
