@@ -135,7 +135,7 @@ class Scheduler(Section):
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
     home: str | None = None
-    """The tier where all models lie that requests name, each of this one's form; they take turns in memory. Null: one."""
+    """The tier where all models lie that requests name, each of this one's form; they take turns in memory."""
 
 
 class KvTier(Section):
