@@ -50,7 +50,7 @@ def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
         CapacityError: there is no room for one.
     """
     places = held(deployed, 0.0, float(size), float(tokens))
-    low, whole = places[0], deployed.software.runtime.kv_block
+    low, whole = places[0], deployed.software.runtime.kv_block * deployed.parallel.context
     block = float(held(deployed, 1.0, float(size * whole), 0.0)[0].kv) / whole
     free = float(low.capacity - low.used)
     if any(not each.fits for each in places) or free < block:

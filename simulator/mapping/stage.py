@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
+from simulator.mapping.context_parallel import shared
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.gpu.modelled import Attended, attention_once
@@ -80,9 +81,12 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
         return
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
-    for block in operator_graph(deployment.model, batch(x, kind)).blocks:
+    for block in operator_graph(deployment.model, deployment.high.share(batch(x, kind))).blocks:
         if deployment.whole_layers:
             yield Part(1, lowered(_engine(deployment, kind), block), False)
+            continue
+        if deployment.high.ring:
+            yield Part(block.repeat, _shared(deployment.high, block), True)
             continue
         if deployment.high.models is not None:
             yield Part(block.repeat, _modelled(deployment, block, tokens), True)
@@ -97,6 +101,14 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
             if deployment.migrate and any(unit.phase == "prefill" for unit in step):
                 plan.add(migration(deployment, x[:, 1]))
         yield Part(block.repeat, plan, not any(isinstance(choice, np.ndarray) for choice in choices))
+
+
+def _shared(target: Target, block: Block) -> Plan:
+    """A block whose sequences groups of devices share."""
+    plan = Plan(block.name)
+    for part in shared(target, block_kernels(target, block)):
+        plan.add(part)
+    return plan
 
 
 def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
@@ -118,7 +130,7 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
     """The attention of each block of a stage in plain floats, by the names of its activities (`gpu/modelled.py`)."""
     target = deployment.high
     for block in operator_graph(deployment.model, batch(np.array(TYPICAL), kind)).blocks:
-        if target.models is None:
+        if target.models is None or target.ring:
             yield {}
             continue
         known = {k.name: attention_once(target.models, k, target.chip) for k in block_kernels(target, block)}
