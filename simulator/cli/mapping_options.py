@@ -123,12 +123,16 @@ def option_of(path: Sequence[str]) -> str:
 
 
 def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None:
-    """The path, as typed, of the override that a key of a scenario is of; a machine's may leave `hardware` out."""
+    """The path, as typed, of the override that a key of a scenario is of, or lies in what it is set to.
+
+    A machine's may leave `hardware` out.
+    """
     from simulator.scenario.evaluate import whole
 
-    at = ".".join(map(str, path))
+    at = f"{'.'.join(map(str, path))}."
     for override in overrides:
         typed = override.partition("=")[0].strip()
-        if f"{whole(f'{typed}=')[:-1]}.".startswith(f"{at}."):
+        full = f"{whole(f'{typed}=')[:-1]}."
+        if full.startswith(at) or at.startswith(full):
             return typed
     return None
