@@ -55,7 +55,8 @@ def fit_kernel(
     """The constants of a kernel for which its modelled times come nearest to measured ones.
 
     `min sum rho(((ln modelled - ln measured) / 0.05)^2)`, `rho(z) = 2 (sqrt(1 + z) - 1)` (soft L1), within the bounds
-    of the form; where constants are choices, of the choice that is best after a few steps of each. Deviations are those of a Gauss-Newton step at the end.
+    of the form; where constants are choices, of the choice that is best after a few steps of each. Deviations are those
+    of a Gauss-Newton step at the end.
 
     Args:
         start: constants to start from, which those that are not free keep; those of the family unless given.
@@ -78,9 +79,7 @@ def fit_kernel(
     if len(seconds) < len(names) + len(choices):
         expected = f"{len(names) + len(choices)} rows or more, as many as constants; or fewer that are free"
         raise ConfigError(path=kernel.name, found=f"{len(seconds)} rows to fit", expected=expected)
-    starts = [
-        start.model_copy(update=dict(zip(choices, chosen, strict=True))) for chosen in product(*choices.values())
-    ]
+    starts = [start.model_copy(update=dict(zip(choices, chosen, strict=True))) for chosen in product(*choices.values())]
     if len(starts) > 1:
         looks = [_fit(kernel, shapes, seconds, chip, each, names, LOOK) for each in starts]
         start = min(zip(looks, starts, strict=True), key=lambda both: both[0].cost)[1]

@@ -82,7 +82,12 @@ def test_a_tile_by_traffic_does_all_of_a_product(m: int, n: int, k: int) -> None
 
 @pytest.mark.parametrize(
     ("m", "n", "rows", "columns", "alone"),
-    [(768, 4096, 128, 192, True), (769, 4096, 128, 112, False), (1536, 4096, 128, 192, False), (64, 4096, 64, 32, False)],
+    [
+        (768, 4096, 128, 192, True),
+        (769, 4096, 128, 112, False),
+        (1536, 4096, 128, 192, False),
+        (64, 4096, 64, 32, False),
+    ],
 )
 def test_deepgemm_picks_the_tile_of_least_traffic(m: int, n: int, rows: int, columns: int, alone: bool) -> None:
     """As its rule gives them by hand: one wave of large tiles where they fill the SMs, else clusters of two."""
