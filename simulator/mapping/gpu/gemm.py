@@ -176,25 +176,21 @@ def gemm_seconds(
 ) -> Any:
     """Seconds of products (m x k) by (k x n), one or arrays of them; the chip's rates may be arrays instead.
 
-        `t = t0 + min over candidates of ((compute^p + L2^p + DRAM^p)^(1/p) + split) + epilogue`, with
+    `t = t0 + min over candidates of ((compute^p + L2^p + DRAM^p)^(1/p) + split) + epilogue`, with
 
-        - compute: `waves * 2 rows columns K / s / emax`, each FLOP at the SM's peak and `FEED (1/rows + 1/columns)` clocks;
-        - L2: `blocks (rows + columns) K / s` elements at `l2f` of what the SMs' ports give;
-        - DRAM: `(W + A) (1 - resident)` bytes at `ebw` of the bandwidth; nothing is resident unless `warm`;
-        - split: `ts`, and 8 bytes of partial sums an output and part through L2;
-        - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
+    - compute: `waves * 2 rows columns K / s / emax`, each FLOP at the SM's peak and `FEED (1/rows + 1/columns)` clocks;
+    - L2: `blocks (rows + columns) K / s` elements at `l2f` of what the SMs' ports give;
+    - DRAM: `(W + A) (1 - resident)` bytes at `ebw` of the bandwidth; nothing is resident unless `warm`;
+    - split: `ts`, and 8 bytes of partial sums an output and part through L2;
+    - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
 
-    <<<<<<< HEAD
-        Where the library picks tiles by traffic there is one candidate; a block of it waits for `step` at each step of K.
-    =======
-        Where the library picks tiles by traffic there is one candidate, whose blocks wait for `step` at each step of K.
-    >>>>>>> cells2
+    Where the library picks tiles by traffic there is one candidate, whose blocks wait for `step` at each step of K.
 
-        Powers are compared and one root is taken for each split. `count` products of the shape are one kernel. `stored`:
-        bytes of an element of the weights in DRAM, where they are kept narrower than they are multiplied.
+    Powers are compared and one root is taken for each split. `count` products of the shape are one kernel. `stored`:
+    bytes of an element of the weights in DRAM, where they are kept narrower than they are multiplied.
 
-        Raises:
-            ConfigError: the chip does not compute in `dtype`.
+    Raises:
+        ConfigError: the chip does not compute in `dtype`.
     """
     m, n, k, count = (np.asarray(each, float) for each in (m, n, k, count))
     if max(m.size, n.size, k.size, count.size) > CHUNK:
