@@ -1,8 +1,8 @@
 """Fit the calibrations that ship anew: `hwconfigs/calibrations`, of the tables of `aiconfigurator-core`.
 
 Needs the package (extra `gpu-baselines`), or `--root`, its folder `systems`. `--machine` and `--only` (a table) fit a
-part, and leave the rest of a file as it is. Formats of 4 bits, and windows, are left out; of each table, the version of
-the program that its GEMMs were measured under counts, else the newest.
+part, and leave the rest of a file as it is. Weights alone of 4 bits, and windows, are left out; of each table, the
+version of the program that its GEMMs were measured under counts, else the newest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MACHINES = {
     "l40s": "l40s", "rtx_pro_6000_server": "rtx-pro-6000",
 }  # fmt: skip
 PROGRAMS = {"trtllm": "trt-llm", "vllm": "vllm"}
-FORMATS = ("bf16", "fp8", "fp8_block")
+FORMATS = ("bf16", "fp8", "fp8_block", "nvfp4")
 FOLDER = Path("hwconfigs/calibrations")
 ROWS = 1500
 

@@ -2,7 +2,7 @@
 
 Needs the tables of the registry package `aiconfigurator-core` (extra `gpu-baselines`, or `--root`, its folder
 `systems`); with `--data`, a folder with `ops_vidur_layers.csv`, `ops_llmcompass.csv` and `ops_gpt3_layer_a100x4.csv`,
-the second opinions too. `--only gemm` (or attention, moe, fp8, all_reduce, layer, mla, exchange) measures one class.
+the second opinions too. `--only gemm` (or attention, moe, fp8, fp4, all_reduce, layer, mla, exchange) measures one.
 
 A class is split by groups of shapes, half of them held out (seed 0); residuals are of 2,000 rows of the other half, and
 count where they help in cross-validation within it.
@@ -179,6 +179,15 @@ def fp8(root: Path | None, data: Path | None) -> Iterator[Row]:
                 yield Row(f"{dtype} GEMM h100-sxm {engine}{key}", mean, 10.0)
 
 
+def fp4(root: Path | None, data: Path | None) -> Iterator[Row]:
+    for engine in ("trtllm", "vllm", "sglang"):
+        known = rows(root, "gemm", "b200_sxm", engine, "nvfp4")
+        for fit in calibrate("b200-sxm", known, residuals=2000).calibration.kernels["gemm"].values():
+            assert fit.held_out is not None
+            yield Row(f"nvfp4 GEMM b200-sxm {engine}", 100 * fit.held_out.mean)
+            yield Row(f"nvfp4 GEMM b200-sxm {engine}, residuals", 100 * (fit.with_residuals or fit.held_out).mean)
+
+
 def _faster(root: Path | None, gemms: pd.DataFrame, engine: str) -> float:
     """Percent of products of 1,024 rows or more and 2,048 columns or fewer that take less than scaling their rows.
 
@@ -241,7 +250,7 @@ def layer(root: Path | None, data: Path | None) -> Iterator[Row]:
         yield Row(f"GPT-3 layer on 4 A100, {name}, total", 100 * abs(total - 1), target)
 
 
-CLASSES: Sets = {each.__name__: each for each in (gemm, attention, moe, fp8, all_reduce, layer, mla, exchange)}
+CLASSES: Sets = {each.__name__: each for each in (gemm, attention, moe, fp8, fp4, all_reduce, layer, mla, exchange)}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from simulator.files import whole
 if TYPE_CHECKING:
     from simulator.result import Result
 
-MAPPING = ("devices", "engines", "dtype", "kv", "runtime")
+MAPPING = ("devices", "engines", "context", "dtype", "kv", "runtime")
 ROWS = "requests.parquet"
 TRACES = (".csv", ".jsonl", ".parquet", ".json")
 """Endings of files that may have requests."""

@@ -98,8 +98,19 @@ def check_requests(deployed: Deployment) -> None:
     apart = "engines of another memory, to which keys and values are copied"
     _refuse(
         (parallel.pipeline > 1, "pipeline", parallel.pipeline, "1: requests pass through no stages yet"),
-        (parallel.context > 1, "context", parallel.context, "1, of requests"),
-        (parallel.tensor != node, "tensor", parallel.tensor, f"{node}, the {device} of a node, of requests"),
+        (parallel.stage != node, "tensor", parallel.stage, f"{node}, the {device} of a node, of requests"),
+        (
+            parallel.context > 1 and bool(deployed.kv_store.tiers or deployed.kv_store.swap),
+            "context",
+            f"{parallel.context} with a kv_store of several tiers",
+            "1, or keys and values in memory alone",
+        ),
+        (
+            parallel.context > 1 and bool(deployed.model.cuts),
+            "context",
+            f"{parallel.context} with the windows or chunks of {deployed.model.name}",
+            "1, of requests",
+        ),
         (not deployed.shares_experts, "experts", "none", "'whole' or 'tensor', of requests"),
         (
             _answers_at_home(deployed),
@@ -137,7 +148,7 @@ def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (deployed.answers is not None, "other engines that answer"),
         (deployed.placed, "placement" if deployed.placement else "block"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
-        (deployed.shares_experts, "experts that devices share"),
+        (deployed.shares_experts and deployed.model.moe is not None, f"the experts of {deployed.model.name} shared"),
     )
     for applies, other in beside:
         yield applies, "context", f"{ways} with {other}", "1, or none of that"

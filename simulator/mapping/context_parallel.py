@@ -21,7 +21,7 @@ from simulator.mapping.collective import Kind, Level, joined, on_shared_link, ov
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.lowering import by_size, kernel_activity, kernel_plan
 from simulator.mapping.target import Target
-from simulator.workload import Batch, Operator, Sequences, Shard
+from simulator.workload import Batch, Operator, Shard
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
 from simulator.workload.operators.operator import FLOPS_PER_ELEMENT
 
@@ -43,7 +43,7 @@ class Ring:
 
     def cut(self, batch: Batch) -> Batch:
         """What a group has of a batch."""
-        return tuple(Shard(group, self.ways) if isinstance(group, Sequences) else group for group in batch)
+        return tuple(group if isinstance(group, Shard) else Shard(group, self.ways) for group in batch)
 
     def hop(self, target: Target, size: Quantity) -> Activity:
         """Each device sends `size` bytes to its peer in the next group, all of them at once.
@@ -78,7 +78,7 @@ class Ring:
         return max(self.per_node // target.ways, 1)
 
 
-def attended(target: Target, kernels: Sequence[Kernel]) -> Iterator[Plan]:
+def shared(target: Target, kernels: Sequence[Kernel]) -> Iterator[Plan]:
     """The kernels of a block where groups share each sequence: attention with what it sends and receives."""
     ring = target.ring
     assert ring

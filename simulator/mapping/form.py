@@ -135,10 +135,7 @@ class Scheduler(Section):
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
     home: str | None = None
-    """The tier where the weights of all models lie that requests name; null: one model answers all requests.
-
-    Each is of the form of this one; memory holds the weights of one at a time, and models take turns.
-    """
+    """The tier where all models lie that requests name, each of this one's form; they take turns in memory."""
 
 
 class KvTier(Section):

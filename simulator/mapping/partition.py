@@ -82,6 +82,15 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     return best
 
 
+def bound(target: Target, spread: Sizes) -> float:
+    """Seconds that no partition of a block at these sizes beats; 0 where they are not bounded so simply."""
+    f = fabric(target)
+    if f.fusion != "streaming" or f.looping or f.prefetch or f.max_span == "none" or cuts(spread.block).coarse:
+        return 0.0
+    seconds = least_seconds(target, all_sized_demands(spread, target.ways))
+    return float(seconds[_shortest(cuts(spread.block), seconds)].sum())
+
+
 def _fastest(target: Target, spread: Sizes, every: SizedDemands, reserved: float) -> Partition:
     """The fastest partition with a share of the PMUs reserved, into some of `every` kernel.
 

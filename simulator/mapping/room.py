@@ -51,7 +51,7 @@ def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
         CapacityError: there is no room for one.
     """
     places = held(deployed, 0.0, float(size), float(tokens))
-    low, whole = places[0], deployed.software.runtime.kv_block
+    low, whole = places[0], deployed.software.runtime.kv_block * deployed.parallel.context
     shortest = min((layer.attention.kept or inf for layer, _ in deployed.model.kinds if layer.attention), default=inf)
     blocks = max(min(size, shortest // whole), 1)  # in which no window drops any
     block = float(held(deployed, 1.0, float(blocks * whole), 0.0)[0].kv) / (blocks * whole / size)

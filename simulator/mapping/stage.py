@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, launched
 from simulator.mapping.collective import Level, all_reduce, over
+from simulator.mapping.context_parallel import shared
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.gpu.modelled import Attended, attention_once
@@ -83,9 +84,10 @@ def batch(x: NDArray[np.float64], kind: Kind, of: tuple[Cut, ...] = ()) -> Batch
     return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys, seen)) if kind.decoding else of_prompts
 
 
-def blocks(model: Model, x: NDArray[np.float64], kind: Kind) -> tuple[Block, ...]:
-    """The blocks of a model in stages of a kind, with features `x`."""
-    return tuple(operator_graph(model, batch(x, kind, model.cuts)).blocks)
+def blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> tuple[Block, ...]:
+    """The blocks of stages of a kind, with features `x`: what a device has of their sequences."""
+    model = deployment.model
+    return tuple(operator_graph(model, deployment.high.share(batch(x, kind, model.cuts))).blocks)
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
@@ -98,9 +100,12 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
         return
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
-    for block in blocks(deployment.model, x, kind):
+    for block in blocks(deployment, x, kind):
         if deployment.whole_layers:
             yield Part(1, lowered(_engine(deployment, kind), block), False)
+            continue
+        if deployment.high.ring:
+            yield Part(block.repeat, _shared(deployment.high, block), True)
             continue
         if deployment.high.models is not None:
             yield Part(block.repeat, _modelled(deployment, block, tokens), True)
@@ -115,6 +120,14 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
             if deployment.migrate and any(unit.phase == "prefill" for unit in step):
                 plan.add(migration(deployment, x[:, 1]))
         yield Part(block.repeat, plan, not any(isinstance(choice, np.ndarray) for choice in choices))
+
+
+def _shared(target: Target, block: Block) -> Plan:
+    """A block whose sequences groups of devices share."""
+    plan = Plan(block.name)
+    for part in shared(target, block_kernels(target, block)):
+        plan.add(part)
+    return plan
 
 
 def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
@@ -136,8 +149,10 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
     """The attention of each block of a stage in plain floats, by the names of its activities (`gpu/modelled.py`)."""
     target, model = deployment.high, deployment.model
     chosen = any(layer.attention and (layer.attention.chunk or layer.attention.top_k) for layer, _ in model.kinds)
-    for block in blocks(model, np.array(typical(model)), kind):
-        if target.models is None or chosen:  # keys that are no window, of which a kernel's shape does not tell
+    for block in blocks(deployment, np.array(typical(model)), kind):
+        if (
+            target.models is None or target.ring or chosen
+        ):  # keys that are no window, of which a kernel's shape does not tell
             yield {}
             continue
         known = {k.name: attention_once(target.models, k, target.chip) for k in block_kernels(target, block)}
@@ -150,7 +165,7 @@ def _engine(deployment: Deployment, kind: Kind) -> Target:
     if deployment.declared is None:
         return deployment.high
     x = _iterations(deployment.declared, kind, deployment.model.cuts)
-    return compiled(deployment.high, lambda: blocks(deployment.model, x, kind))
+    return compiled(deployment.high, lambda: blocks(deployment, x, kind))
 
 
 def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.float64]:
@@ -185,8 +200,7 @@ def _alike(tokens: int, prompts: float, decoding: float, context: float, of: tup
 def expert_engine(deployment: Deployment, mixed: bool) -> Target:
     """The engine that the policy gives the routed experts of a stage, for a batch of typical size."""
     choose = policy(deployment.dispatch)
-    model = deployment.model
-    for block in blocks(model, np.array(typical(model)), MIXED if mixed else DECODING):
+    for block in blocks(deployment, np.array(typical(deployment.model)), MIXED if mixed else DECODING):
         route = Route(deployment.engines, block, deployment.together)  # the experts' times count here
         for step, choice in zip(route.steps, choose(route), strict=True):
             if step[0].routed:

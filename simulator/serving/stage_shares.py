@@ -32,7 +32,8 @@ def time_shares(timed: Timed) -> dict[str, float]:
 
 def dynamic_energy(timed: Timed) -> tuple[float | None, float | None]:
     """Joules of all stages, and of their experts and attention alone; None where the machine lacks a figure."""
-    terms = {kind: energy(demand) for kind, demand in demand_by_kind(timed).items()}
+    groups = timed.stages.deployment.parallel.context
+    terms = {kind: energy(demand, groups) for kind, demand in demand_by_kind(timed).items()}
     total = joules(chain.from_iterable(terms.values()))
     of_memory = joules(term for kind in (EXPERTS, ATTENTION) for term in terms.get(kind, ()))
     return tuple(None if each is None else float(each) for each in (total, of_memory))  # type: ignore[return-value]

@@ -203,10 +203,11 @@ class Shard:
     `2 ways - 1 - i`, so that all see as many pairs; of a window, the device with the two in the middle sees most, and
     counts. Keys lie where their tokens are, those of answers token by token in turn. In a prompt a device has its rows
     alone; all devices have each new token of a sequence that decodes. Of prompts without a window, pairs and keys are
-    those of one round of ring attention (arXiv 2310.01889): those of one device's keys.
+    those of one round of ring attention (arXiv 2310.01889): those of one device's keys. Of sums over sequences a device
+    has an equal share, without padding.
     """
 
-    whole: Sequences
+    whole: Sequences | Ragged
     ways: int
 
     @property
@@ -225,7 +226,7 @@ class Shard:
     @property
     def tokens(self) -> Quantity:
         """Tokens that pass through the layers."""
-        return self.whole.tokens if self.phase == "decode" else self._middle.tokens
+        return self.whole.tokens if self.phase == "decode" else self._padded.tokens / self.ways
 
     @property
     def rounds(self) -> int:
@@ -240,7 +241,7 @@ class Shard:
         """As `Sequences.pairs`, of its tokens and its keys, or of a prompt in a window all keys that these see."""
         if self.phase == "decode":
             return self.whole.pairs(window) / self.ways
-        return self._middle.pairs(window) / (self.ways if window is None else 1)
+        return self._padded.pairs() / self.ways**2 if window is None else self._middle.pairs(window)
 
     def keys(self, window: int | None = None) -> Quantity:
         """As `Sequences.keys`: its own, or of a prompt in a window all that its tokens see."""
@@ -268,18 +269,21 @@ class Shard:
         return np.minimum(self.count * 2.0 * (window - 1), self._padded.keys() * (1 - 1 / self.ways))
 
     @property
-    def _rows(self) -> Quantity:
-        """New tokens of a prompt that one device has: two chunks."""
-        return 2 * np.ceil(self.whole.new / (2 * self.ways))
+    def _padded(self) -> Sequences | Ragged:
+        """The prompts, of two chunks a device."""
+        if isinstance(self.whole, Ragged):
+            return self.whole
+        rows = 2 * np.ceil(self.whole.new / (2 * self.ways))
+        return Sequences(self.count, rows * self.ways, self.whole.past)
 
     @property
-    def _padded(self) -> Sequences:
-        return Sequences(self.count, self._rows * self.ways, self.whole.past)
-
-    @property
-    def _middle(self) -> Sequences:
+    def _middle(self) -> Sequences | Ragged:
         """The two chunks in the middle, which lie together, after half of the others."""
-        return Sequences(self.count, self._rows, self.whole.past + self._rows * (self.ways - 1) / 2)
+        padded = self._padded
+        if isinstance(padded, Ragged):
+            return padded
+        rows = padded.new / self.ways
+        return Sequences(self.count, rows, padded.past + rows * (self.ways - 1) / 2)
 
 
 Batch: TypeAlias = tuple[Sequences | Ragged | Shard, ...]

@@ -12,6 +12,7 @@ schema: 1
 extends: sn40l-coe
 runs:
   service: {axes: {workload.experts: [10, 60], workload.batch: [1], workload.output: {values: [20]}}}
+  footprint: {axes: {workload.experts: [10]}}
 variants: null
 charts: null
 """

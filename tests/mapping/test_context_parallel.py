@@ -288,13 +288,14 @@ def test_a_mixer_whose_tokens_wait_for_one_another_is_refused(shape: str, messag
     [
         ({"runtime": "vllm"}, r"context: found 2 under vllm, expected 1, or a runtime that has it: .*vllm-v1"),
         ({"placement": "auto"}, "context: found 2 with placement"),
-        ({"experts": "whole"}, "context: found 2 with experts that devices share"),
+        ({"experts": "whole", "of": "mixtral-8x7b"}, "context: found 2 with the experts of mixtral-8x7b shared"),
         ({"devices": 3}, "tensor: .* found 1 x 1 x 1 x 2, expected the number of devices, 3"),
     ],
 )
 def test_what_is_not_built_is_refused_by_name(mapping: dict[str, Any], message: str) -> None:
+    of = model(mapping.pop("of", "llama-3.1-8b"))
     with pytest.raises(ConfigError, match=message):
-        deployed(2, **mapping)
+        deployed(2, of=of, **mapping)
 
 
 def test_an_engine_that_runs_layers_as_a_whole_is_told_what_can() -> None:

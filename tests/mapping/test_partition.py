@@ -16,7 +16,7 @@ from simulator.core import Quantity
 from simulator.mapping.call import fabric, grid
 from simulator.mapping.demands import sized_demands
 from simulator.mapping.lowerings.dataflow import dataflow
-from simulator.mapping.partition import Partition, partition
+from simulator.mapping.partition import Partition, bound, partition
 from simulator.mapping.pipeline import fit
 from simulator.mapping.sizes import sizes
 from simulator.mapping.target import Target
@@ -88,6 +88,14 @@ def test_no_partition_is_faster(machine: Machine, random_blocks: Draw, chains: C
     found = partition(runner, block)
     assert found.seconds == pytest.approx(brute_force(runner, block, chains(block)), rel=1e-12)
     assert sorted(operators(found)) == sorted(block.graph)
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_no_partition_beats_its_bound(machine: Machine, random_blocks: Draw, data: st.DataObject) -> None:
+    block = data.draw(random_blocks(most=6, partial=True, joined=True))
+    runner = machine(**data.draw(small_chips()))
+    assert 0 < bound(runner, sizes(block)) <= partition(runner, block).seconds
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def gemm_seconds(
     - split: `ts`, and 8 bytes of partial sums an output and part through L2;
     - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
 
-    Where the library picks tiles by traffic there is one candidate; a block of it waits for `step` at each step of K.
+    Where the library picks tiles by traffic there is one candidate, whose blocks wait for `step` at each step of K.
 
     Powers are compared and one root is taken for each split. `count` products of the shape are one kernel. `stored`:
     bytes of an element of the weights in DRAM, where they are kept narrower than they are multiplied.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.core import Plan
-from simulator.mapping.context_parallel import attended
+from simulator.mapping.context_parallel import shared
 from simulator.mapping.kernels import Kernel
 from simulator.mapping.lowering import Lowering, block_kernels, kernel_plan
 from simulator.mapping.target import Target
@@ -24,7 +24,7 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
     """
     plan, once = Plan(block.name), Plan(block.name)
     if target.ring:
-        for part in attended(target, block_kernels(target, block)):
+        for part in shared(target, block_kernels(target, block)):
             once.add(part)
     else:
         _kernels(target, block, once)

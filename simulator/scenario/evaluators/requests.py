@@ -119,9 +119,9 @@ class RequestsEvaluator:
     )  # fmt: skip
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "answers", "dtype", "kv", "activations", "compute", "fusion", "memory", "runtime",
-        "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts", "expert_reduces", "migrate",
-        "scheduler", "kv_store",
+        "devices", "engines", "answers", "context", "dtype", "kv", "activations", "compute", "fusion", "memory",
+        "runtime", "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts", "expert_reduces",
+        "migrate", "scheduler", "kv_store",
     )  # fmt: skip
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False

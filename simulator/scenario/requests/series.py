@@ -23,13 +23,14 @@ def series_frame(scenario: Scenario, run: Run, series: Series) -> pd.DataFrame:
     """
     import pandas as pd
 
-    pools, system = run.pools, deployment(scenario, requests=True).system
+    pools, deployed = run.pools, deployment(scenario, requests=True)
+    system, groups = deployed.system, deployed.parallel.context
     machines = len(pools) / system.machine.nodes
     idle = joules(energy(static_power(system, machines)))
     blocks, figures = sum(pool.store.total for pool in pools), columns()
     rows: list[dict[str, Any]] = []
     for start, seconds, window in series:
-        spent = joules(energy(demanded(pools, [window.work], [window.moves])))
+        spent = joules(energy(demanded(pools, [window.work], [window.moves]), groups))
         known = spent is not None and idle is not None
         rows.append({
             "start_s": start, "seconds": seconds,

@@ -51,7 +51,7 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     if not run.figures.ended or not seconds:
         return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
     units_of = demanded(pools, [pool.work for pool in pools], [pool.moves for pool in pools])
-    terms = (*energy(units_of), *energy(static_power(deployed.system, seconds * machines)))
+    terms = (*energy(units_of, deployed.parallel.context), *energy(static_power(deployed.system, seconds * machines)))
     total = joules(terms)
     utilisation: dict[str, float] = {}
     for resource, units in units_of.items():

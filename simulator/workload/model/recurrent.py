@@ -74,15 +74,16 @@ class LinearAttention(Section):
 class StateSpace(Section):
     """A selective state space (Mamba, arXiv 2312.00752; Mamba 2, arXiv 2405.21060): a state of `inner x state` numbers.
 
-    Mamba 2 has heads that share a decay, and groups of heads that share what enters and leaves the state.
+    Mamba 2 has heads that share a decay, and groups of heads that share what enters and leaves the state. A convolution
+    alone (LFM2) is gated before and behind, and has no state but the inputs that it sees.
     """
 
-    kind: Literal["mamba", "mamba2"]
-    """Which of the two."""
+    kind: Literal["mamba", "mamba2", "conv"]
+    """Which of them; `conv` is a convolution alone."""
     inner: Count
     """Width inside: all heads together."""
-    state: Count
-    """Numbers of the state a channel."""
+    state: Width = 0
+    """Numbers of the state a channel; 0 of `conv`."""
     heads: Count | None = None
     """Of `mamba2`: how many heads share `inner`."""
     groups: Count = 1
@@ -104,6 +105,8 @@ class StateSpace(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if (self.kind == "conv") != (self.state == 0):
+            raise ValueError("a conv has no state, and mamba and mamba2 need one")
         if self.kind == "mamba" and self.dt_rank is None:
             raise ValueError("mamba needs a dt_rank")
         if self.kind == "mamba2" and (self.heads is None or self.inner % self.heads or self.heads % self.groups):
@@ -117,8 +120,9 @@ class StateSpace(Section):
 
     @property
     def in_width(self) -> int:
-        """Width of what the projection in gives: what is mixed, its gate, and in Mamba 2 the step size of each head."""
-        return self.inner + self.mixed_width + (self.heads or 0 if self.kind == "mamba2" else 0)
+        """Width of what the projection in gives: what is mixed, its gates, in Mamba 2 the step size of each head."""
+        gates, steps = 1 + (self.kind == "conv"), (self.heads or 0) * (self.kind == "mamba2")
+        return gates * self.inner + self.mixed_width + steps
 
     @property
     def state_size(self) -> int:

@@ -226,7 +226,7 @@ def _space(s: StateSpace, hidden: int) -> Iterator[Weights]:
     vectors = (s.conv + s.conv_bias) * s.mixed_width
     if s.kind == "mamba2":
         vectors += 3 * (s.heads or 0) + s.norm * s.inner
-    else:  # a decay for each number of the state, a passage, a bias of the step size
+    elif s.kind == "mamba":  # a decay for each number of the state, a passage, a bias of the step size
         vectors += s.inner * s.state + 2 * s.inner + s.norm * ((s.dt_rank or 0) + 2 * s.state)
     yield Weights("recurrent", "space.vectors", 0.0, vectors)
 

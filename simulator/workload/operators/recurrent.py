@@ -65,10 +65,31 @@ def state_space(tape: Tape, x: Tensor, batch: Batch, s: StateSpace) -> Tensor:
     """A state space over the normalised `x`, from projection in to projection out."""
     each = phases(batch)
     tokens: Quantity = sum((phase.tokens for phase in each), start=0.0)
-    widths = {name: (n_in, n_out) for name, n_in, n_out in space_projections(s, tape.model.hidden)}
     both = tape.linear(
-        "space.in_proj", x, rows=tokens, n_in=widths["in"][0], n_out=widths["in"][1], bias=s.bias, split="columns"
+        "space.in_proj", x, rows=tokens, n_in=tape.model.hidden, n_out=s.in_width, bias=s.bias, split="columns"
     )
+    of = _convolved if s.kind == "conv" else _selected
+    return tape.linear(
+        "space.out_proj", of(tape, both, tokens, each, s), rows=tokens, n_in=s.inner, n_out=tape.model.hidden,
+        bias=s.bias, split="rows",
+    )  # fmt: skip
+
+
+def _convolved(tape: Tape, both: Tensor, tokens: Quantity, each: list[Phase], s: StateSpace) -> Tensor:
+    """A convolution of what one gate multiplies, multiplied by another."""
+    size = tokens * s.inner
+    gated = tape.record(
+        "space.gate", "multiply", both, flops=size * FLOPS_PER_ELEMENT["multiply"], output=size * tape.bytes,
+        split="heads",
+    )  # fmt: skip
+    mixed = _conv(tape, "space", gated, each, s.mixed_width, s.conv, s.conv_bias)
+    gate = Tensor(both.producer, size * tape.bytes)
+    return tape.elementwise("space.multiply", "multiply", "multiply", mixed, gate, split="heads")
+
+
+def _selected(tape: Tape, both: Tensor, tokens: Quantity, each: list[Phase], s: StateSpace) -> Tensor:
+    """What the state gives of a convolution, gated."""
+    widths = {name: (n_in, n_out) for name, n_in, n_out in space_projections(s, tape.model.hidden)}
     mixed = _conv(tape, "space", both, each, s.mixed_width, s.conv, s.conv_bias)
     inputs, vectors = [mixed], tape.stored.vector_bytes * 3 * (s.heads or 0)
     if s.kind == "mamba":  # step size, and what enters and leaves the state, come of what is mixed
@@ -85,9 +106,7 @@ def state_space(tape: Tape, x: Tensor, batch: Batch, s: StateSpace) -> Tensor:
     )  # fmt: skip
     if s.norm and s.kind == "mamba2":
         out = tape.norm("space.out_norm", out, rows=tokens, width=s.inner, split="heads")
-    return tape.linear(
-        "space.out_proj", out, rows=tokens, n_in=s.inner, n_out=tape.model.hidden, bias=s.bias, split="rows"
-    )
+    return out
 
 
 def _space_flops(s: StateSpace, phase: Phase) -> Quantity:

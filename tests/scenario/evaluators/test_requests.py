@@ -352,12 +352,6 @@ def test_a_trace_is_served_by_the_scheduler_of_a_program(tmp_path: Path) -> None
     assert several["busy"] < rows["vllm-v1"]["busy"]
 
 
-def test_an_engine_compiled_for_lengths_serves_no_trace(tmp_path: Path) -> None:
-    (tmp_path / "trace.csv").write_text(TRACE)
-    served = {"workload.kind": "requests", "workload.trace": str(tmp_path / "trace.csv")}
-    assert "runs a layer as a whole" in row({**GPU, "hardware": "sn40l-node", **served})["error"]
-
-
 def test_drawn_requests_are_served_by_the_scheduler_of_a_program() -> None:
     chosen = {**GPU, "mapping.scheduler.kind": "vllm-v1", "workload.input": 32, "workload.output": 4}
     drawn = row({**chosen, "workload.requests": 40, "workload.rate": 500.0, "workload.ttft": 1e-6})

@@ -245,3 +245,18 @@ def test_what_was_served_before_on_the_same_machine_changes_no_time() -> None:
     forget()
     served(with_values(asked, {"mapping.scheduler.tokens": 256, "workload.trace.arrivals.rate": 20}))
     assert served(asked)[0].metrics() == alone
+
+
+@pytest.mark.parametrize(("input", "output", "rate", "pays"), [(1, 64, 250.0, False), (4096, 64, 24.0, True)])
+def test_prompts_elsewhere_pay_where_prompts_are_long_and_never_without_any(
+    input: int, output: int, rate: float, pays: bool
+) -> None:
+    base = scenario(**{
+        "workload.requests": 150, "workload.input": input, "workload.output": output, "workload.rate": rate,
+        "workload.ttft": 1.0, "workload.tpot": 0.015, "mapping.runtime": "vllm-v1", "mapping.scheduler.kind": "vllm-v1",
+    })  # fmt: skip
+    apart = {"mapping.kv_store.link": 50e9, "mapping.scheduler.prompts": 3}
+    together = served(with_values(base, {"mapping.scheduler.replicas": 4}))[0].metrics()
+    split = served(with_values(base, apart))[0].metrics()
+    assert (split["goodput_per_s"] > 1.5 * together["goodput_per_s"]) == pays
+    assert pays or split["tpot_p90_s"] > together["tpot_p90_s"]

@@ -35,6 +35,7 @@ def model(name: str) -> Model:
         ("Qwen3.5-35B-A3B", 10 * 2 * 2 * 256 * 2, 30 * (32 * 128 * 128 * 4 + 3 * 8192 * 2)),
         # 6 layers of attention; 23 with 64 heads of 64 x 128 in fp32, and 3 inputs of 6,144 in bf16
         ("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", 6 * 2 * 2 * 128 * 2, 23 * (64 * 64 * 128 * 4 + 3 * 6144 * 2)),
+        ("LFM2-1.2B", 6 * 2 * 8 * 64 * 2, 10 * 2 * 2048 * 2),  # 10 convolutions of 3 tokens
     ],
 )
 def test_a_token_and_a_sequence_keep_what_their_mixers_say(shape: str, token: float, state: float) -> None:

@@ -350,6 +350,9 @@ def _linear(keys: Keys, traits: Traits) -> Data:
 def _space(keys: Keys, traits: Traits) -> Data:
     """A state space: Mamba, or Mamba 2 with its heads."""
     own, hidden = dict(traits.space), keys.size(*HIDDEN)
+    if own["kind"] == "conv":
+        bias = keys.flag("conv_bias", default=False)
+        return own | {"inner": hidden, "conv": keys.size("conv_L_cache", default=3), "conv_bias": bias, "bias": bias}
     data = {
         **own,
         "state": keys.size("ssm_state_size", "mamba_d_state", "state_size"),

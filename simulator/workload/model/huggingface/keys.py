@@ -34,6 +34,10 @@ class Keys:
         """These keys, and those of `defaults` that are not there."""
         return replace(self, config=replace(self.config, data={**defaults, **self.config.data}))
 
+    def replaced(self, figures: Mapping[str, Any]) -> Keys:
+        """These keys with other values."""
+        return replace(self, config=replace(self.config, data={**self.config.data, **figures}))
+
     def left(self) -> list[str]:
         """Keys that say something and were not read: null, false and empty say nothing."""
         said = (key for key, value in self.config.data.items() if value not in (None, False, [], {}, ""))

@@ -14,7 +14,7 @@ LAYER_TYPES = {
     "chunked_attention": "chunk", "linear_attention": "linear", "mamba": "space", "mamba2": "space", "moe": "moe",
     "mlp": "ffn", "minimax_m3_sparse": "sparse", "compressed_sparse_attention": "sparse",
     "heavily_compressed_attention": "compressed", "kda": "linear", "lightning_attention": "linear",
-    "global": "attention", "local": "window",
+    "global": "attention", "local": "window", "conv": "space",
     "deepseek_sparse_attention": "attention", "indexed_attention": "attention",
 }  # fmt: skip
 """What `layer_types` and its kin call what mixes tokens, or what a layer without it is."""
@@ -178,6 +178,7 @@ _MIXERS: dict[str, Callable[[Keys, str, int], list[str] | None]] = {
     "full_attention_interval": _last_of("full_attention_interval", "linear"),
     "attn_layer_period": _offset,
     "attn_layer_indices": _indices,
+    "full_attn_idxs": _indices,
     "sliding_window_pattern": _sliding_pattern,
     "attention_chunk_size": _chunked,
     "attention_layers": _typed,

@@ -96,11 +96,32 @@ _STABLELM = {
 }  # fmt: skip
 
 
+def _lfm2(keys: Keys) -> Data:
+    """The width of FFNs is two thirds of what the config has, to the next multiple (LFM2, arXiv 2511.23404)."""
+    own = keys.with_defaults(_LFM2)
+    width = own.size("block_ff_dim", "intermediate_size")
+    if own.flag("block_auto_adjust_ff_dim", default=True):
+        width = 2 * width // 3
+        step = own.size("block_multiple_of", default=256)
+        if not own.null("block_ffn_dim_multiplier"):
+            width = -(-int(own.number("block_ffn_dim_multiplier", default=1.0) * width) // step) * step
+    own.used.update(("block_dim", "conv_dim", "conv_dim_out", "block_use_swiglu", "block_mlp_init_scale"))
+    return assemble(own.replaced({"intermediate_size": width}), Traits(qk_norm="head", tied=True, space=_CONV))
+
+
+_CONV = (("kind", "conv"),)
+_LFM2 = {
+    "vocab_size": 65_536, "hidden_size": 2560, "intermediate_size": 12_288, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 128_000,
+}  # fmt: skip
+
+
 OWN_WORDS: dict[str, Callable[[Keys], Data]] = {
     "mpt": _mpt,
     "dbrx": _dbrx,
     "chatglm": _chatglm,
     "gpt_bigcode": _gpt_bigcode,
     "stablelm": _stablelm,
+    "lfm2": _lfm2,
 }
 """`model_type` -> the reader of its keys."""
