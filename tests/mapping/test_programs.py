@@ -33,7 +33,7 @@ def layer(model: str, batch: int, contexts: Any) -> Block:
 
 
 @given(st.sampled_from([1, 6]), st.sampled_from([4, 64, 1024]), LENGTHS)
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_the_chip_has_room_for_every_size(machine: Machine, most: int, batch: int, contexts: Any) -> None:
     runner, block = machine(**FULL, programs=most), layer("llama-3.1-8b", batch, contexts)
     several = programs(runner, block)

@@ -89,7 +89,7 @@ def against_singles(serve: Serves, runner: Target, model: Model, load: tuple[int
 
 
 @given(MACHINES, st.sampled_from(MODELS), LOADS)
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_a_run_takes_what_its_steps_take_alone(machine: System, model: str, load: tuple[int, int, int]) -> None:
     assert against_singles(tensor_parallel, target(machine), load_model(model), load, 1.0) <= 1.02
 
@@ -104,7 +104,7 @@ def test_a_run_takes_what_its_steps_take_alone_at_any_bandwidth(bandwidth: float
 
 
 @given(dataflow_machines(), LOADS)
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_a_drafted_run_takes_what_its_steps_take_alone(machine: System, load: tuple[int, int, int]) -> None:
     # A draft beside whole tokens of context, so that a step alone has the context that it has in the run.
     def serve(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:
@@ -115,7 +115,7 @@ def test_a_drafted_run_takes_what_its_steps_take_alone(machine: System, load: tu
 
 
 @given(dataflow_machines(), LOADS)
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_a_run_in_stages_takes_what_its_steps_take_alone(machine: System, load: tuple[int, int, int]) -> None:
     runner = target(machine)
     assume(runner.ways > 1)
@@ -123,7 +123,7 @@ def test_a_run_in_stages_takes_what_its_steps_take_alone(machine: System, load: 
 
 
 @given(st.sampled_from([1, 16, 256]), st.integers(1, 4000), st.integers(3, 8000))
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_a_spilled_run_takes_what_its_steps_take_alone(batch: int, input: int, output: int) -> None:
     """Where symbols lie is one choice for the whole run; the kernels alone are compiled for each step."""
     runner, model = (

@@ -348,6 +348,7 @@ def test_a_cluster_writes_the_same_files(tmp_path: Path, expected: dict[str, byt
     assert processes == {os.getpid(), *(worker.pid for worker in cluster[1])}  # here the columns alone
 
 
+@pytest.mark.slow
 def test_another_worker_takes_what_a_killed_one_had(
     tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

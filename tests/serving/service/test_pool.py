@@ -173,7 +173,7 @@ def test_where_keys_are_cut_it_equals_stepping(
 
 
 @pytest.mark.parametrize("scheduler", [each for each in SCHEDULERS if each != "vllm-v0-swapping"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(sessions(), machines, limits)
 def test_with_prefixes_it_equals_blocks_one_by_one(
     scheduler: str, requests: list[Request], machine: tuple[str, ...], limits: Any
