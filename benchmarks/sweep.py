@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from simulator.core import Plan, Quantity, closed_form
 from simulator.core.account import breakdown
 from simulator.core.plan import point
-from simulator.data import names
 from simulator.hardware import load_system
 from simulator.mapping.lowering import model_plan
 from simulator.mapping.target import target
@@ -39,8 +38,12 @@ OPERATORS_S, OPERATORS_PASSES = POINTS / 3e5, 3000
 STRUCTURAL_S = 60.0
 STEP = {
     "model": "llama-3-70b", "workload.phase": "decode", "workload.batch": 8, "workload.input": 4096,
-    "workload.output": 2,
+    "workload.output": 2, "mapping.runtime": "ideal",
 }  # fmt: skip
+MODELS = (
+    "bloom-176b", "deepseek-v3", "glam-143b", "grok-1", "llama-2-7b", "llama-2-13b", "llama-2-70b", "llama-3-8b",
+    "llama-3-70b", "llama-3.1-405b", "mistral-7b", "mixtral-8x7b", "mixtral-8x22b", "qwen3-235b-a22b", "yi-34b",
+)  # fmt: skip
 METRICS = [metric.name for metric in BatchEvaluator.metrics]
 
 T = TypeVar("T")
@@ -87,14 +90,14 @@ def agree(plan: Plan, step: Quantity, seconds: NDArray[np.float64], binds: NDArr
 
 def structural() -> list[tuple[Scenario, Columns]]:
     """No two points share a lowering: the batch follows from the rest, and partitions hang on the HBM bandwidth."""
-    designs = product(names("workloads/models")[:30], ("bf16", "fp16", "fp32", "fp8", "int8"), (1, 2, 3, 4, 6, 8),
-                      ("unfused", "conventional"))  # fmt: skip
-    points = [(*design, (1, 4, 16, 64)[i % 4]) for i, design in enumerate(designs)]
+    designs = product(MODELS, ("bf16", "fp16", "fp32", "fp8", "int8"), (1, 2, 4, 8), ("unfused", "conventional"),
+                      (1, 4, 16))  # fmt: skip
+    points = list(designs)
     paths = ("model", "mapping.dtype", "mapping.devices", "mapping.fusion", "workload.batch")
     types = (object, object, int, object, int)
     columns = {p: np.array([each[i] for each in points], types[i]) for i, p in enumerate(paths)}
     bandwidths = {"hardware.devices.socket.tiers.hbm.bandwidth": np.linspace(0.9e12, 7.2e12, 200)}
-    gpus = {"hardware": "dgx-h100", "workload.phase": "decode", "workload.input": 1024}
+    gpus = {"hardware": "dgx-h100", "mapping.runtime": "ideal", "workload.phase": "decode", "workload.input": 1024}
     bases = (gpus, STEP | {"hardware": "sn40l-node"})
     return list(zip((with_values(Scenario(), base) for base in bases), (columns, bandwidths), strict=True))
 

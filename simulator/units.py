@@ -16,7 +16,7 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction as Exact
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,18 +110,22 @@ def parse(value: str | float, unit: str) -> float:
     (`is_bounded`), in a unit that nobody knows, or of another dimension than `unit`; it says what was expected, with an
     example.
     """
-    number: Any = value
-    if isinstance(value, str):
-        match = _NUMBER.fullmatch(value) if len(value) <= 100 else None
-        factor = _factor(match[2], unit) if match else None
-        if match is None or factor is None:
-            raise _error(value, unit)
-        number = Exact(match[1]) * factor
+    number: Any = _exact(value, unit) if isinstance(value, str) else value
     if isinstance(value, bool) or not isinstance(number, Real) or number != number:
         raise _error(value, unit)
     if not is_bounded(number):
         raise _error(value, unit, f"{Unit(unit).expected}, 0 or of {LEAST:g} to {MOST:g} {unit}".removesuffix(" 1"))
     return float(number)
+
+
+@lru_cache(maxsize=4096)
+def _exact(text: str, unit: str) -> Exact:
+    """The product of a text's number and unit, in `unit`; machines repeat the same few."""
+    match = _NUMBER.fullmatch(text) if len(text) <= 100 else None
+    factor = _factor(match[2], unit) if match else None
+    if match is None or factor is None:
+        raise _error(text, unit)
+    return Exact(match[1]) * factor
 
 
 def is_bounded(number: Any) -> bool:

@@ -62,7 +62,7 @@ def damaged(draw: st.DrawFn, text: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_bytes_are_read_or_refused_with_the_file(name: str, data: st.DataObject) -> None:
     text, read = READERS[name]

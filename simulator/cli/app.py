@@ -7,51 +7,73 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from simulator import __version__
-from simulator.cli import (
-    accuracy,
-    calibrate,
-    capacity,
-    check,
-    compare,
-    cost,
-    crossover,
-    diff,
-    estimate,
-    fit,
-    fit_machine,
-    import_model,
-    kernels,
-    measure,
-    operator,
-    optimise,
-    query,
-    record,
-    reproduce,
-    requests,
-    roofline,
-    search,
-    sensitivity,
-    show,
-    simulate,
-    sweep,
-)
-from simulator.cli import list as list_
-from simulator.cli import schema as schema_
 from simulator.cli.output import print_error, warned
 from simulator.errors import TiersimError
 from simulator.escape import visible
 from simulator.files import reason
 
+COMMANDS = [
+    "list",
+    "show",
+    "diff",
+    "check",
+    "schema",
+    "cost",
+    "estimate",
+    "roofline",
+    "kernels",
+    "operator",
+    "calibrate",
+    "simulate",
+    "reproduce",
+    "compare",
+    "accuracy",
+    "import-model",
+    "fit",
+    "measure",
+    "fit-machine",
+    "sweep",
+    "search",
+    "optimise",
+    "sensitivity",
+    "crossover",
+    "capacity",
+    "query",
+    "record",
+    "requests",
+]
+"""Names in the order of the help; the module of each has its name."""
+
+
+@cache
+def _command(name: str) -> Any:
+    """A command, whose module is imported when it is named: an estimate waits for no other's options."""
+    module = import_module(f"simulator.cli.{name.replace('-', '_')}")
+    if hasattr(module, "app"):
+        return get_command(module.app)
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(module.command)
+    return get_command(alone)
+
 
 class _Commands(TyperGroup):
     """Tells a user's mistake on stderr and exits with 2, warns there, and keeps the traceback of a fault."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": dict.fromkeys(COMMANDS)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _command(cmd_name) if cmd_name in self.commands else None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with _shown():
@@ -105,35 +127,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.command("list")(list_.command)
-app.command("show")(show.command)
-app.command("diff")(diff.command)
-app.command("check")(check.command)
-app.command("schema")(schema_.command)
-app.command("cost")(cost.command)
-app.command("estimate")(estimate.command)
-app.command("roofline")(roofline.command)
-app.command("kernels")(kernels.command)
-app.command("operator")(operator.command)
-app.command("calibrate")(calibrate.command)
-app.command("simulate")(simulate.command)
-app.command("reproduce")(reproduce.command)
-app.command("compare")(compare.command)
-app.command("accuracy")(accuracy.command)
-app.command("import-model")(import_model.command)
-app.command("fit")(fit.command)
-app.add_typer(measure.app, name="measure")
-app.command("fit-machine")(fit_machine.command)
-app.command("sweep")(sweep.command)
-app.command("search")(search.command)
-app.command("optimise")(optimise.command)
-app.command("sensitivity")(sensitivity.command)
-app.command("crossover")(crossover.command)
-app.command("capacity")(capacity.command)
-app.command("query")(query.command)
-app.command("record")(record.command)
-app.command("requests")(requests.command)
 
 
 def main() -> None:

@@ -139,9 +139,12 @@ def _title(answer: BatchDetail) -> str:
     if speculation:
         drafts = f", {speculation.drafted} drafted by {speculation.name}, {speculation.length:.3g} a step"
     turns = f" in {answer.batches} turns" if answer.batches > 1 else ""
+    lengths = (
+        f"{answer.input:,} patches each" if model.patches else f"{answer.input:,} tokens in, {answer.output:,} out"
+    )
     return (
         f"{model.name} ({_formats(model, engines)}) on {deployed.system.name} ({runs_on}): "
-        f"batch {answer.batch}{turns}, {answer.input:,} tokens in, {answer.output:,} out{drafts}\n"
+        f"batch {answer.batch}{turns}, {lengths}{drafts}\n"
     )
 
 
@@ -172,7 +175,8 @@ def _figures(answer: BatchDetail) -> Table:
         table.add_row("TBT", show(answer.tbt_s, "s"), f"bound by {_binding(answer.parts['decode'].plan)}")
     if "steps" in answer.parts:
         table.add_row("E2E", show(answer.e2e_s, "s"), f"{answer.output:,} tokens for each of {answer.batch:,}")
-    table.add_row("throughput", f"{answer.tokens_per_s:,.4g} tok/s", "all sequences together")
+    of, each = ("images/s", "all patches of each") if answer.model.patches else ("tok/s", "all sequences together")
+    table.add_row("throughput", f"{answer.tokens_per_s:,.4g} {of}", each)
     token, power = answer.energy_per_token_j, answer.power_w
     if answer.energy_j is None or token is None or power is None:
         first, *more = answer.missing
@@ -242,6 +246,8 @@ def _memory(answer: BatchDetail) -> Table:
 
 
 def _largest(answer: BatchDetail) -> str:
+    if answer.model.patches:
+        return f"fits: batch {answer.max_batch:,} at {answer.input:,} patches each"
     made_for = " (all that the model was made for)" if answer.max_context == answer.model.max_context else ""
     return (
         f"fits: batch {answer.max_batch:,} at {answer.input + answer.output:,} tokens each, "

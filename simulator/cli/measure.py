@@ -14,7 +14,12 @@ from simulator.errors import ConfigError, UnitError
 if TYPE_CHECKING:
     from simulator.validation.fitted.check import Check
 
-app = typer.Typer(no_args_is_help=True, help="Measure the machine at hand, into a CSV that can be gone on with.")
+app = typer.Typer(
+    name="measure",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Measure the machine at hand, into a CSV that can be gone on with.",
+)
 
 Rows = Annotated[
     Path, typer.Argument(metavar="ROWS", help="The CSV to append to; made if there is none.", show_default=False)

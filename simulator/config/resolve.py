@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from os.path import isfile
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from simulator import data
 from simulator.config.figures import fold
-from simulator.config.read import Mark, Node, Source, parse, read
+from simulator.config.read import Mark, Node, Source, parse
 from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.files import read_text
 
 SCHEMA = 1
 """The newest form of the files that this program reads."""
@@ -63,15 +65,10 @@ def merge(base: Node, over: Node) -> Node:
 
 
 def _extended(file: Path, folder: str, chain: tuple[Path, ...]) -> Node:
-    tree = read(file)
-    if not isinstance(tree.value, dict):
-        found = described(tree.value)
-        raise ConfigError(file=file, line=tree.mark.line, found=found, expected="a mapping at the top of the file")
-    mapping = dict(tree.value)
-    _check_schema(mapping.pop("schema", None))
-    extends = mapping.pop("extends", None)
+    extends, folded, includes = _own(read_text(file), file)
     chain = (*chain, file.resolve())
-    folded = _with_parts(fold(replace(tree, value=mapping)), folder, chain)
+    if includes:
+        folded = _with_parts(folded, folder, chain)
     if extends is None:
         return folded
     base = _base(extends, "extends", folder)
@@ -81,13 +78,33 @@ def _extended(file: Path, folder: str, chain: tuple[Path, ...]) -> Node:
     return merge(_extended(base, folder, chain), folded)
 
 
+@lru_cache(maxsize=256)
+def _own(text: str, file: Path) -> tuple[Node | None, Node, bool]:
+    """What a text extends, its own mapping with figures folded, and whether that includes parts: read once for all."""
+    tree = parse(text, file)
+    if not isinstance(tree.value, dict):
+        found = described(tree.value)
+        raise ConfigError(file=file, line=tree.mark.line, found=found, expected="a mapping at the top of the file")
+    mapping = dict(tree.value)
+    _check_schema(mapping.pop("schema", None))
+    extends = mapping.pop("extends", None)
+    folded = fold(replace(tree, value=mapping))
+    return extends, folded, _includes(folded)
+
+
+def _includes(node: Node) -> bool:
+    """Whether a mapping in a tree has the key that names a part."""
+    inside = node.value
+    return isinstance(inside, dict) and (PART in inside or any(map(_includes, inside.values())))
+
+
 def _with_parts(node: Node, folder: str, chain: tuple[Path, ...]) -> Node:
     """The tree with each mapping that names a part laid on what that part holds; as it is where no parts are."""
     if not isinstance(node.value, dict):
         return node
     inside = {key: _with_parts(each, folder, chain) for key, each in node.value.items()}
     name = inside.get(PART)
-    if name is None or isinstance(name.value, dict) or not data.names(parts := parts_of(folder)):
+    if name is None or isinstance(name.value, dict) or not data.folder(parts := parts_of(folder)).is_dir():
         return replace(node, value=inside)
     del inside[PART]
     file = _base(name, PART, parts)

@@ -14,11 +14,12 @@ from simpy import AllOf, Environment, Event
 from simpy.events import EventPriority
 
 from simulator.core.activity import Activity
+from simulator.core.closed_form import alone
 from simulator.core.plan import Plan
 from simulator.core.resource import Resource
 from simulator.core.sharing import speeds
 
-__all__ = ["Event", "EventLoop", "Process", "Running", "Span", "Timeline", "events"]
+__all__ = ["Event", "EventLoop", "Process", "Running", "Span", "Timeline", "events", "seconds"]
 
 Process: TypeAlias = Generator[Event, Any, None]
 Ends: TypeAlias = list[Any]
@@ -49,6 +50,17 @@ def events(plan: Plan, watch: Callable[[EventLoop], None] | None = None) -> Time
     if not done.processed:
         raise RuntimeError(f"plan {plan.name} did not end")
     return Timeline(max((span.end for span in loop.spans), default=0.0), loop.spans)
+
+
+def seconds(plan: Plan) -> float:
+    """Seconds that a plan takes event by event; of steps that follow one another, each runs by itself, and but once.
+
+    Nothing is left of a step when the next one begins: a chain takes the sum of its steps, each as often as it repeats.
+    """
+    if any(step.after != (index - 1,) for index, step in enumerate(plan.steps[1:], start=1)):
+        return events(plan).time
+    links = (seconds(work) if isinstance(work, Plan) else float(alone(work)) for work, _, _ in plan.steps)
+    return sum(step.repeat * took for step, took in zip(plan.steps, links, strict=True))
 
 
 class Running:

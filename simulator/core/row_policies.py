@@ -12,7 +12,7 @@ from simulator.core.row_uses import RowUses
 from simulator.core.rows import Ints, RowBuffer
 from simulator.registry import register, registered
 
-NONE: Ints = np.empty(0, dtype=np.int32)
+NONE: Ints = np.empty(0, dtype=np.intp)
 ONE_USE = 1 << 40  # of a score: more than rows ever enter
 
 

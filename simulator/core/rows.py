@@ -23,8 +23,8 @@ class RowBuffer:
 
     def __init__(self, rows: int, capacity: int) -> None:
         self.capacity, self.used = capacity, 0
-        self.slot = np.full(rows, -1, dtype=np.int32)
-        self.row = np.empty(capacity, dtype=np.int32)
+        self.slot = np.full(rows, -1, dtype=np.intp)  # as an index has it
+        self.row = np.empty(capacity, dtype=np.intp)
 
     def missing(self, rows: Ints) -> Ints:
         """Those of `rows` that are not in it, in their order."""
@@ -57,5 +57,5 @@ class RowBuffer:
         if end > self.capacity:
             raise ValueError(f"a buffer of {self.capacity} rows: {end} are too many")
         self.row[self.used : end] = rows
-        self.slot[rows] = np.arange(self.used, end, dtype=np.int32)
+        self.slot[rows] = np.arange(self.used, end)
         self.used = end

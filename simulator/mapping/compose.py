@@ -34,8 +34,14 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     _refuse(*_apart(form, deployed))
     _check_rates(form, deployed)
     _check_whole_layers(deployed)
-    if isinstance(deployed.placement, tuple):
-        placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
+    if deployed.placement and isinstance(deployed.placement, tuple):
+        where = placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
+        turns = deployed.block is not None and bool(where.layout.cached)
+        drafted = deployed.draft is not None and bool(where.layout.cached)
+        _refuse(
+            (turns, "block", "one with a cache of experts", "null: a cache is of one batch at a time"),
+            (drafted, "draft", "one with a cache of experts", "none: choices of drafted tokens are not drawn"),
+        )
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)
     _check_experts(deployed)
@@ -98,6 +104,12 @@ def check_requests(deployed: Deployment) -> None:
             "context",
             f"{parallel.context} with a kv_store of several tiers",
             "1, or keys and values in memory alone",
+        ),
+        (
+            parallel.context > 1 and bool(deployed.model.cuts),
+            "context",
+            f"{parallel.context} of {deployed.model.name}, whose layers have windows",
+            "1, of requests to such a model",
         ),
         (not deployed.shares_experts, "experts", "none", "'whole' or 'tensor', of requests"),
         (
@@ -188,7 +200,8 @@ def _of_placement(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (parallel.pipeline > 1, f"pipeline {parallel.pipeline}"),
         (parallel.data > 1, f"data {parallel.data}"),
         (deployed.shares_experts, "experts that devices share"),
-        (deployed.draft is not None, "a draft"),
+        (deployed.draft is not None and not isinstance(deployed.placement, tuple), "a draft"),
+        (deployed.draft is not None and deployed.block is not None, "a draft and several batches in turn"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
         (form.kernels == "modelled", "kernels 'modelled'"),
         (form.memory is not None and not by_kernels(deployed.engine), f"memory '{form.memory}'"),

@@ -20,6 +20,7 @@ from simulator.workload import Block
 
 WIDE = 300  # down-sets: beyond, operators that meet in one reader are taken together
 MOST = 500  # beyond, a partition would take minutes
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

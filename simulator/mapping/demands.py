@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 
 import numpy as np
 
 from simulator.core import Quantity
 from simulator.mapping.allocate import Numbers
-from simulator.mapping.cuts import cuts
+from simulator.mapping.cuts import Indices, cuts
 from simulator.mapping.sizes import Sizes, count
 from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
@@ -48,6 +48,11 @@ class Demands:
     arriving: Numbers
     sizes: int | None
 
+    def of(self, kernels: Indices) -> Demands:
+        """Of some of the rows, where these are kernels."""
+        rows = {name: getattr(self, name)[kernels] for name in ("members", "read", "written", "arriving")}
+        return replace(self, **rows)
+
 
 @dataclass(frozen=True, eq=False)
 class SizedDemands:
@@ -55,6 +60,11 @@ class SizedDemands:
 
     largest: Demands
     samples: tuple[tuple[Demands, float], ...]
+
+    def of(self, kernels: Indices) -> SizedDemands:
+        """Of some of the kernels."""
+        samples = tuple((each.of(kernels), weight) for each, weight in self.samples)
+        return SizedDemands(samples[0][0] if self.samples[0][0] is self.largest else self.largest.of(kernels), samples)
 
 
 def sized_demands(sizes: Sizes, groups: Sequence[Sequence[str]], ways: int) -> SizedDemands:
@@ -80,33 +90,69 @@ def all_demands(block: Block, ways: int, like: Block) -> Demands:
 
 def demands(block: Block, groups: Sequence[Sequence[str]], ways: int) -> Demands:
     """Those of given kernels; where the block's quantities are arrays, of one kernel."""
+    return _given(block, tuple(map(tuple, groups)), ways)
+
+
+@lru_cache(maxsize=64)
+def _given(block: Block, groups: tuple[tuple[str, ...], ...], ways: int) -> Demands:
+    """The same, once for all programs of the block that have these kernels."""
     names = list(block.graph)
     return _demands(
         block, np.array([[name in group for name in names] for group in map(set, groups)], dtype=float), ways
     )
 
 
-def _demands(block: Block, members: Numbers, ways: int) -> Demands:
+@dataclass(frozen=True, eq=False)
+class _Shares:
+    """What one device has of the operators of a block, whatever its kernels, as `Demands` has it.
+
+    Attributes:
+        stored, saved: (1 or rows, operators) bytes of keys and values that an operator writes; of outputs kept anyway.
+    """
+
+    operators: tuple[Operator, ...]
+    feeders: tuple[tuple[int, ...], ...]
+    readers: Numbers
+    kept: Numbers
+    stored: Numbers
+    made: Numbers
+    saved: Numbers
+    sizes: int | None
+
+
+@lru_cache(maxsize=8)
+def _shares(block: Block, ways: int) -> _Shares:
     names = list(block.graph)
     shares = tuple(shard(operator, ways) for operator in block.operators)
-    kept = rows(sum((o.bytes[k] for k in o.bytes if _is_kept(k)), start=0.0) for o in shares)
-    stored = rows(sum((o.bytes[k] for k in o.bytes if k in WRITES), start=0.0) for o in shares)
-    made = rows(o.bytes["output"] for o in shares)
-    saved = rows(o.bytes.get("saved_write", 0.0) for o in shares)  # is the output itself, where it is kept
-    arriving = _arriving(block, members, shares)
     column = {name: i for i, name in enumerate(names)}
-    return Demands(
-        block=block,
+    return _Shares(
         operators=shares,
         feeders=tuple(tuple(column[f] for f in block.graph.predecessors(name)) for name in names),
         readers=np.array([float(block.graph.out_degree(name)) for name in names]),
-        members=members,
-        read=(members * kept).sum(axis=1) + arriving,
-        written=(members * stored).sum(axis=1) + (_leaving(block, members) * np.maximum(made - saved, 0.0)).sum(axis=1),
-        kept=kept,
-        made=made,
-        arriving=arriving,
+        kept=rows(sum((o.bytes[k] for k in o.bytes if _is_kept(k)), start=0.0) for o in shares),
+        stored=rows(sum((o.bytes[k] for k in o.bytes if k in WRITES), start=0.0) for o in shares),
+        made=rows(o.bytes["output"] for o in shares),
+        saved=rows(o.bytes.get("saved_write", 0.0) for o in shares),  # is the output itself, where it is kept
         sizes=count(block),
+    )
+
+
+def _demands(block: Block, members: Numbers, ways: int) -> Demands:
+    of = _shares(block, ways)
+    arriving = _arriving(block, members, of.operators)
+    leaves = _leaving(block, members) * np.maximum(of.made - of.saved, 0.0)
+    return Demands(
+        block=block,
+        operators=of.operators,
+        feeders=of.feeders,
+        readers=of.readers,
+        members=members,
+        read=(members * of.kept).sum(axis=1) + arriving,
+        written=(members * of.stored).sum(axis=1) + leaves.sum(axis=1),
+        kept=of.kept,
+        made=of.made,
+        arriving=arriving,
+        sizes=of.sizes,
     )
 
 

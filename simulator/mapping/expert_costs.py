@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Table:
     demand: Mapping[Resource, Array]
 
     def time(self, counts: Counts, here: Here = True) -> Array:
-        seconds = [self.each[held(part, those)].sum(axis=-1) for part, those in _sets(counts, here)]
+        seconds = [across(np.add, self.each[held(part, those)]) for part, those in _sets(counts, here)]
         return np.concatenate(seconds).reshape(counts.shape[:-1])
 
     def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:
@@ -129,7 +129,7 @@ class Grouped:
         rows, experts = [], []
         for part, those in _sets(counts, here):
             tokens = held(part, those)
-            rows.append(tokens.sum(axis=-1, dtype=np.int64))
+            rows.append(across(np.add, tokens, np.int64))
             experts.append(np.count_nonzero(tokens, axis=-1))
         return np.concatenate(rows), np.concatenate(experts)
 
@@ -140,15 +140,19 @@ def stack_sum(high: Target, low: Target, made: Quantity) -> Activity:
     An expert there is cut over all stacks of a device, and each stack's results of all rows, `made` bytes, stay in it
     (arXiv 2409.01141, section V-A). Nothing to add where engines have memories of their own, or one stack.
     """
-    tier = low.tier
-    stacks = low.system.tiers[tier].stacks
-    apart = (high.device, high.memory) != (low.device, low.memory)
-    if not low.description.in_memory or stacks == 1 or apart:
+    if not sums_stacks(high, low):
         return Activity("sum over stacks")
-    size = (stacks + 1) * made
+    tier = low.tier
+    size = (low.system.tiers[tier].stacks + 1) * made
     return launched(
         "sum over stacks", {high.system[tier]: size, high.system[f"{tier}->{high.name}"]: size}, high.latency
     )
+
+
+def sums_stacks(high: Target, low: Target) -> bool:
+    """Whether the stacks of an engine in the memory each make a part of its results, in the memory of another."""
+    together = (high.device, high.memory) == (low.device, low.memory)
+    return low.description.in_memory and low.system.tiers[low.tier].stacks > 1 and together
 
 
 def _plan(target: Target, model: Model, ways: int, at: Array) -> Affine:
@@ -177,6 +181,20 @@ def held(counts: Counts, here: Here) -> Counts:
     if isinstance(here, bool):
         return counts if here else np.zeros_like(counts)
     return counts * here
+
+
+FEW = 16
+"""Columns, up to which they are added up or compared one after another."""
+
+
+def across(reduce: np.ufunc, values: NDArray[Any], dtype: type | None = None) -> NDArray[Any]:
+    """`reduce` over the last axis, where that is short one column after another: numpy goes row by row there."""
+    if not 0 < values.shape[-1] <= FEW:
+        return np.asarray(reduce.reduce(values, axis=-1, dtype=dtype))
+    total = np.array(values[..., 0], dtype=dtype)
+    for column in range(1, values.shape[-1]):
+        reduce(total, values[..., column], out=total)
+    return total
 
 
 def _from_none(values: Array) -> Array:

@@ -102,7 +102,7 @@ def _fewest_first(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]
         larger = np.maximum(total - behind, ahead)
         better = larger < least
         np.copyto(least, larger, where=better)
-        moves[better] = number + 1
+        np.copyto(moves, number + 1, where=better)
     stays = np.take_along_axis(ranked, moves[:, np.newaxis], axis=-1)
     below: NDArray[np.bool_] = key < stays
     return below

@@ -21,7 +21,8 @@ RUNTIMES = "hwconfigs/runtimes"
 
 
 def _runtime(name: str) -> str:
-    return name if isfile(name) else choose(name, data.names(RUNTIMES))
+    shipped = data.folder(RUNTIMES) / f"{name}.yaml"
+    return name if isfile(name) or isfile(shipped) else choose(name, data.names(RUNTIMES))
 
 
 def _several(value: Any) -> Any:
@@ -133,6 +134,11 @@ class Scheduler(Section):
     """Which replica serves: in turn; one a session; fewest requests, longest cached prefix, most free blocks."""
     order: Literal["fcfs", "shortest", "priority", "deadline"] = "fcfs"
     """Who is first: who came first, has the fewest tokens to compute, the greatest priority, or is due earliest."""
+    home: str | None = None
+    """The tier where the weights of all models lie that requests name; null: one model answers all requests.
+
+    Each is of the form of this one; memory holds the weights of one at a time, and models take turns.
+    """
 
 
 class KvTier(Section):
@@ -172,6 +178,9 @@ class KvStore(Section):
     overlap: Literal["none", "layer"] = "layer"
     """What copies between tiers go on beside: nothing, so that an iteration waits for them; or, layer by layer, the
     iteration that needs them."""
+    reuse: Literal["always", "faster"] = "always"
+    """What is copied of a prompt found behind memory: all of it, or of each further tier only what is sooner there than
+    computed anew, by the time of the prompt alone."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()

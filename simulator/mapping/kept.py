@@ -78,7 +78,8 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
         operators = [operator for operator in block.operators if operator.kind != "embedding"]
         kept = sum(float(o.bytes.get("weight", 0.0) + o.bytes.get("expert", 0.0)) for o in operators)
         found.append(kept + sum(copies(operator, ways) for operator in operators))
-    return (found[0] + weight_bytes_by_class(model)["embedding"], *found[1:])
+    tables = sum(weight_bytes_by_class(model)[name] for name in ("embedding", "layer_embedding"))
+    return (found[0] + tables, *found[1:])
 
 
 def _block_kv(model: Model, context: float) -> list[float]:
@@ -87,7 +88,7 @@ def _block_kv(model: Model, context: float) -> list[float]:
         sum(float(layer_kv_bytes(model, layer, context)) for layer in layers) for layers, _ in folded(model.decoder)
     ]
     total = sum(k * repeat for k, (_, repeat) in zip(kept, folded(model.decoder), strict=True))
-    return [0.0, *(k / total for k in kept), 0.0]
+    return [0.0, *(k / total if total else 0.0 for k in kept), 0.0]
 
 
 @lru_cache(maxsize=64)

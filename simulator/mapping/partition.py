@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulator.errors import ConfigError
+from simulator.mapping.allocate import Numbers
 from simulator.mapping.call import fabric
 from simulator.mapping.cuts import Cuts, cuts
 from simulator.mapping.demands import SizedDemands, all_sized_demands, sized_demands
 from simulator.mapping.fusion import FUSIONS, Kernels
-from simulator.mapping.pipeline import Fitted, Pipeline, fit, fit_each
+from simulator.mapping.pipeline import Fitted, Pipeline, fit, least_seconds
 from simulator.mapping.sizes import Sizes, sizes
 from simulator.mapping.target import Target
 from simulator.workload import Block
@@ -51,10 +52,7 @@ def partition(target: Target, block: Block | Sizes) -> Partition:
         return _fixed(target, spread, FUSIONS[mode](graph))
     reserves = RESERVES if fabric(target).prefetch else (0.0,)
     every = all_sized_demands(spread, target.ways)
-    found = [
-        _fastest(target, spread, every, fitted, share)
-        for share, fitted in zip(reserves, fit_each(target, every, reserves), strict=True)
-    ]
+    found = [_fastest(target, spread, every, share) for share in reserves]
     if cuts(spread.block).coarse:
         found += [_fixed(target, spread, FUSIONS[other](graph)) for other in ("conventional", "unfused")]
     best = min(found, key=lambda each: each.seconds)
@@ -84,12 +82,24 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     return best
 
 
-def _fastest(target: Target, spread: Sizes, every: SizedDemands, fitted: Fitted, reserved: float) -> Partition:
-    """The fastest partition with a share of the PMUs reserved, of `every` kernel as it is `fitted` then."""
-    chain = _shortest(cuts(spread.block), fitted)
+def _fastest(target: Target, spread: Sizes, every: SizedDemands, reserved: float) -> Partition:
+    """The fastest partition with a share of the PMUs reserved, into some of `every` kernel.
+
+    Kernels are laid on the grid where they may be part of it: those of the chain that would be fastest if none took
+    longer than its bound, and then all through which some chain may be as fast as that one is.
+    """
+    found, bounds = cuts(spread.block), least_seconds(target, every, reserved)
+    near = np.unique(_shortest(found, bounds))
+    fitted = fit(target, every.of(near), reserved)
+    through = np.flatnonzero(_through(found, bounds) <= fitted.seconds.sum())
+    if np.setdiff1d(through, near).size:
+        near, fitted = through, fit(target, every.of(through), reserved)
+    seconds = np.full(len(bounds), np.inf)
+    seconds[near] = fitted.seconds
+    chain = _shortest(found, seconds)
     if not chain:  # what rides with another does not fit beside it
         return Partition((), np.inf)
-    best, block = _partition(every, fitted, chain, reserved), spread.block
+    best, block = _partition(every.of(near), fitted, np.searchsorted(near, chain).tolist(), reserved), spread.block
     if fabric(target).looping and block.repeat > 1:
         whole = sized_demands(spread, [list(block.graph)], target.ways)
         looped = _partition(whole, fit(target, whole, reserved, 1 / block.repeat), [0], reserved)
@@ -99,11 +109,25 @@ def _fastest(target: Target, spread: Sizes, every: SizedDemands, fitted: Fitted,
     return best
 
 
-def _shortest(found: Cuts, fitted: Fitted) -> list[int]:
+def _through(found: Cuts, seconds: Numbers) -> Numbers:
+    """(kernels) seconds of the fastest chain through each."""
+    steps = list(zip(*(column.tolist() for column in found.chains), strict=True))
+    each, through = seconds.tolist(), [np.inf] * len(seconds)
+    before, after = [0.0, *[np.inf] * (found.down_sets - 1)], [*[np.inf] * (found.down_sets - 1), 0.0]
+    for start, end, kernel in steps:
+        before[end] = min(before[end], before[start] + each[kernel])
+    for start, end, kernel in reversed(steps):
+        after[start] = min(after[start], each[kernel] + after[end])
+    for start, end, kernel in steps:
+        through[kernel] = min(through[kernel], before[start] + each[kernel] + after[end])
+    return np.array(through)
+
+
+def _shortest(found: Cuts, times: Numbers) -> list[int]:
     """The kernels of the fastest chain; of those as fast, one of fewest kernels; none where no chain fits."""
     best = [(0.0, 0)] + [(np.inf, 0)] * (found.down_sets - 1)
     last = [(0, 0)] * found.down_sets
-    seconds = fitted.seconds.tolist()
+    seconds = times.tolist()
     for start, end, kernel in zip(*(column.tolist() for column in found.chains), strict=True):
         time, number = best[start]
         reached = (time + seconds[kernel], number + 1)

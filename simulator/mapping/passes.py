@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,16 @@ class Passes:
     def first(self) -> Plan:
         """The prefill, lowered when it is used."""
         return self.lower_first()
+
+
+class Lowers(Protocol):
+    """What lowers passes of a model, and of another one that drafts for it."""
+
+    def plan(self, model: Model, batch: Batch) -> Plan:
+        """One forward pass."""
+
+    def compiled(self, model: Model, batch: Callable[[], Batch]) -> Lowers:
+        """The same for all sizes of a batch."""
 
 
 @dataclass(frozen=True, eq=False)

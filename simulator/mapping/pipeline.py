@@ -21,6 +21,7 @@ from simulator.mapping.target import Target, engine_seconds
 from simulator.workload import Block
 
 INFEASIBLE = np.inf
+ROUNDING = 1e-9  # of a bound, which sums in another order may not pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,35 @@ def _fit(
         layouts.append(laid)
         seconds.append(np.where(laid.fits & allowed, took, INFEASIBLE))
     return Fitted(tuple(layouts), np.argmin(seconds, axis=0), np.min(seconds, axis=0))
+
+
+def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) -> Numbers:
+    """(kernels) seconds that no layout of a kernel beats, summed over the sizes: the closed form of the least of each.
+
+    That is one pass of weights in one tile, stages and buffers that share the whole grid by their work, no program to
+    load. Infinite for what is not allowed; finite for what does not fit, too.
+    """
+    shape, kernels = grid(target, reserved), len(asked.largest.members)
+    took = np.zeros(kernels)
+    for each, weight in (sample for sample in asked.samples if sample[1]):
+        work, moved = _work(target, each, shape).sum(axis=1), layout.moved(each, 1).sum(axis=1)
+        links, wait = _streamed(target, each)
+        least = Call(
+            name="least",
+            engine=work / shape.engine_pcus,
+            pipeline=work / shape.pcus,
+            slowest_buffer=moved / (shape.pmu_bandwidth * max(shape.pmus, 1)),
+            on_chip=moved,
+            read=each.read,
+            written=each.written,
+            weights=(each.members * each.kept).sum(axis=1),
+            wait=layout.depth(each) * shape.stage_latency + wait,
+            configured=0.0,
+            links=links,
+        )
+        plan = call_plan(target, least, _ahead(target, reserved))
+        took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
+    return np.where(_allowed(target, asked.largest), took * (1 - ROUNDING), INFEASIBLE)
 
 
 def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:

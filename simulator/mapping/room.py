@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from simulator.errors import CapacityError
@@ -44,14 +44,17 @@ def most_sequences(deployed: Deployment, context: int, prompt: int, most: int) -
 def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
     """How many blocks of `size` tokens of keys and values a replica has room for, beside its weights.
 
-    Activations are those of an iteration of `tokens`.
+    Activations are those of an iteration of `tokens`. A block has its tokens in all layers: those with a window keep
+    the whole context too, as programs do whose layers share one table of blocks.
 
     Raises:
         CapacityError: there is no room for one.
     """
     places = held(deployed, 0.0, float(size), float(tokens))
     low, whole = places[0], deployed.software.runtime.kv_block * deployed.parallel.context
-    block = float(held(deployed, 1.0, float(size * whole), 0.0)[0].kv) / whole
+    shortest = min((layer.attention.kept or inf for layer, _ in deployed.model.kinds if layer.attention), default=inf)
+    blocks = max(min(size, shortest // whole), 1)  # in which no window drops any
+    block = float(held(deployed, 1.0, float(blocks * whole), 0.0)[0].kv) / (blocks * whole / size)
     free = float(low.capacity - low.used)
     if any(not each.fits for each in places) or free < block:
         ways = deployed.low.system.count(low.tier.partition(".")[0])

@@ -15,7 +15,7 @@ from typing import Any
 from simulator.core import Plan, Quantity
 from simulator.errors import ConfigError
 from simulator.mapping.form import Draft
-from simulator.mapping.passes import Lowering, Passes, step_contexts
+from simulator.mapping.passes import Lowers, Passes, step_contexts
 from simulator.workload import Batch, Model, Sequences, decode, prefill
 from simulator.workload.model.predictor import predictor
 
@@ -100,7 +100,7 @@ def expected_length(acceptance: float, drafted: int) -> float:
 
 
 def speculative(
-    lowering: Lowering, model: Model, speculation: Speculation, batch: Quantity, input: int, output: int
+    lowering: Lowers, model: Model, speculation: Speculation, batch: Quantity, input: int, output: int
 ) -> Passes:
     """Both models read the prompts before the first token; then steps of `length` tokens on average.
 
@@ -117,7 +117,7 @@ def speculative(
         return plan
 
     @cache
-    def compiled() -> tuple[Lowering, Lowering]:
+    def compiled() -> tuple[Lowers, Lowers]:
         drafter = lowering.compiled(draft, lambda: _drafts(batch, drafted, contexts)) if draft else lowering
         return lowering.compiled(model, lambda: _verified(batch, drafted, contexts)), drafter
 
@@ -129,13 +129,13 @@ def speculative(
 
 
 def step_plan(
-    lowering: Lowering,
+    lowering: Lowers,
     model: Model,
     draft: Model | None,
     drafted: int,
     batch: Quantity,
     context: Quantity,
-    drafter: Lowering | None = None,
+    drafter: Lowers | None = None,
 ) -> Plan:
     """`drafted` decode steps of the draft, each over one token more, and a pass of the model over them and one more.
 

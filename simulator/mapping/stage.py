@@ -18,14 +18,17 @@ from simulator.mapping.gpu.modelled import Attended, attention_once
 from simulator.mapping.lowering import block_kernels, compiled, kernel_activity, lowered, reduction
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import cache_ways
-from simulator.workload import Batch, Block, Ragged, kv_bytes_per_layer, operator_graph
+from simulator.workload import Batch, Block, Cut, Model, Ragged, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
 """A stage, as a node sees it: prompts (or chunks of them), their new tokens, and pairs of one and a key that it sees;
-sequences that decode, and the tokens that they have cached; and those that prompts have, of chunks before."""
+sequences that decode, and the tokens that they have cached; and those that prompts have, of chunks before.
+
+For each of the `cuts` of a model come three more: pairs and keys of prompts, and keys of those that decode."""
 SIZES = 9  # numbers of sequences, from one to all, that a program is looked at for
 TYPICAL = (1.0, 1024.0, 1024.0 * 1025 / 2, 64.0, 64 * 2048.0, 16.0)
+TYPICAL_CUT = (1024.0 * 128, 1151.0, 64 * 128.0)
 
 
 class Kind(NamedTuple):
@@ -48,8 +51,10 @@ def kinds(x: NDArray[np.float64], mixed: bool) -> Iterator[tuple[Kind, NDArray[n
     Where the stage is not mixed, prompts do not count.
     """
     code = 2 * mixed * (x[:, 0] > 0) + (x[:, 3] > 0)
-    for each in np.unique(code):
-        yield Kind(bool(each & 2), bool(each & 1), mixed), np.flatnonzero(code == each)
+    for each in range(4):
+        rows = np.flatnonzero(code == each)
+        if rows.size:
+            yield Kind(bool(each & 2), bool(each & 1), mixed), rows
 
 
 class Part(NamedTuple):
@@ -63,12 +68,26 @@ class Part(NamedTuple):
     fixed: bool
 
 
-def batch(x: NDArray[np.float64], kind: Kind) -> Batch:
-    """The sequences of nodes of a kind, shape (..., features)."""
-    prompts, tokens, pairs, decoding, context, past = np.moveaxis(x, -1, 0)
+def typical(model: Model) -> tuple[float, ...]:
+    """Features of a typical stage of a model."""
+    return TYPICAL + TYPICAL_CUT * len(model.cuts)
+
+
+def batch(x: NDArray[np.float64], kind: Kind, of: tuple[Cut, ...] = ()) -> Batch:
+    """The sequences of nodes of a kind, shape (..., features), of a model with these cuts as far as x has them."""
+    (prompts, tokens, pairs, decoding, context, past), rest = np.split(np.moveaxis(x, -1, 0), [len(FEATURES)])
     keys = context + decoding  # a sequence sees what is cached and its new token
-    of_prompts = (Ragged("prefill", prompts, tokens, pairs, tokens + past),) if kind.prompts else ()
-    return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys)) if kind.decoding else of_prompts
+    known = dict(zip(of, rest.reshape(-1, 3, *rest.shape[1:]), strict=False))
+    in_prompts = {cut: (pairs, keys) for cut, (pairs, keys, _) in known.items()}
+    of_prompts = (Ragged("prefill", prompts, tokens, pairs, tokens + past, in_prompts),) if kind.prompts else ()
+    seen = {cut: (seen, seen) for cut, (_, _, seen) in known.items()}
+    return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys, seen)) if kind.decoding else of_prompts
+
+
+def blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> tuple[Block, ...]:
+    """The blocks of a model in stages of a kind, with features `x`, as far as one group of devices has them."""
+    model = deployment.model
+    return operator_graph(model, deployment.high.share(batch(x, kind, model.cuts))).blocks
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
@@ -81,7 +100,7 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
         return
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
-    for block in operator_graph(deployment.model, deployment.high.share(batch(x, kind))).blocks:
+    for block in blocks(deployment, x, kind):
         if deployment.whole_layers:
             yield Part(1, lowered(_engine(deployment, kind), block), False)
             continue
@@ -128,9 +147,12 @@ def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
 
 def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]]:
     """The attention of each block of a stage in plain floats, by the names of its activities (`gpu/modelled.py`)."""
-    target = deployment.high
-    for block in operator_graph(deployment.model, batch(np.array(TYPICAL), kind)).blocks:
-        if target.models is None or target.ring:
+    target, model = deployment.high, deployment.model
+    chosen = any(layer.attention and (layer.attention.chunk or layer.attention.top_k) for layer, _ in model.kinds)
+    for block in blocks(deployment, np.array(typical(model)), kind):
+        if (
+            target.models is None or target.ring or chosen
+        ):  # keys that are no window, of which a kernel's shape does not tell
             yield {}
             continue
         known = {k.name: attention_once(target.models, k, target.chip) for k in block_kernels(target, block)}
@@ -142,11 +164,11 @@ def _engine(deployment: Deployment, kind: Kind) -> Target:
     """The engine that runs layers as a whole, with programs for all iterations of a kind that are declared."""
     if deployment.declared is None:
         return deployment.high
-    x = _iterations(deployment.declared, kind)
-    return compiled(deployment.high, lambda: operator_graph(deployment.model, batch(x, kind)).blocks)
+    x = _iterations(deployment.declared, kind, deployment.model.cuts)
+    return compiled(deployment.high, lambda: blocks(deployment, x, kind))
 
 
-def _iterations(load: Declared, kind: Kind) -> NDArray[np.float64]:
+def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.float64]:
     """Features of the iterations of a kind that a deployment declares, neighbours alike: shape (iterations, features).
 
     Up to all sequences decode, at every context of an answer; up to all prompts come together; beside those that decode
@@ -154,20 +176,32 @@ def _iterations(load: Declared, kind: Kind) -> NDArray[np.float64]:
     """
     numbers = np.unique(np.geomspace(1, load.sequences, SIZES).round())
     contexts = load.input + np.arange(max(load.output - 1, 1), dtype=np.float64)
-    tokens = float(load.input)
-    one = np.array([1.0, tokens, tokens * (tokens + 1) / 2])
+    together: list[tuple[float, float, float]]
     if not kind.prompts:
-        return np.array([[0.0, 0.0, 0.0, number, number * context, 0.0] for number in numbers for context in contexts])
-    if not kind.decoding:
-        return np.array([[*(number * one), 0.0, 0.0, 0.0] for number in numbers])
-    pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
-    return np.array([[*(prompts * one), number, number * contexts.mean(), 0.0] for prompts, number in pairs])
+        together = [(0.0, number, context) for number in numbers for context in contexts]
+    elif not kind.decoding:
+        together = [(number, 0.0, 0.0) for number in numbers]
+    else:
+        pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
+        together = [(prompts, number, contexts.mean()) for prompts, number in pairs]
+    return np.array([_alike(load.input, *each, of) for each in together])
+
+
+def _alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
+    """Features of whole prompts of so many tokens, and of sequences that decode at a context."""
+    cut = (
+        (prompts * c.pairs(tokens, 0), prompts * c.keys(tokens, 0), decoding * min(context + 1, c.limit)) for c in of
+    )
+    pairs = tokens * (tokens + 1) / 2
+    plain = (prompts, prompts * tokens, prompts * pairs, decoding, decoding * context, 0.0)
+    return [*plain, *(float(each) for three in cut for each in three)]
 
 
 def expert_engine(deployment: Deployment, mixed: bool) -> Target:
     """The engine that the policy gives the routed experts of a stage, for a batch of typical size."""
     choose = policy(deployment.dispatch)
-    for block in operator_graph(deployment.model, batch(np.array(TYPICAL), MIXED if mixed else DECODING)).blocks:
+    model = deployment.model
+    for block in blocks(deployment, np.array(typical(model)), MIXED if mixed else DECODING):
         route = Route(deployment.engines, block, deployment.together)  # the experts' times count here
         for step, choice in zip(route.steps, choose(route), strict=True):
             if step[0].routed:

@@ -37,6 +37,9 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
     check_batch(deployed)
     check_block(deployed, batch)
     for each in deployed.models:
+        if each.patches:  # of an image, no token follows
+            check_context(each, float(np.max(input)), "input")
+            continue
         found = None if np.ndim(input + output) else f"{input:.0f} + {output:.0f}"
         check_context(each, float(np.max(input + output)), found=found)
     own, model = share(deployed, batch), deployed.model
@@ -46,9 +49,10 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
     if deployed.parallel.pipeline > 1:
         return pipelined(staged(deployed, own, input, output), model, own, input, output)
     if deployed.draft:
-        return speculative(deployed.lowering, model, deployed.draft, own, input, output)
+        lowers = placement_of(deployed, own, input, output) if deployed.placed else deployed.lowering
+        return speculative(lowers, model, deployed.draft, own, input, output)
     if deployed.placed:
-        return placement_of(deployed, own, input, output).passes(own, input)
+        return placement_of(deployed, own, input, output).passes(own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
         return spilling(spilled(deployed, own, input, output), model, own, input, deployed.host)
     return whole(deployed.lowering, model, own, input, output)

@@ -118,7 +118,8 @@ def _heads(layer: Layer) -> tuple[int, int]:
 def cache_ways(model: Model, ways: int) -> float:
     """Into how many parts the KV cache of a model is divided over so many devices, in the mean over its bytes."""
     kept = [(number * float(layer_kv_bytes(model, layer, 1.0)), layer) for layer, number in model.kinds]
-    return sum(size for size, _ in kept) / sum(size / layer_ways(layer, ways) for size, layer in kept)
+    parts = sum(size / layer_ways(layer, ways) for size, layer in kept)
+    return sum(size for size, _ in kept) / parts if parts else ways
 
 
 def layer_ways(layer: Layer, ways: int) -> float:

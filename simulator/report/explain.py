@@ -17,6 +17,7 @@ from simulator.mapping.call import sram
 from simulator.mapping.held import Held
 from simulator.mapping.host_time import NAME as PROGRAM
 from simulator.mapping.placement.layout import spans, where
+from simulator.mapping.placement.placed import Placed
 from simulator.mapping.placement.rule import LAYERED
 from simulator.mapping.target import Target, computed_in, peak
 from simulator.scenario.batch_detail import BatchDetail
@@ -70,13 +71,18 @@ def explain(estimate: BatchDetail) -> list[Line]:
         expected = "tensor parallelism alone and no draft: equations of other estimates are not written yet"
         raise ConfigError("explain", expected=expected)
     return [
-        *_pass(estimate, "ttft", estimate.parts["prefill"].plan),
-        *_pass(estimate, "tbt", estimate.parts["decode"].plan),
+        *(line for figure, _, plan in _passes(estimate) for line in _pass(estimate, figure, plan)),
         *_run(estimate),
         *_energy(estimate),
         *(placement_lines(estimate) if estimate.footprint.placed else _capacity(estimate)),
         *_inputs(estimate),
     ]
+
+
+def _passes(estimate: BatchDetail) -> list[tuple[str, str, Plan]]:
+    """Figures, and the passes that give them, as far as the phase has them."""
+    named = {"ttft": "prefill", "tbt": "decode"}
+    return [(figure, name, estimate.parts[name].plan) for figure, name in named.items() if name in estimate.parts]
 
 
 def _pass(estimate: BatchDetail, figure: str, plan: Plan) -> Iterator[Line]:
@@ -147,6 +153,11 @@ def _part(resource: Resource) -> str:
 
 
 def _run(estimate: BatchDetail) -> Iterator[Line]:
+    if estimate.work.phase != "request":
+        seconds, rate = estimate.seconds, estimate.tokens_per_s
+        equation = f"{estimate.batch} / {show(seconds, 's')} = {show(rate, 'tok/s')}"
+        yield Line("throughput", "total", "throughput", equation, rate)
+        return
     e2e, steps = estimate.e2e_s, estimate.output - 1
     equation = show(estimate.ttft_s, "s")
     if steps:
@@ -195,15 +206,32 @@ def placement_lines(estimate: BatchDetail) -> Iterator[Line]:
         if lies:
             named = f" of layers {spans(layers)}" if part in LAYERED else ""
             yield Line("placement", "total", f"{part}{named}", lies + (f" [{phase}]" if phase else ""))
+    if placed.layout.cached:
+        yield from _cache_lines(placed, estimate)
     system = estimate.engine.system
-    for figure, name in (("ttft", "prefill"), ("tbt", "decode")):
-        plan = estimate.parts[name].plan
+    for figure, name, plan in _passes(estimate):
         took, demand = float(closed_form(plan).time), plan.demand()
         for resource, seconds in busy(plan).items():
             if resource.name in system.links and float(seconds) > 0:
                 size, share = show(float(demand[resource]) * resource.count, "B"), float(seconds) / took
                 beside = f"busy for {show(float(seconds), 's')} of {show(took, 's')}, {share:.0%}"
                 yield Line("placement", "total", resource.name, f"{size} [{name}], {beside} [of {figure.upper()}]")
+
+
+def _cache_lines(placed: Placed, estimate: BatchDetail) -> Iterator[Line]:
+    """What a cache of experts has of those that are chosen, and what of them crosses the link."""
+    hits = placed.hits(estimate.batch, estimate.input, estimate.output)
+    assert hits
+    size = placed.layout.expert(next(iter(placed.layout.cached)))
+    for prefill, passes, name in ((True, slice(0, 1), "prefill"), (False, slice(1, None), "a decode step")):
+        needed, missed, late, ahead = (
+            float(each[passes].sum() / len(each[passes])) for each in (hits.needed, hits.missed, hits.late, hits.ahead)
+        )
+        rate = hits.rate(prefill)
+        equation = f"1 - {missed:.4g} [missed] / {needed:.4g} [chosen] = {rate:.4g} [{name}]"
+        yield Line("placement", "total", "hit rate of the cache", equation, rate)
+        copied = f"({late:.4g} + {ahead:.4g} [foretold]) x {show(size, 'B')} = {show((late + ahead) * size, 'B')}"
+        yield Line("placement", "total", "copied to the cache", f"{copied} [{name}]", (late + ahead) * size)
 
 
 def _capacity(estimate: BatchDetail) -> Iterator[Line]:
@@ -255,7 +283,7 @@ def _inputs(estimate: BatchDetail) -> Iterator[Line]:
     paths: dict[tuple[str, ...], None] = {("nodes",): None, ("static_power",): None}
     paths |= {("devices", target.device, key): None for key in ("count", "static_power")}
     paths[(*target.system.key(estimate.footprint.total.tier), "capacity")] = None
-    for resource in {**estimate.parts["prefill"].plan.demand(), **estimate.parts["decode"].plan.demand()}:
+    for resource in dict.fromkeys(each for *_, plan in _passes(estimate) for each in plan.demand()):
         if resource.name == PROGRAM:
             continue
         key = target.system.key(_part(resource))

@@ -44,7 +44,7 @@ def parts_of(deployed: Deployment, phase: Phase, batch: Any, input: Any, output:
     if phase != "prefill":
         parts["decode"] = _part(passes.step(mean_context(input, output)), passes.tokens)
     if phase == "request" and many:
-        bends = {bend - 1.0 for attention in deployed.model.all_attention for bend in attention.bends}
+        bends = {cut.limit - 1.0 for cut in deployed.model.cuts}
         parts["steps"] = _even(even_steps(passes.step, input, output - 1, tuple(bends)), parts["decode"].plan)
     elif phase == "request":
         parts["steps"] = _each(passes, int(input), int(output), parts["decode"].plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -76,6 +77,11 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     if "costs" in values:
         changes["costs"] = values["costs"]
     return replaced(scenario, changes) if changes else scenario
+
+
+def text_of(scenario: Scenario, values: Mapping[str, Any]) -> str:
+    """A scenario with these values as JSON: equal for equal scenarios."""
+    return json.dumps(with_values(scenario, values).written(), sort_keys=True)
 
 
 def part_over(below: Any, part: Any, root: str) -> Any:

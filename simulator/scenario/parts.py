@@ -69,6 +69,7 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, re
         ConfigError: parts that do not go together, by the key of the mapping.
     """
     form, system, served = scenario.mapping, machine(scenario), model(scenario)
+    _check_phase(scenario, served)
     drafter = None
     if form.draft and form.draft.model:
         with at_key("mapping", "draft", "model"):
@@ -85,6 +86,21 @@ def deployment(scenario: Scenario, rates: Mapping[str, Any] | None = None, *, re
         expected = "one of both: `mapping.devices` takes some of the devices that a machine has"
         raise ConfigError(path="sized", found="a size, beside `mapping.devices`", expected=expected)
     return deployed
+
+
+def _check_phase(scenario: Scenario, served: Model) -> None:
+    """Nothing of a model of text; of a tower of images, whose patches are computed once, where no token is decoded."""
+    work = scenario.workload
+    phase = getattr(work, "phase", None)
+    if not served.patches or phase == "prefill":
+        return
+    if phase is None:
+        expected = f"a model of text: {served.name} is a tower of images, of a batch's prefill alone"
+        raise ConfigError(
+            path="model", found=f"'{served.name}' with a workload of kind '{work.kind}'", expected=expected
+        )
+    expected = f"'prefill' of {served.name}: a tower of images decodes no tokens (--phase prefill --input PATCHES)"
+    raise ConfigError(path=("workload", "phase"), found=f"'{phase}'", expected=expected)
 
 
 def named(scenario: Scenario, key: tuple[str, ...], known: Collection[str]) -> str:

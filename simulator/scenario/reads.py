@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,7 +21,11 @@ def reads(kind: str) -> set[str]:
     """The paths that a kind of workload reads in some mode: parts of a scenario, keys of mapping and workload."""
     if not is_registered("evaluator", kind):
         return set()
-    of = registered("evaluator", kind)
+    return _reads(registered("evaluator", kind))
+
+
+@cache
+def _reads(of: Any) -> set[str]:
     parts = {"costs"} if COSTS & {metric.name for metric in of.metrics} else set()
     parts |= {"sized"} if "devices" in of.mapping else set()
     residency = [f"residency.{key}" for key in getattr(of, "residency", ())]

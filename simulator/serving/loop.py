@@ -82,106 +82,115 @@ def loop(
     (a closed loop); the requests that have no time of arrival yet (inf) then arrive in their order, and the run is over
     when there is none left.
     """
-    number, input, output = len(requests), requests.input.tolist(), requests.output.tolist()
-    arrival = requests.arrival.astype(np.float64).copy()
-    waiting = [(float(t), i) for i, t in enumerate(arrival) if np.isfinite(t)]
-    heapify(waiting)
-    fresh = iter([i for i, t in enumerate(arrival) if not np.isfinite(t)])
-    joined, first, done = (np.full(number, np.nan) for _ in range(3))
-    leaving: list[tuple[int, int]] = []  # by the stage after which a sequence has all its tokens
-    now, stage, decoding, context = 0.0, 0, 0, 0.0
-    gaps: list[Array] = []
-    often: list[Array] = []
-    over = False
-
-    def enter(requested: list[int]) -> None:
-        """Sequences that have their first token before stage number `stage` decode from it on."""
-        nonlocal decoding, context
-        for request in requested:
-            heappush(leaving, (stage + output[request] - 1, request))
-            context += input[request]
-        decoding += len(requested)
-
-    def leave() -> None:
-        """Sequences that have all their tokens before stage number `stage` are done."""
-        nonlocal decoding, context, over
-        while leaving and leaving[0][0] <= stage:
-            request = heappop(leaving)[1]
-            done[request] = now
-            decoding -= 1
-            context -= input[request] + output[request] - 1
-            following = next_arrival(request, now)
-            if following is not None:
-                new = next(fresh, None)
-                over = over or new is None
-                if new is not None:
-                    arrival[new] = following
-                    heappush(waiting, (following, new))
-
-    while (waiting or decoding) and not over:
-        joining: list[int] = []
-        while waiting and waiting[0][0] <= now and decoding + len(joining) < cap:
-            joining.append(heappop(waiting)[1])
-        joined[joining] = now
+    node = _Node(requests, next_arrival)
+    gaps: list[tuple[Array, int]] = []  # seconds between two tokens, and the sequences that wait as long for theirs
+    while (node.waiting or node.decoding) and not node.over:
+        joining = node.join(cap)
         if joining and prompts:
-            took = yield Mixed(joining, decoding, context, stage)
-            ends = now + took
-            context += decoding
-        elif decoding or joining:
-            enter(joining)  # their first token is there
+            took = yield Mixed(joining, node.decoding, node.context, node.stage)
+            ends = node.now + took
+        elif node.decoding or joining:
+            node.enter(joining)  # their first token is there
             joining = []
-            leave()  # those whose first token is their last
-            if over or not decoding:
+            node.leave()  # those whose first token is their last
+            if node.over or not node.decoding:
                 continue
-            arriving = waiting if decoding < cap else []
-            ends, took = yield from _jump(now, stage, decoding, context, leaving, arriving)
-            context += decoding * len(took)
+            ends, took = yield from _jump(node, node.waiting if node.decoding < cap else [])
         else:
-            now = waiting[0][0]
+            node.now = node.waiting[0][0]
             continue
-        if decoding:
-            gaps.append(took)
-            often.append(np.full(len(took), float(decoding)))
-        now, stage = float(ends[-1]), stage + len(took)
-        first[joining] = now
-        enter(joining)
-        leave()
-    if not prompts:
-        first = arrival
-    ended = ~np.isnan(done)
-    whole = np.concatenate(gaps) if gaps else np.empty(0)
-    weights = np.concatenate(often) if often else np.empty(0)
-    start = float(np.min(arrival[ended], initial=now))
-    return Served(
-        done=done,
-        queued=(joined - arrival)[ended],
-        ttft=(first - arrival)[ended],
-        e2e=(done - arrival)[ended],
-        gaps=whole,
-        often=weights,
-        tokens=float(weights.sum() + ended.sum()),
-        seconds=now - start,
-    )
+        if node.decoding:
+            gaps.append((took, node.decoding))
+        node.advance(len(took), float(ends[-1]))
+        node.first[joining] = node.now
+        node.enter(joining)
+        node.leave()
+    return node.served(gaps, node.first if prompts else node.arrival)
 
 
-def _jump(
-    now: float,
-    stage: int,
-    decoding: int,
-    context: float,
-    leaving: list[tuple[int, int]],
-    waiting: list[tuple[float, int]],
-) -> Generator[Decoding | Mixed, Array, tuple[Array, Array]]:
+class _Node:
+    """The requests of a loop: which wait, which decode, and the sums over these that its stages hang on."""
+
+    def __init__(self, requests: Requests, next_arrival: Callable[[int, float], float | None]) -> None:
+        self.input, self.output, self.next_arrival = requests.input.tolist(), requests.output.tolist(), next_arrival
+        self.arrival = requests.arrival.astype(np.float64).copy()
+        self.joined, self.first, self.done = (np.full(len(requests), np.nan) for _ in range(3))
+        self.waiting = [(float(t), i) for i, t in enumerate(self.arrival) if np.isfinite(t)]
+        heapify(self.waiting)
+        self.fresh = iter([i for i, t in enumerate(self.arrival) if not np.isfinite(t)])
+        self.leaving: list[tuple[int, int]] = []  # by the stage after which a sequence has all its tokens
+        self.now, self.stage, self.decoding, self.context = 0.0, 0, 0, 0.0
+        self.over = False
+
+    def join(self, cap: int) -> list[int]:
+        """The requests that have arrived, as many as have room beside those that decode."""
+        joining: list[int] = []
+        while self.waiting and self.waiting[0][0] <= self.now and self.decoding + len(joining) < cap:
+            joining.append(heappop(self.waiting)[1])
+        self.joined[joining] = self.now
+        return joining
+
+    def advance(self, stages: int, now: float) -> None:
+        """Each sequence that decodes has one token more from each stage."""
+        self.context += self.decoding * stages
+        self.stage += stages
+        self.now = now
+
+    def enter(self, requests: list[int]) -> None:
+        """Sequences that have their first token before the next stage decode from it on."""
+        for request in requests:
+            heappush(self.leaving, (self.stage + self.output[request] - 1, request))
+            self.context += self.input[request]
+        self.decoding += len(requests)
+
+    def leave(self) -> None:
+        """Sequences that have all their tokens before the next stage are done."""
+        while self.leaving and self.leaving[0][0] <= self.stage:
+            request = heappop(self.leaving)[1]
+            self.done[request] = self.now
+            self.decoding -= 1
+            self.context -= self.input[request] + self.output[request] - 1
+            following = self.next_arrival(request, self.now)
+            if following is not None:
+                self._arrive(following)
+
+    def _arrive(self, time: float) -> None:
+        """The next request that had no time of arrival has this one; where none is left, the run is over."""
+        new = next(self.fresh, None)
+        if new is None:
+            self.over = True
+        else:
+            self.arrival[new] = time
+            heappush(self.waiting, (time, new))
+
+    def served(self, gaps: list[tuple[Array, int]], first: Array) -> Served:
+        """What its requests waited for; `first` is when each had its first token."""
+        ended = ~np.isnan(self.done)
+        weights = np.concatenate([np.full(len(took), float(often)) for took, often in gaps] or [np.empty(0)])
+        start = float(np.min(self.arrival[ended], initial=self.now))
+        return Served(
+            done=self.done,
+            queued=(self.joined - self.arrival)[ended],
+            ttft=(first - self.arrival)[ended],
+            e2e=(self.done - self.arrival)[ended],
+            gaps=np.concatenate([took for took, _ in gaps] or [np.empty(0)]),
+            often=weights,
+            tokens=float(weights.sum() + ended.sum()),
+            seconds=self.now - start,
+        )
+
+
+def _jump(node: _Node, waiting: list[tuple[float, int]]) -> Generator[Decoding | Mixed, Array, tuple[Array, Array]]:
     """When each of the decoding-only stages up to the next arrival or end is over, and what it takes."""
-    left = leaving[0][0] - stage
+    left = node.leaving[0][0] - node.stage
     first = min(left, 64) if waiting else left  # an arrival mostly cuts the jump: look ahead in growing pieces
     took = np.empty(0)
     while True:
         more = np.arange(len(took), min(first, left), dtype=np.float64)
-        following = yield Decoding(decoding, context + decoding * more, stage + len(took))
+        following = yield Decoding(node.decoding, node.context + node.decoding * more, node.stage + len(took))
         took = np.concatenate([took, following])
         ends = np.empty(len(took) + 1)
-        ends[0], ends[1:] = now, took
+        ends[0], ends[1:] = node.now, took
         ends = np.cumsum(ends)[1:]
         if waiting and ends[-1] >= waiting[0][0]:
             cut = int(np.searchsorted(ends, waiting[0][0])) + 1

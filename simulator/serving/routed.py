@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from simulator.core import Activity, Quantity, Resource
 from simulator.core.closed_form import alone
 from simulator.core.fold import largest
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.expert_costs import Costs, Counts, Here, held, stack_sum
+from simulator.mapping.expert_costs import Costs, Counts, Here, across, held, stack_sum, sums_stacks
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 Array: TypeAlias = NDArray[np.float64]
@@ -46,8 +47,10 @@ class Routed:
         """
         loads = [np.asarray(engine.time(self.counts, here)) for engine, here in self._engines]
         parts = loads if self.deployment.together else [sum(loads[1:], loads[0])]
-        rows = held(self.counts, self.on_low).sum(axis=-1).max(axis=-1)
-        of_layers = largest([part.max(axis=-1) for part in parts]) + alone(self._stack_sum(rows))
+        of_layers = largest([across(np.maximum, part) for part in parts])
+        if self._sums_stacks:
+            rows = across(np.maximum, across(np.add, held(self.counts, self.on_low), np.int64))
+            of_layers = of_layers + alone(self._stack_sum(rows))
         total: Array = of_layers.sum(axis=-1)
         return total
 
@@ -60,9 +63,13 @@ class Routed:
         """Of some of the stages, all layers together, as of one device of each node."""
         counts = self.counts[stages]
         total: dict[Resource, float] = {}
-        demands = [e.total(counts, here if isinstance(here, bool) else here[stages]) for e, here in self._engines]
-        rows = float(held(counts, self.on_low if isinstance(self.on_low, bool) else self.on_low[stages]).sum())
-        for demand in (*demands, self._stack_sum(rows).demand):
+        demands: list[Mapping[Resource, Quantity]] = [
+            e.total(counts, here if isinstance(here, bool) else here[stages]) for e, here in self._engines
+        ]
+        if self._sums_stacks:
+            rows = float(held(counts, self.on_low if isinstance(self.on_low, bool) else self.on_low[stages]).sum())
+            demands.append(self._stack_sum(rows).demand)
+        for demand in demands:
             for resource, units in demand.items():
                 each = self.deployment.expert_ways * float(units) / resource.count
                 total[resource] = total.get(resource, 0.0) + each
@@ -74,6 +81,10 @@ class Routed:
         if isinstance(self.on_low, bool):
             return [(self.low if self.on_low else self.high, True)]
         return [(self.high, ~self.on_low), (self.low, self.on_low)]
+
+    @property
+    def _sums_stacks(self) -> bool:
+        return self.on_low is not False and sums_stacks(self.deployment.high, self.deployment.low)
 
     def _stack_sum(self, rows: Quantity) -> Activity:
         """What the stacks of the low engine have each made of `rows` tokens, added up."""

@@ -150,9 +150,9 @@ def _decoded(
     else:
         plan = overlapped(works, ends, overlap == "prefetch")
         sampled = np.unique(np.linspace(0, steps - 1, min(SAMPLED, steps)).round().astype(int))
-        from simulator.core.events import events  # which loads a simulator that no closed form needs
+        from simulator.core.events import seconds  # which loads a simulator that no closed form needs
 
-        total = np.array([events(point(plan, int(step))).time for step in sampled])
+        total = np.array([seconds(point(plan, int(step))) for step in sampled])
     unknown = np.full(steps, np.nan)
     return Decoded(
         io=_seconds(_chain(parts["read"]), steps),

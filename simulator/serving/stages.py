@@ -16,7 +16,7 @@ from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.expert_costs import Costs, Counts, costs
 from simulator.mapping.experts import split
-from simulator.mapping.stage import TYPICAL, Kind, expert_engine, kinds, stage
+from simulator.mapping.stage import Kind, expert_engine, kinds, stage, typical
 from simulator.mapping.target import Target, at_peak
 from simulator.serving.routed import Array, Routed
 from simulator.workload.routing.routers import Popular, Router
@@ -50,7 +50,7 @@ class Stages:
         check_requests(deployment)
         self.deployment, self.model = deployment, deployment.model
         self.layers = 0 if deployment.whole_layers else sum(layer.moe for layer in self.model.decoder)
-        self._lowered: dict[Kind, list[tuple[int, Affine]] | None] = {}
+        self._lowered: dict[tuple[Kind, int], list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._engines: dict[bool, Target] = {}
         self._kept: dict[tuple[int, bool], tuple[Counts, Routed]] = {}
@@ -83,7 +83,7 @@ class Stages:
         flat = x.reshape(-1, x.shape[-1])
         seconds = np.zeros(len(flat))
         for kind, rows in kinds(flat, mixed):
-            seconds[rows] = self._seconds(flat[rows], kind)
+            seconds[rows] = self.seconds(flat[rows], kind)
         host = self.deployment.host
         if host and not host.overlaps:
             seconds += self._host(flat, mixed)
@@ -107,8 +107,9 @@ class Stages:
                 seconds[rows] = host.seconds(self.model.layers, sequences, kind.prompts)
         return seconds
 
-    def _seconds(self, flat: Array, kind: Kind) -> Array:
-        lowered, seconds = self._affine(kind), np.zeros(len(flat))
+    def seconds(self, flat: Array, kind: Kind) -> Array:
+        """Seconds of stages of a kind, of one node each, without routed experts and host."""
+        lowered, seconds = self._affine(kind, flat.shape[1]), np.zeros(len(flat))
         if lowered is None:
             for repeat, plan in self._plans(flat, kind):
                 seconds += repeat * np.asarray(closed_form(plan).time)
@@ -135,7 +136,7 @@ class Stages:
         flat = x.reshape(-1, x.shape[-1])
         total: dict[str, dict[Resource, float]] = {}
         for kind, rows in kinds(flat, mixed):
-            lowered = self._affine(kind)
+            lowered = self._affine(kind, flat.shape[1])
             plans = [(n, each.total(flat[rows])) for n, each in lowered or ()] or self._plans(flat[rows], kind)
             for repeat, plan in plans:
                 for activity, times in plan.activities(repeat):
@@ -163,21 +164,22 @@ class Stages:
 
     def _plans(self, flat: Array, kind: Kind) -> list[tuple[int, Plan]]:
         """The blocks of stages, each with its repeats; `flat` has the shape (stages, features)."""
-        lowered = self._affine(kind)
+        lowered = self._affine(kind, flat.shape[1])
         if lowered is None:
             return [(part.repeat, part.plan) for part in stage(self.deployment, flat, kind)]
         return [(repeat, each.at(flat)) for repeat, each in lowered]
 
-    def _affine(self, kind: Kind) -> list[tuple[int, Affine]] | None:
-        """The blocks of a stage, affine in the features; None where dispatch looks at the size of the batch."""
-        if kind not in self._lowered:
-            at = probes(TYPICAL)
+    def _affine(self, kind: Kind, features: int) -> list[tuple[int, Affine]] | None:
+        """The blocks of a stage, affine in its features; None where dispatch looks at the size of the batch."""
+        key = kind, features
+        if key not in self._lowered:
+            at = probes(typical(self.model)[:features])
             parts = list(stage(self.deployment, at, kind))
-            self._lowered[kind] = None
+            self._lowered[key] = None
             if all(part.fixed for part in parts):
                 with suppress(ValueError):  # not affine: whole grains of a tier, say
-                    self._lowered[kind] = [(part.repeat, affine(part.plan, at)) for part in parts]
-        return self._lowered[kind]
+                    self._lowered[key] = [(part.repeat, affine(part.plan, at)) for part in parts]
+        return self._lowered[key]
 
     def _shared_out(self, counts: Counts, mixed: bool) -> Routed:
         d, most = self.deployment, int(counts.max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,23 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
     sweep = sweep_of(form, config, name, settings)
     asked = Asked(form, config, name)
     others = [other for other in form.runs if other != name]
+
+    @cache
+    def run(other: str) -> tuple[Sweep, Mapping[Key, str]] | None:
+        """Another run and what none of its points reads; what is wrong with a run is told when it is read."""
+        try:
+            its = sweep_of(form, config, other, settings)
+        except TiersimError:
+            return None
+        return its, unread_by_all(its)
+
     for key, why in unread_by_all(sweep).items():
         path = key.path
         if path in sweep.axes:
             with located(config, (*asked.at("axes"), path)):
                 raise ConfigError(f"{why} does not read it", found="an axis", expected="none")
         own = ("runs", name, *path.split(".")) in config.marks and not key.axis
-        if not own and any(_reads(form, config, other, settings, key) for other in others):
+        if not own and any(_reads(run(other), key) for other in others):
             continue
         if path in settings:
             raise refused(path, why, settings[path], OPTION)
@@ -63,11 +74,10 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
     return sweep
 
 
-def _reads(form: StudyForm, config: Config, name: str, settings: Mapping[str, Any], key: Key) -> bool:
-    """Whether another run has a key, and a point that reads it; what is wrong with a run is told when it is read."""
-    try:
-        sweep = sweep_of(form, config, name, settings)
-    except TiersimError:
+def _reads(run: tuple[Sweep, Mapping[Key, str]] | None, key: Key) -> bool:
+    """Whether a run has a key, and a point that reads it; so it is taken to be of one with a mistake."""
+    if run is None:
         return True
+    sweep, unread = run
     has = key.case in sweep.cases[key.axis].names if key.axis in sweep.cases else not key.axis
-    return has and key.path in reads(sweep.base.workload.kind) and key not in unread_by_all(sweep)
+    return has and key.path in reads(sweep.base.workload.kind) and key not in unread

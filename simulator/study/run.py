@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.scenario.evaluator import evaluator
 from simulator.study.problem import FEASIBLE, Problem
 from simulator.study.questions.pareto import front
 
@@ -27,14 +28,23 @@ def computed(asked: Problem, rows: NDArray[np.int64], progress: Callable[[int], 
     import pandas as pd
 
     parts = []
-    size = min(CHUNK, asked.chunk)
-    for start in range(0, len(rows), size):
-        columns = asked.sweep.space.at(rows[start : start + size])
+    for some in filter(len, _together(asked, rows)):
+        columns = asked.sweep.space.at(some)
         parts.append(pd.DataFrame({**columns, **asked(columns)}))
         progress(len(parts[-1]))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(asked.sweep.axes))
     frame[FRONT] = _front(asked, frame) if parts else False
     return frame
+
+
+def _together(asked: Problem, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The points that one call evaluates: a chunk, or of a slow kind the neighbours that differ in what it batches."""
+    kind, columns = evaluator(asked.sweep.base), asked.sweep.space.at(rows)
+    if kind.vectorised:
+        return np.split(rows, range(CHUNK, len(rows), CHUNK))
+    batched = kind.batched(asked.sweep.base, list(columns))
+    apart = [values[1:] != values[:-1] for path, values in columns.items() if path not in batched]
+    return np.split(rows, 1 + np.flatnonzero(np.logical_or.reduce(apart))) if apart else [rows]
 
 
 def _front(asked: Problem, frame: pd.DataFrame) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.workload.batch import Batch, Ragged, Sequences, Shard, decode, prefill
+from simulator.workload.batch import Batch, Cut, Ragged, Sequences, Shard, decode, prefill
 from simulator.workload.model.form import Model
 from simulator.workload.model.huggingface.reader import from_huggingface
 from simulator.workload.model.load import load_model
@@ -32,6 +32,7 @@ __all__ = [
     "GENERATORS",
     "Batch",
     "Block",
+    "Cut",
     "Model",
     "Operator",
     "OperatorGraph",

@@ -2,16 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.core.resource import Quantity
 from simulator.errors import ConfigError
 
 PhaseName: TypeAlias = Literal["prefill", "decode"]
+
+
+class Cut(NamedTuple):
+    """What cuts the keys that a token sees: a window of `size` (the last ones, or those that an indexer ranks highest),
+    or the begin of its own chunk of as many."""
+
+    kind: Literal["window", "chunk"]
+    size: int
+
+    @property
+    def limit(self) -> float:
+        """Keys that a token sees at most that is alone in its pass; of a chunk the mean over its tokens."""
+        return self.size if self.kind == "window" else (self.size + 1) / 2
+
+    def pairs(self, new: Quantity, past: Quantity) -> Quantity:
+        """Pairs of a prompt's new tokens after past ones and a key that each sees.
+
+        Of a window W, the j-th new token (j = 1..n) sees min(p + j, W) keys, so with a = clip(W - p, 0, n) tokens
+        before the window cuts: `a p + a (a + 1) / 2 + (n - a) W`. Of a chunk C, the i-th of all sees `i mod C + 1`:
+        prompts add up, `S(p + n) - S(p)` with `S(t) = floor(t / C) C (C + 1) / 2 + r (r + 1) / 2, r = t mod C`.
+        """
+        size = self.size
+        if self.kind == "chunk":
+            return _within(past + new, size) - _within(past, size)
+        a: Quantity = np.minimum(np.maximum(size - past, 0), new)
+        return a * past + a * (a + 1) / 2 + (new - a) * size
+
+    def keys(self, new: Quantity, past: Quantity) -> Quantity:
+        """Keys that any of these tokens sees: `min(p + n, W + n - 1)`, or those from the begin of the first's chunk."""
+        if self.kind == "chunk":
+            return np.mod(past, self.size) + new
+        seen: Quantity = np.minimum(past + new, self.size + new - 1)
+        return seen
+
+
+def _within(tokens: Quantity, chunk: int) -> Quantity:
+    """Pairs of the tokens of a prompt and those of their own chunk."""
+    rest = np.mod(tokens, chunk)
+    added: Quantity = np.floor_divide(tokens, chunk) * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2
+    return added
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,43 +97,39 @@ class Sequences:
         return self.tokens if self.scored else self.count
 
     def pairs(self, window: int | None = None) -> Quantity:
-        """Pairs of a new token and a key that it sees: what a score is computed for.
-
-        The j-th new token (j = 1..n) sees min(p + j, W) keys, so with a = clip(W - p, 0, n) tokens before the window
-        cuts: `count * (a p + a (a + 1) / 2 + (n - a) W)`.
-        """
+        """Pairs of a new token and a key that it sees: what a score is computed for."""
         n, p = self.new, self.past
         if window is None:
             return self.count * (n * p + n * (n + 1) / 2)
-        a: NDArray[np.float64] = np.clip(window - p, 0, n)
-        return self.count * (a * p + a * (a + 1) / 2 + (n - a) * window)
+        return self.count * Cut("window", window).pairs(n, p)
 
     def keys(self, window: int | None = None) -> Quantity:
-        """Keys that any new token sees: what is read of the cache, `count * min(p + n, W + n - 1)`."""
+        """Keys that any new token sees: what is read of the cache."""
+        if window is None:
+            return self.count * (self.past + self.new)
+        return self.count * Cut("window", window).keys(self.new, self.past)
+
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """Pairs where a token sees those behind it too, all or those of its chunk: `tokens min(p + n, C)`."""
         seen = self.past + self.new
-        return self.count * (seen if window is None else np.minimum(seen, window + self.new - 1))
+        return self.tokens * (seen if chunk is None else np.minimum(seen, chunk))
 
     def chunk_pairs(self, chunk: int) -> Quantity:
-        """Pairs where a token sees those of its own chunk of C alone: the i-th of all sees `i mod C + 1`.
+        """Pairs where a token sees those of its own chunk of C alone.
 
-        Prompts are added up, `S(p + n) - S(p)` with `S(t) = floor(t / C) C (C + 1) / 2 + r (r + 1) / 2, r = t mod C`.
         One new token, which may be any of its chunk, sees their mean, `(C + 1) / 2`, where the context is as long.
         """
+        cut = Cut("chunk", chunk)
         if self.phase == "decode":
-            return self.count * self.new * np.minimum(self.past + 1, (chunk + 1) / 2)
-
-        def seen(tokens: Quantity) -> Quantity:
-            rest = np.mod(tokens, chunk)
-            added: Quantity = np.floor_divide(tokens, chunk) * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2
-            return added
-
-        return self.count * (seen(self.past + self.new) - seen(self.past))
+            return self.count * self.new * np.minimum(self.past + 1, cut.limit)
+        return self.count * cut.pairs(self.new, self.past)
 
     def chunk_keys(self, chunk: int) -> Quantity:
         """Keys that any new token sees: those from the begin of the chunk of the first on, or the mean of a decode."""
+        cut = Cut("chunk", chunk)
         if self.phase == "decode":
-            return self.count * np.minimum(self.past + self.new, (chunk + 1) / 2 + self.new - 1)
-        return self.count * (np.mod(self.past, chunk) + self.new)
+            return self.count * np.minimum(self.past + self.new, cut.limit + self.new - 1)
+        return self.count * cut.keys(self.new, self.past)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +142,11 @@ class Ragged:
         tokens: new tokens, of all of them.
         seen: pairs of a new token and a key that it sees.
         cached: keys that any new token of its sequence sees: what is read of the cache.
+        cut: pairs and keys where so many are seen at most, by what cuts them.
 
     Raises:
-        ConfigError: a sum that is negative or not finite; a sliding window, which cuts each length for itself.
+        ConfigError: a sum that is negative or not finite; a window whose sums are not known: it cuts each length for
+            itself.
     """
 
     phase: PhaseName
@@ -116,6 +154,7 @@ class Ragged:
     tokens: Quantity
     seen: Quantity
     cached: Quantity
+    cut: Mapping[Cut, tuple[Quantity, Quantity]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("count", "tokens", "seen", "cached"):
@@ -130,28 +169,30 @@ class Ragged:
 
     def pairs(self, window: int | None = None) -> Quantity:
         """As `Sequences.pairs`."""
-        self._whole(window)
-        return self.seen
+        return self.seen if window is None else self._of(Cut("window", window))[0]
 
     def keys(self, window: int | None = None) -> Quantity:
         """As `Sequences.keys`."""
-        self._whole(window)
-        return self.cached
+        return self.cached if window is None else self._of(Cut("window", window))[1]
+
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """As `Sequences.mutual_pairs`, which sums do not tell."""
+        raise ConfigError("images of different sizes", found="sums over them", expected="as many patches of each")
 
     def chunk_pairs(self, chunk: int) -> Quantity:
         """As `Sequences.chunk_pairs`."""
-        return self.pairs(chunk)
+        return self._of(Cut("chunk", chunk))[0]
 
     def chunk_keys(self, chunk: int) -> Quantity:
         """As `Sequences.chunk_keys`."""
-        return self.keys(chunk)
+        return self._of(Cut("chunk", chunk))[1]
 
-    @staticmethod
-    def _whole(window: int | None) -> None:
-        if window is not None:
-            raise ConfigError(
-                "sequences of different lengths", found=f"a sliding window of {window}", expected="a model without one"
-            )
+    def _of(self, cut: Cut) -> tuple[Quantity, Quantity]:
+        if cut not in self.cut:
+            what = f"a sliding window of {cut.size}" if cut.kind == "window" else f"attention in chunks of {cut.size}"
+            expected = "a model without one, or a trace or a scheduler of a program, as vllm-v1"
+            raise ConfigError("sequences of different lengths", found=what, expected=expected)
+        return self.cut[cut]
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +232,10 @@ class Shard:
     def rounds(self) -> int:
         """Parts of the keys, one a device, that a prompt goes over where no window cuts what it sees."""
         return 1 if self.phase == "decode" else self.ways
+
+    def mutual_pairs(self, chunk: int | None) -> Quantity:
+        """As `Sequences.mutual_pairs`, of its tokens and its keys, or in a chunk of all keys that these see."""
+        return self.whole.mutual_pairs(chunk) / (self.ways if chunk else self.ways**2)
 
     def pairs(self, window: int | None = None) -> Quantity:
         """As `Sequences.pairs`, of its tokens and its keys, or of a prompt in a window all keys that these see."""

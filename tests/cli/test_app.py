@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import simulator
+from simulator.cli.app import COMMANDS
 from simulator.scenario.evaluators.batch import BatchEvaluator
 
 ESTIMATE = ["estimate", "--hardware", "dgx-a100", "--model", "llama-2-7b", "--json"]
@@ -14,9 +15,14 @@ ESTIMATE = ["estimate", "--hardware", "dgx-a100", "--model", "llama-2-7b", "--js
 def test_the_help_names_every_command(run) -> None:
     told = run("--help")
     assert told.code == 0
-    for command in ("list", "show", "check", "estimate", "roofline", "simulate", "reproduce"):
-        assert command in told.out
-        assert run(command, "-h").code == 0
+    for command in COMMANDS:
+        assert f" {command} " in told.out
+        assert f"tiersim {command} " in run(command, "-h").out
+
+
+def test_a_misspelt_command_is_told_the_nearest(run) -> None:
+    assert "Did you mean 'measure'?" in run("measur").err
+    assert "No such command 'dsk'. Did you mean 'disk'?" in run("measure", "dsk").err
 
 
 def test_the_version(run) -> None:
@@ -69,15 +75,15 @@ def test_an_estimate_loads_neither_pandas_nor_matplotlib_nor_pint() -> None:
     assert not {"pandas", "matplotlib", "pint", "simpy", "rich"} & loaded
 
 
+FULL = ">/dev/full", "error: cannot write: No space left on device"
+CLOSED = ">&-", "error: stdout is closed: there is nowhere to print to"
+
+
 @pytest.mark.parametrize(
-    ("where", "error"),
-    [
-        (">/dev/full", "error: cannot write: No space left on device"),
-        (">&-", "error: stdout is closed: there is nowhere to print to"),
-    ],
+    ("command", "where", "error"),
+    [("schema hardware", *FULL), ("show chip.yaml", *FULL), ("show chip.yaml", *CLOSED)],
 )
-@pytest.mark.parametrize("command", ["schema", "schema hardware", "show chip.yaml --json", "show chip.yaml"])
-def test_where_nothing_can_be_printed_a_line_says_so(chip, where: str, error: str, command: str) -> None:
+def test_where_nothing_can_be_printed_a_line_says_so(chip, command: str, where: str, error: str) -> None:
     chip()
     shell = f"exec {sys.executable} -m simulator {command} {where}"
     told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)

@@ -68,7 +68,7 @@ def cases(draw: st.DrawFn, resources: list[Resource] = RESOURCES) -> tuple[tuple
     return scale, draw(builds(scale, resources)), x
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(cases())
 def test_its_time_is_that_of_the_plan_lowered_there(case: tuple[tuple[float, ...], Build, Array]) -> None:
     scale, build, x = case
@@ -79,7 +79,7 @@ def test_its_time_is_that_of_the_plan_lowered_there(case: tuple[tuple[float, ...
     assert closed_form(known.at(x)).exact == closed_form(build(x)).exact
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(cases(RESOURCES[:1]))
 def test_branches_that_meet_are_bounded_as_in_the_closed_form(case: tuple[tuple[float, ...], Build, Array]) -> None:
     scale, build, x = case
@@ -88,7 +88,7 @@ def test_branches_that_meet_are_bounded_as_in_the_closed_form(case: tuple[tuple[
     np.testing.assert_allclose(known.time(x), expected, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(cases())
 def test_its_demand_is_the_sum_over_the_points(case: tuple[tuple[float, ...], Build, Array]) -> None:
     scale, build, x = case

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.core import Activity, Plan, Resource, closed_form
-from simulator.core.events import Event, EventLoop, events
+from simulator.core.events import Event, EventLoop, events, seconds
+from tests.core.conftest import plans
 
 GPU = Resource("gpu.gpu", 1.0, unit="s", slots=1)
 HBM = Resource("gpu.hbm", 2e12)
@@ -40,12 +41,17 @@ def uncontended(draw: st.DrawFn) -> Plan:
     return plan
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(uncontended())
 def test_agrees_with_the_closed_form_where_nothing_contends(plan: Plan) -> None:
     timing = closed_form(plan)
     assert timing.exact
     assert events(plan).time == pytest.approx(timing.time, rel=1e-9, abs=1e-15)
+
+
+@given(plans())
+def test_a_chain_is_as_long_as_its_links_each_run_once(plan: Plan) -> None:
+    assert seconds(plan) == pytest.approx(events(plan).time, rel=1e-12)
 
 
 @st.composite
@@ -60,7 +66,7 @@ def contended(draw: st.DrawFn) -> tuple[list[Resource], list[tuple[float, Activi
     return resources, arrivals
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(contended())
 def test_contention_keeps_the_law(case: tuple[list[Resource], list[tuple[float, Activity]]]) -> None:
     """At each event capacity holds and max-min holds; at the end the bytes served are the bytes asked."""
@@ -107,7 +113,7 @@ def test_contention_keeps_the_law(case: tuple[list[Resource], list[tuple[float, 
         assert served[resource] == pytest.approx(asked, rel=1e-6, abs=1e-6 * float(resource.capacity))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(contended())
 def test_contention_never_beats_the_bounds(case: tuple[list[Resource], list[tuple[float, Activity]]]) -> None:
     plan = Plan()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +13,8 @@ from simulator.registry import names
 traces = st.lists(st.integers(0, 7), min_size=1, max_size=80)
 
 
-def misses(name: str, trace: list[int], room: int) -> int:
-    cache = Residency(room, policy(name, trace))
+def misses(name: str, trace: list[int], room: int, bypass: bool = False) -> int:
+    cache = Residency(room, policy(name, trace), bypass=bypass)
     for key in trace:
         cache.request(key, 1)
     return cache.misses
@@ -49,6 +51,22 @@ def test_books_balance_to_the_byte(requests: list[tuple[int, int]], name: str) -
         assert cache.used == sum(sizes[k] for k in cache) <= cache.capacity  # type: ignore[index]
         assert all(k in cache for k in pinned)
     assert cache.hits + cache.misses <= len(requests)
+
+
+@given(traces, st.integers(0, 8))
+def test_no_policy_beats_belady_where_a_tier_may_be_bypassed(trace: list[int], room: int) -> None:
+    best = misses("belady", trace, room, bypass=True)
+    assert all(best <= misses(name, trace, room, bypass=True) for name in names("residency"))
+    assert best <= (misses("belady", trace, room) if room else len(trace))
+
+
+@given(traces, st.integers(0, 8))
+def test_the_most_popular_stay_once_they_have_come(trace: list[int], room: int) -> None:
+    counts = sorted(Counter(trace).values(), reverse=True)
+    cache = Residency(room, policy("popularity", trace), bypass=True)
+    for key in [*Counter(dict(Counter(trace).most_common())), *trace]:
+        cache.request(key, 1)
+    assert cache.hits == sum(counts[:room])
 
 
 def test_a_cycle_one_longer_than_the_room_misses_always_with_lru() -> None:

@@ -60,7 +60,7 @@ def lowerings(draw: st.DrawFn) -> Callable[[Quantity], Plan]:
     return plan
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(lowerings(), st.integers(1, 60), st.lists(st.integers(0, 400), min_size=POINTS, max_size=POINTS), st.booleans())
 def test_the_time_of_steps_is_the_sum_of_the_times_of_each(
     plan: Any, start: int, counts: list[int], alike: bool

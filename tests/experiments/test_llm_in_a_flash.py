@@ -111,6 +111,7 @@ def test_overlap_gains_what_does_not_bind() -> None:
         assert overlapped < 0.9 * total
 
 
+@pytest.mark.slow
 def test_the_trace_follows_the_window_law_within_half_a_percent_over_1000_tokens() -> None:
     conditions = [("trace_share", {"run": "usage"})]
     usage = results_of(load_study(NAME), conditions).named("usage").to_dict("records")

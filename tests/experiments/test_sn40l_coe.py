@@ -69,6 +69,7 @@ def settings(name: str) -> list[Any]:
     return list(load_study(NAME).form.variants[name].set.items())
 
 
+@pytest.mark.slow
 def test_eight_links_would_cost_the_paper_most_of_its_advantage(simulated: Callable[..., StudyResults]) -> None:
     # 54.7 and 27.3 ms, ratios 3.9 and 1.95, overall 2.3 and 1.5.
     links = simulated(NAME, [*SMALL, *settings("eight_links")])
@@ -91,6 +92,7 @@ def test_the_host_that_keeps_all_experts_is_full_at_150_and_one_that_moves_them_
     assert full == [(1.0, 1.0), (0.0, 1.0)]
 
 
+@pytest.mark.slow
 def test_without_calibration_the_same_code_gives_times_of_the_same_order(
     simulated: Callable[..., StudyResults],
 ) -> None:
@@ -103,7 +105,10 @@ def test_without_calibration_the_same_code_gives_times_of_the_same_order(
         assert 0.7 * paper < run < paper
 
 
-@pytest.mark.parametrize("setting", ["policy=belady", "prefetch=batch", "prefetch=trace"])
+@pytest.mark.parametrize(
+    "setting",
+    [*(pytest.param(each, marks=pytest.mark.slow) for each in ("policy=belady", "prefetch=batch")), "prefetch=trace"],
+)
 def test_better_policies_are_never_slower(simulated: Callable[..., StudyResults], setting: str) -> None:
     trace = ["base.workload.trace={kind: zipf, exponent: 1.0, seed: 1, rounds: 20}"]
     tokens = ["runs.service.axes.workload.output.values=[20]"]

@@ -54,7 +54,7 @@ FABRICS = st.fixed_dictionaries(
 
 
 @given(st.data())
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_the_plan_takes_what_the_partition_says(machine: Machine, random_blocks: Draw, data: st.DataObject) -> None:
     block = data.draw(LAYERS | random_blocks(most=8, partial=True, joined=True))
     runner = machine(**data.draw(FABRICS))

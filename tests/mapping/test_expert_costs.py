@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.core import Plan, closed_form
 from simulator.hardware import load_system
-from simulator.mapping.expert_costs import costs
+from simulator.mapping.expert_costs import across, costs
 from simulator.mapping.kernels import kernels
 from simulator.mapping.lowering import fusion, kernel_activity, one_by_one
 from simulator.mapping.target import Target, target
@@ -38,7 +38,7 @@ engines = st.builds(engine, st.sampled_from(["grouped", "one_by_one"]), st.sampl
 tokens = st.lists(st.integers(0, 300), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(engines, st.sampled_from(MODELS), tokens, st.data())
 def test_a_set_of_experts_costs_what_its_kernels_do(
     runner: Target, model: str, counts: list[int], data: st.DataObject
@@ -75,3 +75,13 @@ def test_what_each_adds_are_the_shares_of_a_full_group(runner: Target, model: st
     whole = float(of.time(np.full(8, rows)))
     assert 8 * of.each[rows] == pytest.approx(whole - launch * (not one_by_one(runner.description)), rel=1e-9)
     assert of.each[0] == 0
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 7, 8, 16, 17])
+def test_columns_add_up_as_rows_do(columns: int) -> None:
+    counts = np.arange(3 * 5 * columns, dtype=np.int32).reshape(3, 5, columns)
+    assert np.array_equal(across(np.add, counts, np.int64), counts.sum(axis=-1, dtype=np.int64))
+    seconds = np.sqrt(counts)
+    assert across(np.add, seconds) == pytest.approx(seconds.sum(axis=-1), rel=1e-15)
+    if columns:
+        assert np.array_equal(across(np.maximum, seconds), seconds.max(axis=-1))

@@ -39,7 +39,7 @@ def test_the_largest_number_fits_and_one_more_does_not(edge: int, most: int | No
     assert all(number >= 1 and (most is None or number <= most) for number in tried)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(MACHINES, MODELS, LENGTHS, st.sampled_from([1, 2, 8]))
 def test_one_footprint_decides_what_fits_in_an_estimate_a_sweep_and_serving(
     hardware: str, model: str, lengths: tuple[int, int], devices: int

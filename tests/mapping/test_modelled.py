@@ -50,7 +50,7 @@ def test_a_product_of_a_pass_takes_what_its_shape_does_alone() -> None:
     assert float(activity.latency) + activity.alone == pytest.approx(float(alone), rel=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(1, 512), st.integers(1, 8000), st.sampled_from([1, 2, 8]), st.booleans())
 def test_models_are_never_faster_than_the_machine_alone(batch: int, context: int, devices: int, prompts: bool) -> None:
     form = {"devices": devices, "runtime": "gpu-libraries"}

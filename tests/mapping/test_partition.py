@@ -215,7 +215,7 @@ def test_more_pmus_are_never_slower_where_they_can_barely_hold_one_operator(mach
 
 
 @given(st.data())
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_kernels_use_no_more_than_the_chip_has(machine: Machine, random_blocks: Draw, data: st.DataObject) -> None:
     layers = st.sampled_from([block for layer in LAYERS for block in blocks(*layer)])
     block = data.draw(layers | random_blocks(most=8, joined=True))

@@ -78,6 +78,16 @@ def test_every_equation_multiplies_out(
         assert sum(line.times * line.value for line in kernels) == pytest.approx(seconds, rel=1e-9)
 
 
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_a_phase_alone_has_its_own_equations(phase: str) -> None:
+    result = estimate("dgx-h100", "llama-2-7b", 2, 100, 20, phase=phase, devices=1)
+    explained = explain(result)
+    for line in explained:
+        if line.part != "input" and line.value is not None:
+            check(line)
+    assert {line.figure for line in explained} & {"ttft", "tbt", "e2e"} == {{"prefill": "ttft", "decode": "tbt"}[phase]}
+
+
 def test_an_engine_is_busy_with_the_operations_of_all_devices() -> None:
     result = answer("dgx-a100", "llama-2-7b", 8, 512, 128)
     engine = next(line for line in lines(result, "ttft", "resource") if line.name == "gpu.gpu")
@@ -168,3 +178,15 @@ def test_what_binds_a_kernel_is_what_the_kernels_say(hardware: str) -> None:
         told = {line.name: line.bound_by for line in lines(result, figure, "kernel")}
         rows = {row["kernel"]: row["bound_by"] for row in kernels(hardware, "llama-2-7b", phase, 1, 512).rows}
         assert {name: told[name] for name in rows} == rows
+
+
+@pytest.mark.parametrize("prefetch", [None, 0.5])
+def test_hits_of_a_cache_of_experts_are_equations_and_what_is_copied_crosses_the_link(prefetch: float | None) -> None:
+    rule = {"of": "experts", "in": "host.dram", "cache": {"experts": 3, "prefetch": prefetch}}
+    result = estimate("rtx4090-gen4", "mixtral-8x7b", 1, 32, 6, dtype="q4_k_m", placement=[rule])
+    shown = [line for line in lines(result, "placement", "total") if "cache" in line.name]
+    assert [line.name for line in shown] == 2 * ["hit rate of the cache", "copied to the cache"]
+    for line in shown:
+        check(line)
+    (link,) = (line for line in lines(result, "tbt", "resource") if line.name == "host.dram->gpu.vram")
+    assert shown[3].value == pytest.approx(worked_out(link.equation.partition(" / ")[0]), rel=ROUNDING)

@@ -188,6 +188,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.swap": ["host"],
+    "mapping.scheduler.home": ["host"],
     "mapping.kv_store.tiers": [["host"]],
     "mapping.residency.links": [1],
     "mapping.residency.threads": [2],

@@ -82,7 +82,7 @@ def test_a_narrow_dtype_is_that_of_weights_and_their_products() -> None:
 
 
 @given(weights=st.sampled_from(WEIGHT_ONLY), model=st.sampled_from(MODELS), batch=st.integers(1, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_weight_only_format_reads_less_and_computes_as_much(weights: str, model: str, batch: int) -> None:
     """The engine is as busy as in 16 bits, and its memory less."""
     asked: dict[str, object] = {"hardware": "dgx-h100", "model": model, "batch": batch, "input": 300, "output": 20}
@@ -101,7 +101,7 @@ def test_a_weight_only_format_reads_less_and_computes_as_much(weights: str, mode
 
 
 @given(model=st.sampled_from(MODELS), batch=st.integers(1, 64), weights=st.sampled_from([None, "fp8", "awq"]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_narrower_cache_takes_less_room_and_time_and_changes_no_weights(
     model: str, batch: int, weights: str | None
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_narrower_cache_takes_less_room_and_time_and_changes_no_weights(
     dtype=st.sampled_from(sorted(FORMATS)),
     kv=st.sampled_from(sorted(KV)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_model_in_every_format_is_estimated_or_refused(hardware: str, model: str, dtype: str, kv: str) -> None:
     asked: dict[str, object] = {"hardware": hardware, "model": model, "batch": 1, "input": 64, "output": 8}
     try:

@@ -30,7 +30,7 @@ def report(hardware: str, model: str, phase: str = "decode", *asked: int, **opti
     return simulator.kernels(hardware, model, phase, *asked, **options)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(MACHINES, MODELS, PHASES, st.sampled_from([1, 8]), st.sampled_from([64, 2048]))
 def test_the_kernels_take_the_time_of_the_pass_and_fit_on_the_chip(
     hardware: str, model: str, phase: str, batch: int, context: int
@@ -90,7 +90,7 @@ def test_the_kernels_are_those_that_an_estimate_is_lowered_to(data: st.DataObjec
             assert line["bound_by"] == row["bound_by"]
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(MACHINES, MODELS, PHASES, st.sampled_from([64, 2048]))
 def test_the_more_is_fused_the_less_is_moved_and_the_streamed_pass_is_the_fastest(
     hardware: str, model: str, phase: str, context: int

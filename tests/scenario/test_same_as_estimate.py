@@ -63,7 +63,7 @@ def estimated(hardware: str, said: dict[str, Any], row: dict[str, Any]) -> Batch
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=16)
 @given(designs())
 def test_a_point_is_what_an_estimate_says(design: tuple[str, dict[str, Any], list[dict[str, Any]]]) -> None:
     hardware, said, rows = design

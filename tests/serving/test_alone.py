@@ -50,7 +50,7 @@ def alone(system: System, model: Model, input: int, output: int) -> Served:
     return serve(StageTimes(of, chosen(request, None, 0, 1)), request, 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(machines, st.sampled_from(MODELS), st.integers(1, 700), st.integers(1, 300))
 def test_a_request_alone_sees_its_estimate(system: System, model: str, input: int, output: int) -> None:
     served, of = alone(system, load_model(model), input, output), estimate(system, model, 1, input, output)
@@ -61,7 +61,7 @@ def test_a_request_alone_sees_its_estimate(system: System, model: str, input: in
 features = st.tuples(st.integers(1, 3), st.integers(1, 900), st.integers(1, 64), st.integers(0, 900))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(machines, st.sampled_from(MODELS), features)
 def test_what_a_node_has_none_of_takes_no_time(system: System, model: str, drawn: tuple[int, int, int, int]) -> None:
     """Beside the prompts of another node it takes as long to decode, and prompts alone do not wait for the cache."""

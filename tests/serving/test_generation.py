@@ -94,8 +94,10 @@ def test_a_run_takes_what_its_steps_take_alone(machine: System, model: str, load
     assert against_singles(tensor_parallel, target(machine), load_model(model), load, 1.0) <= 1.02
 
 
-@pytest.mark.parametrize("bandwidth", [1.8, 2.2, 2.6, 3.0])
-@pytest.mark.parametrize("load", [(64, 128, 2000), (16, 128, 8000), (256, 128, 2000), (16, 128, 30_000)])
+@pytest.mark.parametrize(
+    ("bandwidth", "load"),
+    [(1.8, (64, 128, 2000)), (2.2, (16, 128, 30_000)), (2.6, (256, 128, 2000)), (3.0, (16, 128, 8000))],
+)
 def test_a_run_takes_what_its_steps_take_alone_at_any_bandwidth(bandwidth: float, load: tuple[int, int, int]) -> None:
     runner = target(system("sn40l-node", f"devices.socket.tiers.hbm.bandwidth={bandwidth} TB/s"))
     assert against_singles(tensor_parallel, runner, load_model("llama-3.1-8b"), load, 1.0) <= 1.02

@@ -65,7 +65,7 @@ def mixed(asked: Requests, joining: list[int], decoding: int, context: float, st
 arrivals = st.lists(st.tuples(st.floats(0, 0.3), st.integers(1, 50), st.integers(1, 120)), min_size=1, max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(arrivals, st.integers(1, 5))
 def test_a_jump_gives_what_stepping_gives(each: list[tuple[float, int, int]], cap: int) -> None:
     gap, input, output = (np.array(part) for part in zip(*each, strict=True))

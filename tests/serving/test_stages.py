@@ -45,7 +45,7 @@ features = st.lists(
 ).map(lambda rows: np.array([[p, p * n, p * n * (n + 1) / 2, d, d and c, 0] for p, n, d, c in rows], dtype=float))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     features, st.booleans(), st.sampled_from(["xpu_only", "pim_only", "static_by_layer", "by_op_per_byte", "oracle"])
 )
@@ -58,7 +58,7 @@ def test_stages_are_the_closed_form_of_their_plans(x: np.ndarray, mixed: bool, d
     assert of.shared(x[:, None], mixed) == pytest.approx(direct, rel=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(features, st.booleans())
 def test_the_oracle_is_never_slower(x: np.ndarray, mixed: bool) -> None:
     best = on(dispatch="oracle").shared(x[:, None], mixed)
@@ -216,7 +216,7 @@ def one_engine(devices: int, launch: int, bandwidth: float, experts: str, model:
     return Stages(deployment(load_system("dgx-h100", overrides), load_model(model), experts="tensor"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.builds(
         one_engine, st.sampled_from([1, 4]), st.sampled_from([0, 3, 20]), st.sampled_from([1.0, 3.35, 8.0]),

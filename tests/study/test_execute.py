@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -299,21 +300,30 @@ def test_killed_at_twenty_random_moments_and_resumed(tmp_path: Path) -> None:
 # --- on a cluster
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+Cluster = tuple[str, list[subprocess.Popen[bytes]]]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with started_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@contextmanager
+def started_cluster(folder: Path) -> Iterator[Cluster]:
     """A scheduler and two workers on this machine, each a process: its address, and the workers."""
     pytest.importorskip("distributed")
-    said = tmp_path / "scheduler.json"
+    said = folder / "scheduler.json"
     common = ["--scheduler-file", str(said), "--no-dashboard"]
     dask = [sys.executable, "-m", "dask"]
     local = ["--host", "127.0.0.1"]
-    with (tmp_path / "dask.log").open("wb") as log:
+    with (folder / "dask.log").open("wb") as log:
         processes = [subprocess.Popen([*dask, "scheduler", *local, "--port", "0", *common], stdout=log, stderr=log)]
         try:
             for name in ("one", "two"):
                 command = [*dask, "worker", *local, *common, "--name", name, "--nthreads", "1", "--no-nanny"]
-                folder = ["--local-directory", str(tmp_path / name)]
-                processes.append(subprocess.Popen([*command, *folder], stdout=log, stderr=log))
+                own = ["--local-directory", str(folder / name)]
+                processes.append(subprocess.Popen([*command, *own], stdout=log, stderr=log))
             while not said.exists():
                 time.sleep(0.05)
             import distributed
@@ -339,19 +349,17 @@ def test_a_cluster_writes_the_same_files(tmp_path: Path, expected: dict[str, byt
 
 
 def test_another_worker_takes_what_a_killed_one_had(
-    tmp_path: Path, expected: dict[str, bytes], cluster: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TASK_SECONDS", 0.1)
-    address, workers = cluster
-    log = tmp_path / "log"
 
     def kill(done: int, points: int) -> None:
         if done >= points / 4 and workers[0].poll() is None:
             workers[0].kill()
             workers[0].wait()
 
-    with opened(tmp_path / "store") as store:
-        counts = execute(sweep(0.03, log), store, cluster=address, progress=kill)
+    with started_cluster(tmp_path) as (address, workers), opened(tmp_path / "store") as store:
+        counts = execute(sweep(0.03), store, cluster=address, progress=kill)
     assert workers[0].returncode == -signal.SIGKILL
     assert counts.computed == POINTS
     assert parts(tmp_path / "store").items() <= expected.items()

@@ -117,7 +117,7 @@ DAMAGE = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(damages=st.lists(DAMAGE, min_size=1, max_size=4))
 def test_a_damaged_store_is_made_whole_or_refused_and_tells_no_wrong_number(
     pristine: Files, damages: list[Damage]

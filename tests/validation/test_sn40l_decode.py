@@ -33,6 +33,7 @@ def ratios(published: list[Published]) -> Ratios:
     return [(row, row.from_si(results.measure(row.metric, row.condition) or 0.0) / row.published) for row in rows]
 
 
+@pytest.mark.slow
 def test_the_machine_has_the_figures_that_a_fit_from_elsewhere_finds() -> None:
     machine = under("sn40l-node").machine
     efficiency = machine.devices["socket"].engines["rdu"].reads["hbm"].efficiency

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.workload import Batch, Model, Ragged, Sequences, decode, operator_graph, prefill
+from simulator.workload import Batch, Cut, Model, Ragged, Sequences, decode, operator_graph, prefill
 
 windows = st.none() | st.integers(1, 40)
 
@@ -63,14 +63,17 @@ def test_impossible_sequences_are_refused(count: float, new: float, past: float,
 # --- sequences of different lengths
 
 
-def summed(batch: Batch) -> Batch:
-    """The same sequences as one sum a phase."""
+def summed(batch: Batch, of: tuple[Cut, ...] = ()) -> Batch:
+    """The same sequences as one sum a phase, with what is cut."""
     found = []
     for phase in ("prefill", "decode"):
         groups = [group for group in batch if group.phase == phase]
         if groups:
             sums = (sum(of(g) for g in groups) for of in (lambda g: g.logits, lambda g: g.tokens, pairs, keys))
-            found.append(Ragged(phase, *sums))  # type: ignore[arg-type]
+            cut = {
+                each: (sum(cut_pairs(g, each) for g in groups), sum(cut_keys(g, each) for g in groups)) for each in of
+            }
+            found.append(Ragged(phase, *sums, cut))  # type: ignore[arg-type]
     return tuple(found)
 
 
@@ -80,6 +83,14 @@ def pairs(group: Sequences) -> Any:
 
 def keys(group: Sequences) -> Any:
     return group.keys()
+
+
+def cut_pairs(group: Sequences, cut: Cut) -> Any:
+    return group.pairs(cut.size) if cut.kind == "window" else group.chunk_pairs(cut.size)
+
+
+def cut_keys(group: Sequences, cut: Cut) -> Any:
+    return group.keys(cut.size) if cut.kind == "window" else group.chunk_keys(cut.size)
 
 
 prompts = st.lists(st.builds(Sequences, st.integers(1, 3), st.integers(2, 50), st.integers(0, 40)), max_size=3)
@@ -92,9 +103,22 @@ def test_their_sums_demand_what_they_demand_one_by_one(
     variant: Model, prompts: list[Sequences], answers: list[Sequences]
 ) -> None:
     batch = (*prompts, *answers)
-    if variant.attention.window is not None or not batch:
-        return
-    one_by_one, together = (operator_graph(variant, each).totals() for each in (batch, summed(batch)))
+    if batch:
+        assert_same(variant, batch)
+
+
+@settings(deadline=None, max_examples=10)
+@given(prompts, answers, st.sampled_from([{"window": 16}, {"chunk": 8}, {"window": 9, "top_k": 12}, {"top_k": 20}]))
+def test_so_do_sums_of_what_is_cut(
+    small: Callable[..., Model], prompts: list[Sequences], answers: list[Sequences], attention: dict[str, Any]
+) -> None:
+    batch = (*prompts, *answers)
+    if batch:
+        assert_same(small(attention={**attention, "window_pattern": [True, False]}), batch)
+
+
+def assert_same(model: Model, batch: Batch) -> None:
+    one_by_one, together = (operator_graph(model, each).totals() for each in (batch, summed(batch, model.cuts)))
     assert together.flops == pytest.approx(one_by_one.flops, rel=1e-12)
     assert together.bytes == pytest.approx(one_by_one.bytes, rel=1e-12)
 
@@ -111,7 +135,20 @@ def test_sums_may_be_arrays_and_nothing(small: Callable[..., Model]) -> None:
             assert np.broadcast_to(size, 3)[i] == pytest.approx(one.bytes[operand], rel=1e-14)
 
 
-def test_a_sum_has_no_window(small: Callable[..., Model]) -> None:
+cut = st.sampled_from(["window", "chunk"])
+
+
+@settings(deadline=None)
+@given(cut, st.integers(1, 40), st.integers(1, 30), st.integers(0, 60))
+def test_a_cut_is_what_its_mask_shows(kind: Any, size: int, new: int, past: int) -> None:
+    first = [max(0, i + 1 - size) if kind == "window" else i - i % size for i in range(past, past + new)]
+    seen = [set(range(begin, i + 1)) for begin, i in zip(first, range(past, past + new), strict=True)]
+    assert Cut(kind, size).pairs(new, past) == sum(map(len, seen))
+    reaches = set(range(min(first), past + new))
+    assert Cut(kind, size).keys(new, past) == len(reaches)
+
+
+def test_a_sum_whose_cuts_are_not_known_is_refused(small: Callable[..., Model]) -> None:
     with pytest.raises(ConfigError, match="different lengths: found a sliding window of 16, expected a model without"):
         operator_graph(small(attention={"window": 16}), (Ragged("decode", 1.0, 1.0, 9.0, 9.0),))
 

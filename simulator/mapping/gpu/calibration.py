@@ -58,6 +58,8 @@ class Fitted(Section):
     """The errors without the table of residuals."""
     with_residuals: Errors | None = None
     """The errors with it."""
+    residuals_gain: float | None = None
+    """The share by which residuals lower the mean error in cross-validation; not above 0: left out; null: not tried."""
     residuals: str | None = None
     """A table of measured over modelled by shape, a CSV beside the file; null: none."""
 

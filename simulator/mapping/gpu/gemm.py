@@ -24,17 +24,17 @@ from simulator.mapping.gpu.kernel import (
     Shapes,
     column,
     in_cache,
+    norm,
     passed,
     text,
 )
+from simulator.mapping.gpu.traffic import STEP, layout_of
 from simulator.units import Unit
 
 TILES = ((64, 64), (64, 128), (128, 128), (128, 256))
 """Rows and columns of the output that one block of threads computes."""
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 """Into how many parts K may be split, each summed by blocks of its own."""
-STEP = 128
-"""Bytes of K that a block loads at a time: 64 elements of 16 bits."""
 STAGES = 2
 """Steps of K in flight at least, in shared memory."""
 FEED = 1.6 / 1024
@@ -70,10 +70,19 @@ class GemmLibrary(Section):
     """Seconds that an SM takes to quantise an element of the activations."""
     row: Annotated[float, Unit("s"), Field(ge=0, le=2e-5)] = 0.0
     """Seconds that an SM takes to quantise a row of them, beside its elements."""
-    tile: Literal["fastest", "rows"] = "fastest"
-    """How the library picks a tile and a split: the fastest, as it was tuned; or by the rows alone, K never split."""
+    tile: Literal["fastest", "rows", "traffic"] = "fastest"
+    """How the library picks a tile and a split: the fastest, as it was tuned; or, K never split, by the rows alone, or
+    the tile that moves least through the caches (`traffic.py`)."""
     wave: Literal["shared", "whole"] = "shared"
     """How long blocks take that fill no wave: part of one, as SMs share what is left; or a whole one."""
+    step: Annotated[float, Unit("s"), Field(ge=0, le=1e-6)] = 0.0
+    """Seconds that a block waits at each step of K, to scale its sums, where tiles are picked by traffic."""
+    alone: Annotated[float, Unit("1"), Field(ge=1, le=8)] = 1.0
+    """How much longer a large tile multiplies that is alone in its cluster, where tiles are picked by traffic."""
+    launch: Literal["captured", "host"] = "captured"
+    """What launches kernels: a CUDA graph; or a host, while the GPU works on those before."""
+    host: Annotated[float, Unit("s"), Field(ge=1e-6, le=3e-4)] = 7e-5
+    """Seconds in which a host launches a product and what quantises for it."""
 
 
 class Candidate(NamedTuple):
@@ -175,6 +184,8 @@ def gemm_seconds(
     - split: `ts`, and 8 bytes of partial sums an output and part through L2;
     - epilogue: `epi` passes over the output, and `quantised` over the activations, in L2 where half of it has room.
 
+    Where the library picks tiles by traffic there is one candidate; a block of it waits for `step` at each step of K.
+
     Powers are compared and one root is taken for each split. `count` products of the shape are one kernel. `stored`:
     bytes of an element of the weights in DRAM, where they are kept narrower than they are multiplied.
 
@@ -210,6 +221,8 @@ def _seconds(
 ) -> Any:
     p = library.p
     fixed, dram = _common(m, n, k, count, chip, library, dtype, warm, stored)
+    if library.tile == "traffic":
+        return norm(p, *_by_traffic(m, n, k, count, chip, library, dtype), dram) + fixed
     dram_p = dram**p
     read_p = (1 / (library.l2f * chip.l2_bandwidth)) ** p
     costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
@@ -226,6 +239,19 @@ def _seconds(
             time = time + library.ts + work.sums / chip.l2_bandwidth
         best = time if best is None else np.minimum(best, time)
     return best + fixed
+
+
+def _by_traffic(m: Any, n: Any, k: Any, count: Any, chip: Chip, library: GemmLibrary, dtype: str) -> tuple[Any, Any]:
+    """Seconds of compute and of L2 in the tile that moves least through the caches."""
+    tile = layout_of(m, n, k, count, chip)
+    blocks = count * tile.blocks(m, n)
+    turns = np.ceil(blocks / chip.sms) if library.wave == "whole" else waves(blocks, chip.sms)
+    length = STEP / max(width(dtype), 1.0)
+    steps = np.ceil(k / length) + library.fill
+    flop = _per_flop(chip, library, dtype, tile.multiplied, tile.columns) * np.where(tile.alone, library.alone, 1.0)
+    compute = turns * steps * (2 * tile.multiplied * tile.columns * length * flop + library.step)
+    read = blocks * k * (tile.rows / tile.across + tile.columns / tile.down) * width(dtype)
+    return compute, read / (library.l2f * chip.l2_bandwidth)
 
 
 def _by_split(works: list[tuple[Candidate, _Work]]) -> Iterator[list[tuple[Candidate, _Work]]]:
@@ -246,7 +272,7 @@ def _by_split(works: list[tuple[Candidate, _Work]]) -> Iterator[list[tuple[Candi
             yield of_split
 
 
-def _per_flop(chip: Chip, library: GemmLibrary, dtype: str, rows: int, columns: int) -> Any:
+def _per_flop(chip: Chip, library: GemmLibrary, dtype: str, rows: Any, columns: Any) -> Any:
     """Seconds that one SM takes for a FLOP of a tile."""
     return (chip.sms / chip.rate(dtype) + FEED * (1 / rows + 1 / columns) / chip.clock) / library.emax
 
@@ -297,7 +323,10 @@ def gemm_parts(
     fixed, dram = _common(m, n, k, count, chip, library, dtype, warm)
     rows: dict[str, Array] = {}
     best = np.full(np.broadcast_shapes(np.shape(dram), np.shape(chip.clock)), np.inf)
-    for each in candidates(chip, dtype, library.tile):
+    if library.tile == "traffic":
+        compute, l2 = _by_traffic(m, n, k, count, chip, library, dtype)
+        rows = {"compute": compute, "l2": l2, "dram": dram, "split": 0.0 * dram}
+    for each in [] if rows else candidates(chip, dtype, library.tile):
         work = _work(m, n, k, count, each, chip, library, dtype)
         split = library.ts + work.sums / chip.l2_bandwidth if each.split > 1 else 0.0
         parts = {
@@ -338,13 +367,15 @@ class _Products(NamedTuple):
     dtype: str
     stored: float | None
     warm: bool
+    launched: Array
 
 
 def _products(shapes: Shapes) -> _Products:
     """A `batched_gemm` has `batch` (times `heads`) products in one kernel, a `grouped_gemm` one for each of `experts`,
     all of `m` rows; another with a `batch` is that many kernels. `count` products of either are one kernel.
 
-    `stored` are bytes of an element of the weights, and `warm` is 0 where no call before left them in L2.
+    `stored` are bytes of an element of the weights, `warm` is 0 where no call before left them in L2, and `launched`
+    where what a host takes to launch them is told apart.
     """
     m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
     op = text(shapes, "op", "gemm").astype(str)
@@ -355,20 +386,26 @@ def _products(shapes: Shapes) -> _Products:
     dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
     warm = bool(np.all(column(shapes, "warm", 1.0)))
     times = np.where(batched, 1.0, batch)
-    return _Products(m, n, k, count, times, _format(dtype), shapes.get("stored"), warm)
+    return _Products(m, n, k, count, times, _format(dtype), shapes.get("stored"), warm, column(shapes, "launched", 1.0))
 
 
 def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
     p = _products(shapes)
-    seconds: Array = p.times * gemm_seconds(
-        p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm, stored=p.stored
-    )
+    once = gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm, stored=p.stored)
+    seconds: Array = p.times * np.maximum(once, _host(p, library))
     return seconds
+
+
+def _host(p: _Products, library: GemmLibrary) -> Array:
+    """Seconds of the host that launches a product, where one does."""
+    return p.launched * (library.host if library.launch == "host" else 0.0)
 
 
 def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> dict[str, Array]:
     p = _products(shapes)
     parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm)
+    host = _host(p, library)
+    parts["host"] = np.where(_gemms(shapes, chip, library) > p.times * host, 0.0, host)
     return {name: p.times * value for name, value in parts.items()}
 
 
@@ -384,8 +421,10 @@ COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
 
 
 def _fixed(variant: str) -> tuple[str, ...]:
-    """Operands of 16 bits are not quantised, and their products are cuBLAS's."""
-    return ("quantised", "convert", "row", "tile", "wave") if width(_format(variant)) >= 2 else ()
+    """Operands of 16 bits are not quantised, and their products are cuBLAS's; scales of blocks are summed by steps."""
+    if width(_format(variant)) >= 2:
+        return ("quantised", "convert", "row", "tile", "wave", "step", "alone", "launch", "host")
+    return () if variant.startswith("fp8_block") else ("step", "alone")
 
 
 def _format(variant: str) -> str:

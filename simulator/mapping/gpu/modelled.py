@@ -99,8 +99,8 @@ class Models:
         return sum(off, start=0.0) / seconds
 
     def timed(self, kernel: GpuKernel, shapes: Shapes, chip: Chip) -> Timed:
-        """What a kernel of a class and shape takes; nothing of it is in L2 from a call before."""
-        shapes = {**shapes, "warm": 0.0}
+        """What a kernel takes, without its launch by a host; nothing of it is in L2 from a call before."""
+        shapes = {**shapes, "warm": 0.0, "launched": 0.0}
         variants = np.ravel(kernel.variant(shapes)).astype(str)
         names = list(dict.fromkeys(variants.tolist()))
         if len(names) == 1:
@@ -194,7 +194,8 @@ def _attention(kernel: Kernel) -> tuple[GpuKernel, dict[str, Any]]:
     shape = dict(_stated(operator))
     decode, latent = operator.phase == "decode", "latent" in shape
     each = (MLA_DECODE if latent else DECODE) if decode else (MLA_PREFILL if latent else PREFILL)
-    op = "attention_prefill_causal" if each is PREFILL else each.name
+    mask = "_causal" if shape.pop("causal", True) else ""
+    op = f"attention_prefill{mask}" if each is PREFILL else each.name
     return each, {**shape, "op": op, "dtype": _wide(operator.dtype)}
 
 

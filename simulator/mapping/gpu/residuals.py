@@ -65,4 +65,9 @@ def read_residuals(file: Path) -> Residuals:
         raise ConfigError("a cell that is no number", file=file, expected="sizes of shapes, and a ratio") from None
     if values.ndim != 2 or len(values) == 0:
         raise ConfigError("no rows", file=file, expected="sizes of shapes, and a ratio")
+    return tabulated(values)
+
+
+def tabulated(values: Array) -> Residuals:
+    """The table of rows that have the sizes of a shape, and measured over modelled last."""
     return Residuals(np.log(np.maximum(values[:, :-1], 1.0)), np.log(values[:, -1]))

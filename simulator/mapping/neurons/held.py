@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import count, islice
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,8 @@ Steps = Callable[[NeuronTrace, int], Iterator[Step]]
 
 LAYERS = 64
 """The layers that are kept in memory, for cases that differ in how neurons are kept."""
-KEPT = 64
-"""Of a trace, the traffic of so many ways to keep its neurons is remembered, as long as the trace is."""
+KEPT = 512
+"""The traffic of so many traces, or ways to keep one's neurons, is remembered."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ class NeuronTraffic:
     pinned: int
 
 
+@lru_cache(maxsize=KEPT)
 def held(trace: NeuronTrace, keeping: Keeping, steps: Steps = token_steps) -> NeuronTraffic:
     """Run each layer of a trace through a buffer of its own.
 
@@ -90,40 +90,29 @@ def held(trace: NeuronTrace, keeping: Keeping, steps: Steps = token_steps) -> Ne
     Raises:
         ConfigError: no such policy; more pinned neurons than there is room for; friends behind a page cache.
     """
-    return held_by_each(trace, [keeping], steps)[0]
-
-
-def held_by_each(trace: NeuronTrace, ways: Sequence[Keeping], steps: Steps = token_steps) -> list[NeuronTraffic]:
-    """What `held` gives for each of several ways to keep neurons: the trace is drawn once for all of them."""
-    known = _known.setdefault(trace, {})
-    new = [keeping for keeping in dict.fromkeys(ways) if (keeping, steps) not in known]
-    known |= zip([(keeping, steps) for keeping in new], _held(trace, new, steps), strict=True)
-    traffic = [known[keeping, steps] for keeping in ways]
-    for oldest in list(known)[:-KEPT]:
-        del known[oldest]
-    return traffic
-
-
-_known: WeakKeyDictionary[NeuronTrace, dict[tuple[Keeping, Steps], NeuronTraffic]] = WeakKeyDictionary()
-
-
-def _held(trace: NeuronTrace, ways: Sequence[Keeping], steps: Steps) -> list[NeuronTraffic]:
-    rooms = [_room(trace, keeping) for keeping in ways]
-    counts: list[dict[str, list[Ints]]] = [{} for _ in ways]
-    for layer in range(trace.layers) if ways else ():
-        drawn = _drawn(trace, layer)
-        for of_layers, keeping, room in zip(counts, ways, rooms, strict=True):
-            for name, counted in _layer(drawn, layer, keeping, room, steps).items():
-                of_layers.setdefault(name, []).append(counted.astype(np.int32))
-    stacked = [{name: np.stack(each) for name, each in of_layers.items()} for of_layers in counts]
-    return [NeuronTraffic(**each, pinned=keeping.pinned) for each, keeping in zip(stacked, ways, strict=True)]
+    room = _room(trace, keeping)
+    layers = [_layer(_drawn(trace, layer), layer, keeping, room, steps) for layer in range(trace.layers)]
+    counts = {name: np.stack([each[name].astype(np.int32) for each in layers]) for name in layers[0]}
+    return NeuronTraffic(**counts, pinned=keeping.pinned)
 
 
 @lru_cache(maxsize=LAYERS)
 def _drawn(trace: NeuronTrace, layer: int) -> NeuronTrace:
-    """The trace with one layer in memory."""
-    tokens: list[Any] = [active.astype(np.int32) for active in trace.layer(layer)]  # half of what they were drawn as
-    return replace(trace, draw=lambda _: iter(tokens))
+    """The trace with one layer in memory, as far as somebody has read it: drawn once for all who do."""
+    drawn, dtype = trace.layer(layer), np.min_scalar_type(trace.neurons)
+    kept: list[NDArray[Any]] = []
+
+    def read(_: int) -> Iterator[NDArray[np.int64]]:
+        for token in count():
+            if token < len(kept):
+                yield kept[token].astype(np.int64)
+            elif (active := next(drawn, None)) is not None:
+                kept.append(active.astype(dtype))
+                yield active
+            else:
+                return
+
+    return replace(trace, draw=read)
 
 
 def _room(trace: NeuronTrace, keeping: Keeping) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import groupby
 
 import numpy as np
 
@@ -152,6 +153,20 @@ def overlapped(works: Sequence[LayerWork], ends: Sequence[Activity] = (), prefet
     so do the copies that put them into the buffer, which an engine makes when it does nothing else.
     """
     plan = Plan("token")
+    if prefetch:
+        plan.add(_layers(works))
+    else:
+        for _, alike in groupby(works, key=id):
+            work, *others = alike
+            plan.add(_layers([work]), repeat=1 + len(others))
+    for activity in ends:
+        plan.add(activity)
+    return plan
+
+
+def _layers(works: Sequence[LayerWork]) -> Plan:
+    """Layers of which each reads ahead while the one before it computes."""
+    plan = Plan("layers")
     computed: tuple[int, ...] = ()
     managed: tuple[int, ...] = ()
     named: tuple[int, ...] = ()  # the end of the last predictor
@@ -159,13 +174,11 @@ def overlapped(works: Sequence[LayerWork], ends: Sequence[Activity] = (), prefet
     for index, work in enumerate(works):
         attended = _chain(plan, work.attention, computed)
         predicted = _chain(plan, work.predict, attended)
-        ahead = prefetch and index > 0
-        read = _chain(plan, work.read, tuple({*read, *(named if ahead else predicted)}))
+        read = _chain(plan, work.read, tuple({*read, *(named if index else predicted)}))
         managed = _chain(plan, work.manage, tuple({*managed, *read}))
         named = predicted
         resident = _chain(plan, work.resident, predicted)
         computed = _chain(plan, work.fresh, tuple({*resident, *managed}))
-    _chain(plan, ends, computed)
     return plan
 
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
 
 ORDERS: tuple[tuple[tuple[Part, ...], ...], ...] = (
-    (("experts",), ("ffn",), ("attention",), ("kv",), ("embedding", "head")),
-    (("ffn",), ("experts",), ("attention",), ("kv",), ("embedding", "head")),
-    (("experts", "ffn", "attention"), ("kv",), ("embedding", "head")),
-    (("kv",), ("experts", "ffn", "attention"), ("embedding", "head")),
-    (("experts", "ffn", "attention", "kv"), ("embedding", "head")),
+    (("experts",), ("ffn",), ("attention",), ("kv",), ("layer_embedding", "embedding", "head")),
+    (("ffn",), ("experts",), ("attention",), ("kv",), ("layer_embedding", "embedding", "head")),
+    (("experts", "ffn", "attention"), ("kv",), ("layer_embedding", "embedding", "head")),
+    (("kv",), ("experts", "ffn", "attention"), ("layer_embedding", "embedding", "head")),
+    (("experts", "ffn", "attention", "kv"), ("layer_embedding", "embedding", "head")),
 )
 """What leaves main memory first, and what next where that is not enough."""
 
@@ -91,7 +91,7 @@ def over(placed: Placed, batch: float, input: float, tier: str | None = None) ->
 
 def seconds(placed: Placed, batch: float, input: float, output: float) -> float:
     """The time of the prompts and of each step at its own context."""
-    passes = placed.passes(int(batch), int(input))
+    passes = placed.passes(int(batch), int(input), int(output))
     contexts = step_contexts(int(input), int(output))
     steps = closed_form(passes.step(contexts)).time if output > 1 else 0.0
     return float(closed_form(passes.first).time) + float(np.sum(np.broadcast_to(steps, contexts.shape)))

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from simulator.core import Quantity
 from simulator.mapping.kept import active_bytes
+from simulator.mapping.placement.cache import experts_of
 from simulator.mapping.placement.layer import Layers
 from simulator.mapping.placement.layout import PHASES, Shares
 from simulator.mapping.placement.placed import Placed
@@ -24,7 +25,8 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
 
     What lies in several places by phase lies in each of them. What is copied has room in the tier that it is copied to
     for two layers (one, where nothing is copied ahead), keys and values for two batches of one layer. One prompt of a
-    batch is computed at a time; where several batches take turns, the input of a layer is kept of all prompts.
+    batch is computed at a time; where several batches take turns, the input of a layer is kept of all prompts. A model
+    that drafts lies beside.
     """
     sizes: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(("weights", "kv", "activations"), 0.0))
     layout = placed.layout
@@ -32,9 +34,16 @@ def held_in_tiers(placed: Placed, batch: Quantity, prompt: Quantity) -> dict[str
     for (part, layer), size in weights.items():
         for tier, share in _most(placed, part, layer).items():
             sizes[tier][KIND.get(part, "weights")] += size * share
+    if layout.cached:
+        spot = next(iter(layout.cached.values()))
+        cached, buffers = _cached(placed)
+        sizes[layout.home.tier]["weights"] += cached + buffers
+        sizes[spot.tier]["weights"] -= 0.0 if spot.cache and spot.cache.inclusive else cached
     for tier, kind, size in _buffers(placed, weights):
         sizes[tier][kind] += size
     _activations(placed, sizes, batch, prompt)
+    for tier, own in held_in_tiers(placed.draft, batch, prompt).items() if placed.draft else ():
+        sizes[tier] = {k: max(sizes[tier][k], own[k]) if k == "activations" else sizes[tier][k] + own[k] for k in own}
     return sizes
 
 
@@ -50,6 +59,16 @@ def _most(placed: Placed, part: str, layer: int) -> dict[str, float]:
     return most
 
 
+def _cached(placed: Placed) -> tuple[float, float]:
+    """The room of cached experts, and of two that are copied, but for a cache that holds all."""
+    cached, room = placed.layout.cached, placed.room
+    form = next(iter(cached.values())).cache
+    number = room * (len(cached) if form and form.experts is not None else 1)
+    buffers = BUFFERS if number < len(cached) * experts_of(placed.layout.model) else 0
+    size = max(map(placed.layout.expert, cached))
+    return number * size, buffers * size
+
+
 def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[str, str, float]]:
     """The room of copies: tier, kind and bytes."""
     offload = placed.deployed.software.runtime.offload
@@ -62,7 +81,7 @@ def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[
             for part in LAYERED:
                 size = sizes.get((part, layer), 0.0) / (placed.batches if part == "kv" else 1)
                 for spot, share in placed.layout.of(phase, part, layer):
-                    if to := layers.to(spot):
+                    if (to := layers.to(spot)) and not spot.cache:
                         key = (to, KIND.get(part, "weights"))
                         copied[key] = copied.get(key, 0.0) + size * share
             largest = {key: max(largest.get(key, 0.0), copied.get(key, 0.0)) for key in {**largest, **copied}}
@@ -71,7 +90,7 @@ def _buffers(placed: Placed, sizes: dict[tuple[str, int], float]) -> list[tuple[
 
 def _activations(placed: Placed, sizes: dict[str, dict[str, float]], batch: Quantity, prompt: Quantity) -> None:
     """What goes into a layer and comes out of it on each device that computes; of batches in turn, all their inputs."""
-    model, each = placed.deployed.model, float(batch) / placed.batches
+    model, each = placed.layout.model, float(batch) / placed.batches
     for engine in placed.engines.values():
         tier = main_memory(engine.system, engine.name)
         sizes[tier]["activations"] += float(active_bytes(model, each, prompt)) * engine.ways

@@ -30,12 +30,14 @@ class Chunk:
         ahead: copies that must have ended before.
         behind: copies of what it makes.
         at: the engine that makes its output.
+        then: where its experts are cached, what it computes from them on, and `compute` what before; None of others.
     """
 
     compute: Plan
     ahead: tuple[Activity, ...]
     behind: tuple[Activity, ...]
     at: str
+    then: Plan | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,9 @@ class Layers:
         for group in self._groups(block, names, layer):
             run.add(group)
         ahead, behind = self._copies(block, names, layer)
-        return Chunk(run.plan, ahead, behind, run.at)
+        if run.before is None:
+            return Chunk(run.plan, ahead, behind, run.at)
+        return Chunk(run.before, ahead, behind, run.at, run.plan)
 
     def _groups(self, block: Block, names: Sequence[str], layer: int) -> Iterator[tuple[str, list[str]]]:
         """The kernels of a layer, in order: each with its engine and its operators."""
@@ -91,11 +95,15 @@ class Layers:
                 if to := self.to(spot):
                     _put(ahead, (spot, to), of_kv * times * read)
                     _put(behind, (spot, to), of_kv * times * share.bytes.get("kv_write", 0.0))
+            if part_of(block, operator) == "layer_embedding":  # the rows of the tokens, and not the table
+                for spot, of_rows in self.layout.of(self.phase, "layer_embedding", layer):
+                    if to := self.to(spot):
+                        _put(ahead, (spot, to), of_rows * times * share.bytes.get("weight", 0.0))
         layered = period(block) > 0
         for part in ("experts", "ffn", "attention") if layered else (block.name,):
             weights = self.layout.used(part, layer)
             for spot, share_of in self.layout.of(self.phase, part, layer):
-                if (to := self.to(spot)) and weights:
+                if (to := self.to(spot)) and weights and not spot.cache:
                     _put(ahead, (spot, to), weights * share_of)
         if layered:
             self._put_activations(block, ahead, behind)
@@ -149,15 +157,19 @@ class Layers:
 
 @dataclass(eq=False)
 class _Run:
-    """The plan of a layer as it grows: which step and which engine made what, and what has been sent where."""
+    """The plan of a layer as it grows: which step and which engine made what, and what has been sent where.
+
+    Where its experts are cached, `before` is the plan of what comes before them.
+    """
 
     layers: Layers
     block: Block
     layer: int
     at: str
     plan: Plan = field(init=False)
+    before: Plan | None = None
     made: dict[str | None, tuple[str, int | None]] = field(default_factory=dict)
-    sent: dict[tuple[str | None, str], int] = field(default_factory=dict)
+    sent: dict[tuple[str | None, str], int | None] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -169,6 +181,8 @@ class _Run:
         engine, names = group
         target = self.layers.engines[engine]
         (kernel,) = kernels_of(self.block, [names], target.ways)
+        if self.before is None and self.layer in self.layers.layout.cached:
+            self._cut(kernel)
         after = self._arrived(engine, names, target)
         work = Plan(kernel.name)
         moved = self.layers.moved(self.block, kernel, target, self.layer)
@@ -179,6 +193,13 @@ class _Run:
         step = self._step(work if len(work.steps) > 1 else work.steps[0].work, engine, after)
         self.made.update(dict.fromkeys(names, (engine, step)))
         self.at = engine
+
+    def _cut(self, kernel: Kernel) -> None:
+        """Begin another plan with the first kernel that reads experts, which waits for all before it."""
+        if any(np.any(operator.bytes.get("expert", 0.0)) for operator in kernel.operators):
+            self.before, self.plan = self.plan, Plan(self.block.name)
+            self.made = {name: (engine, None) for name, (engine, _) in self.made.items()}
+            self.sent, self.last = dict.fromkeys(self.sent), {}
 
     def _step(self, work: Plan | Activity, engine: str, after: Sequence[int]) -> int:
         """A step after others; where engines wait for one another, after all before it."""

@@ -10,7 +10,9 @@ from typing import TypeAlias
 
 from simulator.errors import ConfigError
 from simulator.mapping.kept import copies
-from simulator.mapping.placement.rule import LAYERED, PARTS, Rule, amount_of, runs
+from simulator.mapping.placement.amount import amount_of
+from simulator.mapping.placement.cache import experts_of
+from simulator.mapping.placement.rule import LAYERED, PARTS, Rule, runs
 from simulator.mapping.placement.spot import Spot, spots
 from simulator.mapping.target import Target
 from simulator.mapping.tensor_parallel import layer_ways
@@ -29,7 +31,7 @@ def part_of(block: Block, operator: Operator) -> str:
     """The part of a model that an operator belongs to, by its name in its block."""
     name = re.sub(r"^\d+\.", "", operator.name)
     if not period(block):
-        return block.name
+        return "layer_embedding" if name == "layer_embedding" else block.name
     if name.startswith(("moe.experts.", "moe.dispatch", "moe.combine")):
         return "experts"
     if name.startswith(("moe.", "ffn.")):
@@ -55,7 +57,9 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
     A head that shares the table of the embedding has none of its own.
     """
     experts = float(model.moe.experts) if model.moe else 0.0
-    sizes: dict[Place, float] = {("embedding", 0): weight_bytes_by_class(model)["embedding"]}
+    sizes: dict[Place, float] = {
+        (name, 0): weight_bytes_by_class(model)[name] for name in ("embedding", "layer_embedding")
+    }
     start = 0
     for block in operator_graph(model, decode(1, 1), lambda _: experts).blocks:
         layers = period(block)
@@ -64,10 +68,11 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
                 continue
             size = float(operator.bytes.get("weight", 0.0) + operator.bytes.get("expert", 0.0))
             size += copies(operator, ways)
-            for repeat in range(block.repeat if size else 0):
-                layer = start + repeat * layers + place_of(operator.name) if layers else 0
-                place = part_of(block, operator), layer
-                sizes[place] = sizes.get(place, 0.0) + size
+            if not size:
+                continue
+            part, first = part_of(block, operator), start + place_of(operator.name)
+            for layer in range(first, first + block.repeat * layers, layers) if layers else (0,):
+                sizes[part, layer] = sizes.get((part, layer), 0.0) + size
         start += block.repeat * layers
     return sizes
 
@@ -99,6 +104,16 @@ class Layout:
 
     def of(self, phase: PhaseName, part: str, layer: int) -> Shares:
         return self.shares[phase, part, layer if part in LAYERED else 0]
+
+    @cached_property
+    def cached(self) -> Mapping[int, Spot]:
+        """The layers whose experts are cached, each with where all of them lie."""
+        spots = {layer: shares[0][0] for (_, part, layer), shares in self.shares.items() if part == "experts"}
+        return {layer: spot for layer, spot in spots.items() if spot.cache and ("experts", layer) in self.weights}
+
+    def expert(self, layer: int) -> float:
+        """Bytes of one routed expert of a layer."""
+        return self.weights["experts", layer] / experts_of(self.model)
 
     def engine(self, phase: PhaseName, part: str, layer: int) -> str:
         """The engine that computes a part."""
@@ -167,6 +182,7 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
         except ConfigError as error:
             error.path = ("placement", number, *(error.path or ()))
             raise
+    _check_caches(rules, model)
     left: dict[tuple[PhaseName, str, int], float] = {}
     shares: dict[tuple[PhaseName, str, int], list[tuple[Spot, float]]] = {}
     for phase in PHASES:
@@ -176,8 +192,7 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
     for number, (rule, places, named) in enumerate(resolved):
         share = _share(rule, places, sizes)
         if rule.amount and any(spot.use == "compute" for spot, _ in named):
-            expected = "none: an engine computes whole layers (layers: 0-19)"
-            raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
+            places, share = _whole_layers(rule, number, places, sizes), 1.0
         for phase in PHASES if rule.phase is None else (rule.phase,):
             for place in places:
                 key = (phase, *place)
@@ -188,7 +203,37 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
     for key, rest in left.items():
         if rest > 1e-12:
             shares[key].append((home, rest))
+    _check_whole(shares, rules)
     return Layout(target, model, home, {key: tuple(each) for key, each in shares.items()}, kv)
+
+
+def _check_caches(rules: Sequence[Rule], model: Model) -> None:
+    """Nothing where at most one rule has a cache, whose routing is of the model.
+
+    Raises:
+        ConfigError: another has; a recording that cannot be read, or of another model.
+    """
+    cached = [number for number, rule in enumerate(rules) if rule.cache]
+    for number in cached[1:]:
+        raise ConfigError(path=("placement", number, "cache"), found="a second one", expected="one for all layers")
+    for number in cached:
+        try:
+            rules[number].cache.chooser(model)  # type: ignore[union-attr]
+        except ConfigError as error:
+            if error.file is None:
+                error.path = ("placement", number, "cache", *(error.path or ()))
+            raise
+
+
+def _check_whole(
+    shares: Mapping[tuple[PhaseName, str, int], Sequence[tuple[Spot, float]]], rules: Sequence[Rule]
+) -> None:
+    """Nothing where a cache is of all experts of its layers; else a ConfigError of its rule."""
+    for (_, _, layer), several in shares.items():
+        if len(several) > 1 and any(spot.cache for spot, _ in several):
+            number = next(number for number, rule in enumerate(rules) if rule.cache)
+            found, expected = f"a share of the experts of layer {layer}", "all of them: no amount in a rule before"
+            raise ConfigError(path=("placement", number, "cache"), found=found, expected=expected)
 
 
 def _matched(rule: Rule, model: Model) -> list[Place]:
@@ -198,11 +243,15 @@ def _matched(rule: Rule, model: Model) -> list[Place]:
         ConfigError: layers that the model lacks, or of parts that are of none; experts of a model without any.
     """
     number = len(model.decoder)
+    if not rule.of:
+        return []
     if rule.layers and not any(part in LAYERED for part in rule.of):
         raise ConfigError(path=("layers",), found=f"'{rule.layers}' of {', '.join(rule.of)}", expected="none")
     layers = list(_numbers(rule.layers, number, model.name)) if rule.layers else list(range(number))
     if rule.of == ("experts",) and not any(layer.moe for layer in model.decoder):
         raise ConfigError(path=("of",), found="'experts'", expected=f"a part that {model.name} has")
+    if rule.of == ("layer_embedding",) and model.per_layer is None:
+        raise ConfigError(path=("of",), found="'layer_embedding'", expected=f"a part that {model.name} has")
     return [(part, layer) for part in rule.of for layer in (layers if part in LAYERED else [0])]
 
 
@@ -213,6 +262,26 @@ def _numbers(layers: str, number: int, name: str) -> Iterator[int]:
             expected = f"layers of the {number} of {name}, 0 to {number - 1}"
             raise ConfigError(path=("layers",), found=f"'{layers}'", expected=expected)
         yield from range(first, end + 1)
+
+
+def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mapping[Place, float]) -> list[Place]:
+    """The first layers that a rule matches, as many as its amount has room for: an engine computes whole ones.
+
+    Raises:
+        ConfigError: an amount of parts that are of no layer.
+    """
+    if any(part not in LAYERED for part in rule.of):
+        expected = "none of embedding, head and activations, which are computed whole"
+        raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
+    whole, kept = sum(sizes.get(place, 0.0) for place in places), list[Place]()
+    room = (_share(rule, places, sizes) + 1e-9) * whole
+    for layer in dict.fromkeys(layer for _, layer in places):
+        own = [place for place in places if place[1] == layer]
+        room -= sum(sizes.get(place, 0.0) for place in own)
+        if room < 0:
+            break
+        kept += own
+    return kept
 
 
 def _share(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:

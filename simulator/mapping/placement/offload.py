@@ -28,9 +28,15 @@ class Moved:
 
 
 def copied(
-    system: System, size: Quantity, source: str, to: str, pinned: bool = True, staging: float | None = None
+    system: System,
+    size: Quantity,
+    source: str,
+    to: str,
+    pinned: bool = True,
+    staging: float | None = None,
+    copies: Quantity = 1.0,
 ) -> Activity:
-    """A copy of `size` bytes from one tier to another.
+    """A copy of `size` bytes from one tier to another, or so many `copies` in a row that each wait for the latency.
 
     What is not pinned goes through a buffer that is, in the slowest memory on the way: it is read and written there
     once more, at most at the rate `staging` of the thread that does so.
@@ -45,7 +51,7 @@ def copied(
         add(demand, {write: units / count})
         if staging:
             demand[_staging(buffer, staging)] = size
-    return launched(f"copy {source} to {to}", demand, latency)
+    return launched(f"copy {source} to {to}", demand, latency * copies)
 
 
 @lru_cache(maxsize=64)

@@ -19,11 +19,14 @@ from pydantic_core import PydanticCustomError
 
 from simulator.config.choose import one_among
 from simulator.config.section import NonEmpty, Section
-from simulator.errors import UnitError
-from simulator.units import Count, Fraction, parse
+from simulator.mapping.placement.amount import Amount
+from simulator.mapping.placement.cache import ExpertCache
+from simulator.units import Count, Fraction
 
-Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "head", "kv", "activations"]
+Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "layer_embedding", "head", "kv", "activations"]
 PARTS: tuple[Part, ...] = get_args(Part)
+DRAFT = "draft"
+"""All of the model that drafts."""
 LAYERED: tuple[Part, ...] = ("experts", "ffn", "attention", "kv")
 """Parts that each layer has one of."""
 Use: TypeAlias = Literal["read", "copy", "compute"]
@@ -49,32 +52,13 @@ def _numbered(layers: str) -> str:
     return layers
 
 
-def _amount(value: Any) -> Any:
-    amount_of(value)
-    return str(value)
-
-
 Parts: TypeAlias = Annotated[
-    NonEmpty[tuple[Annotated[str, one_among(lambda: PARTS)], ...]],
-    BeforeValidator(_several, json_schema_input_type=Part | tuple[Part, ...]),
+    NonEmpty[tuple[Annotated[str, one_among(lambda: (*PARTS, DRAFT))], ...]],
+    BeforeValidator(_several, json_schema_input_type=Part | Literal["draft"] | tuple[Part | Literal["draft"], ...]),
 ]
 Layers: TypeAlias = Annotated[
     str, AfterValidator(_numbered), BeforeValidator(_layers, json_schema_input_type=str | int | list[int | str])
 ]
-Amount: TypeAlias = Annotated[str, BeforeValidator(_amount, json_schema_input_type=str)]
-
-
-def amount_of(value: Any) -> tuple[float, str]:
-    """A share of a part, with the unit `1`, or bytes of it, with `B`."""
-    for unit in ("1", "B") if isinstance(value, str) else ():
-        try:
-            number = parse(value, unit)
-        except UnitError:
-            continue
-        if number > 0 and (unit == "B" or number <= 1):
-            return number, unit
-    expected = "a share such as '80 %', or bytes such as '64 GB'"
-    raise PydanticCustomError("unit", "{found}, expected {expected}", {"found": repr(value), "expected": expected})
 
 
 def runs(layers: str) -> Iterator[tuple[int, int | None]]:
@@ -96,14 +80,15 @@ class Rule(Section):
 
     of: Parts
     """`experts` (routed ones), `ffn` (also shared experts and routers), `attention` (all that mixes tokens),
-    `embedding`, `head`, `kv` (also states of fixed size), `activations` (between layers); one or several."""
+    `embedding`, `layer_embedding` (of each layer), `head`, `kv` (also states of fixed size), `activations` (between
+    layers), `draft` (all of the one that drafts); one or several."""
     layers: Layers | None = None
     """The layers, counted from 0: `0-19`, `20-`, `3,7`; null: all."""
     phase: Literal["prefill", "decode"] | None = None
     """The phase in which it holds; null: both."""
     amount: Amount | None = None
-    """A share such as `80 %`, or bytes such as `64 GB`, spread evenly over what it matches; null: all. The rest is for
-    the rules that follow."""
+    """A share such as `80 %`, or bytes such as `64 GB`, spread evenly over what it matches; with `compute` the first
+    layers that it has room for, as whole ones; null: all. The rest is for the rules that follow."""
     in_: Annotated[str | NonEmpty[dict[str, Fraction]], AfterValidator(_whole)] = Field(alias="in")
     """The tier by its name, or several with their shares; `interleaved` over the memories of all devices of the engine,
     page by page; or `replicated`, a copy in each."""
@@ -114,6 +99,8 @@ class Rule(Section):
     """The engine that computes, `device.engine`; null: with `compute` the one that reads the tier."""
     pinned: bool | None = None
     """Whether copies come from pinned memory, or through a buffer that is; null: as the runtime has it."""
+    cache: ExpertCache | None = None
+    """Of experts alone, which all lie there: those that main memory keeps besides, so that these need no copy."""
 
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import System
+from simulator.mapping.placement.cache import ExpertCache
 from simulator.mapping.placement.rule import INTERLEAVED, REPLICATED, Rule, Use
 from simulator.mapping.target import Target
 
@@ -24,6 +25,7 @@ class Spot:
         pinned: whether copies need no bounce buffer.
         pages: over the memories of the devices of an engine: each has its share, all have all (`replicated`), or each
             has some pages of every device's share (`interleaved`).
+        cache: of experts, those that main memory keeps besides, so that they need no copy.
     """
 
     tier: str
@@ -31,11 +33,15 @@ class Spot:
     by: str | None = None
     pinned: bool = True
     pages: str | None = None
+    cache: ExpertCache | None = None
 
     @property
     def manner(self) -> str:
         """How it is used, in words."""
         done = {"read": "read from there", "copy": "copied before use", "compute": f"computed by {self.by}"}[self.use]
+        if self.cache:
+            size = f"{self.cache.experts} a layer" if self.cache.amount is None else self.cache.amount
+            done = f"copied when chosen, cached ({size}, {self.cache.policy})"
         return done + (f", {self.pages}" if self.pages else "") + ("" if self.pinned else ", not pinned")
 
 
@@ -46,6 +52,7 @@ def spots(rule: Rule, target: Target, pinned: bool) -> Iterator[tuple[Spot, floa
         ConfigError: an engine or a tier that the machine lacks, that nothing reaches, or that cannot be used so.
     """
     system = target.system
+    _check_cache(rule, target)
     by = _computes(rule, system)
     if rule.use == "compute" and by is None:
         by = _beside(rule, target)
@@ -58,7 +65,35 @@ def spots(rule: Rule, target: Target, pinned: bool) -> Iterator[tuple[Spot, floa
         if by:
             yield Spot(_reached(system, tier, own), "compute", by, pinned, pages), share
         else:
-            yield Spot(tier, _use(rule, target, _reached(system, tier, own)), None, pinned, pages), share
+            use = _use(rule, target, _reached(system, tier, own))
+            if rule.cache and (use, rule.use) == ("read", None) and tier != own:
+                use = "copy"
+            yield Spot(tier, use, None, pinned, pages, rule.cache), share
+
+
+def _check_cache(rule: Rule, target: Target) -> None:
+    """Nothing where a rule has no cache, or one of what is copied whole to the memory that its engine runs from.
+
+    Raises:
+        ConfigError: another part, tier, phase or use.
+    """
+    if rule.cache is None:
+        return
+    if rule.cache.in_ is not None and (tier := full_name(rule.cache.in_, target)) != target.tier:
+        raise ConfigError(path=("cache", "in"), found=f"'{tier}'", expected=f"{target.tier}, which it runs from")
+    several = not isinstance(rule.in_, str) or rule.in_ in (INTERLEAVED, REPLICATED)
+    if not several and full_name(str(rule.in_), target) == target.tier:
+        raise ConfigError(path=("in",), found=f"'{rule.in_}' with a cache in it", expected="a tier behind it")
+    for applies, key, found, expected in (
+        (rule.of != ("experts",), "of", ", ".join(rule.of), "experts alone"),
+        (several, "in", str(rule.in_), "one tier"),
+        (rule.use not in (None, "copy"), "use", rule.use, "copy"),
+        (rule.by is not None, "by", rule.by, "none: what is cached is copied to the engine"),
+        (rule.phase is not None, "phase", rule.phase, "none: of both phases"),
+        (rule.amount is not None, "amount", rule.amount, "none: all experts of its layers"),
+    ):
+        if applies:
+            raise ConfigError(path=(key,), found=f"'{found}' with a cache", expected=expected)
 
 
 def main_memory(system: System, engine: str) -> str:

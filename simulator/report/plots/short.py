@@ -28,6 +28,7 @@ _METRICS = {
     "workload.input": "input tokens",
     "workload.output": "output tokens",
     "workload.rate": "requests a second",
+    "workload.trace.sessions.turns": "turns of a session",
 }
 _SUFFIXES = {
     "s": "s", "j": "J", "w": "W", "m2": "m^2", "usd": "USD", "bytes": "B", "hz": "Hz",

@@ -11,6 +11,7 @@ from simulator.core.account import bound_by
 from simulator.core.resource import plain
 from simulator.errors import ConfigError
 from simulator.hardware.system import varies
+from simulator.mapping.placement.placed import Placed
 from simulator.registry import register
 from simulator.scenario.batch_detail import BatchDetail, batch_detail
 from simulator.scenario.batch_parts import Phase
@@ -53,8 +54,9 @@ class BatchEvaluator:
     it gives each sequence; `e2e_s` the prefill and each further step at its own context. `tokens_per_s`: of all
     sequences. Energy a token is dynamic and static, of all devices, NaN where the machine lacks a figure; `power_w` is
     that over time. A batch of requests that does not fit is refused, or served in turns where the runtime says so:
-    `batches` of them, then `ttft_s` and `tbt_s` are of the first. `expected_error`: the share by which the time may be
-    off where models time kernels, if all erred one way as they do in the median; else NaN. `bound_by`: the resource
+    `batches` of them, then `ttft_s` and `tbt_s` are of the first. `expert_hit_rate`: of a cache of routed experts, over
+    all steps (of the prefill where there is none); NaN without one. `expected_error`: the share by which the time may
+    be off where models time kernels, if all erred one way as they do in the median; else NaN. `bound_by`: the resource
     that binds longest, of the step (of the prefill where there is none).
     """
 
@@ -69,6 +71,7 @@ class BatchEvaluator:
         Metric("needed_bytes", "B", "min", "memory needed"),
         Metric("capacity_bytes", "B", "max", "memory"),
         Metric("batches", "1", "min", "batches one after another"),
+        Metric("expert_hit_rate", "1", "max", "hit rate of cached experts"),
         Metric("expected_error", "1", "min", "expected error"),
         *COSTS,
         Metric("bound_by", label="what binds"),
@@ -126,6 +129,9 @@ class BatchEvaluator:
         if not full.all():
             times, parts = served(deployed, work.phase, asked, input, output, bool(columns))
             metrics |= times
+            metrics["expert_hit_rate"] = np.nan
+            if footprint.placed and not columns:
+                metrics["expert_hit_rate"] = _hit_rate(footprint.placed, work, int(asked.size))
             if "bound_by" in wanted:
                 metrics["bound_by"] = bound_by(parts["prefill" if work.phase == "prefill" else "decode"].plan)
         if full.any():
@@ -140,6 +146,12 @@ class BatchEvaluator:
         assert isinstance(work, Batch)
         scenario = split_fastest(scenario, work)
         return batch_detail(scenario, deployment(scenario), work)
+
+
+def _hit_rate(placed: Placed, work: Batch, size: int) -> float:
+    """The share of chosen experts that a cache had; NaN without one."""
+    hits = placed.hits(size, work.input, work.output)
+    return np.nan if hits is None else hits.rate(work.phase == "prefill")
 
 
 def _lengths(columns: Columns, path: str, work: Batch) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
@@ -11,7 +10,7 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.registry import register
-from simulator.scenario.cases import Columns, with_values
+from simulator.scenario.cases import Columns, text_of
 from simulator.scenario.evaluator import no_plan
 from simulator.scenario.evaluators.requests import RequestsEvaluator
 from simulator.scenario.form import Scenario, Workload
@@ -72,7 +71,7 @@ class ReplayEvaluator:
         Metric("preemptions", "1", "min", "times that it lost its room"),
         Metric("span_s", "s", "min", "from the first arrival to the last token"),
         Metric("recorded_span_s", "s", None, "from the first arrival to the last token, recorded"),
-        Metric("hit_rate", "1", "max", "share of the tokens of prompts that were cached"),
+        Metric("hit_rate", "1", "max", "share of prompts that was cached"),
         Metric("preempted", "1", "min", "times that a sequence lost its room"),
     )
     needs: ClassVar[Collection[str]] = RequestsEvaluator.needs
@@ -100,7 +99,7 @@ class ReplayEvaluator:
             raise ConfigError("missing key", path="workload.trace", expected="a recorded run of a server")
         if not trace_file(work.trace).is_file():
             raise ConfigError("no such file", path="workload.trace", found=f"'{work.trace}'", expected="a recorded run")
-        frame = _replayed(json.dumps(with_values(scenario, {REQUEST: 0}).written(), sort_keys=True))
+        frame = _replayed(text_of(scenario, {REQUEST: 0}))
         rows = np.broadcast_to(columns.get(REQUEST, work.request), cases).astype(int)
         if rows.max() >= len(frame):
             expected = f"less than {len(frame)}, the requests of the trace"

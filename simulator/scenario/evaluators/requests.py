@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -20,7 +19,7 @@ from simulator.mapping.deployment import Deployment
 from simulator.mapping.room import most_sequences
 from simulator.mapping.static_batch import check_context
 from simulator.registry import register, registered
-from simulator.scenario.cases import Columns, with_values
+from simulator.scenario.cases import Columns, text_of
 from simulator.scenario.costs import METRICS as COSTS
 from simulator.scenario.costs import NAMES as COST_NAMES
 from simulator.scenario.costs import costs_of
@@ -44,7 +43,7 @@ from simulator.workload.requests.arrivals import requests
 
 PERCENTS = (50, 90, 99)
 PROGRAMS = {
-    "tpot": "mean time between tokens of a request",
+    "tpot": "time per output token",
     "normalised": "time to last token by tokens",
     "service": "time to first token but for the wait",
 }
@@ -67,9 +66,9 @@ DRAWN = tuple(
 PROGRAM = (
     "workload.skip_bad", "workload.shared", "workload.ttft", "workload.tpot",
     *(f"mapping.scheduler.{key}" for key in (
-        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance")),
+        "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance", "home")),
     *(f"mapping.kv_store.{key}" for key in (
-        "kind", "block", "blocks", "link", "swap", "tiers", "overlap")),
+        "kind", "block", "blocks", "link", "swap", "tiers", "overlap", "reuse")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
@@ -98,8 +97,8 @@ class RequestsEvaluator:
         Metric("goodput_per_s", "1/s", "max", "requests that end and keep the objective"),
         Metric("ended", "1", None, "requests that ended"),
         Metric("preemptions", "1", "min", "sequences that lost their room"),
-        Metric("hit_rate", "1", "max", "share of the tokens of prompts that were cached"),
-        Metric("hit_rate_behind", "1", None, "share of the tokens of prompts that lay in tiers behind memory"),
+        Metric("hit_rate", "1", "max", "share of prompts that was cached"),
+        Metric("hit_rate_behind", "1", None, "share of prompts that lay behind memory"),
         Metric("loaded_bytes", "B", "min", "keys and values copied to memory from tiers behind it"),
         Metric("written_bytes", "B", "min", "keys and values copied from memory to the tier behind it"),
         Metric("busy", "1", None, "share of the time in which it works"),
@@ -178,9 +177,10 @@ def _by_program(scenario: Scenario) -> bool:
 
 def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     """What a scheduler of a program does not read, as the mapping sets it and its store."""
-    work, chosen, paths = requests_of(scenario), scenario.mapping.scheduler, {}
-    if work.trace is None:
-        paths["workload.skip_bad"] = "a run without a trace"
+    work, chosen = requests_of(scenario), scenario.mapping.scheduler
+    paths: dict[str, str] = {}
+    if not isinstance(work.trace, str):
+        paths |= dict.fromkeys(("workload.skip_bad", "mapping.scheduler.home"), "a run without a recorded trace")
     at_random = work.trace is None and (work.spread or (work.loop == "open" and work.process == "poisson"))
     if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
         paths["workload.seed"] = "a run in which nothing is drawn"
@@ -189,7 +189,8 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     if chosen.preempt != "swap":
         paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
     if not scenario.mapping.kv_store.tiers:
-        paths["mapping.kv_store.overlap"] = "a run without `tiers` of its store"
+        without = "a run without `tiers` of its store"
+        paths |= {"mapping.kv_store.overlap": without, "mapping.kv_store.reuse": without}
     if is_given(scenario, "mapping.scheduler.balance"):
         first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
         paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
@@ -209,7 +210,7 @@ def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]
     if scenario.mapping.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, in an open loop", expected="none, or a closed loop")
     work = requests_of(scenario)
-    load = _load(_text(scenario, {"workload.rate": 1.0, "workload.process": "poisson"}))
+    load = _load(text_of(scenario, {"workload.rate": 1.0, "workload.process": "poisson"}))
     rates = np.broadcast_to(columns.get("workload.rate", work.rate), cases).tolist()
     processes = np.broadcast_to(columns.get("workload.process", work.process), cases).tolist()
     runs = [
@@ -229,7 +230,7 @@ def _open(scenario: Scenario, columns: Columns, cases: int) -> Mapping[str, Any]
 def _closed(scenario: Scenario, wanted: Collection[str]) -> Mapping[str, Any]:
     """A run with a constant number in flight; of `admitted` 0 and nothing else where not one has room."""
     work = requests_of(scenario)
-    server = _server(_text(scenario, {path: None for path in _LOADS}))
+    server = _server(text_of(scenario, {path: None for path in _LOADS}))
     model = server.deployed.model
     check_context(model, work.input + work.output)
     prompt = 0 if server.deployed.answers else work.lengths.longest_input
@@ -313,11 +314,6 @@ _LOADS = tuple(f"workload.{key}" for key in Requests.model_fields if key not in 
 """What of a scenario its server does not depend on."""
 
 
-def _text(scenario: Scenario, values: Mapping[str, Any]) -> str:
-    """A scenario with these values as JSON: equal for equal scenarios."""
-    return json.dumps(with_values(scenario, values).written(), sort_keys=True)
-
-
 @remembered(16)
 def _server(text: str) -> _Server:
     """The server of a scenario, as JSON."""
@@ -334,7 +330,7 @@ def _server(text: str) -> _Server:
 def _load(text: str) -> _Load:
     """The load of an open loop's scenario, as JSON."""
     scenario = Scenario.model_validate_json(text)
-    work, server = requests_of(scenario), _server(_text(scenario, {path: None for path in _LOADS}))
+    work, server = requests_of(scenario), _server(text_of(scenario, {path: None for path in _LOADS}))
     model, lengths = server.deployed.model, work.lengths
     check_context(model, work.input + work.output)
     most = server.deployed.max_sequences or MAX_SEQUENCES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from math import nan
 from typing import Any, ClassVar, Literal
 
@@ -33,7 +32,6 @@ from simulator.serving.sparse import Decoded, decode_dense, decode_sparse
 from simulator.units import Count, Size, Width
 from simulator.workload import Model, weight_bytes
 from simulator.workload.neurons.forms import ActiveNeurons, Portion, digest
-from simulator.workload.neurons.trace import NeuronTrace
 
 POLICY = "lru"
 """What leaves the buffer, unless the mapping says."""
@@ -274,14 +272,9 @@ def _traffic(work: SparseFlash, kept: Stored, keeping: Keeping, steps: Steps) ->
             if warm_up >= len(steps.advance):
                 raise ConfigError("no step is left to time", path="tokens", found=work.tokens, expected="more")
     with at_key("mapping", "residency"):
-        came = vars(_settled(trace, keeping, steps, warm_up))
+        came = vars(settled(held(trace, keeping, steps), warm_up))
     counts = {name: np.repeat(each, layers, axis=0) if one else each for name, each in came.items() if name != "pinned"}
     return NeuronTraffic(**counts, pinned=keeping.pinned)
-
-
-@lru_cache(maxsize=512)
-def _settled(trace: NeuronTrace, keeping: Keeping, steps: Steps, warm_up: int) -> NeuronTraffic:
-    return settled(held(trace, keeping, steps), warm_up)
 
 
 def _of_tiers(done: Decoded, memory: Memory, tokens: float) -> dict[str, float]:

@@ -9,6 +9,7 @@ from simulator.config.choose import one_among
 from simulator.scenario.form import Scenario, Workload
 from simulator.units import Count, Positive, Seconds, Seed, Share
 from simulator.workload import Model
+from simulator.workload.requests.form import RequestsForm
 from simulator.workload.requests.lengths import Lengths, Spread
 from simulator.workload.routing.routers import ROUTERS, Router
 
@@ -41,8 +42,9 @@ class Requests(Workload):
     """How tokens choose experts."""
     seed: Seed = 0
     """Of lengths, arrivals and experts."""
-    trace: str | None = None
-    """A file of requests, in our form or a public one, which are served as they arrived; null: they are drawn."""
+    trace: str | RequestsForm | None = None
+    """A file of requests, in our form or a public one, which are served as they arrived, or a YAML of requests that are
+    drawn by laws (`docs/traces.md`), or what such a YAML says; null: they are drawn by the keys above."""
     skip_bad: bool = False
     """Whether rows of the trace that are wrong are left out and counted; else the first is an error."""
     shared: Share = 0.0

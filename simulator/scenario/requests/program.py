@@ -6,20 +6,29 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.errors import ConfigError
+from simulator.files import remembered
 from simulator.mapping.compose import check_requests
+from simulator.mapping.deployment import Deployment
+from simulator.scenario.cases import text_of
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.requests.form import Requests, requests_of, router_of
-from simulator.scenario.requests.service import Run, run, service_of, store_kind
+from simulator.scenario.requests.service import SEQUENCES, Run, run, service_of, settings, store_kind
+from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.series import Series
+from simulator.serving.stages import Stages
 from simulator.workload.requests.arrivals import requests
+from simulator.workload.requests.draw import stream_of
+from simulator.workload.requests.form import RequestsForm
+from simulator.workload.requests.load import YAML, load_requests
 from simulator.workload.requests.request import Request, Stream
-from simulator.workload.requests.trace import Trace, open_trace
+from simulator.workload.requests.trace import open_trace
 
 
 def served(
@@ -42,26 +51,46 @@ def served(
     work, deployed = requests_of(scenario), deployment(scenario, requests=True)
     if deployed.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
-    if deployed.whole_layers:
-        message = f"{deployed.high.name} runs a layer as a whole, compiled for lengths that are known before"
-        expected = "requests that are drawn, by the scheduler 'continuous' of a scenario"
-        raise ConfigError(message, found="a trace, or a scheduler of a program", expected=expected)
     with at_key("mapping"):
         check_requests(deployed)
     if work.shared and store_kind(deployed) != "prefix":
         found, expected = f"{work.shared:g}, where no prefix is found again", "mapping.kv_store.kind: prefix"
         raise ConfigError(path=("workload", "shared"), found=found, expected=expected)
-    router = router_of(work, deployed.model)
-    trace = None if work.trace is None else open_trace(work.trace, work.skip_bad)
-    stream, in_flight = _stream(work, trace)
-    if trace is not None and speed != 1.0:
+    load = _load(deployed, _stream(work)[0]) if deployed.whole_layers else None
+    iterations = _iterations(text_of(scenario, dict.fromkeys(_SERVED)), load)
+    stream, in_flight, left_out = _stream(work)
+    if work.trace is not None and speed != 1.0:
         stream = (replace(request, arrival_s=request.arrival_s / speed) for request in stream)
     made = run(
-        lambda ended: service_of(deployed, ended, router, work.seed),
+        lambda ended: service_of(deployed, ended, iterations),
         map(partial(_sharing, work.shared), stream) if work.shared else iter(stream),
         (work.ttft, work.tpot), in_flight, rows, timeline, progress, each, series,
     )  # fmt: skip
-    return made, trace.left_out if trace else {}
+    return made, left_out
+
+
+class Load(NamedTuple):
+    """The most sequences at once, and the mean tokens of prompt and answer, that a program is compiled for."""
+
+    sequences: int
+    input: int
+    output: int
+
+
+_SERVED = (
+    "mapping.scheduler", "mapping.kv_store",
+    *(f"workload.{key}" for key in Requests.model_fields if key not in ("kind", "router", "seed")),
+)  # fmt: skip
+"""What of a scenario the times of its iterations do not depend on."""
+
+
+@remembered(8)
+def _iterations(text: str, load: Load | None) -> Iterations:
+    """The iterations of a scenario, as JSON, compiled once for all rates, schedulers and stores, or for a load."""
+    scenario = Scenario.model_validate_json(text)
+    work, deployed = requests_of(scenario), deployment(scenario, requests=True)
+    stages = Stages(deployed).compiled_for(*load) if load else Stages(deployed)
+    return Iterations(stages, router_of(work, deployed.model), work.seed)
 
 
 def rate_of(scenario: Scenario) -> float:
@@ -74,7 +103,7 @@ def rate_of(scenario: Scenario) -> float:
     if work.trace is None:
         return work.rate
     number, first, last = 0, 0.0, 0.0
-    for request in _stream(work, open_trace(work.trace, work.skip_bad))[0]:
+    for request in _stream(work)[0]:
         first, last, number = request.arrival_s if not number else first, request.arrival_s, number + 1
     if last <= first:
         found = f"{number:,} requests at one time"
@@ -82,18 +111,45 @@ def rate_of(scenario: Scenario) -> float:
     return (number - 1) / (last - first)
 
 
-def _stream(work: Requests, trace: Trace | None) -> tuple[Iterable[Request], int | None]:
-    """The requests of a workload as they arrive, and how many are in flight in a closed loop."""
-    if trace is not None:
-        if not trace.timed:
-            raise ConfigError(path=("workload", "trace"), found="requests without times", expected="a trace with times")
-        return Stream(trace.batches), None
+def _stream(work: Requests) -> tuple[Iterable[Request], int | None, Mapping[str, int]]:
+    """The requests of a workload as they arrive; how many are in flight in a closed loop; rows that are left out."""
+    if work.trace is not None:
+        stream = _recorded(work.trace, work.skip_bad)
+        return stream, stream.in_flight, stream.left_out
     number = work.requests if work.loop == "open" else int(work.rounds * work.batch)
     drawn = requests(work.lengths, number, work.rate, work.process, work.seed)
     at = drawn.arrival if work.loop == "open" else np.zeros(number)
     each = zip(at.tolist(), drawn.input.tolist(), drawn.output.tolist(), strict=True)
     made = (Request(str(i), *one, max_tokens=int(work.lengths.total)) for i, one in enumerate(each))
-    return made, None if work.loop == "open" else work.batch
+    return made, None if work.loop == "open" else work.batch, {}
+
+
+def _recorded(trace: str | RequestsForm, skip_bad: bool) -> Stream:
+    """The requests of a file, or of laws that a YAML or the scenario itself says.
+
+    Raises:
+        ConfigError: what is wrong with them; a file that does not say when they arrive.
+    """
+    with at_key("workload", "trace"):
+        if isinstance(trace, RequestsForm):
+            return stream_of(trace)
+        if Path(trace).suffix.lower() in YAML:
+            return load_requests(trace)
+    recorded = open_trace(trace, skip_bad)
+    if not recorded.timed:
+        raise ConfigError(path=("workload", "trace"), found="requests without times", expected="a trace with times")
+    return Stream(recorded.batches, left_out=recorded.left_out)
+
+
+def _load(deployed: Deployment, requests: Iterable[Request]) -> Load | None:
+    """What an engine is compiled for that runs layers as a whole; None of no requests."""
+    number = input = output = 0
+    for request in requests:
+        number, input, output = number + 1, input + request.input_tokens, output + request.output_tokens
+    if not number:
+        return None
+    sequences = min(settings(deployed).max_sequences or SEQUENCES, number)
+    return Load(sequences, max(round(input / number), 1), max(round(output / number), 1))
 
 
 def _sharing(share: float, request: Request) -> Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from simulator.core import Plan, closed_form
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, unknown
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.form import Scheduler
+from simulator.mapping.held import held
 from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
-from simulator.serving.kv.copies import copies_of
+from simulator.serving.kv.copies import alone, copies_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -29,14 +30,16 @@ from simulator.serving.service.sequence import Link, Sequence
 from simulator.serving.service.series import Series
 from simulator.serving.service.service import Service
 from simulator.serving.service.timeline import Timeline
+from simulator.serving.service.turns import Home, Turns
 from simulator.serving.stages import Stages
 from simulator.workload import kv_bytes
 from simulator.workload.requests.request import Request
-from simulator.workload.routing.routers import Router
 
 PERCENTS = (50, 90, 99)
 TOKENS = 8192
 """Tokens of an iteration for which activations have room, where the scheduler has no limit."""
+SEQUENCES = 256
+"""Sequences for which an engine that runs layers as a whole is compiled, where the mapping does not say how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +135,9 @@ def store_kind(deployed: Deployment) -> str:
 
 
 def service_of(
-    deployed: Deployment, ended: Callable[[Sequence, int], None], router: Router | None = None, seed: int = 0
+    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Iterations | None = None
 ) -> Service:
-    """Replicas of a deployment, idle.
+    """Replicas of a deployment, idle; their iterations are compiled anew unless they are given.
 
     Raises:
         ConfigError: what is wrong with its mapping.
@@ -142,7 +145,7 @@ def service_of(
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
     kind = store_kind(deployed)
-    iterations = Iterations(Stages(deployed), router, seed)
+    iterations = iterations or Iterations(Stages(deployed))
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
@@ -150,13 +153,18 @@ def service_of(
         expected = "a kind that keeps what others find, 'prefix'"
         raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
     copies = copies_of(deployed, total, size) if store.tiers else None
-    lower = (copies.blocks[1:],) if copies else ()
+    lower: tuple[Any, ...] = (copies.blocks[1:],) if copies else ()
+    if copies and store.reuse == "faster":
+        lower += (partial(alone, iterations, copies),)
+    home = _home(deployed, kind, chosen) if chosen.home else None
 
     def pool() -> Pool:
         blocks = registered("kv", kind)(total, size, *lower)
         scheduler = registered("scheduler", chosen.kind)(chosen)
-        ahead = bool(chosen.ahead)
-        return Pool(iterations, blocks, scheduler, chosen.order, copy_seconds=swap, ahead=ahead, copies=copies)
+        return Pool(
+            iterations, blocks, Turns(scheduler) if home else scheduler, chosen.order, copy_seconds=swap,
+            ahead=bool(chosen.ahead), copies=copies, home=home,
+        )  # fmt: skip
 
     prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
     pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
@@ -222,6 +230,24 @@ def _link_seconds(deployed: Deployment) -> Callable[[int], float]:
         expected = "the rate of the link to those that decode, `kv_store.link`, beside it"
         raise ConfigError(path=("mapping", "scheduler", "prompts"), found=deployed.scheduler.prompts, expected=expected)
     return lambda tokens: float(kv_bytes(deployed.model, float(tokens))) / rate
+
+
+def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
+    """The tier where the weights of models lie that take turns, those of each to be copied whole."""
+    system, own, at = deployed.low.system, deployed.low.tier, ("mapping", "scheduler", "home")
+    home, known = str(chosen.home), [name for name in system.tiers if name != own]
+    if home not in known:
+        raise unknown(home, known, f"tiers of {system.name} beside {own}", path=at)
+    for applies, found, expected in (
+        (store != "blocks", f"'{home}', and keys and values of '{store}'", "mapping.kv_store.kind: blocks"),
+        (bool(chosen.prompts), f"'{home}', and prompts that are computed elsewhere", "no mapping.scheduler.prompts"),
+        (not deployed.shares_memory, f"'{home}', and weights in two memories", "engines of one memory"),
+    ):
+        if applies:
+            raise ConfigError(path=at, found=found, expected=expected)
+    weights = float(held(deployed, 0.0, 1.0, 0.0)[0].weights)
+    capacity = system.free(home) / (1 if home.partition(".")[0] == deployed.low.device else system.machine.nodes)
+    return Home(home, weights, capacity, transfer(system, np.asarray(weights), home, own, name="load of a model"))
 
 
 def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:

@@ -67,7 +67,10 @@ def spent(scenario: Scenario, run: Run) -> Spent:
 
 def demanded(pools: Sequence[Pool], works: Iterable[Work], moves: Iterable[Moves]) -> dict[Resource, float]:
     """Total demand of what replicas have computed, and copied between tiers, as of one device of a replica."""
-    total, copies = demand(pools[0].iterations, works), pools[0].copies
+    works, copies, home = list(works), pools[0].copies, pools[0].home
+    total = demand(pools[0].iterations, works)
+    if home is not None:
+        add(total, home.load.demand, sum(work.loads for work in works))
     if copies is not None:
         for each in moves:
             add(total, copies.demand(each))

@@ -8,13 +8,16 @@ vLLM): to the tier behind memory, where there is one (`tiers.py`). What is found
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Several
 from typing import Any
 
 from simulator.registry import register
 from simulator.serving.kv.tiers import Node, Tiers
 from simulator.serving.service.sequence import Sequence
+
+Alone = Callable[[int, int, Mapping[tuple[int, int], int]], float]
+"""Seconds of a prompt alone: of so many tokens, of which so many are cached, these after such copies of blocks."""
 
 Run = tuple[Hashable, int, int]
 """Blocks whose tokens are one stretch of a segment: its name, the first token's place in it, how many blocks.
@@ -32,9 +35,12 @@ class PrefixBlocks:
     itself where it lost its place.
     """
 
-    def __init__(self, total: int, size: int = 1, lower: Several[int] = ()) -> None:
-        """`total` blocks of `size` tokens in memory, and so many in each tier behind it."""
-        self.total, self.free, self.size = total, total, size
+    def __init__(self, total: int, size: int = 1, lower: Several[int] = (), alone: Alone | None = None) -> None:
+        """`total` blocks of `size` tokens in memory, and so many in each tier behind it.
+
+        With `alone`, what is found in these is used up to the tier with which a prompt alone takes the least.
+        """
+        self.total, self.free, self.size, self._alone = total, total, size, alone
         self._root = Node(None, None, 0, 0)
         self._tiers = Tiers((total, *lower), size)
         self._due = 0  # blocks of memory for what is copied from other tiers
@@ -114,7 +120,30 @@ class PrefixBlocks:
             sequence.runs = _runs(sequence, sequence.target, self.size, sequence.preemptions > 0)
         return sequence.runs  # type: ignore[no-any-return]
 
-    def _path(self, sequence: Sequence) -> Iterator[tuple[Node, int]]:
+    def _path(self, sequence: Sequence) -> Iterable[tuple[Node, int]]:
+        """The nodes from the root on that a sequence uses, each with how many of its blocks."""
+        nodes = self._whole_path(sequence)
+        if self._alone is None:
+            return nodes
+        path = list(nodes)
+        return path if not path or not path[-1][0].tier else self._fastest(sequence.target, path, self._alone)
+
+    def _fastest(self, target: int, path: list[tuple[Node, int]], alone: Alone) -> list[tuple[Node, int]]:
+        """The beginning of a path, up to the end of what lies in one tier, with which so many tokens take the least."""
+        ends: dict[int, tuple[float, int]] = {
+            0: (alone(target, 0, {}), 0)
+        }  # by the tier: seconds, and nodes up to there
+        blocks, moves = 0, dict[tuple[int, int], int]()
+        for number, (node, count) in enumerate(path, 1):
+            blocks += count
+            if node.tier:
+                hop = self._tiers.places[node.tier], 0
+                moves[hop] = moves.get(hop, 0) + count
+            if number == len(path) or path[number][0].tier != node.tier:
+                ends[node.tier] = alone(target, blocks * self.size, moves), number
+        return path[: min(ends.values(), key=lambda end: (end[0], -end[1]))[1]]
+
+    def _whole_path(self, sequence: Sequence) -> Iterator[tuple[Node, int]]:
         """The nodes from the root on that a sequence finds, each with how many of its blocks; never all its tokens."""
         left, node = (sequence.target - 1) // self.size, self._root
         for name, first, count in self._runs(sequence):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, log
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
 
 from simulator.core.resource import Curve, Resource
 from simulator.mapping.gpu.attention_once import Once
+from simulator.mapping.stage import FEATURES
 from simulator.serving.routed import Array
+
+PLAIN = 1 + len(FEATURES)
+"""Coefficients of a row without those of cuts."""
 
 
 class Bend(NamedTuple):
@@ -40,7 +45,10 @@ class Bend(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A demand of a term over its rate: seconds, or units where these bend; coefficients of 1 and of each feature."""
+    """A demand of a term over its rate: seconds, or units where these bend; coefficients of 1 and of each feature.
+
+    `cuts`: of the features of each cut of the model, none where it has none of them.
+    """
 
     one: float
     prompts: float
@@ -49,7 +57,27 @@ class Row(NamedTuple):
     decoding: float
     context: float
     past: float
+    cuts: tuple[float, ...]
     bend: Bend | None
+
+    @property
+    def seen(self) -> tuple[float, ...]:
+        """Of keys of those that decode, by cut."""
+        return self.cuts[2::3]
+
+
+class Line(NamedTuple):
+    """Iterations in a row in which as many sequences decode: the first, and `more`.
+
+    `context`, and of each cut `seen`, are those of the first; in each iteration they grow, by a token of each sequence
+    and by `rising`.
+    """
+
+    decoding: int
+    context: int
+    more: int
+    seen: tuple[float, ...] = ()
+    rising: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,11 +89,12 @@ class Term:
     latency: float
 
     def seconds(
-        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
-    ) -> float:
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float,
+        cuts: tuple[float, ...] = (),
+    ) -> float:  # fmt: skip
         """Without the latency, by the features of an iteration."""
         longest = 0.0
-        for one, by_prompts, by_tokens, by_pairs, by_decoding, by_context, by_past, bend in self.rows:
+        for one, by_prompts, by_tokens, by_pairs, by_decoding, by_context, by_past, by_cuts, bend in self.rows:
             each = (
                 one
                 + by_prompts * prompts
@@ -75,37 +104,46 @@ class Term:
                 + by_context * context
                 + by_past * past
             )
+            if by_cuts:
+                each += sum(map(mul, by_cuts, cuts))
             if bend is not None:
                 each = bend.seconds(each)
             if each > longest:
                 longest = each
         return self.times * longest
 
-    def over(self, decoding: int, contexts: Array) -> Array:
-        """The same where all decode, over contexts that rise."""
+    def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
+        """The same where all decode, over contexts that rise, and what is seen of them by cut."""
         longest: Array | None = None
         for row in self.rows:
             each = (row.one + row.decoding * decoding) + row.context * contexts
+            for by_seen, keys in zip(row.seen, seen, strict=False):
+                each = each + by_seen * keys
             if row.bend is not None:
                 each = row.bend.over(each)
             longest = each if longest is None else np.maximum(longest, each)
         return np.zeros(len(contexts)) if longest is None else self.times * longest
 
-    def slope(self, decoding: int, low: int, high: int) -> float | None:
-        """Seconds a token of context, where one row is the longest from the low to the high one and none bends."""
+    def slope(self, line: Line) -> float | None:
+        """Seconds that each iteration takes more, where one row is the longest in all of them and none bends."""
         longest = last = -inf
         slope = last_slope = 0.0
         for row in self.rows:
-            base, rate = row.one + row.decoding * decoding, row.context
+            low, rate = row.one + row.decoding * line.decoding + row.context * line.context, row.context * line.decoding
+            if row.cuts:
+                low += sum(map(mul, row.seen, line.seen))
+                rate += sum(map(mul, row.seen, line.rising))
+            high = low + rate * line.more
             if row.bend is not None:
-                at = bisect_right(row.bend.knots, base + rate * low)
-                if row.bend.powers[at] != 1.0 or at != bisect_right(row.bend.knots, base + rate * high):
+                at = bisect_right(row.bend.knots, low)
+                if row.bend.powers[at] != 1.0 or at != bisect_right(row.bend.knots, high):
                     return None
-                base, rate = base * row.bend.factors[at], rate * row.bend.factors[at]
-            if base + rate * low > longest:
-                longest, slope = base + rate * low, rate
-            if base + rate * high > last:
-                last, last_slope = base + rate * high, rate
+                factor = row.bend.factors[at]
+                low, rate, high = low * factor, rate * factor, high * factor
+            if low > longest:
+                longest, slope = low, rate
+            if high > last:
+                last, last_slope = high, rate
         return self.times * slope if slope == last_slope else None
 
 
@@ -125,23 +163,25 @@ class ModelledTerm:
         return self.least.latency
 
     def seconds(
-        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
-    ) -> float:
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float,
+        cuts: tuple[float, ...] = (),
+    ) -> float:  # fmt: skip
         """Without the latency, by the features of an iteration."""
         if self.decode:
             modelled = self.once.seconds(decoding, 1.0, (context + decoding) / decoding)
         else:
             queries = tokens / prompts
             modelled = self.once.seconds(prompts, queries, max(pairs / tokens + (queries - 1) / 2, queries))
-        return max(self.least.times * modelled, self.least.seconds(prompts, tokens, pairs, decoding, context, past))
+        least = self.least.seconds(prompts, tokens, pairs, decoding, context, past, cuts)
+        return max(self.least.times * modelled, least)
 
-    def over(self, decoding: int, contexts: Array) -> Array:
+    def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """The same where all decode, over contexts that rise."""
         modelled = self.once.over(decoding, (contexts + decoding) / decoding)
-        longest: Array = np.maximum(self.least.times * modelled, self.least.over(decoding, contexts))
+        longest: Array = np.maximum(self.least.times * modelled, self.least.over(decoding, contexts, seen))
         return longest
 
-    def slope(self, decoding: int, low: int, high: int) -> float | None:
+    def slope(self, line: Line) -> float | None:
         """No line: blocks go over keys in whole steps."""
         return None
 
@@ -164,8 +204,14 @@ def _row(resource: Resource, coefficients: Array) -> tuple[Row, Array]:
     capacity, curve = float(resource.capacity), resource.efficiency
     if not isinstance(curve, Curve):
         seconds = coefficients / (capacity * float(curve))
-        return Row._make([*seconds.tolist(), None]), seconds
-    return Row._make([*coefficients.tolist(), _bend(curve, capacity)]), coefficients / (capacity * max(curve.fractions))
+        return _of(seconds, None), seconds
+    return _of(coefficients, _bend(curve, capacity)), coefficients / (capacity * max(curve.fractions))
+
+
+def _of(coefficients: Array, bend: Bend | None) -> Row:
+    plain = coefficients.tolist()
+    cuts = tuple(plain[PLAIN:])
+    return Row._make([*plain[:PLAIN], cuts if any(cuts) else (), bend])
 
 
 def _bend(curve: Curve, capacity: float) -> Bend:

@@ -21,9 +21,9 @@ from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
 from simulator.mapping.expert_costs import Counts
 from simulator.mapping.gpu.modelled import Attended
-from simulator.mapping.stage import TYPICAL, Kind, attended, stage
+from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
 from simulator.serving.routed import Array
-from simulator.serving.service.attention import ModelledTerm, Term, term
+from simulator.serving.service.attention import Line, ModelledTerm, Term, term
 from simulator.serving.stages import Stages
 from simulator.workload.routing.draws import counts
 from simulator.workload.routing.routers import Router
@@ -33,7 +33,7 @@ AGREES = 1e-11
 DRAWS = 16
 """Draws of the experts of iterations of as many tokens, used in turn."""
 SCALES = (0.13, 1.0, 7.7)
-"""Of `TYPICAL`: sizes at which it is looked what a demand hangs on."""
+"""Of typical features: sizes at which it is looked what a demand hangs on."""
 
 
 class Run(NamedTuple):
@@ -62,54 +62,66 @@ class Iterations:
         self.stages, self.seed = stages, seed
         self.router = stages.draws(router) if stages.model.moe else None
         self.host, self.layers = stages.deployment.host, stages.model.layers
+        self.cuts = stages.model.cuts
         self._compiled: dict[Kind, _Compiled] = {}
         self._experts: dict[tuple[int, bool], Array] = {}
         self._demands: dict[tuple[int, bool], Mapping[Resource, float]] = {}
         self._indices = np.arange(1024, dtype=np.float64)
 
     def mixed(
-        self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int, number: int = 0
-    ) -> float:
+        self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int, number: int = 0,
+        seen: tuple[float, ...] = (),
+    ) -> float:  # fmt: skip
         """Seconds of iteration `number`, which computes tokens of prompts, and one of each sequence that decodes.
 
         `pairs`: of a new token of a prompt and a key that it sees, `sum(new past + new (new + 1) / 2)`; `past`: tokens
-        of these prompts that were computed before; `context`: tokens cached of all that decode.
+        of these prompts that were computed before; `context`: tokens cached of all that decode. `seen`: of each of the
+        model's `cuts`, pairs and keys of the prompts, and keys that those see that decode.
         """
         compiled = self._of(MIXED if decoding else PROMPTS)
-        seconds = compiled.seconds(prompts, tokens, pairs, decoding, context, past)
+        seconds = compiled.seconds(prompts, tokens, pairs, decoding, context, past, seen)
         if self.router is not None:
             seconds += float(self._routed(tokens + decoding, True)[number % DRAWS])
         return self._driven(seconds, prompts + decoding, True)
 
-    def decoding(self, sequences: int, context: int, number: int = 0) -> float:
-        """Seconds of iteration `number`, in which all sequences decode."""
-        seconds = self._of(DECODING).seconds(0, 0, 0.0, sequences, context, 0)
+    def decoding(self, sequences: int, context: int, number: int = 0, seen: tuple[float, ...] = ()) -> float:
+        """Seconds of iteration `number`, in which all sequences decode; `seen`: the keys that they see, by cut."""
+        seconds = self._of(DECODING).seconds(0, 0, 0.0, sequences, context, 0, of_decoding(seen))
         if self.router is not None:
             seconds += float(self._routed(sequences, False)[number % DRAWS])
         return self._driven(seconds, sequences, False)
 
-    def run(self, sequences: int, context: int, most: int, until: float = inf, number: int = 0) -> Run:
+    def run(
+        self, sequences: int, context: int, most: int, until: float = inf, number: int = 0,
+        seen: tuple[float, ...] = (), rising: tuple[int, ...] = (),
+    ) -> Run:  # fmt: skip
         """Iterations that decode, one token of context a sequence more each time: `most`, or fewer.
 
-        They end with the first after which at least `until` seconds are over.
+        They end with the first after which at least `until` seconds are over. By cut, those see so many keys in the
+        first, and `rising` more each time.
         """
-        first = self.decoding(sequences, context, number)
+        if most > 1 and self._of(DECODING).anew:  # one of them takes as long as all
+            return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
+        first = self.decoding(sequences, context, number, seen)
         if most == 1 or first >= until:
             return Run(1, first, first, first)
         if self.router is None:
             most = min(most, int(until / first) + 2) if until < inf else most  # none is shorter than the first
-            slope = self._slope(sequences, context, context + sequences * (most - 1), first)
+            slope = self._slope(Line(sequences, context, most - 1, seen, rising), first)
             if slope is not None:
                 return _on_a_line(first, slope, most, until)
-        return self._summed(sequences, context, most, until, number)
+        return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
 
-    def _summed(self, sequences: int, context: int, most: int, until: float, number: int) -> Run:
+    def _summed(self, line: Line, until: float, number: int) -> Run:
         """Iterations that are no line, a piece at a time."""
+        sequences, most = line.decoding, line.more + 1
         done, total, first = 0, 0.0, 0.0
         while True:
             size = min(most - done, len(self._indices))
-            contexts = (context + sequences * done) + sequences * self._indices[:size]
-            seconds = self._of(DECODING).over(sequences, contexts)
+            indices = self._indices[:size]
+            contexts = (line.context + sequences * done) + sequences * indices
+            seen = [(keys + by * done) + by * indices for keys, by in zip(line.seen, line.rising, strict=True)]
+            seconds = self._of(DECODING).over(sequences, contexts, seen)
             if self.router is not None:
                 turns = (number + done + np.arange(size)) % DRAWS
                 seconds = seconds + self._routed(sequences, False)[turns]
@@ -125,15 +137,15 @@ class Iterations:
             if done == most or total >= until:
                 return Run(done, total, first, float(seconds[size - 1]))
 
-    def _slope(self, sequences: int, low: int, high: int, first: float) -> float | None:
+    def _slope(self, line: Line, first: float) -> float | None:
         """Seconds that each further iteration takes more, up to the last one; None where that is not always as much."""
-        slope = self._of(DECODING).slope(sequences, low, high)
+        slope = self._of(DECODING).slope(line)
         if slope is None or not (self.host and self.host.overlaps):
             return slope
-        host = float(self.host.seconds(self.layers, sequences, False))
+        host = float(self.host.seconds(self.layers, line.decoding, False))
         if first > host:
             return slope
-        return 0.0 if self._of(DECODING).seconds(0, 0, 0.0, sequences, high, 0) <= host else None
+        return 0.0 if self._of(DECODING).last(line) <= host else None
 
     def _driven(self, seconds: float, sequences: int, prompts: bool) -> float:
         host = self.host
@@ -198,6 +210,7 @@ class _Table:
 class _Compiled:
     """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
 
+    Of an engine that runs layers as a whole all is lowered, to the programs that it was compiled to (`Declared`).
     Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
     """
 
@@ -207,47 +220,59 @@ class _Compiled:
         self.count: set[int] = set()
         self.lowered: set[int] = set()
         self.terms: list[Term | ModelledTerm] = []
-        at, directions = _directions(kind)
-        scaled = np.concatenate([at * [scale] for scale in SCALES])
-        self._classify(list(self._works(scaled)), list(self._works(probes(TYPICAL))), directions, len(at))
+        self.typical = typical(stages.model)
+        self.features = len(self.typical)
+        if not stages.deployment.whole_layers:
+            at, directions = _directions(kind, self.typical)
+            scaled = np.concatenate([at * [scale] for scale in SCALES])
+            self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), directions, len(at))
         self.constant = sum(each.latency for each in self.terms)
         self._by_tokens = _Table(lambda most: self._filled(most, self.tokens, 1))
         self._by_count = _Table(lambda most: self._filled(most, self.count, 0))
 
     def seconds(
-        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float
-    ) -> float:
+        self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float,
+        cuts: tuple[float, ...] = (),
+    ) -> float:  # fmt: skip
         """Of one iteration, by its features, without what hangs on draws or on the host."""
         total = self._by_tokens[int(tokens + decoding)] + self._by_count[int(prompts + decoding)] + self.constant
         for each in self.terms:
-            total += each.seconds(prompts, tokens, pairs, decoding, context, past)
-        if self.lowered:
-            x = np.array([[prompts, tokens, pairs, decoding, context, past]], dtype=np.float64)
+            total += each.seconds(prompts, tokens, pairs, decoding, context, past, cuts)
+        if self.anew:
+            x = np.array([[prompts, tokens, pairs, decoding, context, past, *cuts]], dtype=np.float64)
             total += float(self._anew(x)[0])
         return total
 
-    def over(self, decoding: int, contexts: Array) -> Array:
-        """Of iterations in which as many sequences decode, over the tokens that they have cached."""
+    def last(self, line: Line) -> float:
+        """Of the last iteration of a line."""
+        seen = tuple(keys + by * line.more for keys, by in zip(line.seen, line.rising, strict=True))
+        context = line.context + line.decoding * line.more
+        return self.seconds(0, 0, 0.0, line.decoding, context, 0, of_decoding(seen))
+
+    def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
+        """Of iterations in which as many sequences decode, over the tokens that they have cached, and see by cut."""
         total = self._by_tokens[decoding] + self._by_count[decoding] + self.constant + np.zeros(len(contexts))
         for each in self.terms:
-            total += each.over(decoding, contexts)
-        if self.lowered:
-            x = np.zeros((len(contexts), len(TYPICAL)))
+            total += each.over(decoding, contexts, seen)
+        if self.anew:
+            x = np.zeros((len(contexts), self.features))
             x[:, 3], x[:, 4] = decoding, contexts
+            for place, keys in enumerate(seen):
+                x[:, len(FEATURES) + 3 * place + 2] = keys
             total += self._anew(x)
         return total
 
-    def slope(self, decoding: int, low: int, high: int) -> float | None:
-        """Seconds that `decoding` tokens of context more take, where that is so from the low to the high context."""
-        if self.lowered:
+    def slope(self, line: Line) -> float | None:
+        """Seconds that each iteration of a line takes more, where that is always as much."""
+        if self.anew:
             return None
         total = 0.0
         for each in self.terms:
-            slope = each.slope(decoding, low, high)
+            slope = each.slope(line)
             if slope is None:
                 return None
             total += slope
-        return total * decoding
+        return total
 
     def _works(self, x: Array) -> Iterator[tuple[int, Activity | Plan]]:
         """What iterations do one after another, each with how often; a plan with branches as a whole."""
@@ -284,7 +309,7 @@ class _Compiled:
         works: list[Attended | None] = []
         deployment = self.stages.deployment
         for part, known in zip(
-            stage(deployment, np.array([TYPICAL]), self.kind), attended(deployment, self.kind), strict=True
+            stage(deployment, np.array([self.typical]), self.kind), attended(deployment, self.kind), strict=True
         ):
             works += [known.get(work.name) for _, work in _chained(part.plan, part.repeat)]
         return works
@@ -294,18 +319,19 @@ class _Compiled:
         if isinstance(work, Plan):
             return None
         if modelled is None:
-            return _term(work, times)
+            return _term(work, times, self.typical)
         limit = self.stages.deployment.high.limit(modelled.kind)
-        least = _term(replace(work, demand={r: d for r, d in work.demand.items() if r is not limit}), times)
-        decode = modelled.decode
-        return least and ModelledTerm(modelled.once, decode, least)
+        known = replace(work, demand={r: d for r, d in work.demand.items() if r is not limit})
+        least = _term(known, times, self.typical)
+        return least and ModelledTerm(modelled.once, modelled.decode, least)
 
     def _filled(self, most: int, places: set[int], column: int) -> list[float]:
         """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`; `column`: of prompts."""
         if not places:
             return [0.0] * most
         numbers = np.arange(most, dtype=np.float64)
-        x = np.zeros((most, len(TYPICAL)))
+        x = np.ones((most, self.features))
+        x[:, 4], x[:, 5] = 0.0, 0.0
         x[:, 0], x[:, 1], x[:, 2] = self.kind.prompts, self.kind.prompts, self.kind.prompts
         x[:, 3] = np.maximum(numbers - self.kind.prompts, 1) if self.kind.decoding else 0.0
         if self.kind.prompts:
@@ -316,7 +342,14 @@ class _Compiled:
                 total += times * np.asarray(_time(work))
         return [float(each) for each in total]
 
+    @property
+    def anew(self) -> bool:
+        """Whether something is lowered anew for each iteration, or for a run of them."""
+        return self.stages.deployment.whole_layers or bool(self.lowered)
+
     def _anew(self, x: Array) -> Array:
+        if self.stages.deployment.whole_layers:
+            return self.stages.seconds(x, self.kind)
         total = np.zeros(len(x))
         for place, (times, work) in enumerate(self._works(x)):
             if place in self.lowered:
@@ -324,13 +357,19 @@ class _Compiled:
         return total
 
 
-def _directions(kind: Kind) -> tuple[Array, dict[str, list[int]]]:
+def of_decoding(seen: tuple[float, ...]) -> tuple[float, ...]:
+    """Features of cuts where no prompt is computed."""
+    return tuple(each for keys in seen for each in (0.0, 0.0, keys))
+
+
+def _directions(kind: Kind, typical: tuple[float, ...]) -> tuple[Array, dict[str, list[int]]]:
     """Points to look at, the first a start, and which of them have the same number of tokens, and of sequences.
 
     Where sequences decode beside prompts, these numbers stay the same when one grows by what the other loses.
     """
-    base = np.array(TYPICAL)
+    base = np.array(typical)
     moves: list[tuple[str, dict[int, float]]] = [("both", {2: 3e5}), ("both", {4: 5e4}), ("both", {5: 800.0})]
+    moves += [("both", {place: base[place] / 3}) for place in range(len(FEATURES), len(base))]
     if kind.prompts and kind.decoding:
         moves += [
             ("tokens", {1: 24.0, 3: -24.0}),
@@ -371,12 +410,12 @@ def _time(work: Activity | Plan) -> Quantity:
     return closed_form(work).time if isinstance(work, Plan) else alone(work)
 
 
-def _term(work: Activity, times: int) -> Term | None:
+def _term(work: Activity, times: int, typical: tuple[float, ...]) -> Term | None:
     """An activity known at the probes as a term; None of demands that are not affine."""
     plan = Plan(work.name)
     plan.add(work)
     try:
-        demands, latency = affine(plan, probes(TYPICAL)).coefficients[id(work)]
+        demands, latency = affine(plan, probes(typical)).coefficients[id(work)]
     except ValueError:
         return None
     return term(demands, latency, times)

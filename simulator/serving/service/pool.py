@@ -15,6 +15,9 @@ from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
 
+import numpy as np
+
+from simulator.core.closed_form import alone
 from simulator.errors import CapacityError, ConfigError
 from simulator.serving.kv.blocks import Store
 from simulator.serving.kv.copies import Copies
@@ -22,8 +25,10 @@ from simulator.serving.service.digest import Digest
 from simulator.serving.service.growth import Growth
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
+from simulator.serving.service.seen import Seen
 from simulator.serving.service.sequence import Sequence
-from simulator.serving.service.waiting import waiting
+from simulator.serving.service.turns import Home
+from simulator.serving.service.waiting import ByModel, Waiting, waiting
 from simulator.serving.service.work import Work
 
 Watch = Callable[["Pool", float, int, int, int], None]
@@ -44,6 +49,7 @@ class Pool:
         gaps: seconds between a token of a sequence and the next.
         work: what its iterations have computed.
         moves: blocks that were copied between tiers, by both.
+        loaded: the model whose weights are in memory, where several take turns.
     """
 
     def __init__(
@@ -57,11 +63,13 @@ class Pool:
         watch: Watch | None = None,
         ahead: bool = False,
         copies: Copies | None = None,
+        home: Home | None = None,
     ) -> None:
         self.iterations, self.store, self.scheduler = iterations, store, scheduler
         self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
         self.ahead, self.copies = ahead, copies
-        self.waiting = waiting(order)
+        self.home, self.loaded = home, None if home else ""
+        self.waiting: Waiting = ByModel(order) if home else waiting(order)
         self.running: dict[Sequence, None] = {}
         self.prefilling: dict[Sequence, None] = {}
         self.swapped: dict[Sequence, None] = {}
@@ -75,8 +83,11 @@ class Pool:
         self._moves: Counter[tuple[int, int]] = Counter()  # blocks that are copied beside it
         self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
         self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
+        self._wake = 0.0  # until when nothing can be done, whoever waits
         self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
+        self._cuts = iterations.cuts
+        self._seen = Seen([cut.limit for cut in self._cuts])
         self._growth = Growth(store.size)  # of those that decode and have no room for all their tokens
 
     # what its scheduler sees
@@ -100,6 +111,12 @@ class Pool:
     def outstanding(self) -> int:
         """Sequences that have come, or will, and have not ended."""
         return len(self.running) + len(self.waiting) + len(self.swapped) + len(self._arriving)
+
+    @property
+    def joins_from(self) -> float:
+        """The time before which nobody who is known can join, and no transfer to it begins."""
+        first = self._arriving[0][0] if self._arriving else inf
+        return max(self.now, min(self._wake, first) if self.waiting else first)
 
     # the loop
 
@@ -140,7 +157,9 @@ class Pool:
 
     def _serve(self, decision: Decision, limit: float) -> bool:
         """Do what is decided; whether the clock went on."""
-        start, number = self.now, self.number
+        start, number, self._wake = self.now, self.number, 0.0
+        if decision.load is not None:
+            self._load(decision.load)
         for sequence, how in decision.preempt:
             self._lose(sequence, how)
         for sequence in decision.back:
@@ -151,14 +170,14 @@ class Pool:
             self._compute(decision, chunks)
         elif self.count and (decision.decode or decision.chunks):
             self._decode(decision, limit)
-        elif not self._wait(limit):
+        elif decision.load is None and not self._wait(limit):
             return False
         if self.watch is not None:
             self.watch(self, start, self.number - number, decoding, sum(new for _, new in decision.chunks))
         return True
 
     def _wait(self, limit: float) -> bool:
-        """Nothing can be done until someone arrives, or the scheduler wakes up.
+        """Nothing can be done until someone arrives, or the scheduler wakes up; what is done then is chosen then.
 
         Raises:
             ConfigError: nobody does, and it does not.
@@ -174,9 +193,31 @@ class Pool:
                 expected=f"what its scheduler lets into {self.store.total:,} blocks of {self.store.size} tokens",
             )
         if wake >= limit:
+            self._wake = wake
             return False
-        self.now = wake
+        self.now = self.before = max(self.now, wake)
         return True
+
+    def _load(self, model: str) -> None:
+        """The weights of a model are copied to memory; who comes meanwhile is seen by what is decided next.
+
+        Raises:
+            CapacityError: there is no room for those of all that have been asked for.
+        """
+        home, queues = self.home, self.waiting
+        assert home is not None and isinstance(queues, ByModel)
+        if queues.met * home.bytes > home.capacity:
+            raise CapacityError(
+                f"the weights of {queues.met} models in {home.tier}",
+                needed=queues.met * home.bytes,
+                there=home.capacity,
+                remedy=f"requests to at most {int(home.capacity / home.bytes)} models, or a larger tier",
+            )
+        self.loaded = model
+        self.work.loads += 1
+        seconds = float(np.max(alone(home.load)))
+        self.now += seconds
+        self.busy += seconds
 
     def _decode(self, decision: Decision, limit: float) -> None:
         """A run of iterations in which all decode."""
@@ -197,11 +238,18 @@ class Pool:
             wake = min(wake, self._coming[0][0])
         if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
-        number, seconds, first, last = self.iterations.run(self.count, self.cached, most, wake - now, self.number)
+        seen: tuple[float, ...] = ()
+        rising: tuple[int, ...] = ()
+        if self._cuts:
+            most = int(min(most, self._seen.lasting(self.steps)))
+            seen, rising = self._seen.at(self.steps), self._seen.rising(self.steps)
+        number, seconds, first, last = self.iterations.run(
+            self.count, self.cached, most, wake - now, self.number, seen, rising
+        )
         self._grow(self._growth.over(self.steps, number))
         if self._moves:  # of one iteration alone
             seconds = first = last = self._copied(seconds)
-        self.work.decoding(self.count, self.cached, number)
+        self.work.decoding(self.count, self.cached, number, seen, rising)
         self.number += number
         self._pass(seconds)
         if seconds >= wake - now > self.now - now:  # the last digit of a sum
@@ -239,6 +287,7 @@ class Pool:
     def _compute(self, decision: Decision, chunks: Sequence_[tuple[Sequence, int]]) -> None:
         """An iteration that computes chunks of prompts, beside those that decode or while these wait."""
         size, blocks, tokens, past, pairs = self.store.size, 0, 0, 0, 0.0
+        spans: list[tuple[int, int]] = []
         for sequence, new in chunks:
             if sequence in self.running:
                 before = -(-self.room(sequence) // size)
@@ -249,12 +298,14 @@ class Pool:
             tokens += new
             past += done
             pairs += new * done + new * (new + 1) / 2
+            spans.append((new, done))
         decode = decision.decode and self.count > 0
         self._grow(blocks + (self.growth if decode else 0))
         beside = (self.count, self.cached) if decode else (0, 0)
-        seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number)
+        cuts = self._cut(spans, decode) if self._cuts else ()
+        seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number, cuts)
         seconds = self._copied(seconds)
-        self.work.mixed(len(chunks), tokens, pairs, past, *beside)
+        self.work.mixed(len(chunks), tokens, pairs, past, *beside, cuts)
         if self.count and not decode and not self._late:
             self._late = [(self.now, self.count)]
         moved = self._moved
@@ -270,6 +321,15 @@ class Pool:
         self._leave()
         if self._late and self.count > already:
             self._late.append((self.now, self.count - already))
+
+    def _cut(self, spans: Sequence_[tuple[int, int]], decode: bool) -> tuple[float, ...]:
+        """Of each cut of the model, pairs and keys of chunks (new tokens, past ones), and keys of those that decode."""
+        seen = self._seen.at(self.steps) if decode else (0.0,) * len(self._cuts)
+        features: list[float] = []
+        for cut, keys in zip(self._cuts, seen, strict=True):
+            features.append(float(sum(cut.pairs(*span) for span in spans)))
+            features += (float(sum(cut.keys(*span) for span in spans)), keys)
+        return tuple(features)
 
     # what happens to the clock and the store
 
@@ -340,6 +400,7 @@ class Pool:
         self.count += 1
         self.cached += context
         heappush(self._ends, (sequence.end, sequence.number, sequence))
+        self._seen.add(sequence.base, self.steps)
         if sequence.reserved <= sequence.target:
             self._growth.add(sequence.base)
 
@@ -349,6 +410,7 @@ class Pool:
         sequence.decoding = False
         self.count -= 1
         self.cached -= context
+        self._seen.add(sequence.base, self.steps, -1)
         if sequence.reserved <= sequence.target:
             self._growth.add(sequence.base, -1)
         return context

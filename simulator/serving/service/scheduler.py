@@ -24,6 +24,7 @@ class View(Protocol):
         count: sequences that decode.
         growth: blocks that these need for their next token.
         store: where keys and values lie.
+        loaded: of models that take turns, the one whose weights are in memory; None before the first.
     """
 
     @property
@@ -50,6 +51,9 @@ class View(Protocol):
     @property
     def growth(self) -> int: ...
 
+    @property
+    def loaded(self) -> str | None: ...
+
     def context(self, sequence: Sequence) -> int:
         """Tokens of a sequence that are in the cache."""
 
@@ -71,6 +75,7 @@ class Decision(NamedTuple):
         reserve: tokens for which a sequence that joins gets room, where that is more than its chunk.
         closed: whether nobody who arrives could join before a sequence ends.
         by_cache: whether who joins next hangs on what is cached of those that wait.
+        load: the model whose weights are copied to memory, while nothing else is done; None: that which is there stays.
     """
 
     chunks: tuple[tuple[Sequence, int], ...] = ()
@@ -80,6 +85,7 @@ class Decision(NamedTuple):
     reserve: Mapping[Sequence, int] = {}
     closed: bool = False
     by_cache: bool = False
+    load: str | None = None
 
 
 class Scheduler(Protocol):

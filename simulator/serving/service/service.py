@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from math import inf
+from heapq import nsmallest
+from math import inf, nextafter
 
 from simulator.errors import ConfigError
 from simulator.serving.service.balance import BALANCES
@@ -84,8 +85,17 @@ class Service:
         if self.first is not self.pools:
             for pool in self.first:
                 pool.advance(limit)
+            self._join_in_order(limit)
         for pool in self.pools:
             pool.advance(limit)
+
+    def _join_in_order(self, limit: float) -> None:
+        """Where several decode, that which may be the first to begin a transfer goes on until another may be."""
+        while len(self.pools) > 1:
+            (first, place), (then, _) = nsmallest(2, ((pool.joins_from, at) for at, pool in enumerate(self.pools)))
+            if first >= limit:
+                return
+            self.pools[place].advance(min(limit, max(then, nextafter(first, inf))))
 
     def _hand_over(self, pool: Pool, link: Link, served: Served) -> None:
         """A prompt is computed: its request goes on where it decodes, each replica in turn."""

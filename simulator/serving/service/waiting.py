@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from math import inf
 from typing import Any, Protocol
 
@@ -91,6 +92,46 @@ class Ranked:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+
+class ByModel:
+    """A queue for each model that is asked for; together they have no order."""
+
+    first_come = False
+
+    def __init__(self, order: str) -> None:
+        self._order = order
+        self._queues: dict[str, Waiting] = {}
+        self._number = 0
+
+    def of(self, model: str) -> Waiting:
+        """Those that wait for a model."""
+        if model not in self._queues:
+            self._queues[model] = waiting(self._order)
+        return self._queues[model]
+
+    def models(self) -> list[str]:
+        """Those for which somebody waits."""
+        return [model for model, queue in self._queues.items() if queue]
+
+    @property
+    def met(self) -> int:
+        """Models that have been asked for so far."""
+        return len(self._queues)
+
+    def push(self, sequence: Sequence) -> None:
+        self.of(sequence.request.model or "").push(sequence)
+        self._number += 1
+
+    def remove(self, sequence: Sequence) -> None:
+        self.of(sequence.request.model or "").remove(sequence)
+        self._number -= 1
+
+    def __iter__(self) -> Iterator[Sequence]:
+        return chain.from_iterable(self._queues.values())
+
+    def __len__(self) -> int:
+        return self._number
 
 
 class _Falling:

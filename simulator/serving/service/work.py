@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import zip_longest
 
 import numpy as np
 
 from simulator.core import Resource, add
 from simulator.mapping.stage import Kind
-from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations
+from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations, of_decoding
 
 
 class Work:
@@ -17,34 +18,57 @@ class Work:
 
     Attributes:
         sums: of each kind the number of its iterations, and then prompts, their tokens, pairs of a new token and a key
-            that it sees, sequences that decode, tokens cached of these, tokens of prompts that were computed before.
+            that it sees, sequences that decode, tokens cached of these, tokens of prompts that were computed before;
+            and of each cut of the model, pairs and keys of prompts, and keys of those that decode.
         often: iterations by the tokens that are routed in one, and by whether it has prompts.
+        loads: models whose weights were copied to memory, to take their turn.
     """
 
     def __init__(self) -> None:
         self.sums: dict[Kind, list[float]] = {kind: [0.0] * 7 for kind in (DECODING, PROMPTS, MIXED)}
         self.often: Counter[tuple[int, bool]] = Counter()
+        self.loads = 0
 
-    def mixed(self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int) -> None:
+    def mixed(
+        self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int,
+        cuts: tuple[float, ...] = (),
+    ) -> None:  # fmt: skip
         """Add an iteration that computes tokens of prompts, and one of each sequence that decodes."""
         sums = self.sums[MIXED if decoding else PROMPTS]
         for place, each in enumerate((1, prompts, tokens, pairs, decoding, context, past)):
             sums[place] += each
+        if cuts:
+            self._cut(sums, cuts)
         self.often[tokens + decoding, True] += 1
 
-    def decoding(self, sequences: int, context: int, number: int) -> None:
-        """Add a run of iterations in which all decode, with a token of context a sequence more each time."""
+    def decoding(
+        self, sequences: int, context: int, number: int, seen: tuple[float, ...] = (), rising: tuple[int, ...] = ()
+    ) -> None:
+        """Add a run of iterations in which all decode, with a token of context a sequence more each time.
+
+        Of each cut they see so many keys in the first, and `rising` more each time.
+        """
         sums = self.sums[DECODING]
         sums[0] += number
         sums[4] += number * sequences
         sums[5] += number * context + sequences * (number * (number - 1) / 2)
         self.often[sequences, False] += number
+        if seen:
+            whole = zip(seen, rising, strict=True)
+            keys = tuple(number * first + by * (number * (number - 1) / 2) for first, by in whole)
+            self._cut(sums, of_decoding(keys))
+
+    @staticmethod
+    def _cut(sums: list[float], cuts: tuple[float, ...]) -> None:
+        """Add features of cuts, behind all others."""
+        sums[7:] = [a + b for a, b in zip_longest(sums[7:], cuts, fillvalue=0.0)]
 
     def merge(self, other: Work) -> None:
         """Add what another has computed."""
         for kind, sums in self.sums.items():
-            self.sums[kind] = [a + b for a, b in zip(sums, other.sums[kind], strict=True)]
+            self.sums[kind] = [a + b for a, b in zip_longest(sums, other.sums[kind], fillvalue=0.0)]
         self.often.update(other.often)
+        self.loads += other.loads
 
 
 def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, float]:

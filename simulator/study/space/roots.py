@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from simulator.config.choose import one_among
 from simulator.config.path import Figure, figure, get
 from simulator.errors import ConfigError, nearest, one_of
+from simulator.files import remembered
 from simulator.hardware import System, load_system
 from simulator.hardware.cost import load_costs
 from simulator.registry import names
@@ -22,8 +24,23 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.reads import read_beside
 from simulator.workload import Model, load_model
 
-LOADS: Mapping[str, Callable[..., Any]] = {"hardware": load_system, "model": load_model, "costs": load_costs}
-"""What reads the parts of a scenario that have files."""
+
+def _load(read: Callable[..., Any], part: Any, *overrides: Any) -> Any:
+    named = isinstance(part, str | dict) and not overrides
+    return _loaded(read, json.dumps(part, sort_keys=True)) if named else read(part, *overrides)
+
+
+@remembered(256)
+def _loaded(read: Callable[..., Any], key: str) -> Any:
+    return read(json.loads(key))
+
+
+LOADS: Mapping[str, Callable[..., Any]] = {
+    "hardware": partial(_load, load_system),
+    "model": partial(_load, load_model),
+    "costs": partial(_load, load_costs),
+}
+"""What reads the parts of a scenario that have files, each once a study: its runs share many."""
 SEVERAL = ("mapping.engines", "mapping.answers")
 """Names of engines, one or several: an axis has one name a value, cases may have several."""
 

@@ -19,6 +19,8 @@ Vector = NDArray[np.float64]
 
 SOFT = 0.05
 """The log-error up to which errors count squared, and beyond which linearly."""
+LOOK = 15
+"""Steps after which choices are compared."""
 NEAR = 1e-3
 """How near to a bound, of the room between both, a constant counts as at it."""
 
@@ -53,7 +55,8 @@ def fit_kernel(
     """The constants of a kernel for which its modelled times come nearest to measured ones.
 
     `min sum rho(((ln modelled - ln measured) / 0.05)^2)`, `rho(z) = 2 (sqrt(1 + z) - 1)` (soft L1), within the bounds
-    of the form; where constants are choices, the best of all. Deviations are those of a Gauss-Newton step at the end.
+    of the form; where constants are choices, of the choice that is best after a few steps of each. Deviations are those
+    of a Gauss-Newton step at the end.
 
     Args:
         start: constants to start from, which those that are not free keep; those of the family unless given.
@@ -76,14 +79,22 @@ def fit_kernel(
     if len(seconds) < len(names) + len(choices):
         expected = f"{len(names) + len(choices)} rows or more, as many as constants; or fewer that are free"
         raise ConfigError(path=kernel.name, found=f"{len(seconds)} rows to fit", expected=expected)
-    fits = [
-        _fit(kernel, shapes, seconds, chip, start.model_copy(update=dict(zip(choices, chosen, strict=True))), names)
-        for chosen in product(*choices.values())
-    ]
-    return min(fits, key=lambda fit: fit.cost)
+    starts = [start.model_copy(update=dict(zip(choices, chosen, strict=True))) for chosen in product(*choices.values())]
+    if len(starts) > 1:
+        looks = [_fit(kernel, shapes, seconds, chip, each, names, LOOK) for each in starts]
+        start = min(zip(looks, starts, strict=True), key=lambda both: both[0].cost)[1]
+    return _fit(kernel, shapes, seconds, chip, start, names)
 
 
-def _fit(kernel: GpuKernel, shapes: Shapes, seconds: Vector, chip: Chip, start: Section, names: Sequence[str]) -> Fit:
+def _fit(
+    kernel: GpuKernel,
+    shapes: Shapes,
+    seconds: Vector,
+    chip: Chip,
+    start: Section,
+    names: Sequence[str],
+    steps: int | None = None,
+) -> Fit:
     from scipy.optimize import least_squares
 
     if not names:
@@ -104,7 +115,13 @@ def _fit(kernel: GpuKernel, shapes: Shapes, seconds: Vector, chip: Chip, start: 
     room = (most - least) / scale
     begin = np.clip(first / scale, least / scale + 1e-6 * room, most / scale - 1e-6 * room)
     found = least_squares(
-        misfit, begin, bounds=(least / scale, most / scale), loss="soft_l1", f_scale=SOFT, diff_step=1e-3
+        misfit,
+        begin,
+        bounds=(least / scale, most / scale),
+        loss="soft_l1",
+        f_scale=SOFT,
+        diff_step=1e-3,
+        max_nfev=steps,
     )
     near = (np.minimum(found.x - least / scale, most / scale - found.x) < NEAR * room).tolist()
     curvature = np.linalg.pinv(found.jac.T @ found.jac)

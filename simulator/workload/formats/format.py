@@ -91,7 +91,10 @@ class Format:
 
 
 TENSORS = (
-    "embedding", "position_embedding", "lm_head", "streams", "moe.router", "moe.shared.gate",
+    "embedding", "position_embedding", "patch_embedding", "projector", "lm_head", "streams",
+    "layer_input.proj", "layer_input.gate_proj", "layer_input.out_proj", "alternates.in_proj", "alternates.out_proj",
+    "alternates.router", "alternates.coefficients", "laurel.in_proj", "laurel.out_proj",
+    "moe.router", "moe.shared.gate",
     *(
         f"attention.{name}_proj"
         for name in (

@@ -19,6 +19,23 @@ _BNB = (
 _PRESET = "preset scheme of compressed-tensors (vllm-project): groups of 128, or a scale a channel"
 _MLX = "mlx.core.quantize (ml-explore/mlx): an fp16 scale and bias for 64 weights, of embeddings too"
 
+_HQQ = "Half-Quadratic Quantization (mobiusml/hqq): a scale and a zero in fp16 for 64 weights"
+_QUANTO = "huggingface/optimum-quanto: a scale and a shift in 16 bits for 128 weights"
+_HIGGS = "HIGGS, arXiv 2411.17525: a scale in fp16 for 256 weights"
+_SPQR = "SpQR, arXiv 2306.03078, section 4.2: 3 + (3 + 3) / 16 + 64 / 256 bits, outliers not counted"
+_AQLM = "AQLM, arXiv 2401.06118: codebooks of vectors of 8 weights in fp16, a matrix its own"
+_VPTQ = "VPTQ, arXiv 2409.17066: codebooks of vectors in 16 bits, a matrix its own"
+
+
+def _codebooks(size: int, source: str, *bits: int) -> Format:
+    """Vectors of `size` weights, each a sum of entries of codebooks of so many bits, which a matrix (a group) shares.
+
+    The group stands for a matrix of 4096 x 4096; that of a model's own matrices takes its place.
+    """
+    books = sum(2**each for each in bits) * size * 2
+    return Format(Block(sum(bits) / size, 4096 * 4096, books), None, KEPT, source=source)
+
+
 FORMATS: dict[str, Format] = {
     "fp32": Format(BLOCKS["fp32"], vectors="fp32", source="IEEE 754"),
     "bf16": Format(BLOCKS["bf16"], vectors="bf16", source="arXiv 1905.12322"),
@@ -46,6 +63,33 @@ FORMATS: dict[str, Format] = {
     "mxfp8": Format(Block(8, 32, 1), "fp8", KEPT, source="OCP microscaling formats, v1.0: 32 share a scale of 8 bits"),
     **{f"mlx-{bits}bit": Format(Block(bits, 64, 4), None, (), source=_MLX) for bits in (2, 3, 4, 5, 6, 8)},
     "nvfp4a16": Format(Block(4, 16, 1), None, KEPT, source="as nvfp4, weights alone: " + _PRESET),
+    "hqq-8bit": Format(Block(8, 64, 4), None, KEPT, source=_HQQ),
+    "hqq-4bit": Format(Block(4, 64, 4), None, KEPT, source=_HQQ),
+    "hqq-3bit": Format(Block(3.2, 64, 4), None, KEPT, source=_HQQ + "; ten of 3 bits in 32"),
+    "hqq-2bit": Format(Block(2, 64, 4), None, KEPT, source=_HQQ),
+    "hqq-1bit": Format(Block(1, 64, 4), None, KEPT, source=_HQQ),
+    "quanto-int4": Format(Block(4, 128, 4), None, KEPT, source=_QUANTO),
+    "quanto-int2": Format(Block(2, 128, 4), None, KEPT, source=_QUANTO),
+    "torchao-int4": Format(Block(4, 128, 4), None, KEPT, source="pytorch/ao: a scale and a zero in bf16 a group"),
+    **{f"higgs-{bits}bit": Format(Block(bits, 256, 2), None, KEPT, source=_HIGGS) for bits in (2, 3, 4)},
+    "spqr": Format(Block(3, 256, 20), None, KEPT, source=_SPQR),
+    "bitnet": Format(Block(2), "int8", KEPT, source="BitNet b1.58, arXiv 2402.17764: four of three values in a byte"),
+    **{f"aqlm-{n}x{bits}": _codebooks(8, _AQLM, *[bits] * n) for n, bits in ((1, 16), (2, 8), (2, 16), (4, 8), (8, 8))},
+    **{
+        f"vptq-{size}-{2**first}-{2**rest if rest else 0}": _codebooks(size, _VPTQ, first, *([rest] if rest else []))
+        for size, first, rest in (
+            (8, 16, 0),
+            (8, 16, 8),
+            (8, 16, 16),
+            (8, 14, 0),
+            (12, 16, 12),
+            (16, 16, 16),
+            (16, 16, 15),
+            (16, 16, 10),
+            (6, 12, 0),
+            (4, 8, 0),
+        )
+    },
     **GGUF,
     **{name: Format(BLOCKS[name], None, KEPT, source="elements without scales") for name in ("fp6", "fp4", "int4")},
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import nearest, one_of
 from simulator.workload.formats.format import KEPT, ROUTERS, TABLES
+from simulator.workload.formats.methods import METHODS as FURTHER
 from simulator.workload.formats.modules import shares
 from simulator.workload.formats.named import FORMATS
+from simulator.workload.formats.quantised import MATRIX, ROW, Quantised
 from simulator.workload.model.huggingface.keys import Keys
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> 
         raise keys.error("quant_method", "quantisation", one_of(METHODS), nearest(str(method), METHODS))
     quantised = METHODS[method](keys)
     named, group = FORMATS[quantised.weights], quantised.group
-    if group == -1:  # a row is one group
+    if group == ROW:
         group = shape.hidden
+    elif group == MATRIX:
+        group = _mean_matrix(shape)
     try:
         left = shares(quantised.modules, shape)
         others = {name: shares(modules, shape) for name, modules in quantised.others.items()}
@@ -54,6 +57,20 @@ def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> 
     return dtypes | {key: value for key in ("kv", "compute") if (value := getattr(quantised, key))}
 
 
+def _mean_matrix(shape: Model) -> int:
+    """Elements of a matrix of the layers that quantisers do not leave wide, in the mean."""
+    from simulator.workload.model.weights import of_layer
+
+    kept, elements, number = {rule.tensor for rule in KEPT}, 0.0, 0
+    for layer, times in shape.kinds:
+        experts = shape.moe.experts if shape.moe and layer.moe else 1
+        for each in of_layer(shape, layer):
+            if each.matrices and each.tensor not in kept:
+                elements += times * each.matrices
+                number += times * (experts if each.part == "experts" else 1)
+    return round(elements / number)
+
+
 def _unnamed(data: Mapping[str, Any], key: str) -> str | None:
     """The method of a config that does not name it: by the keys that it has."""
     if data.get("load_in_4bit") or data.get("load_in_8bit"):
@@ -63,28 +80,6 @@ def _unnamed(data: Mapping[str, Any], key: str) -> str | None:
     if "config_groups" in data:
         return "compressed-tensors"
     return "mlx" if key == "quantization" or ("bits" in data and "group_size" in data) else None
-
-
-class Quantised(NamedTuple):
-    """What a method says.
-
-    Attributes:
-        weights: the format.
-        modules: what the config leaves as it is, under the key `key`.
-        kept: matrices that stay wide beside these; None: those that the format leaves so.
-        group: weights that share a scale; None: as the format has it, -1: all of a row.
-        others: modules in other formats, by format.
-        kv, compute: formats of the KV cache and of products, where the config says one.
-    """
-
-    weights: str
-    modules: list[str]
-    key: str = "modules_to_not_convert"
-    kept: tuple[str, ...] | None = None
-    group: int | None = None
-    kv: str | None = None
-    compute: str | None = None
-    others: Mapping[str, list[str]] = MappingProxyType({})
 
 
 def _group(keys: Keys, *names: str, default: int = 128) -> int:
@@ -308,5 +303,6 @@ METHODS: dict[str, Callable[[Keys], Quantised]] = {
     "compressed-tensors": _compressed_tensors,
     "modelopt": _modelopt,
     "mlx": _mlx,
+    **FURTHER,
 }
 """`quant_method` -> the reader of its keys."""

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from simulator.config.section import NonEmpty, Section
+from simulator.workload.batch import Cut
 from simulator.workload.model.types import Count, Flag, Width
 
 
@@ -105,6 +106,10 @@ class Attention(Section):
     """Tokens of a sliding window: each sees itself and those before it, so many in all; no window unless given."""
     window_pattern: NonEmpty[tuple[bool, ...]] = (True,)
     """Which layers have the window, repeated over the layers: `[true, false]` is every other one."""
+    reuses_kv: Flag = False
+    """Whether keys and values are those of the last layer of its kind that has its own, kept once (Gemma 3n)."""
+    bidirectional: Flag = False
+    """Whether a token sees those behind it too, as patches of an image do."""
     mla: LatentAttention | None = None
     """The widths of multi-head latent attention, where the model has it."""
 
@@ -118,6 +123,8 @@ class Attention(Section):
             raise ValueError("with mla, kv_heads equals heads")
         if self.heads % self.o_groups:
             raise ValueError(f"{self.heads} heads do not share {self.o_groups} o_groups evenly")
+        if self.reuses_kv and (self.mla or self.indexer or self.compression or self.fused_qkv):
+            raise ValueError("a layer that reuses_kv has queries alone: no mla, indexer, compression or fused_qkv")
         if self.window and self.chunk:
             raise ValueError("a layer has a window or chunks, not both")
         return self
@@ -144,6 +151,8 @@ class Attention(Section):
         """
         if self.mla:
             return self.mla.kv_lora_rank + self.mla.qk_rope_head_dim
+        if self.reuses_kv:
+            return 0
         return self.kv_heads * (self.head_dim + (0 if self.values == "shared" else self.v_head_dim))
 
     @property
@@ -152,8 +161,10 @@ class Attention(Section):
         return self.window or self.chunk
 
     @property
-    def bends(self) -> tuple[float, ...]:
-        """Contexts from which on a further token adds less to what a new one sees."""
-        ratio = self.compression.ratio if self.compression else 1
-        limits = (self.window, self.chunk and (self.chunk + 1) / 2, self.top_k and self.top_k * ratio)
-        return tuple(float(limit) for limit in limits if limit)
+    def cuts(self) -> tuple[Cut, ...]:
+        """What cuts the keys that a token sees; from the limit of each on, a further token adds less to these."""
+        if self.chunk and not self.compression:
+            return (Cut("chunk", self.chunk),)
+        top = self.top_k and self.top_k * (self.compression.ratio if self.compression else 1)
+        sizes = [size for size in (self.window, top) if size]
+        return tuple(Cut("window", size) for size in (sizes if self.compression else sorted(sizes)[:1]))

@@ -12,13 +12,16 @@ from pydantic import BeforeValidator, Field, model_validator
 from simulator.config.choose import choose
 from simulator.config.section import Section
 from simulator.units import Fraction, Size
+from simulator.workload.batch import Cut
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.format import TENSORS
 from simulator.workload.formats.named import FORMATS, FormatName, KvFormat
 from simulator.workload.model.attention import Attention
 from simulator.workload.model.feedforward import Ffn, Moe
 from simulator.workload.model.folding import folded
+from simulator.workload.model.per_layer import PerLayer
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
+from simulator.workload.model.tower import Patches, Projector
 from simulator.workload.model.types import Count, Flag, Width
 
 MOST_LAYERS = 10_000
@@ -29,16 +32,25 @@ MOST_STRETCHES = 64
 
 
 class Norm(Section):
-    """Normalisation. A final norm before the head is always there."""
+    """Normalisation."""
 
     kind: Literal["rms", "layer"]
     """RMS norm or layer norm."""
     bias: Flag = False
     """Whether a norm has a bias beside its weight."""
+    weight: Flag = True
+    """Whether a norm has a weight a channel (not so in OLMo)."""
     per_layer: Literal[1, 2, 4] = 2
     """Norms of a layer: 2 before attention and FFN, 1 for both of a parallel layer, 4 before and after each."""
     embedding: Flag = False
     """Whether a norm follows the embedding (BLOOM)."""
+    final: Flag = True
+    """Whether a norm stands behind the last layer."""
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors of its width a norm has."""
+        return self.weight + self.bias
 
 
 class Positions(Section):
@@ -164,8 +176,8 @@ class Model(Section):
     """How many decoder layers the model has."""
     hidden: Count
     """Width of the hidden state."""
-    vocab: Count
-    """How many tokens the vocabulary has."""
+    vocab: Width = 0
+    """How many tokens the vocabulary has; a tower of images, which has `patches`, has none."""
     max_context: Count
     """The longest context, in tokens, that the model was made for."""
     attention: Attention | None = None
@@ -184,12 +196,22 @@ class Model(Section):
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
     """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`."""
+    patches: Patches | None = None
+    """What images are cut into, of a tower of images in place of a model of text."""
+    projector: Projector | None = None
+    """What hands the patches of a tower to a language model."""
     norm: Norm
     """The norms of the model."""
     positions: Positions
     """How positions of tokens enter."""
     parallel: Flag = False
     """Whether attention and FFN of a layer read the same input (Falcon, Phi)."""
+    per_layer: PerLayer | None = None
+    """Embeddings that each layer has of its own (Gemma 3n)."""
+    alternates: Width = 0
+    """Copies of the residual stream of which a layer computes one and predicts the others (AltUp); 0: none."""
+    laurel_rank: Width = 0
+    """Width of a product of two matrices beside attention (LAuReL, arXiv 2411.07501); 0: none."""
     streams: Count = 1
     """Copies of the residual stream that layers mix (hyper-connections, arXiv 2409.19606; DeepSeek-V4)."""
     predict_layers: Width = 0
@@ -217,6 +239,12 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if (self.vocab == 0) != (self.patches is not None):
+            raise ValueError("needs a vocab, or patches of images in place of it")
+        if self.projector and not self.patches:
+            raise ValueError("a projector needs patches of images")
+        if self.parallel and (self.per_layer or self.alternates or self.laurel_rank):
+            raise ValueError("a parallel layer has no per_layer, alternates or laurel_rank")
         if not self.pattern:
             self._without_pattern()
         elif self.parallel and any(layer.parts != 2 for layer, _ in self.kinds):
@@ -287,3 +315,8 @@ class Model(Section):
     def all_attention(self) -> tuple[Attention, ...]:
         """The different attentions of its layers."""
         return tuple(dict.fromkeys(layer.attention for layer, _ in self.kinds if layer.attention))
+
+    @cached_property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What cuts the keys that a token sees in some of its layers, each once."""
+        return tuple(dict.fromkeys(cut for attention in self.all_attention for cut in attention.cuts))

@@ -24,6 +24,7 @@ class Parameters:
 
     Attributes:
         embedding: token table, learned positions. A head tied to the table is counted here, and `lm_head` is 0.
+        layer_embedding: the table of embeddings that each layer has of its own.
         attention: projections of attention, with their biases, and what chooses or compresses its keys.
         recurrent: linear attention and state spaces.
         ffn: dense FFNs, shared experts with their gate, and the way into a latent and back.
@@ -31,10 +32,12 @@ class Parameters:
         router: routers of the experts.
         norm: all norms, and what mixes copies of the residual stream.
         lm_head: the output projection where it is not tied.
+        vision: of a tower, the projection of patches and what hands them to a language model.
         active: those that one token uses: all but the experts that it did not choose. The embedding counts whole.
     """
 
     embedding: int
+    layer_embedding: int
     attention: int
     recurrent: int
     ffn: int
@@ -42,6 +45,7 @@ class Parameters:
     router: int
     norm: int
     lm_head: int
+    vision: int
     active: int
 
     @property
@@ -117,6 +121,8 @@ def layer_kv_bytes(model: Model, layer: Layer, context: Quantity) -> Quantity:
     a = layer.attention
     if a is None:
         return layer_state_bytes(model, layer)
+    if model.patches:
+        return 0.0
     element = storage(model).kv_bytes(a)
     tokens = context if a.kept is None else np.minimum(context, a.kept)
     return element * (a.cached_width * tokens + _entry_width(a) * context)
@@ -124,7 +130,7 @@ def layer_kv_bytes(model: Model, layer: Layer, context: Quantity) -> Quantity:
 
 def _token_bytes(model: Model, layer: Layer) -> float:
     a = layer.attention
-    return 0.0 if a is None else storage(model).kv_bytes(a) * (a.cached_width + _entry_width(a))
+    return 0.0 if a is None or model.patches else storage(model).kv_bytes(a) * (a.cached_width + _entry_width(a))
 
 
 def _entry_width(a: Attention) -> float:

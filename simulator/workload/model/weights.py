@@ -34,14 +34,58 @@ def weights(model: Model) -> Iterator[Weights]:
         yield from predicting(model)
         return
     yield Weights("embedding", "embedding", model.vocab * hidden)
-    yield Weights("embedding", "position_embedding", model.positions.rows * hidden)
+    rows = model.patches.positions if model.patches else model.positions.rows
+    yield Weights("embedding", "position_embedding", rows * hidden)
+    yield from _vision(model)
+    yield from _beside(model)
     for layer, number in model.kinds:
         yield from (each.times(number, model.weight_density) for each in of_layer(model, layer))
-    yield Weights("norm", "norm", 0.0, (1 + model.norm.bias) * (1 + model.norm.embedding) * hidden)
+    yield Weights("norm", "norm", 0.0, model.norm.vectors * (model.norm.final + model.norm.embedding) * hidden)
     if model.streams > 1:  # their mean, weighted by a projection of all of them
         yield Weights("norm", "streams", model.streams**2 * hidden, model.streams + 1)
     head = 0 if model.tied_embeddings else model.vocab * hidden
     yield Weights("lm_head", "lm_head", head, model.lm_head_bias * model.vocab)
+
+
+def _beside(model: Model) -> Iterator[Weights]:
+    """What stands around the layers of a model with embeddings of each layer, or with streams that are predicted."""
+    hidden, own, others = model.hidden, model.per_layer, max(model.alternates - 1, 0)
+    if own:
+        yield Weights("layer_embedding", "embedding", own.vocab * model.layers * own.width)
+        yield Weights("ffn", "layer_input.proj", hidden * model.layers * own.width)
+        yield Weights("norm", "norm", 0.0, own.width)
+    for name in ("alternates.in_proj", "alternates.out_proj"):
+        yield Weights("ffn", name, others * hidden * hidden)
+
+
+def _within(model: Model) -> Iterator[Weights]:
+    """What each of their layers has: the gate of its embeddings, coefficients of streams, and a low rank beside."""
+    hidden, own, n, rank = model.hidden, model.per_layer, model.alternates, model.laurel_rank
+    if own:
+        yield Weights("ffn", "layer_input.gate_proj", hidden * own.width)
+        yield Weights("ffn", "layer_input.out_proj", hidden * own.width, hidden)
+    if n:  # a router, what predicts and what corrects; a norm and a scale
+        yield Weights("norm", "alternates.router", n * hidden, 2 * hidden)
+        yield Weights("norm", "alternates.coefficients", n**3 + n**2)
+    if rank:
+        yield Weights("attention", "laurel.in_proj", hidden * rank)
+        yield Weights("attention", "laurel.out_proj", hidden * rank, hidden)
+
+
+def _vision(model: Model) -> Iterator[Weights]:
+    """The projection of an image's patches, and what hands them to a language model."""
+    hidden, patches, projector = model.hidden, model.patches, model.projector
+    if patches:
+        vectors = (patches.bias + patches.class_token) * hidden
+        yield Weights("vision", "patch_embedding", patches.numbers * hidden, vectors)
+    if projector:
+        merged = projector.width(hidden)
+        norm = {"none": 0, "patch": hidden, "merged": merged}[projector.norm]
+        vectors = (1 + projector.norm_bias) * (norm + projector.taps * merged)
+        yield Weights("vision", "projector.norm", 0.0, vectors)
+        for n_in, n_out in projector.matrices(hidden):
+            each = Weights("vision", "projector", n_in * n_out, projector.bias * n_out)
+            yield each.times(1 + projector.taps)
 
 
 def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:
@@ -49,7 +93,7 @@ def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:
     hidden, norm, mixer = model.hidden, model.norm, layer.mixer
     if isinstance(mixer, Attention):
         yield from _attention(mixer, hidden)
-        yield Weights("norm", "norm", 0.0, (1 + norm.bias) * _inner_norms(mixer))
+        yield Weights("norm", "norm", 0.0, norm.vectors * _inner_norms(mixer))
     elif isinstance(mixer, LinearAttention):
         yield from _linear(mixer, hidden)
     elif mixer:
@@ -58,9 +102,10 @@ def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:
         yield from _moe(layer.ffn, hidden)
     elif layer.ffn:
         yield from ffn_weights("ffn", "ffn", layer.ffn, hidden)
+    yield from _within(model)
     inner = layer.ffn.norms if isinstance(layer.ffn, Moe) else 0
     number = norm.per_layer * layer.parts / 2 + inner
-    yield Weights("norm", "norm", 0.0, int((1 + norm.bias) * number * hidden))
+    yield Weights("norm", "norm", 0.0, int(norm.vectors * number * hidden))
     if model.streams > 1:  # what each part reads, what it writes, and how the streams mix
         mixtures = (2 + model.streams) * model.streams
         per_part = Weights("norm", "streams", mixtures * model.streams * hidden, mixtures + 3)
@@ -78,7 +123,7 @@ def predicting(model: Model) -> Iterator[Weights]:
         for each in (
             *of_layer(model, layer),
             Weights("attention", "predict_proj", 2 * hidden * hidden),
-            Weights("norm", "norm", 0.0, 3 * (1 + model.norm.bias) * hidden),
+            Weights("norm", "norm", 0.0, 3 * model.norm.vectors * hidden),
         ):
             yield each.times(model.predict_layers)
 
@@ -107,6 +152,8 @@ def projections(a: Attention, hidden: int) -> dict[str, tuple[int, int]]:
     if a.mla:
         made = a.heads * (a.mla.qk_nope_head_dim + a.v_head_dim)
         widths |= {"kv_a": (hidden, a.cached_width), "kv_b": (a.mla.kv_lora_rank, made)}
+    elif a.reuses_kv:
+        pass
     elif a.fused_qkv:
         widths = {"qkv": (hidden, q + kv + v)}
     else:
@@ -142,7 +189,7 @@ def _inner_norms(a: Attention) -> int:
         return (a.mla.q_lora_rank or 0) + a.mla.kv_lora_rank
     shared = a.head_dim if a.values == "shared" else 0  # one norm on what is both keys and values
     whole = (a.heads + a.kv_heads) * a.head_dim if a.qk_norm_whole else 0
-    return (a.q_lora_rank or 0) + shared + 2 * a.qk_norm * a.head_dim + whole
+    return (a.q_lora_rank or 0) + shared + (2 - a.reuses_kv) * a.qk_norm * a.head_dim + whole
 
 
 def _linear(a: LinearAttention, hidden: int) -> Iterator[Weights]:

@@ -26,6 +26,7 @@ class Phase:
         pairs: pairs of a new token and a key that it sees.
         keys: keys that any new token sees, which is what is read of the cache.
         window: keys that a token sees at most; None: all before it.
+        bidirectional: tokens see those behind them too.
         all_pairs, all_keys: as many as there would be if each token saw all before it: what an indexer ranks.
         apart: of keys on several devices, the rounds over them and the keys that come from another; None: all are here.
     """
@@ -38,6 +39,7 @@ class Phase:
     all_pairs: Quantity
     all_keys: Quantity
     window: int | None = None
+    bidirectional: bool = False
     apart: tuple[int, Quantity] | None = None
 
 
@@ -60,6 +62,9 @@ def _phase(name: PhaseName, groups: list[Sequences | Ragged | Shard], a: Attenti
         entries = total(lambda g: g.pairs(top)), keys if name == "prefill" else total(lambda g: g.keys(top))
         seen_pairs = total(lambda g: g.pairs(a.window)) + entries[0] / ratio
         seen_keys = total(lambda g: g.keys(a.window)) + entries[1] / ratio
+    elif a and a.bidirectional:
+        chunk_ = a.chunk
+        seen_pairs, pairs = total(lambda g: g.mutual_pairs(chunk_)), total(lambda g: g.mutual_pairs(None))
     elif a and a.chunk:
         chunk = a.chunk
         seen_pairs, seen_keys = total(lambda g: g.chunk_pairs(chunk)), total(lambda g: g.chunk_keys(chunk))
@@ -69,9 +74,9 @@ def _phase(name: PhaseName, groups: list[Sequences | Ragged | Shard], a: Attenti
         if a.window or name == "decode":  # tokens of a prompt choose different keys, which all are read
             seen_keys = total(lambda g: g.keys(limit))
     tokens, sequences = total(lambda g: g.tokens), total(lambda g: g.count)
-    window = a.window if a else None
+    window, both = a.window if a else None, a is not None and a.bidirectional
     apart = _apart([group for group in groups if isinstance(group, Shard)], a.window or a.chunk if a else None)
-    return Phase(name, sequences, tokens, seen_pairs, seen_keys, pairs / ratio, keys / ratio, window, apart)
+    return Phase(name, sequences, tokens, seen_pairs, seen_keys, pairs / ratio, keys / ratio, window, both, apart)
 
 
 def _apart(shards: list[Shard], window: int | None) -> tuple[int, Quantity] | None:
@@ -173,10 +178,12 @@ def _shape(tape: Tape, phase: Phase, heads: int) -> dict[str, Any]:
     """
     number = np.maximum(phase.sequences, 1.0)
     queries, keys = phase.tokens / number, phase.keys / number
-    if phase.name == "prefill":
+    if phase.bidirectional:
+        keys = phase.pairs / np.maximum(phase.tokens, 1.0)
+    elif phase.name == "prefill":
         seen = phase.pairs / np.maximum(phase.tokens, 1.0) + (queries - 1) / 2
         keys = plain(np.where(np.equal(phase.pairs, phase.all_pairs), np.maximum(seen, queries), keys))
     return {
         "batch": phase.sequences, "heads": heads, "seq_q": queries, "seq_kv": keys, "window": phase.window or 0,
-        "kv_dtype": tape.model.dtypes.kv,
+        "kv_dtype": tape.model.dtypes.kv, "causal": not phase.bidirectional,
     }  # fmt: skip

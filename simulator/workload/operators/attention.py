@@ -55,6 +55,8 @@ def _output(tape: Tape, seen: list[Tensor], tokens: Quantity, a: Attention) -> T
 
 def _per_head(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase], a: Attention) -> list[Tensor]:
     """What each phase sees: `kv_heads` keys and values, each for `heads / kv_heads` queries."""
+    if a.reuses_kv:
+        return _reusing(tape, x, tokens, each, a)
     dim, v_dim, groups = a.head_dim, a.v_head_dim, a.kv_heads
     q, k, v, latent = _projected(tape, x, tokens, a)
     if a.qk_norm or a.qk_norm_whole:
@@ -82,6 +84,25 @@ def _per_head(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase], a: Att
             )
         )  # fmt: skip
     return seen
+
+
+def _reusing(tape: Tape, x: Tensor, tokens: Quantity, each: list[Phase], a: Attention) -> list[Tensor]:
+    """What each phase sees of the keys and values that a layer before keeps: queries alone are made."""
+    dim, token = a.head_dim, a.kv_heads * tape.stored.kv_bytes(a)
+    n_in, n_out = projections(a, tape.model.hidden)["q"]
+    q = tape.linear("attention.q_proj", x, rows=tokens, n_in=n_in, n_out=n_out, bias=a.qkv_bias)
+    if a.qk_norm:
+        q = _normed(tape, "q_norm", q, tokens, a.heads, a)
+    if tape.model.positions.kind == "rope":
+        q = rope(tape, "q_rope", q, tokens * (tape.model.positions.rotary_dim or dim) * a.heads)
+    return [
+        attend(
+            tape, phase, (replace(q, bytes=phase.tokens * a.heads * dim * tape.bytes),), (), (), heads=a.heads,
+            k_dim=dim, v_dim=a.v_head_dim, k_read=phase.keys * token * dim, v_read=phase.keys * token * a.v_head_dim,
+            ways=a.kv_heads,
+        )
+        for phase in each
+    ]  # fmt: skip
 
 
 def _normed(tape: Tape, name: str, x: Tensor, tokens: Quantity, heads: int, a: Attention) -> Tensor:

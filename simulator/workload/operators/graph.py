@@ -12,6 +12,7 @@ from simulator.workload.batch import Batch
 from simulator.workload.model.folding import folded
 from simulator.workload.model.form import Layer, Model
 from simulator.workload.operators.feedforward import EXPERTS, feedforward
+from simulator.workload.operators.images import handed_on, patched
 from simulator.workload.operators.layers import decoder_layer, embedding, head, loss
 from simulator.workload.operators.operator import Operand, Operator
 from simulator.workload.operators.tape import Tape, Tensor
@@ -124,8 +125,16 @@ def operator_graph(
         return run
 
     def block(name: str, repeat: int, run: Callable[[Tape, Tensor], Tensor], density: float = 1.0) -> Block:
-        return _block(Tape(model, density=density, cached=not training), name, repeat, tokens, run)
+        return _block(
+            Tape(model, density=density, cached=not training and model.patches is None), name, repeat, tokens, run
+        )
 
+    def leave(tape: Tape, x: Tensor) -> Tensor:
+        if model.patches:
+            return handed_on(tape, x, tokens)
+        return loss(tape, x, tokens) if training else head(tape, x, tokens, last)
+
+    enter = patched if model.patches else embedding
     decoder = [
         block("+".join(kind.kind for kind in kinds), repeat, layers(kinds), model.weight_density)
         for kinds, repeat in folded(model.decoder)
@@ -133,9 +142,9 @@ def operator_graph(
     return OperatorGraph(
         model,
         (
-            block("embedding", 1, lambda tape, _: embedding(tape, tokens)),
+            block("embedding", 1, lambda tape, _: enter(tape, tokens)),
             *decoder,
-            block("head", 1, lambda tape, x: loss(tape, x, tokens) if training else head(tape, x, tokens, last)),
+            block("head", 1, leave),
         ),
     )
 

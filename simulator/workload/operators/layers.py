@@ -14,6 +14,7 @@ from simulator.workload.model.form import Layer
 from simulator.workload.model.predictor import Predictor
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
 from simulator.workload.operators.attention import attention
+from simulator.workload.operators.beside import add_layer_input, correct, enter, leave, predict, with_laurel
 from simulator.workload.operators.feedforward import feedforward, mixture
 from simulator.workload.operators.operator import FLOPS_PER_ELEMENT, Operand
 from simulator.workload.operators.recurrent import linear_attention, state_space
@@ -40,6 +41,7 @@ def embedding(tape: Tape, tokens: Quantity) -> Tensor:
             "position_embedding", "embedding", x, flops=elements * FLOPS_PER_ELEMENT["bias"],
             output=elements * tape.bytes, operands=read("position_embedding"), weights=elements,
         )  # fmt: skip
+    x = enter(tape, x, tokens)
     if isinstance(model, Predictor):
         return _joined(tape, x, tokens)
     return tape.norm("embedding_norm", x, rows=tokens, width=model.hidden) if model.norm.embedding else x
@@ -61,11 +63,17 @@ def decoder_layer(
     """What mixes tokens and then an FFN or experts, each with its norms and its residual; or both from one input."""
     if tape.model.parallel:
         return _parallel_layer(tape, x, batch, tokens, layer, routing)
+    before = predict(tape, x, tokens) if tape.model.alternates else x
+    x = before
     if layer.mixer:
-        x = _part(tape, x, tokens, prefix(layer.mixer), lambda x: mix(tape, x, batch, layer))
+        x = _part(
+            tape, x, tokens, prefix(layer.mixer), lambda x: with_laurel(tape, x, mix(tape, x, batch, layer), tokens)
+        )
     if layer.ffn:
         x = _part(tape, x, tokens, branch(layer), lambda x: pointwise(tape, x, tokens, layer, routing))
-    return x
+    if tape.model.alternates:
+        x = correct(tape, x, before, tokens)
+    return add_layer_input(tape, x, tokens) if tape.model.per_layer else x
 
 
 def _part(tape: Tape, x: Tensor, tokens: Quantity, name: str, of: Callable[[Tensor], Tensor]) -> Tensor:
@@ -167,7 +175,10 @@ def head(tape: Tape, x: Tensor, tokens: Quantity, last: Quantity) -> Tensor:
             "read_streams", "combine", x, weights, flops=tokens * n * hidden * FLOPS_PER_ELEMENT["combine"],
             output=tokens * hidden * tape.bytes,
         )  # fmt: skip
-    x = tape.norm("final_norm", x, rows=tokens, width=model.hidden)
+    if model.alternates:
+        x = leave(tape, x, tokens)
+    if model.norm.final:
+        x = tape.norm("final_norm", x, rows=tokens, width=model.hidden)
     x = replace(x, bytes=last * model.hidden * tape.bytes)
     return tape.linear(
         "lm_head", x, rows=last, n_in=model.hidden, n_out=model.vocab, bias=model.lm_head_bias, split="vocab",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 def stream_of(form: RequestsForm) -> Stream:
     """The stream that a form asks for: equal forms give equal requests."""
     flight = form.arrivals.in_flight if isinstance(form.arrivals, ClosedArrivals) else None
+    drawn: Callable[[], Iterator[Batch]]
+    left_out: Mapping[str, int] = {}
     if form.trace is not None:
         trace = open_trace(form.trace, form.skip_bad)
-        return Stream(lambda: _first(_retimed(form, trace), form.requests), flight, trace.left_out)
-    drawn = _single if form.sessions is None else _in_sessions
-    return Stream(lambda: _first(drawn(form), form.requests), flight)
+        drawn, left_out = partial(_retimed, form, trace), trace.left_out
+    else:
+        drawn = partial(_single if form.sessions is None else _in_sessions, form)
+    return Stream(lambda: _first(_within(drawn(), form.seconds), form.requests), flight, left_out)
 
 
 def _first(batches: Iterator[Batch], number: int | None) -> Iterator[Batch]:
@@ -44,6 +48,25 @@ def _first(batches: Iterator[Batch], number: int | None) -> Iterator[Batch]:
             return
         number = None if number is None else number - batch.num_rows
         yield batch
+
+
+def _within(batches: Iterator[Batch], seconds: float | None) -> Iterator[Batch]:
+    """Requests that come in so many seconds, turns of a session by their start and the times to think alone."""
+    import pyarrow as pa
+
+    latest = 0.0  # seconds from the start of the session that was read last to its last turn
+    for batch in batches:
+        if seconds is None or not batch.num_rows:
+            yield batch
+            continue
+        starts, think = batch.column("arrival_s").to_numpy(), batch.column("think_s")
+        first = think.is_null().to_numpy(zero_copy_only=False)
+        waited = latest + np.cumsum(np.where(first, 0.0, think.to_numpy(zero_copy_only=False)))
+        waited -= np.maximum.accumulate(np.where(first, waited, 0.0))
+        latest = float(waited[-1])
+        yield batch.filter(pa.array(starts + waited <= seconds))
+        if starts[-1] > seconds:
+            return
 
 
 def _retimed(form: RequestsForm, trace: Trace) -> Iterator[Batch]:

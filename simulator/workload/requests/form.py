@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from simulator.config.refused import refused
 from simulator.config.section import Section
 from simulator.errors import ConfigError
-from simulator.units import Count, Seed, Unit
-from simulator.workload.requests.arrivals import ArrivalsForm, RecordedArrivals
+from simulator.units import Count, Seconds, Seed, Unit
+from simulator.workload.requests.arrivals import ArrivalsForm, ClosedArrivals, RecordedArrivals
 from simulator.workload.requests.lengths import LengthsForm
 from simulator.workload.requests.sessions import Sessions
 from simulator.workload.requests.trace import open_trace
@@ -36,6 +36,8 @@ class RequestsForm(Section):
     """Skip and count the rows of the trace that are wrong."""
     requests: Count | None = None
     """Requests in all: of a trace, those at its beginning, or all."""
+    seconds: Seconds | None = None
+    """Only those that come in so many seconds; turns of a session as if answers took no time."""
     arrivals: ArrivalsForm | None = None
     """When they arrive; of a trace, as they were recorded, by default."""
     lengths: LengthsForm | None = None
@@ -53,6 +55,8 @@ class RequestsForm(Section):
     def _is_whole(self) -> Self:
         with refused():
             self._check_trace() if self.trace is not None else self._check_drawn()
+            if self.seconds is not None and isinstance(self.arrivals, ClosedArrivals):
+                raise ConfigError(path="seconds", found="beside a closed loop", expected="a number of `requests`")
         return self
 
     def _check_trace(self) -> None:
@@ -68,7 +72,7 @@ class RequestsForm(Section):
 
     def _check_drawn(self) -> None:
         for name in ("requests", "arrivals", "lengths"):
-            if getattr(self, name) is None:
+            if getattr(self, name) is None and (name != "requests" or self.seconds is None):
                 raise ConfigError(path=name, found="nothing", expected="a value, or a trace")
         if isinstance(self.arrivals, RecordedArrivals):
             raise ConfigError(

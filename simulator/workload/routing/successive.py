@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from math import comb
 
 import numpy as np
@@ -15,6 +16,8 @@ SETS = 4096
 """Up to so many sets of `top_k` experts, each set's probability is computed and the sets are drawn as such."""
 ROUNDS = 16
 """How often a pick that hit an expert of the same token is drawn again before the rest are drawn among the others."""
+CELLS = 1024
+"""Of the cumulative popularity, by which so many and more picks are drawn at once."""
 BYTES = 64 << 20
 """About the largest array that is made at once."""
 
@@ -34,7 +37,7 @@ def counts(random: np.random.Generator, tokens: Ints, popularity: Floats, top_k:
     for step, left in enumerate(tokens.tolist()):
         for first in range(0, left, most):
             picks = choices(random, min(most, left - first), popularity, top_k)
-            drawn[step] += np.bincount(picks.ravel(), minlength=popularity.size)
+            drawn[step] += np.bincount(picks.ravel(order="K"), minlength=popularity.size)
     return drawn
 
 
@@ -46,28 +49,60 @@ def choices(random: np.random.Generator, tokens: int, popularity: Floats, top_k:
     of exponential times with the popularities as rates.
     """
     experts = popularity.size
-    cumulative = np.cumsum(popularity)
-    even = _equal(popularity)
-    picks = np.empty((tokens, top_k), dtype=np.int64)
+    draw = _drawing(random, popularity, tokens)
+    picks = np.empty((top_k, tokens), dtype=np.int64)
     for j in range(top_k):
-        pending = np.arange(tokens)
-        for _ in range(ROUNDS):
-            if even:
-                drawn = random.integers(experts, size=pending.size)
-            else:
-                at = random.random(pending.size) * cumulative[-1]
-                drawn = np.minimum(np.searchsorted(cumulative, at, side="right"), experts - 1)
-            picks[pending, j] = drawn
-            pending = pending[(picks[pending, :j] == drawn[:, np.newaxis]).any(axis=1)]
+        picks[j] = draw(tokens)
+        pending = np.flatnonzero(_is_among(picks[j], picks[:j]))
+        for _ in range(1, ROUNDS):
             if not pending.size:
                 break
+            picks[j, pending] = drawn = draw(pending.size)
+            pending = pending[_is_among(drawn, picks[:j, pending])]
         most = max(1, BYTES // (8 * experts))
         for first in range(0, pending.size, most):
             rows = pending[first : first + most]
             times = random.standard_exponential((rows.size, experts)) / popularity
-            np.put_along_axis(times, picks[rows, :j], np.inf, axis=1)
-            picks[rows, j] = times.argmin(axis=1)
-    return picks
+            np.put_along_axis(times, picks[:j, rows].T, np.inf, axis=1)
+            picks[j, rows] = times.argmin(axis=1)
+    return picks.T
+
+
+def _is_among(drawn: Ints, before: Ints) -> NDArray[np.bool_]:
+    """Whether each pick is one of those `before` it, shape (picks, tokens)."""
+    among = np.zeros(drawn.size, dtype=np.bool_)
+    for picks in before:
+        among |= picks == drawn
+    return among
+
+
+def _drawing(random: np.random.Generator, popularity: Floats, most: int) -> Callable[[int], Ints]:
+    """What draws up to `most` experts by their popularity, each on its own: by a search in the cumulative popularity.
+
+    Of many, most are found without one: `CELLS` equal cells tell the expert of each place in them that is below the
+    first bound between two experts there.
+    """
+    experts, cumulative = popularity.size, np.cumsum(popularity)
+    if _equal(popularity):
+        return lambda number: random.integers(experts, size=number)
+
+    def search(at: Floats) -> Ints:
+        picked: Ints = np.minimum(np.searchsorted(cumulative, at, side="right"), experts - 1)
+        return picked
+
+    edges = np.linspace(0, 1 - 1e-12, CELLS + 1) * cumulative[-1]  # a little early, whatever is rounded below
+    first = search(edges) if most >= CELLS else None
+
+    def draw(number: int) -> Ints:
+        at = random.random(number) * cumulative[-1]
+        if first is None or number < CELLS:
+            return search(at)
+        drawn: Ints = first[(at * (CELLS / cumulative[-1])).astype(np.int64)]
+        beyond = np.flatnonzero(at >= cumulative[drawn])
+        drawn[beyond] = search(at[beyond])
+        return drawn
+
+    return draw
 
 
 def sets(popularity: Floats, top_k: int) -> tuple[Floats, NDArray[np.bool_]]:
@@ -96,18 +131,18 @@ def sets(popularity: Floats, top_k: int) -> tuple[Floats, NDArray[np.bool_]]:
 def _even(random: np.random.Generator, tokens: Ints, experts: int, top_k: int) -> Ints:
     """All experts equally likely, expert after expert: `experts top_k` binomials a step, however many tokens.
 
-    A token that still lacks j picks with r experts to come picks the next one with probability j / r; `lack[j]` counts
-    such tokens. An expert's count is then Binomial(tokens, top_k / experts), and the counts depend as they must.
+    A token that still lacks j picks with r experts to come picks the next one with probability j / r; `lack[j - 1]`
+    counts such tokens. An expert's count is then Binomial(tokens, top_k / experts), and the counts depend as they must.
     """
-    lack = np.zeros((top_k + 1, tokens.size), dtype=np.int64)
-    lack[top_k] = tokens
+    lack = np.zeros((top_k, tokens.size), dtype=np.int64)
+    lack[-1] = tokens
+    missing = np.arange(1.0, top_k + 1)[:, np.newaxis]
     drawn = np.zeros((tokens.size, experts), dtype=np.int64)
     for e in range(experts):
-        for j in range(1, top_k + 1):
-            picked = random.binomial(lack[j], min(1.0, j / (experts - e)))
-            lack[j] -= picked
-            lack[j - 1] += picked
-            drawn[:, e] += picked
+        picked = random.binomial(lack, np.minimum(1.0, missing / (experts - e)))
+        lack -= picked
+        lack[:-1] += picked[1:]
+        drawn[:, e] = picked.sum(axis=0)
     return drawn
 
 

@@ -36,7 +36,7 @@ def lone(request: pytest.FixtureRequest, engines: object) -> Target:
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.sampled_from(MODELS), st.sampled_from(BATCHES), st.sampled_from(sorted(names("dispatch"))), st.booleans())
 def test_on_one_engine_a_dispatch_changes_nothing(
     lone: Target, model: str, batch: Batch, dispatch: str, together: bool

@@ -74,13 +74,13 @@ def never_slower(route: Route) -> None:
         assert np.all(oracle <= np.asarray(seconds(route, policy(name)(route))) * (1 + 1e-12)), name
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.data())
 def test_never_slower_than_any_other_policy(engines: Engines, blocks: Any, data: st.DataObject) -> None:
     never_slower(data.draw(routes(engines, blocks, None)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.data())
 def test_nor_at_any_of_many_points(engines: Engines, blocks: Any, data: st.DataObject) -> None:
     never_slower(data.draw(routes(engines, blocks, data.draw(st.integers(1, 5)))))
@@ -96,7 +96,7 @@ def test_over_one_memory_it_is_the_optimum(engines: Engines, random_blocks: Any,
     assert seconds(route, policy("oracle")(route)) == pytest.approx(best, rel=1e-12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_over_two_it_is_no_better_than_that(engines: Engines, random_blocks: Any, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["box", "pair"]))
@@ -123,7 +123,7 @@ def chains(draw: st.DrawFn) -> Block:
     return Block("chain", 1, graph, {names[0]: made[0]}, names[-1])
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.data())
 def test_over_two_memories_it_is_the_optimum_of_a_chain(engines: Engines, data: st.DataObject) -> None:
     """Where each step reads what the step before it made, and nothing else."""
@@ -134,7 +134,7 @@ def test_over_two_memories_it_is_the_optimum_of_a_chain(engines: Engines, data: 
     assert seconds(route, policy("oracle")(route)) == pytest.approx(best, rel=1e-12)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data())
 def test_many_points_at_once_are_as_fast_as_each_alone(engines: Engines, blocks: Any, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(RATES)))
@@ -148,7 +148,7 @@ def test_many_points_at_once_are_as_fast_as_each_alone(engines: Engines, blocks:
         assert times[i] == pytest.approx(seconds(one, policy("oracle")(one)), rel=1e-12)
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(st.lists(st.floats(0.05, 20.0), min_size=1, max_size=5), st.booleans())
 def test_rates_of_a_machine_may_be_arrays(
     machine: Callable[..., System], blocks: Any, factors: list[float], together: bool

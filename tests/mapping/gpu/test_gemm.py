@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.gpu.chip import Chip, chip_of
-from simulator.mapping.gpu.gemm import SPLITS, GemmLibrary, candidates, gemm_parts, gemm_seconds, share_of_k, waves
+from simulator.mapping.gpu.gemm import (
+    GEMM,
+    SPLITS,
+    GemmLibrary,
+    candidates,
+    gemm_parts,
+    gemm_seconds,
+    share_of_k,
+    waves,
+)
+from simulator.mapping.gpu.kernel import bound_by, norm
+from simulator.mapping.gpu.traffic import layout_of
 
 LIBRARY = GemmLibrary()
 CHIP = chip_of(load_system("h100-sxm"))
@@ -51,6 +62,45 @@ def test_a_better_chip_is_never_slower(m: int, n: int, k: int, factor: float) ->
         replace(CHIP, l2=CHIP.l2 * factor),
     ]
     assert all(gemm_seconds(m, n, k, each, LIBRARY) <= before * (1 + 1e-12) for each in better)
+
+
+BY_TRAFFIC = GemmLibrary(tile="traffic", wave="whole", step=9e-8, alone=4.0)
+
+
+@FEW
+@given(SIZES, SIZES, SIZES)
+def test_a_tile_by_traffic_does_all_of_a_product(m: int, n: int, k: int) -> None:
+    """No faster than its roofline, however tiles fall; and its parts overlap to the whole."""
+    seconds = gemm_seconds(m, n, k, CHIP, BY_TRAFFIC, "fp8", warm=False)
+    compute = 2.0 * m * n * k / CHIP.rate("fp8")
+    dram = (m * k + n * k) / (BY_TRAFFIC.ebw * CHIP.bandwidth)
+    assert seconds >= BY_TRAFFIC.t0 + max(compute, dram)
+    parts = gemm_parts(m, n, k, CHIP, BY_TRAFFIC, "fp8", warm=False)
+    overlapping = norm(BY_TRAFFIC.p, *(parts[name] for name in ("compute", "l2", "dram")))
+    assert seconds == pytest.approx(parts["launch"] + overlapping + parts["epilogue"] + parts["quantise"])
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "rows", "columns", "alone"),
+    [
+        (768, 4096, 128, 192, True),
+        (769, 4096, 128, 112, False),
+        (1536, 4096, 128, 192, False),
+        (64, 4096, 64, 32, False),
+    ],
+)
+def test_deepgemm_picks_the_tile_of_least_traffic(m: int, n: int, rows: int, columns: int, alone: bool) -> None:
+    """As its rule gives them by hand: one wave of large tiles where they fill the SMs, else clusters of two."""
+    tile = layout_of(m, n, 4096, 1, CHIP)
+    assert (tile.rows, tile.columns, tile.alone) == (rows, columns, alone)
+
+
+def test_a_host_that_launches_is_waited_for_unless_it_is_told_apart() -> None:
+    library = GemmLibrary(launch="host", host=8e-5)
+    shapes = {"m": np.array([1.0, 8192.0]), "n": 8192.0, "k": 8192.0}
+    alone = GEMM.seconds({**shapes, "launched": 0.0}, CHIP, library)
+    assert GEMM.seconds(shapes, CHIP, library) == pytest.approx(np.maximum(alone, 8e-5))
+    assert list(bound_by(GEMM, shapes, CHIP, library)) == ["host", "compute"]
 
 
 @given(SIZES, st.sampled_from(SPLITS), st.sampled_from(["bf16", "fp8", "fp4"]))

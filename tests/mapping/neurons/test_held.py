@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.mapping.neurons.friends import friends, reads
-from simulator.mapping.neurons.held import Keeping, held, held_by_each, settled
+from simulator.mapping.neurons.held import Keeping, held, settled
 from simulator.mapping.neurons.steps import SpeculativeSteps, advances
 from simulator.mapping.speculative import expected_length
 from simulator.registry import names
@@ -130,11 +130,11 @@ def test_speculation_loads_less_for_a_token_than_a_token_alone() -> None:
 
 @settings(max_examples=15)
 @given(traces, st.integers(6, NEURONS))
-def test_several_ways_at_once_give_what_each_gives_alone(tokens: list[set[int]], room: int) -> None:
-    ways = [Keeping(policy, window=3, capacity=room, pinned=p) for policy in names("rows") for p in (0, 2)]
-    for together, keeping in zip(held_by_each(trace_of(tokens), ways), ways, strict=True):
+def test_a_trace_that_others_have_read_gives_what_a_new_one_does(tokens: list[set[int]], room: int) -> None:
+    shared = trace_of(tokens)
+    for keeping in [Keeping(policy, window=3, capacity=room, pinned=p) for policy in names("rows") for p in (0, 2)]:
         alone = held(trace_of(tokens), keeping)
-        for name, counted in vars(together).items():
+        for name, counted in vars(held(shared, keeping)).items():
             assert np.array_equal(counted, getattr(alone, name)), (keeping, name)
 
 

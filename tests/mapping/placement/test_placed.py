@@ -16,7 +16,7 @@ from simulator.hardware import load_system
 from simulator.mapping.deployment import Deployment, resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.kept import stored_bytes
-from simulator.mapping.placement.layout import weights_of
+from simulator.mapping.placement.layout import layer_kv, weights_of
 from simulator.workload import load_model
 
 BATCH, INPUT, OUTPUT = 4, 64, 3
@@ -64,7 +64,7 @@ def test_without_rules_a_pass_takes_what_it_takes_unplaced() -> None:
 
 
 @given(part=st.sampled_from(PARTS[:3]), share=st.integers(1, 100), layers=st.sampled_from(["0-1", "2-", "0,3", None]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_bytes_that_cross_the_link_ahead_are_the_weights_that_rules_have_copied(
     part: str, share: int, layers: str | None
 ) -> None:
@@ -99,7 +99,7 @@ def _decode_blocks() -> Any:
     shares=st.tuples(st.integers(1, 100), st.integers(1, 100)),
     use=st.sampled_from(["read", "copy"]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_more_bytes_in_a_slower_tier_are_never_faster(part: str, shares: tuple[int, int], use: str) -> None:
     less, more = sorted(shares)
     times = [
@@ -155,6 +155,17 @@ def test_an_engine_beside_computes_and_activations_cross_the_link_there_and_back
     assert crossed(plan, TO_GPU) == pytest.approx(4 * hidden, rel=1e-9)
 
 
+@pytest.mark.parametrize(("amount", "layers"), [("50 %", "0-1"), ("74 %", "0-1"), ("75 %", "0-2"), ("100 %", "0-")])
+def test_an_amount_that_another_engine_computes_is_the_first_layers_that_it_has_room_for(
+    amount: str, layers: str
+) -> None:
+    rule = {"of": ("experts", "ffn"), "in": "host.dram", "by": "host.cpu"}
+    some, whole = placed(rule | {"amount": amount}), placed(rule | {"layers": layers})
+    assert seconds(some) == seconds(whole) > seconds(placed())
+    held = [of.footprint(BATCH, INPUT, OUTPUT).tiers["host.dram"].weights for of in (some, whole)]
+    assert held[0] == held[1] > 0
+
+
 def test_last_layers_on_another_engine_send_the_stream_once_there_and_once_back() -> None:
     parts = ("ffn", "experts", "attention", "kv")
     plan = step(placed({"of": parts, "layers": "1-", "in": "host.dram", "by": "cpu"}))
@@ -178,7 +189,7 @@ def test_what_is_not_pinned_is_read_and_written_once_more_in_host_memory() -> No
         ({"of": "head", "in": "host.dram", "layers": "1"}, "layers", "expected none"),
         ({"of": "ffn", "in": "host.dram", "by": "cpuu"}, "by", "no such engine"),
         ({"of": "ffn", "in": "host.flash", "use": "read"}, "use", "flash"),
-        ({"of": "ffn", "in": "host.dram", "by": "cpu", "amount": "50 %"}, "amount", "whole layers"),
+        ({"of": ("ffn", "head"), "in": "host.dram", "by": "cpu", "amount": "50 %"}, "amount", "computed whole"),
     ],
 )
 def test_a_rule_that_cannot_be_is_told_by_its_number_and_key(rule: dict[str, Any], path: str, text: str) -> None:
@@ -192,6 +203,39 @@ def test_a_tier_that_nothing_reaches_is_refused() -> None:
         apart = load_system({"extends": "rtx4090-gen4", "tiers": {"attic": ATTIC}})
         resolve(MappingForm(placement=[{"of": "ffn", "in": "attic"}]), apart, load_model("llama-2-7b"))
     assert tuple(error.value.path or ()) == ("placement", 0, "in")
+
+
+def drafted(*rules: dict[str, Any], **draft: Any) -> Deployment:
+    form = MappingForm.model_validate(
+        {"placement": rules, "runtime": "ideal", "draft": draft or {"model": "llama-2-7b", "acceptance": 0.7}}
+    )
+    return resolve(form, load_system("rtx4090-gen4"), load_model("llama-2-70b", ["layers=4"]))
+
+
+def test_a_draft_lies_where_its_rule_says_and_the_model_where_others_do() -> None:
+    apart, there = drafted({"of": "draft", "in": "host.dram", "use": "read"}), drafted({"of": "ffn", "in": "gpu.vram"})
+    draft = apart.draft.draft if apart.draft else None
+    assert draft
+    moved = stored_bytes(draft, 1) + sum(layer_kv(draft, 1, INPUT + OUTPUT)) * BATCH
+    held, all_there = (of.footprint(BATCH, INPUT, OUTPUT).tiers for of in (apart, there))
+    assert held["host.dram"].used == pytest.approx(moved, rel=1e-9)
+    assert held["gpu.vram"].used == pytest.approx(all_there["gpu.vram"].used - moved, rel=1e-9)
+    assert apart.draft
+    plan, drafts = step(apart), apart.draft.drafted
+    read = stored_bytes(draft, 1) - float(weights_of(draft, 1)["embedding", 0])
+    assert crossed(plan, TO_GPU) == pytest.approx(drafts * read, rel=0.05)
+    assert seconds(apart) > seconds(there)
+
+
+def test_rules_that_move_nothing_leave_a_speculative_step_as_it_is() -> None:
+    plain, there = drafted(), drafted({"of": ["ffn", "draft"], "in": "gpu.vram"})
+    assert seconds(there) == pytest.approx(seconds(plain), rel=1e-9)
+
+
+def test_a_rule_of_a_draft_without_a_model_that_drafts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no other model drafts") as error:
+        drafted({"of": "ffn", "in": "host"}, {"of": "draft", "in": "host"}, kind="ngram", acceptance=0.5)
+    assert tuple(error.value.path or ()) == ("placement", 1, "of")
 
 
 def test_each_tier_holds_the_bytes_that_rules_have_there() -> None:

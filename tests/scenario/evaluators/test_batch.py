@@ -48,7 +48,7 @@ def same_as_one_at_a_time(evaluate: Callable[[Columns], dict[str, Any]], points:
     return together
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.tuples(st.floats(1e12, 8e12), st.floats(0, 2e-5), st.integers(1, 300)), min_size=2, max_size=6))
 @pytest.mark.parametrize("phase", ["decode", "prefill", "request"])
 def test_a_vectorised_sweep_is_its_points_one_at_a_time(phase: str, drawn: list[tuple[float, float, int]]) -> None:
@@ -102,7 +102,7 @@ MIXED: dict[str, st.SearchStrategy[Any]] = {
 """What points say, much of which some of them cannot have."""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.fixed_dictionaries(MIXED), min_size=2, max_size=8), st.sampled_from(["decode", "request"]))
 def test_points_of_any_kind_together_are_each_of_them_alone(rows: list[dict[str, Any]], phase: str) -> None:
     for row in rows:
@@ -208,3 +208,14 @@ def test_a_machine_without_figures_of_energy_gives_none() -> None:
     found = passes({**H100, f"hardware.{tier}": "2 TB/s"})(columns(**{"workload.batch": [1]}))
     assert found["energy_per_token_j"][0] > 0
     assert found["power_w"][0] == pytest.approx(found["energy_per_token_j"][0] / found["tbt_s"][0])
+
+
+def test_cached_experts_have_a_hit_rate_and_other_batches_none() -> None:
+    base = {"hardware": "rtx4090-gen4", "model": "mixtral-8x7b", "mapping.dtype": "q4_k_m", "workload.output": 4}
+    rule = {"of": "experts", "in": "host.dram"}
+    rates = [
+        passes({**base, "mapping.placement": [rule | more]})({})["expert_hit_rate"][0]
+        for more in ({"use": "read"}, {"cache": {"experts": 0}}, {"cache": {"experts": 2}}, {"cache": {"experts": 3}})
+    ]
+    assert np.isnan(rates[0])
+    assert rates[1] == 0 < rates[2] < rates[3] < 1

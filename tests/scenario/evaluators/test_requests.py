@@ -144,11 +144,11 @@ def test_why_nothing_is_offered_is_told(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("hardware", "model", "mapping"),
     [
-        ("dgx-h100", "qwen3-30b-a3b", {"devices": 4}),
+        pytest.param("dgx-h100", "qwen3-30b-a3b", {"devices": 4}, marks=pytest.mark.slow),
         ("dgx-a100", "mixtral-8x7b", {"devices": 2}),
         ("duplex-node", "mixtral-8x7b", {"devices": 4, "dispatch": "pim_only"}),
         ("family-logic-pim", "mixtral-8x7b", {"devices": 2, "dispatch": "static_by_layer"}),
-        ("sn40l-node", "mixtral-8x7b", {}),
+        pytest.param("sn40l-node", "mixtral-8x7b", {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_request_alone_takes_what_a_pass_of_it_takes(hardware: str, model: str, mapping: dict[str, Any]) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from simulator import evaluate
 from simulator.errors import TiersimError
+from simulator.files import forget
 from simulator.mapping.form import Scheduler
+from simulator.mapping.room import most_blocks
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
@@ -78,15 +81,25 @@ def test_prefixes_are_cached_where_the_runtime_does_and_the_mapping_says_nothing
 NODE = {"hardware": "dgx-h100", "costs": "silicon", "mapping.devices": 8, "mapping.scheduler.kind": "vllm-v1"}
 
 
-def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path) -> None:
+WINDOWS = {"extends": "llama-3.1-8b", "attention": {"window": 512, "window_pattern": [True, False]}}
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", {**WINDOWS, "attention": {"window": 720}}, WINDOWS])
+def test_a_request_alone_takes_the_energy_of_a_pass_of_it(tmp_path: Path, model: Any) -> None:
     file = tmp_path / "one.csv"
     file.write_text("request_id,arrival_s,input_tokens,output_tokens\na,0,700,50\n")
-    asked = scenario(**{**NODE, "workload.trace": str(file)})
+    asked = scenario(**{**NODE, "model": model, "workload.trace": str(file)})
     made = spent(asked, served(asked)[0])
     workload = {"kind": "batch", "batch": 1, "input": 700, "output": 50}
     alone = evaluate(with_values(asked, {"workload": workload, "mapping.scheduler": None}))
     assert made.metrics["energy_per_token_j"] == pytest.approx(alone.metrics["energy_per_token_j"], rel=1e-9)
     assert not made.lacks and all(0 < share < 1 for share in made.utilisation.values())
+
+
+def test_blocks_hold_the_whole_context_of_layers_with_a_window() -> None:
+    small = {**WINDOWS, "attention": {"window": 24}}
+    several = [deployment(scenario(**{**NODE, "model": model}), requests=True) for model in ("llama-3.1-8b", small)]
+    assert len({most_blocks(each, size, 1024) for each in several for size in (16, 64)}) == 2
 
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
@@ -160,6 +173,35 @@ def test_a_load_takes_its_time_and_none_where_there_is_no_tier(returning: Path) 
     assert e2e() == e2e(**{tiers: [{"tier": "host", "bytes": 0}]})
 
 
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    trace = tmp_path / "models.csv"
+    rows = [f"{i},{i / 10},100,20,{model}" for i, model in enumerate("abacb")]
+    trace.write_text("\n".join(["request_id,arrival_s,input_tokens,output_tokens,model", *rows]))
+    return trace
+
+
+def test_models_that_take_turns_are_copied_from_their_home(models: Path) -> None:
+    asked = with_tiers(models, **{"mapping.kv_store.kind": "blocks", "mapping.scheduler.home": "host"})
+    made = served(asked)[0]
+    assert made.pools[0].work.loads == 5, "each finds another loaded"
+    link, weights = machine(asked)["host->gpu.hbm"], 2 * 8.03e9
+    used = 5 * weights / (float(link.capacity) * made.figures.seconds * link.count)
+    assert spent(asked, made).utilisation["host->gpu.hbm"] == pytest.approx(used, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"mapping.scheduler.home": "hots"}, "mapping.scheduler.home: .*found 'hots'.*did you mean 'host'"),
+        ({"mapping.scheduler.home": "host"}, "home: found 'host', and keys and values of 'prefix', .*kind: blocks"),
+    ],
+)
+def test_a_wrong_home_is_told(models: Path, values: dict[str, Any], text: str) -> None:
+    with pytest.raises(TiersimError, match=text):
+        served(with_tiers(models, **values))
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
@@ -173,3 +215,33 @@ def test_a_wrong_tier_is_told(returning: Path, values: dict[str, Any], text: str
     asked = with_tiers(returning, **{f"mapping.kv_store.{key}": value for key, value in values.items()})
     with pytest.raises(TiersimError, match=text):
         served(asked)
+
+
+DRAWN = {
+    "requests": 60, "arrivals": {"kind": "poisson", "rate": 2},
+    "lengths": {"kind": "log_normal", "input": 800, "output": 40},
+    "sessions": {"turns": 3, "think": "5 s"}, "prefixes": {"tokens": 64},
+}  # fmt: skip
+
+
+def test_requests_that_laws_draw_are_those_of_the_yaml_of_these_laws(tmp_path: Path) -> None:
+    file = tmp_path / "chat.yaml"
+    file.write_text(yaml.safe_dump(DRAWN))
+    within, beside = (
+        served(scenario(**{"workload.trace": trace, "mapping.runtime": "vllm-v1"}))[0].metrics()
+        for trace in (DRAWN, str(file))
+    )
+    assert within == beside
+    assert within["ended"] == 60
+    assert within["hit_rate"] > 0.3
+    turns = with_values(scenario(**{"workload.trace": DRAWN}), {"workload.trace.sessions.turns": 1})
+    assert served(with_values(turns, {"mapping.runtime": "vllm-v1"}))[0].metrics()["hit_rate"] < 0.1
+
+
+def test_what_was_served_before_on_the_same_machine_changes_no_time() -> None:
+    asked = scenario(**{"workload.trace": DRAWN, "mapping.runtime": "vllm-v1"})
+    forget()
+    alone = served(asked)[0].metrics()
+    forget()
+    served(with_values(asked, {"mapping.scheduler.tokens": 256, "workload.trace.arrivals.rate": 20}))
+    assert served(asked)[0].metrics() == alone

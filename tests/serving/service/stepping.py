@@ -140,10 +140,11 @@ class Stepping:
             pairs = sum(n * s.kv + n * (n + 1) / 2 for s, n in prompts)
             seconds = self.iterations.mixed(
                 len(prompts), sum(n for _, n in prompts), pairs, sum(s.kv for s, _ in prompts),
-                len(decoding), sum(s.kv for s in decoding),
+                len(decoding), sum(s.kv for s in decoding), seen=seen(self.iterations, prompts, decoding),
             )  # fmt: skip
         else:
-            seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding))
+            keys = seen(self.iterations, [], decoding)[2::3]
+            seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding), seen=keys)
         self.before = self.now
         self.now += self.beside(seconds) + self.copy_seconds(self.moved)
         self.moved = 0
@@ -160,6 +161,21 @@ class Stepping:
             if served.made == served.request.output_tokens:
                 self.gone(served)
                 self.log[served.request.request_id] = served
+
+
+def seen(of: Iterations, prompts: list[tuple[Served, int]], decoding: list[Served]) -> tuple[float, ...]:
+    """Of each cut of a model, token by token: pairs and keys of chunks of prompts, and keys of those that decode."""
+    features: list[float] = []
+    for kind, size in of.cuts:
+        masks = [
+            [range(0 if kind == "window" and i < size else i - (size - 1 if kind == "window" else i % size), i + 1)
+             for i in range(served.kv, served.kv + new)]
+            for served, new in prompts
+        ]  # fmt: skip
+        features.append(sum(len(keys) for mask in masks for keys in mask))
+        features.append(sum(max(keys.stop for keys in mask) - min(keys.start for keys in mask) for mask in masks))
+        features.append(sum(min(s.kv + 1, size if kind == "window" else (size + 1) / 2) for s in decoding))
+    return tuple(features)
 
 
 @dataclass(eq=False)
@@ -264,6 +280,7 @@ class WithTiers(WithPrefixes):
     lower: tuple[int, ...] = ()
     block_seconds: tuple[float, float] = (0.0, 0.0)
     layers: int | None = None
+    faster: bool = False
     tiers: list[list[Any]] = field(default_factory=list)
     due: int = 0
     in_and_out: list[int] = field(default_factory=lambda: [0, 0])
@@ -280,7 +297,23 @@ class WithTiers(WithPrefixes):
             if content not in self.cached and not any(content in tier for tier in self.tiers):
                 break
             found.append(self.cached.get(content, Block(content)))
-        return found
+        return self.fastest(served, found) if self.faster else found
+
+    def fastest(self, served: Served, found: list[Block]) -> list[Block]:
+        """All that lies in memory, and of the tiers behind it as many as make the prompt alone the fastest."""
+        lies = [0 if b.content in self.cached else 1 + self.holds(b.content) for b in found]
+        assert lies == sorted(lies)
+        ends = [sum(tier <= last for tier in lies) for last in range(len(self.tiers) + 1)]
+        return found[: min(ends, key=lambda end: (self.alone(served.known, end, end - ends[0]), -end))]
+
+    def holds(self, content: Any) -> int:
+        return next(place for place, tier in enumerate(self.tiers) if content in tier)
+
+    def alone(self, tokens: int, blocks: int, loaded: int) -> float:
+        past = blocks * self.size
+        new = tokens - past
+        pairs = sum(past + each + 1 for each in range(new))
+        return self.together(loaded * self.block_seconds[0], self.iterations.mixed(1, new, pairs, past, 0, 0))
 
     @property
     def free(self) -> int:
@@ -340,6 +373,9 @@ class WithTiers(WithPrefixes):
         """Copies in and out go on at once, and each layer begins when its copies and the layer before are done."""
         copies = max(each * n for each, n in zip(self.block_seconds, self.in_and_out, strict=True))
         self.in_and_out = [0, 0]
+        return self.together(copies, seconds)
+
+    def together(self, copies: float, seconds: float) -> float:
         if self.layers is None:
             return copies + seconds
         done = copied = 0.0
@@ -501,7 +537,8 @@ class Decoding(Stepping):
         handed = {r.request_id: Served(r, i, r.input_tokens + 1, made=1, times=[at]) for at, i, r in pending}
         self.arrivals = {r.request_id: at for at, _, r in pending}
         while pending or self.waiting or self.running:
-            while pending and pending[0][0] <= self.now:
+            self.chosen = self.before if self.ahead and self.running else self.now
+            while pending and pending[0][0] <= self.chosen:
                 self.waiting.append(handed[pending.pop(0)[2].request_id])
             for at, served in list(self.coming):
                 if at <= self.now:
@@ -512,7 +549,8 @@ class Decoding(Stepping):
             if chosen:
                 self.iterate(chosen)
                 continue
-            self.now = min([at for at, _ in self.coming] + [at for at, _, _ in pending[:1]])
+            self.now = max(self.now, min([at for at, _ in self.coming] + [at for at, _, _ in pending[:1]]))
+            self.before = self.now
         return self.log
 
     def rank(self, served: Served) -> Any:

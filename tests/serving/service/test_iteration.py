@@ -7,12 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.serving.service.iteration import Iterations
 from tests.serving.service.test_pool import MACHINES, iterations
+
+
+def features(of: Iterations, chunks: list[tuple[int, int]], decoding: int, context: int) -> tuple[float, ...]:
+    """Of each cut of the model, where all that decode have one context."""
+    of_cuts = (
+        (
+            sum(float(cut.pairs(*chunk)) for chunk in chunks),
+            sum(float(cut.keys(*chunk)) for chunk in chunks),
+            decoding * min(context + 1, cut.limit),
+        )
+        for cut in of.cuts
+    )
+    return tuple(each for three in of_cuts for each in three)
+
 
 sizes = st.tuples(st.integers(1, 900), st.integers(0, 3000))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(MACHINES), st.lists(sizes, max_size=4), st.integers(0, 300), st.integers(0, 5000))
 def test_it_takes_what_its_stage_does(
     machine: tuple[str, ...], chunks: list[tuple[int, int]], decoding: int, context: int
@@ -23,9 +38,13 @@ def test_it_takes_what_its_stage_does(
     tokens, past = sum(new for new, _ in chunks), sum(done for _, done in chunks)
     pairs = sum(new * done + new * (new + 1) / 2 for new, done in chunks)
     cached = decoding * context
-    x = np.array([[[len(chunks), tokens, pairs, decoding, cached, past]]], dtype=float)
+    cuts = features(of, chunks, decoding, context)
+    x = np.array([[[len(chunks), tokens, pairs, decoding, cached, past, *cuts]]], dtype=float)
     expected = of.stages.driven(of.stages.shared(x, bool(chunks)), x, bool(chunks))[0]
-    took = of.mixed(len(chunks), tokens, pairs, past, decoding, cached) if chunks else of.decoding(decoding, cached)
+    if chunks:
+        took = of.mixed(len(chunks), tokens, pairs, past, decoding, cached, seen=cuts)
+    else:
+        took = of.decoding(decoding, cached, seen=cuts[2::3])
     assert took == pytest.approx(expected, rel=1e-12)
 
 
@@ -38,8 +57,14 @@ def test_a_run_is_its_iterations_one_by_one(
     machine: tuple[str, ...], sequences: int, context: int, most: int, until: float
 ) -> None:
     of, cached = iterations(*machine), sequences * context
-    run = of.run(sequences, cached, most, until)
-    each = [of.decoding(sequences, cached + sequences * i) for i in range(run.number)]
+    below = [context + 1 <= cut.limit for cut in of.cuts]
+    rising = tuple(sequences * each for each in below)
+    most = min([most, *(int(cut.limit) - context for cut, each in zip(of.cuts, below, strict=True) if each)])
+    run = of.run(sequences, cached, most, until, 0, features(of, [], sequences, context)[2::3], rising)
+    each = [
+        of.decoding(sequences, cached + sequences * i, seen=features(of, [], sequences, context + i)[2::3])
+        for i in range(run.number)
+    ]
     assert run.seconds == pytest.approx(sum(each), rel=1e-12)
     assert (run.first, run.last) == pytest.approx((each[0], each[-1]), rel=1e-12)
     assert run.number == most or (sum(each) >= until * (1 - 1e-12) and sum(each[:-1]) < until)

@@ -16,7 +16,7 @@ from simulator.serving.kv.blocks import Blocks
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
 from simulator.workload.requests.request import Request
-from tests.serving.service.test_pool import MACHINES, SCHEDULERS, iterations, limits, serve, traces
+from tests.serving.service.test_pool import EIGHT, MACHINES, MODELS, SCHEDULERS, iterations, limits, serve, traces
 
 OF = iterations(*MACHINES[2])
 NUMBER, BATCHES = 12_000, 30
@@ -82,7 +82,7 @@ def test_a_request_alone_is_its_estimate(input: int, output: int, machine: tuple
         "vllm-v1", iterations(*machine), Blocks(1000), "fcfs", 2048, 4, [Request("0", 1.0, input, output)]
     )
     how = {"runtime": machine[1], "kernels": machine[2] if machine[2:] else "roofline"}
-    of = estimate(machine[0], "llama-3.1-8b", 1, input, output, devices=1, **how)
+    of = estimate(machine[0], MODELS[machine[3] if machine[3:] else EIGHT], 1, input, output, devices=1, **how)
     assert one.first - one.arrival == pytest.approx(of.ttft_s, rel=1e-9)
     assert one.last - one.arrival == pytest.approx(of.e2e_s, rel=1e-9)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.serving.kv.blocks import Blocks
-from simulator.serving.kv.copies import Copies
+from simulator.serving.kv.copies import Copies, alone
 from simulator.serving.kv.prefix import PrefixBlocks
 from simulator.serving.kv.tiers import Node
 from simulator.serving.service.iteration import Iterations
@@ -29,15 +29,23 @@ from tests.serving.service.stepping import Stepping, WithPrefixes, WithTiers
 
 MACHINES = (
     ("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"),
-    ("h100-sxm", "vllm-v1", "modelled"),
+    ("h100-sxm", "vllm-v1", "modelled"), ("h100-sxm", "gpu-libraries", "roofline", "windows"),
+    ("rtx4090-gen4", "vllm", "roofline", "chunks"), ("rtx4090-gen4", "ideal", "roofline", "both"),
 )  # fmt: skip
-"""An efficiency that bends, a host before the devices, straight lines, and models of kernels."""
+"""An efficiency that bends, a host before the devices, straight lines, and models of kernels; keys that are cut."""
+EIGHT = "llama-3.1-8b"
+MODELS: dict[str, Any] = {
+    EIGHT: EIGHT,
+    "windows": {"extends": EIGHT, "attention": {"window": 48, "window_pattern": [True, False]}},
+    "chunks": {"extends": EIGHT, "attention": {"chunk": 64}},
+    "both": {"extends": EIGHT, "layers": 4, "attention": {"window": 30, "top_k": 41, "window_pattern": [True, False]}},
+}
 
 
 @cache
-def iterations(machine: str, runtime: str, kernels: str = "roofline") -> Iterations:
+def iterations(machine: str, runtime: str, kernels: str = "roofline", model: str = EIGHT) -> Iterations:
     mapping = {"devices": 1, "runtime": runtime, "kernels": kernels}
-    parts = {"hardware": machine, "model": "llama-3.1-8b", "mapping": mapping}
+    parts = {"hardware": machine, "model": MODELS[model], "mapping": mapping}
     return Iterations(
         Stages(deployment(Scenario.model_validate({**parts, "workload": {"kind": "requests"}}), requests=True))
     )
@@ -132,7 +140,7 @@ machines = st.sampled_from(MACHINES)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(traces(), machines, limits, st.booleans())
 def test_it_equals_stepping(
     scheduler: str, requests: list[Request], machine: tuple[str, ...], limits: Any, ahead: bool
@@ -148,6 +156,20 @@ def test_it_equals_stepping(
     assert pool.count == pool.cached == 0
     assert pool.answer_tokens == sum(r.output_tokens for r in requests), "no token is lost or made"
     assert pool.gaps.count == pytest.approx(sum(r.output_tokens - 1 for r in requests))
+
+
+@pytest.mark.parametrize("machine", MACHINES[4:], ids=lambda machine: machine[3])
+@settings(max_examples=10, deadline=None)
+@given(traces(), limits, st.sampled_from(["vllm-v1", "vllm-v0-swapping"]))
+def test_where_keys_are_cut_it_equals_stepping(
+    machine: tuple[str, ...], requests: list[Request], limits: Any, scheduler: str
+) -> None:
+    size, tokens, most, total, order = limits
+    of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
+    slow = Stepping(of, size, total // size, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
+    pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests)
+    check_equal(ended, slow)
+    assert set(pool._seen.at(pool.steps)) == {0.0}, "nobody decodes"
 
 
 @pytest.mark.parametrize("scheduler", [each for each in SCHEDULERS if each != "vllm-v0-swapping"])
@@ -207,25 +229,46 @@ def copies_between(lower: tuple[int, ...], layers: int | None) -> Copies:
     limits,
     st.sampled_from([(40,), (3,), (0, 20), (7, 50), (5, 0, 9)]),
     st.sampled_from([None, 4]),
+    st.booleans(),
 )
 def test_over_tiers_it_equals_blocks_one_by_one(
-    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, lower: Any, layers: int | None
-) -> None:
+    scheduler: str, requests: list[Request], machine: tuple[str, str], limits: Any, lower: Any, layers: int | None,
+    faster: bool,
+) -> None:  # fmt: skip
     size, tokens, most, total, order = limits
     total = max(total // 2, 600 + size)  # all tokens of a request have room
     of, policy = iterations(*machine), getattr(stepping, scheduler.replace("-", "_"))
     reference = WithTiers(
         of, size, total // size, policy, order, tokens, most, lower=lower, block_seconds=(1 / 1000, 1 / 700),
-        layers=layers,
+        layers=layers, faster=faster,
     )  # fmt: skip
     slow = reference.run(requests)
-    store = PrefixBlocks(total // size, size, lower)
-    pool, ended = serve(scheduler, of, store, order, tokens, most, requests, copies=copies_between(lower, layers))
+    copies = copies_between(lower, layers)
+    store = PrefixBlocks(total // size, size, lower, partial(alone, of, copies) if faster else None)
+    pool, ended = serve(scheduler, of, store, order, tokens, most, requests, copies=copies)
     check_equal(ended, slow)
     assert store.free == store.total, "all is given back"
     assert sum(n for (_, to), n in pool.moves.items() if to == 0) == reference.loaded
     lies = [sum(size for what, size in tier.items() if isinstance(what, Node)) for tier in store._tiers._idle]
     assert lies[1:] == [len(tier) for tier, most in zip(reference.tiers, lower, strict=True) if most]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 300), st.integers(1, 40), st.sampled_from([None, 4]), st.sampled_from([1e-5, 1e-3, 1e-1]))
+def test_a_prompt_alone_is_no_later_where_it_is_loaded_only_if_that_is_faster(
+    tokens: int, answer: int, layers: int | None, seconds: float
+) -> None:
+    of, hop = iterations(*MACHINES[2]), Activity("copy", {Resource("in", 1 / seconds, "block"): 1.0})
+    copies = Copies(("0", "1"), (1, 99), 1.0, {(1, 0): hop, (0, 1): Activity("copy", {})}, layers)
+    requests = [
+        Request(str(i), 9.0 * i, tokens, answer, prefix_id=str(i % 3), prefix_tokens=tokens) for i in range(6)
+    ]  # fmt: skip
+    ended = [
+        serve("vllm-v1", of, PrefixBlocks(400 // 16, 16, (99,), how), "fcfs", 2048, 1, requests, copies=copies)[1]
+        for how in (None, partial(alone, of, copies))
+    ]
+    always, faster = ({each.request.request_id: each.first - each.arrival for each in some} for some in ended)
+    assert all(faster[name] <= always[name] * (1 + 1e-9) for name in always)
 
 
 @settings(max_examples=20, deadline=None)

@@ -24,9 +24,9 @@ from tests.serving.service.test_pool import MACHINES, iterations, limits, machin
 OF = iterations(*MACHINES[2])
 
 
-def pool(store: Any = None, tokens: int = 2048, most: int = 64, of: Any = OF) -> Pool:
+def pool(store: Any = None, tokens: int = 2048, most: int = 64, of: Any = OF, ahead: bool = False) -> Pool:
     made = registered("scheduler", "vllm-v1")(Settings(tokens=tokens, max_sequences=most))
-    return Pool(of, store or Blocks(10_000), made)
+    return Pool(of, store or Blocks(10_000), made, ahead=ahead)
 
 
 def run(requests: list[Request], pools: list[Pool], in_flight: int | None = None, **how: Any) -> dict[str, Any]:
@@ -44,17 +44,19 @@ def carry(tokens: int) -> float:
 
 
 @settings(max_examples=15, deadline=None)
-@given(traces(), machines, limits)
-def test_prompts_elsewhere_equal_stepping(requests: list[Request], machine: tuple[str, ...], limits: Any) -> None:
+@given(traces(), machines, limits, st.booleans())
+def test_prompts_elsewhere_equal_stepping(
+    requests: list[Request], machine: tuple[str, ...], limits: Any, ahead: bool
+) -> None:
     size, tokens, most, total, _ = limits
     of = iterations(*machine)
     prompts = [Request(r.request_id, r.arrival_s, r.input_tokens, 1) for r in requests]
-    first = Stepping(of, size, 10_000, vllm_v1, tokens=tokens, most=64).run(prompts)
-    expected = Decoding(of, size, total // size, decode_only, tokens=tokens, most=most, carry=carry).serve(
-        requests, first
-    )
-    decoding = pool(Blocks(total // size, size), tokens, most, of)
-    ended = run(requests, [decoding], prompts=[(pool(Blocks(10_000, size), tokens, 64, of), Link(carry))])
+    first = Stepping(of, size, 10_000, vllm_v1, tokens=tokens, most=64, ahead=ahead).run(prompts)
+    expected = Decoding(
+        of, size, total // size, decode_only, tokens=tokens, most=most, carry=carry, ahead=ahead
+    ).serve(requests, first)  # fmt: skip
+    decoding = pool(Blocks(total // size, size), tokens, most, of, ahead)
+    ended = run(requests, [decoding], prompts=[(pool(Blocks(10_000, size), tokens, 64, of, ahead), Link(carry))])
     assert len(ended) == len(requests)
     arrivals = {r.request_id: r.arrival_s for r in requests}
     for name, (served, _) in ended.items():
@@ -62,6 +64,35 @@ def test_prompts_elsewhere_equal_stepping(requests: list[Request], machine: tupl
         last = expected[name].times[-1] if name in expected else first[name].times[0]
         assert [served.first, served.last] == pytest.approx([first[name].times[0], last], rel=1e-9)
     assert decoding.store.free == decoding.store.total
+
+
+class Recorded(Link):
+    """A link that records when transfers begin, and how many tokens go over it."""
+
+    def __init__(self) -> None:
+        super().__init__(carry)
+        self.begun: list[float] = []
+        self.tokens = 0
+
+    def carry(self, now: float, tokens: int) -> float:
+        self.begun.append(now)
+        self.tokens += tokens
+        return super().carry(now, tokens)
+
+
+@settings(max_examples=15, deadline=None)
+@given(traces(), st.integers(2, 3), limits, st.booleans())
+def test_transfers_of_a_link_begin_in_the_order_of_time_and_carry_each_prompt_once(
+    requests: list[Request], decoding: int, limits: Any, ahead: bool
+) -> None:
+    size, tokens, most, total, _ = limits
+    link = Recorded()
+    pools = [pool(Blocks(total // size, size), tokens, most, ahead=ahead) for _ in range(decoding)]
+    ended = run(requests, pools, prompts=[(pool(Blocks(10_000, size), tokens, 64, ahead=ahead), link)])
+    assert len(ended) == len(requests)
+    assert link.begun == sorted(link.begun)
+    assert link.tokens == sum(each.input_tokens for each in requests if each.output_tokens > 1)
+    assert all(served.last >= served.first for served, _ in ended.values())
 
 
 @given(st.integers(1, 6), st.integers(1, 30))

@@ -100,7 +100,7 @@ def read(graph: OperatorGraph) -> float:
 
 
 @given(weights=weights)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_model_is_the_sum_of_its_tensors(weights: str) -> None:
     """The operators read each weight once, but of the embedding the rows of the tokens."""
     for name in ("llama-3-8b", "opt-6.7b", "deepseek-v3", "qwen2-57b-a14b", "falcon-40b"):
@@ -162,7 +162,7 @@ def test_larger_groups_are_smaller(few: int, more: int, weights: str) -> None:
 
 
 @given(kv=st.sampled_from(sorted(KV)), weights=weights)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_format_of_the_cache_changes_the_cache_alone(kv: str, weights: str) -> None:
     for name in ("llama-3-8b", "deepseek-v3"):
         plain, other = (in_format(load_model(name), weights, kv=each) for each in ("fp16", kv))

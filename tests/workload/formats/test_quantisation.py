@@ -167,8 +167,8 @@ def only_experts() -> dict[str, Any]:
     ("quantised", "says"),
     [
         (
-            {"quant_method": "aqlm"},
-            r"quantization_config\.quant_method: quantisation: found 'aqlm', expected one of awq",
+            {"quant_method": "aqlmm"},
+            r"quantization_config\.quant_method: quantisation: found 'aqlmm', expected one of awq",
         ),
         ({"quant_method": "gtpq"}, "did you mean 'gptq'"),
         ({"quant_method": None}, "expected one of awq, gptq"),

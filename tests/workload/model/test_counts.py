@@ -94,6 +94,13 @@ def kimi_k3() -> int:
     return 2 * 163840 * h + 69 * delta + 24 * attention + 93 * 2 * h + dense(h, 33792) + 92 * moe + h
 
 
+def chatglm() -> int:
+    """40 layers: biases on queries and 2 keys and values of 128; the matrix into an FFN is of gate and up."""
+    h, qkv = 4096, 32 * 128 + 2 * 2 * 128
+    layer = h * qkv + qkv + h * h + dense(h, 13696) + 2 * h
+    return 2 * 151552 * h + 40 * layer + h
+
+
 def step() -> int:
     """45 layers, 3 dense, a gate a head; 288 experts and one that is shared."""
     h = 4096
@@ -106,7 +113,7 @@ def step() -> int:
     ("config", "by_hand"),
     [
         ("MiMo-7B-Base", mimo()), ("Kimi-K2-Instruct", kimi_k2()), ("MiniMax-M3", minimax_m3()), ("Kimi-K3", kimi_k3()),
-        ("Llama-3_3-Nemotron-Super-49B-v1", nemotron_nas()), ("Step-3.7-Flash", step()),
+        ("Llama-3_3-Nemotron-Super-49B-v1", nemotron_nas()), ("Step-3.7-Flash", step()), ("glm-4-9b-chat", chatglm()),
     ],
 )  # fmt: skip
 def test_models_that_need_code_of_their_own_are_summed_by_hand(config: str, by_hand: int) -> None:
@@ -121,9 +128,10 @@ def test_operators_read_each_weight_once(config: str) -> None:
     graph = operator_graph(read, prefill(1, 4), routing=lambda tokens: experts)
     amounts = graph.totals().bytes
     stored = weight_bytes_by_class(read)
-    rows = 4 * read.hidden * element_bytes(read, "embedding")
+    width = read.hidden + (read.layers * read.per_layer.width if read.per_layer else 0)
+    rows = 4 * (width + (read.hidden if read.positions.rows else 0)) * element_bytes(read, "embedding")
     table = read.vocab * read.hidden * element_bytes(read, "embedding") if read.tied_embeddings else 0.0
-    expected = weight_bytes(read) - stored["embedding"] + table + rows
+    expected = weight_bytes(read) - stored["embedding"] - stored["layer_embedding"] + table + rows
     assert amounts["weight"] + amounts.get("expert", 0.0) == pytest.approx(expected, rel=1e-4)
 
 

@@ -175,7 +175,7 @@ def test_an_unknown_type_says_what_else_reads_it() -> None:
 junk = st.none() | st.booleans() | st.integers(-3, 10**6) | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.sampled_from(sorted(CONFIGS)), st.data())
 def test_any_value_of_any_key_gives_a_model_or_a_config_error(model: str, data: st.DataObject) -> None:
     plain = CONFIGS[model]
@@ -186,3 +186,36 @@ def test_any_value_of_any_key_gives_a_model_or_a_config_error(model: str, data: 
         assert parameters(from_huggingface(plain | change, model)).total > 0
     except ConfigError as error:
         assert "config.json" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters_of_default"),
+    [
+        ("gpt2", 124_439_808), ("gpt_neo", 1_315_575_808), ("gpt_neox", 20_554_567_680), ("gptj", 6_050_882_784),
+        ("gpt_bigcode", 111_446_784), ("opt", 125_239_296), ("bloom", 16_156_544), ("olmo", 6_888_095_744),
+        ("mpt", 1_311_213_568), ("persimmon", 9_397_175_296), ("starcoder2", 3_030_371_328),
+    ],
+)  # fmt: skip
+def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, parameters_of_default: int) -> None:
+    """As transformers 5.24.0 builds the default config of the type on the meta device."""
+    assert parameters(from_huggingface({"model_type": kind}, kind)).total == parameters_of_default
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"model_type": "gpt2", "n_head": 7}, "n_head: heads that do not divide the hidden size"),
+        ({"model_type": "gpt_neo", "num_layers": 23}, "attention_types: a layer list of 24 entries"),
+        ({"model_type": "gpt_neo", "attention_types": [["ring", 12]]}, "attention_types: kinds of layers"),
+        ({"model_type": "stablelm", "qk_layernorm": True}, "qk_layernorm"),
+        ({"model_type": "mpt", "no_bias": False}, "no_bias: biases of MPT"),
+        ({"model_type": "mpt", "attn_config": {"qk_ln": True}}, "attn_config.qk_ln"),
+        ({"model_type": "dbrx", "attn_config": {"kv_n_heads": 3}}, "num_kv_heads: KV heads that do not divide"),
+        ({"model_type": "dbrx", "ffn_config": {"moe_top_k": 9}}, "top_k 9 of 4 experts"),
+        ({"model_type": "chatglm", "add_bias_linear": True}, "add_bias_linear"),
+        ({"model_type": "gpt_bigcode", "n_layer": 0}, "n_layer"),
+    ],
+)
+def test_a_config_that_contradicts_its_type_is_refused_by_its_key(config: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        from_huggingface(config, "broken")

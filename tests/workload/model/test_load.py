@@ -113,7 +113,7 @@ def test_a_mistake_in_a_config_json_has_its_line(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_a_figure_that_is_replaced_is_one_that_is_loaded_so(drawn: st.DataObject) -> None:
     """Or it is refused in the same words, less the file that it does not stand in."""
     name = drawn.draw(st.sampled_from(sorted(file.stem for file in MODELS.glob("*.yaml"))))

@@ -254,7 +254,7 @@ def test_any_text_is_a_recording_or_a_config_error(tmp_path_factory: pytest.Temp
         assert "any.csv" in str(error)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data(), compressed=st.booleans())
 def test_a_broken_archive_is_a_recording_or_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, compressed: bool

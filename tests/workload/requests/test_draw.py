@@ -184,8 +184,10 @@ def test_blocks_end_with_an_answer_that_is_cut(tmp_path: Path) -> None:
         (["lengths={kind: empirical, trace: gone.csv}"], "gone.csv"),
         (["sessions={turns: 2.5, turns_law: fixed}"], r"sessions.*turns: .*2\.5, expected a whole number"),
         (["request=3"], "did you mean 'requests'"),
+        (["seconds=3 s", "arrivals={kind: closed, in_flight: 7}", "lengths={kind: fixed, input: 1, output: 1}"],
+         "seconds: found beside a closed loop"),
     ],
-)
+)  # fmt: skip
 def test_a_form_that_is_wrong(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_requests({}, overrides)
@@ -199,3 +201,19 @@ def test_a_trace_goes_with_no_law(trace: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"arrivals: the trace does not say when requests arrive.*poisson"):
         load_requests(untimed)
     assert [each.arrival_s for each in load_requests(untimed, ["arrivals={kind: even, rate: 2}"])] == [0.5]
+
+
+def test_a_span_has_the_turns_that_come_in_it_and_no_others() -> None:
+    def within(requests: list[Request], seconds: float) -> list[str]:
+        kept, at = [], 0.0
+        for each in requests:
+            at = each.arrival_s if each.think_s is None else at + each.think_s
+            kept += [each.request_id] if at <= seconds else []
+        return kept
+
+    for sessions in (None, CHAT):
+        every = drawn(40_000, sessions=sessions)
+        spanned = list(load_requests({**BASE, "seconds": "30 s", "sessions": sessions}))
+        assert [each.request_id for each in spanned] == within(every, 30.0)
+        assert 0 < len(spanned) < len(every)
+    assert len(drawn(5, seconds="30 s")) == 5

@@ -36,24 +36,17 @@ DENSE = (
     "n_inner",
     "ffn_dim",
 )
-HEADS = ("num_attention_heads", "n_head", "num_heads")
-LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN = ("hidden_size", "n_embed", "n_embd", "d_model")
 
 
-REFUSED = {
-    "hidden_size_per_layer_input": "embeddings of each layer",
-    "num_kv_shared_layers": "layers that read the KV cache of others",
-    "use_double_wide_mlp": "FFNs of twice the width in some layers",
-}
-"""Keys that change shapes in ways that a model YAML has no words for."""
+REUSES = "_reusing_kv"
+"""What the name of an attention ends with whose layers have no keys and values of their own."""
 
 
 def assemble(keys: Keys, traits: Traits) -> Data:
     """The sections of a model's YAML, but for its name and formats."""
-    for name, what in REFUSED.items():
-        if keys.config.data.get(name) not in (None, 0, False):
-            raise keys.error(name, what, "none: a model of this type with it is not read yet")
     count = keys.size(*LAYERS, default=listed(keys), most=MOST_LAYERS)
     data = _whole(keys, traits, count)
     names = mixers(keys, count)
@@ -65,20 +58,57 @@ def assemble(keys: Keys, traits: Traits) -> Data:
         names = ["window"] * count
     if traits.space and not traits.linear:  # transformers calls both kinds linear attention
         names = ["space" if name == "linear" else name for name in names]
+    names, reusing = _reusing(keys, names)
     moe = _moe(keys, traits)
     mixed = experts(keys, count) if moe else [False] * count
     single = bool({"moe", "ffn"} & set(names)) or "space" in traits.pattern  # layers of one part
     if moe and (any(mixed) or "moe" in names):
         data["moe"] = moe
+    widths = _widths(keys, reusing)
     if "ffn" in names or not (single or all(mixed)):
-        data["ffn"] = _ffn(keys, traits)
+        data["ffn"] = _ffn(keys, traits, widths[0])
+        data["ffns"] = {
+            f"ffn_{width}": _ffn(keys, traits, width) for width in dict.fromkeys(widths) if width != widths[0]
+        }
     if "linear" in names:
         data["linear"] = _linear(keys, traits)
     if "space" in names:
         data["space"] = _space(keys, traits)
     shapes = _attentions(keys, traits, {name for name in names if name not in ("linear", "space", "moe", "ffn")})
-    second = ["" if single else " moe" if has else " ffn" for has in mixed]
+    dense = [" ffn" if width == widths[0] else f" ffn_{width}" for width in widths]
+    second = ["" if single else " moe" if has else ffn for has, ffn in zip(mixed, dense, strict=True)]
     return data | _laid_out(shapes, [name + ffn for name, ffn in zip(names, second, strict=True)], data)
+
+
+def _reusing(keys: Keys, names: list[str]) -> tuple[list[str], list[bool]]:
+    """What mixes tokens, where the last layers have no keys and values of their own (Gemma 3n), and which these are."""
+    last = keys.size("num_kv_shared_layers", default=0, least=0)
+    own = len(names) - last
+    alone = sorted(set(names[max(own, 0) :]) - set(names[: max(own, 0)]))
+    if alone:
+        expected = "fewer, so that a layer of each kind before them keeps keys and values"
+        raise keys.error("num_kv_shared_layers", f"layers of kind '{alone[0]}' without any", expected)
+    reusing = [place >= own for place in range(len(names))]
+    return [name + REUSES if reused else name for name, reused in zip(names, reusing, strict=True)], reusing
+
+
+def _widths(keys: Keys, reusing: list[bool]) -> list[int | None]:
+    """The width of each layer's dense FFN, where a list has one a layer, or some are twice as wide; else None."""
+    if isinstance(keys.config.data.get("intermediate_size"), list):
+        listed = keys.numbers("intermediate_size")
+        if len(listed) != len(reusing):
+            raise keys.error("intermediate_size", "a layer list", f"one entry for each of {len(reusing)} layers")
+        return list(listed)
+    if not keys.flag("use_double_wide_mlp", default=False) or not any(reusing):
+        return [None] * len(reusing)
+    width = keys.size("intermediate_size")
+    return [2 * width if reused else width for reused in reusing]
+
+
+def _per_layer(keys: Keys) -> Data | None:
+    """Embeddings of each layer (Gemma 3n, Gemma 4 E2B)."""
+    width = keys.size("hidden_size_per_layer_input", default=0, least=0)
+    return {"width": width, "vocab": keys.size("vocab_size_per_layer_input")} if width else None
 
 
 def _whole(keys: Keys, traits: Traits, count: int) -> Data:
@@ -89,26 +119,33 @@ def _whole(keys: Keys, traits: Traits, count: int) -> Data:
         "hidden": keys.size(*HIDDEN),
         "vocab": keys.size("vocab_size", "padded_vocab_size"),
         "max_context": keys.size(
-            "max_position_embeddings", "seq_length", "n_positions", "max_sequence_length", default=2048
+            "max_position_embeddings", "seq_length", "n_positions", "max_sequence_length", "max_seq_len", default=2048
         ),
         "tied_embeddings": keys.flag("tie_word_embeddings", default=traits.tied),
-        "norm": {"kind": traits.norm, "bias": biased, "per_layer": traits.norms},
+        "lm_head_bias": traits.lm_head_bias,
+        "norm": {"kind": traits.norm, "bias": biased, "weight": traits.norm_weight, "per_layer": traits.norms},
         "positions": {"kind": traits.positions} | _rotary(keys, traits),
         "predict_layers": keys.predicted(),
+        "per_layer": _per_layer(keys),
+        "alternates": keys.size("altup_num_inputs", default=0, least=0),
+        "laurel_rank": keys.size("laurel_rank", default=0, least=0),
         "streams": keys.size("hc_mult", default=1),
-        "parallel": traits.parallel,
+        "parallel": keys.flag("use_parallel_residual", default=traits.parallel),
     }
+    if traits.positions == "learned":
+        data["positions"]["count"] = data["max_context"]
     return data
 
 
 def _rotary(keys: Keys, traits: Traits) -> Data:
     """The width of a head that RoPE turns, where that is not all of it."""
-    keys.used.update(("rotary_dim", "partial_rotary_factor", "rope_parameters", "rope_scaling"))
+    keys.used.update(("rotary_dim", "rotary_pct", "partial_rotary_factor", "rope_parameters", "rope_scaling"))
     if traits.positions != "rope" or keys.has("kv_lora_rank"):
         return {}
     whole = _head_dim(keys, traits)
     rope = keys.config.data.get("rope_parameters") or {}
-    factor = keys.config.data.get("partial_rotary_factor", rope.get("partial_rotary_factor", 1.0))
+    said = (keys.config.data.get(name) for name in ("rotary_pct", "partial_rotary_factor"))
+    factor = rope.get("partial_rotary_factor") or next((share for share in said if share is not None), 1.0)
     turned = keys.config.data.get("rotary_dim") or int(whole * float(factor))
     return {"rotary_dim": turned} if 0 < turned < whole else {}
 
@@ -140,7 +177,7 @@ def _attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     if base.get("mla"):  # all layers are sparse, and some see what the layer before chose
         whole = base | sparse
         return {name: _without(whole, "indexer") if name == "shared" else whole for name in sorted(names)}
-    window = keys.size("sliding_window", "sliding_window_size", default=None)
+    window = keys.size("sliding_window", "sliding_window_size", "window_size", default=None)
     of = {
         "attention": base | _global(keys, base),
         "window": base | {"window": window} | _of_window(keys, traits, base),
@@ -153,6 +190,7 @@ def _attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
         ratios = sorted({ratio for ratio in keys.config.data.get("compress_ratios") or (rates or {}).values() if ratio})
         of["sparse"] = of["window"] | sparse | {"compression": {"ratio": ratios[0], "overlap": True}}
         of["compressed"] = of["window"] | {"compression": {"ratio": ratios[-1]}}
+    of |= {name + REUSES: shape | {"reuses_kv": True} for name, shape in of.items()}
     unknown = sorted(names - of.keys())
     if unknown:
         raise keys.error("layer_types", f"layers of type '{unknown[0]}' without their figures", "keys that give them")
@@ -174,7 +212,7 @@ def _per_head(keys: Keys, traits: Traits) -> Data:
     said = dict(traits.defaults).get("attention_bias", False)
     bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)
     value_dim, norm = keys.size("v_head_dim", default=None), traits.qk_norm
-    if keys.has("use_qk_norm") and not keys.flag("use_qk_norm", default=True):
+    if not keys.flag("use_qk_norm", "qk_layernorm", default=True):
         norm = "none"
     gate = {"none": 0, "head": value_dim or dim, "one": 1}[traits.gate]
     return {
@@ -253,10 +291,10 @@ def _of_window(keys: Keys, traits: Traits, base: Data) -> Data:
     return own
 
 
-def _ffn(keys: Keys, traits: Traits) -> Data:
+def _ffn(keys: Keys, traits: Traits, width: int | None = None) -> Data:
     bias = keys.flag("mlp_bias", "use_mlp_bias", default=False)
     data = {
-        "intermediate": keys.size(*DENSE, default=4 * keys.size(*HIDDEN)),
+        "intermediate": width or keys.size(*DENSE, default=4 * keys.size(*HIDDEN)),
         "matrices": traits.matrices,
         "activation": activation(keys, traits.activation),
         "bias": bias if traits.mlp_bias is None else traits.mlp_bias,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +29,10 @@ class Keys:
     def has(self, name: str) -> bool:
         """Whether the key is there and not null."""
         return self.config.data.get(name) is not None
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Keys:
+        """These keys, and those of `defaults` that are not there."""
+        return replace(self, config=replace(self.config, data={**defaults, **self.config.data}))
 
     def left(self) -> list[str]:
         """Keys that say something and were not read: null, false and empty say nothing."""
@@ -69,6 +74,13 @@ class Keys:
         if not isinstance(value, str) or value not in known:
             raise self.error(name or names[0], what, f"one of {', '.join(known)}")
         return known[value]
+
+    def number(self, name: str, default: float) -> float:
+        """A number above 0."""
+        _, value = self._first((name,), default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            raise self.error(name, "", "a number above 0")
+        return float(value)
 
     def numbers(self, name: str) -> list[int]:
         """A list of whole numbers; empty by default."""
@@ -114,3 +126,12 @@ class Keys:
         if default is REQUIRED:
             raise self.error(names[0], "missing key", "a value")
         return None, default
+
+
+def text_part(keys: Keys) -> Keys:
+    """The keys of the language model inside a config that has others too."""
+    for name in ("text_config", "llm_config", "language_config", "thinker_config"):
+        inner = keys.within(name) if isinstance(keys.config.data.get(name), dict) else None
+        if inner is not None:
+            return text_part(inner)
+    return keys

@@ -14,6 +14,7 @@ LAYER_TYPES = {
     "chunked_attention": "chunk", "linear_attention": "linear", "mamba": "space", "mamba2": "space", "moe": "moe",
     "mlp": "ffn", "minimax_m3_sparse": "sparse", "compressed_sparse_attention": "sparse",
     "heavily_compressed_attention": "compressed", "kda": "linear", "lightning_attention": "linear",
+    "global": "attention", "local": "window",
     "deepseek_sparse_attention": "attention", "indexed_attention": "attention",
 }  # fmt: skip
 """What `layer_types` and its kin call what mixes tokens, or what a layer without it is."""
@@ -150,6 +151,19 @@ def _chunked(keys: Keys, name: str, layers: int) -> list[str] | None:
     return _flags("chunk", "attention")(keys, "no_rope_layers", layers)
 
 
+def _repeated(keys: Keys, name: str, layers: int) -> list[str]:
+    """Pairs of kinds and how often they are repeated: `[[[global, local], 12]]` (GPT-Neo)."""
+    pairs = keys.config.data[name]
+    try:
+        kinds = [LAYER_TYPES[kind] for kind_list, times in pairs for _ in range(times) for kind in kind_list]
+    except (KeyError, TypeError, ValueError):
+        raise keys.error(name, "kinds of layers", "pairs such as [[global, local], 12]") from None
+    if len(kinds) != layers:
+        raise keys.error(name, f"a layer list of {len(kinds)} entries", f"one for each of {layers} layers")
+    keys.used.add(name)
+    return kinds
+
+
 _MIXERS: dict[str, Callable[[Keys, str, int], list[str] | None]] = {
     "indexer_types": _indexers,
     "layer_types": _typed,
@@ -166,6 +180,8 @@ _MIXERS: dict[str, Callable[[Keys, str, int], list[str] | None]] = {
     "attn_layer_indices": _indices,
     "sliding_window_pattern": _sliding_pattern,
     "attention_chunk_size": _chunked,
+    "attention_layers": _typed,
+    "attention_types": _repeated,
 }
 """Keys that say what mixes tokens, the first that a config has."""
 

@@ -13,7 +13,8 @@ from simulator.errors import ConfigError, nearest
 from simulator.workload.formats.quantisation import NUMBERS, quantisation
 from simulator.workload.model.form import MOST_LAYERS, Model
 from simulator.workload.model.huggingface.assemble import assemble
-from simulator.workload.model.huggingface.keys import Keys
+from simulator.workload.model.huggingface.keys import Keys, text_part
+from simulator.workload.model.huggingface.own_words import OWN_WORDS
 from simulator.workload.model.huggingface.pruned import pruned
 from simulator.workload.model.huggingface.silent import left
 from simulator.workload.model.huggingface.traits import TRAITS, Traits
@@ -37,7 +38,7 @@ def read_huggingface(config: Config, name: str, beside: Config | None = None) ->
             key, a value of another kind, what contradicts itself, or a variant that a `Model` cannot express.
     """
     outer = Keys(config)
-    keys = _text_part(outer)
+    keys = text_part(outer)
     kind = keys.config.data.get("model_type") or outer.config.data.get("model_type")
     known = kind.removesuffix("_text") if isinstance(kind, str) else ""
     if known not in READERS:
@@ -57,15 +58,6 @@ def known_type(config: Mapping[str, Any]) -> bool:
     inner = config.get("text_config")
     kind = (inner if isinstance(inner, dict) else config).get("model_type") or config.get("model_type")
     return isinstance(kind, str) and kind.removesuffix("_text") in READERS
-
-
-def _text_part(keys: Keys) -> Keys:
-    """The keys of the language model inside a config that has others too."""
-    for name in ("text_config", "llm_config", "language_config", "thinker_config"):
-        inner = keys.within(name) if isinstance(keys.config.data.get(name), dict) else None
-        if inner is not None:
-            return _text_part(inner)
-    return keys
 
 
 def _unsupported(keys: Keys, kind: str) -> ConfigError:
@@ -160,8 +152,13 @@ def _grok(keys: Keys) -> Data:
     return _base(keys, tied=True) | {"attention": _attention(keys), "moe": moe, "norm": norm}
 
 
+_OPT = {"hidden_size": 768, "num_hidden_layers": 12, "ffn_dim": 3072, "num_attention_heads": 12, "vocab_size": 50_272}
+_BLOOM = {"n_embed": 64, "n_layer": 2, "n_head": 8, "vocab_size": 250_880}
+
+
 def _falcon(keys: Keys, new: bool = False) -> Data:
     """The new decoder (40B) has two norms a layer and grouped keys, the old one (7B) one norm and one key head."""
+    keys = keys.with_defaults({"vocab_size": 65_024, "hidden_size": 4544})
     new, bias = keys.flag("new_decoder_architecture", default=new), keys.flag("bias", default=False)
     parallel = new or keys.flag("parallel_attn", default=True)
     heads = keys.size("num_attention_heads", "n_head")
@@ -183,6 +180,7 @@ def _falcon(keys: Keys, new: bool = False) -> Data:
 
 
 def _opt(keys: Keys) -> Data:
+    keys = keys.with_defaults(_OPT)
     data, bias = _base(keys, norm="layer", tied=True), keys.flag("enable_bias", default=True)
     if keys.size("word_embed_proj_dim", default=data["hidden"]) != data["hidden"]:
         raise keys.error("word_embed_proj_dim", "a projected embedding", f"hidden_size, {data['hidden']}")
@@ -197,6 +195,7 @@ def _opt(keys: Keys) -> Data:
 
 
 def _bloom(keys: Keys) -> Data:
+    keys = keys.with_defaults(_BLOOM)
     data = _base(keys, norm="layer", tied=True)
     return data | {
         "attention": _attention(keys, fused_qkv=True, qkv_bias=True, output_bias=True),
@@ -207,11 +206,12 @@ def _bloom(keys: Keys) -> Data:
 
 
 def _assembled(traits: Traits) -> Callable[[Keys], Data]:
-    return lambda keys: assemble(keys, traits)
+    return lambda keys: assemble(keys.with_defaults(dict(traits.defaults)), traits)
 
 
 READERS: dict[str, Callable[[Keys], Data]] = {
     **{kind: _assembled(traits) for kind, traits in TRAITS.items()},
+    **OWN_WORDS,
     "nemotron-nas": pruned,
     "llama": _llama,
     "mistral": _mistral,

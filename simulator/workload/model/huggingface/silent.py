@@ -14,6 +14,8 @@ _CONSTANTS = re.compile(
 )
 """Names of tokens, constants inside functions, training."""
 
+TOWER = "vision_config (a model of its own, CONFIG#vision)"
+
 _GENERAL = """
 _attn_implementation _name_or_path add_cross_attention architectures attention_bias auto_map bad_words_ids
 begin_suppress_tokens chunk_size chunk_size_feed_forward cross_attention_hidden_size diversity_penalty
@@ -35,4 +37,5 @@ def left(keys: Keys, outer: Keys) -> list[str]:
     parts = {"text_config", "llm_config", "language_config", "thinker_config", "tie_word_embeddings"}
     names = keys.left() + ([] if keys is outer else [name for name in outer.left() if name not in parts])
     silent = set(_GENERAL.split())
+    names = [TOWER if name == "vision_config" else name for name in names]
     return sorted(name for name in set(names) if name not in silent and not _CONSTANTS.fullmatch(name))

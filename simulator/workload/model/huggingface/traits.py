@@ -21,7 +21,9 @@ class Traits:
         sinks: layers with a learned number a head in the softmax: all, those with a window, none.
         fused_qkv: queries, keys and values come of one matrix.
         norm, norms: kind and number of norms of a layer; norm_bias: whether they have biases (None: layer norms do).
+        norm_weight: whether norms have weights.
         parallel: attention and FFN read the same input.
+        lm_head_bias: whether the head has a bias.
         positions: how positions enter.
         tied: whether the head is the embedding where the config does not say.
         matrices, activation: of the FFN, where the config does not say.
@@ -44,6 +46,7 @@ class Traits:
     norm: Literal["rms", "layer"] = "rms"
     norms: int = 2
     norm_bias: bool | None = None
+    norm_weight: bool = True
     parallel: bool = False
     positions: str = "rope"
     tied: bool = False
@@ -67,6 +70,18 @@ QWEN_HYBRID = Traits(
     qk_norm="head", gate="head", moe=(("shared_gate", True),), linear=(("rule", "delta"),),
     pattern=("linear", "linear", "linear", "attention"), defaults=(("head_dim", 256),),
 )  # fmt: skip
+_GEMMA3N = {
+    "vocab_size": 262_400, "hidden_size": 2048, "intermediate_size": 16_384, "num_hidden_layers": 35,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 256, "max_position_embeddings": 32_768,
+    "sliding_window": 512, "vocab_size_per_layer_input": 262_144, "hidden_size_per_layer_input": 256,
+    "altup_num_inputs": 4, "num_kv_shared_layers": 15, "laurel_rank": 64,
+}  # fmt: skip
+_GEMMA4 = {
+    "vocab_size": 262_144, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 30,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "global_head_dim": 512,
+    "max_position_embeddings": 131_072, "sliding_window": 512, "vocab_size_per_layer_input": 262_144,
+    "hidden_size_per_layer_input": 256,
+}  # fmt: skip
 GEMMA = Traits(norms=4, tied=True, activation="gelu", defaults=(("head_dim", 256),))
 DEEPSEEK = Traits(moe=BALANCED)
 DEEPSEEK_V4 = Traits(
@@ -75,6 +90,33 @@ DEEPSEEK_V4 = Traits(
 LAYER_NORM = Traits(norm="layer", matrices=2, activation="gelu", qkv_bias=True, output_bias=True, mlp_bias=True)
 GRANITE = Traits(tied=True)
 MAMBA2 = (("kind", "mamba2"), ("norm", True))
+
+_GPT2 = {"vocab_size": 50_257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}
+_GPT_NEO = {
+    "vocab_size": 50_257, "max_position_embeddings": 2048, "hidden_size": 2048, "num_layers": 24, "num_heads": 16,
+    "window_size": 256, "attention_types": [[["global", "local"], 12]],
+}  # fmt: skip
+_GPT_NEOX = {
+    "vocab_size": 50_432, "hidden_size": 6144, "num_hidden_layers": 44, "num_attention_heads": 64,
+    "intermediate_size": 24_576, "attention_bias": True, "rotary_pct": 0.25,
+}  # fmt: skip
+_GPTJ = {"vocab_size": 50_400, "n_positions": 2048, "n_embd": 4096, "n_layer": 28, "n_head": 16, "rotary_dim": 64}
+_PHI = {
+    "vocab_size": 51_200, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
+    "num_attention_heads": 32, "partial_rotary_factor": 0.5,
+}  # fmt: skip
+_OLMO = {
+    "vocab_size": 50_304, "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+}  # fmt: skip
+_STARCODER2 = {
+    "vocab_size": 49_152, "hidden_size": 3072, "intermediate_size": 12_288, "num_hidden_layers": 30,
+    "num_attention_heads": 24, "num_key_value_heads": 2, "max_position_embeddings": 4096,
+}  # fmt: skip
+_PERSIMMON = {
+    "vocab_size": 262_144, "hidden_size": 4096, "intermediate_size": 16_384, "num_hidden_layers": 36,
+    "num_attention_heads": 64, "max_position_embeddings": 16_384, "partial_rotary_factor": 0.5,
+}  # fmt: skip
 
 TRAITS: dict[str, Traits] = {
     "qwen3_vl": QWEN3,
@@ -101,7 +143,16 @@ TRAITS: dict[str, Traits] = {
     "gemma": replace(GEMMA, norms=2),
     "gemma2": replace(GEMMA, pattern=("window", "attention")),
     "gemma3": replace(GEMMA, qk_norm="head", pattern=("window",) * 5 + ("attention",)),
-    "gemma4": replace(GEMMA, qk_norm="head", shared="dense", pattern=("window",) * 5 + ("attention",)),
+    "gemma3n": replace(
+        GEMMA, qk_norm="head", pattern=("window",) * 4 + ("attention",), defaults=tuple(_GEMMA3N.items())
+    ),
+    "gemma4": replace(
+        GEMMA,
+        qk_norm="head",
+        shared="dense",
+        pattern=("window",) * 5 + ("attention",),
+        defaults=tuple(_GEMMA4.items()),
+    ),
     "llama4": Traits(shared="dense", defaults=(("attention_chunk_size", 8192), ("interleave_moe_layer_step", 1))),
     "gpt_oss": Traits(
         qkv_bias=True,
@@ -142,7 +193,7 @@ TRAITS: dict[str, Traits] = {
     "flex_olmo": Traits(qk_norm="whole"),
     "phi3": Traits(fused_qkv=True),
     "phimoe": Traits(norm="layer", norm_bias=True),
-    "starcoder2": replace(LAYER_NORM, tied=True),
+    "starcoder2": replace(LAYER_NORM, tied=True, defaults=tuple(_STARCODER2.items())),
     "cohere": Traits(norm="layer", norm_bias=False, norms=1, parallel=True, tied=True),
     "cohere2": Traits(
         norm="layer", norm_bias=False, norms=1, parallel=True, tied=True, pattern=("window",) * 3 + ("attention",)
@@ -163,6 +214,25 @@ TRAITS: dict[str, Traits] = {
     "helium": Traits(),
     "cwm": Traits(),
     "nemotron": Traits(norm="layer", matrices=2, activation="relu2"),
-    "stablelm": Traits(norm="layer", output_bias=False),
+    "gpt2": replace(LAYER_NORM, tied=True, fused_qkv=True, positions="learned", defaults=tuple(_GPT2.items())),
+    "gpt_neo": replace(LAYER_NORM, tied=True, qkv_bias=False, positions="learned", defaults=tuple(_GPT_NEO.items())),
+    "gpt_neox": replace(
+        LAYER_NORM, fused_qkv=True, parallel=True, qkv_bias=None, output_bias=None, defaults=tuple(_GPT_NEOX.items())
+    ),
+    "gptj": replace(
+        LAYER_NORM,
+        parallel=True,
+        norms=1,
+        qkv_bias=False,
+        output_bias=False,
+        lm_head_bias=True,
+        defaults=tuple(_GPTJ.items()),
+    ),
+    "phi": replace(LAYER_NORM, parallel=True, norms=1, lm_head_bias=True, defaults=tuple(_PHI.items())),
+    "olmo": Traits(norm="layer", norm_bias=False, norm_weight=False, defaults=tuple(_OLMO.items())),
+    "persimmon": replace(
+        LAYER_NORM, activation="relu2", fused_qkv=True, qk_norm="head", defaults=tuple(_PERSIMMON.items())
+    ),
+    "exaone": Traits(),
 }
 """Model types, by `model_type`; that of a text part is without its `_text`."""

@@ -1,0 +1,39 @@
+"""Requests to an engine that runs a layer as a whole, by the scheduler of a program: compiled for what comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.scenario.evaluate import estimate
+from simulator.scenario.form import Scenario
+from simulator.scenario.parts import deployment
+from simulator.scenario.requests.program import served
+from simulator.serving.kv.blocks import Blocks
+from simulator.serving.service.iteration import Iterations
+from simulator.serving.stages import Stages
+from simulator.workload.requests.request import Request
+from tests.serving.service import stepping
+from tests.serving.service.stepping import Stepping
+from tests.serving.service.test_pool import check_equal, serve
+
+NODE = {"hardware": "sn40l-node", "model": "llama-3.1-8b"}
+
+
+def test_a_request_alone_is_its_estimate(tmp_path: Path) -> None:
+    trace = tmp_path / "one.csv"
+    trace.write_text("request_id,arrival_s,input_tokens,output_tokens\na,0,300,90\n")
+    made = served(Scenario.model_validate({**NODE, "workload": {"kind": "requests", "trace": str(trace)}}))[0]
+    expected = estimate(NODE["hardware"], NODE["model"], 1, 300, 90)
+    assert made.figures.ttft.mean == pytest.approx(expected.ttft_s, rel=1e-9)
+    assert made.figures.e2e.mean == pytest.approx(expected.e2e_s, rel=1e-9)
+
+
+def test_it_equals_stepping() -> None:
+    form = Scenario.model_validate({**NODE, "workload": {"kind": "requests"}})
+    of = Iterations(Stages(deployment(form, requests=True)).compiled_for(4, 100, 20))
+    requests = [Request(str(i), i * 0.004, 40 + 37 * i, 9 + 5 * (i % 3), max_tokens=30) for i in range(6)]
+    slow = Stepping(of, 16, 20, stepping.vllm_v1, tokens=128, most=4).run(requests)
+    _, ended = serve("vllm-v1", of, Blocks(20, 16), "fcfs", 128, 4, requests)
+    check_equal(ended, slow)
