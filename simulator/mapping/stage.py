@@ -87,7 +87,7 @@ def batch(x: NDArray[np.float64], kind: Kind, of: tuple[Cut, ...] = ()) -> Batch
 def blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> tuple[Block, ...]:
     """The blocks of stages of a kind, with features `x`: what a device has of their sequences."""
     model = deployment.model
-    return tuple(operator_graph(model, deployment.high.share(batch(x, kind, model.cuts))).blocks)
+    return operator_graph(model, deployment.high.share(batch(x, kind, model.cuts))).blocks
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
