@@ -16,10 +16,10 @@ from joblib import Parallel, delayed
 
 from simulator.core import closed_form
 from simulator.hardware import load_system
-from simulator.mapping.cuts import cuts
-from simulator.mapping.demands import all_demands
+from simulator.mapping.dataflow.cuts import cuts
+from simulator.mapping.dataflow.demands import all_demands
+from simulator.mapping.dataflow.partition import partition
 from simulator.mapping.lowering import model_plan
-from simulator.mapping.partition import partition
 from simulator.mapping.target import Target, target
 from simulator.workload import OperatorGraph, decode, load_model, operator_graph
 

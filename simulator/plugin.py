@@ -30,11 +30,11 @@ from simulator.core.row_policies import Makes, RowPolicy, Step
 from simulator.hardware.tier_kind import TierKind
 from simulator.mapping.dispatch import Choice, Route
 from simulator.mapping.dispatch import Policy as Dispatch
-from simulator.mapping.experts import Split
-from simulator.mapping.kernels import kernels_of
+from simulator.mapping.kernels.kernels import kernels_of
 from simulator.mapping.lowering import Compile, Lowering, kernel_plan
 from simulator.mapping.target import Target
 from simulator.mapping.transfer import transfer
+from simulator.mapping.two_engines.experts import Split
 from simulator.registry import register
 from simulator.report.shown import Chart, Shown
 from simulator.scenario.cases import Columns

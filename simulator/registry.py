@@ -16,7 +16,7 @@ ENTRY_POINTS = "tiersim.plugins"  # modules that other packages have imported, s
 
 HOMES = {
     "chart": ("simulator.report.charts",),
-    "compile": ("simulator.mapping.programs",),
+    "compile": ("simulator.mapping.dataflow.programs",),
     "dispatch": ("simulator.mapping.dispatch",),
     "evaluator": ("simulator.scenario.evaluators",),
     "importer": ("simulator.validation.measured.importers",),
@@ -27,7 +27,7 @@ HOMES = {
     "rows": ("simulator.core.row_policies",),
     "scheduler": ("simulator.serving.schedulers",),
     "search": ("simulator.study.search",),
-    "split": ("simulator.mapping.experts",),
+    "split": ("simulator.mapping.two_engines.experts",),
     "tier": ("simulator.hardware.tiers",),
 }
 """Where our implementations of a kind are: in modules, or in folders of which each file registers some."""

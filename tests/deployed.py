@@ -7,10 +7,10 @@ from typing import Any
 
 from simulator.hardware import System, load_system
 from simulator.mapping.deployment import Deployment, by_nodes, resolve
-from simulator.mapping.footprint import Footprint
+from simulator.mapping.footprint.footprint import Footprint
 from simulator.mapping.form import MappingForm
-from simulator.mapping.runtime import IDEAL, load_runtime
-from simulator.mapping.under_runtime import under_runtime
+from simulator.mapping.runtime.form import IDEAL, load_runtime
+from simulator.mapping.runtime.machine import under_runtime
 from simulator.workload import Model
 
 

@@ -25,8 +25,8 @@ from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.dispatch import Route
 from simulator.mapping.dispatch import policy as dispatch
-from simulator.mapping.experts import split
 from simulator.mapping.target import target
+from simulator.mapping.two_engines.experts import split
 from simulator.study.search import search
 from simulator.study.search.seen import Indices
 from simulator.study.space.columns import Columns

@@ -227,7 +227,7 @@ def _costs(file: str) -> str:
 
 
 def _runtime(file: str) -> str:
-    from simulator.mapping.runtime import load_runtime
+    from simulator.mapping.runtime.form import load_runtime
 
     software = load_runtime(file)
     return f"runtime {software.name}: figures of {', '.join(software.runtime.by_device) or 'no device'}"

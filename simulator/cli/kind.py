@@ -108,7 +108,7 @@ def _keys() -> dict[Kind, set[str]]:
     from simulator.hardware.cost_form import CostTable
     from simulator.hardware.part import Part
     from simulator.mapping.gpu.calibration import Calibration
-    from simulator.mapping.runtime import Runtime
+    from simulator.mapping.runtime.form import Runtime
     from simulator.scenario.form import Scenario
     from simulator.study.form import StudyForm
     from simulator.study.renamed import TOP

@@ -299,7 +299,7 @@ def _costs(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
 
 
 def _runtime(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
-    from simulator.mapping.runtime import load_runtime
+    from simulator.mapping.runtime.form import load_runtime
 
     software = load_runtime(name, overrides)
     found = figures(software.config, software.runtime.model_dump())

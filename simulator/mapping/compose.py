@@ -9,11 +9,11 @@ from simulator import data
 from simulator.errors import ConfigError, one_of
 from simulator.mapping.form import DEFAULT_SCHEDULER, DEFAULT_STORE, NO_RESIDENCY, RUNTIMES, MappingForm
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
+from simulator.mapping.parallel.tensor import check_ways
 from simulator.mapping.placement.placed import placed
-from simulator.mapping.runtime import load_runtime
-from simulator.mapping.spill import check_spill
+from simulator.mapping.runtime.form import load_runtime
+from simulator.mapping.spill.passes import check_spill
 from simulator.mapping.target import computed_in, peak
-from simulator.mapping.tensor_parallel import check_ways
 from simulator.workload.model.attention import Attention
 
 if TYPE_CHECKING:

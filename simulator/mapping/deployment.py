@@ -9,11 +9,9 @@ from simulator.core import Quantity
 from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.compose import check
-from simulator.mapping.context_parallel import Ring
 from simulator.mapping.dispatch.policy import ridge
 from simulator.mapping.engines import engine_names, narrowed
-from simulator.mapping.expert_parallel import Spread
-from simulator.mapping.footprint import Footprint, footprint
+from simulator.mapping.footprint.footprint import Footprint, footprint
 from simulator.mapping.form import (
     DEFAULT_SCHEDULER,
     DEFAULT_STORE,
@@ -25,18 +23,20 @@ from simulator.mapping.form import (
     Scheduler,
     SplitBy,
 )
-from simulator.mapping.formats import in_formats
 from simulator.mapping.gpu.modelled import Models, models
-from simulator.mapping.host_time import Host
+from simulator.mapping.kernels.formats import in_formats
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
-from simulator.mapping.parallelism import Parallelism, group, parallelism
+from simulator.mapping.parallel.context import Ring
+from simulator.mapping.parallel.experts import Spread
+from simulator.mapping.parallel.parallelism import Parallelism, group, parallelism
 from simulator.mapping.passes import Lowering, Passes
 from simulator.mapping.placement.rule import BlockOfBatches, Placement
-from simulator.mapping.runtime import IDEAL, Runtime, Software, load_runtime, runtime_of
+from simulator.mapping.runtime.form import IDEAL, Runtime, Software, load_runtime, runtime_of
+from simulator.mapping.runtime.host_time import Host
+from simulator.mapping.runtime.machine import under_runtime
 from simulator.mapping.speculative import Speculation, drafting, speculate
 from simulator.mapping.static_batch import passes
 from simulator.mapping.target import Target, target
-from simulator.mapping.under_runtime import under_runtime
 from simulator.workload import Model, load_model
 
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 from simulator.errors import ConfigError, nearest, one_of
 from simulator.hardware import Engine, System
 from simulator.mapping.form import MappingForm
-from simulator.mapping.runtime import runtime_of
+from simulator.mapping.runtime.form import runtime_of
+from simulator.mapping.runtime.machine import under_runtime
 from simulator.mapping.target import Target, default_engine, target
-from simulator.mapping.under_runtime import under_runtime
 
 
 def engine_names(system: System, names: Sequence[str], all_of_device: bool, dtype: str | None) -> tuple[str, ...]:

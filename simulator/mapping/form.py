@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from simulator import data
 from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
-from simulator.mapping.memory_plan import ORDERS
 from simulator.mapping.placement.rule import BlockOfBatches, Placement
+from simulator.mapping.spill.memory_plan import ORDERS
 from simulator.units import Bandwidth, Bytes, Count, Fraction, Positive, Unit, Width
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.named import ComputingFormat, KvFormat

@@ -11,20 +11,20 @@ import numpy as np
 from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
-from simulator.mapping.collective import Kind, all_reduce
-from simulator.mapping.fusion import FUSIONS, with_experts
 from simulator.mapping.gpu.joined import joined
 from simulator.mapping.gpu.modelled import Timed, collective_time, kernel_time
-from simulator.mapping.kernels import Kernel, kernels_of
+from simulator.mapping.kernels.fusion import FUSIONS, with_experts
+from simulator.mapping.kernels.kernels import Kernel, kernels_of
+from simulator.mapping.kernels.widened import rewritten_bytes
+from simulator.mapping.parallel.collective import Kind, all_reduce
+from simulator.mapping.parallel.tensor import check_ways
 from simulator.mapping.target import Target, engine_seconds, packing_seconds, program_key
-from simulator.mapping.tensor_parallel import check_ways
 from simulator.mapping.transfer import written
-from simulator.mapping.widened import rewritten_bytes
 from simulator.registry import names, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
 
 FUSION = {"gpu": "conventional", "cpu": "conventional"}
-"""How each kind of engine fuses operators into kernels (`mapping/fusion.py`) unless its YAML says; others none."""
+"""How each kind of engine fuses operators into kernels (`kernels/fusion.py`) unless its YAML says; others none."""
 
 EXPERTS = {"pim": "one_by_one"}
 """How each kind of engine runs the experts of a layer unless its YAML says; others `grouped`, in one launch."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from simulator.core import Plan, Quantity
 from simulator.core.resource import plain
 from simulator.mapping.dispatch import dispatched
-from simulator.mapping.host_time import NO_HOST, Host
 from simulator.mapping.lowering import compiled
+from simulator.mapping.runtime.host_time import NO_HOST, Host
 from simulator.mapping.target import Target
 from simulator.workload import Batch, Model, operator_graph
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, launched
-from simulator.mapping.collective import Level, all_reduce, over
-from simulator.mapping.context_parallel import shared
 from simulator.mapping.deployment import Declared, Deployment
 from simulator.mapping.dispatch import Route, policy
 from simulator.mapping.gpu.modelled import Attended, attention_once
 from simulator.mapping.lowering import block_kernels, compiled, kernel_activity, lowered, reduction
+from simulator.mapping.parallel.collective import Level, all_reduce, over
+from simulator.mapping.parallel.context import shared
+from simulator.mapping.parallel.tensor import cache_ways
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import cache_ways
 from simulator.workload import Batch, Block, Cut, Model, Ragged, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 

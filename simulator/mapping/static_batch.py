@@ -12,11 +12,11 @@ from simulator.core import Quantity
 from simulator.core.resource import plain
 from simulator.errors import ConfigError
 from simulator.mapping.compose import check_batch
+from simulator.mapping.parallel.pipeline import Replica, decode_plan, forward_plan, replica
 from simulator.mapping.passes import Lowering, Passes, mean_context, step_contexts
-from simulator.mapping.pipeline_parallel import Replica, decode_plan, forward_plan, replica
 from simulator.mapping.placement.auto import placement_of
 from simulator.mapping.speculative import speculative
-from simulator.mapping.spilled import spilled, spilling
+from simulator.mapping.spill.static_batch import spilled, spilling
 from simulator.workload import Model, decode, prefill
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
 from simulator.workload.operators.operator import Operand
 
 if TYPE_CHECKING:
-    from simulator.mapping.context_parallel import Ring
-    from simulator.mapping.expert_parallel import Spread
     from simulator.mapping.gpu.modelled import Models
+    from simulator.mapping.parallel.context import Ring
+    from simulator.mapping.parallel.experts import Spread
 
 ProgramKey: TypeAlias = tuple[str, int, tuple[str, ...]]
 """A block by its name, its repeats and its operators."""

@@ -13,12 +13,12 @@ from simulator.core.account import Bound, Term, binding, breakdown, busy
 from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.hardware.machine import Launch
-from simulator.mapping.call import sram
-from simulator.mapping.held import Held
-from simulator.mapping.host_time import NAME as PROGRAM
+from simulator.mapping.dataflow.call import sram
+from simulator.mapping.footprint.held import Held
 from simulator.mapping.placement.layout import spans, where
 from simulator.mapping.placement.placed import Placed
 from simulator.mapping.placement.rule import LAYERED
+from simulator.mapping.runtime.host_time import NAME as PROGRAM
 from simulator.mapping.target import Target, computed_in, peak
 from simulator.scenario.batch_detail import BatchDetail
 from simulator.units import show

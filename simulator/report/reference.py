@@ -17,7 +17,7 @@ from simulator.config.section import meanings
 from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
 from simulator.mapping.gpu.calibration import Calibration
-from simulator.mapping.runtime import Runtime
+from simulator.mapping.runtime.form import Runtime
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
 from simulator.workload import Model
 from simulator.workload.eager import Family

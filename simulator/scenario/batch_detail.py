@@ -11,7 +11,7 @@ from simulator.core import Plan
 from simulator.core.account import Term, bound_by, joules
 from simulator.hardware.energy import missing
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.footprint import Footprint
+from simulator.mapping.footprint.footprint import Footprint
 from simulator.mapping.target import Target
 from simulator.provenance import Provenance
 from simulator.result import Result

@@ -20,7 +20,7 @@ from simulator.config.resolve import OPTION, parsed
 from simulator.errors import ConfigError, TiersimError, nearest
 from simulator.files import forget
 from simulator.hardware import System
-from simulator.mapping.runtime import runtime_of
+from simulator.mapping.runtime.form import runtime_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.batch_detail import BatchDetail

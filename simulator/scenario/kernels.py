@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.call import grid
+from simulator.mapping.dataflow.call import grid
+from simulator.mapping.dataflow.pipeline import Pipeline
 from simulator.mapping.lowering import kernel_activity
-from simulator.mapping.pipeline import Pipeline
 from simulator.mapping.target import Target, engine_seconds
 from simulator.provenance import Provenance
 from simulator.result import Result

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from simulator.core import Activity, Plan, closed_form
 from simulator.core.account import LATENCY, binding, bound_by, busy, traffic
 from simulator.errors import ConfigError, one_of
-from simulator.mapping.call import fabric
-from simulator.mapping.fusion import FUSIONS
-from simulator.mapping.kernels import Kernel, kernels, kernels_of
+from simulator.mapping.dataflow.call import fabric
+from simulator.mapping.dataflow.pipeline import Pipeline, pipeline_plan
+from simulator.mapping.dataflow.programs import programs
+from simulator.mapping.kernels.fusion import FUSIONS
+from simulator.mapping.kernels.kernels import Kernel, kernels, kernels_of
 from simulator.mapping.lowering import block_kernels, fusion, kernel_plan
 from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.lowerings.kernel_by_kernel import kernel_by_kernel
-from simulator.mapping.pipeline import Pipeline, pipeline_plan
-from simulator.mapping.programs import programs
 from simulator.mapping.target import Target
 from simulator.registry import registered
 from simulator.workload import Block

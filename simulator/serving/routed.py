@@ -14,7 +14,7 @@ from simulator.core import Activity, Quantity, Resource
 from simulator.core.closed_form import alone
 from simulator.core.fold import largest
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.expert_costs import Costs, Counts, Here, across, held, stack_sum, sums_stacks
+from simulator.mapping.two_engines.expert_costs import Costs, Counts, Here, across, held, stack_sum, sums_stacks
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 Array: TypeAlias = NDArray[np.float64]
@@ -24,8 +24,8 @@ Array: TypeAlias = NDArray[np.float64]
 class Routed:
     """The tokens of each expert in some stages, and which engine runs it.
 
-    An engine runs its experts grouped or one by one (`mapping/expert_costs.py`); where two share them, both engines at
-    once or in turn; then the high engine adds up what the stacks of an engine in the memory have each made.
+    An engine runs its experts grouped or one by one (`mapping/two_engines/expert_costs.py`); where two share them, both
+    engines at once or in turn; then the high engine adds up what the stacks of an engine in the memory have each made.
 
     Attributes:
         counts: tokens of the experts of each group of devices, shape (stages, layers, groups, experts).

@@ -14,10 +14,10 @@ from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Declared, Deployment
-from simulator.mapping.expert_costs import Costs, Counts, costs
-from simulator.mapping.experts import split
 from simulator.mapping.stage import Kind, expert_engine, kinds, stage, typical
 from simulator.mapping.target import Target, at_peak
+from simulator.mapping.two_engines.expert_costs import Costs, Counts, costs
+from simulator.mapping.two_engines.experts import split
 from simulator.serving.routed import Array, Routed
 from simulator.workload.routing.routers import Popular, Router
 

@@ -17,7 +17,7 @@ from simulator.hardware.cost_form import CostTable
 from simulator.hardware.machine import Machine
 from simulator.hardware.part import Part
 from simulator.mapping.gpu.calibration import Calibration
-from simulator.mapping.runtime import Runtime
+from simulator.mapping.runtime.form import Runtime
 from simulator.registry import names, registered
 from simulator.study.form import OF_KIND, StudyForm
 from simulator.workload import Model

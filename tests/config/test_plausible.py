@@ -19,7 +19,7 @@ from simulator import data, load_model, load_system
 from simulator.config.plausible import FACTOR, TABLE, Figure, Form, figures, ranges, shipped, written
 from simulator.errors import ConfigError, TiersimWarning, dotted
 from simulator.hardware.cost import load_costs
-from simulator.mapping.runtime import load_runtime
+from simulator.mapping.runtime.form import load_runtime
 from simulator.units import TABLE as UNITS
 from simulator.units import parse
 

@@ -6,11 +6,11 @@ from simulator.core import Plan, closed_form
 from simulator.core.events import events
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import load_system
-from simulator.mapping.collective import all_reduce
-from simulator.mapping.formats import in_formats
-from simulator.mapping.kept import nodes_needed
-from simulator.mapping.kernels import kernels
+from simulator.mapping.footprint.kept import nodes_needed
+from simulator.mapping.kernels.formats import in_formats
+from simulator.mapping.kernels.kernels import kernels
 from simulator.mapping.lowering import fusion, kernel_activity, model_plan
+from simulator.mapping.parallel.collective import all_reduce
 from simulator.mapping.target import peak, target
 from simulator.mapping.transfer import transfer
 from simulator.workload import decode, expert_block, load_model, operator_graph, prefill

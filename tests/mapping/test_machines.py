@@ -9,7 +9,7 @@ import pytest
 
 from simulator import data, estimate, load_model, load_system
 from simulator.errors import dotted
-from simulator.mapping.runtime import IDEAL, load_runtime
+from simulator.mapping.runtime.form import IDEAL, load_runtime
 from simulator.workload import weight_bytes
 
 NAMES = data.names("hwconfigs")

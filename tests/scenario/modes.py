@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from simulator.config.path import checked
-from simulator.mapping.memory_plan import ORDERS
+from simulator.mapping.spill.memory_plan import ORDERS
 from simulator.registry import names, registered
 from simulator.scenario.evaluators.operators import Operators
 from simulator.scenario.evaluators.replay import Replay

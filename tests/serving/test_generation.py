@@ -17,12 +17,12 @@ from simulator.errors import CapacityError
 from simulator.hardware import System, load_system
 from simulator.mapping.form import Draft
 from simulator.mapping.lowering import compiled
-from simulator.mapping.parallelism import parallelism
+from simulator.mapping.parallel.parallelism import parallelism
+from simulator.mapping.parallel.pipeline import replica
 from simulator.mapping.passes import Lowering, Passes, step_contexts
-from simulator.mapping.pipeline_parallel import replica
 from simulator.mapping.speculative import speculate, speculative
-from simulator.mapping.spill import spills
-from simulator.mapping.spilled import spilling
+from simulator.mapping.spill.passes import spills
+from simulator.mapping.spill.static_batch import spilling
 from simulator.mapping.static_batch import pipelined, whole
 from simulator.mapping.target import Target, target
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
@@ -170,7 +170,7 @@ def test_a_step_takes_the_same_however_a_run_is_cut(
 
 
 def test_what_is_declared_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    import simulator.mapping.programs as compiler
+    import simulator.mapping.dataflow.programs as compiler
 
     calls: list[Any] = []
     real = compiler.spanning

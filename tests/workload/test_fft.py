@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.mapping.kernels import Kernel, kernels, kernels_of
+from simulator.mapping.kernels.kernels import Kernel, kernels, kernels_of
 from simulator.workload import Block, OperatorGraph
 from simulator.workload.fft import long_convolution, monarch
 

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from simulator.core import Activity, Plan, Quantity, closed_form
 from simulator.errors import ConfigError
-from simulator.mapping.collective import all_reduce
 from simulator.mapping.dispatch.units import Step, Unit, steps
-from simulator.mapping.expert_costs import stack_sum
-from simulator.mapping.kernels import Kernel, arriving, kernels_of
+from simulator.mapping.kernels.kernels import Kernel, arriving, kernels_of
 from simulator.mapping.lowering import fusion, kernel_activity
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
+from simulator.mapping.parallel.collective import all_reduce
+from simulator.mapping.parallel.tensor import shard
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import shard
 from simulator.mapping.transfer import transfer
+from simulator.mapping.two_engines.expert_costs import stack_sum
 from simulator.workload import Block
 
 Option: TypeAlias = tuple[int, ...]
@@ -38,7 +38,7 @@ class Route:
         engines: of one device, over the same memory or not, or of several devices of a machine.
         block: what to run.
         together: whether the units of a step run at once where they are on different engines; else one by one.
-        own_experts: whether routed experts are timed elsewhere (`mapping/experts.py`): here they take no time.
+        own_experts: whether routed experts are timed elsewhere (`two_engines/experts.py`): here they take no time.
         beside_prompts: whether other nodes compute prompts in the same iteration.
     """
 

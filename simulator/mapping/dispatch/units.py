@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.mapping.fusion import conventional
+from simulator.mapping.kernels.fusion import conventional
 from simulator.workload import Block
 from simulator.workload.batch import PhaseName
 from simulator.workload.operators.feedforward import EXPERTS

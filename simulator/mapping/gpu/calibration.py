@@ -20,7 +20,7 @@ from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.residuals import Residuals, corrected, read_residuals
-from simulator.mapping.runtime import Software
+from simulator.mapping.runtime.form import Software
 from simulator.units import Count, Width
 
 FOLDER = "hwconfigs/calibrations"

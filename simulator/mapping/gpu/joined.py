@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simulator.mapping.kernels import Kernel
+from simulator.mapping.kernels.kernels import Kernel
 
 
 def joined(kernels: Sequence[Kernel], fused: Collection[str], repeat: int) -> list[Kernel]:

@@ -11,7 +11,6 @@ import numpy as np
 from simulator.core import Quantity, Resource
 from simulator.errors import ConfigError
 from simulator.hardware import System
-from simulator.mapping.fusion import ROW_WISE as FUSED
 from simulator.mapping.gpu.attention import DECODE, MLA_DECODE, MLA_PREFILL, PREFILL
 from simulator.mapping.gpu.attention_once import DecodeOnce, Once, PrefillOnce
 from simulator.mapping.gpu.calibration import FAMILY, Constants, Known, constants, known_of, rows_of, times
@@ -22,8 +21,9 @@ from simulator.mapping.gpu.kernel import GpuKernel, Shapes
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.moe import MOE
 from simulator.mapping.gpu.row_wise import MOVED, ROW_WISE
-from simulator.mapping.kernels import Kernel
-from simulator.mapping.runtime import Software
+from simulator.mapping.kernels.fusion import ROW_WISE as FUSED
+from simulator.mapping.kernels.kernels import Kernel
+from simulator.mapping.runtime.form import Software
 from simulator.mapping.target import computed_in
 from simulator.workload import Operator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.core import Plan, closed_form
-from simulator.mapping.pipeline import pipeline_plan
-from simulator.mapping.programs import Program, programs
+from simulator.mapping.dataflow.pipeline import pipeline_plan
+from simulator.mapping.dataflow.programs import Program, programs
 from simulator.mapping.target import Target, program_key
 from simulator.registry import register
 from simulator.workload import Block
@@ -14,7 +14,7 @@ from simulator.workload import Block
 
 @register("lowering", "dataflow")
 def dataflow(target: Target, block: Block) -> Plan:
-    """The kernels of the block's program (`mapping/programs.py`), launched one after another.
+    """The kernels of the block's program (`mapping/dataflow/programs.py`), launched one after another.
 
     The programs are those that the target has for the block, else those compiled for the sizes of the block itself.
     Where there are several, each size runs on the fastest of those that hold it; what none holds, on the last.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from simulator.core import Plan
-from simulator.mapping.context_parallel import shared
-from simulator.mapping.kernels import Kernel
+from simulator.mapping.kernels.kernels import Kernel
 from simulator.mapping.lowering import Lowering, block_kernels, kernel_plan
+from simulator.mapping.parallel.context import shared
 from simulator.mapping.target import Target
 from simulator.registry import register, registered
 from simulator.workload import Block
@@ -20,7 +20,7 @@ def kernel_by_kernel(target: Target, block: Block) -> Plan:
 
     What is one kernel depends on the kind of engine (`FUSION`): of a PIM engine, one operator. Rows go to the devices
     of their experts, and back, where replicas share these; keys and values to other devices, where groups of them share
-    sequences (`context_parallel.py`).
+    sequences (`parallel/context.py`).
     """
     plan, once = Plan(block.name), Plan(block.name)
     if target.ring:

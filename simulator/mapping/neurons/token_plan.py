@@ -16,8 +16,8 @@ from simulator.core import Activity, Plan, Quantity, Resource
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
 from simulator.mapping.flash_read import flash_read
-from simulator.mapping.fusion import FUSIONS
-from simulator.mapping.kernels import kernels, kernels_of
+from simulator.mapping.kernels.fusion import FUSIONS
+from simulator.mapping.kernels.kernels import kernels, kernels_of
 from simulator.mapping.lowering import fusion, kernel_activity
 from simulator.mapping.neurons.stored import Stored
 from simulator.mapping.target import Target

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.core import closed_form
-from simulator.mapping.kept import largest
+from simulator.mapping.footprint.kept import largest
 from simulator.mapping.passes import step_contexts
 from simulator.mapping.placement.held import held_in_tiers
 from simulator.mapping.placement.placed import Placed, placed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from simulator.core import Quantity
-from simulator.mapping.kept import active_bytes
+from simulator.mapping.footprint.kept import active_bytes
 from simulator.mapping.placement.cache import experts_of
 from simulator.mapping.placement.layer import Layers
 from simulator.mapping.placement.layout import PHASES, Shares

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simulator.core import Activity, Plan, Quantity
-from simulator.mapping.fusion import FUSIONS
-from simulator.mapping.kernels import Kernel, arriving, kernels_of
+from simulator.mapping.kernels.fusion import FUSIONS
+from simulator.mapping.kernels.kernels import Kernel, arriving, kernels_of
 from simulator.mapping.lowering import fusion, kernel_activity, reduction
+from simulator.mapping.parallel.tensor import shard
 from simulator.mapping.placement.layout import Layout, part_of, period, place_of
 from simulator.mapping.placement.offload import Moved, copied, elsewhere
 from simulator.mapping.placement.spot import Spot, main_memory
-from simulator.mapping.runtime import Offload
+from simulator.mapping.runtime.form import Offload
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import shard
 from simulator.workload import Block, Operator
 from simulator.workload.batch import PhaseName
 

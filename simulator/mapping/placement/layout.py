@@ -9,13 +9,13 @@ from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from simulator.errors import ConfigError
-from simulator.mapping.kept import copies
+from simulator.mapping.footprint.kept import copies
+from simulator.mapping.parallel.tensor import layer_ways
 from simulator.mapping.placement.amount import amount_of
 from simulator.mapping.placement.cache import experts_of
 from simulator.mapping.placement.rule import LAYERED, PARTS, Rule, runs
 from simulator.mapping.placement.spot import Spot, spots
 from simulator.mapping.target import Target
-from simulator.mapping.tensor_parallel import layer_ways
 from simulator.workload import Block, Model, Operator, decode, operator_graph
 from simulator.workload.batch import PhaseName
 from simulator.workload.model.parameters import layer_kv_bytes, weight_bytes_by_class

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.core import Activity, Quantity, Resource, add, launched
 from simulator.hardware import System
-from simulator.mapping.collective import joined
+from simulator.mapping.parallel.collective import joined
 from simulator.mapping.placement.rule import INTERLEAVED
 from simulator.mapping.placement.spot import Spot, reads
 from simulator.mapping.target import Target

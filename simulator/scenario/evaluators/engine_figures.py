@@ -11,8 +11,8 @@ from pydantic import Field
 from simulator.config.section import Section
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import load_system
-from simulator.mapping.memory_units import WHOLE, MemoryUnits, memory_units, unit_gemm
 from simulator.mapping.target import rate_for
+from simulator.mapping.two_engines.memory_units import WHOLE, MemoryUnits, memory_units, unit_gemm
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.evaluator import EachAlone

@@ -12,8 +12,8 @@ from simulator.core import Activity, paced
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware import System
 from simulator.mapping.deployment import Deployment, resolve
+from simulator.mapping.footprint.kept import nodes_needed
 from simulator.mapping.form import NO_RESIDENCY, MappingForm
-from simulator.mapping.kept import nodes_needed
 from simulator.mapping.static_batch import check_context
 from simulator.mapping.transfer import transfer
 from simulator.registry import register

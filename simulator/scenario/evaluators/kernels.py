@@ -12,11 +12,11 @@ from simulator.config.section import Section
 from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.mapping.engines import lone_engine
-from simulator.mapping.launches import launches, launches_of
+from simulator.mapping.kernels.launches import launches, launches_of
 from simulator.mapping.lowering import compiled, graph_plan
-from simulator.mapping.runtime import IDEAL, load_runtime
+from simulator.mapping.runtime.form import IDEAL, load_runtime
+from simulator.mapping.runtime.machine import under_runtime
 from simulator.mapping.target import Target
-from simulator.mapping.under_runtime import under_runtime
 from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import EachAlone

@@ -17,7 +17,7 @@ from simulator.mapping.gpu.copy import COPY, copy_roofline
 from simulator.mapping.gpu.gemm import COMPUTES
 from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes, bound_by
 from simulator.mapping.gpu.kernels import kernel_of
-from simulator.mapping.runtime import load_runtime
+from simulator.mapping.runtime.form import load_runtime
 from simulator.registry import register
 from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import no_plan

@@ -16,7 +16,7 @@ from simulator.hardware import System
 from simulator.hardware.energy import static_power
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.room import most_sequences
+from simulator.mapping.footprint.room import most_sequences
 from simulator.mapping.static_batch import check_context
 from simulator.registry import register, registered
 from simulator.scenario.cases import Columns, text_of

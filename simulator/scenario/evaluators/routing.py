@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from simulator.errors import ConfigError, one_of
-from simulator.mapping.shared_experts import SharedExperts, shared_experts
+from simulator.mapping.two_engines.shared_experts import SharedExperts, shared_experts
 from simulator.registry import names, register
 from simulator.scenario.cases import Columns
 from simulator.scenario.evaluator import EachAlone

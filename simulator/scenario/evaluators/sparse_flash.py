@@ -13,7 +13,7 @@ from simulator.core.account import energy, traffic
 from simulator.core.row_policies import row_policy
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.formats import in_formats
+from simulator.mapping.kernels.formats import in_formats
 from simulator.mapping.neurons.held import Keeping, NeuronTraffic, Steps, held, settled
 from simulator.mapping.neurons.room import capacity, page_cache
 from simulator.mapping.neurons.steps import SpeculativeSteps, advances, token_steps

@@ -15,9 +15,9 @@ import numpy as np
 from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError, unknown
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.footprint.held import held
+from simulator.mapping.footprint.room import most_blocks
 from simulator.mapping.form import Scheduler
-from simulator.mapping.held import held
-from simulator.mapping.room import most_blocks
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given

@@ -19,9 +19,9 @@ from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.core.affine import affine, probes
 from simulator.core.closed_form import alone
 from simulator.errors import ConfigError
-from simulator.mapping.expert_costs import Counts
 from simulator.mapping.gpu.modelled import Attended
 from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
+from simulator.mapping.two_engines.expert_costs import Counts
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Line, ModelledTerm, Term, term
 from simulator.serving.stages import Stages

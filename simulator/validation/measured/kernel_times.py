@@ -13,7 +13,7 @@ from simulator.mapping.gpu.calibration import constants, known_of, times
 from simulator.mapping.gpu.chip import chip_of
 from simulator.mapping.gpu.kernel import bound_by
 from simulator.mapping.gpu.kernels import KERNELS
-from simulator.mapping.runtime import IDEAL, load_runtime
+from simulator.mapping.runtime.form import IDEAL, load_runtime
 from simulator.validation.measured.aliases import program
 from simulator.validation.measured.operators import activated, class_of
 

@@ -14,11 +14,11 @@ from simulator.core import Plan, closed_form
 from simulator.core.account import bound_by
 from simulator.errors import TiersimError
 from simulator.hardware import System
-from simulator.mapping.collective import collective
 from simulator.mapping.gpu.kernels import KERNELS, kernel_of
 from simulator.mapping.gpu.row_wise import MOVED
-from simulator.mapping.kernels import Kernel
+from simulator.mapping.kernels.kernels import Kernel
 from simulator.mapping.lowering import kernel_activity
+from simulator.mapping.parallel.collective import collective
 from simulator.mapping.target import target
 from simulator.workload import Operator
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.config import load
 from simulator.errors import dotted
-from simulator.mapping.runtime import IDEAL
+from simulator.mapping.runtime.form import IDEAL
 
 LOSSES = {"efficiency": 1.0, "launch_overhead": 0.0, "shape_overhead": 0.0, "latency": 0.0, "reserved": 0.0}
 """What a machine loses to programs and to distances, by key, and what it is where nothing is lost."""

@@ -10,8 +10,8 @@ import numpy as np
 from simulator.files import remembered
 from simulator.hardware.system import load_system
 from simulator.mapping.form import MappingForm
-from simulator.mapping.runtime import runtime_of
-from simulator.mapping.under_runtime import under_runtime
+from simulator.mapping.runtime.form import runtime_of
+from simulator.mapping.runtime.machine import under_runtime
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.evaluators.batch import FULL
 from simulator.scenario.form import Scenario

@@ -14,7 +14,7 @@ from simulator.mapping.deployment import resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.gpu.calibration import FAMILY, constants, known_of
 from simulator.mapping.gpu.gemm import GEMM
-from simulator.mapping.runtime import load_runtime
+from simulator.mapping.runtime.form import load_runtime
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario
 from simulator.validation.measured.kernel_times import kernel_times

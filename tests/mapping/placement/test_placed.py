@@ -14,8 +14,8 @@ from simulator.core.events import events
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.deployment import Deployment, resolve
+from simulator.mapping.footprint.kept import stored_bytes
 from simulator.mapping.form import MappingForm
-from simulator.mapping.kept import stored_bytes
 from simulator.mapping.placement.layout import layer_kv, weights_of
 from simulator.workload import load_model
 

@@ -14,8 +14,8 @@ import yaml
 from simulator import evaluate
 from simulator.errors import TiersimError
 from simulator.files import forget
+from simulator.mapping.footprint.room import most_blocks
 from simulator.mapping.form import Scheduler
-from simulator.mapping.room import most_blocks
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario

@@ -12,8 +12,8 @@ from simulator.core import closed_form
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.deployment import resolve
+from simulator.mapping.footprint.room import most_blocks
 from simulator.mapping.form import MappingForm
-from simulator.mapping.room import most_blocks
 from simulator.scenario.evaluate import evaluate
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
