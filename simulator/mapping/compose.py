@@ -148,6 +148,7 @@ def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (deployed.answers is not None, "other engines that answer"),
         (deployed.placed, "placement" if deployed.placement else "block"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
+        (deployed.migrate, "migrate"),
         (deployed.shares_experts and deployed.model.moe is not None, f"the experts of {deployed.model.name} shared"),
     )
     for applies, other in beside:
