@@ -111,7 +111,8 @@ def _named(overrides: Sequence[str]) -> Iterator[None]:
 
             error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}") else path[1:]
         elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
-            error.path = option_of([str(key) for key in path[1:]])
+            inside = path[2:] if path[1] != "draft" and any(isinstance(key, str) for key in path[2:]) else ()
+            error.path = (option_of([str(key) for key in path[1:]]), *inside)
         raise
 
 

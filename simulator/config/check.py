@@ -117,13 +117,22 @@ def _chosen(members: list[Any], discriminator: str | None, label: str | int, dat
     """The member of a union that pydantic calls `label`, and whether data such as these can have been meant for it."""
     if discriminator:
         return next((member for member in members if label in _tags(member, discriminator)), None), True
+    tagged = [member for member in members if label in [getattr(item, "tag", None) for item in _extra(member)]]
+    if tagged:
+        return tagged[0], True
     structured = [member for member in members if _bare(member) is dict or hasattr(_bare(member), "model_fields")]
-    member = next((member for member in structured if getattr(_bare(member), "__name__", None) == label), None)
+    words = re.findall(r"\w+", str(label))  # a form with validators of its own is `function-after[..., Form]`
+    member = next((member for member in structured if getattr(_bare(member), "__name__", None) in words), None)
     if member is None and str(label).startswith("dict"):
         member = next((member for member in structured if _bare(member) is dict), None)
     if member is None and isinstance(data, list):
         return next((member for member in members if _bare(member) in (list, tuple)), None), "[" in str(label)
     return member, (member is not None) == isinstance(data, dict)
+
+
+def _extra(types: Any) -> tuple[Any, ...]:
+    """What annotates a type."""
+    return get_args(types)[1:] if get_origin(types) is Annotated else ()
 
 
 def _tags(model: Any, discriminator: str) -> tuple[Any, ...]:
@@ -164,6 +173,8 @@ def _bare(types: Any) -> Any:
 def _at(data: Any, step: str | int) -> Any:
     if hasattr(type(data), "model_fields"):  # a section that is checked already
         return getattr(data, str(step), None)
+    if step == 0 and not isinstance(data, list):  # one thing, which stands for a list of it
+        return data
     if isinstance(data, dict):
         return data.get(str(step))
     if isinstance(data, list) and isinstance(step, int) and step < len(data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ class System:
     def with_devices(self, count: int, device: str | None = None) -> System:
         """The same machine with `count` of a device in all (the first without a name), as many in each node.
 
+        Of parallel links between them and a tier of the node, these have their share: an x16 each is no x16 for all.
+
         Raises:
             ConfigError: a count that is no multiple of the nodes.
         """
@@ -83,8 +86,14 @@ class System:
             raise ConfigError(
                 path="devices", found=count, expected=f"a multiple of {nodes}" if nodes > 1 else "1 or more"
             )
-        name, _ = self.device(device)
-        return self.put({f"devices.{name}.count": count // nodes})
+        name, own = self.device(device)
+        share = count / nodes / own.count
+        links = {
+            f"links.{path}.parallel": ceil(link.parallel * share)
+            for path, link in self.machine.links.items()
+            if [end.partition(".")[0] for end in ends(path)].count(name) == 1
+        }
+        return self.put({f"devices.{name}.count": count // nodes, **links})
 
     def put(self, values: Mapping[str, Any]) -> System:
         """The same machine with other values at some paths, which nothing checks, and from which nothing follows."""

@@ -67,9 +67,17 @@ def explain(estimate: BatchDetail) -> list[Line]:
     deployed = estimate.deployment
     if estimate.batches > 1:
         raise ConfigError("explain", found=f"{estimate.batches} batches in turn", expected="one that fits")
-    if not deployed.parallel.is_tensor or deployed.draft or len(deployed.engines) > 1 or deployed.shares_experts:
+    others = {
+        f"{deployed.parallel.pipeline} stages": deployed.parallel.pipeline > 1,
+        f"{deployed.parallel.data} replicas": deployed.parallel.data > 1,
+        f"sequences shared by {deployed.parallel.context} (--context)": deployed.parallel.context > 1,
+        "a draft": deployed.draft is not None,
+        f"{len(deployed.engines)} engines": len(deployed.engines) > 1,
+        "experts that devices share": deployed.shares_experts,
+    }
+    if found := [name for name, applies in others.items() if applies]:
         expected = "tensor parallelism alone and no draft: equations of other estimates are not written yet"
-        raise ConfigError("explain", expected=expected)
+        raise ConfigError("explain", found=", ".join(found), expected=expected)
     return [
         *(line for figure, _, plan in _passes(estimate) for line in _pass(estimate, figure, plan)),
         *_run(estimate),

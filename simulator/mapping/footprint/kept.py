@@ -52,9 +52,11 @@ def cached_bytes(model: Model, ways: int, batch: Quantity, context: Quantity) ->
 def active_bytes(model: Model, batch: Quantity, prompt: Quantity) -> Quantity:
     """Bytes on every device of what goes into a layer and what comes out of it: `2 tokens hidden` elements.
 
-    Tokens are one of each sequence of a batch, and all of one prompt: prompts are computed one at a time.
+    Tokens are one of each sequence of a batch, and all of one prompt: prompts are computed one at a time. Images, of
+    which a tower gives nothing but this, are computed together.
     """
-    return 2.0 * (batch + prompt) * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
+    tokens = batch * prompt if model.patches else batch + prompt
+    return 2.0 * tokens * model.hidden * BYTES_PER_ELEMENT[model.dtypes.activations]
 
 
 def stage_bytes(stage: Stage, model: Model, context: float) -> tuple[float, float]:

@@ -63,6 +63,13 @@ class ExpertCache(Section):
     """Of the draws."""
 
     @model_validator(mode="after")
+    def _draws_or_reads(self) -> Self:
+        if "seed" in self.model_fields_set and isinstance(self.routing, str) and self.routing not in ROUTERS:
+            context = {"at": ("seed",), "found": "one beside a recording", "expected": "none: nothing is drawn"}
+            raise PydanticCustomError("name", "{found}, expected {expected}", context)
+        return self
+
+    @model_validator(mode="after")
     def _has_one_size(self) -> Self:
         if (self.amount is None) == (self.experts is None):
             found = "neither" if self.amount is None else "both"
