@@ -156,7 +156,7 @@ def test_what_has_no_room_in_memory_is_found_behind_it_and_every_byte_is_counted
     assert metrics["loaded_bytes"] == host["bytes_out"] == host["cached_tokens"] * token_bytes
     assert host["bytes_in"] == memory["bytes_out"] >= host["bytes_out"]
     cost = spent(asked, made)
-    link = machine(asked)["host->gpu.hbm"]
+    link = deployment(asked, requests=True).high.system["host->gpu.hbm"]
     used = metrics["loaded_bytes"] / (float(link.capacity) * made.figures.seconds * link.count)
     assert cost.utilisation["host->gpu.hbm"] == pytest.approx(used, rel=1e-9)
     halved = served(with_values(asked, {"mapping.kv": "fp8"}))[0].metrics()
@@ -176,7 +176,7 @@ def test_a_load_takes_its_time_and_none_where_there_is_no_tier(returning: Path) 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     trace = tmp_path / "models.csv"
-    rows = [f"{i},{i / 10},100,20,{model}" for i, model in enumerate("abacb")]
+    rows = [f"{i},{i},100,20,{model}" for i, model in enumerate("abacb")]
     trace.write_text("\n".join(["request_id,arrival_s,input_tokens,output_tokens,model", *rows]))
     return trace
 
@@ -185,7 +185,7 @@ def test_models_that_take_turns_are_copied_from_their_home(models: Path) -> None
     asked = with_tiers(models, **{"mapping.kv_store.kind": "blocks", "mapping.scheduler.home": "host"})
     made = served(asked)[0]
     assert made.pools[0].work.loads == 5, "each finds another loaded"
-    link, weights = machine(asked)["host->gpu.hbm"], 2 * 8.03e9
+    link, weights = deployment(asked, requests=True).high.system["host->gpu.hbm"], 2 * 8.03e9
     used = 5 * weights / (float(link.capacity) * made.figures.seconds * link.count)
     assert spent(asked, made).utilisation["host->gpu.hbm"] == pytest.approx(used, rel=1e-3)
 
