@@ -139,7 +139,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    gc.set_threshold(200_000, 20, 100)  # plans live as long as their question: to look for garbage among them is in vain
+    gc.set_threshold(200_000, 20, 100)  # plans live as long as their question does
     app(prog_name="tiersim")
 
 
