@@ -14,7 +14,7 @@ from simulator.config.section import Section
 from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.mapping.gpu.chip import Chip, width
-from simulator.mapping.gpu.gemm import COMPUTES, FEED, STEP, waves
+from simulator.mapping.gpu.gemm import COMPUTES, FEED, waves
 from simulator.mapping.gpu.kernel import (
     Array,
     GpuKernel,
@@ -27,6 +27,7 @@ from simulator.mapping.gpu.kernel import (
     passed,
     text,
 )
+from simulator.mapping.gpu.traffic import STEP
 from simulator.units import Unit
 
 ROWS = (16, 32, 64, 128)
