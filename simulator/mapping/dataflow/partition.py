@@ -52,10 +52,10 @@ def partition(target: Target, block: Block | Sizes) -> Partition:
         return _fixed(target, spread, FUSIONS[mode](graph))
     reserves = RESERVES if fabric(target).prefetch else (0.0,)
     every = all_sized_demands(spread, target.ways)
-    found = [_fastest(target, spread, every, share) for share in reserves]
+    partitions = [_fastest(target, spread, every, share) for share in reserves]
     if cuts(spread.block).coarse:
-        found += [_fixed(target, spread, FUSIONS[other](graph)) for other in ("conventional", "unfused")]
-    best = min(found, key=lambda each: each.seconds)
+        partitions += [_fixed(target, spread, FUSIONS[other](graph)) for other in ("conventional", "unfused")]
+    best = min(partitions, key=lambda each: each.seconds)
     if not np.isfinite(best.seconds):
         expected = "a fabric that has a PCU and a few PMUs that can be used"
         raise ConfigError(f"{target.system.name}: not one operator of {spread.block.name} fits", expected=expected)
@@ -97,15 +97,15 @@ def _fastest(target: Target, spread: Sizes, every: SizedDemands, reserved: float
     Kernels are laid on the grid where they may be part of it: those of the chain that would be fastest if none took
     longer than its bound, and then all through which some chain may be as fast as that one is.
     """
-    found, bounds = cuts(spread.block), least_seconds(target, every, reserved)
-    near = np.unique(_shortest(found, bounds))
+    possible, bounds = cuts(spread.block), least_seconds(target, every, reserved)
+    near = np.unique(_shortest(possible, bounds))
     fitted = fit(target, every.of(near), reserved)
-    through = np.flatnonzero(_through(found, bounds) <= fitted.seconds.sum())
+    through = np.flatnonzero(_through(possible, bounds) <= fitted.seconds.sum())
     if np.setdiff1d(through, near).size:
         near, fitted = through, fit(target, every.of(through), reserved)
     seconds = np.full(len(bounds), np.inf)
     seconds[near] = fitted.seconds
-    chain = _shortest(found, seconds)
+    chain = _shortest(possible, seconds)
     if not chain:  # what rides with another does not fit beside it
         return Partition((), np.inf)
     best, block = _partition(every.of(near), fitted, np.searchsorted(near, chain).tolist(), reserved), spread.block
@@ -118,11 +118,11 @@ def _fastest(target: Target, spread: Sizes, every: SizedDemands, reserved: float
     return best
 
 
-def _through(found: Cuts, seconds: Numbers) -> Numbers:
+def _through(possible: Cuts, seconds: Numbers) -> Numbers:
     """(kernels) seconds of the fastest chain through each."""
-    steps = list(zip(*(column.tolist() for column in found.chains), strict=True))
+    steps = list(zip(*(column.tolist() for column in possible.chains), strict=True))
     each, through = seconds.tolist(), [np.inf] * len(seconds)
-    before, after = [0.0, *[np.inf] * (found.down_sets - 1)], [*[np.inf] * (found.down_sets - 1), 0.0]
+    before, after = [0.0, *[np.inf] * (possible.down_sets - 1)], [*[np.inf] * (possible.down_sets - 1), 0.0]
     for start, end, kernel in steps:
         before[end] = min(before[end], before[start] + each[kernel])
     for start, end, kernel in reversed(steps):
@@ -132,17 +132,17 @@ def _through(found: Cuts, seconds: Numbers) -> Numbers:
     return np.array(through)
 
 
-def _shortest(found: Cuts, times: Numbers) -> list[int]:
+def _shortest(possible: Cuts, times: Numbers) -> list[int]:
     """The kernels of the fastest chain; of those as fast, one of fewest kernels; none where no chain fits."""
-    best = [(0.0, 0)] + [(np.inf, 0)] * (found.down_sets - 1)
-    last = [(0, 0)] * found.down_sets
+    best = [(0.0, 0)] + [(np.inf, 0)] * (possible.down_sets - 1)
+    last = [(0, 0)] * possible.down_sets
     seconds = times.tolist()
-    for start, end, kernel in zip(*(column.tolist() for column in found.chains), strict=True):
+    for start, end, kernel in zip(*(column.tolist() for column in possible.chains), strict=True):
         time, number = best[start]
         reached = (time + seconds[kernel], number + 1)
         if reached < best[end]:
             best[end], last[end] = reached, (start, kernel)
-    chain, at = [], found.down_sets - 1
+    chain, at = [], possible.down_sets - 1
     while at and np.isfinite(best[-1][0]):
         at, kernel = last[at]
         chain.append(kernel)

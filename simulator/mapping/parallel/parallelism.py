@@ -67,13 +67,13 @@ def parallelism(
     Raises:
         ConfigError: tensor x pipeline x data x context is not the number of devices.
     """
-    asked = Parallelism(tensor or max(devices // max(pipeline * data * context, 1), 1), pipeline, data, context)
-    if asked.devices != devices:
+    parallel = Parallelism(tensor or max(devices // max(pipeline * data * context, 1), 1), pipeline, data, context)
+    if parallel.devices != devices:
         found = f"{tensor or 'any'} x {pipeline} x {data} x {context}"
         key = "tensor" if tensor else "pipeline" if pipeline > 1 else "data" if data > 1 else "context"
         expected = f"the number of devices, {devices}"
         raise ConfigError("tensor x pipeline x data x context", path=(key,), found=found, expected=expected)
-    return asked
+    return parallel
 
 
 def group(system: System, device: str, parallel: Parallelism) -> System:
