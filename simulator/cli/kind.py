@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 from simulator import data
 from simulator.errors import ConfigError, described, nearest, unknown
 from simulator.files import read_bytes
-from simulator.workload.model.load import tower_of
 
 Kind: TypeAlias = Literal[
     "machine",
@@ -45,6 +44,8 @@ def kind_of(name: str) -> Kind:
     Raises:
         ConfigError: no such file or name, or a file that is none of these.
     """
+    from simulator.workload.model.load import tower_of
+
     path, _ = tower_of(Path(name))
     if (path / "config.json").is_file():
         return "model"

@@ -102,3 +102,14 @@ def test_a_name_that_the_terminal_cannot_encode_is_written_out(chip, monkeypatch
     )
     assert (told.returncode, told.stderr) == (0, "")
     assert r"machine \u6f22:" in told.stdout
+
+
+def test_the_help_waits_for_no_library_that_computes() -> None:
+    """It lists all commands, whose modules import what they need when they run."""
+    spied = (
+        "import sys, simulator.cli as c; sys.argv[1:] = ['--help']\n"
+        "try: c.main()\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    modules = subprocess.run([sys.executable, "-c", spied], capture_output=True, text=True, check=True).stderr.split()
+    assert not {"numpy", "pandas", "pydantic", "networkx", "scipy", "matplotlib"}.intersection(modules)
