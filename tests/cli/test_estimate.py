@@ -108,3 +108,22 @@ def test_engines_and_a_dispatch_are_options(run) -> None:
         refused = run(*asked, *option)
         assert (refused.code, refused.out) == (2, "")
         assert re.search(mistake, refused.err)
+
+
+@pytest.mark.parametrize(
+    ("cache", "told"),
+    [
+        ("{experts: -1}", "--placement.0.cache.experts: found -1, expected at least 0"),
+        ("{exprts: 3}", "--placement.0.cache.exprts: unknown key: .*did you mean 'experts'"),
+        (
+            "{experts: 2, routing: {kind: zipf, experts: 8, top_k: 2, exponnt: 1}}",
+            "routing.exponnt: .*did you mean 'exponent'",
+        ),
+        ("{experts: 2, routing: none.csv, seed: 3}", "cache.(seed|routing): found"),
+    ],
+)
+def test_a_mistake_inside_an_option_is_told_by_its_key(run, cache: str, told: str) -> None:
+    asked = ("estimate", "--hardware", "rtx4090-gen4", "--model", "mixtral-8x7b", "--placement")
+    refused = run(*asked, f"{{of: experts, in: host, cache: {cache}}}")
+    assert (refused.code, refused.out) == (2, "")
+    assert re.search(told, refused.err)

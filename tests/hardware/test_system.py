@@ -205,3 +205,11 @@ def test_devices_are_those_of_all_nodes() -> None:
     assert two.with_devices(8).count("gpu.hbm") == 8
     with pytest.raises(ConfigError, match="a multiple of 2"):
         two.with_devices(7)
+
+
+@pytest.mark.parametrize(("devices", "links"), [(8, 8), (4, 4), (1, 1)])
+def test_devices_have_their_share_of_the_links_to_the_node(devices: int, links: int) -> None:
+    """An x16 each is no x16 for all: one GPU reads the host over its own."""
+    narrowed = load_system("dgx-h100").with_devices(devices)
+    assert narrowed.machine.links["host<->gpu.hbm"].parallel == links
+    assert narrowed.machine.links["gpu<->gpu"] == load_system("dgx-h100").machine.links["gpu<->gpu"]
