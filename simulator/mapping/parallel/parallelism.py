@@ -90,7 +90,7 @@ def group(system: System, device: str, parallel: Parallelism) -> System:
             expected = f"a whole part of the {per_node} {device} of a node, or whole nodes"
             raise ConfigError("devices that share a model", found=size, expected=expected)
     count, nodes = min(parallel.tensor, per_node), max(parallel.tensor // per_node, 1)
-    return system.put({f"devices.{device}.count": count, "nodes": nodes})
+    return system.put({"nodes": nodes}).with_devices(count * nodes, device)
 
 
 def send(system: System, device: str, parallel: Parallelism, stage: int, target: Target, size: Quantity) -> Activity:

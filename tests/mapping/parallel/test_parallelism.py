@@ -212,3 +212,9 @@ def test_all_devices_in_one_group_is_what_it_was_without_asking() -> None:
 def test_a_batch_is_divided_over_replicas() -> None:
     with pytest.raises(ConfigError, match="batch: found 3, expected a multiple of the 2 replicas"):
         of(batch=3, data=2)
+
+
+def test_a_group_has_its_share_of_the_links_to_the_host() -> None:
+    """Each of eight replicas of one GPU reads the host over one x16."""
+    alone = group(load_system("dgx-h100"), "gpu", Parallelism(tensor=1, data=8))
+    assert alone.machine.links["host<->gpu.hbm"].parallel == 1
