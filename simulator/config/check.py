@@ -117,9 +117,9 @@ def _chosen(members: list[Any], discriminator: str | None, label: str | int, dat
     """The member of a union that pydantic calls `label`, and whether data such as these can have been meant for it."""
     if discriminator:
         return next((member for member in members if label in _tags(member, discriminator)), None), True
-    tagged = [member for member in members if label in [getattr(item, "tag", None) for item in _extra(member)]]
-    if tagged:
-        return tagged[0], True
+    for member in members:
+        if label in (getattr(item, "tag", None) for item in getattr(member, "__metadata__", ())):
+            return member, True
     structured = [member for member in members if _bare(member) is dict or hasattr(_bare(member), "model_fields")]
     words = re.findall(r"\w+", str(label))  # a form with validators of its own is `function-after[..., Form]`
     member = next((member for member in structured if getattr(_bare(member), "__name__", None) in words), None)
@@ -128,11 +128,6 @@ def _chosen(members: list[Any], discriminator: str | None, label: str | int, dat
     if member is None and isinstance(data, list):
         return next((member for member in members if _bare(member) in (list, tuple)), None), "[" in str(label)
     return member, (member is not None) == isinstance(data, dict)
-
-
-def _extra(types: Any) -> tuple[Any, ...]:
-    """What annotates a type."""
-    return get_args(types)[1:] if get_origin(types) is Annotated else ()
 
 
 def _tags(model: Any, discriminator: str) -> tuple[Any, ...]:

@@ -57,11 +57,12 @@ def read(file: Path) -> Node:
     Raises:
         ConfigError: it cannot be read, or is not YAML; with file and line.
     """
-    return _tree(read_text(file), file)
+    return tree_of(read_text(file), file)
 
 
 @lru_cache(maxsize=256)
-def _tree(text: str, file: Path) -> Node:
+def tree_of(text: str, file: Path) -> Node:
+    """The tree of the text of a file, as `read` gives it."""
     return parse(text, file)
 
 
