@@ -36,11 +36,10 @@ def check(form: MappingForm, deployed: Deployment) -> None:
     _check_whole_layers(deployed)
     if deployed.placement and isinstance(deployed.placement, tuple):
         where = placed(deployed, deployed.placement, 1.0, 1.0)  # which tells what a rule names that is not there
-        turns = deployed.block is not None and bool(where.layout.cached)
-        drafted = deployed.draft is not None and bool(where.layout.cached)
+        cached, beside = bool(where.layout.cached), "one with a cache of experts"
         _refuse(
-            (turns, "block", "one with a cache of experts", "null: a cache is of one batch at a time"),
-            (drafted, "draft", "one with a cache of experts", "none: choices of drafted tokens are not drawn"),
+            (cached and deployed.block is not None, "block", beside, "null: a cache is of one batch at a time"),
+            (cached and deployed.draft is not None, "draft", beside, "none: choices of drafted tokens are not drawn"),
         )
     if deployed.spill is not None:
         check_spill(deployed.engine, deployed.spill)

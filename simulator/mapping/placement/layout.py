@@ -213,12 +213,12 @@ def _check_caches(rules: Sequence[Rule], model: Model) -> None:
     Raises:
         ConfigError: another has; a recording that cannot be read, or of another model.
     """
-    cached = [number for number, rule in enumerate(rules) if rule.cache]
-    for number in cached[1:]:
+    caches = [(number, rule.cache) for number, rule in enumerate(rules) if rule.cache]
+    for number, _ in caches[1:]:
         raise ConfigError(path=("placement", number, "cache"), found="a second one", expected="one for all layers")
-    for number in cached:
+    for number, cache in caches:
         try:
-            rules[number].cache.chooser(model)  # type: ignore[union-attr]
+            cache.chooser(model)
         except ConfigError as error:
             if error.file is None:
                 error.path = ("placement", number, "cache", *(error.path or ()))
