@@ -130,9 +130,8 @@ class PrefixBlocks:
 
     def _fastest(self, target: int, path: list[tuple[Node, int]], alone: Alone) -> list[tuple[Node, int]]:
         """The beginning of a path, up to the end of what lies in one tier, with which so many tokens take the least."""
-        ends: dict[int, tuple[float, int]] = {
-            0: (alone(target, 0, {}), 0)
-        }  # by the tier: seconds, and nodes up to there
+        # By the tier: seconds, and nodes up to there.
+        ends: dict[int, tuple[float, int]] = {0: (alone(target, 0, {}), 0)}
         blocks, moves = 0, dict[tuple[int, int], int]()
         for number, (node, count) in enumerate(path, 1):
             blocks += count
