@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.config.choose import check_name
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import MOST_NAMED, ConfigError, described, nearest, one_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.metric import Metric
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Taken = Literal["max", "min", "mean", "median", "first", "last"]
-MOST_NAMED = 20  # values that a message names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
