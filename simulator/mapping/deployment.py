@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from simulator.core import Quantity
 from simulator.errors import ConfigError
@@ -23,7 +24,6 @@ from simulator.mapping.form import (
     Scheduler,
     SplitBy,
 )
-from simulator.mapping.gpu.modelled import Models, models
 from simulator.mapping.kernels.formats import in_formats
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallel.context import Ring
@@ -38,6 +38,9 @@ from simulator.mapping.speculative import Speculation, drafting, speculate
 from simulator.mapping.static_batch import passes
 from simulator.mapping.target import Target, target
 from simulator.workload import Model, load_model
+
+if TYPE_CHECKING:
+    from simulator.mapping.gpu.modelled import Models
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,8 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
 
 def _models(form: MappingForm, system: System, engine: Target, software: Software) -> Models:
     """What times the kernels of an engine."""
+    from simulator.mapping.gpu.modelled import models  # which no roofline needs
+
     if engine.description.chip is None:
         found, expected = f"'modelled' on {engine.name}", f"roofline, or a machine whose {engine.name} has a 'chip'"
         raise ConfigError(path=("kernels",), found=found, expected=expected)
