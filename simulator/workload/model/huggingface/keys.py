@@ -31,14 +31,16 @@ SYNONYMS = (
     ("mamba_expand", "expand"),
     ("torch_dtype", "dtype"),
 )  # fmt: skip
-"""Names of one key each; what else is asked for in turn is another key, which says the same where the first is absent."""
+"""Names of one key each; other names that are looked for in turn are keys of their own."""
 
 
 @dataclass(frozen=True)
 class Keys:
     """Some keys have had several names over the years: the first that is there and not null counts.
 
-    Names of one key (`SYNONYMS`) must say the same. Each method returns `default` where there is none, and raises `ConfigError` with file, line and key where there is
+    Names of one key (`SYNONYMS`) must say the same.
+
+    Each method returns `default` where there is none, and raises `ConfigError` with file, line and key where there is
     no default or the value is of another kind.
     """
 
