@@ -129,10 +129,10 @@ def parse(value: str | float, unit: str) -> float:
         raise _error(value, unit)
     if not is_bounded(number):
         raise _error(value, unit, f"{Unit(unit).expected}, 0 or of {LEAST:g} to {MOST:g} {unit}".removesuffix(" 1"))
-    least, most, _ = _PLAIN.get(unit, (LEAST, MOST, ""))
-    if number and not least <= abs(number) <= most and _is_plain(value):
+    figure, (least, most, _) = float(number), _PLAIN.get(unit, (LEAST, MOST, ""))
+    if figure and not least <= abs(figure) <= most and _is_plain(value):
         raise _error(value, unit, f"{Unit(unit).expected}: a plain number is in {unit}")
-    return float(number)
+    return figure
 
 
 def _is_plain(value: object) -> bool:

@@ -107,7 +107,7 @@ def _known(annotation: Any) -> list[str]:
 
 def _is_unwritten(types: Any) -> bool:
     """Whether no file can hold a value of the type: null, which is absence, and objects of the program."""
-    return types is type(None) or any(isinstance(each, InstanceOf) for each in _flat(get_args(types)[1:]))
+    return types is type(None) or any(type(each) is InstanceOf for each in _flat(get_args(types)[1:]))
 
 
 def _word(value: Any) -> Any:

@@ -177,7 +177,7 @@ def test_an_unknown_type_says_what_else_reads_it() -> None:
 @pytest.mark.parametrize("kind", ["absent", None])
 def test_a_config_without_a_type_names_common_ones_and_guesses_none(kind: str | None) -> None:
     broken = {key: value for key, value in CONFIGS["llama-2-7b"].items() if key != "model_type"}
-    with pytest.raises(ConfigError, match="model_type: missing key: .*llama, qwen3, ") as told:
+    with pytest.raises(ConfigError, match=r"model_type: missing key: .*llama, qwen3, ") as told:
         from_huggingface(broken if kind else broken | {"model_type": None}, "m")
     assert "did you mean" not in str(told.value)
     assert set(COMMON) <= READERS.keys()
