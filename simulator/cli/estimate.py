@@ -76,9 +76,9 @@ def command(
 
 def _print_batch(asked: Scenario, explain: bool, json: bool) -> None:
     """What stands behind a static batch."""
-    from simulator.scenario.evaluator import evaluator
+    from simulator.scenario.evaluate import detailed
 
-    answer = evaluator(asked).detail(asked)
+    answer = detailed(asked)
     if json:
         document = answer.as_json()
         if explain:
