@@ -4,7 +4,7 @@ What hangs on the number of tokens alone (products with weights, kernels over ro
 number; so is what hangs on the number of sequences (the head). Attention is a closed form over the sums of `FEATURES`:
 the largest of a few affine demands, each over its rate, which may bend with the size of the demand, or what a model of
 its kernel says of the mean sequence. Of an engine that runs whole layers it is the fastest of a few programs
-(`programmed.py`). What is none of these is lowered anew for each iteration: as exact, and slow.
+(`serving/programmed.py`). What is none of these is lowered anew for each iteration: as exact, and slow.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from simulator.errors import ConfigError
 from simulator.mapping.gpu.modelled import Attended
 from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
 from simulator.mapping.two_engines.expert_costs import Counts
+from simulator.serving.programmed import Programmed
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Line, ModelledTerm, Term, term
-from simulator.serving.service.programmed import Programmed, programmed
 from simulator.serving.stages import Stages
 from simulator.workload.routing.draws import counts
 from simulator.workload.routing.routers import Router
@@ -226,8 +226,8 @@ class _Compiled:
         self.typical = typical(stages.model)
         self.features = len(self.typical)
         if stages.deployment.whole_layers:
-            whole = programmed(stages, kind)
-            self.terms += [whole] if whole else []
+            programs = stages.programs(kind, self.features)
+            self.terms += [programs] if programs else []
         else:
             at, directions = _directions(kind, self.typical)
             scaled = np.concatenate([at * [scale] for scale in SCALES])

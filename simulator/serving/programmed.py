@@ -1,4 +1,4 @@
-"""Iterations of an engine that runs whole layers: what its programs take, in a few products with matrices."""
+"""Stages of an engine that runs whole layers: what its programs take, by rows of coefficients."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.core import Resource
+from simulator.core import Resource, closed_form
 from simulator.core.affine import probes, undominated
 from simulator.core.resource import Curve
 from simulator.mapping.dataflow.bounds import Bounds, Step, bounds
+from simulator.mapping.deployment import Deployment
 from simulator.mapping.lowerings.dataflow import dataflow
-from simulator.mapping.stage import FEATURES, Kind, alike, blocks, typical, whole_layers_engine
+from simulator.mapping.stage import FEATURES, Kind, alike, blocks, stage, typical, whole_layers_engine
 from simulator.mapping.target import program_key
 from simulator.registry import registered
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Line
-from simulator.serving.stages import Stages
 from simulator.workload import Routing
 from simulator.workload.routing.distinct import uniform
 
 Places: TypeAlias = NDArray[np.int64]
 AGREES = 1e-11
-"""How near iterations must be to what is lowered, where it is looked at both."""
+"""How near what rows say must be to what is lowered, where it is looked at both."""
 
 
-def programmed(stages: Stages, kind: Kind) -> Programmed | None:
-    """The programs that a deployment has compiled for iterations of a kind; None where they must be lowered.
+def programmed(deployment: Deployment, kind: Kind, features: int) -> Programmed | None:
+    """The programs that a deployment has compiled for stages of a kind, with so many features; None: lower each stage.
 
-    That is where their demands are not affine in the features, and where they are compiled for each call anew.
+    These are lowered whose demands are not affine in the features, and whose programs are compiled for each call anew.
     """
-    deployment, model = stages.deployment, stages.model
+    model = deployment.model
     target = whole_layers_engine(deployment, kind)
     if registered("lowering", target.description.kind) is not dataflow or not target.programs:
         return None
     moe = model.moe
-    scale = (*typical(model), moe.experts / 2) if moe else typical(model)
-    at, features = probes(scale), len(typical(model))
+    scale = typical(model)[:features]
+    at = probes((*scale, moe.experts / 2) if moe else scale)
     routed = (lambda tokens: at[:, -1]) if moe else None
     try:
         of_blocks = [
@@ -48,14 +48,15 @@ def programmed(stages: Stages, kind: Kind) -> Programmed | None:
     except ValueError:
         return None
     made = Programmed(of_blocks, features, uniform(moe.experts, moe.top_k) if moe else None)
-    x = _looked_at(stages, kind)
-    return made if np.allclose(made.at(x), stages.seconds(x, kind), rtol=AGREES, atol=0) else None
+    x = _looked_at(deployment, kind)[:, :features]
+    lowered = sum(part.repeat * np.asarray(closed_form(part.plan).time) for part in stage(deployment, x, kind))
+    return made if np.allclose(made.at(x), lowered, rtol=AGREES, atol=0) else None
 
 
 class Programmed:
-    """All blocks of an iteration, each on the fastest of its programs that hold it: a term without a latency.
+    """The blocks of a stage, each on the fastest of its programs that hold it: of an iteration, a term without latency.
 
-    A program takes `sum_steps (latency + max_rows c x)`, where x are a 1, the features of an iteration and, of a model
+    A program takes `sum_steps (latency + max_rows c x)`, where x are a 1, the features of a stage and, of a model
     with routed experts, the distinct ones that its tokens touch. It holds what needs no more than the room of each of
     its buffers; what none of a block holds, its last does (`mapping/lowerings/dataflow.py`).
     """
@@ -84,7 +85,7 @@ class Programmed:
         self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float,
         cuts: tuple[float, ...] = (),
     ) -> float:  # fmt: skip
-        """By the features of an iteration."""
+        """By the features of a stage."""
         return float(self.at(np.array([[prompts, tokens, pairs, decoding, context, past, *cuts]]))[0])
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
@@ -92,7 +93,7 @@ class Programmed:
         return self.at(self._decoding(decoding, contexts, seen))
 
     def slope(self, line: Line) -> float | None:
-        """Seconds that each iteration takes more, where all programs hold the first and the last, on straight lines.
+        """Seconds that each stage takes more, where all programs hold the first and the last, on straight lines.
 
         Each step has one longest row, then, and the program that is the fastest at both ends is so between them.
         """
@@ -101,7 +102,7 @@ class Programmed:
         ends = np.array([0.0, line.more])
         seen = [keys + by * ends for keys, by in zip(line.seen, line.rising, strict=True)]
         x = self._extended(self._decoding(line.decoding, line.context + line.decoding * ends, seen))
-        busy = self._rows @ x
+        busy = _product(self._rows, x)
         longest = np.maximum.reduceat(busy, self._first_row)
         times = self._held(x, self._summed(longest))
         fastest = np.minimum.reduceat(times, self._first_program)
@@ -109,20 +110,19 @@ class Programmed:
             return None
         if np.isinf(times).any():
             return None
-        first, last = fastest.sum(axis=0)
+        first, last = sum(fastest, start=np.zeros(2))
         return float(last - first) / line.more
 
     def at(self, features: Array) -> Array:
-        """Seconds of iterations, shape (iterations, features)."""
+        """Seconds of stages, shape (stages, features): of each the same bits, whatever others are beside it."""
         x = self._extended(features)
-        longest = np.maximum.reduceat(self._rows @ x, self._first_row)
+        longest = np.maximum.reduceat(_product(self._rows, x), self._first_row)
         for step, resource, units in self._bent:
-            np.maximum(longest[step], resource.seconds(units @ x), out=longest[step])
-        seconds: Array = np.minimum.reduceat(self._held(x, self._summed(longest)), self._first_program).sum(axis=0)
-        return seconds
+            np.maximum(longest[step], resource.seconds(_product(units[np.newaxis], x)[0]), out=longest[step])
+        return sum(np.minimum.reduceat(self._held(x, self._summed(longest)), self._first_program), start=np.zeros(1))
 
     def _extended(self, features: Array) -> Array:
-        """What rows are multiplied by, shape (1 + features, iterations)."""
+        """What rows are multiplied by, shape (1 + features, stages)."""
         rows = [np.ones((1, len(features))), features.T]
         if self.distinct is not None:
             rows.append(np.reshape(self.distinct(features[:, 1] + features[:, 3]), (1, -1)))
@@ -136,7 +136,7 @@ class Programmed:
         return x
 
     def _summed(self, longest: Array) -> Array:
-        """(programs, iterations) seconds, by the longest row of each step."""
+        """(programs, stages) seconds, by the longest row of each step."""
         summed: Array = np.add.reduceat(self._repeat * (self._latency + longest), self._first_step)
         return summed
 
@@ -144,10 +144,19 @@ class Programmed:
         """The times of programs, infinite of one that does not hold its block; of the last only where another does."""
         if len(times) == len(self._first_program):
             return times
-        full: NDArray[np.bool_] = np.logical_or.reduceat(self._needed @ x > self._room, self._first_buffer)
+        full: NDArray[np.bool_] = np.logical_or.reduceat(_product(self._needed, x) > self._room, self._first_buffer)
         full[self._last_program] &= ~np.logical_and.reduceat(full, self._first_program)
         times[full] = np.inf
         return times
+
+
+def _product(rows: Array, x: Array) -> Array:
+    """`rows @ x`, added up in the order of the features: so that none hangs on how many columns there are."""
+    total = rows[:, :1] * x[:1]
+    for feature in range(1, len(x)):
+        if x[feature].any():
+            total += rows[:, feature : feature + 1] * x[feature]
+    return total
 
 
 def _stays(each: Array, best: Array, firsts: Places) -> bool:
@@ -179,13 +188,13 @@ def _firsts(lengths: Iterable[int]) -> Places:
     return firsts
 
 
-def _looked_at(stages: Stages, kind: Kind) -> Array:
-    """Iterations of a kind, few and many, short and long beside those that a deployment declares."""
-    load = stages.deployment.declared
+def _looked_at(deployment: Deployment, kind: Kind) -> Array:
+    """Stages of a kind, few and many, short and long beside those that a deployment declares."""
+    load = deployment.declared
     assert load is not None
     numbers, lengths = (1, load.sequences), (1, load.input, 8 * load.input)
     points = [
-        alike(tokens, prompts, decoding, context, stages.model.cuts)
+        alike(tokens, prompts, decoding, context, deployment.model.cuts)
         for tokens in lengths for prompts in (numbers if kind.prompts else (0,))
         for context in lengths for decoding in (numbers if kind.decoding else (0,))
     ]  # fmt: skip

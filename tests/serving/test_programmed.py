@@ -1,4 +1,4 @@
-"""Iterations of an engine that runs whole layers take what the lowering says, one by one and in runs."""
+"""Stages of an engine that runs whole layers take what their lowering says, one by one and in runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.core import closed_form
+from simulator.mapping.stage import Kind, stage
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.serving.service.iteration import Iterations
@@ -59,8 +61,10 @@ def test_an_iteration_takes_what_is_lowered(name: str) -> None:
         tokens, past = sum(new for new, _ in chunks), sum(done for _, done in chunks)
         pairs = sum(new * done + new * (new + 1) / 2 for new, done in chunks)
         cuts = features(of, chunks, decoding, context)
-        x = np.array([[[len(chunks), tokens, pairs, decoding, decoding * context, past, *cuts]]], dtype=float)
-        expected = of.stages.shared(x, bool(chunks))[0]
+        x = np.array([[len(chunks), tokens, pairs, decoding, decoding * context, past, *cuts]], dtype=float)
+        kind = Kind(bool(chunks), bool(decoding), bool(chunks))
+        parts = stage(of.stages.deployment, x, kind)
+        expected = sum(part.repeat * np.asarray(closed_form(part.plan).time) for part in parts)[0]
         if chunks:
             took = of.mixed(len(chunks), tokens, pairs, past, decoding, decoding * context, seen=cuts)
         else:
