@@ -1,4 +1,4 @@
-"""Routed experts in a service whose kernels are modelled: timed and demanded as an estimate has them."""
+"""Routed experts in a service whose kernels are modelled: beside latent attention, as an estimate."""
 
 from __future__ import annotations
 
@@ -60,4 +60,4 @@ def _demanded(total: dict[Resource, float], of: Iterations, features: list[float
 
 def test_another_router_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="router: found another with kernels 'modelled', expected 'uniform'"):
-        Iterations(iterations(*MACHINE).stages, zipf(128, 8))
+        Iterations(iterations(*MACHINE).stages, zipf(64, 6))

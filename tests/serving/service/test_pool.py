@@ -40,7 +40,7 @@ MODELS: dict[str, Any] = {
     EIGHT: EIGHT,
     "windows": {"extends": EIGHT, "attention": {"window": 48, "window_pattern": [True, False]}},
     "chunks": {"extends": EIGHT, "attention": {"chunk": 64}},
-    "experts": {"extends": "qwen3-30b-a3b", "layers": 4},
+    "experts": {"extends": "deepseek-v2-lite", "layers": 4},
     "both": {"extends": EIGHT, "layers": 4, "attention": {"window": 30, "top_k": 41, "window_pattern": [True, False]}},
 }
 
