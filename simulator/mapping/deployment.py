@@ -132,6 +132,14 @@ class Deployment:
         """Whether its engine runs each layer as a whole, its routed experts with the rest, for uniform routing."""
         return not by_kernels(self.high)
 
+    @property
+    def lowers_experts(self) -> bool:
+        """Whether routed experts are lowered with their layer, for what uniform routing expects, and not by draws.
+
+        So they are where an engine runs each layer as a whole, and where a model times them as one kernel.
+        """
+        return self.whole_layers or self.high.models is not None
+
     @cached_property
     def shares_memory(self) -> bool:
         """Whether all engines read the same memory."""

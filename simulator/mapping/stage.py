@@ -136,11 +136,10 @@ def _shared(target: Target, block: Block) -> Plan:
 
 
 def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
-    """A block of one engine whose kernels have models: of routed experts, what is sent alone."""
+    """A block of one engine whose kernels have models; and what its layer of experts sends."""
     target, plan = deployment.high, Plan(block.name)
     for kernel in block_kernels(target, block):
-        if kernel.groups is None:
-            plan.add(kernel_activity(target, kernel))
+        plan.add(kernel_activity(target, kernel))
         for size in kernel.reduces:
             for activity in reduction(target, size):
                 plan.add(activity)
