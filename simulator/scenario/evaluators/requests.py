@@ -68,7 +68,7 @@ PROGRAM = (
     *(f"mapping.scheduler.{key}" for key in (
         "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance", "home")),
     *(f"mapping.kv_store.{key}" for key in (
-        "kind", "block", "blocks", "link", "swap", "tiers", "overlap", "reuse")),
+        "kind", "block", "blocks", "link", "link_energy", "swap", "tiers", "overlap", "reuse")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
@@ -185,7 +185,9 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
         paths["workload.seed"] = "a run in which nothing is drawn"
     if chosen.prompts is None:
-        paths["mapping.kv_store.link"] = "a run without `prompts` of its scheduler"
+        paths |= dict.fromkeys(
+            ("mapping.kv_store.link", "mapping.kv_store.link_energy"), "a run without `prompts` of its scheduler"
+        )
     if chosen.preempt != "swap":
         paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
     if not scenario.mapping.kv_store.tiers:

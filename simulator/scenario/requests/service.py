@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from math import nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simulator.core import Plan, closed_form
 from simulator.errors import ConfigError, unknown
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.footprint.held import held
@@ -22,6 +21,7 @@ from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
 from simulator.serving.kv.copies import alone, copies_of
+from simulator.serving.kv.sequences import handed_over, no_swap, swap_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
@@ -32,7 +32,6 @@ from simulator.serving.service.service import Service
 from simulator.serving.service.timeline import Timeline
 from simulator.serving.service.turns import Home, Turns
 from simulator.serving.stages import Stages
-from simulator.workload import kv_bytes
 from simulator.workload.requests.request import Request
 
 PERCENTS = (50, 90, 99)
@@ -148,7 +147,7 @@ def service_of(
     iterations = iterations or Iterations(Stages(deployed))
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
-    swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
+    swap = swap_of(deployed) if chosen.preempt == "swap" else no_swap
     if store.tiers and kind == "blocks":
         expected = "a kind that keeps what others find, 'prefix'"
         raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
@@ -162,11 +161,11 @@ def service_of(
         blocks = registered("kv", kind)(total, size, *lower)
         scheduler = registered("scheduler", chosen.kind)(chosen)
         return Pool(
-            iterations, blocks, Turns(scheduler) if home else scheduler, chosen.order, copy_seconds=swap,
+            iterations, blocks, Turns(scheduler) if home else scheduler, chosen.order, swap=swap,
             ahead=bool(chosen.ahead), copies=copies, home=home,
         )  # fmt: skip
 
-    prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
+    prompts = [(pool(), Link(handed_over(deployed))) for _ in range(chosen.prompts or 0)]
     pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
     return Service(pools, deployed.model.max_context, chosen.balance, ended, prompts)
 
@@ -223,15 +222,6 @@ def run(
     return Run(made, figures, partial, in_flight is not None)
 
 
-def _link_seconds(deployed: Deployment) -> Callable[[int], float]:
-    """Seconds in which keys and values of so many tokens go to where they are decoded."""
-    rate = deployed.kv_store.link
-    if rate is None:
-        expected = "the rate of the link to those that decode, `kv_store.link`, beside it"
-        raise ConfigError(path=("mapping", "scheduler", "prompts"), found=deployed.scheduler.prompts, expected=expected)
-    return lambda tokens: float(kv_bytes(deployed.model, float(tokens))) / rate
-
-
 def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
     """The tier where the weights of models lie that take turns, those of each to be copied whole."""
     system, own, at = deployed.low.system, deployed.low.tier, ("mapping", "scheduler", "home")
@@ -248,20 +238,3 @@ def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
     weights = float(held(deployed, 0.0, 1.0, 0.0)[0].weights)
     capacity = system.free(home) / (1 if home.partition(".")[0] == deployed.low.device else system.machine.nodes)
     return Home(home, weights, capacity, transfer(system, np.asarray(weights), home, own, name="load of a model"))
-
-
-def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:
-    """Seconds in which keys and values of so many tokens are copied to the tier that takes them, or back."""
-    tier = deployed.kv_store.swap
-    if tier is None:
-        expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
-        raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
-    system, own = deployed.low.system, deployed.low.tier
-
-    @lru_cache(maxsize=4096)
-    def seconds(tokens: int) -> float:
-        plan = Plan("swap")
-        plan.add(transfer(system, np.asarray(kv_bytes(deployed.model, float(tokens))), own, tier))
-        return float(np.max(closed_form(plan).time))
-
-    return seconds

@@ -22,12 +22,14 @@ class Work:
             and of each cut of the model, pairs and keys of prompts, and keys of those that decode.
         often: iterations by the tokens that are routed in one, and by whether it has prompts.
         loads: models whose weights were copied to memory, to take their turn.
+        copied: what copies of keys and values of whole sequences have demanded.
     """
 
     def __init__(self) -> None:
         self.sums: dict[Kind, list[float]] = {kind: [0.0] * 7 for kind in (DECODING, PROMPTS, MIXED)}
         self.often: Counter[tuple[int, bool]] = Counter()
         self.loads = 0
+        self.copied: dict[Resource, float] = {}
 
     def mixed(
         self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int,
@@ -69,6 +71,7 @@ class Work:
             self.sums[kind] = [a + b for a, b in zip_longest(sums, other.sums[kind], fillvalue=0.0)]
         self.often.update(other.often)
         self.loads += other.loads
+        add(self.copied, other.copied)
 
 
 def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, float]:
@@ -86,6 +89,7 @@ def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, floa
             mean = np.array(sums).reshape(1, 1, -1) / number
             for part in of.shared_demand(mean, kind.mixed).values():
                 add(total, part, number)
+    add(total, whole.copied)
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
             add(total, iterations.routed_demand(tokens, mixed), number / DRAWS)

@@ -102,6 +102,13 @@ def copy_seconds(tokens: int) -> float:
     return 1e-6 * tokens
 
 
+SWAPPED = Resource("swapped", 1e6, "token")
+
+
+def swap(tokens: int, back: bool) -> Activity:
+    return Activity("swap", {SWAPPED: float(tokens)})
+
+
 def serve(
     scheduler: str,
     of: Iterations,
@@ -117,7 +124,7 @@ def serve(
     how = "swap" if scheduler.endswith("swapping") else None
     settings = Settings(tokens=tokens, max_sequences=most, preempt=how)
     made = registered("scheduler", scheduler.removesuffix("-swapping"))(settings)
-    pool = Pool(of, store, made, order, ended.append, copy_seconds, ahead=ahead, copies=copies)
+    pool = Pool(of, store, made, order, ended.append, swap, ahead=ahead, copies=copies)
     for number, request in enumerate(requests):
         pool.arrive(Sequence(request, number, request.arrival_s, 4096))
     pool.advance()
