@@ -179,7 +179,7 @@ class KvStore(Section):
     iteration that needs them."""
     reuse: Literal["always", "faster"] = "always"
     """What is copied of a prompt found behind memory: all of it, or of each further tier only what is sooner there than
-    computed anew, by the time of the prompt alone."""
+    computed anew, by the time of the prompt alone; and no tier where nothing is, by the way there and back."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from simulator.mapping.form import Scheduler
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
-from simulator.serving.kv.copies import alone, copies_of
+from simulator.serving.kv.copies import copies_of
+from simulator.serving.kv.reuse import alone, chunk_of, worth
 from simulator.serving.kv.sequences import handed_over, no_swap, swap_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
@@ -152,9 +152,13 @@ def service_of(
         expected = "a kind that keeps what others find, 'prefix'"
         raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
     copies = copies_of(deployed, total, size) if store.tiers else None
-    lower: tuple[Any, ...] = (copies.blocks[1:],) if copies else ()
+    lower: tuple[Any, ...] = ()
     if copies and store.reuse == "faster":
-        lower += (partial(alone, iterations, copies),)
+        prompt = alone(iterations, copies, chunk_of(registered("scheduler", chosen.kind)(chosen)))
+        copies = worth(copies, prompt, size, deployed.model.max_context)
+        lower = (prompt,)
+    if copies:
+        lower = (copies.blocks[1:], *lower)
     home = _home(deployed, kind, chosen) if chosen.home else None
 
     def pool() -> Pool:

@@ -310,10 +310,16 @@ class WithTiers(WithPrefixes):
         return next(place for place, tier in enumerate(self.tiers) if content in tier)
 
     def alone(self, tokens: int, blocks: int, loaded: int) -> float:
-        past = blocks * self.size
-        new = tokens - past
-        pairs = sum(past + each + 1 for each in range(new))
-        return self.together(loaded * self.block_seconds[0], self.iterations.mixed(1, new, pairs, past, 0, 0))
+        prompt = Served(Request("alone", 0.0, tokens, 1), -1, tokens, kv=blocks * self.size)
+        whole = self.policy in (vllm_v0, orca, static)
+        copies, total = loaded * self.block_seconds[0], 0.0
+        while prompt.rest:
+            new = prompt.rest if whole else min(prompt.rest, self.tokens)
+            pairs = sum(prompt.kv + each + 1 for each in range(new))
+            keys = seen(self.iterations, [(prompt, new)], [])
+            total += self.together(copies, self.iterations.mixed(1, new, pairs, prompt.kv, 0, 0, seen=keys))
+            prompt.kv, copies = prompt.kv + new, 0.0
+        return total
 
     @property
     def free(self) -> int:
