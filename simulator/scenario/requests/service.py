@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -16,6 +17,7 @@ from simulator.mapping.deployment import Deployment
 from simulator.mapping.footprint.held import held
 from simulator.mapping.footprint.room import most_blocks
 from simulator.mapping.form import Scheduler
+from simulator.mapping.parallel.serving_stages import stages_of
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
@@ -24,6 +26,8 @@ from simulator.serving.kv.reuse import alone, chunk_of, worth
 from simulator.serving.kv.sequences import handed_over, no_swap, swap_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
+from simulator.serving.service.line import Line
+from simulator.serving.service.pipeline import Pipeline, Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.rows import Figures, Rows
 from simulator.serving.service.sequence import Link, Sequence
@@ -57,7 +61,7 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """Metrics of the requests that ended."""
-        figures, first, pools = self.figures, self.service.first, self.pools
+        figures, first, pools = self.figures, pools_of(self.service.first), self.pools
         gaps = Digest()
         for pool in pools:
             gaps.merge(pool.gaps)
@@ -87,7 +91,8 @@ class Run:
         """Of each tier of keys and values: blocks of all replicas, tokens that were found there of prompts, and bytes
         that were copied into it and out of it.
         """
-        first, copies = self.service.first, self.service.first[0].copies
+        first = pools_of(self.service.first)
+        copies = first[0].copies
         if copies is None:
             return []
         moves: Counter[tuple[int, int]] = sum((pool.moves for pool in first), Counter())
@@ -134,9 +139,9 @@ def store_kind(deployed: Deployment) -> str:
 
 
 def service_of(
-    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Iterations | None = None
+    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Several[Iterations] = ()
 ) -> Service:
-    """Replicas of a deployment, idle; their iterations are compiled anew unless they are given.
+    """Replicas of a deployment, idle; the iterations of its stages are compiled anew unless they are given.
 
     Raises:
         ConfigError: what is wrong with its mapping.
@@ -144,7 +149,7 @@ def service_of(
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
     kind = store_kind(deployed)
-    iterations = iterations or Iterations(Stages(deployed))
+    iterations = iterations or [Iterations(Stages(stage)) for stage in stages_of(deployed)]
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
     swap = swap_of(deployed) if chosen.preempt == "swap" else no_swap
@@ -154,23 +159,30 @@ def service_of(
     copies = copies_of(deployed, total, size) if store.tiers else None
     lower: tuple[Any, ...] = ()
     if copies and store.reuse == "faster":
-        prompt = alone(iterations, copies, chunk_of(registered("scheduler", chosen.kind)(chosen)))
+        prompt = alone(iterations[0], copies, chunk_of(registered("scheduler", chosen.kind)(chosen)))
         copies = worth(copies, prompt, size, deployed.model.max_context)
         lower = (prompt,)
     if copies:
         lower = (copies.blocks[1:], *lower)
     home = _home(deployed, kind, chosen) if chosen.home else None
 
-    def pool() -> Pool:
-        blocks = registered("kv", kind)(total, size, *lower)
+    def pool(of: Iterations | Line = iterations[0]) -> Pool:
+        blocks = registered("kv", kind)(total // len(iterations), size, *lower)
         scheduler = registered("scheduler", chosen.kind)(chosen)
         return Pool(
-            iterations, blocks, Turns(scheduler) if home else scheduler, chosen.order, swap=swap,
+            of, blocks, Turns(scheduler) if home else scheduler, chosen.order, swap=swap,
             ahead=bool(chosen.ahead), copies=copies, home=home,
         )  # fmt: skip
 
     prompts = [(pool(), Link(handed_over(deployed))) for _ in range(chosen.prompts or 0)]
-    pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
+
+    def replica() -> Replica:
+        if len(iterations) == 1:
+            return pool()
+        line = Line(iterations)
+        return Pipeline(line, [pool(line) for _ in iterations])
+
+    pools = [replica() for _ in range(chosen.replicas * deployed.nodes)]
     return Service(pools, deployed.model.max_context, chosen.balance, ended, prompts)
 
 

@@ -11,6 +11,7 @@ from simulator.core import Resource, add
 from simulator.core.account import Term, energy, joules
 from simulator.hardware import System
 from simulator.hardware.energy import missing, static_power
+from simulator.mapping.deployment import Deployment
 from simulator.scenario.costs import costs_of, life
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
@@ -48,7 +49,7 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     the life that the table of costs has for a machine. Either by the tokens of answers.
     """
     deployed, pools = deployment(scenario, requests=True), run.pools
-    seconds, tokens, machines = run.figures.seconds, run.figures.output, len(pools) / deployed.nodes
+    seconds, tokens, machines = run.figures.seconds, run.figures.output, machines_of(deployed, pools)
     costs = costs_of(scenario, deployed.system, deployed.model)
     if not run.figures.ended or not seconds:
         return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
@@ -65,6 +66,11 @@ def spent(scenario: Scenario, run: Run) -> Spent:
         PRICE.name: costs["price_usd"] * machines * seconds / life(scenario) / tokens * 1e6,
     }
     return Spent(metrics, utilisation, _lacks(deployed.system, terms))
+
+
+def machines_of(deployed: Deployment, pools: Sequence[Pool]) -> float:
+    """How many machines have these pools: each of its nodes one, or one for each stage of a pipeline."""
+    return len(pools) / (deployed.nodes * deployed.parallel.pipeline)
 
 
 def _lacks(system: System, terms: Sequence[Term]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.turns import Home
 from simulator.serving.service.waiting import ByModel, Waiting, waiting
 from simulator.serving.service.work import Work
+
+if TYPE_CHECKING:
+    from simulator.serving.service.line import Line
 
 Watch = Callable[["Pool", float, int, int, int], None]
 """Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
@@ -56,7 +60,7 @@ class Pool:
 
     def __init__(
         self,
-        iterations: Iterations,
+        iterations: Iterations | Line,
         store: Store,
         scheduler: Scheduler,
         order: str = "fcfs",
@@ -119,6 +123,13 @@ class Pool:
         """The time before which nobody who is known can join, and no transfer to it begins."""
         first = self._arriving[0][0] if self._arriving else inf
         return max(self.now, min(self._wake, first) if self.waiting else first)
+
+    @property
+    def begins(self) -> float:
+        """The time before which it chooses no iteration; inf where nobody is here, or known to come."""
+        first = self._arriving[0][0] if self._arriving else inf
+        here = self.running or self.waiting or self.swapped
+        return max(self.now, min(self._wake, first) if here else first)
 
     # the loop
 

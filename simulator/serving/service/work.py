@@ -11,6 +11,7 @@ import numpy as np
 from simulator.core import Resource, add
 from simulator.mapping.stage import Kind
 from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations, of_decoding
+from simulator.serving.service.line import Line
 
 
 class Work:
@@ -74,23 +75,30 @@ class Work:
         add(self.copied, other.copied)
 
 
-def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, float]:
-    """Total demand of what replicas have computed, as of one device of a replica.
+def demand(iterations: Iterations | Line, works: Iterable[Work]) -> dict[Resource, float]:
+    """Total demand of what replicas have computed, as of one device of a replica, or of one of each stage.
 
     That of the mean iteration of each kind, as often as there were some: of what is affine in the features, exactly.
     Routed experts demand the mean of the draws that they take their time from.
     """
     total: dict[Resource, float] = {}
-    of, whole = iterations.stages, Work()
-    for each in works:
-        whole.merge(each)
+    whole = Work()
+    for work in works:
+        whole.merge(work)
+    for stage in iterations.each if isinstance(iterations, Line) else (iterations,):
+        _add_computed(total, stage, whole)
+    add(total, whole.copied)
+    return total
+
+
+def _add_computed(total: dict[Resource, float], iterations: Iterations, whole: Work) -> None:
+    """Add what iterations demand on the devices of one stage."""
+    of = iterations.stages
     for kind, (number, *sums) in whole.sums.items():
         if number:
             mean = np.array(sums).reshape(1, 1, -1) / number
             for part in of.shared_demand(mean, kind.mixed).values():
                 add(total, part, number)
-    add(total, whole.copied)
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
             add(total, iterations.routed_demand(tokens, mixed), number / DRAWS)
-    return total
