@@ -53,7 +53,7 @@ class Stages:
     def __init__(self, deployment: Deployment) -> None:
         check_requests(deployment)
         self.deployment, self.model = deployment, deployment.model
-        self.layers = 0 if deployment.lowers_experts else sum(layer.moe for layer in self.model.decoder)
+        self.layers = 0 if deployment.lowers_experts else deployment.moe_layers
         self._lowered: dict[tuple[Kind, int], list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
         self._programs: dict[tuple[Kind, int], Programmed | None] = {}
@@ -110,7 +110,7 @@ class Stages:
         for kind, rows in kinds(flat, mixed):
             if kind.prompts or kind.decoding:
                 sequences = flat[rows, 0] * kind.prompts + flat[rows, 3] * kind.decoding
-                seconds[rows] = host.seconds(self.model.layers, sequences, kind.prompts)
+                seconds[rows] = host.seconds(self.deployment.layers, sequences, kind.prompts)
         return seconds
 
     def seconds(self, flat: Array, kind: Kind) -> Array:

@@ -66,7 +66,7 @@ class Iterations:
             raise ConfigError(path="nodes", found=stages.deployment.nodes, expected=expected)
         self.stages, self.seed = stages, seed
         self.router = stages.draws(router) if stages.model.moe else None
-        self.host, self.layers = stages.deployment.host, stages.model.layers
+        self.host, self.layers = stages.deployment.host, stages.deployment.layers
         self.cuts = stages.model.cuts
         self._compiled: dict[Kind, _Compiled] = {}
         self._experts: dict[tuple[int, bool], Array] = {}
