@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Evaluator(Protocol):
 
 
 class EachAlone:
-    """What evaluators have in common of which each case is a run of its own, and has no plan."""
+    """What evaluators have in common of which each case is a run of its own, without a plan unless they give one."""
 
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
@@ -86,7 +86,7 @@ class EachAlone:
         return []
 
     @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
+    def detail(scenario: Scenario) -> Any:
         raise no_plan(scenario)
 
 
