@@ -128,6 +128,8 @@ MODES: dict[str, dict[str, Any]] = {
     "training, placed": _with(
         GPUS, {"kind": "training", "batch": 4, "tokens": 64},
         placement=[{"of": ["optimizer", "gradients"], "in": "host", "amount": "50 %"}]),
+    "training, sharded": _with(GPUS, {"kind": "training", "batch": 16, "tokens": 64, "micro_batches": 2}, data=4,
+                               sharded="gradients"),
     "monarch": OPERATORS,
     "convolution": {
         "hardware": GPUS["hardware"], "mapping": GPUS["mapping"],

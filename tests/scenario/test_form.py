@@ -17,7 +17,7 @@ from simulator.scenario.form import Scenario
 OTHER: dict[str, Any] = {
     "devices": 2, "engines": ["gpu"], "answers": ["gpu"], "tensor": 2, "pipeline": 2, "context": 2, "data": 2,
     "expert": 2, "parallel": "auto", "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak",
-    "migrate": True,
+    "migrate": True, "sharded": "weights",
     "dispatch": "oracle", "together": True, "memory": "hbm", "spill": "ddr", "spill_order": "weights_last",
     "placement": "auto", "block": {"batches": 2},
     "dtype": "fp8", "kv": "fp8", "activations": "fp16", "compute": "fp16", "fusion": "unfused",

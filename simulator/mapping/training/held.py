@@ -16,7 +16,7 @@ KIND: Mapping[str, str] = {"activations": "activations", **dict.fromkeys(STATE, 
 
 
 def held_of_training(step: TrainingStep) -> tuple[Held, ...]:
-    """What each tier holds, of all devices together; main memory first.
+    """What each tier of one replica holds, of all its devices together; main memory first.
 
     Weights, gradients, the optimizer's numbers and the activations of one micro batch lie where rules say; what lives
     for one layer alone, in main memory. What is copied has room in the memory that it is copied to: of a layer at hand
@@ -26,7 +26,7 @@ def held_of_training(step: TrainingStep) -> tuple[Held, ...]:
     home, system = step.engine.tier, step.engine.system
     for part, shares in step.places.items():
         for spot, share in shares:
-            sizes[spot.tier][KIND.get(part, "weights")] += share * step.kept.parts[part]
+            sizes[spot.tier][KIND.get(part, "weights")] += share * step.replicas.share(part) * step.kept.parts[part]
     sizes[home]["activations"] += step.kept.working
     passes, updates = _of_passes(step), _of_updates(step)
     for tier in {home, *updates}:
@@ -43,6 +43,11 @@ def _of_passes(step: TrainingStep) -> float:
     for block in step.graph.blocks[:-1]:
         before, after = step.flows(block, step.micro_batches > 1)
         one = sum(max(before.get(spot, 0.0), after.get(spot, 0.0)) for spot in {**before, **after})
+        one += sum(
+            size
+            for part, size in step.kept.layers[block.name.removesuffix(".backward")].items()
+            if step.replicas.shards(part)
+        )
         room = max(room, one * min(block.repeat, BUFFERS if step.offload.ahead else 1))
     return room
 
@@ -67,9 +72,16 @@ def check_held(step: TrainingStep, tokens: str) -> None:
         if not each.fits:
             largest = max(("states", "weights", "activations"), key=lambda kind: float(getattr(each, kind)))
             remedy = {
-                "states": "place `gradients` and `optimizer` in another tier, or take more devices",
-                "weights": "place weights in another tier, or take more devices",
+                "states": f"{_elsewhere(step, '`gradients` and `optimizer`')}, or take more devices",
+                "weights": f"{_elsewhere(step, 'weights')}, or take more devices",
                 "activations": "take `recompute: layer`, more micro batches, fewer tokens, or place `activations`",
             }[largest]
             what = f"training {step.model.name} on {tokens} in {each.tier}"
             raise CapacityError(what, needed=float(each.used), there=each.capacity, remedy=remedy)
+
+
+def _elsewhere(step: TrainingStep, parts: str) -> str:
+    """What leaves room: rules; with replicas, which have none, that these or more devices share more."""
+    if step.replicas.number == 1:
+        return f"place {parts} in another tier"
+    return "take `tensor: 2` or more" if step.replicas.sharded == "weights" else "take `sharded: weights`"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from simulator.core import Activity, Plan, Quantity
 from simulator.mapping.kernels.kernels import kernels_of
 from simulator.mapping.lowering import compiled, kernel_activity, lowered
+from simulator.mapping.parallel.collective import Kind
 from simulator.mapping.placement.offload import Moved, copied, elsewhere
 from simulator.mapping.placement.spot import Spot, reads
 from simulator.mapping.runtime.form import Offload
@@ -17,6 +18,7 @@ from simulator.mapping.target import Target, target
 from simulator.mapping.training.kept import WEIGHTS, Kept
 from simulator.mapping.training.pipelined import pipelined
 from simulator.mapping.training.places import Places
+from simulator.mapping.training.replicas import Replicas
 from simulator.workload import Block, Model, Operator, OperatorGraph
 from simulator.workload.operators.operator import Operand
 from simulator.workload.training.step import accumulating
@@ -33,8 +35,8 @@ class TrainingStep:
     """A step over micro batches, one after another, whose gradients add up.
 
     Attributes:
-        graph: of one micro batch: forward, backward and the optimizer's step.
-        kept: bytes of what it keeps.
+        graph: of one micro batch of a replica: forward, backward and the optimizer's step.
+        kept: bytes of what a replica keeps if it shares nothing.
         places: where that lies.
     """
 
@@ -43,6 +45,7 @@ class TrainingStep:
     micro_batches: int
     kept: Kept
     places: Places
+    replicas: Replicas
 
     @property
     def model(self) -> Model:
@@ -60,10 +63,14 @@ class TrainingStep:
         forward, backward = self.graph.blocks[:turn], self.graph.blocks[turn:-1]
         plans = {name: Plan(name) for name in ("forward", "backward")}
         plans["forward"].add(self._pass("forward", forward), repeat=self.micro_batches)
-        plans["backward"].add(self._pass("backward", backward))
+        more = [accumulating(block, self.replicas.share("gradients")) for block in backward]
+        each = self.replicas.shards("gradients")  # has no room to add up what is not summed over the replicas yet
+        plans["backward"].add(self._pass("backward", backward, summed=each or self.micro_batches == 1))
+        if self.micro_batches > 2:
+            between = self._pass("backward", more, added=True, summed=each)
+            plans["backward"].add(between, repeat=self.micro_batches - 2)
         if self.micro_batches > 1:
-            more = self._pass("backward", [accumulating(block) for block in backward], added=True)
-            plans["backward"].add(more, repeat=self.micro_batches - 1)
+            plans["backward"].add(self._pass("backward", more, added=True))
         return {**plans, "update": self._update()}
 
     @cached_property
@@ -74,15 +81,17 @@ class TrainingStep:
             plan.add(each)
         return plan
 
-    def _pass(self, name: str, blocks: Sequence[Block], added: bool = False) -> Plan:
-        """The blocks of a pass; `added`: to gradients of micro batches before."""
+    def _pass(self, name: str, blocks: Sequence[Block], added: bool = False, summed: bool = True) -> Plan:
+        """The blocks of a pass; `added`: to gradients of micro batches before; `summed` over the replicas."""
         plan, home = Plan(name), self.engine.tier
         for block in blocks:
             before, after = self.flows(block, added)
-            if before or after:
+            gathered, sent = self._collectives(block, summed)
+            ahead: list[Activity | Plan] = [*self._copies(before, to=home), *gathered]
+            behind: list[Activity | Plan] = [*self._copies(after, source=home), *sent]
+            if ahead or behind:
                 one = lowered(self.engine, replace(block, repeat=1))
-                stages = self._copies(before, to=home), [one], self._copies(after, source=home)
-                plan.add(pipelined(block.name, stages, block.repeat, self.offload.ahead))
+                plan.add(pipelined(block.name, (ahead, [one], behind), block.repeat, self.offload.ahead))
             else:
                 plan.add(lowered(self.engine, block))
         return plan
@@ -95,7 +104,7 @@ class TrainingStep:
         name = block.name.removesuffix(".backward")
         back, sizes = name != block.name, self.kept.layers[name]
         before, after = Sizes(), Sizes()
-        if any("weight" in operator.bytes or "expert" in operator.bytes for operator in block.operators):
+        if _reads_weights(block):
             for part in WEIGHTS:
                 self._spread(before, part, sizes.get(part, 0.0))
         self._spread(before if back else after, "activations", sizes.get("activations", 0.0))
@@ -103,6 +112,17 @@ class TrainingStep:
             for into in (before, after) if added else (after,):
                 self._spread(into, "gradients", sizes["gradients"])
         return before, after
+
+    def _collectives(self, block: Block, summed: bool) -> tuple[list[Plan], list[Plan]]:
+        """What replicas send before one of a block runs, sharded weights, and after it, gradients."""
+        sizes, gathered, sent = self.kept.layers[block.name.removesuffix(".backward")], [], []
+        weights = sum(sizes.get(part, 0.0) for part in WEIGHTS)
+        if self.replicas.number > 1 and self.replicas.shards("ffn") and _reads_weights(block):
+            gathered.append(self.replicas.send(self.engine, "all_gather", weights))
+        if self.replicas.number > 1 and summed and (block.name == "head" or block.name.endswith(".backward")):
+            kind: Kind = "reduce_scatter" if self.replicas.shards("optimizer") else "all_reduce"
+            sent.append(self.replicas.send(self.engine, kind, sizes["gradients"]))
+        return gathered, sent
 
     def _spread(self, sizes: Sizes, part: str, size: float) -> None:
         """Add bytes of a part where it lies outside of main memory."""
@@ -126,7 +146,10 @@ class TrainingStep:
         """The optimizer's step: what lies in several places at once, where the runtime has engines compute together."""
         plan = Plan("update")
         for spot, share in self.places["optimizer"]:
-            plan.add(self._updated(spot, share), () if self.offload.together else None)
+            own = share * self.replicas.share("optimizer")
+            plan.add(self._updated(spot, own), () if self.offload.together else None)
+        if self.replicas.shards("optimizer") and not self.replicas.shards("ffn"):
+            plan.add(self.replicas.send(self.engine, "all_gather", sum(self.kept.parts[part] for part in WEIGHTS)))
         return plan
 
     def _updated(self, spot: Spot, share: float) -> Plan:
@@ -164,6 +187,11 @@ class TrainingStep:
                 if size:
                     into[each] = into.get(each, 0.0) + size
         return before, moved, after
+
+
+def _reads_weights(block: Block) -> bool:
+    """Whether a block needs its weights: the gradient of looked-up rows does not."""
+    return any("weight" in operator.bytes or "expert" in operator.bytes for operator in block.operators)
 
 
 def _scaled(block: Block, share: float, dtype: str | None = None) -> Block:

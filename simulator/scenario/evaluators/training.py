@@ -18,6 +18,7 @@ from simulator.mapping.target import peak
 from simulator.mapping.training.held import check_held, held_of_training
 from simulator.mapping.training.kept import kept
 from simulator.mapping.training.places import places
+from simulator.mapping.training.replicas import replicas
 from simulator.mapping.training.step import TrainingStep
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
@@ -54,7 +55,7 @@ class Training(Workload):
 
 @register("evaluator", "training")
 class TrainingEvaluator(EachAlone):
-    """Times a step of training on one engine over the devices that share the model by tensor parallelism.
+    """Times a step of training on one engine over devices that share the model by tensor parallelism, and replicas.
 
     `step_s` is the sum of `forward_s`, of `backward_s`, in which the head with its loss counts, and of `update_s`, the
     optimizer's step. `flops_per_s` are those of the model (three times the forward pass, whatever is made again) of one
@@ -81,7 +82,8 @@ class TrainingEvaluator(EachAlone):
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "memory", "placement", "dtype", "activations", "compute", "fusion", "runtime",
+        "devices", "engines", "tensor", "data", "sharded", "memory", "placement", "dtype", "activations",
+        "compute", "fusion", "runtime",
     )  # fmt: skip
 
     @staticmethod
@@ -99,14 +101,16 @@ class TrainingEvaluator(EachAlone):
         work = scenario.workload
         assert isinstance(work, Training)
         step = training_step(scenario, work)
-        check_held(step, f"{work.batch // work.micro_batches} x {work.tokens:,} tokens at once")
+        at_once = micro_batch(work, step.replicas.number)
+        check_held(step, f"{at_once} x {work.tokens:,} tokens at once")
         times = {name: float(closed_form(plan).time) for name, plan in step.plans.items()}
         seconds, tokens = sum(times.values()), work.batch * work.tokens
         engine, model, demand = step.engine, step.model, step.plan.demand()
         forward = operator_graph(model, prefill(work.batch, work.tokens), training=True).totals().flops
-        rate = 3 * float(forward) / seconds / engine.ways
+        copies = step.replicas.number
+        rate = 3 * float(forward) / seconds / engine.ways / copies
         places = held_of_training(step)
-        used = joules((*energy(demand), *energy(static_power(step.deployed.system, seconds))))
+        used = joules((*energy(demand, copies), *energy(static_power(step.deployed.system, seconds))))
         total = np.nan if used is None else float(used)
         return {
             "step_s": seconds,
@@ -115,8 +119,8 @@ class TrainingEvaluator(EachAlone):
             "flops_per_s": rate,
             "utilisation": rate / peak(engine.system, engine.name, model.dtypes.products),
             "copied_bytes": _copied(step, demand),
-            "needed_bytes": sum(float(each.used) for each in places),
-            "capacity_bytes": sum(each.capacity for each in places),
+            "needed_bytes": copies * sum(float(each.used) for each in places),
+            "capacity_bytes": copies * sum(each.capacity for each in places),
             "energy_per_token_j": total / tokens,
             "power_w": total / seconds,
             **costs_of(scenario, step.deployed.system, model),
@@ -144,18 +148,30 @@ def training_step(scenario: Scenario, work: Training) -> TrainingStep:
     if (weights := model.dtypes.weights) not in FORMATS:
         expected = f"one of {', '.join(FORMATS)}: an optimizer updates no quantised weights"
         raise ConfigError(path="mapping.dtype", found=f"weights in {weights}", expected=expected)
-    if work.batch % work.micro_batches:
-        expected = f"a number that divides the batch of {work.batch}"
-        raise ConfigError(path="workload.micro_batches", found=work.micro_batches, expected=expected)
-    batch = prefill(work.batch // work.micro_batches, work.tokens)
+    batch = prefill(micro_batch(work, deployed.parallel.data), work.tokens)
     with at_key("model"):
         graph = training_graph(model, batch, recompute=work.recompute, optimizer=work.optimizer)
         saving = training_graph(model, batch, optimizer=work.optimizer) if work.recompute != "none" else graph
     keeps = kept(model, graph, saving, deployed.engine.ways, OPTIMIZERS[work.optimizer])
     pinned = deployed.software.runtime.offload.pinned
+    per_node = deployed.system.machine.devices[deployed.engine.device].count
     with at_key("mapping"):
+        several = replicas(deployed.parallel.data, deployed.sharded, per_node, bool(scenario.mapping.placement))
         where = places(scenario.mapping.placement, deployed.engine, keeps.parts, pinned)
-    return TrainingStep(deployed, graph, work.micro_batches, keeps, where)
+    return TrainingStep(deployed, graph, work.micro_batches, keeps, where, several)
+
+
+def micro_batch(work: Training, copies: int) -> int:
+    """Sequences that a replica computes at once.
+
+    Raises:
+        ConfigError: replicas and micro batches do not divide the batch.
+    """
+    if work.batch % (work.micro_batches * copies):
+        over = f"{work.micro_batches} of {copies} replicas" if copies > 1 else work.micro_batches
+        expected = f"numbers that divide the batch of {work.batch}"
+        raise ConfigError(path="workload.micro_batches", found=over, expected=expected)
+    return work.batch // (work.micro_batches * copies)
 
 
 def _copied(step: TrainingStep, demand: Mapping[Resource, Any]) -> float:

@@ -51,7 +51,7 @@ def test_making_activations_again_takes_time_and_frees_memory() -> None:
     [
         ({"tokens": 1}, "workload.tokens", "2 to 4,096"),
         ({"tokens": 5000}, "workload.tokens", "2 to 4,096"),
-        ({"batch": 4, "micro_batches": 3}, "workload.micro_batches", "divides the batch of 4"),
+        ({"batch": 4, "micro_batches": 3}, "workload.micro_batches", "divide the batch of 4"),
         ({"model": {"extends": "deepseek-v3", "layers": 4}}, "mapping.dtype", "no quantised weights"),
         ({"optimizer": "adamw"}, "workload.optimizer", "did you mean 'adam'"),
     ],
