@@ -23,7 +23,7 @@ def held_of_training(step: TrainingStep) -> tuple[Held, ...]:
     and of the next one, where copies go ahead; during the optimizer's step, which comes after, of its own.
     """
     sizes: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(("weights", "states", "activations"), 0.0))
-    home, system = step.engine.tier, step.engine.system
+    home = step.engine.tier
     for part, shares in step.places.items():
         for spot, share in shares:
             sizes[spot.tier][KIND.get(part, "weights")] += share * step.replicas.share(part) * step.kept.parts[part]
@@ -32,7 +32,14 @@ def held_of_training(step: TrainingStep) -> tuple[Held, ...]:
     for tier in {home, *updates}:
         sizes[tier]["states"] += max(passes if tier == home else 0.0, updates.get(tier, 0.0))
     return tuple(
-        Held(tier, system.free(tier), each["weights"], 0.0, each["activations"], states=each["states"])
+        Held(
+            tier,
+            step.replicas.room(step.engine, tier),
+            each["weights"],
+            0.0,
+            each["activations"],
+            states=each["states"],
+        )
         for tier, each in sorted(sizes.items(), key=lambda item: item[0] != home)
     )
 
@@ -56,7 +63,8 @@ def _of_updates(step: TrainingStep) -> dict[str, float]:
     """The room of what is copied for the optimizer's step, by tier: of layers that come, are at hand, and go."""
     rooms: dict[str, float] = defaultdict(float)
     for spot, share in step.places["optimizer"]:
-        before, _, after = step.update_flows(spot, share / step.model.layers)
+        own = share * step.replicas.share("optimizer")
+        before, _, after = step.update_flows(spot, own / step.model.layers)
         one = sum(max(before.get(each, 0.0), after.get(each, 0.0)) for each in {**before, **after})
         rooms[step.updates(spot).tier] += one * (1 + bool(before) + bool(after) if step.offload.ahead else 1)
     return rooms
@@ -71,17 +79,11 @@ def check_held(step: TrainingStep, tokens: str) -> None:
     for each in held_of_training(step):
         if not each.fits:
             largest = max(("states", "weights", "activations"), key=lambda kind: float(getattr(each, kind)))
+            more = "`sharded: weights`, or take more devices" if step.replicas.number > 1 else "or take more devices"
             remedy = {
-                "states": f"{_elsewhere(step, '`gradients` and `optimizer`')}, or take more devices",
-                "weights": f"{_elsewhere(step, 'weights')}, or take more devices",
+                "states": f"place `gradients` and `optimizer` in another tier, {more}",
+                "weights": f"place weights in another tier, {more}",
                 "activations": "take `recompute: layer`, more micro batches, fewer tokens, or place `activations`",
             }[largest]
             what = f"training {step.model.name} on {tokens} in {each.tier}"
             raise CapacityError(what, needed=float(each.used), there=each.capacity, remedy=remedy)
-
-
-def _elsewhere(step: TrainingStep, parts: str) -> str:
-    """What leaves room: rules; with replicas, which have none, that these or more devices share more."""
-    if step.replicas.number == 1:
-        return f"place {parts} in another tier"
-    return "take `tensor: 2` or more" if step.replicas.sharded == "weights" else "take `sharded: weights`"

@@ -71,7 +71,8 @@ class TrainingStep:
             plans["backward"].add(between, repeat=self.micro_batches - 2)
         if self.micro_batches > 1:
             plans["backward"].add(self._pass("backward", more, added=True))
-        return {**plans, "update": self._update()}
+        plans["update"] = self._update()
+        return {name: self.replicas.crowded(self.engine, plan) for name, plan in plans.items()}
 
     @cached_property
     def plan(self) -> Plan:
@@ -87,11 +88,11 @@ class TrainingStep:
         for block in blocks:
             before, after = self.flows(block, added)
             gathered, sent = self._collectives(block, summed)
-            ahead: list[Activity | Plan] = [*self._copies(before, to=home), *gathered]
-            behind: list[Activity | Plan] = [*self._copies(after, source=home), *sent]
-            if ahead or behind:
-                one = lowered(self.engine, replace(block, repeat=1))
-                plan.add(pipelined(block.name, (ahead, [one], behind), block.repeat, self.offload.ahead))
+            if before or after or gathered or sent:
+                one = [lowered(self.engine, replace(block, repeat=1))]
+                ends = self._copies(before, to=home), self._copies(after, source=home)
+                stages = ends[0], gathered, one, sent, ends[1]
+                plan.add(pipelined(block.name, stages, block.repeat, self.offload.ahead))
             else:
                 plan.add(lowered(self.engine, block))
         return plan
@@ -125,10 +126,10 @@ class TrainingStep:
         return gathered, sent
 
     def _spread(self, sizes: Sizes, part: str, size: float) -> None:
-        """Add bytes of a part where it lies outside of main memory."""
+        """Add bytes of a part, as far as it is the replica's own, where they lie outside of main memory."""
         for spot, share in self.places[part]:
             if spot.tier != self.engine.tier and size:
-                sizes[spot] = sizes.get(spot, 0.0) + size * share
+                sizes[spot] = sizes.get(spot, 0.0) + size * share * self.replicas.share(part)
 
     def _copies(self, sizes: Sizes, source: str | None = None, to: str | None = None) -> list[Activity]:
         system, staging = self.engine.system, self.offload.staging

@@ -118,7 +118,7 @@ class TrainingEvaluator(EachAlone):
             "tokens_per_s": tokens / seconds,
             "flops_per_s": rate,
             "utilisation": rate / peak(engine.system, engine.name, model.dtypes.products),
-            "copied_bytes": _copied(step, demand),
+            "copied_bytes": copies * _copied(step, demand),
             "needed_bytes": copies * sum(float(each.used) for each in places),
             "capacity_bytes": copies * sum(each.capacity for each in places),
             "energy_per_token_j": total / tokens,
@@ -154,10 +154,11 @@ def training_step(scenario: Scenario, work: Training) -> TrainingStep:
         saving = training_graph(model, batch, optimizer=work.optimizer) if work.recompute != "none" else graph
     keeps = kept(model, graph, saving, deployed.engine.ways, OPTIMIZERS[work.optimizer])
     pinned = deployed.software.runtime.offload.pinned
-    per_node = deployed.system.machine.devices[deployed.engine.device].count
+    rules = scenario.mapping.placement
     with at_key("mapping"):
-        several = replicas(deployed.parallel.data, deployed.sharded, per_node, bool(scenario.mapping.placement))
-        where = places(scenario.mapping.placement, deployed.engine, keeps.parts, pinned)
+        several = replicas(deployed.parallel.data, deployed.sharded, deployed.system, rules)
+        sizes = {part: size * several.number * several.share(part) for part, size in keeps.parts.items()}
+        where = places(rules, deployed.engine, sizes, pinned)
     return TrainingStep(deployed, graph, work.micro_batches, keeps, where, several)
 
 

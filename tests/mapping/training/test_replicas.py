@@ -16,7 +16,7 @@ from simulator.mapping.training.step import TrainingStep
 from simulator.scenario.evaluate import read_scenario
 from simulator.scenario.evaluators.training import TrainingEvaluator
 from simulator.workload import load_model, parameters
-from tests.mapping.training.cases import MODEL, scenario
+from tests.mapping.training.cases import CPU, GRADIENTS, scenario
 
 STAGES = ["none", "optimizer", "gradients", "weights"]
 COUNT = parameters(load_model("llama-2-7b", ["layers=4"])).total
@@ -91,12 +91,51 @@ def test_collectives_beside_layers_take_no_less_than_the_bound(sharded: str) -> 
     assert not timing.exact or simulated == pytest.approx(float(timing.time), rel=1e-9)
 
 
-def test_a_part_of_one_replica_and_rules_of_several_are_refused() -> None:
+HOST: dict[str, Any] = {
+    "cpu": {
+        "count": 1, "tiers": {"dram": {"kind": "ddr", "capacity": "1 TB", "bandwidth": "300 GB/s"}},
+        "engines": {"cpu": {"kind": "cpu", "peak": {"fp32": "3 TFLOP/s"}, "reads": {"dram": {}}}},
+    }
+}  # fmt: skip
+
+
+def offloaded(data: int, sharded: str, parallel: int, *rules: dict[str, Any]) -> TrainingStep:
+    link = {"bandwidth": "55 GB/s", "parallel": parallel}
+    machine = {
+        "extends": "h100-sxm", "devices": {"gpu": {"count": data}, **HOST}, "links": {"cpu.dram<->gpu.hbm": link}
+    }  # fmt: skip
+    asked = scenario(*rules, hardware=machine, batch=data)
+    asked["mapping"] |= {"engines": ["gpu"], "data": data, **({"sharded": sharded} if data > 1 else {})}
+    return TrainingEvaluator.detail(read_scenario(asked))
+
+
+def busy(of: TrainingStep, plan: str, name: str) -> float:
+    return sum(r.seconds(float(units)) for r, units in of.plans[plan].demand().items() if r.name == name)
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_replicas_that_share_a_host_keep_it_as_busy_as_one_that_has_it_alone(parallel: int) -> None:
+    one, four = (offloaded(data, "gradients", parallel, CPU, GRADIENTS) for data in (1, 4))
+    for name in ("cpu.dram", "cpu.cpu", "cpu.dram->cpu.cpu"):
+        assert busy(four, "update", name) == pytest.approx(busy(one, "update", name), rel=1e-9)
+    link = "gpu.hbm->cpu.dram"  # four links instead of one where there are so many
+    assert busy(four, "backward", link) == pytest.approx(busy(one, "backward", link), rel=1e-9)
+    rooms = [{each.tier: each for each in held_of_training(of)}["cpu.dram"] for of in (one, four)]
+    assert rooms[1].capacity * 4 == rooms[0].capacity
+    assert rooms[1].states * 4 == rooms[0].states
+
+
+def test_sharded_weights_come_from_the_host_once_for_all_replicas() -> None:
+    rule = {"of": ["ffn", "attention", "embedding", "head"], "in": "cpu.dram"}
+    one, four = offloaded(1, "weights", 1, rule), offloaded(4, "weights", 4, rule)
+    assert 4 * sent(four, "cpu.dram->gpu.hbm") == pytest.approx(sent(one, "cpu.dram->gpu.hbm"), rel=1e-9)
+    assert sent(four) > 0.0
+
+
+def test_parts_of_one_replica_and_weights_that_each_has_are_refused() -> None:
     with pytest.raises(ConfigError, match="data: 2 or more") as error:
         trained(1, "weights")
     assert tuple(error.value.path or ()) == ("mapping", "sharded")
-    asked = scenario({"of": "optimizer", "in": "host"}, hardware="dgx-h100", model=MODEL, batch=8)
-    asked["mapping"] |= {"data": 8}
-    with pytest.raises(ConfigError, match="how replicas share a host") as error:
-        TrainingEvaluator.detail(read_scenario(asked))
-    assert tuple(error.value.path or ()) == ("mapping", "placement")
+    with pytest.raises(ConfigError, match="sharded: weights") as error:
+        offloaded(4, "gradients", 4, {"of": "activations", "in": "cpu.dram"}, {"of": "ffn", "in": "cpu.dram"})
+    assert tuple(error.value.path or ()) == ("mapping", "placement", 1, "of")
