@@ -30,6 +30,7 @@ class Evaluator(Protocol):
         files: paths of the workload whose values are names of files, and what reads each as plain data; likewise.
         mapping: the keys of the mapping that it reads; all others are refused.
         residency: the keys of `mapping.residency` that it reads, where it reads that.
+        instead: of keys of the mapping that it does not read, what to do instead; a class may leave it out.
         kinds: paths whose values are names, and the kind for which these are registered.
         vectorised: whether some paths may be arrays in one call; else each case is a run of its own.
         unread: a static method that a class may leave out: the paths that the mode of a scenario does not read, each

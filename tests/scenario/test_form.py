@@ -44,6 +44,13 @@ def test_a_key_that_a_kind_of_workload_does_not_read_is_refused_by_its_name(kind
     assert tuple(error.value.path or ()) == ("mapping", key)
 
 
+@pytest.mark.parametrize("kind", ["requests", "replay"])
+def test_rules_of_placement_in_a_service_are_refused_with_what_to_do_instead(kind: str) -> None:
+    rule = {"of": "experts", "in": "host", "cache": {"experts": 2}}
+    with pytest.raises(ConfigError, match="kind: batch"):
+        checked(Scenario, {"workload": {"kind": kind}, "mapping": {"placement": [rule]}})
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
