@@ -59,6 +59,7 @@ def check_batch(deployed: Deployment) -> None:
     alone = "none: of requests alone"
     _refuse(
         (deployed.answers is not None, "answers", "other engines", alone),
+        (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         *_spread(deployed),
         (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
         (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
@@ -134,6 +135,7 @@ def check_requests(deployed: Deployment) -> None:
             f"{deployed.groups} groups of devices with kernels 'modelled'",
             "'tensor' on one node, or kernels by the roofline",
         ),
+        (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (bool(deployed.placement), "placement", "one", "none, of requests"),

@@ -22,6 +22,7 @@ from simulator.mapping.form import (
     MappingForm,
     Residency,
     Scheduler,
+    Sharded,
     SplitBy,
 )
 from simulator.mapping.kernels.formats import in_formats
@@ -83,6 +84,7 @@ class Deployment:
     together: bool = False
     split: str = "none"
     split_by: SplitBy = "achieved"
+    sharded: Sharded = "none"
     experts: Experts | None = None
     expert: int | None = None
     expert_reduces: int = 1
@@ -270,9 +272,8 @@ def _models(form: MappingForm, system: System, engine: Target, software: Softwar
 
 
 _KEPT = (
-    "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
-    "placement", "block",
-    "residency", "scheduler", "kv_store",
+    "together", "split", "split_by", "sharded", "experts", "expert", "expert_reduces", "migrate", "spill",
+    "spill_order", "placement", "block", "residency", "scheduler", "kv_store",
 )  # fmt: skip
 
 
