@@ -186,7 +186,7 @@ class _Cache:
         if excess <= 0:
             return NONE
         resident = buffer.row[: buffer.used]
-        level = self._level[resident]
+        level = self._level.take(resident)
         level[slots.compress(there)] = level.max() + 1
         last = np.bincount(level).cumsum().searchsorted(excess)
         lowest = (level <= last).nonzero()[0]
