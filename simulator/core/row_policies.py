@@ -149,14 +149,14 @@ class LeastRecent:
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         there = buffer.slot[step.active] >= 0
-        hits = step.active[there]
-        self._uses.add(np.concatenate([hits, step.active[~there]]))
+        hits = step.active.compress(there)
+        self._uses.add(np.concatenate([hits, step.active.compress(~there)]))
         excess = buffer.used + len(there) - len(hits) - buffer.capacity
         excess = min(excess, buffer.used - len(hits))
         gone = [NONE]
         while excess > 0:
             rows = self._uses.drop_oldest()
-            rows = rows[buffer.slot[rows] >= 0]
+            rows = rows.compress(buffer.slot[rows] >= 0)
             if len(rows) > excess:
                 self._uses.put_back(rows[excess:])
             gone.append(rows[:excess])
@@ -173,21 +173,21 @@ class _Cache:
     windowed = False
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
-        self._level = np.zeros(rows, dtype=np.int64)  # small numbers, which are counted
+        self._level = np.zeros(rows, dtype=np.int32)  # small numbers, which are counted
         self._order = np.arange(rows)
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         slots = buffer.slot[step.active]
         there = slots >= 0
-        self._seen(step.active, step.active[~there])
+        self._seen(step.active, step.active.compress(~there))
         hits = int(np.count_nonzero(there))
         excess = buffer.used + len(slots) - hits - buffer.capacity
         excess = min(excess, buffer.used - hits)
         if excess <= 0:
             return NONE
         resident = buffer.row[: buffer.used]
-        level = self._level[resident]
-        level[slots[there]] = level.max() + 1
+        level = self._level.take(resident)
+        level[slots.compress(there)] = level.max() + 1
         last = np.bincount(level).cumsum().searchsorted(excess)
         lowest = (level <= last).nonzero()[0]
         order = np.where(level[lowest] < last, -1, self._order[resident[lowest]])

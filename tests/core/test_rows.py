@@ -41,9 +41,9 @@ def holds(buffer: RowBuffer) -> set[int]:
 def test_a_buffer_holds_what_came_and_did_not_leave(changes: list[tuple[set[int], set[int]]]) -> None:
     buffer, expected = RowBuffer(ROWS, ROWS), set[int]()
     for leave, come in changes:
-        gone = np.array(sorted(leave & expected), dtype=np.int32)
-        end = len(expected) - len(gone)
-        in_the_way = sum(buffer.slot[row] < end for row in gone)
+        end = len(expected - leave)
+        in_the_way = sum(buffer.slot[row] < end for row in leave & expected)
+        gone = np.array(sorted(leave), dtype=np.int32)
         assert buffer.delete(gone) == in_the_way, "as many copies as holes below the new end"
         expected -= leave
         assert holds(buffer) == expected
