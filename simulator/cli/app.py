@@ -140,6 +140,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(200_000, 20, 100)  # plans live as long as their question does
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for numpy, not loaded yet: its products are small
     app(prog_name="tiersim")
 
 

@@ -19,12 +19,11 @@ SAMPLE = 256
 def time_shares(timed: Timed) -> dict[str, float]:
     """Shares of experts and of attention in the time of decoding-only and of mixed stages; NaN where there are none."""
     shares: dict[str, float] = {}
-    stages, layout = timed.stages, timed.layout
-    x = layout.features(stages.deployment.nodes)
     for name, mixed in (("decoding", False), ("mixed", True)):
-        at = np.flatnonzero(layout.mixed == mixed)[:SAMPLE]
+        at = np.flatnonzero(timed.layout.mixed == mixed)[:SAMPLE]
         whole = float(timed.seconds[at].sum())
-        attention = float(stages.parts(x[at], mixed).get(ATTENTION, np.zeros(1)).sum()) if at.size else nan
+        parts = timed.stages.parts(timed.features[at], mixed)
+        attention = float(parts.get(ATTENTION, np.zeros(1)).sum()) if at.size else nan
         shares[f"{name}_share_experts"] = float(timed.experts[at].sum()) / whole if at.size else nan
         shares[f"{name}_share_attention"] = attention / whole if at.size else nan
     return shares

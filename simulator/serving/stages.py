@@ -90,10 +90,15 @@ class Stages:
         slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
         return slowest
 
+    @property
+    def host_beside(self) -> bool:
+        """Whether a host works beside the devices."""
+        host = self.deployment.host
+        return bool(host) and host.overlaps
+
     def driven(self, seconds: Array, x: Array, mixed: bool) -> Array:
         """Seconds of stages with their experts: no less than those of a host that works beside the devices."""
-        host = self.deployment.host
-        if not (host and host.overlaps):
+        if not self.host_beside:
             return seconds
         slowest: Array = self._host(x.reshape(-1, x.shape[-1]), mixed).reshape(x.shape[:2]).max(axis=1)
         return np.maximum(seconds, slowest)
