@@ -275,7 +275,7 @@ def results_of(
 ) -> StudyResults:
     """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
 
-    With `only`, no more metrics of these points than the figures need. `store`: a folder in which points are kept
+    With `only`, no more metrics of a point than the figures need of it. `store`: a folder in which points are kept
     (`scenario/kept.py`), not to be computed again.
 
     Raises:
