@@ -194,7 +194,7 @@ class Stages:
                 self._engines[mixed] = expert_engine(d, mixed)
             return Routed(d, grouped, self._engines[mixed] is d.low, *self._both(most))
         high, low = self._both(most, d.split_by == "peak")
-        on_low = split(d.split)(grouped, high.each[grouped], low.each[grouped])
+        on_low = split(d.split)(grouped, high.each.take(grouped), low.each.take(grouped))
         return Routed(d, grouped, on_low, *self._both(most))
 
     def _both(self, most: int, peak: bool = False) -> tuple[Costs, Costs]:
