@@ -96,10 +96,15 @@ class Stages:
         slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
         return slowest
 
+    @property
+    def host_beside(self) -> bool:
+        """Whether a host works beside the devices."""
+        host = self.deployment.host
+        return bool(host) and host.overlaps
+
     def driven(self, seconds: Array, x: Array, mixed: bool) -> Array:
         """Seconds of stages with their experts: no less than those of a host that works beside the devices."""
-        host = self.deployment.host
-        if not (host and host.overlaps):
+        if not self.host_beside:
             return seconds
         slowest: Array = self._host(x.reshape(-1, x.shape[-1]), mixed).reshape(x.shape[:2]).max(axis=1)
         return np.maximum(seconds, slowest)
@@ -221,7 +226,7 @@ class Stages:
                 self._engines[mixed] = expert_engine(d, mixed)
             return Routed(d, grouped, self._engines[mixed] is d.low, *self._both(most))
         high, low = self._both(most, d.split_by == "peak")
-        on_low = split(d.split)(grouped, high.each[grouped], low.each[grouped])
+        on_low = split(d.split)(grouped, high.each.take(grouped), low.each.take(grouped))
         return Routed(d, grouped, on_low, *self._both(most))
 
     def _both(self, most: int, peak: bool = False) -> tuple[Costs, Costs]:
