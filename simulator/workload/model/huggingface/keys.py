@@ -11,6 +11,9 @@ from simulator.errors import ConfigError, described
 from simulator.units import MOST_COUNT
 
 REQUIRED: Any = object()
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+HIDDEN = ("hidden_size", "n_embed", "n_embd", "d_model")
+"""What types call the width of the model."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from simulator.config import Config, validate
 from simulator.errors import nearest, one_of
 from simulator.workload.formats.quantisation import NUMBERS
 from simulator.workload.model.form import MOST_LAYERS, Model
-from simulator.workload.model.huggingface.assemble import ACTIVATIONS, HEADS, HIDDEN
-from simulator.workload.model.huggingface.keys import Keys, text_part
+from simulator.workload.model.huggingface.assemble import ACTIVATIONS
+from simulator.workload.model.huggingface.keys import HEADS, HIDDEN, Keys, text_part
 from simulator.workload.model.huggingface.layers import shortest
 
 Data = dict[str, Any]
