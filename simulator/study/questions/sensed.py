@@ -16,7 +16,7 @@ from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.study.problem import Problem, problem
-from simulator.study.questions.design import check_used, column, completed, is_number, named, said, varying
+from simulator.study.questions.design import check_used, column, completed, is_number, named, point_values, varying
 from simulator.study.questions.elasticity import elasticities
 from simulator.study.questions.metric import metric_named, numbers
 from simulator.study.questions.sensitivity import sobol, tornado
@@ -94,14 +94,14 @@ def sensitivity(
     design = completed(space, {path: column([value]) for path, value in chosen.items()}, 1)
     check_used(asked, chosen, design, "--at")
     metrics = _metrics(asked, design, metric)
-    base, axes = said(design), _leading(space.groups, varying(space, design))
+    base, axes = point_values(design), _leading(space.groups, varying(space, design))
     if not axes:
         raise ConfigError("nothing varies in this design", path="axes", found="one step each", expected="two or more")
     evaluate = _completing(asked, chosen)
     notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, metrics)) if why]
     resources = None
     try:
-        resources = _resources(with_values(asked.sweep.base, said(asked.sweep.scenarios(design))))
+        resources = _resources(with_values(asked.sweep.base, point_values(asked.sweep.scenarios(design))))
     except ConfigError as error:
         notes.append(f"elasticities are left out: {error}")
     table = _tornado(evaluate, asked, axes, base, metric)

@@ -49,8 +49,8 @@ def _neighbours(seen: Seen, moves: Indices, rng: np.random.Generator) -> Indices
     promise = alone(costs[best])[:, None] / WORTH ** (levels - 1)
     inside = np.all((near >= 0) & (near < seen.sizes), axis=2)
     order = np.lexsort((rng.random(int(inside.sum())), -promise[inside]))
-    found: Indices = near[inside][order]
-    return found
+    nearest: Indices = near[inside][order]
+    return nearest
 
 
 def alone(costs: NDArray[np.float64]) -> NDArray[np.float64]:
