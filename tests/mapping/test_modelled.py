@@ -20,8 +20,8 @@ from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment, resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.gpu.calibration import times
-from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.modelled import kernel_time
+from simulator.mapping.gpu.products import GEMM
 from simulator.mapping.lowering import block_kernels
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario

@@ -22,8 +22,8 @@ from simulator.mapping.gpu.attention import (
     may_split,
 )
 from simulator.mapping.gpu.chip import Chip
-from simulator.mapping.gpu.gemm import waves
 from simulator.mapping.gpu.kernel import Array, Shapes, in_cache, norm
+from simulator.mapping.gpu.tiles import waves
 
 
 class Once(Protocol):
