@@ -36,7 +36,7 @@ def most_sequences(deployed: Deployment, context: int, prompt: int, most: int) -
             f"one sequence of {context:,} tokens beside {deployed.model.name} on a {device}",
             needed=float(full.used / ways),
             there=full.capacity / ways,
-            remedy="a shorter sequence, more devices, or a smaller dtype",
+            remedy="a shorter sequence, more devices, or a smaller dtype or kv",
         )
     return min(most, fits)
 
@@ -62,6 +62,6 @@ def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
             f"a block of {size} tokens beside {deployed.model.name} on a {low.tier.partition('.')[0]}",
             needed=(float(low.used) + block) / ways,
             there=float(low.capacity) / ways,
-            remedy="more devices, or a smaller dtype",
+            remedy="more devices, or a smaller dtype or kv",
         )
     return int(free / block)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from simulator.config.choose import check_name
 from simulator.core import Plan, closed_form
-from simulator.errors import ConfigError, unknown
+from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.footprint.held import held
 from simulator.mapping.footprint.room import most_blocks
@@ -235,9 +236,7 @@ def _link_seconds(deployed: Deployment) -> Callable[[int], float]:
 def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
     """The tier where the weights of models lie that take turns, those of each to be copied whole."""
     system, own, at = deployed.low.system, deployed.low.tier, ("mapping", "scheduler", "home")
-    home, known = str(chosen.home), [name for name in system.tiers if name != own]
-    if home not in known:
-        raise unknown(home, known, f"tiers of {system.name} beside {own}", path=at)
+    home = check_name(str(chosen.home), system.behind(own), at, f"tiers of {system.name} that links join to {own}")
     for applies, found, expected in (
         (store != "blocks", f"'{home}', and keys and values of '{store}'", "mapping.kv_store.kind: blocks"),
         (bool(chosen.prompts), f"'{home}', and prompts that are computed elsewhere", "no mapping.scheduler.prompts"),
@@ -257,6 +256,8 @@ def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:
         expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
         raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
     system, own = deployed.low.system, deployed.low.tier
+    at, joined = ("mapping", "kv_store", "swap"), f"tiers of {system.name} that links join to {own}"
+    check_name(tier, system.behind(own), at, joined)
 
     @lru_cache(maxsize=4096)
     def seconds(tokens: int) -> float:
