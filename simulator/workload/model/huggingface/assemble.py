@@ -64,7 +64,7 @@ def assemble(keys: Keys, traits: Traits) -> Data:
     if "linear" in names:
         data["linear"] = _linear(keys, traits)
     if "space" in names:
-        data["space"] = _space(keys, traits)
+        data["space"] = space(keys, traits)
     shapes = _attentions(keys, traits, {name for name in names if name not in ("linear", "space", "moe", "ffn")})
     dense = [" ffn" if width == widths[0] else f" ffn_{width}" for width in widths]
     second = ["" if single else " moe" if has else ffn for has, ffn in zip(mixed, dense, strict=True)]
@@ -337,7 +337,7 @@ def _linear(keys: Keys, traits: Traits) -> Data:
     return own | {"key_heads": heads, "value_heads": heads, "key_dim": dim, "value_dim": dim}
 
 
-def _space(keys: Keys, traits: Traits) -> Data:
+def space(keys: Keys, traits: Traits) -> Data:
     """A state space: Mamba, or Mamba 2 with its heads."""
     own, hidden = dict(traits.space), keys.size(*HIDDEN)
     if own["kind"] == "conv":
