@@ -185,12 +185,12 @@ def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         yield True, "context", f"{ways} under {software.name}", f"1, or a runtime that has it: {able}"
     for model in deployed.models:
         for layer, _ in model.kinds:
-            if (mixer := layer.mixer) is None:
+            if not layer.mixers:
                 continue
-            expected = f"1: {model.name} "
+            expected, a = f"1: {model.name} ", layer.attention
             state = "passes a state from token to token, one device after another"
-            yield not isinstance(mixer, Attention), "context", ways, expected + state
-            sparse = isinstance(mixer, Attention) and bool(mixer.top_k or mixer.compression)
+            yield any(not isinstance(mixer, Attention) for mixer in layer.mixers), "context", ways, expected + state
+            sparse = a is not None and bool(a.top_k or a.compression)
             yield (
                 sparse,
                 "context",

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from simulator.errors import ConfigError
 from simulator.mapping.footprint.kept import copies
-from simulator.mapping.parallel.tensor import layer_ways
+from simulator.mapping.parallel.tensor import layer_parts
 from simulator.mapping.placement.amount import amount_of
 from simulator.mapping.placement.cache import experts_of
 from simulator.mapping.placement.rule import LAYERED, PARTS, Rule, runs
@@ -18,7 +18,7 @@ from simulator.mapping.placement.spot import Spot, spots
 from simulator.mapping.target import Target
 from simulator.workload import Block, Model, Operator, decode, operator_graph
 from simulator.workload.batch import PhaseName
-from simulator.workload.model.parameters import layer_kv_bytes, weight_bytes_by_class
+from simulator.workload.model.parameters import weight_bytes_by_class
 
 PHASES: tuple[PhaseName, ...] = ("prefill", "decode")
 Shares: TypeAlias = tuple[tuple[Spot, float], ...]
@@ -80,7 +80,8 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
 def layer_kv(model: Model, ways: int, context: float) -> list[float]:
     """Bytes that a sequence keeps in each layer, on all devices together."""
     kept = {
-        layer: float(layer_kv_bytes(model, layer, context)) * ways / layer_ways(layer, ways) for layer, _ in model.kinds
+        layer: sum(float(size) * ways / parts for size, parts in layer_parts(model, layer, context, ways))
+        for layer, _ in model.kinds
     }
     return [kept[layer] for layer in model.decoder]
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import ConfigError, unknown
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.footprint.held import held
 from simulator.mapping.footprint.room import most_blocks
@@ -241,9 +242,7 @@ def run(
 def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
     """The tier where the weights of models lie that take turns, those of each to be copied whole."""
     system, own, at = deployed.low.system, deployed.low.tier, ("mapping", "scheduler", "home")
-    home, known = str(chosen.home), [name for name in system.tiers if name != own]
-    if home not in known:
-        raise unknown(home, known, f"tiers of {system.name} beside {own}", path=at)
+    home = check_name(str(chosen.home), system.behind(own), at, f"tiers of {system.name} that links join to {own}")
     for applies, found, expected in (
         (store != "blocks", f"'{home}', and keys and values of '{store}'", "mapping.kv_store.kind: blocks"),
         (bool(chosen.prompts), f"'{home}', and prompts that are computed elsewhere", "no mapping.scheduler.prompts"),

@@ -75,7 +75,7 @@ def copies_of(deployed: Deployment, total: int, size: int) -> Copies:
     system, of_block = low.system, float(kv_bytes(deployed.model, float(size)))
     for place, each in enumerate(store.tiers):
         at = ("mapping", "kv_store", "tiers", str(place))
-        known = [name for name in system.tiers if name not in names]
+        known = [name for name in system.behind(low.tier) if name not in names]
         if each.tier not in known:
             raise unknown(each.tier, known, f"tiers of {system.name} behind {', '.join(names)}", path=(*at, "tier"))
         of_device = each.tier.partition(".")[0] == low.device

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from simulator.config.choose import check_name
 from simulator.core import Activity, Resource, add, launched
 from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
@@ -38,13 +39,14 @@ def swap_of(deployed: Deployment) -> Swap:
         expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
         raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
     system, own = deployed.low.system, deployed.low.tier
+    at, joined = ("mapping", "kv_store", "swap"), f"tiers of {system.name} that links join to {own}"
+    check_name(tier, system.behind(own), at, joined)
 
     @lru_cache(maxsize=4096)
     def swap(tokens: int, back: bool) -> Activity:
         ends = (tier, own) if back else (own, tier)
         return transfer(system, np.asarray(kv_bytes(deployed.model, float(tokens))), *ends, name="swap")
 
-    swap(1, False)  # which tells a wrong name before anyone is served
     return swap
 
 

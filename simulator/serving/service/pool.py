@@ -145,7 +145,7 @@ class Pool:
                 f"request {sequence.request.request_id}, {sequence.input} + {sequence.output} tokens",
                 needed=float(needed),
                 there=float(self.store.total),
-                remedy="more memory, or a smaller dtype of keys and values",
+                remedy="shorter requests, more memory (more `kv_store.blocks`, if given), or a smaller kv",
                 unit="blocks",
             )
         heappush(self._arriving, (sequence.arrival, sequence.number, sequence))

@@ -69,7 +69,8 @@ def training_graph(
     """
     check_name(optimizer, OPTIMIZERS, "optimizer")
     for layer, _ in model.kinds:
-        if not layer.attention or layer.attention.indexer or layer.attention.compression or model.streams > 1:
+        a = layer.attention if len(layer.mixers) == 1 else None
+        if a is None or a.indexer or a.compression or model.streams > 1:
             found = f"layers of '{layer.kind}'"
             raise ConfigError(f"training {model.name}", found=found, expected="attention over keys and values alone")
     mode = _recompute(recompute)

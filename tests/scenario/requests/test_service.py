@@ -205,6 +205,7 @@ def test_models_that_take_turns_are_copied_from_their_home(models: Path) -> None
     ("values", "text"),
     [
         ({"mapping.scheduler.home": "hots"}, "mapping.scheduler.home: .*found 'hots'.*did you mean 'host'"),
+        ({"mapping.scheduler.home": "gpu.sram"}, "home: tiers .*found 'gpu.sram', expected 'host'"),
         ({"mapping.scheduler.home": "host"}, "home: found 'host', and keys and values of 'prefix', .*kind: blocks"),
     ],
 )
@@ -217,6 +218,7 @@ def test_a_wrong_home_is_told(models: Path, values: dict[str, Any], text: str) -
     ("values", "text"),
     [
         ({"tiers": ["hots"]}, "mapping.kv_store.tiers.0.tier: .*found 'hots'.*did you mean 'host'"),
+        ({"tiers": ["gpu.sram"]}, "tiers.0.tier: .*found 'gpu.sram', expected 'host'"),
         ({"tiers": ["host", "host"]}, "tiers.1.tier: .*behind gpu.hbm, host: found 'host'"),
         ({"tiers": [{"tier": "host", "bytes": "1000 TB"}]}, "tiers.0.bytes: .*needs"),
         ({"tiers": ["host"], "kind": "blocks"}, "mapping.kv_store.tiers: found some, of 'blocks', .*'prefix'"),

@@ -234,6 +234,7 @@ def test_any_value_of_any_key_gives_a_model_or_a_config_error(model: str, data: 
         ("gpt2", 124_439_808), ("gpt_neo", 1_315_575_808), ("gpt_neox", 20_554_567_680), ("gptj", 6_050_882_784),
         ("gpt_bigcode", 111_446_784), ("opt", 125_239_296), ("bloom", 16_156_544), ("olmo", 6_888_095_744),
         ("mpt", 1_311_213_568), ("persimmon", 9_397_175_296), ("starcoder2", 3_030_371_328), ("lfm2", 2_705_497_600),
+        ("falcon_h1", 8_514_961_408),
     ],
 )  # fmt: skip
 def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, parameters_of_default: int) -> None:
@@ -257,6 +258,8 @@ def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, paramete
         ({"model_type": "chatglm", "add_bias_linear": True}, "add_bias_linear"),
         ({"model_type": "gpt_bigcode", "n_layer": 0}, "n_layer"),
         ({"model_type": "lfm2", "layer_types": ["conv"] * 31}, "layer_types: a layer list"),
+        ({"model_type": "falcon_h1", "projectors_bias": True}, "projectors_bias: .*as mamba_proj_bias has it"),
+        ({"model_type": "falcon_h1", "mamba_d_head": 64}, "mamba_d_head: the width of a head: found 64, expected 8,"),
         ({"model_type": "lfm2", "block_ffn_dim_multiplier": 0}, "block_ffn_dim_multiplier: .*a number above 0"),
     ],
 )

@@ -49,6 +49,7 @@ def read_huggingface(config: Config, name: str, beside: Config | None = None) ->
     plain = replace(config, data={key: value for key, value in data.items() if value is not None})
     shape = validate(plain, Model)
     data["dtypes"] = dtypes(keys, outer, shape, beside)
+    data["weight_scales"] = data["dtypes"].pop("weight_scales", 0.0)
     data["not_modelled"] = left(keys, outer)
     return validate(replace(plain, data=plain.data | data), Model)
 
