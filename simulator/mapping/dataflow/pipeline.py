@@ -81,7 +81,7 @@ def _fit(
     launches: float,
 ) -> Fitted:
     """Kernels with their stages on so many PCUs, by the number of tiles."""
-    shape, ahead = grid(target, reserved), _ahead(target, reserved)
+    shape, ahead = grid(target, reserved), loaded_ahead(target, reserved)
     kernels = len(asked.largest.members)
     if ahead:  # weights may be there already
         samples = [replace(sample, pace=np.zeros(kernels)) for sample in samples]
@@ -122,7 +122,7 @@ def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) ->
             configured=0.0,
             links=links,
         )
-        plan = call_plan(target, least, _ahead(target, reserved))
+        plan = call_plan(target, least, loaded_ahead(target, reserved))
         took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
     return np.where(_allowed(target, asked.largest), took * (1 - ROUNDING), INFEASIBLE)
 
@@ -136,7 +136,7 @@ def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
         (spilled,) = spilled_traffic(block, [kernel], target.spilled)
         one = replace(one, spilled=spilled)
     plan = Plan(kernel.name)
-    plan.add(call_plan(target, one, _ahead(target, pipeline.reserved), pipeline.launches))
+    plan.add(call_plan(target, one, loaded_ahead(target, pipeline.reserved), pipeline.launches))
     if fabric(target).collectives == "after":
         for size in kernel.reduces:
             for phase in all_reduce(target.system, target.device, size):
@@ -179,7 +179,7 @@ def stage_work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
     return work
 
 
-def _ahead(target: Target, reserved: float) -> float:
+def loaded_ahead(target: Target, reserved: float) -> float:
     """Bytes of weights that the PMUs kept for them hold."""
     whole = grid(target)
     return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes
