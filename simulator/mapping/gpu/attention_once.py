@@ -6,9 +6,8 @@ mean, as iterations of a service know them; nothing is in L2 from a call before,
 
 from __future__ import annotations
 
-from itertools import pairwise
-from math import ceil, inf
-from typing import NamedTuple, Protocol
+from math import ceil
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from simulator.mapping.gpu.attention import (
 )
 from simulator.mapping.gpu.chip import Chip
 from simulator.mapping.gpu.gemm import waves
-from simulator.mapping.gpu.kernel import Array, Shapes, in_cache, norm
+from simulator.mapping.gpu.kernel import KEPT, POWER, Array, Shapes, norm
 
 
 class Once(Protocol):
@@ -33,7 +32,7 @@ class Once(Protocol):
         """Of so many sequences with these queries and keys each."""
 
     def over(self, sequences: float, keys: Array) -> Array:
-        """Of sequences with one query each, over keys that rise."""
+        """Of sequences with one query each, over keys that rise by one each time."""
 
 
 class PrefillOnce:
@@ -48,6 +47,7 @@ class PrefillOnce:
         self._library, self._chip = library, chip
         self._dram, self._l2 = float(library.ebw * chip.bandwidth), float(chip.l2_bandwidth)
         self._token, self._passed = float(a.token), 4.0 * float(a.heads * a.size)
+        self._kept = KEPT * float(chip.l2)
 
     def seconds(self, sequences: float, queries: float, keys: float) -> float:
         library = self._library
@@ -56,8 +56,10 @@ class PrefillOnce:
             shared = self._blocks(sequences, queries, keys, queries * self._group, self._kv_heads)
             compute, longest = shared if shared[0] < compute else (compute, longest)
         moved = sequences * (keys * self._token + queries * self._passed)
-        dram = moved * (1 - float(in_cache(moved, self._chip))) / self._dram
-        return float(norm(library.p, compute + library.tail * longest, dram)) + library.epi * moved / self._l2
+        in_cache = min(1.0, self._kept / max(moved, 1.0)) ** POWER
+        dram, p = moved * (1 - in_cache) / self._dram, library.p
+        blocks: float = ((compute + library.tail * longest) ** p + dram**p) ** (1 / p)
+        return blocks + library.epi * moved / self._l2
 
     def over(self, sequences: float, keys: Array) -> Array:
         return np.array([self.seconds(sequences, 1.0, each) for each in keys.tolist()])
@@ -81,11 +83,9 @@ class _Split(NamedTuple):
     sums: float
 
 
-class _Fastest(NamedTuple):
-    """The fastest split: its seconds, parts, seconds of the chain of loads to the power, and of the second kernel."""
+class _Chain(NamedTuple):
+    """A split for a number of steps too: seconds of its chain of loads to the power, and of the second kernel."""
 
-    seconds: float
-    parts: int
     loads: float
     sums: float
 
@@ -105,48 +105,67 @@ class DecodeOnce:
         self._sums = library.sums * self._passed
         self._regroup = library.regroup if a.kv_heads > 1 and a.group > 1 else 0.0
         self._splits: dict[float, tuple[_Split, ...]] = {}
+        self._chains: dict[tuple[float, int], tuple[_Chain, ...]] = {}
 
     def seconds(self, sequences: float, queries: float, keys: float) -> float:
-        return self._fixed(sequences) + self._fastest(sequences, keys).seconds
+        power = (sequences * self._key * keys) ** self._p
+        return self._fixed(sequences) + float(self._of(self._fastest(sequences, keys, power), power))
 
     def over(self, sequences: float, keys: Array) -> Array:
-        """Of sequences with one query each, over keys that rise.
+        """Of sequences with one query each, over keys that rise by one each time: step by step of blocks over keys.
 
         Where steps are as many, two splits change places once at most, for `(L^p + y^p)^(1/p)` grows faster with y
         where L is less: one that is the fastest at both ends is it between them.
         """
-        loads, sums = np.empty((2, len(keys)))
-        cuts = [0, *(np.flatnonzero(np.diff(np.ceil(keys / KEYS))) + 1).tolist(), len(keys)]
-        pieces = [(first, end - 1) for first, end in pairwise(cuts)]
-        while pieces:
-            first, last = pieces.pop()
-            one, other = (self._fastest(sequences, float(keys[end])) for end in (first, last))
-            if one.parts == other.parts:
-                loads[first : last + 1], sums[first : last + 1] = one.loads, one.sums
-            else:
-                middle = (first + last) // 2
-                pieces += [(first, middle), (middle + 1, last)]
-        moved = sequences * self._key * keys
-        seconds: Array = (loads + moved**self._p) ** (1 / self._p) + (sums + self._fixed(sequences))
+        powers = (sequences * self._key * keys) ** self._p
+        pieces, first = [], 0
+        while first < len(keys):
+            end = min(first + int(ceil(keys[first] / KEYS) * KEYS - keys[first]) + 1, len(keys))
+            pieces.append(self._step_over(sequences, keys[first:end], powers[first:end]))
+            first = end
+        seconds: Array = (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) + self._fixed(sequences)
         return seconds
 
-    def _fastest(self, sequences: float, keys: float) -> _Fastest:
-        """The split that is the fastest; none is faster than its bytes alone."""
-        moved, steps, p, best = sequences * self._key * keys, ceil(keys / KEYS), self._p, inf
-        power, step, block = moved**p, self._step, self._block
-        for parts, turns, sums in self._of(sequences):
-            if moved + sums < best:
-                loads = (turns * (-(-steps // parts) * step + block)) ** p
-                seconds = (loads + power) ** (1 / p) + sums
-                if seconds < best:
-                    best, chosen = seconds, (parts, loads, sums)
-        return _Fastest(best, *chosen)
+    def _step_over(self, sequences: float, keys: Array, powers: Array) -> Array:
+        """The same where steps are as many."""
+        chains = self._chains_of(sequences, ceil(keys.item(0) / KEYS))
+        if len(chains) > 1:
+            ends = [self._fastest(sequences, keys.item(at), powers.item(at)) for at in (0, -1)]
+            chains = (ends[0],) if ends[0] == ends[1] else chains
+        fastest: Array = self._of(chains[0], powers)
+        for each in chains[1:]:
+            fastest = np.minimum(fastest, self._of(each, powers))
+        return fastest
+
+    def _of(self, chain: _Chain, power: Any) -> Any:
+        """Seconds of a split, by those of its bytes to the power."""
+        return (chain.loads + power) ** (1 / self._p) + chain.sums
+
+    def _fastest(self, sequences: float, keys: float, power: float) -> _Chain:
+        """The split that is the fastest."""
+        chains = self._chains_of(sequences, ceil(keys / KEYS))
+        return chains[0] if len(chains) == 1 else min(chains, key=lambda each: self._of(each, power))
 
     def _fixed(self, sequences: float) -> float:
         """Seconds of queries and outputs, and of putting outputs back."""
         return self._passed * sequences + (self._regroup if sequences > 1 else 0.0)
 
-    def _of(self, sequences: float) -> tuple[_Split, ...]:
+    def _chains_of(self, sequences: float, steps: int) -> tuple[_Chain, ...]:
+        """The splits that may be the fastest: no other has both a shorter chain and a shorter second kernel."""
+        key = sequences, steps
+        if key not in self._chains:
+            chains = [
+                _Chain((each.turns * (-(-steps // each.parts) * self._step + self._block)) ** self._p, each.sums)
+                for each in self._splits_of(sequences)
+            ]
+            self._chains[key] = tuple(
+                each
+                for at, each in enumerate(chains)
+                if not any(_beats(other, each, before < at) for before, other in enumerate(chains) if before != at)
+            )
+        return self._chains[key]
+
+    def _splits_of(self, sequences: float) -> tuple[_Split, ...]:
         """The splits that the library has for so many sequences."""
         if sequences not in self._splits:
             self._splits[sequences] = tuple(
@@ -159,3 +178,8 @@ class DecodeOnce:
                 if may_split(self._library.splits, parts, np.asarray(sequences))
             )
         return self._splits[sequences]
+
+
+def _beats(one: _Chain, other: _Chain, first: bool) -> bool:
+    """Whether a split is never slower than another; of two alike, the first."""
+    return one.loads <= other.loads and one.sums <= other.sums and (first or one != other)
