@@ -6,8 +6,8 @@ mean, as iterations of a service know them; nothing is in L2 from a call before,
 
 from __future__ import annotations
 
-from math import ceil
-from typing import Any, NamedTuple, Protocol
+from math import ceil, inf
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -84,8 +84,12 @@ class _Split(NamedTuple):
 
 
 class _Chain(NamedTuple):
-    """A split for a number of steps too: seconds of its chain of loads to the power, and of the second kernel."""
+    """A split for a number of steps too: its least seconds, of a chain of loads alone and of the second kernel.
 
+    `loads` are those of the chain to the power.
+    """
+
+    least: float
     loads: float
     sums: float
 
@@ -101,6 +105,7 @@ class DecodeOnce:
         dram = float(a.token) / (library.ebw * chip.bandwidth)
         l2 = float(a.token) * readers / float(a.kv_heads) / (library.l2f * chip.l2_bandwidth)
         self._p, self._key = library.p, float(norm(library.p, dram, l2))
+        self._root = 1 / library.p
         self._passed = 4.0 * float(a.heads * a.size) / float(chip.l2_bandwidth)
         self._sums = library.sums * self._passed
         self._regroup = library.regroup if a.kv_heads > 1 and a.group > 1 else 0.0
@@ -108,8 +113,7 @@ class DecodeOnce:
         self._chains: dict[tuple[float, int], tuple[_Chain, ...]] = {}
 
     def seconds(self, sequences: float, queries: float, keys: float) -> float:
-        power = (sequences * self._key * keys) ** self._p
-        return self._fixed(sequences) + float(self._of(self._fastest(sequences, keys, power), power))
+        return self._fixed(sequences) + self._fastest(sequences, keys)[0]
 
     def over(self, sequences: float, keys: Array) -> Array:
         """Of sequences with one query each, over keys that rise by one each time: step by step of blocks over keys.
@@ -130,39 +134,45 @@ class DecodeOnce:
         """The same where steps are as many."""
         chains = self._chains_of(sequences, ceil(keys.item(0) / KEYS))
         if len(chains) > 1:
-            ends = [self._fastest(sequences, keys.item(at), powers.item(at)) for at in (0, -1)]
-            chains = (ends[0],) if ends[0] == ends[1] else chains
+            first, last = self._fastest(sequences, keys.item(0))[1], self._fastest(sequences, keys.item(-1))[1]
+            chains = (first,) if first is last else chains
         fastest: Array = self._of(chains[0], powers)
         for each in chains[1:]:
             fastest = np.minimum(fastest, self._of(each, powers))
         return fastest
 
-    def _of(self, chain: _Chain, power: Any) -> Any:
+    def _of(self, chain: _Chain, powers: Array) -> Array:
         """Seconds of a split, by those of its bytes to the power."""
-        return (chain.loads + power) ** (1 / self._p) + chain.sums
+        return (chain.loads + powers) ** self._root + chain.sums
 
-    def _fastest(self, sequences: float, keys: float, power: float) -> _Chain:
-        """The split that is the fastest."""
-        chains = self._chains_of(sequences, ceil(keys / KEYS))
-        return chains[0] if len(chains) == 1 else min(chains, key=lambda each: self._of(each, power))
+    def _fastest(self, sequences: float, keys: float) -> tuple[float, _Chain]:
+        """The split that is the fastest, and its seconds."""
+        root, power, best = self._root, (sequences * self._key * keys) ** self._p, inf
+        for each in self._chains_of(sequences, ceil(keys / KEYS)):
+            if each.least >= best:
+                break
+            seconds = (each.loads + power) ** root + each.sums
+            if seconds < best:
+                best, fastest = seconds, each
+        return best, fastest
 
     def _fixed(self, sequences: float) -> float:
         """Seconds of queries and outputs, and of putting outputs back."""
         return self._passed * sequences + (self._regroup if sequences > 1 else 0.0)
 
     def _chains_of(self, sequences: float, steps: int) -> tuple[_Chain, ...]:
-        """The splits that may be the fastest: no other has both a shorter chain and a shorter second kernel."""
+        """The splits that may be the fastest, by their least seconds: no other is as quick in both of its kernels."""
         key = sequences, steps
         if key not in self._chains:
-            chains = [
-                _Chain((each.turns * (-(-steps // each.parts) * self._step + self._block)) ** self._p, each.sums)
-                for each in self._splits_of(sequences)
-            ]
-            self._chains[key] = tuple(
-                each
-                for at, each in enumerate(chains)
-                if not any(_beats(other, each, before < at) for before, other in enumerate(chains) if before != at)
-            )
+            chains: list[_Chain] = []
+            for each in self._splits_of(sequences):
+                chain = each.turns * (-(-steps // each.parts) * self._step + self._block)
+                chains.append(_Chain(chain + each.sums, chain**self._p, each.sums))
+            kept: list[_Chain] = []
+            for one in sorted(chains):
+                if not any(other.loads <= one.loads and other.sums <= one.sums for other in kept):
+                    kept.append(one)
+            self._chains[key] = tuple(kept)
         return self._chains[key]
 
     def _splits_of(self, sequences: float) -> tuple[_Split, ...]:
@@ -178,8 +188,3 @@ class DecodeOnce:
                 if may_split(self._library.splits, parts, np.asarray(sequences))
             )
         return self._splits[sequences]
-
-
-def _beats(one: _Chain, other: _Chain, first: bool) -> bool:
-    """Whether a split is never slower than another; of two alike, the first."""
-    return one.loads <= other.loads and one.sums <= other.sums and (first or one != other)

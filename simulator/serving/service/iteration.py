@@ -103,7 +103,11 @@ class Iterations:
         They end with the first after which at least `until` seconds are over. By cut, those see so many keys in the
         first, and `rising` more each time.
         """
-        if most > 1 and self._of(DECODING).anew:  # one of them takes as long as all
+        compiled = self._of(DECODING)
+        if most > 1 and compiled.anew:  # one of them takes as long as all
+            return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
+        if most > 1 and compiled.bends and self.router is None and until > (least := compiled.least(sequences)):
+            most = min(most, int(until / least) + 2) if until < inf else most
             return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
         first = self.decoding(sequences, context, number, seen)
         if most == 1 or first >= until:
@@ -132,9 +136,9 @@ class Iterations:
                 host = float(self.host.seconds(self.layers, sequences, False))
                 seconds = np.maximum(seconds, host) if self.host.overlaps else seconds + host
             first = first or float(seconds[0])
-            ends = np.cumsum(seconds)
+            ends = seconds.cumsum()
             if total + ends[-1] >= until:
-                size = int(np.searchsorted(ends, until - total)) + 1
+                size = int(ends.searchsorted(until - total)) + 1
             total += float(ends[size - 1])
             done += size
             if done == most or total >= until:
@@ -215,7 +219,8 @@ class _Compiled:
 
     Of an engine that runs layers as a whole all is lowered, to the programs that it was compiled to (`Declared`).
     Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes. `anew`:
-    whether something is lowered anew for each iteration, or for a run of them.
+    whether something is lowered anew for each iteration, or for a run of them; `bends`: whether no run is a straight
+    line, for a model of its kernel times attention.
     """
 
     def __init__(self, stages: Stages, kind: Kind) -> None:
@@ -234,6 +239,7 @@ class _Compiled:
         self._by_tokens, self._by_sequences = tables["tokens"], tables["sequences"]
         self._by_decoding, self._by_keys = tables["decoding"], tables["keys"]
         self.anew = stages.deployment.whole_layers or bool(self.lowered)
+        self.bends = any(isinstance(each, ModelledTerm) for each in self.terms)
         self._further = bool(self.tabled["decoding"] or self.tabled["keys"])
 
     def seconds(
@@ -250,6 +256,10 @@ class _Compiled:
             x = np.array([[prompts, tokens, pairs, decoding, context, past, *cuts]], dtype=np.float64)
             total += float(self._anew(x)[0])
         return total
+
+    def least(self, sequences: int) -> float:
+        """No more than any iteration takes in which as many decode: what hangs on them alone, and latencies."""
+        return self._by_tokens[sequences] + self._by_sequences[sequences] + self.constant
 
     def last(self, line: Line) -> float:
         """Of the last iteration of a line."""
