@@ -9,7 +9,7 @@ lowered anew for each iteration: as exact, and slow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -210,8 +210,13 @@ class _Table:
 
     def __getitem__(self, number: int) -> float:
         if number >= len(self._values):
-            self._values += self._fill(len(self._values), (1 << max(number - 1, 255).bit_length()) + 1)
+            self._values += self._fill(len(self._values), _beyond(number))
         return self._values[number]
+
+
+def _beyond(number: int) -> int:
+    """Where a table ends that has a number: behind a power of two, 256 or more."""
+    return (1 << max(number - 1, 255).bit_length()) + 1
 
 
 class _Compiled:
@@ -235,9 +240,9 @@ class _Compiled:
             scaled = np.concatenate([points * [scale] for scale in SCALES])
             self._classify(list(self._works(scaled)), alike, len(points))
         self.constant = sum(each.latency for each in self.terms)
-        tables = {name: _Table(partial(self._filled, name)) for name in NUMBERS}
-        self._by_tokens, self._by_sequences = tables["tokens"], tables["sequences"]
-        self._by_decoding, self._by_keys = tables["decoding"], tables["keys"]
+        self._by_tokens: list[float] = []
+        self._by_sequences: list[float] = []
+        self._by_decoding, self._by_keys = (_Table(partial(self._filled, name)) for name in ("decoding", "keys"))
         self.anew = stages.deployment.whole_layers or bool(self.lowered)
         self.bends = any(isinstance(each, ModelledTerm) for each in self.terms)
         self._further = bool(self.tabled["decoding"] or self.tabled["keys"])
@@ -247,7 +252,7 @@ class _Compiled:
         cuts: tuple[float, ...] = (),
     ) -> float:  # fmt: skip
         """Of one iteration, by its features, without what hangs on draws or on the host."""
-        total = self._by_tokens[int(tokens + decoding)] + self._by_sequences[int(prompts + decoding)] + self.constant
+        total = self._tabled(int(tokens + decoding), int(prompts + decoding))
         if self._further:
             total += self._by_decoding[int(decoding)] + self._by_keys[int(tokens + past)]
         for each in self.terms:
@@ -259,7 +264,7 @@ class _Compiled:
 
     def least(self, sequences: int) -> float:
         """No more than any iteration takes in which as many decode: what hangs on them alone, and latencies."""
-        return self._by_tokens[sequences] + self._by_sequences[sequences] + self.constant
+        return self._tabled(sequences, sequences)
 
     def last(self, line: Line) -> float:
         """Of the last iteration of a line."""
@@ -269,7 +274,7 @@ class _Compiled:
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """Of iterations in which as many sequences decode, over the tokens that they have cached, and see by cut."""
-        total: float | Array = self._by_tokens[decoding] + self._by_sequences[decoding] + self.constant
+        total: float | Array = self._tabled(decoding, decoding)
         for each in self.terms:
             total = total + each.over(decoding, contexts, seen)
         if self.anew:
@@ -337,15 +342,26 @@ class _Compiled:
         least = _term(known, times, self.typical)
         return least and ModelledTerm(attended.once, attended.decode, least)
 
+    def _tabled(self, tokens: int, sequences: int) -> float:
+        """Seconds of what hangs on tokens or on sequences alone, which are no more, and of latencies."""
+        if tokens >= len(self._by_tokens):
+            first, most = len(self._by_tokens), _beyond(tokens)
+            hanging = self.tabled["tokens"] or self.tabled["sequences"]
+            works = list(self._works(at(self.kind, "tokens", first, most, self.features))) if hanging else []
+            self._by_tokens += self._added(works, "tokens", most - first)
+            self._by_sequences += self._added(works, "sequences", most - first)
+        return self._by_tokens[tokens] + self._by_sequences[sequences] + self.constant
+
     def _filled(self, name: str, first: int, most: int) -> list[float]:
         """Seconds of the works that hang on a number alone, of `first` to before `most`."""
-        places = self.tabled[name]
-        if not places:
-            return [0.0] * (most - first)
-        x = at(self.kind, name, first, most, self.features)
-        total = np.zeros(most - first)
-        for place, (times, work) in enumerate(self._works(x)):
-            if place in places:
+        works = self._works(at(self.kind, name, first, most, self.features)) if self.tabled[name] else ()
+        return self._added(works, name, most - first)
+
+    def _added(self, works: Iterable[tuple[int, Activity | Plan]], name: str, most: int) -> list[float]:
+        """Seconds of those that hang on a number alone, of as many of it."""
+        total = np.zeros(most)
+        for place, (times, work) in enumerate(works):
+            if place in self.tabled[name]:
                 total += times * np.asarray(_time(work))
         return [float(each) for each in total]
 

@@ -45,7 +45,10 @@ def directions(kind: Kind, typical: tuple[float, ...]) -> tuple[Array, dict[str,
 
 
 def at(kind: Kind, name: str, first: int, most: int, features: int) -> Array:
-    """Features of iterations in which a number is `first` to before `most`, all else as small as can be."""
+    """Features of iterations in which a number is `first` to before `most`, all else as small as can be.
+
+    Of tokens: of as many sequences, each with one.
+    """
     numbers, (one, other) = np.arange(first, most, dtype=np.float64), NUMBERS[name]
     x = np.ones((len(numbers), features))
     x[:, :3], x[:, 3], x[:, 4:6] = kind.prompts, kind.decoding, 0.0
@@ -53,6 +56,8 @@ def at(kind: Kind, name: str, first: int, most: int, features: int) -> Array:
         x[:, 3] = np.maximum(numbers - (kind.prompts if one != 3 else 0), 1.0)
     else:
         x[:, one] = np.maximum(numbers, 1.0)
+        if name == "tokens" and kind.prompts:
+            x[:, 0] = x[:, one]
     return x
 
 
