@@ -47,6 +47,7 @@ def swap_of(deployed: Deployment) -> Swap:
         ends = (tier, own) if back else (own, tier)
         return transfer(system, np.asarray(kv_bytes(deployed.model, float(tokens))), *ends, name="swap")
 
+    swap(1, False)  # which tells of a way that leads back alone, before anyone is served
     return swap
 
 

@@ -10,7 +10,7 @@ each iteration: as exact, and slow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -105,7 +105,11 @@ class Iterations:
         They end with the first after which at least `until` seconds are over. By cut, those see so many keys in the
         first, and `rising` more each time.
         """
-        if most > 1 and self._of(DECODING).anew:  # one of them takes as long as all
+        compiled = self._of(DECODING)
+        if most > 1 and compiled.anew:  # one of them takes as long as all
+            return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
+        if most > 1 and compiled.bends and self.router is None and until > (least := compiled.least(sequences)):
+            most = min(most, int(until / least) + 2) if until < inf else most
             return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
         first = self.decoding(sequences, context, number, seen)
         if most == 1 or first >= until:
@@ -134,9 +138,9 @@ class Iterations:
                 host = float(self.host.seconds(self.layers, sequences, False))
                 seconds = np.maximum(seconds, host) if self.host.overlaps else seconds + host
             first = first or float(seconds[0])
-            ends = np.cumsum(seconds)
+            ends = seconds.cumsum()
             if total + ends[-1] >= until:
-                size = int(np.searchsorted(ends, until - total)) + 1
+                size = int(ends.searchsorted(until - total)) + 1
             total += float(ends[size - 1])
             done += size
             if done == most or total >= until:
@@ -200,24 +204,30 @@ def _on_a_line(first: float, slope: float, most: int, until: float) -> Run:
 
 
 class _Table:
-    """Seconds by a whole number, filled in one call up to a power of two, and further when a larger one is met."""
+    """Seconds by a whole number, filled in one call up to a power of two when a number is met, and when a larger is."""
 
-    def __init__(self, fill: Callable[[int], list[float]]) -> None:
+    def __init__(self, fill: Callable[[int, int], list[float]]) -> None:
         self._fill = fill
-        self._values: list[float] = fill(512)
+        self._values: list[float] = []
 
     def __getitem__(self, number: int) -> float:
         if number >= len(self._values):
-            self._values = self._fill(1 << number.bit_length())
+            self._values += self._fill(len(self._values), _beyond(number))
         return self._values[number]
+
+
+def _beyond(number: int) -> int:
+    """Where a table ends that has a number: behind a power of two, 256 or more."""
+    return (1 << max(number - 1, 255).bit_length()) + 1
 
 
 class _Compiled:
     """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
 
     Of an engine that runs layers as a whole the programs that it was compiled to (`Declared`) are the one term, or all
-    is lowered.
-    Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
+    is lowered. Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
+    `anew`: whether something is lowered anew for each iteration, or for a run of them; `bends`: whether no run is a
+    straight line, for a model of its kernel times attention.
     """
 
     def __init__(self, stages: Stages, kind: Kind) -> None:
@@ -233,11 +243,13 @@ class _Compiled:
         else:
             points, alike = directions(kind, self.typical)
             scaled = np.concatenate([points * [scale] for scale in SCALES])
-            self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), alike, len(points))
+            self._classify(list(self._works(scaled)), alike, len(points))
         self.constant = sum(each.latency for each in self.terms)
-        tables = {name: _Table(partial(self._filled, name)) for name in NUMBERS}
-        self._by_tokens, self._by_sequences = tables["tokens"], tables["sequences"]
-        self._by_decoding, self._by_keys = tables["decoding"], tables["keys"]
+        self._by_tokens: list[float] = []
+        self._by_sequences: list[float] = []
+        self._by_decoding, self._by_keys = (_Table(partial(self._filled, name)) for name in ("decoding", "keys"))
+        self.anew = bool(self.lowered) or (stages.deployment.whole_layers and not self.terms)
+        self.bends = any(isinstance(each, ModelledTerm) for each in self.terms)
         self._further = bool(self.tabled["decoding"] or self.tabled["keys"])
 
     def seconds(
@@ -245,7 +257,7 @@ class _Compiled:
         cuts: tuple[float, ...] = (),
     ) -> float:  # fmt: skip
         """Of one iteration, by its features, without what hangs on draws or on the host."""
-        total = self._by_tokens[int(tokens + decoding)] + self._by_sequences[int(prompts + decoding)] + self.constant
+        total = self._tabled(int(tokens + decoding), int(prompts + decoding))
         if self._further:
             total += self._by_decoding[int(decoding)] + self._by_keys[int(tokens + past)]
         for each in self.terms:
@@ -255,6 +267,10 @@ class _Compiled:
             total += float(self._anew(x)[0])
         return total
 
+    def least(self, sequences: int) -> float:
+        """No more than any iteration takes in which as many decode: what hangs on them alone, and latencies."""
+        return self._tabled(sequences, sequences)
+
     def last(self, line: Line) -> float:
         """Of the last iteration of a line."""
         seen = tuple(keys + by * line.more for keys, by in zip(line.seen, line.rising, strict=True))
@@ -263,16 +279,16 @@ class _Compiled:
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """Of iterations in which as many sequences decode, over the tokens that they have cached, and see by cut."""
-        total = self._by_tokens[decoding] + self._by_sequences[decoding] + self.constant + np.zeros(len(contexts))
+        total: float | Array = self._tabled(decoding, decoding)
         for each in self.terms:
-            total += each.over(decoding, contexts, seen)
+            total = total + each.over(decoding, contexts, seen)
         if self.anew:
             x = np.zeros((len(contexts), self.features))
             x[:, 3], x[:, 4] = decoding, contexts
             for place, keys in enumerate(seen):
                 x[:, len(FEATURES) + 3 * place + 2] = keys
-            total += self._anew(x)
-        return total
+            total = total + self._anew(x)
+        return total if isinstance(total, np.ndarray) else np.full(len(contexts), total)
 
     def slope(self, line: Line) -> float | None:
         """Seconds that each iteration of a line takes more, where that is always as much."""
@@ -294,13 +310,11 @@ class _Compiled:
     def _classify(
         self,
         scaled: list[tuple[int, Activity | Plan]],
-        typical: list[tuple[int, Activity | Plan]],
         alike: dict[str, list[int]],
         each: int,
     ) -> None:
         """Tell of each work what it hangs on, by whether its demands stay as they are from probe to probe."""
-        modelled = self._attended()
-        for place, ((times, work), (_, known)) in enumerate(zip(scaled, typical, strict=True)):
+        for place, ((times, work), (known, attention)) in enumerate(zip(scaled, self._known(), strict=True)):
             figures = [np.broadcast_to(q, each * len(SCALES)).reshape(-1, each) for q in _figures(work)]
 
             def same(rows: list[int], figures: Sequence[Array] = figures) -> bool:
@@ -309,48 +323,52 @@ class _Compiled:
             number = next((name for name, rows in alike.items() if same(rows)), None)
             if number is not None:
                 self.tabled[number].add(place)
-            elif (affine_ := self._term(known, times, modelled[place])) is not None:
+            elif (affine_ := self._term(known, times, attention)) is not None:
                 self.terms.append(affine_)
             else:
                 self.lowered.add(place)
 
-    def _attended(self) -> list[Attended | None]:
-        """The attention of each work that a model times in plain floats."""
-        works: list[Attended | None] = []
+    def _known(self) -> Iterator[tuple[Activity | Plan, Attended | None]]:
+        """Each work at the probes, and its attention where a model times it in plain floats."""
         deployment = self.stages.deployment
-        for part, known in zip(
-            stage(deployment, np.array([self.typical]), self.kind), attended(deployment, self.kind), strict=True
-        ):
-            works += [known.get(work.name) for _, work in _chained(part.plan, part.repeat)]
-        return works
+        parts = stage(deployment, probes(self.typical), self.kind)
+        for part, of_block in zip(parts, attended(deployment, self.kind), strict=True):
+            for _, work in _chained(part.plan, part.repeat):
+                yield work, of_block.get(work.name)
 
-    def _term(self, work: Activity | Plan, times: int, modelled: Attended | None) -> Term | ModelledTerm | None:
+    def _term(self, work: Activity | Plan, times: int, attended: Attended | None) -> Term | ModelledTerm | None:
         """An activity known at the probes as a term; None of a plan, or of demands that are not affine."""
         if isinstance(work, Plan):
             return None
-        if modelled is None:
+        if attended is None:
             return _term(work, times, self.typical)
-        limit = self.stages.deployment.high.limit(modelled.kind)
+        limit = self.stages.deployment.high.limit(attended.kind)
         known = replace(work, demand={r: d for r, d in work.demand.items() if r is not limit})
         least = _term(known, times, self.typical)
-        return least and ModelledTerm(modelled.once, modelled.decode, least)
+        return least and ModelledTerm(attended.once, attended.decode, least)
 
-    def _filled(self, name: str, most: int) -> list[float]:
-        """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`."""
-        places = self.tabled[name]
-        if not places:
-            return [0.0] * most
-        x = at(self.kind, name, most, self.features)
+    def _tabled(self, tokens: int, sequences: int) -> float:
+        """Seconds of what hangs on tokens or on sequences alone, which are no more, and of latencies."""
+        if tokens >= len(self._by_tokens):
+            first, most = len(self._by_tokens), _beyond(tokens)
+            hanging = self.tabled["tokens"] or self.tabled["sequences"]
+            works = list(self._works(at(self.kind, "tokens", first, most, self.features))) if hanging else []
+            self._by_tokens += self._added(works, "tokens", most - first)
+            self._by_sequences += self._added(works, "sequences", most - first)
+        return self._by_tokens[tokens] + self._by_sequences[sequences] + self.constant
+
+    def _filled(self, name: str, first: int, most: int) -> list[float]:
+        """Seconds of the works that hang on a number alone, of `first` to before `most`."""
+        works = self._works(at(self.kind, name, first, most, self.features)) if self.tabled[name] else ()
+        return self._added(works, name, most - first)
+
+    def _added(self, works: Iterable[tuple[int, Activity | Plan]], name: str, most: int) -> list[float]:
+        """Seconds of those that hang on a number alone, of as many of it."""
         total = np.zeros(most)
-        for place, (times, work) in enumerate(self._works(x)):
-            if place in places:
+        for place, (times, work) in enumerate(works):
+            if place in self.tabled[name]:
                 total += times * np.asarray(_time(work))
         return [float(each) for each in total]
-
-    @property
-    def anew(self) -> bool:
-        """Whether something is lowered anew for each iteration, or for a run of them."""
-        return bool(self.lowered) or (self.stages.deployment.whole_layers and not self.terms)
 
     def _anew(self, x: Array) -> Array:
         if self.stages.deployment.whole_layers:

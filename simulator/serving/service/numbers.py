@@ -44,15 +44,20 @@ def directions(kind: Kind, typical: tuple[float, ...]) -> tuple[Array, dict[str,
     return points, {name: _alike(points, *NUMBERS[name]) for name in numbers_of(kind)}
 
 
-def at(kind: Kind, name: str, most: int, features: int) -> Array:
-    """Features of iterations in which a number is 0, 1, ... to before `most`, all else as small as can be."""
-    numbers, (one, other) = np.arange(most, dtype=np.float64), NUMBERS[name]
-    x = np.ones((most, features))
+def at(kind: Kind, name: str, first: int, most: int, features: int) -> Array:
+    """Features of iterations in which a number is `first` to before `most`, all else as small as can be.
+
+    Of tokens: of as many sequences, each with one.
+    """
+    numbers, (one, other) = np.arange(first, most, dtype=np.float64), NUMBERS[name]
+    x = np.ones((len(numbers), features))
     x[:, :3], x[:, 3], x[:, 4:6] = kind.prompts, kind.decoding, 0.0
     if other == 3 and kind.decoding:
         x[:, 3] = np.maximum(numbers - (kind.prompts if one != 3 else 0), 1.0)
     else:
         x[:, one] = np.maximum(numbers, 1.0)
+        if name == "tokens" and kind.prompts:
+            x[:, 0] = x[:, one]
     return x
 
 
