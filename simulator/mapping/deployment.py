@@ -24,7 +24,6 @@ from simulator.mapping.form import (
     Scheduler,
     SplitBy,
 )
-from simulator.mapping.gpu.modelled import Models, models
 from simulator.mapping.kernels.formats import in_formats
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallel.context import Ring
@@ -41,6 +40,7 @@ from simulator.mapping.target import Target, target
 from simulator.workload import Model, load_model
 
 if TYPE_CHECKING:
+    from simulator.mapping.gpu.modelled import Models
     from simulator.mapping.parallel.serving_stages import Part
 
 
@@ -248,6 +248,8 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
 
 def _models(form: MappingForm, system: System, engine: Target, software: Software) -> Models:
     """What times the kernels of an engine."""
+    from simulator.mapping.gpu.modelled import models  # which no roofline needs
+
     if engine.description.chip is None:
         found, expected = f"'modelled' on {engine.name}", f"roofline, or a machine whose {engine.name} has a 'chip'"
         raise ConfigError(path=("kernels",), found=found, expected=expected)

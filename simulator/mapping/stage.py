@@ -20,7 +20,7 @@ from simulator.mapping.parallel.context import shared
 from simulator.mapping.parallel.pipeline import handed_on
 from simulator.mapping.parallel.tensor import cache_ways
 from simulator.mapping.target import Target
-from simulator.workload import Batch, Block, Cut, Model, Ragged, kv_bytes_per_layer, operator_graph
+from simulator.workload import Batch, Block, Cut, Model, Ragged, Routing, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
@@ -86,10 +86,15 @@ def batch(x: NDArray[np.float64], kind: Kind, of: tuple[Cut, ...] = ()) -> Batch
     return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys, seen)) if kind.decoding else of_prompts
 
 
-def blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> tuple[Block, ...]:
-    """The blocks of stages of a kind, with features `x`: what a device has of their sequences; of a part, its own."""
+def blocks(
+    deployment: Deployment, x: NDArray[np.float64], kind: Kind, routing: Routing | None = None
+) -> tuple[Block, ...]:
+    """The blocks of stages of a kind, with features `x`: what a device has of their sequences; of a part, its own.
+
+    `routing` gives the distinct experts that their tokens touch: as uniform routing does, if None.
+    """
     model, part = deployment.model, deployment.part
-    all_blocks = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts))).blocks
+    all_blocks = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
     if part is None:
         return all_blocks
     return tuple(replace(block, repeat=n) for block, n in zip(all_blocks, part.repeats, strict=True) if n)
@@ -126,7 +131,7 @@ def _blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind, of: Sequ
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
     for block in of:
         if deployment.whole_layers:
-            yield Part(1, lowered(_engine(deployment, kind), block), False)
+            yield Part(1, lowered(whole_layers_engine(deployment, kind), block), False)
             continue
         if deployment.high.ring:
             yield Part(block.repeat, _shared(deployment.high, block), True)
@@ -188,7 +193,7 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
 
 
 @lru_cache(maxsize=32)
-def _engine(deployment: Deployment, kind: Kind) -> Target:
+def whole_layers_engine(deployment: Deployment, kind: Kind) -> Target:
     """The engine that runs layers as a whole, with programs for all iterations of a kind that are declared."""
     if deployment.declared is None:
         return deployment.high
@@ -212,10 +217,10 @@ def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.f
     else:
         pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
         together = [(prompts, number, contexts.mean()) for prompts, number in pairs]
-    return np.array([_alike(load.input, *each, of) for each in together])
+    return np.array([alike(load.input, *each, of) for each in together])
 
 
-def _alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
+def alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
     """Features of whole prompts of so many tokens, and of sequences that decode at a context."""
     cut = (
         (prompts * c.pairs(tokens, 0), prompts * c.keys(tokens, 0), decoding * min(context + 1, c.limit)) for c in of

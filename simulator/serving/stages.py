@@ -18,6 +18,7 @@ from simulator.mapping.stage import Kind, expert_engine, kinds, stage, typical
 from simulator.mapping.target import Target, at_peak
 from simulator.mapping.two_engines.expert_costs import Costs, Counts, costs
 from simulator.mapping.two_engines.experts import split
+from simulator.serving.programmed import Programmed, programmed
 from simulator.serving.routed import Array, Routed
 from simulator.workload.routing.routers import Popular, Router
 
@@ -52,6 +53,7 @@ class Stages:
         self.layers = 0 if deployment.whole_layers else deployment.moe_layers
         self._lowered: dict[tuple[Kind, int], list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
+        self._programs: dict[tuple[Kind, int], Programmed | None] = {}
         self._engines: dict[bool, Target] = {}
         self._kept: dict[tuple[int, bool], tuple[Counts, Routed]] = {}
 
@@ -109,6 +111,9 @@ class Stages:
 
     def seconds(self, flat: Array, kind: Kind) -> Array:
         """Seconds of stages of a kind, of one node each, without routed experts and host."""
+        programs = self.programs(kind, flat.shape[1])
+        if programs is not None:
+            return programs.at(flat)
         lowered, seconds = self._affine(kind, flat.shape[1]), np.zeros(len(flat))
         if lowered is None:
             for repeat, plan in self._plans(flat, kind):
@@ -117,6 +122,14 @@ class Stages:
             for repeat, each in lowered:
                 seconds += repeat * each.time(flat)
         return seconds
+
+    def programs(self, kind: Kind, features: int) -> Programmed | None:
+        """The programs of an engine that runs whole layers, where their rows say what they take; else None."""
+        key = kind, features
+        if key not in self._programs:
+            whole = self.deployment.whole_layers
+            self._programs[key] = programmed(self.deployment, kind, features) if whole else None
+        return self._programs[key]
 
     def parts(self, x: Array, mixed: bool) -> dict[str, Array]:
         """Seconds of stages by what is done (`kind_of`), each activity for itself; of the first node."""

@@ -3,7 +3,8 @@
 What hangs on the number of tokens alone (products with weights, kernels over rows, collectives) is a table over that
 number; so is what hangs on the number of sequences (the head). Attention is a closed form over the sums of `FEATURES`:
 the largest of a few affine demands, each over its rate, which may bend with the size of the demand, or what a model of
-its kernel says of the mean sequence. What is neither is lowered anew for each iteration: as exact, and slow.
+its kernel says of the mean sequence. Of an engine that runs whole layers it is the fastest of a few programs
+(`serving/programmed.py`). What is none of these is lowered anew for each iteration: as exact, and slow.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from simulator.errors import ConfigError
 from simulator.mapping.gpu.modelled import Attended
 from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
 from simulator.mapping.two_engines.expert_costs import Counts
+from simulator.serving.programmed import Programmed
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Line, ModelledTerm, Term, term
 from simulator.serving.stages import Stages
@@ -210,7 +212,8 @@ class _Table:
 class _Compiled:
     """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
 
-    Of an engine that runs layers as a whole all is lowered, to the programs that it was compiled to (`Declared`).
+    Of an engine that runs layers as a whole the programs that it was compiled to (`Declared`) are the one term, or all
+    is lowered.
     Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
     """
 
@@ -219,10 +222,13 @@ class _Compiled:
         self.tokens: set[int] = set()
         self.count: set[int] = set()
         self.lowered: set[int] = set()
-        self.terms: list[Term | ModelledTerm] = []
+        self.terms: list[Term | ModelledTerm | Programmed] = []
         self.typical = typical(stages.model)
         self.features = len(self.typical)
-        if not stages.deployment.whole_layers:
+        if stages.deployment.whole_layers:
+            programs = stages.programs(kind, self.features)
+            self.terms += [programs] if programs else []
+        else:
             at, directions = _directions(kind, self.typical)
             scaled = np.concatenate([at * [scale] for scale in SCALES])
             self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), directions, len(at))
@@ -345,7 +351,7 @@ class _Compiled:
     @property
     def anew(self) -> bool:
         """Whether something is lowered anew for each iteration, or for a run of them."""
-        return self.stages.deployment.whole_layers or bool(self.lowered)
+        return bool(self.lowered) or (self.stages.deployment.whole_layers and not self.terms)
 
     def _anew(self, x: Array) -> Array:
         if self.stages.deployment.whole_layers:
