@@ -226,6 +226,7 @@ class Pool:
             )
         self.loaded = model
         self.work.loads += 1
+        add(self.work.copied, home.load.demand)
         seconds = float(np.max(alone(home.load)))
         self.now += seconds
         self.busy += seconds
@@ -363,6 +364,7 @@ class Pool:
         if not self._moves or self.copies is None:
             return seconds
         together = self.copies.beside(self._moves, seconds)
+        add(self.work.copied, self.copies.demand(self._moves))
         self.moves.update(self._moves)
         self._moves.clear()
         return together

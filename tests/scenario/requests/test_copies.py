@@ -34,12 +34,12 @@ def made(work: dict[str, Any] = WORK, **mapping: Any) -> tuple[Scenario, Run]:
 def energies(asked: Scenario, run: Run) -> tuple[float, float]:
     """Joules of a run, and of it without copies."""
     whole = spent(asked, run).metrics["energy_per_token_j"]
-    kept = [(pool.work.copied, pool.moves) for pool in run.pools]
+    kept = [pool.work.copied for pool in run.pools]
     for pool in run.pools:
-        pool.work.copied, pool.moves = {}, Counter()
+        pool.work.copied = {}
     without = spent(asked, run).metrics["energy_per_token_j"]
-    for pool, (copied, moves) in zip(run.pools, kept, strict=True):
-        pool.work.copied, pool.moves = copied, moves
+    for pool, copied in zip(run.pools, kept, strict=True):
+        pool.work.copied = copied
     return whole * run.figures.output, without * run.figures.output
 
 
