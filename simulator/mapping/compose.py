@@ -59,6 +59,7 @@ def check_batch(deployed: Deployment) -> None:
     alone = "none: of requests alone"
     _refuse(
         (deployed.answers is not None, "answers", "other engines", alone),
+        (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         *_spread(deployed),
         (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
         (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
@@ -128,17 +129,18 @@ def check_requests(deployed: Deployment) -> None:
             "true with kernels 'modelled'",
             "false, or kernels by the roofline",
         ),
+        (
+            deployed.groups > 1 and deployed.high.models is not None,
+            "experts",
+            f"{deployed.groups} groups of devices with kernels 'modelled'",
+            "'tensor' on one node, or kernels by the roofline",
+        ),
+        (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (bool(deployed.placement), "placement", "one", "none, of requests"),
         (deployed.block is not None, "block", "one", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
-        (
-            deployed.high.models is not None and deployed.model.moe is not None,
-            "kernels",
-            f"'modelled' of {deployed.model.name}, whose experts are routed",
-            "'roofline', of requests to such a model",
-        ),
     )
 
 

@@ -22,6 +22,7 @@ from simulator.mapping.form import (
     MappingForm,
     Residency,
     Scheduler,
+    Sharded,
     SplitBy,
 )
 from simulator.mapping.kernels.formats import in_formats
@@ -83,6 +84,7 @@ class Deployment:
     together: bool = False
     split: str = "none"
     split_by: SplitBy = "achieved"
+    sharded: Sharded = "none"
     experts: Experts | None = None
     expert: int | None = None
     expert_reduces: int = 1
@@ -134,6 +136,14 @@ class Deployment:
     def whole_layers(self) -> bool:
         """Whether its engine runs each layer as a whole, its routed experts with the rest, for uniform routing."""
         return not by_kernels(self.high)
+
+    @property
+    def lowers_experts(self) -> bool:
+        """Whether routed experts are lowered with their layer, for what uniform routing expects, and not by draws.
+
+        So they are where an engine runs each layer as a whole, and where a model times them as one kernel.
+        """
+        return self.whole_layers or self.high.models is not None
 
     @cached_property
     def shares_memory(self) -> bool:
@@ -262,9 +272,8 @@ def _models(form: MappingForm, system: System, engine: Target, software: Softwar
 
 
 _KEPT = (
-    "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
-    "placement", "block",
-    "residency", "scheduler", "kv_store",
+    "together", "split", "split_by", "sharded", "experts", "expert", "expert_reduces", "migrate", "spill",
+    "spill_order", "placement", "block", "residency", "scheduler", "kv_store",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def _several(value: Any) -> Any:
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
 """One name, or a list of some."""
 Experts: TypeAlias = Literal["whole", "tensor"]
+Sharded: TypeAlias = Literal["none", "optimizer", "gradients", "weights"]
 SplitBy: TypeAlias = Literal["achieved", "peak"]
 Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
@@ -209,6 +210,9 @@ class MappingForm(Section):
     """Replicas, which share the batch."""
     expert: Count | None = None
     """Groups of devices that hold different experts; null: as `experts` says."""
+    sharded: Sharded = "none"
+    """What of training the replicas hold in equal parts instead of each all of it, and gather when they use it: what
+    the `optimizer` keeps; also the `gradients`; also the `weights` (stages 1, 2 and 3 of ZeRO; FSDP)."""
     experts: Experts | None = None
     """`whole`: each expert on one device, spread over all; `tensor`: each cut over the devices of a replica, and spread
     over replicas; null: each replica has all of them, cut over its devices."""

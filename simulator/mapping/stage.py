@@ -94,10 +94,10 @@ def blocks(
     `routing` gives the distinct experts that their tokens touch: as uniform routing does, if None.
     """
     model, part = deployment.model, deployment.part
-    all_blocks = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
+    of_all = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
     if part is None:
-        return all_blocks
-    return tuple(replace(block, repeat=n) for block, n in zip(all_blocks, part.repeats, strict=True) if n)
+        return of_all
+    return tuple(replace(block, repeat=n) for block, n in zip(of_all, part.repeats, strict=True) if n)
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
@@ -160,11 +160,10 @@ def _shared(target: Target, block: Block) -> Plan:
 
 
 def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
-    """A block of one engine whose kernels have models: of routed experts, what is sent alone."""
+    """A block of one engine whose kernels have models; and what its layer of experts sends."""
     target, plan = deployment.high, Plan(block.name)
     for kernel in block_kernels(target, block):
-        if kernel.groups is None:
-            plan.add(kernel_activity(target, kernel))
+        plan.add(kernel_activity(target, kernel))
         for size in kernel.reduces:
             for activity in reduction(target, size):
                 plan.add(activity)

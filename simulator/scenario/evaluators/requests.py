@@ -57,6 +57,8 @@ SHARES = frozenset(
 )
 SPENT = frozenset({"energy_per_token_j", PRICE.name, *COST_NAMES})
 """What is made of the demands of a run by a scheduler of a program, and of a table of costs."""
+PLACED = "ask it of a batch of as many sequences as are served at once: workload: {kind: batch}"
+"""What to do about rules of placement, and a cache of experts by them, which hangs on all iterations before."""
 ENERGIES = frozenset({"energy_per_token_j", "energy_share_experts_attention"})
 """What costs a look at the demands of a whole run."""
 DRAWN = tuple(
@@ -123,6 +125,7 @@ class RequestsEvaluator:
         "memory", "runtime", "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts",
         "expert_reduces", "migrate", "scheduler", "kv_store",
     )  # fmt: skip
+    instead: ClassVar[Mapping[str, str]] = {"mapping.placement": PLACED, "mapping.block": PLACED}
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {"keeps_up == 1": "undecided"}

@@ -12,6 +12,7 @@ from simulator.core import Resource, add
 from simulator.mapping.stage import Kind
 from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations, of_decoding
 from simulator.serving.service.line import Line
+from simulator.serving.stages import EXPERTS
 
 
 class Work:
@@ -79,7 +80,8 @@ def demand(iterations: Iterations | Line, works: Iterable[Work]) -> dict[Resourc
     """Total demand of what replicas have computed, as of one device of a replica, or of one of each stage.
 
     That of the mean iteration of each kind, as often as there were some: of what is affine in the features, exactly.
-    Routed experts demand the mean of the draws that they take their time from.
+    Routed experts demand the mean of the draws that they take their time from; those that are lowered with their layer,
+    what each number of tokens does.
     """
     total: dict[Resource, float] = {}
     whole = Work()
@@ -97,8 +99,14 @@ def _add_computed(total: dict[Resource, float], iterations: Iterations, whole: W
     for kind, (number, *sums) in whole.sums.items():
         if number:
             mean = np.array(sums).reshape(1, 1, -1) / number
-            for part in of.shared_demand(mean, kind.mixed).values():
-                add(total, part, number)
+            for what, part in of.shared_demand(mean, kind.mixed).items():
+                if what != EXPERTS:
+                    add(total, part, number)
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
             add(total, iterations.routed_demand(tokens, mixed), number / DRAWS)
+    elif of.model.moe is not None:
+        for mixed in (False, True):
+            often = {tokens: number for (tokens, with_prompts), number in whole.often.items() if with_prompts == mixed}
+            if often:
+                add(total, of.lowered_experts(np.array([*often], float), np.array([*often.values()], float), mixed))

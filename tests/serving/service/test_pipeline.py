@@ -126,16 +126,23 @@ def test_with_prefixes_it_equals_blocks_one_by_one(
     check_equal(ended, slow.run(requests))
 
 
-@pytest.mark.parametrize(("stages", "devices", "runtime"), [(2, 2, "ideal"), (3, 3, "vllm-v1"), (2, 16, "vllm")])
-def test_one_request_alone_is_its_estimate(stages: int, devices: int, runtime: str) -> None:
+@pytest.mark.parametrize(
+    ("stages", "devices", "runtime", "model", "kernels"),
+    [
+        (2, 2, "ideal", "dense", "roofline"), (3, 3, "vllm-v1", "dense", "roofline"), (2, 16, "vllm", "dense", "roofline"),
+        (2, 4, "vllm-v1", "experts", "modelled"),
+    ],
+)  # fmt: skip
+def test_one_request_alone_is_its_estimate(stages: int, devices: int, runtime: str, model: str, kernels: str) -> None:
     lengths = {"input": 700, "output": 40}
-    one = {"kind": "requests", "requests": 1, "spread": 0, "process": "even", **lengths}
-    alone = evaluate(
-        scenario(stages, devices, runtime, "dense", workload={"kind": "batch", "batch": 1, **lengths})
-    ).metrics
-    of = evaluate(
-        scenario(stages, devices, runtime, "dense", workload=one, mapping={"scheduler": {"kind": "vllm-v1"}})
-    ).metrics
+    requests = {"kind": "requests", "requests": 1, "spread": 0, "process": "even", **lengths}
+    alone, of = (
+        evaluate(scenario(stages, devices, runtime, model, workload=work, mapping={"kernels": kernels, **more})).metrics
+        for work, more in (
+            ({"kind": "batch", "batch": 1, **lengths}, {}),
+            (requests, {"scheduler": {"kind": "vllm-v1"}}),
+        )
+    )
     for name, expected in (("ttft_p50_s", "ttft_s"), ("e2e_p50_s", "e2e_s"), ("energy_per_token_j",) * 2):
         assert of[name] == pytest.approx(float(alone[expected]), rel=1e-9)
 

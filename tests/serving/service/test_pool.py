@@ -30,15 +30,18 @@ from tests.serving.service.stepping import Stepping, WithPrefixes, WithTiers
 
 MACHINES = (
     ("h100-sxm", "gpu-libraries"), ("a100-sxm-80gb", "vllm"), ("rtx4090-gen4", "ideal"),
-    ("h100-sxm", "vllm-v1", "modelled"), ("h100-sxm", "gpu-libraries", "roofline", "windows"),
-    ("rtx4090-gen4", "vllm", "roofline", "chunks"), ("rtx4090-gen4", "ideal", "roofline", "both"),
+    ("h100-sxm", "vllm-v1", "modelled"), ("h100-sxm", "sglang", "modelled", "experts"),
+    ("h100-sxm", "gpu-libraries", "roofline", "windows"), ("rtx4090-gen4", "vllm", "roofline", "chunks"),
+    ("rtx4090-gen4", "ideal", "roofline", "both"),
 )  # fmt: skip
-"""An efficiency that bends, a host before the devices, straight lines, and models of kernels; keys that are cut."""
+"""An efficiency that bends, a host before the devices, straight lines, and models of kernels, one of routed experts;
+keys that are cut."""
 EIGHT = "llama-3.1-8b"
 MODELS: dict[str, Any] = {
     EIGHT: EIGHT,
     "windows": {"extends": EIGHT, "attention": {"window": 48, "window_pattern": [True, False]}},
     "chunks": {"extends": EIGHT, "attention": {"chunk": 64}},
+    "experts": {"extends": "deepseek-v2-lite", "layers": 4},
     "both": {"extends": EIGHT, "layers": 4, "attention": {"window": 30, "top_k": 41, "window_pattern": [True, False]}},
 }
 
@@ -166,7 +169,7 @@ def test_it_equals_stepping(
     assert pool.gaps.digest.count == pytest.approx(sum(r.output_tokens - 1 for r in requests))
 
 
-@pytest.mark.parametrize("machine", MACHINES[4:], ids=lambda machine: machine[3])
+@pytest.mark.parametrize("machine", MACHINES[5:], ids=lambda machine: machine[3])
 @settings(max_examples=10, deadline=None)
 @given(traces(), limits, st.sampled_from(["vllm-v1", "vllm-v0-swapping"]))
 def test_where_keys_are_cut_it_equals_stepping(
