@@ -129,8 +129,8 @@ def test_with_prefixes_it_equals_blocks_one_by_one(
 @pytest.mark.parametrize(
     ("stages", "devices", "runtime", "model", "kernels"),
     [
-        (2, 2, "ideal", "dense", "roofline"), (3, 3, "vllm-v1", "dense", "roofline"), (2, 16, "vllm", "dense", "roofline"),
-        (2, 4, "vllm-v1", "experts", "modelled"),
+        (2, 2, "ideal", "dense", "roofline"), (3, 3, "vllm-v1", "dense", "roofline"),
+        (2, 16, "vllm", "dense", "roofline"), (2, 4, "vllm-v1", "experts", "modelled"),
     ],
 )  # fmt: skip
 def test_one_request_alone_is_its_estimate(stages: int, devices: int, runtime: str, model: str, kernels: str) -> None:
