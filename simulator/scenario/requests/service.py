@@ -65,7 +65,7 @@ class Run:
         figures, first, pools = self.figures, pools_of(self.service.first), self.pools
         gaps = Digest()
         for pool in pools:
-            gaps.merge(pool.gaps)
+            gaps.merge(pool.gaps.digest)
         waits: dict[str, Percentiles | Digest] = {
             "ttft": figures.ttft, "e2e": figures.e2e, "queue": figures.queue, "tpot": figures.tpot,
             "service": figures.service, "normalised": figures.normalised, "tbt": gaps,

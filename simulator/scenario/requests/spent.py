@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-from simulator.core import Resource, add
 from simulator.core.account import Term, energy, joules
 from simulator.hardware import System
 from simulator.hardware.energy import missing, static_power
@@ -17,10 +16,9 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.service import Run
-from simulator.serving.kv.copies import Moves
 from simulator.serving.kv.sequences import LINK
 from simulator.serving.service.pool import Pool
-from simulator.serving.service.work import Work, demand
+from simulator.serving.service.work import demand
 
 PRICE = Metric("usd_per_million_tokens", "USD", "min", "price of the machines over their life", per="million tokens")
 
@@ -53,7 +51,7 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     costs = costs_of(scenario, deployed.system, deployed.model)
     if not run.figures.ended or not seconds:
         return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
-    units_of = demanded(pools, [pool.work for pool in pools], [pool.moves for pool in pools])
+    units_of = demand(pools[0].iterations, [pool.work for pool in pools])
     terms = (*energy(units_of, deployed.parallel.context), *energy(static_power(deployed.system, seconds * machines)))
     total = joules(terms)
     utilisation: dict[str, float] = {}
@@ -78,15 +76,3 @@ def _lacks(system: System, terms: Sequence[Term]) -> tuple[str, ...]:
     of_link = any(term.name == LINK and term.each is None for term in terms)
     keys = missing(system, [term for term in terms if term.name != LINK])
     return (*keys, "mapping.kv_store.link_energy") if of_link else keys
-
-
-def demanded(pools: Sequence[Pool], works: Iterable[Work], moves: Iterable[Moves]) -> dict[Resource, float]:
-    """Total demand of what replicas have computed, and copied between tiers, as of one device of a replica."""
-    works, copies, home = list(works), pools[0].copies, pools[0].home
-    total = demand(pools[0].iterations, works)
-    if home is not None:
-        add(total, home.load.demand, sum(work.loads for work in works))
-    if copies is not None:
-        for each in moves:
-            add(total, copies.demand(each))
-    return total

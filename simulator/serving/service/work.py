@@ -24,7 +24,7 @@ class Work:
             and of each cut of the model, pairs and keys of prompts, and keys of those that decode.
         often: iterations by the tokens that are routed in one, and by whether it has prompts.
         loads: models whose weights were copied to memory, to take their turn.
-        copied: what copies of keys and values of whole sequences have demanded.
+        copied: what all copies have demanded: of keys and values, and of the weights that take their turn.
     """
 
     def __init__(self) -> None:

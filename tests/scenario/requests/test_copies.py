@@ -1,4 +1,4 @@
-"""Copies of keys and values of whole sequences: every byte costs the energy of the tiers and links that it crosses."""
+"""Copies of keys and values: every byte costs the energy of the tiers and links that it crosses."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ TOKEN = 2 * 32 * 8 * 128 * 2
 """Bytes of keys and values: of 32 layers, 8 heads, 128 elements, bf16."""
 
 
-def made(**mapping: Any) -> tuple[Scenario, Run]:
-    asked = Scenario.model_validate({
-        "hardware": "dgx-h100", "model": "llama-3.1-8b", "mapping": {"devices": 8, **mapping},
-        "workload": {"kind": "requests", "requests": 30, "rate": 200, "input": 100, "output": 60, "spread": 0.3},
-    })  # fmt: skip
+WORK = {"kind": "requests", "requests": 30, "rate": 200, "input": 100, "output": 60, "spread": 0.3}
+
+
+def made(work: dict[str, Any] = WORK, **mapping: Any) -> tuple[Scenario, Run]:
+    parts = {"hardware": "dgx-h100", "model": "llama-3.1-8b", "mapping": {"devices": 8, **mapping}}
+    asked = Scenario.model_validate({**parts, "workload": work})
     return asked, served(asked)[0]
 
 
 def energies(asked: Scenario, run: Run) -> tuple[float, float]:
-    """Joules of a run, and of it without copies of whole sequences."""
+    """Joules of a run, and of it without copies."""
     whole = spent(asked, run).metrics["energy_per_token_j"]
     kept = [pool.work.copied for pool in run.pools]
     for pool in run.pools:
@@ -64,6 +65,20 @@ def test_a_prompt_handed_over_costs_both_memories_and_the_link() -> None:
     for pool in run.pools:
         used.update({resource.name: units * resource.count for resource, units in pool.work.copied.items()})
     assert used["link of keys and values"] == tokens * TOKEN == pytest.approx(used["gpu.hbm"] / 2)
+
+
+def test_blocks_of_prefixes_cost_what_lies_between_their_tiers() -> None:
+    laws = {
+        "requests": 60, "arrivals": {"kind": "poisson", "rate": 5}, "sessions": {"turns": 4, "think": "2 s"},
+        "lengths": {"kind": "fixed", "input": 200, "output": 20},
+    }  # fmt: skip
+    store = {"kind": "prefix", "block": 16, "blocks": 120, "tiers": ["host"]}
+    asked, run = made({"kind": "requests", "trace": laws}, scheduler={"kind": "vllm-v1"}, kv_store=store)
+    metrics = run.metrics()
+    whole, without = energies(asked, run)
+    moved = metrics["loaded_bytes"] + metrics["written_bytes"]
+    assert metrics["loaded_bytes"] > 0
+    assert whole - without == pytest.approx(moved * (HBM + PCIE + DDR), rel=1e-6)
 
 
 def test_a_link_without_a_figure_leaves_the_energy_unknown_and_is_named() -> None:

@@ -42,7 +42,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 NODES = {"node<->node": {"bandwidth": "400 GB/s", "latency": "5 us", "energy": "20 pJ/bit"}}
 LINES = (
-    (2, 2, "ideal", "dense"), (3, 6, "gpu-libraries", "dense"), (2, 4, "vllm", "windows"), (4, 4, "vllm-v1", "dense"),
+    (2, 2, "ideal", "dense"), (3, 6, "gpu-libraries", "dense"), (2, 4, "vllm", "windows"),
     (2, 2, "ideal", "experts"),
 )  # fmt: skip
 """Stages, devices, runtime and model."""
@@ -94,7 +94,10 @@ def engines(of: tuple[Iterations, ...], make: Any) -> list[Stepping]:
     return several
 
 
-@pytest.mark.parametrize("scheduler", ["vllm-v1", "vllm-v0", "sarathi", "orca", "trt-llm-max-utilisation", "sglang"])
+SLOW = ("vllm-v0", "sarathi", "static", "trt-llm-no-evict", "trt-llm-max-utilisation", "sglang")
+
+
+@pytest.mark.parametrize("scheduler", ["vllm-v1", "orca", *(pytest.param(s, marks=pytest.mark.slow) for s in SLOW)])
 @settings(max_examples=6, deadline=None)
 @given(traces(), st.sampled_from(LINES), limits, st.booleans())
 def test_it_equals_stepping(
@@ -111,7 +114,7 @@ def test_it_equals_stepping(
     assert pipeline.outstanding == 0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(sessions(), st.sampled_from(LINES), limits)
 def test_with_prefixes_it_equals_blocks_one_by_one(
     requests: list[Request], machine: tuple[Any, ...], limits: Any
@@ -126,16 +129,24 @@ def test_with_prefixes_it_equals_blocks_one_by_one(
     check_equal(ended, slow.run(requests))
 
 
-@pytest.mark.parametrize(("stages", "devices", "runtime"), [(2, 2, "ideal"), (3, 3, "vllm-v1"), (2, 16, "vllm")])
-def test_one_request_alone_is_its_estimate(stages: int, devices: int, runtime: str) -> None:
+@pytest.mark.parametrize(
+    ("stages", "devices", "runtime", "model", "kernels"),
+    [
+        (2, 2, "ideal", "dense", "roofline"), (3, 3, "vllm-v1", "dense", "roofline"),
+        (2, 16, "vllm", "dense", "roofline"),
+        pytest.param(2, 4, "vllm-v1", "experts", "modelled", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_one_request_alone_is_its_estimate(stages: int, devices: int, runtime: str, model: str, kernels: str) -> None:
     lengths = {"input": 700, "output": 40}
-    one = {"kind": "requests", "requests": 1, "spread": 0, "process": "even", **lengths}
-    alone = evaluate(
-        scenario(stages, devices, runtime, "dense", workload={"kind": "batch", "batch": 1, **lengths})
-    ).metrics
-    of = evaluate(
-        scenario(stages, devices, runtime, "dense", workload=one, mapping={"scheduler": {"kind": "vllm-v1"}})
-    ).metrics
+    requests = {"kind": "requests", "requests": 1, "spread": 0, "process": "even", **lengths}
+    alone, of = (
+        evaluate(scenario(stages, devices, runtime, model, workload=work, mapping={"kernels": kernels, **more})).metrics
+        for work, more in (
+            ({"kind": "batch", "batch": 1, **lengths}, {}),
+            (requests, {"scheduler": {"kind": "vllm-v1"}}),
+        )
+    )
     for name, expected in (("ttft_p50_s", "ttft_s"), ("e2e_p50_s", "e2e_s"), ("energy_per_token_j",) * 2):
         assert of[name] == pytest.approx(float(alone[expected]), rel=1e-9)
 
@@ -153,7 +164,7 @@ def test_equal_stages_under_load_serve_almost_as_many_times_as_much(stages: int)
     assert {pool.number for pool in pipeline.pools} == {200}, "equal shares take turns"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(traces(), st.sampled_from(LINES))
 def test_no_stage_serves_two_at_once_and_none_is_left_out(requests: list[Request], machine: tuple[Any, ...]) -> None:
     of, spans = line(*machine), []

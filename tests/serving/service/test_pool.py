@@ -164,9 +164,9 @@ def test_it_equals_stepping(
     pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests, ahead)
     check_equal(ended, slow)
     assert pool.store.free == pool.store.total, "all is given back"
-    assert pool.count == pool.cached == 0
+    assert pool.count == pool.decoding.cached == 0
     assert pool.answer_tokens == sum(r.output_tokens for r in requests), "no token is lost or made"
-    assert pool.gaps.count == pytest.approx(sum(r.output_tokens - 1 for r in requests))
+    assert pool.gaps.digest.count == pytest.approx(sum(r.output_tokens - 1 for r in requests))
 
 
 @pytest.mark.parametrize("machine", MACHINES[5:], ids=lambda machine: machine[3])
@@ -180,7 +180,7 @@ def test_where_keys_are_cut_it_equals_stepping(
     slow = Stepping(of, size, total // size, policy, order, tokens, most, copy_seconds=copy_seconds).run(requests)
     pool, ended = serve(scheduler, of, Blocks(total // size, size), order, tokens, most, requests)
     check_equal(ended, slow)
-    assert set(pool._seen.at(pool.steps)) == {0.0}, "nobody decodes"
+    assert set(pool.decoding.keys()) == {0.0}, "nobody decodes"
 
 
 @pytest.mark.parametrize("scheduler", [each for each in SCHEDULERS if each != "vllm-v0-swapping"])
