@@ -12,7 +12,7 @@ from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.placement.rule import BlockOfBatches, Placement
 from simulator.mapping.spill.memory_plan import ORDERS
-from simulator.units import Bandwidth, Bytes, Count, Fraction, Positive, Unit, Width
+from simulator.units import Bandwidth, Bytes, Count, EnergyPerByte, Fraction, Positive, Unit, Width
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.named import ComputingFormat, KvFormat
 
@@ -166,6 +166,8 @@ class KvStore(Section):
     """Blocks of a replica, where they are known; null: as many as its memory has room for."""
     link: Bandwidth | None = None
     """Rate at which keys and values leave a replica that computes prompts alone, one request after another."""
+    link_energy: EnergyPerByte | None = None
+    """Energy of that link; null: not known, and neither is that of a service that has one."""
     swap: str | None = None
     """The tier to which a sequence is copied that loses its room, by its full name; null: none is."""
     tiers: Annotated[
@@ -178,7 +180,7 @@ class KvStore(Section):
     iteration that needs them."""
     reuse: Literal["always", "faster"] = "always"
     """What is copied of a prompt found behind memory: all of it, or of each further tier only what is sooner there than
-    computed anew, by the time of the prompt alone."""
+    computed anew, by the time of the prompt alone; and no tier where nothing is, by the way there and back."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
-from simulator.config.choose import choose
+from simulator.config.choose import OfKinds, choose
 from simulator.config.section import Section
 from simulator.errors import one_of
 from simulator.hardware import System
@@ -76,7 +76,9 @@ class Scenario(Section):
     """How many devices the machine has for the model; null: as its file says."""
     mapping: MappingForm = MappingForm()
     """Who computes, from which memory, in what order and which formats."""
-    workload: Annotated[SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True)] = Field(
+    workload: Annotated[
+        SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True), OfKinds("evaluator")
+    ] = Field(
         default_factory=dict  # type: ignore[assignment]  # which is checked, and so becomes a static batch
     )
     """What is to be computed."""

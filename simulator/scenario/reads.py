@@ -75,7 +75,8 @@ def check_read(scenario: Any) -> None:
 
 def refused(path: str, why: str, value: Any, file: Any = None) -> ConfigError:
     """What to tell of a key that is not read."""
-    return ConfigError(f"{why} does not read it", file=file, path=path, found=written(value), expected="nothing")
+    at = tuple(path.split("."))
+    return ConfigError(f"{why} does not read it", file=file, path=at, found=written(value), expected="nothing")
 
 
 def written(value: Any) -> str:

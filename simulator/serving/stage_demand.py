@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from simulator.core import Resource, add
 from simulator.serving.closed_loop import Timed
-
-EXPERTS = "experts"
+from simulator.serving.stages import EXPERTS
 
 
 def demand_by_kind(timed: Timed) -> dict[str, dict[Resource, float]]:

@@ -179,7 +179,7 @@ class StudyResults(Result):
 def _only(table: Table, column: str, condition: Mapping[str, Any]) -> float | None:
     """The metric of the one case of a table; that of equal cases of several runs is one."""
     keys = [key for key in table.keys if key != RUN and key in table.frame]
-    frame = table.frame.drop_duplicates([*keys, column])
+    frame = table.frame if len(table.frame) == 1 else table.frame.drop_duplicates([*keys, column])
     if len(frame) != 1:
         raise _not_one(len(frame), condition, [key for key in table.keys if frame[key].nunique(dropna=False) > 1])
     value = frame[column].iloc[0]

@@ -154,6 +154,19 @@ def test_caches_are_those_of_the_residency_of_single_keys(trace: list[set[int]],
     assert holds(buffer) == set(cache)  # type: ignore[arg-type]
 
 
+@given(tokens, st.integers(5, ROWS))
+def test_belady_gives_up_what_is_needed_last_and_of_equals_the_first_row(trace: list[set[int]], room: int) -> None:
+    steps, held = plain(trace), set[int]()
+    buffer = RowBuffer(ROWS, room)
+    keep = row_policy("belady")(ROWS, 0, lambda: steps)
+    for t, (token, step) in enumerate(zip(trace, steps, strict=True)):
+        row_traffic([step], buffer, keep)
+        needed = {row: [later for later in range(t + 1, len(trace)) if row in trace[later]] for row in held}
+        spare = sorted(held - token, key=lambda row: (-min(needed[row], default=len(trace)), row))
+        held = held.union(token).difference(spare[: max(len(held | token) - room, 0)])
+        assert holds(buffer) == held
+
+
 @given(tokens, st.integers(1, 8), st.integers(5, ROWS))
 def test_a_dynamic_window_is_the_longest_that_fits(trace: list[set[int]], window: int, room: int) -> None:
     buffer = RowBuffer(ROWS, room)

@@ -193,6 +193,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.kv_store.blocks": [80, 12],
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
+    "mapping.kv_store.link_energy": ["5 pJ/bit"],
     "mapping.kv_store.swap": ["host"],
     "mapping.scheduler.home": ["host"],
     "mapping.kv_store.tiers": [["host"]],

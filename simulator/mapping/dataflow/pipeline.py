@@ -64,7 +64,9 @@ def fit(target: Target, asked: SizedDemands, reserved: float = 0.0, launches: fl
 def fit_each(target: Target, asked: SizedDemands, reserves: Sequence[float], launches: float = 1.0) -> list[Fitted]:
     """What `fit` gives with each of these shares of the PMUs reserved: stages are balanced once for all of them."""
     shape = grid(target)
-    samples = [Sample(each, weight, _work(target, each, shape), _pace(target, each)) for each, weight in asked.samples]
+    samples = [
+        Sample(each, weight, stage_work(target, each, shape), _pace(target, each)) for each, weight in asked.samples
+    ]
     tilings = shape.tilings(float(np.max(asked.largest.block.tokens)))
     pcus = {number: layout.balanced(samples, shape, number) for number in tilings}
     return [_fit(target, asked, samples, pcus, reserved, launches) for reserved in reserves]
@@ -105,7 +107,7 @@ def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) ->
     shape, kernels = grid(target, reserved), len(asked.largest.members)
     took = np.zeros(kernels)
     for each, weight in (sample for sample in asked.samples if sample[1]):
-        work, moved = _work(target, each, shape).sum(axis=1), layout.moved(each, 1).sum(axis=1)
+        work, moved = stage_work(target, each, shape).sum(axis=1), layout.moved(each, 1).sum(axis=1)
         links, wait = _streamed(target, each)
         least = Call(
             name="least",
@@ -145,7 +147,7 @@ def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
 def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> Call:
     """What one call asks of one device; its quantities are arrays where `asked` has more than one row."""
     shape = grid(target)
-    work = _work(target, asked, shape)
+    work = stage_work(target, asked, shape)
     each = layout.stages(work, laid.tiles, laid.pcus)
     busy = layout.buffers(asked, shape, laid.tiles, laid.pmus)
     links, wait = _streamed(target, asked)
@@ -170,7 +172,7 @@ def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> 
     )
 
 
-def _work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
+def stage_work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
     """(rows, operators) PCU-seconds."""
     seconds = rows(engine_seconds(target, (operator,)) for operator in asked.operators)
     work: Numbers = asked.members * seconds * shape.engine_pcus

@@ -1,15 +1,18 @@
 """How long the iterations of a deployment take: compiled once, then told in plain floats, and for runs of many at once.
 
-What hangs on the number of tokens alone (products with weights, kernels over rows, collectives) is a table over that
-number; so is what hangs on the number of sequences (the head). Attention is a closed form over the sums of `FEATURES`:
-the largest of a few affine demands, each over its rate, which may bend with the size of the demand, or what a model of
-its kernel says of the mean sequence. What is neither is lowered anew for each iteration: as exact, and slow.
+What hangs on the number of tokens alone (products with weights, kernels over rows, collectives, experts whose kernel is
+modelled) is a table over that number; so is what hangs on another (`numbers.py`), as the head on that of sequences.
+Attention is a closed form over the sums of `FEATURES`: the largest of a few affine demands, each over its rate, which
+may bend with the size of the demand, or what a model of its kernel says of the mean sequence. Of an engine that runs
+whole layers it is the fastest of a few programs (`serving/programmed.py`). What is none of these is lowered anew for
+each iteration: as exact, and slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
@@ -22,8 +25,10 @@ from simulator.errors import ConfigError
 from simulator.mapping.gpu.modelled import Attended
 from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
 from simulator.mapping.two_engines.expert_costs import Counts
+from simulator.serving.programmed import Programmed
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Line, ModelledTerm, Term, term
+from simulator.serving.service.numbers import NUMBERS, at, directions
 from simulator.serving.stages import Stages
 from simulator.workload.routing.draws import counts
 from simulator.workload.routing.routers import Router
@@ -61,7 +66,7 @@ class Iterations:
             raise ConfigError(path="nodes", found=stages.deployment.nodes, expected=expected)
         self.stages, self.seed = stages, seed
         self.router = stages.draws(router) if stages.model.moe else None
-        self.host, self.layers = stages.deployment.host, stages.model.layers
+        self.host, self.layers = stages.deployment.host, stages.deployment.layers
         self.cuts = stages.model.cuts
         self._compiled: dict[Kind, _Compiled] = {}
         self._experts: dict[tuple[int, bool], Array] = {}
@@ -210,32 +215,39 @@ class _Table:
 class _Compiled:
     """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
 
-    Of an engine that runs layers as a whole all is lowered, to the programs that it was compiled to (`Declared`).
+    Of an engine that runs layers as a whole the programs that it was compiled to (`Declared`) are the one term, or all
+    is lowered.
     Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
     """
 
     def __init__(self, stages: Stages, kind: Kind) -> None:
         self.stages, self.kind = stages, kind
-        self.tokens: set[int] = set()
-        self.count: set[int] = set()
+        self.tabled: dict[str, set[int]] = {name: set() for name in NUMBERS}
         self.lowered: set[int] = set()
-        self.terms: list[Term | ModelledTerm] = []
+        self.terms: list[Term | ModelledTerm | Programmed] = []
         self.typical = typical(stages.model)
         self.features = len(self.typical)
-        if not stages.deployment.whole_layers:
-            at, directions = _directions(kind, self.typical)
-            scaled = np.concatenate([at * [scale] for scale in SCALES])
-            self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), directions, len(at))
+        if stages.deployment.whole_layers:
+            programs = stages.programs(kind, self.features)
+            self.terms += [programs] if programs else []
+        else:
+            points, alike = directions(kind, self.typical)
+            scaled = np.concatenate([points * [scale] for scale in SCALES])
+            self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), alike, len(points))
         self.constant = sum(each.latency for each in self.terms)
-        self._by_tokens = _Table(lambda most: self._filled(most, self.tokens, 1))
-        self._by_count = _Table(lambda most: self._filled(most, self.count, 0))
+        tables = {name: _Table(partial(self._filled, name)) for name in NUMBERS}
+        self._by_tokens, self._by_sequences = tables["tokens"], tables["sequences"]
+        self._by_decoding, self._by_keys = tables["decoding"], tables["keys"]
+        self._further = bool(self.tabled["decoding"] or self.tabled["keys"])
 
     def seconds(
         self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float,
         cuts: tuple[float, ...] = (),
     ) -> float:  # fmt: skip
         """Of one iteration, by its features, without what hangs on draws or on the host."""
-        total = self._by_tokens[int(tokens + decoding)] + self._by_count[int(prompts + decoding)] + self.constant
+        total = self._by_tokens[int(tokens + decoding)] + self._by_sequences[int(prompts + decoding)] + self.constant
+        if self._further:
+            total += self._by_decoding[int(decoding)] + self._by_keys[int(tokens + past)]
         for each in self.terms:
             total += each.seconds(prompts, tokens, pairs, decoding, context, past, cuts)
         if self.anew:
@@ -251,7 +263,7 @@ class _Compiled:
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """Of iterations in which as many sequences decode, over the tokens that they have cached, and see by cut."""
-        total = self._by_tokens[decoding] + self._by_count[decoding] + self.constant + np.zeros(len(contexts))
+        total = self._by_tokens[decoding] + self._by_sequences[decoding] + self.constant + np.zeros(len(contexts))
         for each in self.terms:
             total += each.over(decoding, contexts, seen)
         if self.anew:
@@ -283,7 +295,7 @@ class _Compiled:
         self,
         scaled: list[tuple[int, Activity | Plan]],
         typical: list[tuple[int, Activity | Plan]],
-        directions: dict[str, list[int]],
+        alike: dict[str, list[int]],
         each: int,
     ) -> None:
         """Tell of each work what it hangs on, by whether its demands stay as they are from probe to probe."""
@@ -291,14 +303,12 @@ class _Compiled:
         for place, ((times, work), (_, known)) in enumerate(zip(scaled, typical, strict=True)):
             figures = [np.broadcast_to(q, each * len(SCALES)).reshape(-1, each) for q in _figures(work)]
 
-            def same(what: str, figures: Sequence[Array] = figures) -> bool:
-                rows = directions[what]
+            def same(rows: list[int], figures: Sequence[Array] = figures) -> bool:
                 return all(np.allclose(f[:, rows], f[:, :1], rtol=AGREES, atol=0) for f in figures)
 
-            if same("tokens"):
-                self.tokens.add(place)
-            elif same("count"):
-                self.count.add(place)
+            number = next((name for name, rows in alike.items() if same(rows)), None)
+            if number is not None:
+                self.tabled[number].add(place)
             elif (affine_ := self._term(known, times, modelled[place])) is not None:
                 self.terms.append(affine_)
             else:
@@ -325,17 +335,12 @@ class _Compiled:
         least = _term(known, times, self.typical)
         return least and ModelledTerm(modelled.once, modelled.decode, least)
 
-    def _filled(self, most: int, places: set[int], column: int) -> list[float]:
-        """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`; `column`: of prompts."""
+    def _filled(self, name: str, most: int) -> list[float]:
+        """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`."""
+        places = self.tabled[name]
         if not places:
             return [0.0] * most
-        numbers = np.arange(most, dtype=np.float64)
-        x = np.ones((most, self.features))
-        x[:, 4], x[:, 5] = 0.0, 0.0
-        x[:, 0], x[:, 1], x[:, 2] = self.kind.prompts, self.kind.prompts, self.kind.prompts
-        x[:, 3] = np.maximum(numbers - self.kind.prompts, 1) if self.kind.decoding else 0.0
-        if self.kind.prompts:
-            x[:, column] = np.maximum(numbers - x[:, 3], 1)
+        x = at(self.kind, name, most, self.features)
         total = np.zeros(most)
         for place, (times, work) in enumerate(self._works(x)):
             if place in places:
@@ -345,7 +350,7 @@ class _Compiled:
     @property
     def anew(self) -> bool:
         """Whether something is lowered anew for each iteration, or for a run of them."""
-        return self.stages.deployment.whole_layers or bool(self.lowered)
+        return bool(self.lowered) or (self.stages.deployment.whole_layers and not self.terms)
 
     def _anew(self, x: Array) -> Array:
         if self.stages.deployment.whole_layers:
@@ -360,34 +365,6 @@ class _Compiled:
 def of_decoding(seen: tuple[float, ...]) -> tuple[float, ...]:
     """Features of cuts where no prompt is computed."""
     return tuple(each for keys in seen for each in (0.0, 0.0, keys))
-
-
-def _directions(kind: Kind, typical: tuple[float, ...]) -> tuple[Array, dict[str, list[int]]]:
-    """Points to look at, the first a start, and which of them have the same number of tokens, and of sequences.
-
-    Where sequences decode beside prompts, these numbers stay the same when one grows by what the other loses.
-    """
-    base = np.array(typical)
-    moves: list[tuple[str, dict[int, float]]] = [("both", {2: 3e5}), ("both", {4: 5e4}), ("both", {5: 800.0})]
-    moves += [("both", {place: base[place] / 3}) for place in range(len(FEATURES), len(base))]
-    if kind.prompts and kind.decoding:
-        moves += [
-            ("tokens", {1: 24.0, 3: -24.0}),
-            ("tokens", {0: 3.0}),
-            ("count", {0: 24.0, 3: -24.0}),
-            ("count", {1: 99.0}),
-        ]
-    elif kind.prompts:
-        moves += [("tokens", {0: 3.0}), ("count", {1: 99.0})]
-    points, rows = [base], dict[str, list[int]](tokens=[], count=[])
-    for what, change in moves:
-        moved = base.copy()
-        for feature, by in change.items():
-            moved[feature] += by
-        for each in rows if what == "both" else (what,):
-            rows[each].append(len(points))
-        points.append(moved)
-    return np.array(points), rows
 
 
 def _chained(plan: Plan, times: int) -> Iterator[tuple[int, Activity | Plan]]:

@@ -14,13 +14,16 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.core import add
 from simulator.core.closed_form import alone
 from simulator.errors import CapacityError, ConfigError
 from simulator.serving.kv.blocks import Store
 from simulator.serving.kv.copies import Copies
+from simulator.serving.kv.sequences import Swap, no_swap
 from simulator.serving.service.digest import Digest
 from simulator.serving.service.growth import Growth
 from simulator.serving.service.iteration import Iterations
@@ -30,6 +33,9 @@ from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.turns import Home
 from simulator.serving.service.waiting import ByModel, Waiting, waiting
 from simulator.serving.service.work import Work
+
+if TYPE_CHECKING:
+    from simulator.serving.service.line import Line
 
 Watch = Callable[["Pool", float, int, int, int], None]
 """Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
@@ -54,19 +60,19 @@ class Pool:
 
     def __init__(
         self,
-        iterations: Iterations,
+        iterations: Iterations | Line,
         store: Store,
         scheduler: Scheduler,
         order: str = "fcfs",
         ended: Callable[[Sequence], None] = lambda sequence: None,
-        copy_seconds: Callable[[int], float] = lambda tokens: 0.0,
+        swap: Swap = no_swap,
         watch: Watch | None = None,
         ahead: bool = False,
         copies: Copies | None = None,
         home: Home | None = None,
     ) -> None:
         self.iterations, self.store, self.scheduler = iterations, store, scheduler
-        self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
+        self.ended, self.swap, self.watch = ended, swap, watch
         self.ahead, self.copies = ahead, copies
         self.home, self.loaded = home, None if home else ""
         self.waiting: Waiting = ByModel(order) if home else waiting(order)
@@ -117,6 +123,13 @@ class Pool:
         """The time before which nobody who is known can join, and no transfer to it begins."""
         first = self._arriving[0][0] if self._arriving else inf
         return max(self.now, min(self._wake, first) if self.waiting else first)
+
+    @property
+    def begins(self) -> float:
+        """The time before which it chooses no iteration; inf where nobody is here, or known to come."""
+        first = self._arriving[0][0] if self._arriving else inf
+        here = self.running or self.waiting or self.swapped
+        return max(self.now, min(self._wake, first) if here else first)
 
     # the loop
 
@@ -269,6 +282,7 @@ class Pool:
                 self._grow(-(-sequence.target // self.store.size) - found // self.store.size)
                 sequence.computed = sequence.target
                 here = sequence.handed.carry(self.now, sequence.target - found)
+                add(self.work.copied, sequence.handed.copy(sequence.target - found).demand)
                 heappush(self._coming, (here, sequence.number, sequence))
         return [(sequence, new) for sequence, new in decision.chunks if new]
 
@@ -441,7 +455,7 @@ class Pool:
             sequence.computed = self._stop(sequence)
         self.store.leave(sequence, room, ended=False)
         if how == "swap" and sequence.computed == sequence.input + sequence.generated - 1:
-            self._moved += self.copy_seconds(sequence.computed)
+            self._swap(sequence, back=False)
             self.swapped[sequence] = None
             return
         sequence.target, sequence.computed, sequence.reserved = sequence.input + sequence.generated, 0, 0
@@ -461,7 +475,13 @@ class Pool:
         del self.swapped[sequence]
         self.running[sequence] = None
         self._grow(-(-self.room(sequence) // self.store.size))
-        self._moved += self.copy_seconds(sequence.computed)
+        self._swap(sequence, back=True)
         self._late = self._late or ([(self.now, self.count)] if self.count else [])
         self._late.append((sequence.paused, 1))
         self._begin(sequence, sequence.computed, sequence.output - sequence.generated)
+
+    def _swap(self, sequence: Sequence, back: bool) -> None:
+        """What is computed of a sequence is copied to another tier, or back, before the next iteration."""
+        copy = self.swap(sequence.computed, back)
+        self._moved += float(alone(copy))
+        add(self.work.copied, copy.demand)

@@ -91,6 +91,8 @@ def _torchao(keys: Keys) -> Quantised:
         default = keys.within("quant_type")
         default = default and (default.within("default") or default)
         kind, figures = default and default.config.data.get("_type"), default and default.within("_data")
+    if kind is None:
+        raise keys.error("quant_type", "missing key", one_of(TORCHAO))
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(kind).removesuffix("Config")).lower()
     if name not in TORCHAO:
         raise keys.error("quant_type", f"torchao, as {name}", one_of(TORCHAO), nearest(name, TORCHAO))

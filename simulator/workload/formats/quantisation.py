@@ -32,6 +32,8 @@ def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> 
     method = data.get("quant_method")
     if method is None:
         method = _unnamed(data, key)
+    if method is None:
+        raise keys.error("quant_method", "missing key", one_of(METHODS))
     if not isinstance(method, str) or method not in METHODS:
         raise keys.error("quant_method", "quantisation", one_of(METHODS), nearest(str(method), METHODS))
     quantised = METHODS[method](keys)

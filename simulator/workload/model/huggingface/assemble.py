@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.workload.model.form import MOST_LAYERS
-from simulator.workload.model.huggingface.keys import Keys
+from simulator.workload.model.huggingface.keys import EXPERTS, HEADS, HIDDEN, KV_HEADS, LAYERS, TOP_K, Keys
 from simulator.workload.model.huggingface.layers import experts, listed, mixers, shortest
 from simulator.workload.model.huggingface.traits import Traits
 
@@ -18,11 +18,6 @@ ACTIVATIONS = (
 )
 """Ours, by their names; the products inside an activation are so few that kin count as one."""
 
-EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
-TOP_K = (
-    "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "experts_per_token", "moe_k", "moe_topk",
-    "moe_top_k",
-)  # fmt: skip
 WIDTHS = ("moe_intermediate_size", "expert_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
 SHARED = (
     "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "share_expert_dim",
@@ -36,10 +31,6 @@ DENSE = (
     "n_inner",
     "ffn_dim",
 )
-HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-HIDDEN = ("hidden_size", "n_embed", "n_embd", "d_model")
-
 
 REUSES = "_reusing_kv"
 """What the name of an attention ends with whose layers have no keys and values of their own."""
@@ -204,10 +195,9 @@ def _without(data: Data, key: str) -> Data:
 def _per_head(keys: Keys, traits: Traits) -> Data:
     """Attention with keys and values a head."""
     heads, dim = keys.size(*HEADS), _head_dim(keys, traits)
-    grouped = ("num_key_value_heads", "num_attention_groups", "multi_query_group_num", "num_kv_heads")
-    kv_heads = keys.size(*grouped, default=heads)
+    kv_heads = keys.size(*KV_HEADS, default=heads)
     if heads % kv_heads:
-        name = next(name for name in grouped if keys.has(name))
+        name = next(name for name in KV_HEADS if keys.has(name))
         raise keys.error(name, "KV heads that do not divide the heads", f"a divisor of {heads}")
     said = dict(traits.defaults).get("attention_bias", False)
     bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from simulator.workload.model.huggingface.assemble import HEADS, assemble
-from simulator.workload.model.huggingface.keys import Keys
+from simulator.workload.model.huggingface.assemble import assemble
+from simulator.workload.model.huggingface.keys import HEADS, Keys
 from simulator.workload.model.huggingface.traits import LAYER_NORM, Traits
 
 Data = dict[str, Any]
