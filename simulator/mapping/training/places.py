@@ -10,7 +10,7 @@ from simulator.config.choose import check_name
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import System
 from simulator.mapping.placement.layout import Shares, share_of
-from simulator.mapping.placement.rule import AUTO, INTERLEAVED, REPLICATED, STATE, Placement, Rule
+from simulator.mapping.placement.rule import INTERLEAVED, REPLICATED, STATE, Rule
 from simulator.mapping.placement.spot import Spot, main_memory, spots
 from simulator.mapping.target import Target
 from simulator.mapping.training.kept import WEIGHTS
@@ -20,7 +20,7 @@ PARTS: tuple[str, ...] = (*WEIGHTS, "activations", *STATE)
 Places: TypeAlias = Mapping[str, Shares]
 
 
-def places(rules: Placement, target: Target, sizes: Mapping[str, float], pinned: bool) -> Places:
+def places(rules: tuple[Rule, ...], target: Target, sizes: Mapping[str, float], pinned: bool) -> Places:
     """Where each part lies, by rules of which the first that matches counts; what none has is in main memory.
 
     `sizes`: bytes of each part, which an amount in bytes is taken of. Kernels read and write weights, gradients and
@@ -31,8 +31,6 @@ def places(rules: Placement, target: Target, sizes: Mapping[str, float], pinned:
         ConfigError: a rule that is of serving, or that the machine does not bear out; by its number and key.
     """
     home = Spot(target.tier)
-    if isinstance(rules, str):
-        raise ConfigError(path=("placement",), found=f"'{AUTO}'", expected="rules, of training")
     left = dict.fromkeys(PARTS, 1.0)
     shares: dict[str, list[tuple[Spot, float]]] = {part: [] for part in PARTS}
     for number, rule in enumerate(rules):

@@ -11,7 +11,7 @@ from simulator.errors import ConfigError
 from simulator.hardware import System
 from simulator.mapping.form import Sharded
 from simulator.mapping.parallel.collective import Kind, Level, on_shared_link, over
-from simulator.mapping.placement.rule import Placement
+from simulator.mapping.placement.rule import Rule
 from simulator.mapping.target import Target
 from simulator.mapping.training.kept import WEIGHTS
 
@@ -113,7 +113,7 @@ _STAGE: Mapping[str, Sharded] = {
 }
 
 
-def replicas(number: int, sharded: Sharded, system: System, rules: Placement) -> Replicas:
+def replicas(number: int, sharded: Sharded, system: System, rules: tuple[Rule, ...]) -> Replicas:
     """Replicas of a mapping.
 
     Raises:
@@ -121,7 +121,7 @@ def replicas(number: int, sharded: Sharded, system: System, rules: Placement) ->
     """
     if number == 1 and sharded != "none":
         raise ConfigError(path=("sharded",), found=f"'{sharded}' of one replica", expected="none, or data: 2 or more")
-    for place, rule in enumerate(rules if number > 1 and sharded != "weights" and not isinstance(rules, str) else ()):
+    for place, rule in enumerate(rules if number > 1 and sharded != "weights" else ()):
         if weights := [part for part in rule.of if part in WEIGHTS]:
             expected = "sharded: weights, or no weights in a host that replicas share"
             raise ConfigError(path=("placement", place, "of"), found=f"'{weights[0]}'", expected=expected)

@@ -35,12 +35,14 @@ class TrainingStep:
     """A step over micro batches, one after another, whose gradients add up.
 
     Attributes:
+        engine: that of the mapping, with its programs where it compiles some.
         graph: of one micro batch of a replica: forward, backward and the optimizer's step.
         kept: bytes of what a replica keeps if it shares nothing.
         places: where that lies.
     """
 
     deployed: Deployment
+    engine: Target
     graph: OperatorGraph
     micro_batches: int
     kept: Kept
@@ -50,11 +52,6 @@ class TrainingStep:
     @property
     def model(self) -> Model:
         return self.deployed.model
-
-    @cached_property
-    def engine(self) -> Target:
-        """The engine of the mapping, with its programs where it compiles some."""
-        return compiled(self.deployed.engine, lambda: self.graph.blocks)
 
     @cached_property
     def plans(self) -> Mapping[str, Plan]:
@@ -193,6 +190,13 @@ class TrainingStep:
 def _reads_weights(block: Block) -> bool:
     """Whether a block needs its weights: the gradient of looked-up rows does not."""
     return any("weight" in operator.bytes or "expert" in operator.bytes for operator in block.operators)
+
+
+def with_programs(engine: Target, graph: OperatorGraph, alone: bool) -> Target:
+    """An engine with programs for all blocks of a step, where it compiles some; `alone`: for one of each block too."""
+    blocks = graph.blocks
+    ones = [replace(block, repeat=1) for block in blocks if alone and block.repeat > 1]
+    return compiled(engine, lambda: (*blocks, *ones))
 
 
 def _scaled(block: Block, share: float, dtype: str | None = None) -> Block:

@@ -12,14 +12,16 @@ from simulator.core import Resource, closed_form
 from simulator.core.account import bound_by, energy, joules
 from simulator.errors import ConfigError
 from simulator.hardware.energy import static_power
+from simulator.mapping.placement.rule import Rule
 from simulator.mapping.runtime.form import IDEAL, load_runtime
 from simulator.mapping.runtime.machine import under_runtime
 from simulator.mapping.target import peak
+from simulator.mapping.training.auto import automatic
 from simulator.mapping.training.held import check_held, held_of_training
 from simulator.mapping.training.kept import kept
 from simulator.mapping.training.places import places
 from simulator.mapping.training.replicas import replicas
-from simulator.mapping.training.step import TrainingStep
+from simulator.mapping.training.step import TrainingStep, with_programs
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.costs import METRICS as COSTS
@@ -60,7 +62,8 @@ class TrainingEvaluator(EachAlone):
     `step_s` is the sum of `forward_s`, of `backward_s`, in which the head with its loss counts, and of `update_s`, the
     optimizer's step. `flops_per_s` are those of the model (three times the forward pass, whatever is made again) of one
     device over `step_s`; `utilisation` is their share of the peak rate of its products. `copied_bytes` cross links
-    between tiers, of all devices. Times are lower bounds where what runs at once meets on a resource.
+    between tiers, of all devices; `placed` says by which rules. Times are lower bounds where what runs at once meets on
+    a resource.
     """
 
     form = Training
@@ -79,6 +82,7 @@ class TrainingEvaluator(EachAlone):
         Metric("power_w", "W", "min", "power"),
         *COSTS,
         Metric("bound_by", label="what binds"),
+        Metric("placed", label="what lies outside of main memory"),
     )
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
@@ -125,6 +129,7 @@ class TrainingEvaluator(EachAlone):
             "power_w": total / seconds,
             **costs_of(scenario, step.deployed.system, model),
             "bound_by": bound_by(step.plan),
+            "placed": _placed(step),
         }
 
     @staticmethod
@@ -155,11 +160,17 @@ def training_step(scenario: Scenario, work: Training) -> TrainingStep:
     keeps = kept(model, graph, saving, deployed.engine.ways, OPTIMIZERS[work.optimizer])
     pinned = deployed.software.runtime.offload.pinned
     rules = scenario.mapping.placement
-    with at_key("mapping"):
+
+    engine = with_programs(deployed.engine, graph, alone=bool(rules) or deployed.parallel.data > 1)
+
+    def placed(rules: tuple[Rule, ...]) -> TrainingStep:
         several = replicas(deployed.parallel.data, deployed.sharded, deployed.system, rules)
         sizes = {part: size * several.number * several.share(part) for part, size in keeps.parts.items()}
         where = places(rules, deployed.engine, sizes, pinned)
-    return TrainingStep(deployed, graph, work.micro_batches, keeps, where, several)
+        return TrainingStep(deployed, engine, graph, work.micro_batches, keeps, where, several)
+
+    with at_key("mapping"):
+        return automatic(placed) if isinstance(rules, str) else placed(rules)
 
 
 def micro_batch(work: Training, copies: int) -> int:
@@ -173,6 +184,16 @@ def micro_batch(work: Training, copies: int) -> int:
         expected = f"numbers that divide the batch of {work.batch}"
         raise ConfigError(path="workload.micro_batches", found=over, expected=expected)
     return work.batch // (work.micro_batches * copies)
+
+
+def _placed(step: TrainingStep) -> str:
+    """What lies outside of main memory: parts, their shares, tiers, and engines that compute there."""
+    return "; ".join(
+        f"{part} {share:.3g} in {spot.tier}{f' by {spot.by}' if spot.by else ''}"
+        for part, shares in step.places.items()
+        for spot, share in shares
+        if step.kept.parts[part] and spot.tier != step.engine.tier
+    )
 
 
 def _copied(step: TrainingStep, demand: Mapping[Resource, Any]) -> float:

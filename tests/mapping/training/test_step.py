@@ -30,8 +30,10 @@ def seconds(of: TrainingStep) -> float:
     return float(closed_form(of.plan).time)
 
 
-@pytest.mark.parametrize("recompute", ["none", "attention", "layer"])
-@pytest.mark.parametrize("hardware", ["dgx-h100", "sn40l-node", "epyc-9654"])
+@pytest.mark.parametrize(
+    ("hardware", "recompute"),
+    [("dgx-h100", "none"), ("dgx-h100", "attention"), ("epyc-9654", "layer"), ("sn40l-node", "none")],
+)
 def test_without_rules_a_step_is_the_kernels_of_its_graph(hardware: str, recompute: str) -> None:
     graph = {"kind": "pass", "phase": "train", "batch": 2, "tokens": 256, "recompute": recompute}
     whole = evaluate({"hardware": hardware, "model": MODEL, "workload": {"kind": "kernels", "graph": graph}})
@@ -88,7 +90,7 @@ def test_bytes_that_cross_the_link_are_those_that_rules_have_elsewhere(
     shares=st.tuples(st.integers(1, 100), st.integers(1, 100)),
     use=st.sampled_from(["copy", "read", "compute"]),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_more_bytes_in_a_slower_tier_are_never_faster(part: str, shares: tuple[int, int], use: str) -> None:
     def timed(share: int) -> float:
         how = {"by": "cpu.cpu"} if use == "compute" else {"use": use}
