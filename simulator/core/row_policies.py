@@ -116,7 +116,7 @@ class DynamicWindow(Window):
         needed = None if _alone(step) else _mask(step, len(self._uses.last))
 
         def room(rows: Ints) -> int:
-            there = buffer.slot[rows] >= 0
+            there = buffer.present[rows]
             return int(np.count_nonzero(there if needed is None else there & ~needed[rows]))
 
         spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + sum(map(room, gone))
@@ -148,7 +148,7 @@ class LeastRecent:
         self._uses = RowUses(rows)
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        there = buffer.slot[step.active] >= 0
+        there = buffer.present[step.active]
         hits = step.active.compress(there)
         self._uses.add(np.concatenate([hits, step.active.compress(~there)]))
         excess = buffer.used + len(there) - len(hits) - buffer.capacity
@@ -156,7 +156,7 @@ class LeastRecent:
         gone = [NONE]
         while excess > 0:
             rows = self._uses.drop_oldest()
-            rows = rows.compress(buffer.slot[rows] >= 0)
+            rows = rows.compress(buffer.present[rows])
             if len(rows) > excess:
                 self._uses.put_back(rows[excess:])
             gone.append(rows[:excess])

@@ -17,18 +17,20 @@ class RowBuffer:
 
     Attributes:
         used: rows in it.
+        present: of each row, whether it is there: what most ask, in an eighth of the memory of `slot`.
         slot: of each row, where it lies; -1 if it is not there.
         row: of each slot in use, which row lies there (the pointers).
     """
 
     def __init__(self, rows: int, capacity: int) -> None:
         self.capacity, self.used = capacity, 0
+        self.present = np.zeros(rows, dtype=bool)
         self.slot = np.full(rows, -1, dtype=np.intp)  # as an index has it
         self.row = np.empty(capacity, dtype=np.intp)
 
     def missing(self, rows: Ints) -> Ints:
         """Those of `rows` that are not in it, in their order."""
-        return rows.compress(self.slot[rows] < 0)
+        return rows.compress(~self.present[rows])
 
     def delete(self, rows: Ints) -> int:
         """Rows leave, as far as they are there; returns how many others are copied into their places.
@@ -40,9 +42,9 @@ class RowBuffer:
         holes = holes.compress(holes >= 0)
         end = self.used - len(holes)
         holes = holes.compress(holes < end)
-        self.slot[rows] = -1
+        self.slot[rows], self.present[rows] = -1, False
         tail = self.row[end : self.used]
-        movers = tail.compress(self.slot[tail] >= 0)
+        movers = tail.compress(self.present[tail])
         self.row[holes] = movers
         self.slot[movers] = holes
         self.used = end
@@ -58,5 +60,5 @@ class RowBuffer:
         if end > self.capacity:
             raise ValueError(f"a buffer of {self.capacity} rows: {end} are too many")
         self.row[self.used : end] = rows
-        self.slot[rows] = np.arange(self.used, end)
+        self.slot[rows], self.present[rows] = np.arange(self.used, end), True
         self.used = end

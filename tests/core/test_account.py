@@ -92,6 +92,14 @@ def test_of_what_is_busy_as_long_the_first_binds() -> None:
     assert binding(chain(Activity("a", {GPU: 1.0, HBM: 1e12}))) == {"gpu": 1.0, LATENCY: 0.0}
 
 
+def test_an_activity_that_stands_in_a_plan_twice_is_one_at_a_point() -> None:
+    twice = Activity("a", {GPU: np.array([1.0, 2.0])})
+    first, second = (work for work, _, _ in point(chain(twice, twice), 1).steps)
+    assert first is second
+    assert isinstance(first, Activity)
+    assert first.demand == {GPU: 2.0}
+
+
 @few
 @given(SMALL, st.lists(st.floats(0.5, 2.0), min_size=2, max_size=5), st.sampled_from(RESOURCES))
 def test_points_at_once_equal_one_at_a_time(plan: Plan, rates: list[float], faster: Resource) -> None:

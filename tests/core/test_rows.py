@@ -34,6 +34,7 @@ def holds(buffer: RowBuffer) -> set[int]:
     assert len(set(there)) == buffer.used <= buffer.capacity
     assert [buffer.slot[row] for row in there] == list(range(buffer.used))
     assert np.count_nonzero(buffer.slot >= 0) == buffer.used
+    assert np.array_equal(buffer.present, buffer.slot >= 0)
     return set(there)
 
 
