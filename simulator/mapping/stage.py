@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from simulator.mapping.gpu.modelled import Attended, attention_once
 from simulator.mapping.lowering import block_kernels, compiled, kernel_activity, lowered, reduction
 from simulator.mapping.parallel.collective import Level, all_reduce, over
 from simulator.mapping.parallel.context import shared
+from simulator.mapping.parallel.pipeline import handed_on
 from simulator.mapping.parallel.tensor import cache_ways
 from simulator.mapping.target import Target
 from simulator.workload import Batch, Block, Cut, Model, Ragged, Routing, kv_bytes_per_layer, operator_graph
@@ -87,12 +89,15 @@ def batch(x: NDArray[np.float64], kind: Kind, of: tuple[Cut, ...] = ()) -> Batch
 def blocks(
     deployment: Deployment, x: NDArray[np.float64], kind: Kind, routing: Routing | None = None
 ) -> tuple[Block, ...]:
-    """The blocks of stages of a kind, with features `x`: what a device has of their sequences.
+    """The blocks of stages of a kind, with features `x`: what a device has of their sequences; of a part, its own.
 
     `routing` gives the distinct experts that their tokens touch: as uniform routing does, if None.
     """
-    model = deployment.model
-    return operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
+    model, part = deployment.model, deployment.part
+    of_all = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
+    if part is None:
+        return of_all
+    return tuple(replace(block, repeat=n) for block, n in zip(of_all, part.repeats, strict=True) if n)
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
@@ -103,9 +108,28 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
     """
     if not (kind.prompts or kind.decoding):
         return
+    mine = blocks(deployment, x, kind)
+    yield from _blocks(deployment, x, kind, mine)
+    if (sent := _sent(deployment, x, kind, mine[-1])) is not None:
+        plan = Plan(sent.name)
+        plan.add(sent)
+        yield Part(1, plan, True)
+
+
+def _sent(deployment: Deployment, x: NDArray[np.float64], kind: Kind, last: Block) -> Activity | None:
+    """What a part of a pipeline sends on, after its last block."""
+    if deployment.part is None:
+        return None
+    high, sequences = deployment.high, batch(x, kind, deployment.model.cuts)
+    index, answers = deployment.part.index, kind.decoding
+    return handed_on(deployment.system, deployment.parallel, index, high, last, sequences, answers)
+
+
+def _blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind, of: Sequence[Block]) -> Iterator[Part]:
+    """The blocks of stages, without what is sent to another."""
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
-    for block in blocks(deployment, x, kind):
+    for block in of:
         if deployment.whole_layers:
             yield Part(1, lowered(whole_layers_engine(deployment, kind), block), False)
             continue
@@ -136,11 +160,10 @@ def _shared(target: Target, block: Block) -> Plan:
 
 
 def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
-    """A block of one engine whose kernels have models: of routed experts, what is sent alone."""
+    """A block of one engine whose kernels have models; and what its layer of experts sends."""
     target, plan = deployment.high, Plan(block.name)
     for kernel in block_kernels(target, block):
-        if kernel.groups is None:
-            plan.add(kernel_activity(target, kernel))
+        plan.add(kernel_activity(target, kernel))
         for size in kernel.reduces:
             for activity in reduction(target, size):
                 plan.add(activity)
@@ -154,7 +177,9 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
     """The attention of each block of a stage in plain floats, by the names of its activities (`gpu/modelled.py`)."""
     target, model = deployment.high, deployment.model
     chosen = any(layer.attention and (layer.attention.chunk or layer.attention.top_k) for layer, _ in model.kinds)
-    for block in blocks(deployment, np.array(typical(model)), kind):
+    x = np.array(typical(model))
+    mine = blocks(deployment, x, kind)
+    for block in mine:
         if (
             target.models is None or target.ring or chosen
         ):  # keys that are no window, of which a kernel's shape does not tell
@@ -162,6 +187,8 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
             continue
         known = {k.name: attention_once(target.models, k, target.chip) for k in block_kernels(target, block)}
         yield {name: each for name, each in known.items() if each is not None}
+    if _sent(deployment, x, kind, mine[-1]) is not None:
+        yield {}
 
 
 @lru_cache(maxsize=32)
