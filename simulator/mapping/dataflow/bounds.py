@@ -60,20 +60,19 @@ def bounds(target: Target, block: Block, program: Program, at: Numbers) -> Bound
 
 
 def _steps(target: Target, block: Block, pipeline: Pipeline, at: Numbers) -> Iterator[Step]:
-    """A kernel, while which the program of the next one is loaded, and the collectives after it."""
+    """A kernel, during which the program of the next one is loaded, and the collectives after it."""
     plan = pipeline_plan(target, block, replace(pipeline, reserved=0.0))
     kernel, *others = (activity for activity, _ in plan.activities())
-    latency, demand, after = _constant(kernel.latency), dict(kernel.demand), [other for other in others if other.demand]
-    of_stages, of_buffers = (limit for limit in limits(target) if demand.pop(limit, None) is not None)
-    rows = [(of_stages, row) for row in _passing(target, block, pipeline, at)]
+    latency, (of_stages, of_buffers) = _constant(kernel.latency), limits(target)
+    rows = _demanded({r: units for r, units in kernel.demand.items() if r not in (of_stages, of_buffers)}, at)
+    rows += [(of_stages, row) for row in _passing(target, block, pipeline, at)]
     rows += [(of_buffers, row) for row in _busy(target, block, pipeline, at)]
     for load in (_constant(other.latency) for other in others if not other.demand):
         rows.append((target.limit("program load"), coefficients("load", load - latency, at)))
-    rows += _demanded(demand, at)
     if pipeline.reserved:
         rows = [row for each in rows for row in _less_ahead(target, block, pipeline, at, latency, each)]
     yield Step(latency, rows)
-    for each in after:
+    for each in (other for other in others if other.demand):
         yield Step(_constant(each.latency), _demanded(each.demand, at))
 
 
