@@ -103,9 +103,10 @@ def nested(scenario: Scenario, path: str, value: Any) -> dict[str, Any]:
 
 
 GROUP: Any = typer.main.get_command(app)
+CONTEXT = GROUP.context_class(GROUP)
 OPTIONS = [
     pytest.param(command, option, id=f"{name} {option.opts[0]}")
-    for name, command in ((name, GROUP.get_command(None, name)) for name in GROUP.commands)
+    for name, command in ((name, GROUP.get_command(CONTEXT, name)) for name in GROUP.commands)
     for option in command.params
     if option.param_type_name == "option" and not option.is_flag and option.default not in (None, ())
 ]

@@ -289,7 +289,7 @@ def test_a_mixer_whose_tokens_wait_for_one_another_is_refused(shape: str, messag
         ({"runtime": "vllm"}, r"context: found 2 under vllm, expected 1, or a runtime that has it: .*vllm-v1"),
         ({"placement": "auto"}, "context: found 2 with placement"),
         ({"experts": "whole", "of": "mixtral-8x7b"}, "context: found 2 with the experts of mixtral-8x7b shared"),
-        ({"devices": 3}, "tensor: .* found 1 x 1 x 1 x 2, expected the number of devices, 3"),
+        ({"devices": 3}, "context: found context 2, expected ways whose product is the number of devices, 3"),
     ],
 )
 def test_what_is_not_built_is_refused_by_name(mapping: dict[str, Any], message: str) -> None:

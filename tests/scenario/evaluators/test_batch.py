@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_a_row_with_its_bytes() -> None:
 def test_a_point_that_fails_is_a_row_with_its_error() -> None:
     found = passes(H100)(columns(model=["llama-3.1-8b", "lama-3.1-8b"]))
     assert found["error"][0] == ""
-    assert "did you mean 'llama-3-8b'" in found["error"][1]
+    assert "did you mean 'llama-3.1-8b'" in found["error"][1]
     assert np.isnan(found["tbt_s"][1])
     found = passes(H100)(columns(**{"workload.phase": ["decode", "decoding"], "workload.batch": [1, 1]}))
     assert [bool(error) for error in found["error"]] == [False, True]
