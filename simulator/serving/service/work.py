@@ -105,7 +105,7 @@ def _add_computed(total: dict[Resource, float], iterations: Iterations, whole: W
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
             add(total, iterations.routed_demand(tokens, mixed), number / DRAWS)
-    elif of.model.moe is not None:
+    elif of.model.moe is not None and not of.deployment.whole_layers:
         for mixed in (False, True):
             often = {tokens: number for (tokens, with_prompts), number in whole.often.items() if with_prompts == mixed}
             if often:
