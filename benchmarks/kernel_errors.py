@@ -22,8 +22,8 @@ from targets import Row, Sets, show
 from simulator.hardware import load_system
 from simulator.mapping.gpu.calibration import Constants, Errors, times
 from simulator.mapping.gpu.chip import chip_of
-from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernels import KERNELS, kernel_of
+from simulator.mapping.gpu.products import GEMM
 from simulator.mapping.gpu.residuals import tabulated
 from simulator.validation.calibration.calibrate import calibrate
 from simulator.validation.calibration.calibrated import Calibrated

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from simulator import __version__
@@ -54,17 +56,29 @@ COMMANDS = [
     "requests",
 ]
 """Names in the order of the help; the module of each has its name."""
+LISTED = "tiersim.listed"
+"""What a context says while the help lists the commands."""
 
 
 @cache
 def _command(name: str) -> Any:
     """A command, whose module is imported when it is named: an estimate waits for no other's options."""
-    module = import_module(f"simulator.cli.{name.replace('-', '_')}")
+    module = _module(name)
     if hasattr(module, "app"):
         return get_command(module.app)
     alone = typer.Typer(add_completion=False)
     alone.command(name)(module.command)
     return get_command(alone)
+
+
+def _line(name: str) -> TyperCommand:
+    """A command as the list of all shows it, without its options: forming those takes longer than the help."""
+    module = _module(name)
+    return TyperCommand(name, help=module.app.info.help if hasattr(module, "app") else inspect.getdoc(module.command))
+
+
+def _module(name: str) -> Any:
+    return import_module(f"simulator.cli.{name.replace('-', '_')}")
 
 
 class _Commands(TyperGroup):
@@ -74,7 +88,13 @@ class _Commands(TyperGroup):
         super().__init__(**{**settings, "commands": dict.fromkeys(COMMANDS)})
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return _command(cmd_name) if cmd_name in self.commands else None
+        if cmd_name not in self.commands:
+            return None
+        return _line(cmd_name) if ctx.meta.get(LISTED) else _command(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        ctx.meta[LISTED] = True
+        super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         with _shown():
@@ -140,6 +160,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(200_000, 20, 100)  # plans live as long as their question does
+    atexit.register(gc.freeze)  # the process ends with them: Python would search all of it for cycles first
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for numpy, not loaded yet: its products are small
     app(prog_name="tiersim")
 
 

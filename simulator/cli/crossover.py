@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.design import At, Metric, assigned, rows, said
+from simulator.cli.design import At, Metric, assigned, cell, rows
 from simulator.cli.options import Json, Overrides
 from simulator.cli.output import console, print_json, table_of
 from simulator.cli.sweep import Points, Run
@@ -58,10 +58,10 @@ def _pair(text: str) -> tuple[str, str, str]:
 
 def _shown(answer: Crossed) -> list[RenderableType]:
     asked, axis, (first, second) = answer.problem, answer.along.name, answer.names
-    least, most = (said(asked, axis, getattr(answer.along.values, end)()) for end in ("min", "max"))
+    least, most = (cell(asked, axis, getattr(answer.along.values, end)()) for end in ("min", "max"))
     shown: list[RenderableType] = []
     for row in rows(answer.crossings):
-        ends = dict.fromkeys(said(asked, axis, end) for end in (row.low, row.high))
+        ends = dict.fromkeys(cell(asked, axis, end) for end in (row.low, row.high))
         at = f"at {axis} {next(iter(ends))}" if len(ends) == 1 else f"between {axis} {' and '.join(ends)}"
         shown.append(f"{at}: {row.wins_below} is better below, {row.wins_above} above")
     if not len(answer.crossings):
@@ -70,6 +70,6 @@ def _shown(answer: Crossed) -> list[RenderableType]:
     shown.append(f"\n{answer.metric} ({answer.way} is better)")
     table = table_of([axis, first, second, "better"], [axis, first, second])
     for step, one, two, better, error in rows(answer.curve):
-        cells = [said(asked, answer.metric, each) if each == each else "fails" for each in (one, two)]
-        table.add_row(said(asked, axis, step), *cells, better or error)
+        cells = [cell(asked, answer.metric, each) if each == each else "fails" for each in (one, two)]
+        table.add_row(cell(asked, axis, step), *cells, better or error)
     return [*shown, table]

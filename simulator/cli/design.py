@@ -32,15 +32,15 @@ Metric = Annotated[
 
 def assigned(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     """Values by name from `name=value`. Raises `ConfigError` that names the option."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for text in texts or ():
         name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
             raise ConfigError(path=option, found=f"'{text}'", expected="NAME=VALUE, such as batch=8")
-        if name in found:
+        if name in values:
             raise ConfigError("a name that is there already", path=option, found=f"'{text}'")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def described(asked: Problem, row: dict[str, Any]) -> Table:
@@ -53,7 +53,7 @@ def described(asked: Problem, row: dict[str, Any]) -> Table:
     table.add_column(justify="right")
     for name in [*(name for name in row if name in axes), *(name for name in row if name not in axes)]:
         if row[name] not in (None, "") and row[name] == row[name]:
-            table.add_row(name, said(asked, name, row[name]))
+            table.add_row(name, cell(asked, name, row[name]))
     return table
 
 
@@ -61,23 +61,23 @@ def front_table(asked: Problem, best: pd.DataFrame, most: int) -> Table:
     """The first `most` of the best designs: axes, in a cell if many; objectives, what constraints name, what binds."""
     axes = asked.sweep.space.aliases
     frame = best.rename(columns=axes)
-    there = [str(name) for name in frame if frame[name].notna().any()]
+    given = [str(name) for name in frame if frame[name].notna().any()]
     named = {*asked.objectives, "bound_by"}.union(*(each.names for each in asked.sweep.constraints))
     varied = {axes[path] for path, steps in asked.sweep.space.sizes.items() if steps > 1}
-    chosen = [name for name in there if name in varied]
-    told = [name for name in there if name in named and name not in chosen]
+    chosen = [name for name in given if name in varied]
+    told = [name for name in given if name in named and name not in chosen]
     more = f", the first {most}" if len(frame) > most else ""
     columns = [*chosen, *told] if len(chosen) <= COLUMNS else [*told, "design"]
-    numbers = [name for name in columns if name in there and frame[name].dtype.kind in "if"]
+    numbers = [name for name in columns if name in given and frame[name].dtype.kind in "if"]
     table = table_of(columns, numbers, f"\nbest ({len(frame):,}{more})")
     for row in records(frame[[*chosen, *told]].head(most)):
-        cells = {n: said(asked, n, value) for n, value in row.items() if value is not None and value == value}
+        cells = {n: cell(asked, n, value) for n, value in row.items() if value is not None and value == value}
         cells["design"] = ", ".join(f"{name} {cells[name]}" for name in chosen if name in cells)
         table.add_row(*(cells.get(name, "") for name in columns))
     return table
 
 
-def said(asked: Problem, name: str, value: Any) -> str:
+def cell(asked: Problem, name: str, value: Any) -> str:
     """A value of an axis or a metric in its unit, for a reader."""
     from simulator.study.questions.design import shown_value
     from simulator.study.questions.metric import unit_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.design import described, records, rows, said
+from simulator.cli.design import cell, described, records, rows
 from simulator.cli.options import Json, Overrides, Seed, at_least_one
 from simulator.cli.output import console, print_json, progress, table_of
 from simulator.cli.sweep import Points, Run, Workers
@@ -93,7 +93,7 @@ def _next(answer: Optimised) -> list[RenderableType]:
     for row in rest:
         more = 100 * (row[answer.cost] / best[answer.cost] - 1) if best[answer.cost] else 0.0
         other = [name for name in axes if row[name] != best[name] and row[name] == row[name]]
-        cost = said(answer.problem, answer.cost, row[answer.cost])
+        cost = cell(answer.problem, answer.cost, row[answer.cost])
         told = "the same" if abs(more) < 5e-7 else f"{more:+.3g} %"
-        table.add_row(cost, told, ", ".join(f"{name} {said(answer.problem, name, row[name])}" for name in other))
+        table.add_row(cost, told, ", ".join(f"{name} {cell(answer.problem, name, row[name])}" for name in other))
     return [table]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.design import At, Metric, assigned, described, records, rows, said
+from simulator.cli.design import At, Metric, assigned, cell, described, records, rows
 from simulator.cli.options import Folder, Json, Overrides, Seed
 from simulator.cli.output import console, print_json, shown_path, table_of
 from simulator.cli.sweep import Points, Run
@@ -63,12 +63,12 @@ def _shown(answer: Sensitivity) -> list[RenderableType]:
             *([f"none: {', '.join(none)}"] if none else []),
         ]
     names = ["axis", "from", "to", "at the first", "at the second", "swing"]
-    shown.append(f"\n{metric} as one axis moves, from {said(asked, metric, answer.design[metric][0])}")
+    shown.append(f"\n{metric} as one axis moves, from {cell(asked, metric, answer.design[metric][0])}")
     table = table_of(names, names[1:])
     for row in rows(answer.tornado):
-        ends = (said(asked, row.axis, row.low), said(asked, row.axis, row.high))
-        values = [said(asked, metric, each) if each == each else "fails" for each in (row.at_low, row.at_high)]
-        table.add_row(row.axis, *ends, *values, said(asked, metric, row.swing) if row.swing == row.swing else row.error)
+        ends = (cell(asked, row.axis, row.low), cell(asked, row.axis, row.high))
+        values = [cell(asked, metric, each) if each == each else "fails" for each in (row.at_low, row.at_high)]
+        table.add_row(row.axis, *ends, *values, cell(asked, metric, row.swing) if row.swing == row.swing else row.error)
     shown.append(table)
     if answer.sobol is not None:
         names = ["axis", "alone", "with others"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from simulator.core import Quantity
 from simulator.errors import ConfigError
@@ -21,9 +22,9 @@ from simulator.mapping.form import (
     MappingForm,
     Residency,
     Scheduler,
+    Sharded,
     SplitBy,
 )
-from simulator.mapping.gpu.modelled import Models, models
 from simulator.mapping.kernels.formats import in_formats
 from simulator.mapping.lowerings.kernel_by_kernel import by_kernels
 from simulator.mapping.parallel.context import Ring
@@ -38,6 +39,10 @@ from simulator.mapping.speculative import Speculation, drafting, speculate
 from simulator.mapping.static_batch import passes
 from simulator.mapping.target import Target, target
 from simulator.workload import Model, load_model
+
+if TYPE_CHECKING:
+    from simulator.mapping.gpu.modelled import Models
+    from simulator.mapping.parallel.serving_stages import Part
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Deployment:
         placement: rules of what lies in which tier, or `auto`; none: all in main memory.
         block: batches that go through each layer in turn.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
+        part: which stage of a pipeline that serves requests this is; None: all of it.
     """
 
     system: System
@@ -78,6 +84,7 @@ class Deployment:
     together: bool = False
     split: str = "none"
     split_by: SplitBy = "achieved"
+    sharded: Sharded = "none"
     experts: Experts | None = None
     expert: int | None = None
     expert_reduces: int = 1
@@ -93,6 +100,7 @@ class Deployment:
     answers: Deployment | None = None
     software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
+    part: Part | None = None
 
     @property
     def nodes(self) -> int:
@@ -129,6 +137,14 @@ class Deployment:
         """Whether its engine runs each layer as a whole, its routed experts with the rest, for uniform routing."""
         return not by_kernels(self.high)
 
+    @property
+    def lowers_experts(self) -> bool:
+        """Whether routed experts are lowered with their layer, for what uniform routing expects, and not by draws.
+
+        So they are where an engine runs each layer as a whole, and where a model times them as one kernel.
+        """
+        return self.whole_layers or self.high.models is not None
+
     @cached_property
     def shares_memory(self) -> bool:
         """Whether all engines read the same memory."""
@@ -149,6 +165,16 @@ class Deployment:
     def shares_experts(self) -> bool:
         """Whether the experts are spread over the replicas; else each replica has all of them."""
         return self.experts is not None or self.expert is not None
+
+    @property
+    def layers(self) -> float:
+        """Layers that a pass goes through: of a stage that serves requests, its own."""
+        return self.part.layers if self.part else self.model.layers
+
+    @property
+    def moe_layers(self) -> int:
+        """Those of them that have experts."""
+        return self.part.moe_layers if self.part else sum(layer.moe for layer in self.model.decoder)
 
     @property
     def vectorised(self) -> bool:
@@ -232,6 +258,8 @@ def resolve(form: MappingForm, system: System, model: Model, draft: Model | None
 
 def _models(form: MappingForm, system: System, engine: Target, software: Software) -> Models:
     """What times the kernels of an engine."""
+    from simulator.mapping.gpu.modelled import models  # which no roofline needs
+
     if engine.description.chip is None:
         found, expected = f"'modelled' on {engine.name}", f"roofline, or a machine whose {engine.name} has a 'chip'"
         raise ConfigError(path=("kernels",), found=found, expected=expected)
@@ -244,9 +272,8 @@ def _models(form: MappingForm, system: System, engine: Target, software: Softwar
 
 
 _KEPT = (
-    "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
-    "placement", "block",
-    "residency", "scheduler", "kv_store",
+    "together", "split", "split_by", "sharded", "experts", "expert", "expert_reduces", "migrate", "spill",
+    "spill_order", "placement", "block", "residency", "scheduler", "kv_store",
 )  # fmt: skip
 
 
@@ -257,8 +284,11 @@ def _cached(model: Model, form: MappingForm, runtime: Runtime) -> Model:
 
 
 def by_nodes(form: MappingForm, system: System) -> MappingForm:
-    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts."""
-    data = system.machine.nodes if form.data == 1 else form.data
+    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts.
+
+    A pipeline is of the whole machine.
+    """
+    data = system.machine.nodes if form.data == form.pipeline == 1 else form.data
     return form.model_copy(update={"data": data, "experts": form.experts or "tensor"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from simulator.core import Activity, Curve, Plan, Quantity, Resource, launched
 from simulator.hardware import Engine
 from simulator.hardware.bundles import bundle_seconds
 from simulator.mapping.gpu.joined import joined
-from simulator.mapping.gpu.modelled import Timed, collective_time, kernel_time
 from simulator.mapping.kernels.fusion import FUSIONS, with_experts
 from simulator.mapping.kernels.kernels import Kernel, kernels_of
 from simulator.mapping.kernels.widened import rewritten_bytes
@@ -22,6 +21,9 @@ from simulator.mapping.target import Target, engine_seconds, packing_seconds, pr
 from simulator.mapping.transfer import written
 from simulator.registry import names, registered
 from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
+
+if TYPE_CHECKING:
+    from simulator.mapping.gpu.modelled import Timed
 
 FUSION = {"gpu": "conventional", "cpu": "conventional"}
 """How each kind of engine fuses operators into kernels (`kernels/fusion.py`) unless its YAML says; others none."""
@@ -114,6 +116,8 @@ def by_size(
     """A collective of `size` bytes: phase by phase, or as the models of a target time it by its size."""
     if target.models is None or not phases:
         return phases
+    from simulator.mapping.gpu.modelled import collective_time  # models that no roofline needs
+
     demand = {resource: units for phase in phases for resource, units in phase.demand.items()}
     timed = collective_time(target.models, kind, size, devices, nodes, target.chip)
     return [_timed(target, kind, demand, timed)]
@@ -176,6 +180,8 @@ def kernel_activity(target: Target, kernel: Kernel, spaces: Sequence[int] = ()) 
     if spaces:
         demand |= bundle_seconds(system, device, target.memory, target.engine, kernel.traffic, spaces)
     if target.models is not None:
+        from simulator.mapping.gpu.modelled import kernel_time  # models that no roofline needs
+
         return _timed(target, kernel.name, demand, kernel_time(target.models, kernel, target.chip))
     if kernel.groups is None or not one_by_one(target.description):
         return launched(kernel.name, demand, target.latency)

@@ -170,7 +170,7 @@ def detailed(scenario: Scenario) -> Any:
     """What stands behind a scenario, as its kind of workload tells it (`Evaluator.detail`).
 
     Raises:
-        TiersimError: what is wrong, by its key, what does not fit, or a key that nothing reads in this mode.
+        TiersimError: what is wrong, by its key; what does not fit; a key that the mode of the scenario does not read.
     """
     check_read(scenario)
     return evaluator(scenario).detail(scenario)

@@ -288,10 +288,10 @@ def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Done:
     _keep_memory()
     task = _unpacked(packed)
     try:
-        there = (task.folder / MANIFEST).read_text(encoding="utf-8")
+        text = (task.folder / MANIFEST).read_text(encoding="utf-8")
     except OSError:
-        there = ""
-    if there != task.manifest.text():
+        text = ""
+    if text != task.manifest.text():
         raise ConfigError(
             f"a worker on {socket.gethostname()} does not see the folder of the sweep", file=task.folder,
             expected="a folder that all workers share under this path",

@@ -87,19 +87,19 @@ class Study:
         """The resolved configs of all machines and models, by `hardware` and `model` and then by name; and what else
         workloads name files of, by its path.
         """
-        found: dict[str, dict[str, Any]] = {}
+        configs: dict[str, dict[str, Any]] = {}
         for root in ("hardware", "model"):
             named = [part for each in self.runs.values() for part in _named(each, root)]
             parts = [part for part in named if part is not None and not is_figures(part, root)]
             loaded = {str(part): LOADS[root](part) for part in parts}
-            found[root] = {
+            configs[root] = {
                 name: one.config.data if root == "hardware" else one.model_dump() for name, one in loaded.items()
             }
         for each in self.runs.values():
             for path, read in getattr(evaluator(each.sweep.base), "files", {}).items():
                 names = {name for name in _named(each, path) if isinstance(name, str)}
-                found.setdefault(path, {}).update({name: read(name) for name in sorted(names)})
-        return {path: some for path, some in found.items() if some}
+                configs.setdefault(path, {}).update({name: read(name) for name in sorted(names)})
+        return {path: some for path, some in configs.items() if some}
 
     def path(self, key: str) -> str | None:
         """The path of the figure that a key is of; None of a case, and of what is computed."""

@@ -75,16 +75,16 @@ class Problem:
 
     def __call__(self, columns: Columns) -> Columns:
         """Metrics, derived values and `feasible` of points."""
-        found = self.stored.metrics(columns, self._computed) if self.stored else self._computed(columns)
-        points = len(found["error"])
-        known = self.named(columns, found)
+        metrics = self.stored.metrics(columns, self._computed) if self.stored else self._computed(columns)
+        points = len(metrics["error"])
+        known = self.named(columns, metrics)
         for name, expression in self.sweep.derived.items():
             value = np.broadcast_to(expression.at(known), points)
-            known[name] = found[name] = value if value.dtype == object else value.astype(float)
-        holds = found["error"] == ""
-        for mask in self.constraints(columns, found).values():
+            known[name] = metrics[name] = value if value.dtype == object else value.astype(float)
+        holds = metrics["error"] == ""
+        for mask in self.constraints(columns, metrics).values():
             holds = holds & mask
-        return {**found, FEASIBLE: np.asarray(holds, dtype=bool)}
+        return {**metrics, FEASIBLE: np.asarray(holds, dtype=bool)}
 
     def _computed(self, columns: Columns) -> dict[str, Any]:
         return evaluated(self.sweep.base, self.sweep.scenarios(columns), self._read, self.kept)
@@ -97,14 +97,14 @@ class Problem:
         expressions = (*self.sweep.derived.values(), *self.sweep.constraints)
         return self.shown.union(self.objectives, self.requires.values(), *(each.names for each in expressions))
 
-    def named(self, columns: Columns, found: Columns) -> dict[str, Any]:
+    def named(self, columns: Columns, metrics: Columns) -> dict[str, Any]:
         """Axes and metrics of points by the names that expressions use."""
         names = self.sweep.space.aliases
-        return {**{names[path]: values for path, values in columns.items() if path in names}, **found}
+        return {**{names[path]: values for path, values in columns.items() if path in names}, **metrics}
 
-    def constraints(self, columns: Columns, found: Columns) -> dict[str, NDArray[np.bool_]]:
+    def constraints(self, columns: Columns, metrics: Columns) -> dict[str, NDArray[np.bool_]]:
         """Where each constraint holds, by its text; a point without a number for it does not meet it."""
-        known, points = self.named(columns, found), len(found["error"])
+        known, points = self.named(columns, metrics), len(metrics["error"])
         return {each.text: np.broadcast_to(each.holds(known), points) for each in self.sweep.constraints}
 
     def unfit(self, known: Columns) -> NDArray[np.object_]:
@@ -119,11 +119,11 @@ class Problem:
             why[lacks] = [f"'{each.text}' {f'is not known: {text}' if text else 'does not hold'}" for text in reasons]
         return why
 
-    def wanted(self, columns: Columns, found: Columns) -> NDArray[np.float64]:
+    def wanted(self, columns: Columns, metrics: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
-        known = self.named(columns, found)
+        known = self.named(columns, metrics)
         values = [np.asarray(known[name], dtype=float) for name in self.objectives]
-        return np.stack(values, axis=1) if values else np.empty((len(found["error"]), 0))
+        return np.stack(values, axis=1) if values else np.empty((len(metrics["error"]), 0))
 
 
 def problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:

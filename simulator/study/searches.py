@@ -38,8 +38,8 @@ def searched(study: Study, points: Mapping[str, pd.DataFrame], kept: Kept | None
     parts = []
     for name, asked in study.runs.items():
         if asked.objectives:
-            found = _searched(asked, points[name], wanted)
-            parts.append(found.assign(**{RUN: name}) if study.form.runs else found)
+            result = _searched(asked, points[name], wanted)
+            parts.append(result.assign(**{RUN: name}) if study.form.runs else result)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -77,11 +77,11 @@ def _searched(asked: Problem, frame: pd.DataFrame, wanted: Searches) -> pd.DataF
     most = max(1, int(wanted.share * int(good.sum())))
     for method in wanted.methods:
         for seed in range(wanted.seeds):
-            found = search(
-                Numbered(), evaluate, asked.objectives, lambda found: found[FEASIBLE].astype(bool), method, most,
+            result = search(
+                Numbered(), evaluate, asked.objectives, lambda result: result[FEASIBLE].astype(bool), method, most,
                 wanted.batch, seed,
             )  # fmt: skip
-            volumes = found.progress(best, worst) / whole
+            volumes = result.progress(best, worst) / whole
             for place in np.unique(np.linspace(1, len(volumes), NOTED).round().astype(int)):
                 rows.append({"method": method, "seed": seed, "evaluations": place, "hypervolume": volumes[place - 1]})
     return pd.DataFrame(rows)

@@ -33,14 +33,14 @@ def unread_by_all(sweep: Sweep) -> dict[Key, str]:
     if not hasattr(evaluator(sweep.base), "unread"):
         return {}
     base, modes = _with(sweep.base, sweep.settings), list(_modes(sweep))
-    found = {Key(path): why for path, why in _lost(base, [*sweep.axes], modes).items()}
+    keys = {Key(path): why for path, why in _lost(base, [*sweep.axes], modes).items()}
     for axis, cases in sweep.cases.items():
         for place, name in enumerate(cases.names):
             values = _given({path: column[place] for path, column in cases.columns.items()})
             others = [{**each, **values} for each in modes]
             lost = _lost(_with(base, values), [], others)
-            found |= {Key(path, axis, name): why for path, why in lost.items() if path in values}
-    return found
+            keys |= {Key(path, axis, name): why for path, why in lost.items() if path in values}
+    return keys
 
 
 def _lost(base: Scenario | None, axes: list[str], modes: list[dict[str, Any]]) -> dict[str, str]:

@@ -33,13 +33,13 @@ class Stored:
         rows = self.rows(columns)
         if (rows < 0).all():
             return dict(compute(columns))
-        found = {name: _plain(self.frame[name])[rows] for name in map(str, self.frame) if name != "point"}
+        metrics = {name: _plain(self.frame[name])[rows] for name in map(str, self.frame) if name != "point"}
         others = rows < 0
         if others.any():
             computed = compute({path: values[others] for path, values in columns.items()})
-            for name, values in found.items():
+            for name, values in metrics.items():
                 values[others] = computed[name]
-        return found
+        return metrics
 
     def rows(self, columns: Columns) -> NDArray[np.int64]:
         """The row of each point; -1 of one that is none of the space, or that the folder lacks."""

@@ -124,8 +124,8 @@ def _check_costs(
 
 def _of_their_kinds(axes: Iterable[Axis], metrics: Mapping[str, str]) -> dict[str, Any]:
     """A text or a number for each name, on which an expression shows whether it takes one for the other."""
-    found: dict[str, Any] = {name: math.nan if unit else name for name, unit in metrics.items()}
+    kinds: dict[str, Any] = {name: math.nan if unit else name for name, unit in metrics.items()}
     for axis in axes:
         texts = (value for value in axis.values if isinstance(value, str)) if axis.values.dtype == object else ()
-        found[axis.name] = next(iter(texts), math.nan)
-    return found
+        kinds[axis.name] = next(iter(texts), math.nan)
+    return kinds

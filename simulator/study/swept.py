@@ -61,15 +61,15 @@ class Swept(Result):
             "failed": sum(self.failures.values()),
             "seconds": self.counts.seconds,
         }
-        found = {"sweep": pd.DataFrame([total])}
+        frames = {"sweep": pd.DataFrame([total])}
         reasons = {"ruled out": self.ruled_out, "lacking": self.lacking, "failures": self.failures}
         for name, counted in reasons.items():
             if counted:
                 rows = [{"reason": text, "points": count} for text, count in counted.items()]
-                found[name] = pd.DataFrame(rows)
+                frames[name] = pd.DataFrame(rows)
         if len(self.best):
-            found["best"] = self.best
-        return found
+            frames["best"] = self.best
+        return frames
 
 
 def sweep(

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from simulator.config.section import Section
 from simulator.mapping.gpu.chip import Chip, width
-from simulator.mapping.gpu.gemm import waves
 from simulator.mapping.gpu.kernel import (
     Added,
     Array,
@@ -29,6 +28,7 @@ from simulator.mapping.gpu.kernel import (
     norm,
     text,
 )
+from simulator.mapping.gpu.tiles import waves
 from simulator.units import Unit
 
 QUERIES, KEYS = 128, 64

@@ -1,44 +1,23 @@
 """Time of a GEMM on a GPU, from how a library tiles it over the SMs.
 
-The form is our own, chosen and fitted on tables of measured kernels (`docs/accuracy.md`). A kernel is one of a few
-candidates, a tile and a split of K; the fastest counts, as libraries tune for.
+The form is our own, chosen and fitted on tables of measured kernels (`docs/accuracy.md`). Of the candidates of
+`tiles.py` the fastest counts, as libraries tune for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from simulator.config.section import Section
-from simulator.core import Quantity
 from simulator.mapping.gpu.chip import Chip, width
-from simulator.mapping.gpu.kernel import (
-    Added,
-    Array,
-    GpuKernel,
-    ReachedOfDram,
-    Shapes,
-    column,
-    in_cache,
-    norm,
-    passed,
-    text,
-)
+from simulator.mapping.gpu.kernel import Added, Array, ReachedOfDram, in_cache, norm, passed
+from simulator.mapping.gpu.tiles import FEED, SPLITS, TILES, Candidate, candidates, share_of_k, waves
 from simulator.mapping.gpu.traffic import STEP, layout_of
 from simulator.units import Unit
-
-TILES = ((64, 64), (64, 128), (128, 128), (128, 256))
-"""Rows and columns of the output that one block of threads computes."""
-SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
-"""Into how many parts K may be split, each summed by blocks of its own."""
-STAGES = 2
-"""Steps of K in flight at least, in shared memory."""
-FEED = 1.6 / 1024
-"""Clocks that an SM spends for each of its FLOPs to feed its tensor cores, times the tile's 1 / rows + 1 / columns."""
 
 
 class GemmLibrary(Section):
@@ -85,54 +64,6 @@ class GemmLibrary(Section):
     """Seconds in which a host launches a product and what quantises for it."""
 
 
-class Candidate(NamedTuple):
-    """A tile, `rows` x `columns` of the output, and into how many parts K is split.
-
-    `together` tiles of as many rows are one cluster; it is picked for more rows of the output than `above`, up to
-    `most`.
-    """
-
-    rows: int
-    columns: int
-    split: int
-    together: int = 1
-    above: float = 0
-    most: float = np.inf
-
-
-BY_ROWS = [
-    Candidate(64, 64, 1, most=64),
-    Candidate(64, 128, 1, together=2, above=64, most=128),
-    Candidate(128, 128, 1, together=2, above=128),
-]
-"""Tiles by the rows of the output, as CUTLASS kernels of FP8 are dispatched in vLLM (`csrc/quantization`)."""
-
-
-def candidates(chip: Chip, dtype: str = "bf16", tile: str = "fastest") -> list[Candidate]:
-    """What fits in an SM: steps of the operands in shared memory, and the sums, in fp32, in registers."""
-    if tile == "rows":
-        return BY_ROWS
-    wide = min(STEP, 64 * width(dtype))
-    fits = [
-        tile
-        for tile in TILES
-        if STAGES * sum(tile) * wide <= chip.shared_memory and 4 * tile[0] * tile[1] <= chip.registers / 2
-    ]
-    return [Candidate(rows, columns, split) for (rows, columns), split in product(fits or TILES[:1], SPLITS)]
-
-
-def share_of_k(k: Quantity, split: int, dtype: str = "bf16") -> Any:
-    """Elements of K that each part sums, in whole steps; all parts together take `k` or more."""
-    step = STEP / max(width(dtype), 1.0)
-    return np.ceil(np.ceil(k / step) / split) * step
-
-
-def waves(blocks: Any, sms: int) -> Any:
-    """How often every SM computes a block: once up to one each, then between the mean and the next whole number."""
-    mean = blocks / sms
-    return np.where(mean <= 1, np.minimum(1.0, np.ceil(mean)), (mean + np.ceil(mean)) / 2)
-
-
 class _Work(NamedTuple):
     """What a candidate asks for: FLOPs of one SM, those times `FEED`'s factor, bytes of L2, bytes of partial sums."""
 
@@ -151,9 +82,26 @@ def _work(m: Any, n: Any, k: Any, count: Any, each: Candidate, chip: Chip, libra
     flops = turns * (2.0 * each.rows * each.columns) * filled
     if each.above > 0 or each.most < np.inf:
         flops = np.where((m > each.above) & (m <= each.most), flops, np.inf)
-    sums = 8.0 * each.split * count * m * n if each.split > 1 else 0.0 * blocks
+    sums = _sums(m, n, count, each.split) if each.split > 1 else 0.0 * blocks
     read = blocks * part * ((each.rows + each.columns) * width(dtype))
     return _Work(flops, flops * (1 / each.rows + 1 / each.columns), read, sums)
+
+
+def _sums(m: Any, n: Any, count: Any, split: int) -> Any:
+    """Bytes of partial sums, written and read in fp32, of a K that is split."""
+    return 8.0 * split * count * m * n
+
+
+def _in_tiles(m: Array, n: Array, k: Array, count: Array) -> tuple[Array, Any]:
+    """Rows of the output by which candidates tell shapes apart, and which of them each shape has.
+
+    Of shapes that differ by their rows alone, those of whole tiles: few, and each of them for all rows up to it. Else
+    the rows themselves, and None.
+    """
+    if m.ndim != 1 or m.size <= TILES[0][0] or max(n.size, k.size, count.size) > 1:
+        return m, None
+    tiled, back = np.unique(np.ceil(m / TILES[0][0]), return_inverse=True)
+    return tiled * TILES[0][0], back
 
 
 def resident(m: Any, n: Any, k: Any, count: Any, chip: Chip, copies: float, dtype: str = "bf16") -> Any:
@@ -228,15 +176,16 @@ def _seconds(
     costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
     best: Any = None
     some = candidates(chip, dtype, library.tile)
-    for works in _by_split([(each, _work(m, n, k, count, each, chip, library, dtype)) for each in some]):
+    rows, back = _in_tiles(m, n, k, count) if chip.points == 1 else (m, None)
+    for works in _by_split([(each, _work(rows, n, k, count, each, chip, library, dtype)) for each in some]):
         least: Any = None
         for each, work in works:
             power = work.flops**p * costs[each.rows, each.columns] + work.read**p * read_p
             least = power if least is None else np.minimum(least, power)
-        each, work = works[0]
-        time = (least + dram_p) ** (1 / p)
-        if each.split > 1:
-            time = time + library.ts + work.sums / chip.l2_bandwidth
+        split = works[0][0].split
+        time = ((least if back is None else least[back]) + dram_p) ** (1 / p)
+        if split > 1:
+            time = time + library.ts + _sums(m, n, count, split) / chip.l2_bandwidth
         best = time if best is None else np.minimum(best, time)
     return best + fixed
 
@@ -342,104 +291,3 @@ def gemm_parts(
     epilogue = library.epi * passed(2.0 * count * m * n, chip)
     quantising = _quantising(count * m, k, chip, library)
     return {"launch": fixed - epilogue - quantising, **rows, "epilogue": epilogue, "quantise": quantising}
-
-
-FEW = 32
-"""Rows below which products with scales of blocks have a kernel of their own."""
-
-
-def _variant(shapes: Shapes) -> Any:
-    """The format; with scales of blocks, whether there are few rows, or no whole blocks: kernels of their own each."""
-    dtype, m, n, k = (text(shapes, "dtype", "bf16"), *(column(shapes, name) for name in ("m", "n", "k")))
-    odd = (n % 64 > 0) | (k % 128 > 0)
-    kind = np.select([odd, m < FEW], [" odd", " few"], "")
-    return np.char.add(dtype.astype(str), np.where(dtype == "fp8_block", kind, ""))
-
-
-class _Products(NamedTuple):
-    """Products of a table: their shape, how many are one kernel, how many kernels one after another; their format."""
-
-    m: Array
-    n: Array
-    k: Array
-    together: Array
-    times: Array
-    dtype: str
-    stored: float | None
-    warm: bool
-    launched: Array
-
-
-def _products(shapes: Shapes) -> _Products:
-    """A `batched_gemm` has `batch` (times `heads`) products in one kernel, a `grouped_gemm` one for each of `experts`,
-    all of `m` rows; another with a `batch` is that many kernels. `count` products of either are one kernel.
-
-    `stored` are bytes of an element of the weights, `warm` is 0 where no call before left them in L2, and `launched`
-    where what a host takes to launch them is told apart.
-    """
-    m, n, k = (column(shapes, name) for name in ("m", "n", "k"))
-    op = text(shapes, "op", "gemm").astype(str)
-    batched, grouped = np.char.startswith(op, "batched"), np.char.startswith(op, "grouped")
-    batch = column(shapes, "batch", 1.0)
-    count = column(shapes, "count", 1.0) * np.where(batched, batch * column(shapes, "heads", 1.0), 1.0)
-    count = np.where(grouped, column(shapes, "experts", 1.0), count)
-    dtype = str(np.ravel(text(shapes, "dtype", "bf16"))[0])
-    warm = bool(np.all(column(shapes, "warm", 1.0)))
-    times = np.where(batched, 1.0, batch)
-    return _Products(m, n, k, count, times, _format(dtype), shapes.get("stored"), warm, column(shapes, "launched", 1.0))
-
-
-def _gemms(shapes: Shapes, chip: Chip, library: GemmLibrary) -> Array:
-    p = _products(shapes)
-    once = gemm_seconds(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm, stored=p.stored)
-    seconds: Array = p.times * np.maximum(once, _host(p, library))
-    return seconds
-
-
-def _host(p: _Products, library: GemmLibrary) -> Array:
-    """Seconds of the host that launches a product, where one does."""
-    return p.launched * (library.host if library.launch == "host" else 0.0)
-
-
-def _gemms_parts(shapes: Shapes, chip: Chip, library: GemmLibrary) -> dict[str, Array]:
-    p = _products(shapes)
-    parts = gemm_parts(p.m, p.n, p.k, chip, library, p.dtype, count=p.together, warm=p.warm)
-    host = _host(p, library)
-    parts["host"] = np.where(_gemms(shapes, chip, library) > p.times * host, 0.0, host)
-    return {name: p.times * value for name, value in parts.items()}
-
-
-def _work_of(shapes: Shapes) -> tuple[Array, Array]:
-    p = _products(shapes)
-    number = p.together * p.times
-    moved = width(p.dtype) * (p.m * p.k + p.k * p.n) + 2.0 * p.m * p.n
-    return 2 * number * p.m * p.n * p.k, number * moved
-
-
-COMPUTES = {"fp8_block": "fp8", "nvfp4": "fp4"}
-"""Formats by the names of data whose scales are of blocks."""
-
-
-def _fixed(variant: str) -> tuple[str, ...]:
-    """Operands of 16 bits are not quantised, and their products are cuBLAS's; scales of blocks are summed by steps."""
-    if width(_format(variant)) >= 2:
-        return ("quantised", "convert", "row", "tile", "wave", "step", "alone", "launch", "host")
-    return () if variant.startswith("fp8_block") else ("step", "alone")
-
-
-def _format(variant: str) -> str:
-    name = variant.partition(" ")[0]
-    return COMPUTES.get(name, name)
-
-
-GEMM = GpuKernel(
-    "gemm",
-    GemmLibrary,
-    ("gemm", "batched_gemm", "grouped_gemm"),
-    ("m", "n", "k"),
-    _variant,
-    _gemms,
-    _gemms_parts,
-    _work_of,
-    fixed=_fixed,
-)

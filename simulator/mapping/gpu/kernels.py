@@ -7,9 +7,9 @@ from simulator.mapping.gpu.attention import DECODE, MLA_DECODE, MLA_PREFILL, PRE
 from simulator.mapping.gpu.collective import COLLECTIVE
 from simulator.mapping.gpu.copy import COPY
 from simulator.mapping.gpu.exchange import EXCHANGE
-from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel
 from simulator.mapping.gpu.moe import MOE
+from simulator.mapping.gpu.products import GEMM
 from simulator.mapping.gpu.row_wise import ROW_WISE
 
 KERNELS: dict[str, GpuKernel] = {

@@ -16,10 +16,10 @@ from simulator.mapping.gpu.attention_once import DecodeOnce, Once, PrefillOnce
 from simulator.mapping.gpu.calibration import FAMILY, Constants, Known, constants, known_of, rows_of, times
 from simulator.mapping.gpu.chip import Chip, width
 from simulator.mapping.gpu.collective import COLLECTIVE
-from simulator.mapping.gpu.gemm import GEMM
 from simulator.mapping.gpu.kernel import GpuKernel, Shapes
 from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.gpu.moe import MOE
+from simulator.mapping.gpu.products import GEMM
 from simulator.mapping.gpu.row_wise import MOVED, ROW_WISE
 from simulator.mapping.kernels.fusion import ROW_WISE as FUSED
 from simulator.mapping.kernels.kernels import Kernel

@@ -14,7 +14,6 @@ from simulator.config.section import Section
 from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.mapping.gpu.chip import Chip, width
-from simulator.mapping.gpu.gemm import COMPUTES, FEED, waves
 from simulator.mapping.gpu.kernel import (
     Array,
     GpuKernel,
@@ -27,6 +26,8 @@ from simulator.mapping.gpu.kernel import (
     passed,
     text,
 )
+from simulator.mapping.gpu.products import COMPUTES
+from simulator.mapping.gpu.tiles import FEED, waves
 from simulator.mapping.gpu.traffic import STEP
 from simulator.units import Unit
 

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from simulator.config.section import Section
 from simulator.mapping.gpu.chip import Chip
-from simulator.mapping.gpu.gemm import waves
 from simulator.mapping.gpu.kernel import (
     Array,
     Floor,
@@ -25,6 +24,7 @@ from simulator.mapping.gpu.kernel import (
     norm,
     text,
 )
+from simulator.mapping.gpu.tiles import waves
 from simulator.units import Unit
 
 MOVED = {"silu_and_mul": 3.0, "add": 3.0, "compute_scale": 1.0, "scale_matrix": 1.5}

@@ -191,7 +191,7 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
             for layer in range(len(model.decoder) if part in LAYERED else 1):
                 left[phase, part, layer], shares[phase, part, layer] = 1.0, []
     for number, (rule, places, named) in enumerate(resolved):
-        share = _share(rule, places, sizes)
+        share = share_of(rule, places, sizes)
         if rule.amount and any(spot.use == "compute" for spot, _ in named):
             places, share = _whole_layers(rule, number, places, sizes), 1.0
         for phase in PHASES if rule.phase is None else (rule.phase,):
@@ -275,7 +275,7 @@ def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mappi
         expected = "none of embedding, head and activations, which are computed whole"
         raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
     whole, kept = sum(sizes.get(place, 0.0) for place in places), list[Place]()
-    room = (_share(rule, places, sizes) + 1e-9) * whole
+    room = (share_of(rule, places, sizes) + 1e-9) * whole
     for layer in dict.fromkeys(layer for _, layer in places):
         own = [place for place in places if place[1] == layer]
         room -= sum(sizes.get(place, 0.0) for place in own)
@@ -285,7 +285,7 @@ def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mappi
     return kept
 
 
-def _share(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:
+def share_of(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:
     """The share that a rule takes of all that it matches."""
     if rule.amount is None:
         return 1.0

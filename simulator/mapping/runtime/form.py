@@ -17,7 +17,6 @@ from simulator.config.section import Section
 from simulator.files import remembered
 from simulator.hardware.machine import Device, Efficiency, Operands
 from simulator.mapping.form import DEFAULT_SCHEDULER, RUNTIMES, MappingForm, Scheduler
-from simulator.mapping.gpu.kernels import KERNELS
 from simulator.mapping.runtime.host_time import Host
 from simulator.units import Bandwidth, Count, Fraction, Seconds, Unit
 from simulator.workload.formats.named import ComputingFormat, KvFormat
@@ -109,6 +108,10 @@ class OnDevice(Section):
     @model_validator(mode="after")
     def _are_constants(self) -> Self:
         """Check the constants against the forms of their classes."""
+        if not self.kernels:
+            return self
+        from simulator.mapping.gpu.kernels import KERNELS  # which most runtimes have no constants of
+
         for name, variants in self.kernels.items():
             choose(name, KERNELS, "kernels")
             for stated in variants.values():

@@ -15,6 +15,7 @@ from simulator.study.form import RUN, ChartForm
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 RANDOM = "random"
@@ -82,9 +83,7 @@ def convergence(
         axes.set_xlim(*span)
     axes.set_ylim(max(0.0, min([*lowest, share]) - 0.05), max(1.02, float(volumes[rows].max()) / best * 1.02))
     axes.set_ylabel(f"hypervolume ({of} = 1)")
-    axes.axhline(share, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=2)
-    look = {"ha": "left", "va": "bottom", "fontsize": 7, "xycoords": axes.get_yaxis_transform()}
-    style.say(axes, f"{share:.0%}".replace("%", " %"), (0, share), (3, 1), **look)
+    _mark(axes, share)
     axes.grid(which="major")
     looks.legend(figure, keys, width, f"method: evaluations to {share:.0%}".replace("%", " %"))
     return figure
@@ -104,6 +103,13 @@ class ConvergenceChart:
         searches = searches if chart.run is None else searches[searches[RUN] == chart.run]
         text = "Share of the hypervolume of all points that searches reach: medians over seeds, bands of all."
         return convergence(searches, best=1.0, width=style.PAGE * 0.7), text
+
+
+def _mark(axes: Axes, share: float) -> None:
+    """A dashed line at a share of the best, which stands above it."""
+    axes.axhline(share, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=2)
+    look = {"ha": "left", "va": "bottom", "fontsize": 7, "xycoords": axes.get_yaxis_transform()}
+    style.say(axes, f"{share:.0%}".replace("%", " %"), (0, share), (3, 1), **look)
 
 
 def _band(runs: list[tuple[points.Array, points.Array]]) -> tuple[points.Array, ...]:

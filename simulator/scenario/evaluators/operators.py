@@ -14,9 +14,9 @@ from simulator.mapping.compose import LIBRARIES
 from simulator.mapping.gpu.calibration import Constants, Known, constants, known_of, rows_of, times
 from simulator.mapping.gpu.chip import Chip, chip_of
 from simulator.mapping.gpu.copy import COPY, copy_roofline
-from simulator.mapping.gpu.gemm import COMPUTES
 from simulator.mapping.gpu.kernel import Array, GpuKernel, Shapes, bound_by
 from simulator.mapping.gpu.kernels import kernel_of
+from simulator.mapping.gpu.products import COMPUTES
 from simulator.mapping.runtime.form import load_runtime
 from simulator.registry import register
 from simulator.scenario.cases import Columns

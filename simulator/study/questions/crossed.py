@@ -170,10 +170,10 @@ class _Two:
     def along(self, columns: Columns) -> Columns:
         return self.curve(columns[self.axis.path])
 
-    def rows(self, found: Sequence[tuple[Any, Any, float, float]]) -> pd.DataFrame:
+    def rows(self, crossings: Sequence[tuple[Any, Any, float, float]]) -> pd.DataFrame:
         import pandas as pd
 
-        rows = [(low, high, self._better(below), self._better(above)) for low, high, below, above in found]
+        rows = [(low, high, self._better(below), self._better(above)) for low, high, below, above in crossings]
         return pd.DataFrame(rows, columns=["low", "high", "wins_below", "wins_above"])
 
     def table(self, steps: NDArray[Any], curve: Columns) -> pd.DataFrame:

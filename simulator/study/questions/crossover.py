@@ -41,16 +41,15 @@ def crossover(
     narrow = max(tol * (1.0 if log else high - low), 4 * np.finfo(float).eps * max(abs(start), abs(stop)))
 
     def signs(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = difference(evaluate({path: np.exp(x) if log else x}))
-        return np.sign(np.asarray(found, dtype=np.float64))
+        return np.sign(np.asarray(difference(evaluate({path: np.exp(x) if log else x})), dtype=np.float64))
 
     x = np.linspace(start, stop, SCAN)
     sign = signs(x)
     brackets = _brackets(x, sign)
     while brackets and max(b - a for a, b in brackets) > narrow:
         cuts = np.array([np.linspace(a, b, CUT) for a, b in brackets])
-        found = signs(cuts.ravel()).reshape(cuts.shape)
-        brackets = [cut for row, each in zip(cuts, found, strict=True) for cut in _first(row, each)]
+        values = signs(cuts.ravel()).reshape(cuts.shape)
+        brackets = [cut for row, each in zip(cuts, values, strict=True) for cut in _first(row, each)]
     if not brackets:
         raise ConfigError("no crossing", path=path, found=_everywhere(sign, low, high), expected="a change of sign")
     middle = np.array(brackets).mean(axis=1)

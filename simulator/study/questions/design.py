@@ -23,10 +23,10 @@ def axis_named(asked: Problem, name: str, option: str) -> Axis:
         ConfigError: there is none, with the nearest.
     """
     axes = {axis.name: axis for axis in asked.sweep.axes.values()}
-    found = axes.get(name) or asked.sweep.axes.get(name)
-    if found is None:
+    axis = axes.get(name) or asked.sweep.axes.get(name)
+    if axis is None:
         raise unknown(name, axes, "no such axis", path=option)
-    return found
+    return axis
 
 
 def value_of(axis: Axis, value: Any, option: str) -> Any:
@@ -36,10 +36,10 @@ def value_of(axis: Axis, value: Any, option: str) -> Any:
         ConfigError: neither; a part of what is counted in whole numbers; another unit.
     """
     if not is_number(axis):
-        steps = {_said(step): step for step in axis.values.tolist()}
-        if _said(value) not in steps:
-            raise unknown(_said(value), steps, path=(option, axis.name), found=described(value))
-        return steps[_said(value)]
+        steps = {_written(step): step for step in axis.values.tolist()}
+        if _written(value) not in steps:
+            raise unknown(_written(value), steps, path=(option, axis.name), found=described(value))
+        return steps[_written(value)]
     unit, low, high = axis.unit or "1", axis.values.min().item(), axis.values.max().item()
     try:
         number = parse(value, unit)
@@ -105,16 +105,16 @@ def varying(space: Space, columns: Columns, row: int = 0) -> list[Axis]:
 def check_used(asked: Problem, chosen: Iterable[str], columns: Columns, option: str = "at") -> None:
     """Nothing, where each chosen axis varies at one of the points; else a ConfigError that says when it does."""
     points = len(next(iter(columns.values())))
-    there = {axis.path for row in range(points) for axis in varying(asked.sweep.space, columns, row)}
+    varied = {axis.path for row in range(points) for axis in varying(asked.sweep.space, columns, row)}
     for path in chosen:
         axis = asked.sweep.axes[path]
-        if path not in there and axis.when is not None:
+        if path not in varied and axis.when is not None:
             path_of = (option, axis.name)
             raise ConfigError("does not vary in this design", path=path_of, expected=f"a design with {axis.when.text}")
 
 
-def said(columns: Columns, row: int = 0) -> dict[str, Any]:
-    """What a point says, by path; an axis without a value there says nothing."""
+def point_values(columns: Columns, row: int = 0) -> dict[str, Any]:
+    """The values of a point by path, of the axes that have one there."""
     values = {path: column[row] for path, column in columns.items()}
     plain = {path: value.item() if isinstance(value, np.generic) else value for path, value in values.items()}
     return {path: value for path, value in plain.items() if value is not None and value == value}
@@ -123,7 +123,7 @@ def said(columns: Columns, row: int = 0) -> dict[str, Any]:
 def shown_value(value: Any, unit: str) -> str:
     """A value for a reader: `3.35 TB/s`, `8`, `xpu_only`."""
     if isinstance(value, str | bool | np.bool_) or value is None:
-        return _said(value)
+        return _written(value)
     text = show(float(value), unit) if unit else f"{value:,.4g}" if value % 1 else f"{value:,.0f}"
     return f"{value:,.0f} {unit}" if "e+" in text else text
 
@@ -151,6 +151,6 @@ def _where(holds: NDArray[np.bool_], column: NDArray[Any], axis: Axis) -> NDArra
     return np.where(holds, column, other if is_number(axis) else np.array(other, dtype=object))
 
 
-def _said(value: Any) -> str:
+def _written(value: Any) -> str:
     """As YAML writes it."""
     return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)

@@ -64,10 +64,10 @@ def elasticities(
         raise ValueError(f"plan {plan.name}: elasticities are of one design point, found arrays of them")
     names = list(dict.fromkeys(name(resource) for part in parts for resource in part.demand))
     place = {n: i for i, n in enumerate(names)}
-    found = _timed(plan, lambda resource: place[name(resource)], len(names) + 1, tie)
-    if not found.seconds > 0:
+    timed = _timed(plan, lambda resource: place[name(resource)], len(names) + 1, tie)
+    if not timed.seconds > 0:
         raise ValueError(f"plan {plan.name}: takes no time, so nothing makes it faster")
-    below, above = (found.grows / found.seconds).tolist()
+    below, above = (timed.grows / timed.seconds).tolist()
     each = {n: Elasticity(0.0 - below[i], above[i] + 0.0) for i, n in enumerate([*names, LATENCY])}
     return dict(sorted(each.items(), key=lambda item: min(-abs(value) for value in item[1])))
 
@@ -77,8 +77,8 @@ def _timed(plan: Plan, place: Callable[[Resource], int], size: int, tie: float) 
     crossed = contended(plan)
 
     def at_work(one: Plan) -> list[_Timed]:
-        found = busy(one) if id(one) in crossed else {}
-        return [_kept_busy(float(seconds), place(resource), size) for resource, seconds in found.items()]
+        held = busy(one) if id(one) in crossed else {}
+        return [_kept_busy(float(seconds), place(resource), size) for resource, seconds in held.items()]
 
     return fold(
         plan, lambda activity: _alone(activity, place, size, tie), lambda terms: _largest(terms, size, tie), at_work

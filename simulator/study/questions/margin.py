@@ -40,7 +40,7 @@ def margins(constraint: Expression) -> list[Margin]:
     source = constraint.text
     tree = ast.parse(source, mode="eval").body
     parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
-    found = []
+    margins = []
     for part in parts:
         if not isinstance(part, ast.Compare) or not all(isinstance(op, _UPPER + _LOWER) for op in part.ops):
             return []
@@ -51,8 +51,8 @@ def margins(constraint: Expression) -> list[Margin]:
                 left, right, upper = right, left, not upper
             value, limit = (ast.get_source_segment(source, side) or "" for side in (left, right))
             text = f"{value} {'<=' if upper else '>='} {limit}"
-            found.append(Margin(text, parse(value), parse(limit), upper))
-    return found
+            margins.append(Margin(text, parse(value), parse(limit), upper))
+    return margins
 
 
 _UPPER, _LOWER = (ast.Lt, ast.LtE), (ast.Gt, ast.GtE)

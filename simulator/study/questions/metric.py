@@ -61,8 +61,8 @@ def with_axes(asked: Problem, names: Iterable[str]) -> Evaluate:
     wanted = tuple(names)
 
     def evaluate(columns: Columns) -> Columns:
-        found = asked(columns)
-        known = asked.named(columns, found)
-        return {**found, **{name: known[name] for name in wanted}}
+        metrics = asked(columns)
+        known = asked.named(columns, metrics)
+        return {**metrics, **{name: known[name] for name in wanted}}
 
     return evaluate

@@ -104,14 +104,14 @@ def search(
         )
         for each in methods
     }
-    found = runs[method]
+    result = runs[method]
     tally = Tally(asked)
-    tally.add(found.columns, found.metrics)
+    tally.add(result.columns, result.metrics)
     arguments = {"method": method, "evaluations": evaluations, "batch": batch}
     made_from = Provenance({**asked.provenance.config, "search": arguments}, seed)
     if folder is not None:
-        _store(folder, asked, found, made_from)
-    return Searched(asked, method, found, tally, _best(asked, space, found), _progress(runs), made_from)
+        _store(folder, asked, result, made_from)
+    return Searched(asked, method, result, tally, _best(asked, space, result), _progress(runs), made_from)
 
 
 def counted(evaluate: Evaluate, total: int, progress: Callable[[int, int], None] | None) -> Evaluate:
@@ -120,11 +120,11 @@ def counted(evaluate: Evaluate, total: int, progress: Callable[[int, int], None]
 
     def counting(columns: Columns) -> Columns:
         nonlocal done
-        found = evaluate(columns)
-        done += len(found["error"])
+        result = evaluate(columns)
+        done += len(result["error"])
         if progress:
             progress(done, total)
-        return found
+        return result
 
     return counting
 
@@ -134,19 +134,19 @@ def feasible(metrics: Columns) -> Any:
     return metrics[FEASIBLE]
 
 
-def _best(asked: Problem, space: Lattice, found: Found) -> pd.DataFrame:
+def _best(asked: Problem, space: Lattice, result: Found) -> pd.DataFrame:
     """The front, by its first objective."""
     import pandas as pd
 
-    rows = np.flatnonzero(found.front)
+    rows = np.flatnonzero(result.front)
     (first, way), *_ = asked.objectives.items()
-    costs = np.asarray(found.metrics[first], dtype=float)[rows] * (-1 if way == "max" else 1)
-    rows = rows[np.lexsort((space.points(found.indices[rows]), costs))]
-    names, values = asked.sweep.space.aliases, {**found.columns, **found.metrics}
+    costs = np.asarray(result.metrics[first], dtype=float)[rows] * (-1 if way == "max" else 1)
+    rows = rows[np.lexsort((space.points(result.indices[rows]), costs))]
+    names, values = asked.sweep.space.aliases, {**result.columns, **result.metrics}
     wanted = [name for name in asked.objectives if name not in names.values()]
-    others = [name for name in found.metrics if name not in (*asked.objectives, "error", FEASIBLE)]
-    columns = {names.get(key, key): values[key][rows] for key in [*found.columns, *wanted, *others]}
-    return pd.DataFrame({"point": space.points(found.indices[rows]), **columns})
+    others = [name for name in result.metrics if name not in (*asked.objectives, "error", FEASIBLE)]
+    columns = {names.get(key, key): values[key][rows] for key in [*result.columns, *wanted, *others]}
+    return pd.DataFrame({"point": space.points(result.indices[rows]), **columns})
 
 
 def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
@@ -168,11 +168,11 @@ def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _store(folder: Path, asked: Problem, found: Found, made_from: Provenance) -> None:
+def _store(folder: Path, asked: Problem, result: Found, made_from: Provenance) -> None:
     """The points as one chunk of a store, in place of an earlier one."""
     remove_store(folder)
-    points = len(found.feasible)
-    metrics = {name: v for name, v in found.metrics.items() if name not in asked.sweep.space.aliases.values()}
+    points = len(result.feasible)
+    metrics = {name: v for name, v in result.metrics.items() if name not in asked.sweep.space.aliases.values()}
     with open_store(folder, Manifest.of(made_from, points, points), own=True) as store:
-        store.fix(laid_out(found.columns, metrics, asked.units))
-        write(store.folder, store.manifest, (0, points), found.columns, metrics)
+        store.fix(laid_out(result.columns, metrics, asked.units))
+        write(store.folder, store.manifest, (0, points), result.columns, metrics)

@@ -16,7 +16,7 @@ from simulator.scenario.cases import with_values
 from simulator.scenario.evaluate import detailed
 from simulator.scenario.form import Scenario
 from simulator.study.problem import Problem, problem
-from simulator.study.questions.design import check_used, column, completed, is_number, named, said, varying
+from simulator.study.questions.design import check_used, column, completed, is_number, named, point_values, varying
 from simulator.study.questions.elasticity import elasticities
 from simulator.study.questions.metric import metric_named, numbers
 from simulator.study.questions.sensitivity import sobol, tornado
@@ -56,9 +56,9 @@ class Sensitivity(Result):
     def frames(self) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
-        found = {"design": self.design, "elasticity": self.elasticity, "tornado": self.tornado, "sobol": self.sobol}
+        frames = {"design": self.design, "elasticity": self.elasticity, "tornado": self.tornado, "sobol": self.sobol}
         notes = pd.DataFrame({"note": self.notes}) if self.notes else None
-        return {name: frame for name, frame in {**found, "notes": notes}.items() if frame is not None}
+        return {name: frame for name, frame in {**frames, "notes": notes}.items() if frame is not None}
 
 
 def sensitivity(
@@ -93,37 +93,37 @@ def sensitivity(
     chosen, space = named(asked, at, "--at"), asked.sweep.space
     design = completed(space, {path: column([value]) for path, value in chosen.items()}, 1)
     check_used(asked, chosen, design, "--at")
-    found = asked(design)
-    if found["error"][0] or not np.isfinite(numbers(asked.named(design, found), metric)[0]):
-        why = found["error"][0] or f"it has no {metric}"
-        raise ConfigError("the design does not work", path="--at", found=why, expected="another design")
-    base, axes = said(design), _leading(space.groups, varying(space, design))
+    metrics = _metrics(asked, design, metric)
+    base, axes = point_values(design), _leading(space.groups, varying(space, design))
     if not axes:
         raise ConfigError("nothing varies in this design", path="axes", found="one step each", expected="two or more")
     evaluate = _completing(asked, chosen)
-    notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, found)) if why]
+    notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, metrics)) if why]
     resources = None
     try:
-        resources = _resources(with_values(asked.sweep.base, said(asked.sweep.scenarios(design))))
+        resources = _resources(with_values(asked.sweep.base, point_values(asked.sweep.scenarios(design))))
     except ConfigError as error:
         notes.append(f"elasticities are left out: {error}")
     table = _tornado(evaluate, asked, axes, base, metric)
-    shares = None
-    if samples and any(axis.path not in chosen for axis in axes):
-        try:
-            shares = _shares(evaluate, [axis for axis in axes if axis.path not in chosen], metric, samples, seed)
-        except ConfigError as error:
-            if error.path == "samples":
-                raise
-            error.expected = "--at with more axes, so that every design works"
-            notes.append(f"Sobol' indices are left out: {error}")
+    free = [axis for axis in axes if axis.path not in chosen]
+    shares = _shares(evaluate, free, metric, samples, seed, notes) if samples and free else None
     names = space.aliases
-    row = {names[axis.path]: design[axis.path] for axis in varying(space, design)} | {**found}
+    row = {names[axis.path]: design[axis.path] for axis in varying(space, design)} | {**metrics}
     import pandas as pd
 
     frame = pd.DataFrame({name: values for name, values in row.items() if name not in ("error", "feasible")})
     made_from = Provenance({**asked.provenance.config, "at": chosen, "metric": metric, "samples": samples}, seed)
     return Sensitivity(asked, metric, frame, resources, table, shares, notes, made_from)
+
+
+def _metrics(asked: Problem, design: Columns, metric: str) -> Columns:
+    """The metrics of one design, which must have the metric in question."""
+    metrics = asked(design)
+    failure = metrics["error"][0]
+    if failure or not np.isfinite(numbers(asked.named(design, metrics), metric)[0]):
+        why = failure or f"it has no {metric}"
+        raise ConfigError("the design does not work", path="--at", found=why, expected="another design")
+    return metrics
 
 
 def _leading(groups: Sequence[Sequence[Axis]], axes: Sequence[Axis]) -> list[Axis]:
@@ -156,9 +156,9 @@ def _tornado(
 ) -> pd.DataFrame:
     at = {axis.path: base[axis.path] for axis in axes}
     ranges = {axis.path: _ends(evaluate, axis, at, metric) for axis in axes}
-    found = tornado(evaluate, at, ranges, metric)
-    found.insert(0, "axis", found["path"].map(asked.sweep.space.aliases))
-    return found
+    swings = tornado(evaluate, at, ranges, metric)
+    swings.insert(0, "axis", swings["path"].map(asked.sweep.space.aliases))
+    return swings
 
 
 def _ends(evaluate: Evaluate, axis: Axis, at: Mapping[str, Any], metric: str) -> tuple[Any, Any]:
@@ -173,8 +173,13 @@ def _ends(evaluate: Evaluate, axis: Axis, at: Mapping[str, Any], metric: str) ->
     return steps[int(np.nanargmin(values))], steps[int(np.nanargmax(values))]
 
 
-def _shares(evaluate: Evaluate, axes: Sequence[Axis], metric: str, samples: int, seed: int) -> pd.DataFrame:
-    """Sobol' indices over steps: a number drawn from 0 to the number of steps says which."""
+def _shares(
+    evaluate: Evaluate, axes: Sequence[Axis], metric: str, samples: int, seed: int, notes: list[str]
+) -> pd.DataFrame | None:
+    """Sobol' indices over steps: a number drawn from 0 to the number of steps says which. None where a design fails.
+
+    Why it failed is added to the notes.
+    """
     steps = {axis.name: (axis, 0.0, float(len(axis))) for axis in axes}
 
     def at_steps(columns: Columns) -> Columns:
@@ -182,5 +187,11 @@ def _shares(evaluate: Evaluate, axes: Sequence[Axis], metric: str, samples: int,
         return evaluate({axis.path: axis.values[places[name]] for name, (axis, *_) in steps.items()})
 
     ranges = {name: (low, high) for name, (_, low, high) in steps.items()}
-    found = sobol(at_steps, ranges, metric, samples, seed, log=())
-    return found.rename(columns={"path": "axis"})
+    try:
+        return sobol(at_steps, ranges, metric, samples, seed, log=()).rename(columns={"path": "axis"})
+    except ConfigError as error:
+        if error.path == "samples":
+            raise
+        error.expected = "--at with more axes, so that every design works"
+        notes.append(f"Sobol' indices are left out: {error}")
+        return None

@@ -91,8 +91,8 @@ def sobol(
     varied = {path: np.exp(x) if path in scaled else x for path, x in zip(ranges, drawn.T, strict=True)}
     fixed = {path: _column([value] * len(drawn)) for path, value in (base or {}).items()}
     value = _known(evaluate({**fixed, **varied}), metric)
-    found = {"path": list(ranges), **_indices(problem, value, seed + 1)}
-    return pd.DataFrame(found).sort_values("total", ascending=False, kind="stable", ignore_index=True)
+    indices = {"path": list(ranges), **_indices(problem, value, seed + 1)}
+    return pd.DataFrame(indices).sort_values("total", ascending=False, kind="stable", ignore_index=True)
 
 
 def _indices(problem: Mapping[str, Any], value: NDArray[np.float64], seed: int) -> dict[str, Any]:

@@ -27,20 +27,22 @@ class Tally:
         self._lacking = dict.fromkeys(asked.objectives, 0)
         self._rules_out, self._alone = (dict.fromkeys(texts, 0) for _ in range(2))
 
-    def add(self, columns: Columns, found: Columns) -> None:
+    def add(self, columns: Columns, metrics: Columns) -> None:
         """Points with these axes and metrics."""
-        fine, feasible = found["error"] == "", found[FEASIBLE].astype(bool)
+        fine, feasible = metrics["error"] == "", metrics[FEASIBLE].astype(bool)
         self.points += len(fine)
         self.feasible += int(np.count_nonzero(feasible))
-        for name, values in zip(self._lacking, self.asked.wanted(columns, found).T, strict=True):
+        for name, values in zip(self._lacking, self.asked.wanted(columns, metrics).T, strict=True):
             self._lacking[name] += int(np.count_nonzero(np.isnan(values[feasible])))
-        _add(self._failures, found["error"][~fine].tolist())
-        if masks := {text: holds[fine] for text, holds in self.asked.constraints(columns, found).items()}:
+        _add(self._failures, metrics["error"][~fine].tolist())
+        if masks := {text: holds[fine] for text, holds in self.asked.constraints(columns, metrics).items()}:
             rows = infeasibility(masks)
             for text, out, alone in zip(*(rows[name].tolist() for name in rows), strict=True):
                 self._rules_out[text] += out
                 self._alone[text] += alone
-        _add(self._undecided, (text for column in self.asked.requires.values() for text in found[column][fine] if text))
+        _add(
+            self._undecided, (text for column in self.asked.requires.values() for text in metrics[column][fine] if text)
+        )
 
     @property
     def failures(self) -> dict[str, int]:

@@ -105,26 +105,26 @@ class Seen:
 
     def fresh(self, indices: Indices, most: int) -> Indices:
         """The first `most` different points among these that are not seen."""
-        found: dict[tuple[int, ...], None] = {}
+        points: dict[tuple[int, ...], None] = {}
         for start in range(0, len(indices), AT_ONCE):
-            if len(found) == most:
+            if len(points) == most:
                 break
             for point in map(tuple, self._same(indices[start : start + AT_ONCE]).tolist()):
-                if len(found) == most:
+                if len(points) == most:
                     break
                 if point not in self._place:
-                    found[point] = None
-        return np.array(list(found), dtype=np.int64).reshape(-1, len(self.sizes))
+                    points[point] = None
+        return np.array(list(points), dtype=np.int64).reshape(-1, len(self.sizes))
 
     def drawn(self, rng: np.random.Generator, most: int) -> Indices:
         """Up to `most` points at random, none seen before; fewer where no more are left."""
-        found = self.fresh(rng.integers(0, self.sizes, (2 * most + 16, len(self.sizes))), most)
-        if len(found) < most and self._total <= ENUMERABLE:
+        points = self.fresh(rng.integers(0, self.sizes, (2 * most + 16, len(self.sizes))), most)
+        if len(points) < most and self._total <= ENUMERABLE:
             order = rng.permutation(self._total)
             if self._numbered is not None:
                 return self.fresh(self._numbered.levels(order), most)
             return self.fresh(np.stack(np.unravel_index(order, self.sizes), axis=1), most)
-        return found
+        return points
 
 
 class Method(Protocol):

@@ -46,20 +46,20 @@ def values(steps: Varied, figure: Figure) -> NDArray[Any]:
 
 
 def _listed(given: list[Any], figure: Figure, at: tuple[str, ...]) -> NDArray[Any]:
-    found: dict[Any, int] = {}
+    positions: dict[Any, int] = {}
     for position, value in enumerate(given):
         try:
             read = figure.read(value)
             if read is None and figure.value is not None:
                 expected = "a value; or none in the base, which null leaves as it is"
                 raise ConfigError(found=f"null, where the base has {described(figure.value)}", expected=expected)
-            if read in found:
+            if read in positions:
                 raise ConfigError("a value that is there already", found=described(value))
         except ConfigError as error:
             error.path = (*at, position)
             raise
-        found[read] = position
-    return column(list(found))
+        positions[read] = position
+    return column(list(positions))
 
 
 def _range(given: tuple[Any, ...], figure: Figure) -> NDArray[Any]:
@@ -82,8 +82,8 @@ def _linspace(given: tuple[Any, Any, int], figure: Figure) -> NDArray[Any]:
 def _geomspace(given: tuple[Any, Any, int], figure: Figure) -> NDArray[Any]:
     first, last, count = _ends(given, figure, "geomspace")
     if min(first, last) <= 0 <= max(first, last):
-        found = f"{first:g} to {last:g}"
-        raise ConfigError("geometric steps", found=found, expected="two ends of one sign, and neither 0")
+        positions = f"{first:g} to {last:g}"
+        raise ConfigError("geometric steps", found=positions, expected="two ends of one sign, and neither 0")
     return np.geomspace(first, last, count)
 
 

@@ -90,18 +90,14 @@ def calibrate(
         if progress:
             progress(f"{name} {variant}")
         kernel, split = KERNELS[name], parts.of(some, name)
-        let = [each for each in free or kernel.parameters if each not in kernel.fixed(variant)]
-        begin = constants(kernel, variant, base).library
-        fit = fit_kernel(kernel, columns(split.fit), split.fit["value"].to_numpy(float), chip, begin, let)
+        fit = _fit(kernel, variant, split.fit, chip, base, free)
         kernels.setdefault(name, {})[variant], corrections = _told(kernel, chip, fit, split, parts.halves)
         tables |= {} if corrections is None else {(name, variant): corrections}
     if not kernels:
         raise ConfigError("data", found="no operator that has a model", expected=one_of(KERNELS))
-    calibration = Calibration(
-        hardware=system.name, runtime=runtime, version=version, measured=measured, kernels=kernels
-    )
+    result = Calibration(hardware=system.name, runtime=runtime, version=version, measured=measured, kernels=kernels)
     provenance = Provenance({"hardware": system.config.data, "measured": measured}, seed)
-    return Calibrated(calibration, tables, skipped, provenance)
+    return Calibrated(result, tables, skipped, provenance)
 
 
 def _read(
@@ -121,6 +117,15 @@ def _hash(table: pd.DataFrame) -> str:
     import pandas as pd
 
     return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()[:16]
+
+
+def _fit(
+    kernel: GpuKernel, variant: str, rows: pd.DataFrame, chip: Chip, base: Known, free: Collection[str] | None
+) -> Fit:
+    """The constants of a variant of a kernel, of which some are free and begin where `base` has them."""
+    let = [each for each in free or kernel.parameters if each not in kernel.fixed(variant)]
+    begin = constants(kernel, variant, base).library
+    return fit_kernel(kernel, columns(rows), rows["value"].to_numpy(float), chip, begin, let)
 
 
 @dataclass(frozen=True)

@@ -144,16 +144,17 @@ def _trace(laws: tuple[WindowLaw, ...], neurons: int, tokens: int, seed: int) ->
 def _renewed(law: WindowLaw, neurons: int, tokens: int, random: np.random.Generator) -> Iterator[Ints]:
     """The active neurons of each token in one layer.
 
-    `due` is the next token of each neuron. Terms of `survival` after `tokens` do not matter: a gap of
+    `wait` is how many tokens each neuron still waits. Terms of `survival` after `tokens` do not matter: a gap of
     `tokens + 1` stands for all that long, which end after the trace.
     """
     left = survival(law, tokens + 1)
     gaps = _Gaps(left, random)
     start = np.searchsorted(np.cumsum(law.share * left), random.random(neurons), side="right")
-    due = start.astype(np.min_scalar_type(tokens + left.size + 1))
-    for token in range(tokens):
-        active = (due == token).nonzero()[0]
-        due[active] += gaps.draw(active.size)
+    wait = start.astype(gaps.dtype)
+    for _ in range(tokens):
+        active = (wait == 0).nonzero()[0]
+        wait[active] = gaps.draw(active.size)
+        wait -= 1
         yield active
 
 

@@ -92,6 +92,17 @@ def training_graph(
     )
 
 
+def accumulating(block: Block, share: float = 1.0) -> Block:
+    """A block whose gradients of weights, or a share of them, are added to those of the micro batches before."""
+    graph = block.graph.copy()
+    for name, data in block.graph.nodes(data=True):
+        operator: Operator = data["operator"]
+        if "state_write" in operator.bytes:
+            added = {**operator.bytes, "state_read": share * operator.bytes["state_write"]}
+            graph.nodes[name]["operator"] = replace(operator, bytes=added)
+    return replace(block, graph=graph)
+
+
 def _saving(block: Block, saved: Mapping[str, Quantity]) -> Block:
     """A forward block whose operators write what its backward pass needs."""
     graph = block.graph.copy()

@@ -18,6 +18,7 @@ from simulator.core.events import events
 from simulator.mapping.dataflow.call import launch
 from simulator.mapping.dataflow.partition import partition
 from simulator.mapping.dataflow.pipeline import pipeline_plan
+from simulator.mapping.dataflow.programs import programs
 from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.target import Target
 from simulator.workload import Batch, Block, Operator, decode, from_huggingface, load_model, operator_graph, prefill
@@ -211,3 +212,10 @@ def test_what_stands_beside_the_chain_of_a_layer_is_read_and_written_as_its_oper
     assert traffic["unfused"] == pytest.approx(sum(float(sum(each.values())) for each in amounts))
     assert least <= traffic["streaming"] <= traffic["conventional"] <= traffic["unfused"]
     assert times["streaming"] <= times["conventional"] <= times["unfused"]
+
+
+def test_a_kernel_of_several_layers_is_lowered_to_what_it_takes(machine: Machine) -> None:
+    runner, block = machine(max_span="none"), replace(layer("llama-2-7b"), repeat=2)
+    (program,) = programs(runner, block)
+    assert program.repeats == 2
+    assert closed_form(dataflow(runner, block)).time == pytest.approx(program.partition.seconds, rel=1e-12)

@@ -13,7 +13,7 @@ from simulator.hardware import load_system
 from simulator.mapping.deployment import resolve
 from simulator.mapping.form import MappingForm
 from simulator.mapping.gpu.calibration import FAMILY, constants, known_of
-from simulator.mapping.gpu.gemm import GEMM
+from simulator.mapping.gpu.products import GEMM
 from simulator.mapping.runtime.form import load_runtime
 from simulator.scenario.evaluator import evaluated
 from simulator.scenario.form import Scenario

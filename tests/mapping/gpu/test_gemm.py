@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from simulator.errors import ConfigError
 from simulator.hardware import load_system
 from simulator.mapping.gpu.chip import Chip, chip_of
-from simulator.mapping.gpu.gemm import (
-    GEMM,
-    SPLITS,
-    GemmLibrary,
-    candidates,
-    gemm_parts,
-    gemm_seconds,
-    share_of_k,
-    waves,
-)
-from simulator.mapping.gpu.kernel import bound_by, norm
+from simulator.mapping.gpu.gemm import GemmLibrary, gemm_parts, gemm_seconds
+from simulator.mapping.gpu.kernel import norm
 from simulator.mapping.gpu.traffic import layout_of
 
 LIBRARY = GemmLibrary()
@@ -95,28 +86,6 @@ def test_deepgemm_picks_the_tile_of_least_traffic(m: int, n: int, rows: int, col
     assert (tile.rows, tile.columns, tile.alone) == (rows, columns, alone)
 
 
-def test_a_host_that_launches_is_waited_for_unless_it_is_told_apart() -> None:
-    library = GemmLibrary(launch="host", host=8e-5)
-    shapes = {"m": np.array([1.0, 8192.0]), "n": 8192.0, "k": 8192.0}
-    alone = GEMM.seconds({**shapes, "launched": 0.0}, CHIP, library)
-    assert GEMM.seconds(shapes, CHIP, library) == pytest.approx(np.maximum(alone, 8e-5))
-    assert list(bound_by(GEMM, shapes, CHIP, library)) == ["host", "compute"]
-
-
-@given(SIZES, st.sampled_from(SPLITS), st.sampled_from(["bf16", "fp8", "fp4"]))
-def test_parts_of_k_make_up_the_whole(k: int, split: int, dtype: str) -> None:
-    part = share_of_k(k, split, dtype)
-    assert part * split >= k
-    assert part * split < k + split * 128 / (2 if dtype == "bf16" else 1) + 128
-
-
-@given(st.integers(1, 10_000), st.integers(1, 200))
-def test_waves_do_all_blocks(blocks: int, sms: int) -> None:
-    assert waves(blocks, sms) * sms >= blocks
-    assert waves(blocks, sms) >= 1
-    assert waves(blocks + 1, sms) >= waves(blocks, sms)
-
-
 def shapes(count: int = 200) -> np.ndarray:
     return np.floor(np.exp(np.random.default_rng(3).uniform(0, 10, (3, count))))
 
@@ -128,6 +97,14 @@ def test_many_shapes_at_once_are_each_alone() -> None:
     np.testing.assert_allclose(together, alone, rtol=1e-12)
     repeated = gemm_seconds(*(np.tile(each, 60) for each in (m, n, k)), CHIP, LIBRARY)  # in chunks
     np.testing.assert_allclose(repeated, np.tile(together, 60), rtol=1e-12)
+
+
+@pytest.mark.parametrize("tile", ["fastest", "rows", "traffic"])
+def test_many_rows_at_once_are_each_alone(tile: str) -> None:
+    library, rows = GemmLibrary.model_validate({"tile": tile}), np.unique(np.geomspace(1, 5000, 90).round())
+    together = gemm_seconds(rows, 4096, 1024, CHIP, library, warm=False)
+    alone = [float(gemm_seconds(m, 4096, 1024, CHIP, library, warm=False)) for m in rows]
+    assert together.tolist() == pytest.approx(alone, rel=1e-14)
 
 
 def test_many_chips_at_once_are_each_alone() -> None:
@@ -149,12 +126,6 @@ def test_parts_overlap_to_the_whole() -> None:
     overlapped = sum(parts[name] ** LIBRARY.p for name in ("compute", "l2", "dram")) ** (1 / LIBRARY.p)
     whole = parts["launch"] + overlapped + parts["split"] + parts["epilogue"]
     np.testing.assert_allclose(whole, gemm_seconds(m, n, k, CHIP, LIBRARY), rtol=1e-12)
-
-
-def test_tiles_fit_in_an_sm() -> None:
-    assert {each[:2] for each in candidates(CHIP)} == {(64, 64), (64, 128), (128, 128), (128, 256)}
-    assert {each[:2] for each in candidates(replace(CHIP, shared_memory=40 * 1024))} == {(64, 64)}
-    assert {each[:2] for each in candidates(replace(CHIP, registers=32 * 1024))} == {(64, 64)}
 
 
 def test_a_chip_without_the_format_refuses() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.errors import ConfigError
 from simulator.study.problem import Problem, problem
-from simulator.study.questions.design import check_used, column, completed, named, said, varying
+from simulator.study.questions.design import check_used, column, completed, named, point_values, varying
 
 ZIPPED = """\
 base: {hardware: dgx-h100, model: llama-3-8b}
@@ -28,7 +28,7 @@ def design(asked: Problem, **at: Any) -> dict[str, Any]:
     columns = completed(asked.sweep.space, {path: column([value]) for path, value in chosen.items()}, 1)
     check_used(asked, chosen, columns)
     names = asked.sweep.space.aliases
-    return {names[path]: value for path, value in said(columns).items()}
+    return {names[path]: value for path, value in point_values(columns).items()}
 
 
 def test_the_middle_of_every_axis_that_varies(families: Path) -> None:

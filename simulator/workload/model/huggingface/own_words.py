@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from simulator.workload.model.huggingface.assemble import assemble, space
+from simulator.workload.model.huggingface.assemble import assemble
 from simulator.workload.model.huggingface.keys import HEADS, Keys
+from simulator.workload.model.huggingface.recurrent import space
 from simulator.workload.model.huggingface.traits import LAYER_NORM, Traits
 
 Data = dict[str, Any]
