@@ -52,10 +52,6 @@ NO_STAGE = frozenset({"scan", "conv", "choose"})
 """Operators that go along a sequence or rank all of it, which a pipeline of tiles does not."""
 
 
-NO_PLACE = ("alternates.", "layer_input.")
-"""What stands beside the chain of a layer's operators (Gemma 3n), which a pipeline is not cut out of yet."""
-
-
 @register("compile", "dataflow")
 def programs(target: Target, block: Block) -> tuple[Program, ...]:
     """The programs of a block for all sizes that its quantities are arrays over, smaller sizes first.
@@ -68,8 +64,9 @@ def programs(target: Target, block: Block) -> tuple[Program, ...]:
         ConfigError: the machine is given as arrays of design points; an operator that no stage of a pipeline computes.
     """
     for operator in block.operators:
-        if operator.kind in NO_STAGE or any(name in operator.name for name in NO_PLACE):
-            found, expected = f"{operator.name}, a {operator.kind}", "gemm, attention and row-wise operators"
+        if operator.kind in NO_STAGE:
+            found = f"{operator.name}, a {operator.kind}"
+            expected = f"none that goes along a sequence or ranks it ({', '.join(sorted(NO_STAGE))})"
             raise ConfigError(
                 f"{target.name}: an engine of kind 'dataflow' has no stage for it", found=found, expected=expected
             )

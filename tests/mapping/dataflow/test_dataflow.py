@@ -21,7 +21,7 @@ from simulator.mapping.dataflow.pipeline import pipeline_plan
 from simulator.mapping.dataflow.programs import programs
 from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.target import Target
-from simulator.workload import Batch, Block, Operator, decode, load_model, operator_graph, prefill
+from simulator.workload import Batch, Block, Operator, decode, from_huggingface, load_model, operator_graph, prefill
 
 Machine = Callable[..., Target]
 Draw = Callable[..., st.SearchStrategy[Block]]
@@ -186,6 +186,32 @@ def test_an_engine_that_computes_less_well_reads_as_fast_as_before(machine: Mach
     for activity, _ in dataflow(slower, block).activities():
         busy = {resource.name: seconds for resource, seconds in activity.seconds().items()}
         assert busy["socket.rdu (slowest buffer)"] <= busy["socket.hbm->socket.rdu"]
+
+
+HBM = "socket.hbm"
+GEMMA = {
+    "model_type": "gemma3n_text", "num_hidden_layers": 2, "num_kv_shared_layers": 1, "hidden_size": 256, "head_dim": 64,
+    "layer_types": ["full_attention"] * 2, "intermediate_size": 512, "hidden_size_per_layer_input": 32,
+    "vocab_size": 1000, "vocab_size_per_layer_input": 1000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [decode(2, 300), prefill(1, 200)], ids=["decode", "prefill"])
+def test_what_stands_beside_the_chain_of_a_layer_is_read_and_written_as_its_operators_say(
+    machine: Machine, batch: Batch
+) -> None:
+    """Streams that are predicted and embeddings of each layer (Gemma 3n): unfused, all bytes cross main memory once."""
+    _, *blocks = operator_graph(from_huggingface(GEMMA, "gemma"), batch).blocks
+    amounts = [operator.bytes for block in blocks for operator in block.operators for _ in range(block.repeat)]
+    least = sum(float(each.get(name, 0.0)) for each in amounts for name in ("weight", "kv_read", "kv_write"))
+    traffic, times = {}, {}
+    for fusion in ("streaming", "conventional", "unfused"):
+        plans = [dataflow(machine(sockets=1, fusion=fusion), block) for block in blocks]
+        traffic[fusion] = sum(float(units) for plan in plans for r, units in plan.demand().items() if r.name == HBM)
+        times[fusion] = sum(float(closed_form(plan).time) for plan in plans)
+    assert traffic["unfused"] == pytest.approx(sum(float(sum(each.values())) for each in amounts))
+    assert least <= traffic["streaming"] <= traffic["conventional"] <= traffic["unfused"]
+    assert times["streaming"] <= times["conventional"] <= times["unfused"]
 
 
 def test_a_kernel_of_several_layers_is_lowered_to_what_it_takes(machine: Machine) -> None:

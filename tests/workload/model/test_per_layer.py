@@ -85,10 +85,3 @@ def test_layers_may_have_ffns_of_different_widths() -> None:
     """A model cut out of a larger one has some narrow layers (MatFormer, arXiv 2310.07707)."""
     narrow = parameters(read(intermediate_size=[16_384] * 10 + [8192] * 10 + [16_384] * 15))
     assert parameters(read()).total - narrow.total == 10 * 3 * 2048 * 8192
-
-
-def test_a_dataflow_engine_refuses_what_stands_beside_a_layer(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(E4B), encoding="utf-8")
-    work = {"kind": "batch", "phase": "decode", "batch": 1, "input": 100}
-    with pytest.raises(ConfigError, match=r"has no stage for it: found layer_input\.proj"):
-        evaluate({"hardware": "sn40l-node", "model": str(tmp_path), "workload": work})
