@@ -77,16 +77,16 @@ class Plan:
 
 def point(plan: Plan, index: int) -> Plan:
     """The plan of one point, where demands, latencies and private limits are arrays of points: what events can run."""
-    found: dict[Resource, Resource] = {}
+    resources: dict[Resource, Resource] = {}
 
     def at(quantity: Quantity) -> float:
         return float(quantity[index] if isinstance(quantity, np.ndarray) and quantity.ndim else quantity)
 
     def scalar(resource: Resource) -> Resource:
-        if resource not in found:
+        if resource not in resources:
             arrays = np.ndim(resource.capacity)
-            found[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
-        return found[resource]
+            resources[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
+        return resources[resource]
 
     def one(activity: Activity) -> Activity:
         demand = {scalar(resource): at(units) for resource, units in activity.demand.items()}
