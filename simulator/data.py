@@ -34,9 +34,14 @@ def find(name: str | Path, folder: str) -> Path:
     for file in (Path(name), *own, place / f"{name}.yaml", place / str(name) / EXPERIMENT):
         if isfile(file):  # which, unlike Path's, takes any text for an answer
             return file
-    there = names(folder)
-    expected = f"a file, or {one_of(there)}" if there else "a file"
-    raise unknown(Path(name).stem, there, f"nothing in {folder} has this name", found=f"'{name}'", expected=expected)
+    known, short = names(folder), stem(name)
+    expected = f"a file, or {one_of(known, short)}" if known else "a file"
+    raise unknown(short, known, f"nothing in {folder} has this name", found=f"'{name}'", expected=expected)
+
+
+def stem(name: str | Path) -> str:
+    """The name of a file less its folder and what says that it is YAML: a version as in `llama-3.1-8b` is kept."""
+    return Path(name).name.removesuffix(".yaml")
 
 
 @cache

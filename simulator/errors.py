@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+MOST_NAMED, ALIKE = 20, 8
+"""Names that a message lists in full, and those it lists of more of them."""
+
 
 class TiersimError(Exception):
     """A user's mistake, or a design that cannot work; never a fault of the program."""
@@ -101,23 +104,31 @@ def unknown(name: str, known: Iterable[str], message: str = "", **where: Any) ->
     `where` are the file, line and path, and what else it says otherwise of what was found or expected.
     """
     names = list(known)
-    said: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names), "nearest": nearest(name, names)}
+    said: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names, name), "nearest": nearest(name, names)}
     return ConfigError(message, **{**said, **where})
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that a person who typed `name` most likely meant; None if none is close."""
+    close = _close(name, names, 1)
+    return close[0] if close else None
+
+
+def one_of(names: Iterable[str], name: str = "") -> str:
+    """The names to choose from, as a message says what it expected: of very many, those that are like `name`."""
+    known = list(names)
+    if len(known) > MOST_NAMED:
+        alike = [each for each in known if name and name.casefold() in each.casefold()]
+        if alike := list(dict.fromkeys([*alike, *_close(name, known, ALIKE)]))[:ALIKE]:
+            return f"one of {len(known)} names, such as {', '.join(alike)}"
+    return f"one of {', '.join(known)}" if len(known) > 1 else f"'{known[0]}'" if known else "none: there are no names"
+
+
+def _close(name: str, names: Iterable[str], most: int) -> list[str]:
     import difflib
 
     by_folded = {candidate.casefold(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[close[0]] if close else None
-
-
-def one_of(names: Iterable[str]) -> str:
-    """The names to choose from, as a message says what it expected."""
-    there = list(names)
-    return f"one of {', '.join(there)}" if len(there) > 1 else f"'{there[0]}'" if there else "none: there are no names"
+    return [by_folded[each] for each in difflib.get_close_matches(name.casefold(), by_folded, n=most, cutoff=0.6)]
 
 
 def dotted(path: Sequence[str | int]) -> str:

@@ -3,6 +3,8 @@
 Pint decides what a text means. It costs half a second to import, so the common texts stand in `TABLE`, which a test
 proves equal to pint's answer for every entry, and pint is loaded for the rest only. GB is 1e9 bytes, GiB is 2**30.
 
+A plain number is in SI units; where it would be of a magnitude that no figure has, its unit was forgotten (`_PLAIN`).
+
 Every number that enters has a bound: a figure is 0 or of a magnitude of `LEAST` to `MOST`, so that no product or ratio
 of a few of them leaves the doubles; a count is at most `MOST_COUNT`, so that 64 bits hold a product of two.
 
@@ -91,6 +93,18 @@ _EXPECTED = {
     "1": "a plain number or a percentage such as '91 %'",
 }
 
+_PLAIN = {
+    "B/s": (1e3, MOST, "GB/s"),
+    "bit/s": (1e3, MOST, "Gbit/s"),
+    "FLOP/s": (1e3, MOST, "TFLOP/s"),
+    "Hz": (1e3, MOST, "GHz"),
+    "J/B": (LEAST, 1e-3, "pJ/bit"),
+    "J/FLOP": (LEAST, 1e-3, "pJ/FLOP"),
+    "m^2": (LEAST, 1.0, "mm^2"),
+}
+"""The magnitudes that a number without a unit may have, where nobody means others (`50` is no bandwidth), and the unit
+that those most often lack."""
+
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*")
 _POWER = r"(?:\s*(?:\^|\*\*)\s*-?\d)?"
 _UNIT = re.compile(rf"[^\W\d]+{_POWER}(?:\s*[/*· ]\s*[^\W\d]+{_POWER}){{0,5}}")
@@ -107,15 +121,24 @@ def parse(value: str | float, unit: str) -> float:
     """`value` in `unit`, as a float: ``parse("1.8 TB/s", "B/s") == 1.8e12``; a plain number is in `unit` already.
 
     The product of number and unit is exact, and rounded once. Raises `UnitError` for what is no number, out of bounds
-    (`is_bounded`), in a unit that nobody knows, or of another dimension than `unit`; it says what was expected, with an
-    example.
+    (`is_bounded`), in a unit that nobody knows, of another dimension than `unit`, or without the unit that it needs; it
+    says what was expected, with an example.
     """
     number: Any = _exact(value, unit) if isinstance(value, str) else value
     if isinstance(value, bool) or not isinstance(number, Real) or number != number:
         raise _error(value, unit)
     if not is_bounded(number):
         raise _error(value, unit, f"{Unit(unit).expected}, 0 or of {LEAST:g} to {MOST:g} {unit}".removesuffix(" 1"))
-    return float(number)
+    figure, (least, most, _) = float(number), _PLAIN.get(unit, (LEAST, MOST, ""))
+    if figure and not least <= abs(figure) <= most and _is_plain(value):
+        raise _error(value, unit, f"{Unit(unit).expected}: a plain number is in {unit}")
+    return figure
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a figure is written without a unit."""
+    match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    return not (match and match[2])
 
 
 @lru_cache(maxsize=4096)
@@ -284,11 +307,13 @@ def _error(found: object, unit: str, expected: str | None = None) -> UnitError:
 
 def _meant(found: object, unit: str) -> str | None:
     """What someone who wrote `found` where `unit` is expected most likely meant."""
-    match = _NUMBER.fullmatch(found) if isinstance(found, str) else None
+    match = _NUMBER.fullmatch(str(found))
     wanted = TABLE.get(unit)
-    if match is None or not match[2] or wanted is None:
+    if match is None or wanted is None:
         return None
     number, text = match.groups()
+    if not text:
+        return f"{number} {_PLAIN[unit][2]}" if unit in _PLAIN and is_bounded(float(number)) else None
     fitting = {name for name, (dimension, _) in TABLE.items() if dimension == wanted[0]}
     meant = _untrapped(text)
     for candidate in (meant, meant.removesuffix("/s"), nearest(text, fitting)):

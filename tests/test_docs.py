@@ -31,6 +31,12 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
     yield from re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.parametrize("file", sorted((DOCS / "scenarios").iterdir()), ids=lambda file: file.stem)
+def test_each_scenario_of_the_reference_can_be_evaluated(file: Path) -> None:
+    metrics = simulator.evaluate(file).metrics
+    assert any(isinstance(value, float) and value > 0 for value in metrics.values())
+
+
 SECTIONS = [
     pytest.param(text, id=title, marks=[pytest.mark.slow] if title in SLOW else [])
     for page in ("tutorial.md", "python.md", "traces.md", "placement.md")

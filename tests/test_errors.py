@@ -55,6 +55,14 @@ def test_a_choice_of_names_reads_well_for_any_number_of_them() -> None:
     assert one_of([]) == "none: there are no names"
 
 
+def test_of_very_many_names_only_those_are_listed_that_are_like_the_one_typed() -> None:
+    names = [f"{letter * 3}-{number}" for letter in "abcdefgh" for number in range(10)]
+    assert one_of(names, "ccc") == f"one of 80 names, such as {', '.join(names[20:28])}"
+    assert one_of(names, "BB-7").startswith("one of 80 names, such as bbb-7, ")
+    assert all(name in one_of(names, "zebra") and name in one_of(names) for name in names)
+    assert str(unknown("ccc-1", names)).endswith("; did you mean 'ccc-1'?")
+
+
 def test_a_capacity_error_comes_back_whole_from_another_process() -> None:
     error = CapacityError("a model", needed=3e9, there=2e9, remedy="more devices")
     again = pickle.loads(pickle.dumps(error))

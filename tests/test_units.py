@@ -204,6 +204,31 @@ def test_a_field_refuses_what_cannot_be(name: str, value: object) -> None:
         Part(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("unit", "meant"),
+    [
+        ("B/s", "GB/s"), ("bit/s", "Gbit/s"), ("FLOP/s", "TFLOP/s"), ("Hz", "GHz"), ("J/B", "pJ/bit"),
+        ("J/FLOP", "pJ/FLOP"), ("m^2", "mm^2"),
+    ],
+)  # fmt: skip
+@given(number=st.floats(1.0, 999.0, exclude_min=True))
+def test_a_number_that_lacks_its_unit_is_refused_with_the_one_that_was_meant(
+    unit: str, meant: str, number: float
+) -> None:
+    for plain in (number, str(number)):
+        with pytest.raises(UnitError) as caught:
+            parse(plain, unit)
+        assert caught.value.nearest == f"{number} {meant}"
+    assert parse(caught.value.nearest, unit) == parse(parse(caught.value.nearest, unit), unit)  # which is plain SI
+    assert parse(f"{number} {unit}", unit) == pytest.approx(number)
+
+
+@pytest.mark.parametrize("unit", ["B", "s", "W", "J", "FLOP", "USD", "1"])
+@given(number=st.floats(0.0, 1e6).filter(lambda each: each == 0 or each > 1e-6))
+def test_other_plain_numbers_are_in_si_units(unit: str, number: float) -> None:
+    assert parse(number, unit) == number
+
+
 def test_a_reader_can_find_the_unit_of_a_field() -> None:
     assert Unit("B/s") in Part.model_fields["bandwidth"].metadata
     assert Unit("1") in Part.model_fields["efficiency"].metadata

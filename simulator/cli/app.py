@@ -161,6 +161,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(200_000, 20, 100)  # plans live as long as their question does
     atexit.register(gc.freeze)  # the process ends with them: Python would search all of it for cycles first
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for numpy, not loaded yet: its products are small
     app(prog_name="tiersim")
 
 

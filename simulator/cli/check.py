@@ -17,6 +17,7 @@ from simulator.errors import ConfigError, TiersimError, one_of
 if TYPE_CHECKING:
     from simulator.study.problem import Problem
     from simulator.study.space.columns import Columns
+    from simulator.workload import Model
 
 TRIED = 16  # points of a run, at most, to find one that can be computed
 
@@ -116,11 +117,29 @@ def _part(file: str) -> str:
 
 
 def _model(file: str) -> str:
+    """What a model has, and the tower of images beside it; warns of one of a kind that is not known."""
     from simulator import load_model
-    from simulator.workload import parameters
+    from simulator.errors import warn
+    from simulator.workload.model.huggingface.silent import TOWER as BESIDE
+    from simulator.workload.model.load import TOWER
 
     model = load_model(file)
-    return f"model {model.name}: {count_of(parameters(model).total)} parameters in {model.layers} layers"
+    if BESIDE not in model.not_modelled:
+        return f"model {model.name}: {_size(model)}"
+    try:
+        tower = load_model(f"{file}{TOWER}")
+    except ConfigError as error:
+        if "model_type" not in (error.path or ()):
+            raise
+        warn(error)
+        return f"model {model.name}: {_size(model)}"
+    return f"model {model.name}: {_size(model)}; tower of images {TOWER}: {_size(tower)}"
+
+
+def _size(model: Model) -> str:
+    from simulator.workload import parameters
+
+    return f"{count_of(parameters(model).total)} parameters in {model.layers} layers"
 
 
 def _calibration(file: str) -> str:

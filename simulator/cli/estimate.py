@@ -76,9 +76,9 @@ def command(
 
 def _print_batch(asked: Scenario, explain: bool, json: bool) -> None:
     """What stands behind a static batch."""
-    from simulator.scenario.evaluator import evaluator
+    from simulator.scenario.evaluate import detailed
 
-    answer = evaluator(asked).detail(asked)
+    answer = detailed(asked)
     if json:
         document = answer.as_json()
         if explain:
@@ -106,22 +106,10 @@ def _print_metrics(asked: Scenario, explain: bool, json: bool) -> None:
     if json:
         print_json(answer.as_json())
         return
-    from rich.table import Table
+    from simulator.cli.metric_tables import metric_tables, spaced
 
-    from simulator.units import show
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(justify="right", style="bold")
-    table.add_column(style="dim")
-    for metric in answer.declared:
-        value = answer.metrics.get(metric.name)
-        if value is not None and value != "":
-            text = value if isinstance(value, str) else show(value, metric.unit)
-            table.add_row(metric.label or metric.name, text, f"of a {metric.per}" if metric.per else "")
-    if answer.runtime:
-        table.add_row("runtime", answer.runtime, "")
-    console().print(table)
+    last = [("runtime", answer.runtime)] if answer.runtime else []
+    console().print(spaced(metric_tables(answer.declared, answer.metrics, *last)))
 
 
 def _title(answer: BatchDetail) -> str:

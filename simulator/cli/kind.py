@@ -56,7 +56,7 @@ def kind_of(name: str) -> Kind:
     named = _named(name)
     if named is None:
         expected = "a file, or the name of a machine, a model, a study, a runtime or a cost table (tiersim list)"
-        raise unknown(path.stem, _names(), "no such file or name", found=f"'{name}'", expected=expected)
+        raise unknown(data.stem(path), _names(), "no such file or name", found=f"'{name}'", expected=expected)
     return named
 
 

@@ -206,5 +206,5 @@ def _model_table(rows: list[dict[str, Any]]) -> Table:
 
 def _attention(model: Model) -> str:
     """What mixes tokens in its layers: `mla`, `gqa linear`, `mamba2`."""
-    kinds = dict.fromkeys(getattr(layer.mixer, "kind", "linear") for layer, _ in model.kinds if layer.mixer)
+    kinds = dict.fromkeys(getattr(mixer, "kind", "linear") for layer, _ in model.kinds for mixer in layer.mixers)
     return " ".join(kinds)

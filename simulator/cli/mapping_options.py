@@ -120,7 +120,7 @@ def option_of(path: Sequence[str]) -> str:
     """The option of a key of the mapping or the workload."""
     inner = {key: option for option, key in DRAFT.items()}
     key = inner.get(path[1], "draft") if path[0] == "draft" and len(path) > 1 else path[0]
-    return f"--{OPTIONS.get(key, key.replace('_', '-'))}"
+    return " / ".join([f"--{OPTIONS.get(key, key.replace('_', '-'))}", *ALIASES.get(key, ())])
 
 
 def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None:

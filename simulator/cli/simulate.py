@@ -121,7 +121,14 @@ def _serve(
         )  # fmt: skip
     for file in series:
         _write_series(result.series, file)
-    _show(result, output, json)
+    if output is not None:
+        _write(result, output)
+    if json:
+        print_json(result.as_json())
+        return
+    from simulator.cli.served import view
+
+    console().print(view(asked, result))
 
 
 def _width(window: str | None, series: list[Path]) -> float | None:

@@ -217,7 +217,7 @@ def _problem(place: _Place, error: Mapping[str, Any]) -> ConfigError:
             key = context["discriminator"].strip("'")
             path, found = [*path, key], described(_at(place.data, key))
         names = re.findall(r"'([^']*)'", context.get("expected_tags") or context["expected"])
-        expected = one_of(names) if names else context["expected"]
+        expected = one_of(names, found.strip("'")) if names else context["expected"]
         return unknown(found.strip("'"), names, path=path, found=found, expected=expected)
     if kind == "unit":
         return ConfigError(path=path, **context)

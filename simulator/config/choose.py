@@ -44,9 +44,19 @@ def check_name(
     return name
 
 
+@dataclass(frozen=True)
+class OneAmong:
+    """Chooses a name among those that are known when it is read."""
+
+    known: Callable[[], Iterable[str]]
+
+    def __call__(self, name: str) -> str:
+        return choose(name, self.known())
+
+
 def one_among(known: Callable[[], Iterable[str]]) -> AfterValidator:
     """Checks a text against the names that are known when it is read."""
-    return AfterValidator(lambda name: choose(name, known()))
+    return AfterValidator(OneAmong(known))
 
 
 @dataclass(frozen=True)
@@ -62,3 +72,19 @@ class Listed:
 def registered_as(kind: str, *also: str) -> AfterValidator:
     """Checks a text against the names registered for a kind, and those that stand for none of them."""
     return one_among(lambda: [*also, *names(kind)])
+
+
+OF_KIND = "x-of-kind"
+
+
+@dataclass(frozen=True)
+class OfKinds:
+    """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind.
+
+    As `{OF_KIND: kind}`, which `study/schema.py` replaces by references to those forms.
+    """
+
+    kind: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {OF_KIND: self.kind}

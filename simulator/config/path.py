@@ -60,7 +60,7 @@ class Figure:
         if problem["type"] in _BOUNDS:
             expected = f"{_BOUNDS[problem['type']]} {next(iter(context.values())):g}"
         elif self._names:
-            expected = one_of(self._names)
+            expected = one_of(self._names, str(value))
         else:
             expected = kind or text.removeprefix("Input should be ")
         raise unknown(str(value), self._names, found=described(value), expected=expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from textwrap import dedent
@@ -39,6 +40,16 @@ def described(form: type[BaseModel], schema: dict[str, Any], handler: GetJsonSch
     for name, meaning in meanings(form).items():
         properties[form.model_fields[name].alias or name]["description"] = meaning
     return schema
+
+
+@dataclass(frozen=True)
+class Written:
+    """Says in a JSON Schema that a mapping is written as a form has it, of which each key may be left out."""
+
+    form: type[Section]
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return described(self.form, handler(self.form.__pydantic_core_schema__), handler)
 
 
 @cache

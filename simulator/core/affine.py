@@ -90,7 +90,7 @@ class _Paths:
     def of(cls, several: Sequence[_Paths]) -> _Paths:
         """The paths of all of these, but those that are part of another."""
         rows = np.concatenate([each.rows for each in several])
-        return cls(rows[_undominated(rows)])
+        return cls(rows[undominated(rows)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,14 +156,14 @@ def _longest(paths: Array, known: Sequence[tuple[dict[Resource, Array], Array]])
 def _rows(demand: Mapping[Resource, Array]) -> list[_Row]:
     """What an activity takes of each resource, but where that is nowhere more than of another."""
     plain = [c / float(r.rate(1.0)) for r, c in demand.items() if not isinstance(r.efficiency, Curve)]
-    kept = [row for row, most in zip(plain, _undominated(np.array(plain)), strict=True) if most] if plain else []
+    kept = [row for row, most in zip(plain, undominated(np.array(plain)), strict=True) if most] if plain else []
     curved = [
         _Row(c / float(r.capacity), r.efficiency, c) for r, c in demand.items() if isinstance(r.efficiency, Curve)
     ]
     return [*map(_Row, kept), *curved]
 
 
-def _undominated(rows: Array) -> NDArray[np.bool_]:
+def undominated(rows: Array) -> NDArray[np.bool_]:
     """Which rows of coefficients may be largest, where what they multiply is 0 or more; of equal ones, the first."""
     nowhere_above = np.array([(row <= rows).all(axis=1) for row in rows])
     again = np.tri(len(rows), k=-1, dtype=np.bool_)
@@ -187,16 +187,20 @@ def affine(plan: Plan, at: Array) -> Affine:
     """
     found = {
         id(activity): (
-            {r: _coefficients(activity.name, d, at) for r, d in activity.demand.items()},
-            _coefficients(activity.name, activity.latency, at),
+            {r: coefficients(activity.name, d, at) for r, d in activity.demand.items()},
+            coefficients(activity.name, activity.latency, at),
         )
         for activity, _ in plan.activities()
     }
     return Affine(plan, found)
 
 
-def _coefficients(name: str, quantity: Quantity, at: Array) -> Array:
-    """Of a quantity known at the probes `at`."""
+def coefficients(name: str, quantity: Quantity, at: Array) -> Array:
+    """The coefficients of a quantity known at the probes `at`, shape (1 + features,).
+
+    Raises:
+        ValueError: it is not affine in the features.
+    """
     known = np.broadcast_to(np.asarray(quantity, dtype=np.float64), len(at))
     features = at.shape[1]
     slopes = (known[1 : features + 1] - known[0]) / at[0]

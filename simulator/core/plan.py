@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +77,10 @@ class Plan:
 
 
 def point(plan: Plan, index: int) -> Plan:
-    """The plan of one point, where demands, latencies and private limits are arrays of points: what events can run."""
+    """The plan of one point, where demands, latencies and private limits are arrays of points: what events can run.
+
+    An activity that stands in the plan more than once is one there too.
+    """
     resources: dict[Resource, Resource] = {}
 
     def at(quantity: Quantity) -> float:
@@ -88,6 +92,7 @@ def point(plan: Plan, index: int) -> Plan:
             resources[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
         return resources[resource]
 
+    @cache
     def one(activity: Activity) -> Activity:
         demand = {scalar(resource): at(units) for resource, units in activity.demand.items()}
         return replace(activity, demand=demand, latency=at(activity.latency))

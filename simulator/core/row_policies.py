@@ -13,7 +13,6 @@ from simulator.core.rows import Ints, RowBuffer
 from simulator.registry import register, registered
 
 NONE: Ints = np.empty(0, dtype=np.intp)
-ONE_USE = 1 << 40  # of a score: more than rows ever enter
 
 
 class Step(NamedTuple):
@@ -150,14 +149,14 @@ class LeastRecent:
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         there = buffer.slot[step.active] >= 0
-        hits = step.active[there]
-        self._uses.add(np.concatenate([hits, step.active[~there]]))
+        hits = step.active.compress(there)
+        self._uses.add(np.concatenate([hits, step.active.compress(~there)]))
         excess = buffer.used + len(there) - len(hits) - buffer.capacity
         excess = min(excess, buffer.used - len(hits))
         gone = [NONE]
         while excess > 0:
             rows = self._uses.drop_oldest()
-            rows = rows[buffer.slot[rows] >= 0]
+            rows = rows.compress(buffer.slot[rows] >= 0)
             if len(rows) > excess:
                 self._uses.put_back(rows[excess:])
             gone.append(rows[:excess])
@@ -166,33 +165,37 @@ class LeastRecent:
 
 
 class _Cache:
-    """Rows stay until there is no room; those with the lowest score leave, of those that the step does not need.
+    """Rows stay until there is no room; those of the lowest level leave, of those that the step does not need.
 
-    No two rows have the same score, and those that leave do so in the order of their slots.
+    Of rows of one level those of the lowest order leave, which no two share. They leave in the order of their slots.
     """
 
     windowed = False
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
-        self._score = np.zeros(rows, dtype=np.int64)
+        self._level = np.zeros(rows, dtype=np.int32)  # small numbers, which are counted
+        self._order = np.arange(rows)
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         slots = buffer.slot[step.active]
         there = slots >= 0
-        self._seen(step.active[there], step.active[~there])
+        self._seen(step.active, step.active.compress(~there))
         hits = int(np.count_nonzero(there))
         excess = buffer.used + len(slots) - hits - buffer.capacity
         excess = min(excess, buffer.used - hits)
         if excess <= 0:
             return NONE
         resident = buffer.row[: buffer.used]
-        scores = self._score[resident]
-        scores[slots[there]] = np.iinfo(np.int64).max
-        leaving: Ints = resident[scores <= np.partition(scores, excess - 1)[excess - 1]]
+        level = self._level.take(resident)
+        level[slots.compress(there)] = level.max() + 1
+        last = np.bincount(level).cumsum().searchsorted(excess)
+        lowest = (level <= last).nonzero()[0]
+        order = np.where(level[lowest] < last, -1, self._order[resident[lowest]])
+        leaving: Ints = resident[lowest[order <= np.sort(order)[excess - 1]]]
         return leaving
 
-    def _seen(self, hits: Ints, misses: Ints) -> None:
-        """Gives the rows of a step their new scores."""
+    def _seen(self, active: Ints, misses: Ints) -> None:
+        """Gives the rows of a step their level and order."""
         raise NotImplementedError
 
 
@@ -204,10 +207,9 @@ class LeastFrequent(_Cache):
         super().__init__(rows, window, future)
         self._entered = 0  # rows that entered so far
 
-    def _seen(self, hits: Ints, misses: Ints) -> None:
-        self._score[hits] += ONE_USE
-        entered = np.arange(self._entered, self._entered + len(misses))
-        self._score[misses] = (self._score[misses] // ONE_USE + 1) * ONE_USE + entered
+    def _seen(self, active: Ints, misses: Ints) -> None:
+        self._level[active] += 1
+        self._order[misses] = np.arange(self._entered, self._entered + len(misses))
         self._entered += len(misses)
 
 
@@ -217,24 +219,17 @@ class FarthestNext(_Cache):
 
     def __init__(self, rows: int, window: int, future: Callable[[], Iterable[Step]]) -> None:
         super().__init__(rows, window, future)
-        steps = [step.active for step in future()]
-        self._next: Sequence[Ints] = _next_uses(rows, steps)
-        self._step = 0
+        self._behind = iter(_behind_next_uses(rows, [step.active for step in future()]))
 
-    def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        self._score[step.active] = step.active - len(self._score) * self._next[self._step]
-        self._step += 1
-        return super().leaving(step, buffer)
-
-    def _seen(self, hits: Ints, misses: Ints) -> None:
-        pass
+    def _seen(self, active: Ints, misses: Ints) -> None:
+        self._level[active] = next(self._behind)
 
 
-def _next_uses(rows: int, steps: Sequence[Ints]) -> list[Ints]:
-    """For each row of each step, the next step that needs it; the number of steps where none does."""
-    following = np.full(rows, len(steps), dtype=np.int64)
-    found: list[Ints] = []
-    for step in range(len(steps) - 1, -1, -1):
-        found.append(following[steps[step]])
-        following[steps[step]] = step
-    return found[::-1]
+def _behind_next_uses(rows: int, steps: Sequence[Ints]) -> list[Ints]:
+    """For each row of each step, how many steps there are from the next one that needs it on; 0 where none does."""
+    behind = np.zeros(rows, dtype=np.int32)
+    of_steps: list[Ints] = []
+    for left, step in enumerate(reversed(steps), start=1):
+        of_steps.append(behind[step])
+        behind[step] = left
+    return of_steps[::-1]

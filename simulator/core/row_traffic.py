@@ -43,12 +43,12 @@ def row_traffic(
     """Run the steps of one layer through its buffer; `reads` says how many reads bring the rows that are missing."""
     counts: list[tuple[int, ...]] = []
     for step in steps:
-        gone = policy.leaving(step, buffer)
-        gone = gone[buffer.slot[gone] >= 0]
-        moved = buffer.delete(gone)
+        before = buffer.used
+        moved = buffer.delete(policy.leaving(step, buffer))
+        left = before - buffer.used
         missing = buffer.missing(step.active)
         room = buffer.capacity - buffer.used
         buffer.insert(missing[:room])
         passed = max(len(missing) - room, 0)
-        counts.append((len(step.active), reads(missing), len(missing), len(gone), moved, buffer.used, passed))
+        counts.append((len(step.active), reads(missing), len(missing), left, moved, buffer.used, passed))
     return RowTraffic(*np.array(counts, dtype=np.int64).reshape(-1, len(RowTraffic._fields)).T)

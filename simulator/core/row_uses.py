@@ -51,5 +51,4 @@ class RowUses:
 
     def _latest(self, token: int, rows: Ints) -> Ints:
         """Those that no later token used."""
-        latest: Ints = rows[self.last[rows] == token]
-        return latest
+        return rows.compress(self.last[rows] == token)

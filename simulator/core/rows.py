@@ -28,20 +28,21 @@ class RowBuffer:
 
     def missing(self, rows: Ints) -> Ints:
         """Those of `rows` that are not in it, in their order."""
-        return rows[self.slot[rows] < 0]
+        return rows.compress(self.slot[rows] < 0)
 
     def delete(self, rows: Ints) -> int:
-        """Rows leave; returns how many others are copied into their places.
+        """Rows leave, as far as they are there; returns how many others are copied into their places.
 
         The last rows in use fill the holes below the new end: as many copies as holes there, `len(rows)` at most.
-        All of `rows` must be there, each once.
+        None of `rows` may stand there twice.
         """
         holes = self.slot[rows]
-        end = self.used - len(rows)
-        holes = holes[holes < end]
+        holes = holes.compress(holes >= 0)
+        end = self.used - len(holes)
+        holes = holes.compress(holes < end)
         self.slot[rows] = -1
         tail = self.row[end : self.used]
-        movers = tail[self.slot[tail] >= 0]
+        movers = tail.compress(self.slot[tail] >= 0)
         self.row[holes] = movers
         self.slot[movers] = holes
         self.used = end

@@ -264,6 +264,12 @@ class System:
             raise ConfigError(f"{self.name}: no link leads from {source} to {target}") from None
         return path
 
+    def behind(self, tier: str) -> list[str]:
+        """The other tiers from which links lead to one."""
+        import networkx as nx
+
+        return [name for name in self.tiers if name != tier and nx.has_path(self.graph, name, tier)]
+
     def at(self, points: Mapping[str, Quantity]) -> System:
         """The same machine at many design points: each key path, as after `--set`, gets an array, one element a point.
 

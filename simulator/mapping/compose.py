@@ -59,6 +59,7 @@ def check_batch(deployed: Deployment) -> None:
     alone = "none: of requests alone"
     _refuse(
         (deployed.answers is not None, "answers", "other engines", alone),
+        (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         *_spread(deployed),
         (deployed.expert_reduces > 1, "expert_reduces", deployed.expert_reduces, "1, but of requests"),
         (deployed.split != "none", "split", f"'{deployed.split}'", "'none', but of requests"),
@@ -90,14 +91,19 @@ def check_requests(deployed: Deployment) -> None:
     """Nothing, where requests can be served so.
 
     Raises:
-        ConfigError: stages, a draft or a tier to spill to; devices other than a node as one group.
+        ConfigError: a draft or a tier to spill to; devices other than a node as one group, or as a pipeline.
     """
     device = deployed.engines[0].device
     node, parallel = deployed.system.machine.devices[device].count, deployed.parallel
     apart = "engines of another memory, to which keys and values are copied"
     _refuse(
-        (parallel.pipeline > 1, "pipeline", parallel.pipeline, "1: requests pass through no stages yet"),
-        (parallel.stage != node, "tensor", parallel.stage, f"{node}, the {device} of a node, of requests"),
+        *_staged(deployed),
+        (
+            parallel.pipeline == 1 and parallel.stage != node,
+            "tensor",
+            parallel.stage,
+            f"{node}, the {device} of a node, of requests",
+        ),
         (
             parallel.context > 1 and bool(deployed.kv_store.tiers or deployed.kv_store.swap),
             "context",
@@ -123,18 +129,37 @@ def check_requests(deployed: Deployment) -> None:
             "true with kernels 'modelled'",
             "false, or kernels by the roofline",
         ),
+        (
+            deployed.groups > 1 and deployed.high.models is not None,
+            "experts",
+            f"{deployed.groups} groups of devices with kernels 'modelled'",
+            "'tensor' on one node, or kernels by the roofline",
+        ),
+        (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
         (bool(deployed.placement), "placement", "one", "none, of requests"),
         (deployed.block is not None, "block", "one", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
-        (
-            deployed.high.models is not None and deployed.model.moe is not None,
-            "kernels",
-            f"'modelled' of {deployed.model.name}, whose experts are routed",
-            "'roofline', of requests to such a model",
-        ),
     )
+
+
+def _staged(deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with stages that serve requests."""
+    stages, store, chosen = deployed.parallel.pipeline, deployed.kv_store, deployed.scheduler
+    if stages == 1:
+        return
+    high = deployed.high
+    beside = (
+        (deployed.whole_layers, f"{high.name}, of kind {high.description.kind}, which runs a layer as a whole"),
+        (deployed.answers is not None, "other engines that answer"),
+        (bool(store.tiers), "a kv_store of several tiers"),
+        (chosen.preempt == "swap", "a scheduler that swaps"),
+        (chosen.home is not None, "models that take turns"),
+        (chosen.prompts is not None, "prompts that are computed elsewhere"),
+    )
+    for applies, other in beside:
+        yield applies, "pipeline", f"{stages} with {other}", "1, or none of that"
 
 
 def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
@@ -160,12 +185,12 @@ def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         yield True, "context", f"{ways} under {software.name}", f"1, or a runtime that has it: {able}"
     for model in deployed.models:
         for layer, _ in model.kinds:
-            if (mixer := layer.mixer) is None:
+            if not layer.mixers:
                 continue
-            expected = f"1: {model.name} "
+            expected, a = f"1: {model.name} ", layer.attention
             state = "passes a state from token to token, one device after another"
-            yield not isinstance(mixer, Attention), "context", ways, expected + state
-            sparse = isinstance(mixer, Attention) and bool(mixer.top_k or mixer.compression)
+            yield any(not isinstance(mixer, Attention) for mixer in layer.mixers), "context", ways, expected + state
+            sparse = a is not None and bool(a.top_k or a.compression)
             yield (
                 sparse,
                 "context",

@@ -22,6 +22,7 @@ from simulator.mapping.form import (
     MappingForm,
     Residency,
     Scheduler,
+    Sharded,
     SplitBy,
 )
 from simulator.mapping.kernels.formats import in_formats
@@ -41,6 +42,7 @@ from simulator.workload import Model, load_model
 
 if TYPE_CHECKING:
     from simulator.mapping.gpu.modelled import Models
+    from simulator.mapping.parallel.serving_stages import Part
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Deployment:
         placement: rules of what lies in which tier, or `auto`; none: all in main memory.
         block: batches that go through each layer in turn.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
+        part: which stage of a pipeline that serves requests this is; None: all of it.
     """
 
     system: System
@@ -81,6 +84,7 @@ class Deployment:
     together: bool = False
     split: str = "none"
     split_by: SplitBy = "achieved"
+    sharded: Sharded = "none"
     experts: Experts | None = None
     expert: int | None = None
     expert_reduces: int = 1
@@ -96,6 +100,7 @@ class Deployment:
     answers: Deployment | None = None
     software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
+    part: Part | None = None
 
     @property
     def nodes(self) -> int:
@@ -132,6 +137,14 @@ class Deployment:
         """Whether its engine runs each layer as a whole, its routed experts with the rest, for uniform routing."""
         return not by_kernels(self.high)
 
+    @property
+    def lowers_experts(self) -> bool:
+        """Whether routed experts are lowered with their layer, for what uniform routing expects, and not by draws.
+
+        So they are where an engine runs each layer as a whole, and where a model times them as one kernel.
+        """
+        return self.whole_layers or self.high.models is not None
+
     @cached_property
     def shares_memory(self) -> bool:
         """Whether all engines read the same memory."""
@@ -152,6 +165,16 @@ class Deployment:
     def shares_experts(self) -> bool:
         """Whether the experts are spread over the replicas; else each replica has all of them."""
         return self.experts is not None or self.expert is not None
+
+    @property
+    def layers(self) -> float:
+        """Layers that a pass goes through: of a stage that serves requests, its own."""
+        return self.part.layers if self.part else self.model.layers
+
+    @property
+    def moe_layers(self) -> int:
+        """Those of them that have experts."""
+        return self.part.moe_layers if self.part else sum(layer.moe for layer in self.model.decoder)
 
     @property
     def vectorised(self) -> bool:
@@ -249,9 +272,8 @@ def _models(form: MappingForm, system: System, engine: Target, software: Softwar
 
 
 _KEPT = (
-    "together", "split", "split_by", "experts", "expert", "expert_reduces", "migrate", "spill", "spill_order",
-    "placement", "block",
-    "residency", "scheduler", "kv_store",
+    "together", "split", "split_by", "sharded", "experts", "expert", "expert_reduces", "migrate", "spill",
+    "spill_order", "placement", "block", "residency", "scheduler", "kv_store",
 )  # fmt: skip
 
 
@@ -262,8 +284,11 @@ def _cached(model: Model, form: MappingForm, runtime: Runtime) -> Model:
 
 
 def by_nodes(form: MappingForm, system: System) -> MappingForm:
-    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts."""
-    data = system.machine.nodes if form.data == 1 else form.data
+    """The mapping of requests: each node computes its own attention and dense layers, and all share the experts.
+
+    A pipeline is of the whole machine.
+    """
+    data = system.machine.nodes if form.data == form.pipeline == 1 else form.data
     return form.model_copy(update={"data": data, "experts": form.experts or "tensor"})
 
 

@@ -12,7 +12,7 @@ from simulator.config.choose import choose, one_among, registered_as
 from simulator.config.section import Section
 from simulator.mapping.placement.rule import BlockOfBatches, Placement
 from simulator.mapping.spill.memory_plan import ORDERS
-from simulator.units import Bandwidth, Bytes, Count, Fraction, Positive, Unit, Width
+from simulator.units import Bandwidth, Bytes, Count, EnergyPerByte, Fraction, Positive, Unit, Width
 from simulator.workload.formats.dtypes import Dtype
 from simulator.workload.formats.named import ComputingFormat, KvFormat
 
@@ -32,6 +32,7 @@ def _several(value: Any) -> Any:
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
 """One name, or a list of some."""
 Experts: TypeAlias = Literal["whole", "tensor"]
+Sharded: TypeAlias = Literal["none", "optimizer", "gradients", "weights"]
 SplitBy: TypeAlias = Literal["achieved", "peak"]
 Portion: TypeAlias = Annotated[float, Unit("1"), Field(ge=0, le=1)]
 
@@ -165,6 +166,8 @@ class KvStore(Section):
     """Blocks of a replica, where they are known; null: as many as its memory has room for."""
     link: Bandwidth | None = None
     """Rate at which keys and values leave a replica that computes prompts alone, one request after another."""
+    link_energy: EnergyPerByte | None = None
+    """Energy of that link; null: not known, and neither is that of a service that has one."""
     swap: str | None = None
     """The tier to which a sequence is copied that loses its room, by its full name; null: none is."""
     tiers: Annotated[
@@ -177,7 +180,7 @@ class KvStore(Section):
     iteration that needs them."""
     reuse: Literal["always", "faster"] = "always"
     """What is copied of a prompt found behind memory: all of it, or of each further tier only what is sooner there than
-    computed anew, by the time of the prompt alone."""
+    computed anew, by the time of the prompt alone; and no tier where nothing is, by the way there and back."""
 
 
 NO_RESIDENCY, DEFAULT_SCHEDULER, DEFAULT_STORE = Residency(), Scheduler(), KvStore()
@@ -207,6 +210,9 @@ class MappingForm(Section):
     """Replicas, which share the batch."""
     expert: Count | None = None
     """Groups of devices that hold different experts; null: as `experts` says."""
+    sharded: Sharded = "none"
+    """What of training the replicas hold in equal parts instead of each all of it, and gather when they use it: what
+    the `optimizer` keeps; also the `gradients`; also the `weights` (stages 1, 2 and 3 of ZeRO; FSDP)."""
     experts: Experts | None = None
     """`whole`: each expert on one device, spread over all; `tensor`: each cut over the devices of a replica, and spread
     over replicas; null: each replica has all of them, cut over its devices."""

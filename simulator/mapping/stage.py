@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,9 +17,10 @@ from simulator.mapping.gpu.modelled import Attended, attention_once
 from simulator.mapping.lowering import block_kernels, compiled, kernel_activity, lowered, reduction
 from simulator.mapping.parallel.collective import Level, all_reduce, over
 from simulator.mapping.parallel.context import shared
+from simulator.mapping.parallel.pipeline import handed_on
 from simulator.mapping.parallel.tensor import cache_ways
 from simulator.mapping.target import Target
-from simulator.workload import Batch, Block, Cut, Model, Ragged, kv_bytes_per_layer, operator_graph
+from simulator.workload import Batch, Block, Cut, Model, Ragged, Routing, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
@@ -84,10 +86,18 @@ def batch(x: NDArray[np.float64], kind: Kind, of: tuple[Cut, ...] = ()) -> Batch
     return (*of_prompts, Ragged("decode", decoding, decoding, keys, keys, seen)) if kind.decoding else of_prompts
 
 
-def blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> tuple[Block, ...]:
-    """The blocks of stages of a kind, with features `x`: what a device has of their sequences."""
-    model = deployment.model
-    return operator_graph(model, deployment.high.share(batch(x, kind, model.cuts))).blocks
+def blocks(
+    deployment: Deployment, x: NDArray[np.float64], kind: Kind, routing: Routing | None = None
+) -> tuple[Block, ...]:
+    """The blocks of stages of a kind, with features `x`: what a device has of their sequences; of a part, its own.
+
+    `routing` gives the distinct experts that their tokens touch: as uniform routing does, if None.
+    """
+    model, part = deployment.model, deployment.part
+    of_all = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
+    if part is None:
+        return of_all
+    return tuple(replace(block, repeat=n) for block, n in zip(of_all, part.repeats, strict=True) if n)
 
 
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
@@ -98,11 +108,30 @@ def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterato
     """
     if not (kind.prompts or kind.decoding):
         return
+    mine = blocks(deployment, x, kind)
+    yield from _blocks(deployment, x, kind, mine)
+    if (sent := _sent(deployment, x, kind, mine[-1])) is not None:
+        plan = Plan(sent.name)
+        plan.add(sent)
+        yield Part(1, plan, True)
+
+
+def _sent(deployment: Deployment, x: NDArray[np.float64], kind: Kind, last: Block) -> Activity | None:
+    """What a part of a pipeline sends on, after its last block."""
+    if deployment.part is None:
+        return None
+    high, sequences = deployment.high, batch(x, kind, deployment.model.cuts)
+    index, answers = deployment.part.index, kind.decoding
+    return handed_on(deployment.system, deployment.parallel, index, high, last, sequences, answers)
+
+
+def _blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind, of: Sequence[Block]) -> Iterator[Part]:
+    """The blocks of stages, without what is sent to another."""
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
-    for block in blocks(deployment, x, kind):
+    for block in of:
         if deployment.whole_layers:
-            yield Part(1, lowered(_engine(deployment, kind), block), False)
+            yield Part(1, lowered(whole_layers_engine(deployment, kind), block), False)
             continue
         if deployment.high.ring:
             yield Part(block.repeat, _shared(deployment.high, block), True)
@@ -131,11 +160,10 @@ def _shared(target: Target, block: Block) -> Plan:
 
 
 def _modelled(deployment: Deployment, block: Block, tokens: Quantity) -> Plan:
-    """A block of one engine whose kernels have models: of routed experts, what is sent alone."""
+    """A block of one engine whose kernels have models; and what its layer of experts sends."""
     target, plan = deployment.high, Plan(block.name)
     for kernel in block_kernels(target, block):
-        if kernel.groups is None:
-            plan.add(kernel_activity(target, kernel))
+        plan.add(kernel_activity(target, kernel))
         for size in kernel.reduces:
             for activity in reduction(target, size):
                 plan.add(activity)
@@ -149,7 +177,9 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
     """The attention of each block of a stage in plain floats, by the names of its activities (`gpu/modelled.py`)."""
     target, model = deployment.high, deployment.model
     chosen = any(layer.attention and (layer.attention.chunk or layer.attention.top_k) for layer, _ in model.kinds)
-    for block in blocks(deployment, np.array(typical(model)), kind):
+    x = np.array(typical(model))
+    mine = blocks(deployment, x, kind)
+    for block in mine:
         if (
             target.models is None or target.ring or chosen
         ):  # keys that are no window, of which a kernel's shape does not tell
@@ -157,10 +187,12 @@ def attended(deployment: Deployment, kind: Kind) -> Iterator[dict[str, Attended]
             continue
         known = {k.name: attention_once(target.models, k, target.chip) for k in block_kernels(target, block)}
         yield {name: each for name, each in known.items() if each is not None}
+    if _sent(deployment, x, kind, mine[-1]) is not None:
+        yield {}
 
 
 @lru_cache(maxsize=32)
-def _engine(deployment: Deployment, kind: Kind) -> Target:
+def whole_layers_engine(deployment: Deployment, kind: Kind) -> Target:
     """The engine that runs layers as a whole, with programs for all iterations of a kind that are declared."""
     if deployment.declared is None:
         return deployment.high
@@ -184,10 +216,10 @@ def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.f
     else:
         pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
         together = [(prompts, number, contexts.mean()) for prompts, number in pairs]
-    return np.array([_alike(load.input, *each, of) for each in together])
+    return np.array([alike(load.input, *each, of) for each in together])
 
 
-def _alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
+def alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
     """Features of whole prompts of so many tokens, and of sequences that decode at a context."""
     cut = (
         (prompts * c.pairs(tokens, 0), prompts * c.keys(tokens, 0), decoding * min(context + 1, c.limit)) for c in of

@@ -107,7 +107,7 @@ def share(deployed: Deployment, batch: Quantity) -> Quantity:
     """
     copies = deployed.parallel.data
     if copies > 1 and np.any(np.asarray(batch) % copies):
-        raise ConfigError(path="batch", found=batch, expected=f"a multiple of the {copies} replicas")
+        raise ConfigError(path=("workload", "batch"), found=batch, expected=f"a multiple of the {copies} replicas")
     return plain(batch / copies) if copies > 1 else batch
 
 

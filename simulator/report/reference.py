@@ -19,6 +19,8 @@ from simulator.hardware.machine import Machine
 from simulator.mapping.gpu.calibration import Calibration
 from simulator.mapping.runtime.form import Runtime
 from simulator.report.type_text import Levels, field_type, forms, type_text, unit
+from simulator.scenario.form import Scenario
+from simulator.study.form import StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
 from simulator.workload.requests.form import RequestsForm
@@ -46,6 +48,8 @@ class Chapter(NamedTuple):
 
 
 CHAPTERS = (
+    Chapter("Scenarios", Scenario, "docs/scenarios"),
+    Chapter("Studies", StudyForm, "experiments"),
     Chapter("Machines", Machine, "hwconfigs"),
     Chapter("Runtimes", Runtime, "hwconfigs/runtimes"),
     Chapter("Cost tables", CostTable, "hwconfigs/costs"),
@@ -62,32 +66,37 @@ Examples: TypeAlias = dict[tuple[type[BaseModel], str], tuple[Any, str]]
 
 def reference() -> str:
     """The page as Markdown, a chapter a kind of YAML and a table a section of it."""
-    examples = _examples()
-    return "\n".join([HEAD, *(line for chapter in CHAPTERS for line in _Sections(chapter).lines(examples))])
+    examples, lines = _examples(), [HEAD]
+    titles = {each.form: f"{each.title} (`{each.folder}/`)" if each.folder else each.title for each in CHAPTERS}
+    for chapter in CHAPTERS:
+        sections = _Sections(chapter, titles)
+        lines += sections.lines(examples)
+        titles |= {form: sections.title(form) for form in sections.places}
+    return "\n".join(lines)
 
 
 class _Sections:
-    """The sections of one chapter: its forms, and where each stands; without those that have chapters of their own."""
+    """The sections of one chapter: its forms, and where each stands; without those of chapters before it or of their
+    own, whose `titles` are known.
+    """
 
-    def __init__(self, chapter: Chapter) -> None:
-        self.chapter = chapter
-        self.titles = {
-            each.form: f"{each.title} (`{each.folder}/`)" if each.folder else each.title for each in CHAPTERS
-        }
+    def __init__(self, chapter: Chapter, titles: dict[type[BaseModel], str]) -> None:
+        self.chapter, self.titles = chapter, titles
         self.places: dict[type[BaseModel], list[str]] = {}
         self._place(chapter.form, "")
 
     def _place(self, form: type[BaseModel], path: str) -> None:
-        known = form in self.places
+        known, tag = form in self.places, _tag(form)
         self.places.setdefault(form, []).append(path)
+        path = f"{path}({tag})" if tag else path
         for key, field in () if known else form.model_fields.items():
             for levels, inner in forms(field_type(field)):
                 if inner not in self.titles:
-                    self._place(inner, f"{path}.{key}".lstrip(".") + "".join(levels))
+                    self._place(inner, f"{path}.{field.alias or key}".lstrip(".") + "".join(levels))
 
     def lines(self, examples: Examples) -> Iterator[str]:
         for form, (_, *others) in self.places.items():
-            yield f"{'##' if form is self.chapter.form else '###'} {self._title(form)}\n"
+            yield f"{'##' if form is self.chapter.form else '###'} {self.title(form)}\n"
             if form.__doc__:
                 yield cleandoc(form.__doc__) + "\n"
             if others:
@@ -97,24 +106,25 @@ class _Sections:
             for key, field in form.model_fields.items():
                 example = _flow(*examples[form, key]) if (form, key) in examples else ""
                 cells = [
-                    f"`{key}`",
+                    f"`{field.alias or key}`",
                     type_text(field_type(field), self._link),
                     _default(field),
-                    meanings(form).get(key),
+                    meanings(form).get(key) or ("Which of these it is." if _is_tag(field) else ""),
                     example,
                 ]
                 yield "| " + " | ".join(" ".join((cell or "").split()).replace("|", "\\|") for cell in cells) + " |"
             yield ""
 
-    def _title(self, form: type[BaseModel]) -> str:
+    def title(self, form: type[BaseModel]) -> str:
+        """What stands over the table of a form."""
         if form in self.titles:
             return self.titles[form]
-        tag = next((get_args(f.annotation)[0] for f in form.model_fields.values() if _is_tag(f)), None)
+        tag = _tag(form)
         return f"`{self.places[form][0]}`" + (f" of kind `{tag}`" if tag else "")
 
     def _link(self, form: type[BaseModel]) -> str:
-        slug = re.sub(r"[^\w -]", "", self._title(form).lower()).replace(" ", "-")
-        return f"[section](#{slug})"
+        slug = re.sub(r"[^\w -]", "", self.title(form).lower()).replace(" ", "-")
+        return f"[{_tag(form) or 'section'}](#{slug})"
 
 
 def _examples() -> Examples:
@@ -127,7 +137,9 @@ def _examples() -> Examples:
                 for key, value in section.items():
                     inner = any(True for _ in forms(field_type(form.model_fields[key])))
                     if not (inner and isinstance(value, dict | list)):
-                        first.setdefault((form, key), (value, config.mark((*path, key)).file.stem))
+                        file = config.mark((*path, key)).file
+                        place = file.parent.name if file.name == data.EXPERIMENT else file.stem
+                        first.setdefault((form, key), (value, place))
     return first
 
 
@@ -144,9 +156,12 @@ def _yaml(value: Any) -> str:
 
 def _sections(form: type[BaseModel], section: Any, path: KeyPath) -> Iterator[tuple[type[BaseModel], Any, KeyPath]]:
     """The sections of a file that are of a form or of those inside it, each with its path."""
-    if not isinstance(section, dict) or not section.keys() <= {*form.model_fields, "schema", "extends"}:
+    fields = {field.alias or key: key for key, field in form.model_fields.items()}
+    if not isinstance(section, dict) or not section.keys() <= {*fields, "schema", "extends"}:
         return  # what a union holds is of another form
-    own = {key: value for key, value in section.items() if key in form.model_fields}
+    if _tag(form) not in (None, section.get("kind", _tag(form))):
+        return
+    own = {fields[key]: value for key, value in section.items() if key in fields}
     yield form, own, path
     for key, value in own.items():
         for levels, inner in forms(field_type(form.model_fields[key])):
@@ -179,6 +194,11 @@ def _default(field: FieldInfo) -> str:
     return f"`{_yaml(value)}`"
 
 
+def _tag(form: type[BaseModel]) -> str | None:
+    """The kind that tells a form from others in its place."""
+    kinds = (get_args(field.annotation) for field in form.model_fields.values() if _is_tag(field))
+    return next((kind[0] for kind in kinds), None)
+
+
 def _is_tag(field: FieldInfo) -> bool:
-    """Whether a key tells its form from others in its place."""
     return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1

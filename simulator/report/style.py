@@ -42,6 +42,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
+_OPTIONS: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 0}}}
+"""A PNG is compressed once, when it is shrunk."""
+
 _SETTINGS: dict[str, Any] = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
@@ -119,7 +122,7 @@ def save(figure: Figure, path: Path) -> None:
     _show_controls(figure)
     with whole(path) as unfinished:
         with publication():
-            figure.savefig(unfinished, format=form, metadata=_METADATA[form])
+            figure.savefig(unfinished, format=form, metadata=_METADATA[form], **_OPTIONS.get(form, {}))
         if form == "png":
             _shrink(unfinished)
 

@@ -7,16 +7,19 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, InstanceOf
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from simulator.config.choose import OfKinds, OneAmong
+from simulator.config.section import Written
+from simulator.registry import names, registered
 from simulator.units import MOST_COUNT, Unit
 
 Levels: TypeAlias = tuple[str, ...]
 """The steps from a key to the sections that lie under it: `.NAME` of a mapping by name, `[]` of a list."""
 
-_PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text", Any: "anything"}
 _BOUNDS = {
     Gt: " > {0.gt:g}",
     Ge: " ≥ {0.ge:g}",
@@ -33,10 +36,10 @@ def type_text(types: Any, link: Callable[[type[BaseModel]], str]) -> str:
     """
     if get_origin(types) is Annotated:
         return _bounded(types, link)
-    origin, arguments = get_origin(types), [each for each in get_args(types) if each is not type(None)]
+    origin, arguments = get_origin(types), [each for each in get_args(types) if not _is_unwritten(each)]
     inner = [type_text(each, link) for each in arguments if each is not Ellipsis and origin is not Literal]
     if origin is Literal:
-        return _either([f"`{each}`" for each in arguments])
+        return _either([f"`{_word(each)}`" for each in arguments])
     if origin in (Union, UnionType):
         return _either(inner)
     if origin is dict:
@@ -56,7 +59,10 @@ def forms(types: Any) -> Iterator[tuple[Levels, type[BaseModel]]]:
     if isinstance(types, type) and issubclass(types, BaseModel):
         yield (), types
         return
-    origin, arguments = get_origin(types), get_args(types)
+    if registry := _registry(types):
+        yield from (((), form) for form in registry)
+        return
+    origin, arguments = get_origin(types), [each for each in get_args(types) if not _is_unwritten(each)]
     level = {dict: (".NAME",), list: ("[]",), tuple: ("[]",)}.get(origin, ())
     for inner in arguments[:1] if origin is Annotated else () if origin is Literal else arguments:
         for levels, form in forms(inner):
@@ -71,13 +77,41 @@ def unit(types: Any) -> str | None:
 def _bounded(types: Any, link: Callable[[type[BaseModel]], str]) -> str:
     """The type that is annotated, as a file writes it, with its unit and its bounds but that of all counts."""
     inner, *annotations = get_args(types)
+    if registry := _registry(types):
+        return f"section: {_either([link(form) for form in registry])}"
     flat = list(_flat(annotations))
     written = (getattr(each, "json_schema_input_type", PydanticUndefined) for each in flat)
     text = type_text(next((each for each in written if each is not PydanticUndefined), inner), link)
+    text = next((_either([f"`{name}`" for name in known]) for known in map(_known, flat) if known), text)
     units = [f" in {each.text}" for each in flat if isinstance(each, Unit) and each.text != "1"]
     bounds = [_BOUNDS[type(each)].format(each) for each in flat if type(each) in _BOUNDS and each != Le(MOST_COUNT)]
     comma = "," if MinLen in map(type, flat) else ""
     return text + "".join(units) + comma + ",".join(bounds)
+
+
+def _registry(types: Any) -> list[type[BaseModel]]:
+    """The forms of which a mapping is written as one, where its annotation says it."""
+    for each in _flat(get_args(types)[1:]) if get_origin(types) is Annotated else ():
+        if isinstance(each, Written):
+            return [each.form]
+        if isinstance(each, OfKinds):
+            return [registered(each.kind, name).form for name in names(each.kind)]
+    return []
+
+
+def _known(annotation: Any) -> list[str]:
+    """The names of which an annotation allows one."""
+    func = annotation.func if isinstance(annotation, AfterValidator) else None
+    return list(func.known()) if isinstance(func, OneAmong) else []
+
+
+def _is_unwritten(types: Any) -> bool:
+    """Whether no file can hold a value of the type: null, which is absence, and objects of the program."""
+    return types is type(None) or any(type(each) is InstanceOf for each in _flat(get_args(types)[1:]))
+
+
+def _word(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _annotations(types: Any) -> Iterator[Any]:

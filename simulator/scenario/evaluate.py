@@ -65,7 +65,7 @@ class Evaluation(Result):
         Raises:
             ConfigError: the kind of workload has no plans to show.
         """
-        return evaluator(self.scenario).detail(self.scenario)
+        return detailed(self.scenario)
 
     @property
     def runtime(self) -> str | None:
@@ -166,6 +166,16 @@ def _of_file(scenario: str | Path) -> Config:
     return config
 
 
+def detailed(scenario: Scenario) -> Any:
+    """What stands behind a scenario, as its kind of workload tells it (`Evaluator.detail`).
+
+    Raises:
+        TiersimError: what is wrong, by its key; what does not fit; a key that the mode of the scenario does not read.
+    """
+    check_read(scenario)
+    return evaluator(scenario).detail(scenario)
+
+
 def estimate(
     hardware: System | str | Path,
     model: Model | str | Path,
@@ -188,7 +198,7 @@ def estimate(
         CapacityError: weights and KV caches do not fit.
     """
     work = {"kind": "batch", "phase": phase, "batch": batch, "input": input, "output": output}
-    detail = evaluator(asked := scenario_of(hardware, model, mapping, work, overrides)).detail(asked)
+    detail = detailed(scenario_of(hardware, model, mapping, work, overrides))
     assert isinstance(detail, BatchDetail)
     return detail
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Evaluator(Protocol):
         files: paths of the workload whose values are names of files, and what reads each as plain data; likewise.
         mapping: the keys of the mapping that it reads; all others are refused.
         residency: the keys of `mapping.residency` that it reads, where it reads that.
+        instead: of keys of the mapping that it does not read, what to do instead; a class may leave it out.
         kinds: paths whose values are names, and the kind for which these are registered.
         vectorised: whether some paths may be arrays in one call; else each case is a run of its own.
         unread: a static method that a class may leave out: the paths that the mode of a scenario does not read, each
@@ -75,7 +76,7 @@ class Evaluator(Protocol):
 
 
 class EachAlone:
-    """What evaluators have in common of which each case is a run of its own, and has no plan."""
+    """What evaluators have in common of which each case is a run of its own, without a plan unless they give one."""
 
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
@@ -86,7 +87,7 @@ class EachAlone:
         return []
 
     @staticmethod
-    def detail(scenario: Scenario) -> NoReturn:
+    def detail(scenario: Scenario) -> Any:
         raise no_plan(scenario)
 
 

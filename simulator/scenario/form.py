@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, SerializeAsAny, model_validator
 from pydantic_core import PydanticCustomError
 
-from simulator.config.choose import choose
+from simulator.config.choose import OfKinds, choose
 from simulator.config.section import Section
 from simulator.errors import one_of
 from simulator.hardware import System
 from simulator.mapping.form import MappingForm
 from simulator.registry import is_registered, names, registered
-from simulator.scenario.reads import is_given, read_beside, value_at, written
+from simulator.scenario.reads import instead, is_given, read_beside, value_at, written
 from simulator.units import Count, Width
 from simulator.workload import Model
 
@@ -76,7 +76,9 @@ class Scenario(Section):
     """How many devices the machine has for the model; null: as its file says."""
     mapping: MappingForm = MappingForm()
     """Who computes, from which memory, in what order and which formats."""
-    workload: Annotated[SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True)] = Field(
+    workload: Annotated[
+        SerializeAsAny[Workload], BeforeValidator(_of_its_kind), Field(validate_default=True), OfKinds("evaluator")
+    ] = Field(
         default_factory=dict  # type: ignore[assignment]  # which is checked, and so becomes a static batch
     )
     """What is to be computed."""
@@ -94,7 +96,9 @@ class Scenario(Section):
             if read is not None and is_given(self, path):
                 told = {"at": tuple(path.split(".")), "found": written(value_at(self, path))}
                 expected = one_of(sorted(read)) if read else "nothing"
-                message = f"a workload of kind '{self.workload.kind}' does not read it"
+                message = (
+                    f"a workload of kind '{self.workload.kind}' does not read it{instead(self.workload.kind, path)}"
+                )
                 raise PydanticCustomError("name", "not read", {**told, "expected": expected, "message": message})
         return self
 

@@ -30,6 +30,11 @@ class Metric:
     def is_text(self) -> bool:
         return not self.unit
 
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is 1 for yes and 0 for no, as its label says."""
+        return self.label.startswith("whether ")
+
 
 ERROR = Metric("error", label="why a point failed")
 """Every table has it: empty where a point did not fail; its other metrics are then missing."""

@@ -50,6 +50,12 @@ def read_beside(kind: str, path: str) -> Collection[str] | None:
     return {each.rpartition(".")[2] for each in read if each.rpartition(".")[0] == at}
 
 
+def instead(kind: str, path: str) -> str:
+    """What to do instead of giving a kind of workload a key that it does not read, where that is known."""
+    known = getattr(registered("evaluator", kind), "instead", {})
+    return f" ({known[path]})" if path in known else ""
+
+
 def unread(scenario: Any) -> dict[str, str]:
     """The paths that the mode of a scenario does not read, and of each why: what the mode is."""
     hook = getattr(registered("evaluator", scenario.workload.kind), "unread", None)
@@ -69,7 +75,8 @@ def check_read(scenario: Any) -> None:
 
 def refused(path: str, why: str, value: Any, file: Any = None) -> ConfigError:
     """What to tell of a key that is not read."""
-    return ConfigError(f"{why} does not read it", file=file, path=path, found=written(value), expected="nothing")
+    at = tuple(path.split("."))
+    return ConfigError(f"{why} does not read it", file=file, path=at, found=written(value), expected="nothing")
 
 
 def written(value: Any) -> str:

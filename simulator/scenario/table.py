@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from simulator.config.choose import check_name
-from simulator.errors import ConfigError, described, nearest, one_of
+from simulator.errors import MOST_NAMED, ConfigError, described, nearest, one_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.metric import Metric
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Taken = Literal["max", "min", "mean", "median", "first", "last"]
-MOST_NAMED = 20  # values that a message names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,14 +47,18 @@ class Table(Result):
         Raises:
             ConfigError: no such key or metric, or a value of a key that no case has.
         """
-        frame = self.frame
+        if not values:
+            return self
+        chosen = np.ones(len(self.frame), dtype=np.bool_)
         for key, wanted in values.items():
             some = wanted if isinstance(wanted, list) else [wanted]
             if key not in self.metrics:
                 check_name(key, self.keys, message="no such key")
+            has = self.frame[key].isin(some).to_numpy()
+            if key not in self.metrics and not (len(some) == 1 and has.any()):
                 check_values(some, list(self.frame[key].unique()), key)
-            frame = frame[frame[key].isin(some)]
-        return replace(self, frame=frame)
+            chosen &= has
+        return replace(self, frame=self.frame[chosen])
 
     def at(self, metric: str, **values: Any) -> float | None:
         """A metric of the one case that has these values of keys; None where it failed.

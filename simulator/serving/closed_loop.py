@@ -127,12 +127,13 @@ def drawn(lengths: Lengths, slots: int, rounds: float, router: Router | None, la
 class Timed:
     """A load as one machine serves it: seconds of each stage, and what it spends (`experts`: of the routed ones).
 
-    `routed`: the routed experts of the decoding-only stages of the pool, and of the mixed stages, by whether they are
-    mixed.
+    `features`: of the nodes of each stage. `routed`: the routed experts of the decoding-only stages of the pool, and of
+    the mixed stages, by whether they are mixed.
     """
 
     stages: Stages
     layout: Layout
+    features: Array
     seconds: Array
     experts: Array
     routed: dict[bool, Routed]
@@ -186,4 +187,4 @@ def timed(stages: Stages, load: Load) -> Timed:
     for mixed in (False, True):
         at = found.mixed == mixed
         seconds[at] = stages.driven(seconds[at], x[at], mixed)
-    return Timed(stages, found, seconds, experts, routed)
+    return Timed(stages, found, x, seconds, experts, routed)

@@ -188,7 +188,7 @@ def _jump(node: _Node, waiting: list[tuple[float, int]]) -> Generator[Decoding |
     while True:
         more = np.arange(len(took), min(first, left), dtype=np.float64)
         following = yield Decoding(node.decoding, node.context + node.decoding * more, node.stage + len(took))
-        took = np.concatenate([took, following])
+        took = np.concatenate([took, following]) if len(took) else following
         ends = np.empty(len(took) + 1)
         ends[0], ends[1:] = node.now, took
         ends = np.cumsum(ends)[1:]

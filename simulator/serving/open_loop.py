@@ -70,7 +70,9 @@ class StageTimes:
             if sequences not in self._experts:
                 self._experts[sequences] = self.stages.experts(counts, False)
             experts = self._experts[sequences]
-            seconds = seconds + experts[(stage + np.arange(len(context))) % len(experts)]
+            seconds = seconds + experts.take(np.arange(stage, stage + len(context)), mode="wrap")
+        if not self.stages.host_beside:
+            return seconds
         return self.stages.driven(seconds, self._decoding(sequences, context[:1]), False)
 
     def mixed(self, asked: Sequence[tuple[Requests, Mixed]]) -> Array:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from simulator.core import Resource, add
 from simulator.serving.closed_loop import Timed
-
-EXPERTS = "experts"
+from simulator.serving.stages import EXPERTS
 
 
 def demand_by_kind(timed: Timed) -> dict[str, dict[Resource, float]]:
@@ -14,12 +13,9 @@ def demand_by_kind(timed: Timed) -> dict[str, dict[Resource, float]]:
     That is `attention`, `links` or `other` (`stages.kind_of`), and `experts`, the routed ones.
     """
     total: dict[str, dict[Resource, float]] = {}
-    stages, layout = timed.stages, timed.layout
-
-    x = layout.features(stages.deployment.nodes)
     for mixed in (False, True):
-        at = layout.mixed == mixed
-        for kind, demand in stages.shared_demand(x[at], mixed).items():
+        at = timed.layout.mixed == mixed
+        for kind, demand in timed.stages.shared_demand(timed.features[at], mixed).items():
             add(total.setdefault(kind, {}), demand)
         if mixed not in timed.routed:
             continue

@@ -9,8 +9,8 @@ import numpy as np
 
 from simulator.core.account import energy, joules
 from simulator.serving.closed_loop import Timed
-from simulator.serving.stage_demand import EXPERTS, demand_by_kind
-from simulator.serving.stages import ATTENTION
+from simulator.serving.stage_demand import demand_by_kind
+from simulator.serving.stages import ATTENTION, EXPERTS
 
 SAMPLE = 256
 """Stages of either sort that are looked at."""
@@ -19,13 +19,12 @@ SAMPLE = 256
 def time_shares(timed: Timed) -> dict[str, float]:
     """Shares of experts and of attention in the time of decoding-only and of mixed stages; NaN where there are none."""
     shares: dict[str, float] = {}
-    stages, layout = timed.stages, timed.layout
-    x = layout.features(stages.deployment.nodes)
     for name, mixed in (("decoding", False), ("mixed", True)):
-        at = np.flatnonzero(layout.mixed == mixed)[:SAMPLE]
+        at = np.flatnonzero(timed.layout.mixed == mixed)[:SAMPLE]
         whole = float(timed.seconds[at].sum())
-        attention = float(stages.parts(x[at], mixed).get(ATTENTION, np.zeros(1)).sum()) if at.size else nan
-        shares[f"{name}_share_experts"] = float(timed.experts[at].sum()) / whole if at.size else nan
+        parts = timed.stages.parts(timed.features[at], mixed) if at.size else {}
+        attention, lowered = (float(np.sum(parts.get(what, 0.0))) for what in (ATTENTION, EXPERTS))
+        shares[f"{name}_share_experts"] = (float(timed.experts[at].sum()) + lowered) / whole if at.size else nan
         shares[f"{name}_share_attention"] = attention / whole if at.size else nan
     return shares
 

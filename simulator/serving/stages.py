@@ -18,18 +18,22 @@ from simulator.mapping.stage import Kind, expert_engine, kinds, stage, typical
 from simulator.mapping.target import Target, at_peak
 from simulator.mapping.two_engines.expert_costs import Costs, Counts, costs
 from simulator.mapping.two_engines.experts import split
+from simulator.serving.programmed import Programmed, programmed
 from simulator.serving.routed import Array, Routed
 from simulator.workload.routing.routers import Popular, Router
 
-ATTENTION = "attention"
+ATTENTION, EXPERTS = "attention", "experts"
 KEPT = 4
 """Counts whose routed experts are kept: those of the pools of a few sizes of batch."""
 
 
 def kind_of(activity: str) -> str:
-    """What an activity of a stage does: `attention` over the cache, `links` between devices, or `other` layers."""
+    """What an activity of a stage does: `attention` over the cache, `links` between devices, `experts` that are routed
+    and one kernel of their own (`kernels/fusion.py: with_experts`), or `other` layers."""
     if activity.startswith(("all_", "reduce_", "move")):
         return "links"
+    if ".route+dispatch+experts." in activity:
+        return EXPERTS
     seen = (".scores.", ".softmax.", ".values.")
     return ATTENTION if any(part in activity for part in seen) else "other"
 
@@ -49,9 +53,10 @@ class Stages:
     def __init__(self, deployment: Deployment) -> None:
         check_requests(deployment)
         self.deployment, self.model = deployment, deployment.model
-        self.layers = 0 if deployment.whole_layers else sum(layer.moe for layer in self.model.decoder)
+        self.layers = 0 if deployment.lowers_experts else deployment.moe_layers
         self._lowered: dict[tuple[Kind, int], list[tuple[int, Affine]] | None] = {}
         self._costs: dict[tuple[str, int, bool], Costs] = {}
+        self._programs: dict[tuple[Kind, int], Programmed | None] = {}
         self._engines: dict[bool, Target] = {}
         self._kept: dict[tuple[int, bool], tuple[Counts, Routed]] = {}
 
@@ -71,8 +76,9 @@ class Stages:
             return router
         if not (isinstance(router, Popular) and router.topics == 1 and np.ptp(router.popularity(0)) == 0):
             name, kind = self.deployment.high.name, self.deployment.high.description.kind
-            found = f"another with {name}, of kind {kind}, which runs a layer as a whole"
-            raise ConfigError(path="router", found=found, expected="'uniform'")
+            whole = f"{name}, of kind {kind}, which runs a layer as a whole"
+            beside = whole if self.deployment.whole_layers else "kernels 'modelled'"
+            raise ConfigError(path="router", found=f"another with {beside}", expected="'uniform'")
         return None
 
     def shared(self, x: Array, mixed: bool) -> Array:
@@ -90,10 +96,15 @@ class Stages:
         slowest: Array = seconds.reshape(x.shape[:2]).max(axis=1, initial=0.0)
         return slowest
 
+    @property
+    def host_beside(self) -> bool:
+        """Whether a host works beside the devices."""
+        host = self.deployment.host
+        return bool(host) and host.overlaps
+
     def driven(self, seconds: Array, x: Array, mixed: bool) -> Array:
         """Seconds of stages with their experts: no less than those of a host that works beside the devices."""
-        host = self.deployment.host
-        if not (host and host.overlaps):
+        if not self.host_beside:
             return seconds
         slowest: Array = self._host(x.reshape(-1, x.shape[-1]), mixed).reshape(x.shape[:2]).max(axis=1)
         return np.maximum(seconds, slowest)
@@ -104,11 +115,14 @@ class Stages:
         for kind, rows in kinds(flat, mixed):
             if kind.prompts or kind.decoding:
                 sequences = flat[rows, 0] * kind.prompts + flat[rows, 3] * kind.decoding
-                seconds[rows] = host.seconds(self.model.layers, sequences, kind.prompts)
+                seconds[rows] = host.seconds(self.deployment.layers, sequences, kind.prompts)
         return seconds
 
     def seconds(self, flat: Array, kind: Kind) -> Array:
         """Seconds of stages of a kind, of one node each, without routed experts and host."""
+        programs = self.programs(kind, flat.shape[1])
+        if programs is not None:
+            return programs.at(flat)
         lowered, seconds = self._affine(kind, flat.shape[1]), np.zeros(len(flat))
         if lowered is None:
             for repeat, plan in self._plans(flat, kind):
@@ -117,6 +131,14 @@ class Stages:
             for repeat, each in lowered:
                 seconds += repeat * each.time(flat)
         return seconds
+
+    def programs(self, kind: Kind, features: int) -> Programmed | None:
+        """The programs of an engine that runs whole layers, where their rows say what they take; else None."""
+        key = kind, features
+        if key not in self._programs:
+            whole = self.deployment.whole_layers
+            self._programs[key] = programmed(self.deployment, kind, features) if whole else None
+        return self._programs[key]
 
     def parts(self, x: Array, mixed: bool) -> dict[str, Array]:
         """Seconds of stages by what is done (`kind_of`), each activity for itself; of the first node."""
@@ -144,6 +166,21 @@ class Stages:
                     for resource, units in activity.demand.items():
                         whole = summed(units, len(rows)) if lowered is None else float(units)
                         of[resource] = of.get(resource, 0.0) + times * whole
+        return total
+
+    def lowered_experts(self, tokens: Array, often: Array, mixed: bool) -> dict[Resource, float]:
+        """Demands of experts that are lowered with their layer, of stages of so many tokens each, so often.
+
+        They hang on the tokens alone, and not in a straight line: uniform routing touches ever fewer new experts.
+        """
+        x = np.tile(typical(self.model), (len(tokens), 1))
+        x[:, 1 if mixed else 3] = tokens
+        total: dict[Resource, float] = {}
+        for part in stage(self.deployment, x, Kind(mixed, not mixed, mixed)):
+            for activity, times in part.plan.activities(part.repeat):
+                if kind_of(activity.name) == EXPERTS:
+                    for resource, units in activity.demand.items():
+                        total[resource] = total.get(resource, 0.0) + times * float(np.sum(units * often))
         return total
 
     def experts(self, counts: Counts, mixed: bool) -> Array:
@@ -189,7 +226,7 @@ class Stages:
                 self._engines[mixed] = expert_engine(d, mixed)
             return Routed(d, grouped, self._engines[mixed] is d.low, *self._both(most))
         high, low = self._both(most, d.split_by == "peak")
-        on_low = split(d.split)(grouped, high.each[grouped], low.each[grouped])
+        on_low = split(d.split)(grouped, high.each.take(grouped), low.each.take(grouped))
         return Routed(d, grouped, on_low, *self._both(most))
 
     def _both(self, most: int, peak: bool = False) -> tuple[Costs, Costs]:

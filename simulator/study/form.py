@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from json import dumps
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, SerializeAsAny
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic_core import PydanticCustomError
 
 from simulator.config import KeyPath
-from simulator.config.choose import choose, registered_as
-from simulator.config.section import Section, described
+from simulator.config.choose import OfKinds, choose, registered_as
+from simulator.config.section import Section, Written
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
@@ -25,31 +24,6 @@ POINTS = "points"
 """The one run of a study that names none."""
 RUN = "run"
 """The key of the table of all cases that says which run a case is of."""
-
-OF_KIND = "x-of-kind"
-
-
-class Written:
-    """Says in a JSON Schema that a mapping is written as a form has it, of which each key may be left out."""
-
-    def __init__(self, form: type[Section]) -> None:
-        self.form = form
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return described(self.form, handler(self.form.__pydantic_core_schema__), handler)
-
-
-class OfKinds:
-    """Says in a JSON Schema that a mapping is written as one of the forms registered for a kind.
-
-    As `{OF_KIND: kind}`, which `study/schema.py` replaces by references to those forms.
-    """
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {OF_KIND: self.kind}
 
 
 class Partial(Section):
@@ -101,6 +75,7 @@ class Run(Partial, Varying):
     """A cross of cases and axes, over the base and beside what varies in all runs."""
 
     title: str = ""
+    """What the run is called in reports."""
     of: str | None = None
     """The run that it is a part of in look-ups and charts, whose cases are no single cross; unless given, itself."""
     cases: Annotated[dict[str, Literal["all"] | Annotated[list[str], Field(min_length=1)]], Field(default_factory=dict)]
@@ -111,6 +86,7 @@ class Variant(Section):
     """The same study under other settings, shown beside it."""
 
     title: str
+    """What the variant is called in reports."""
     set: dict[str, Scalar | list[Scalar] | dict[str, Any]]
     """Values by path: of the scenarios of the runs, or of the study's YAML (`runs.NAME.workload.output`)."""
     runs: tuple[str, ...] = ()
@@ -138,6 +114,7 @@ class Lookup(Section):
     while_: str | None = Field(default=None, alias="while")
     """Keep the cases up to the first for which this metric of yes and no does not hold, in the order of `along`."""
     along: str | None = None
+    """The key in whose order the cases of `while` and `take` come."""
     take: Taken | None = None
     """Which of several cases counts; unless given, there must be one."""
     run: Names = ()
@@ -153,9 +130,13 @@ class Searches(Section):
     """
 
     methods: Annotated[list[Annotated[str, registered_as("search")]], Field(min_length=1)]
+    """Methods, by their names."""
     share: Fraction = 0.05
+    """Evaluations of a search, as a share of the feasible points."""
     seeds: Count = 5
+    """How often each method searches, with another seed each time."""
     batch: Count = 32
+    """Points that a method asks for at once."""
 
 
 class ChartForm(Section):
@@ -226,20 +207,25 @@ class StudyForm(Varying):
     """The YAML of a study. A study without `runs` is one run over all cases: what `tiersim sweep` takes."""
 
     title: str = ""
+    """What the study is called in reports."""
     paper: str = ""
     """Whose published values stand in `published.csv`."""
     takes: Seconds = 10.0
     """About how long all of it runs, on one core; of many studies, those that take least run first."""
     base: Partial = Partial()
+    """What all points have in common: a scenario, or some keys of one."""
     cases: Annotated[dict[str, Annotated[dict[str, Case], Field(min_length=1)]], Field(default_factory=dict)]
     """Axes whose values are named partial scenarios."""
     runs: Annotated[dict[str, Run], Field(default_factory=dict)]
+    """Crosses of cases and axes, by name; none: one cross of all that varies."""
     variants: Annotated[dict[str, Variant], Field(default_factory=dict)]
+    """The same study under other settings, by name."""
     metrics: Annotated[dict[str, Lookup], Field(default_factory=dict)]
     """Look-ups in the results, by the name that published values have."""
     charts: Annotated[dict[str, Chart], Field(default_factory=dict)]
     """What is drawn, by the names of files."""
     search: Searches | None = None
+    """Searches of the space, whose results are set beside all of it."""
     keep: Literal["all", "front"] = "all"
     """Whether the table has all points, or those alone that are on the front of the objectives."""
 

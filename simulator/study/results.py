@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -179,7 +179,7 @@ class StudyResults(Result):
 def _only(table: Table, column: str, condition: Mapping[str, Any]) -> float | None:
     """The metric of the one case of a table; that of equal cases of several runs is one."""
     keys = [key for key in table.keys if key != RUN and key in table.frame]
-    frame = table.frame.drop_duplicates([*keys, column])
+    frame = table.frame if len(table.frame) == 1 else table.frame.drop_duplicates([*keys, column])
     if len(frame) != 1:
         raise _not_one(len(frame), condition, [key for key in table.keys if frame[key].nunique(dropna=False) > 1])
     value = frame[column].iloc[0]
@@ -275,15 +275,15 @@ def results_of(
 ) -> StudyResults:
     """Compute the points of a study: all, or those that the `wanted` figures need, and then no searches.
 
-    With `only`, no more metrics of these points than the figures need. `store`: a folder in which points are kept
+    With `only`, no more metrics of a point than the figures need of it. `store`: a folder in which points are kept
     (`scenario/kept.py`), not to be computed again.
 
     Raises:
         ConfigError: none of all points can be computed: why the first cannot.
     """
     some = None if wanted is None else list(wanted)
-    rows = {name: _rows(study, name, some) for name in study.runs}
-    total, done = sum(map(len, rows.values())), 0
+    rows = {name: _shown(study, name, some, only) for name in study.runs}
+    total, done = sum(len(each) for parts in rows.values() for each, _ in parts), 0
 
     def advance(more: int) -> None:
         nonlocal done
@@ -291,12 +291,8 @@ def results_of(
         if progress:
             progress(done, total)
 
-    shown = _shown(study, some) if some and only else None
     kept = Kept.of(store, study.inputs) if store else None
-    points = {
-        name: computed(replace(asked, shown=shown, kept=kept), rows[name], advance)
-        for name, asked in study.runs.items()
-    }
+    points = {name: _computed(replace(asked, kept=kept), rows[name], advance) for name, asked in study.runs.items()}
     if wanted is None:
         _check_some(points.values())
     searches = searched(study, points, kept) if study.form.search and wanted is None else None
@@ -304,13 +300,33 @@ def results_of(
     return StudyResults(study, points, searches, Provenance(made_from))
 
 
-def _shown(study: Study, wanted: Iterable[Wanted]) -> frozenset[str]:
-    """The columns that look-ups read."""
-    names: set[str] = set()
-    for metric, condition in wanted:
-        lookup, keys = asked_of(study, metric, condition)
-        names |= {lookup.of, lookup.along or "", lookup.while_ or "", *keys, *lookup.where}
-    return frozenset(names)
+Shown = tuple[NDArray[np.int64], frozenset[str] | None]
+"""Some points of a run, and the columns of these that are looked at; None: all are."""
+
+
+def _shown(study: Study, run: str, wanted: Sequence[Wanted] | None, only: bool) -> list[Shown]:
+    """The points of a run that some figures need, or all; with `only`, by the columns that these need."""
+    if not (wanted and only):
+        return [(_rows(study, run, wanted), None)]
+    shown = np.full(study.runs[run].points, frozenset(), dtype=object)
+    for each, needed in zip(wanted, _needed(study, run, wanted), strict=True):
+        shown[needed] |= _columns(study, *each)
+    several = sorted(set(shown[shown != frozenset()]), key=sorted)
+    return [(np.flatnonzero(shown == names), names) for names in several] or [(np.empty(0, dtype=np.int64), None)]
+
+
+def _columns(study: Study, metric: str, condition: Mapping[str, Any]) -> frozenset[str]:
+    """The columns that a look-up reads under a condition."""
+    lookup, keys = asked_of(study, metric, condition)
+    return frozenset({lookup.of, lookup.along or "", lookup.while_ or "", *keys, *lookup.where})
+
+
+def _computed(asked: Problem, parts: Sequence[Shown], advance: Callable[[int], None]) -> pd.DataFrame:
+    """The points of a run in their order, some after others by what is looked at of them."""
+    import pandas as pd
+
+    frames = [computed(replace(asked, shown=shown), rows, advance).set_index(rows) for rows, shown in parts]
+    return frames[0].reset_index(drop=True) if len(frames) == 1 else pd.concat(frames).sort_index(ignore_index=True)
 
 
 def _check_some(parts: Iterable[pd.DataFrame]) -> None:
@@ -325,18 +341,23 @@ def _runs(study: Study, lookup: Lookup) -> list[str]:
 
 def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None, divisors: bool = True) -> NDArray[np.int64]:
     """The points of a run that some figures are of, with those that these are divided by; all, where nothing says."""
-    asked: Problem = study.runs[run]
-    every = np.arange(asked.points, dtype=np.int64)
     if wanted is None:
-        return every
+        return np.arange(study.runs[run].points, dtype=np.int64)
+    return np.flatnonzero(np.logical_or.reduce([*_needed(study, run, wanted, divisors)]))
+
+
+def _needed(study: Study, run: str, wanted: Sequence[Wanted], divisors: bool = True) -> Iterator[NDArray[np.bool_]]:
+    """Which points of a run each figure is of, with those that it is divided by."""
+    asked: Problem = study.runs[run]
     names = asked.sweep.space.aliases
     columns: dict[str, Any] = {names[path]: each for path, each in asked.columns(0, asked.points).items()}
     group = next(group for group, names in study.groups.items() if run in names)
     columns[RUN] = np.full(asked.points, group, dtype=object)
-    needed = np.zeros(asked.points, dtype=np.bool_)
     for metric, asked_condition in wanted:
+        needed = np.zeros(asked.points, dtype=np.bool_)
         lookup, condition = asked_of(study, metric, asked_condition)
         if run not in _runs(study, lookup):
+            yield needed
             continue
         condition = {key: value for key, value in condition.items() if key in study.keys}
         alike = {key: value for key, value in condition.items() if key in (lookup.by or ())}
@@ -349,4 +370,4 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None, divisors: boo
             if set(values) <= set(columns):
                 masks = [columns[key] == value for key, value in _typed(study, values).items()]
                 needed |= np.logical_and.reduce(masks) if masks else True
-    return every[needed]
+        yield needed

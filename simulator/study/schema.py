@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from simulator.config import ROLES
+from simulator.config.choose import OF_KIND
 from simulator.config.resolve import PART, SCHEMA
 from simulator.errors import unknown
 from simulator.hardware.cost_form import CostTable
@@ -19,7 +20,7 @@ from simulator.hardware.part import Part
 from simulator.mapping.gpu.calibration import Calibration
 from simulator.mapping.runtime.form import Runtime
 from simulator.registry import names, registered
-from simulator.study.form import OF_KIND, StudyForm
+from simulator.study.form import StudyForm
 from simulator.workload import Model
 from simulator.workload.eager import Family
 from simulator.workload.requests.form import RequestsForm

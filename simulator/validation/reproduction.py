@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,10 @@ class Reproduction(Result):
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """`rows`, with a column of simulated values a variant, and the tables of the base run."""
+        return {"rows": self._rows, **self.base.frames()}
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
         import pandas as pd
 
         rows = pd.DataFrame(self.as_json(), columns=None if self.rows else _COLUMNS).drop(columns="paper")
@@ -101,7 +106,7 @@ class Reproduction(Result):
             rows[f"simulated_{name}"] = [
                 _compare(row.published, results).simulated if self.is_under(name, row) else None for row in self.rows
             ]
-        return {"rows": rows, **self.base.frames()}
+        return rows
 
 
 _COLUMNS = [

@@ -54,6 +54,7 @@ class UniformTrace(_Rounds):
     warm_up: Count = 2
     rounds: Count = 30
     seed: Seed = 0
+    """Of the draws."""
 
 
 class ZipfTrace(_Rounds):
@@ -63,7 +64,9 @@ class ZipfTrace(_Rounds):
     warm_up: Count = 2
     rounds: Count = 30
     exponent: Annotated[float, Unit("1"), Field(ge=0)] = 1.0
+    """How fast the probability falls; 0: all are equally likely."""
     seed: Seed = 0
+    """Of the draws."""
 
 
 class MarkovTrace(_Rounds):
@@ -73,7 +76,9 @@ class MarkovTrace(_Rounds):
     warm_up: Count = 2
     rounds: Count = 30
     stay: Annotated[float, Unit("1"), Field(ge=0, le=1)] = 0.9
+    """The probability of the same expert again."""
     seed: Seed = 0
+    """Of the draws."""
 
 
 class RecordedTrace(_Rounds):
@@ -81,6 +86,7 @@ class RecordedTrace(_Rounds):
 
     kind: Literal["recorded"]
     file: str
+    """The CSV, by its path."""
 
     @model_validator(mode="after")
     def _is_recorded(self) -> Self:

@@ -50,6 +50,27 @@ def test_each_file_says_what_is_in_it(run, chip, write) -> None:
     ]
 
 
+VISION = """{"model_type": "qwen2_5_vl", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100,
+    "num_attention_heads": 4, "intermediate_size": 128,
+    "vision_config": {"model_type": "KIND", "depth": 2, "hidden_size": 64, "num_heads": HEADS,
+    "intermediate_size": 128, "out_hidden_size": 64, "fullatt_block_indexes": [1]}}"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "heads", "code", "told"),
+    [
+        ("qwen2_5_vl", 4, 0, "; tower of images #vision: "),
+        ("qwen2_5_vl", 5, 2, "config.json:3: vision_config.num_heads: heads that do not divide the width of the tower"),
+        ("gwen", 4, 0, "warning: "),
+    ],
+)
+def test_the_tower_of_a_config_is_checked_with_it(run, write, kind: str, heads: int, code: int, told: str) -> None:
+    file = write("v/config.json", VISION.replace("KIND", kind).replace("HEADS", str(heads)))
+    checked = run("check", file)
+    assert checked.code == code
+    assert told in checked.out + checked.err
+
+
 def test_every_problem_of_every_file_is_told(run, chip, write) -> None:
     trace = write("trace.csv", "prompt,expert\na,-1\n")
     good = write("good.csv", TRACE)

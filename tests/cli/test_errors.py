@@ -96,7 +96,10 @@ ESTIMATES = {
         ("--hardware", "sn40l", *MODEL, "--dtype", "fp32"),
         ["--dtype", "sn40l.yaml:", "devices.socket.engines.rdu.peak", "'fp32'", "bf16"],
     ),
-    "format that does not say what computes": ((*DGX, "--dtype", "int4"), ["--dtype: 'int4'", "'w4a16'", "'w4a4'"]),
+    "format that does not say what computes": (
+        (*DGX, "--dtype", "int4"),
+        ["--dtype / --quantization: 'int4'", "'w4a16'", "'w4a4'"],
+    ),
     "unknown format of the KV cache": ((*DGX, "--kv", "fp9"), ["--kv", "'fp9'", "did you mean 'fp8'"]),
     "unknown number format": ((*DGX, "--dtype", "fp9"), ["--dtype", "'fp9'", "did you mean 'fp"]),
     "batch 0": ((*DGX, "--batch", 0), ["--batch: found 0, expected 1 or more"]),

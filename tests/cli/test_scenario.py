@@ -56,11 +56,11 @@ def test_options_replace_what_a_file_says(run, write) -> None:
     ("option", "mistake"),
     [
         (("--pipeline", 3), "error: --pipeline: "),
-        (("--dtype", "fp7"), "error: --dtype: "),
+        (("--dtype", "fp7"), "error: --dtype / --quantization: "),
         (("--batch", 0), "--batch: found 0, expected 1 or more"),
         (("--phase", "decod"), "error: --phase: found 'decod', expected one of"),
         (("--acceptance", 0.5), "error: --draft: "),
-        (("--model", "llama-3.1-8c"), "did you mean 'llama-3-8b'"),
+        (("--model", "llama-3.1-8c"), "did you mean 'llama-3.1-8b'"),
     ],
 )
 @pytest.mark.parametrize("kept", [True, False], ids=["file", "options"])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from simulator.units import show
+
 TRACE = "request_id,arrival_s,input_tokens,output_tokens\na,0,64,4\nb,0.001,200,8\nc,0.002,16,1\n"
 ON = ("simulate", "--hardware", "h100-sxm", "--model", "llama-3.1-8b", "--devices", "1")
 
@@ -32,6 +34,20 @@ def test_a_trace_is_served_and_written(run, trace: Path, tmp_path: Path) -> None
     assert sum(event["ph"] == "X" for event in events) >= 2
     assert {event["id"] for event in events if event["ph"] == "b"} == {"a", "b", "c"}
     assert json.loads((out / "provenance.json").read_text())["config"]["scenario"]["workload"]["trace"] == str(trace)
+
+
+def test_the_terminal_has_each_wait_once_with_its_percentiles_and_says_what_was_served(run, trace: Path) -> None:
+    told = run(*ON, "--trace", trace)
+    document = run(*ON, "--trace", trace, "--json").json["metrics"]
+    assert (told.code, told.err) == (0, "")
+    assert f"llama-3.1-8b on h100-sxm: requests of {trace}" in told.out.replace("\n", "")
+    (line,) = [line for line in told.out.splitlines() if line.startswith("time to first token  ")]
+    assert line.split() == ["time", "to", "first", "token", *" ".join(_ms(document, "ttft")).split()]
+    assert "too few to tell a trend" in told.out and "the machine lacks" in told.out
+
+
+def _ms(metrics: dict[str, float], name: str) -> list[str]:
+    return [show(metrics[f"{name}_{percentile}_s"], "s") for percentile in ("p50", "p90", "p99")]
 
 
 def test_rows_that_are_wrong_are_told_or_left_out(run, trace: Path) -> None:

@@ -122,7 +122,7 @@ def test_good_data_become_the_model(write) -> None:
             "a.yaml:10: engines.bank.peak: missing key: expected a compute rate such as '638 TFLOP/s'\n"
             "a.yaml:12: engines.bank.peek: unknown key: expected one of kind, peak, ports; did you mean 'peak'?",
         ),
-        ("peak: 10 TOP/s", "peak: 1\n    ports: [1]", "a.yaml:13: engines.bank.ports.0: found 1, expected text"),
+        ("peak: 10 TOP/s", "peak: 1 TOP/s\n    ports: [1]", "a.yaml:13: engines.bank.ports.0: found 1, expected text"),
         (
             "    bandwidth: 1 GB/s",
             "    bandwidth: 1 GB",

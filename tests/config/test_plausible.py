@@ -109,7 +109,7 @@ def test_the_unit_that_was_meant_makes_the_figure_of_a_shipped_size(
 
 
 def test_a_bandwidth_without_its_prefix_is_told_with_it() -> None:
-    (problem,) = told("machine", "dgx-h100", "devices.gpu.tiers.hbm.bandwidth=3")
+    (problem,) = told("machine", "dgx-h100", "devices.gpu.tiers.hbm.bandwidth=3 B/s")
     assert str(problem) == (
         "--set: devices.gpu.tiers.hbm.bandwidth: found 3 B/s, expected about 819 GB/s to 8 TB/s, "
         "as shipped machines have; did you mean '3 TB/s'?"
@@ -120,8 +120,8 @@ def test_a_bandwidth_without_its_prefix_is_told_with_it() -> None:
     ("form", "name", "override", "nearest"),
     [
         ("runtime", "gpu-libraries", "by_device.any.engines.gpu.launch=3 s", "3 us"),
-        ("machine", "dgx-h100", "devices.gpu.tiers.hbm.energy=3.9", "3.9 pJ/bit"),
-        ("machine", "dgx-h100", "links.gpu<->gpu.bandwidth=450", "450 GB/s"),
+        ("machine", "dgx-h100", "devices.gpu.tiers.hbm.energy=3.9 J/B", "3.9 pJ/bit"),
+        ("machine", "dgx-h100", "links.gpu<->gpu.bandwidth=450 B/s", "450 GB/s"),
         ("machine", "dgx-h100", "devices.gpu.engines.gpu.peak.bf16=989 MFLOP/s", "989 TFLOP/s"),
         ("model", "llama-3-8b", "vocab=128", None),
         ("cost table", "silicon", "processes.N5.wafer_price=17 USD", None),

@@ -41,9 +41,9 @@ def holds(buffer: RowBuffer) -> set[int]:
 def test_a_buffer_holds_what_came_and_did_not_leave(changes: list[tuple[set[int], set[int]]]) -> None:
     buffer, expected = RowBuffer(ROWS, ROWS), set[int]()
     for leave, come in changes:
-        gone = np.array(sorted(leave & expected), dtype=np.int32)
-        end = len(expected) - len(gone)
-        in_the_way = sum(buffer.slot[row] < end for row in gone)
+        end = len(expected - leave)
+        in_the_way = sum(buffer.slot[row] < end for row in leave & expected)
+        gone = np.array(sorted(leave), dtype=np.int32)
         assert buffer.delete(gone) == in_the_way, "as many copies as holes below the new end"
         expected -= leave
         assert holds(buffer) == expected
@@ -152,6 +152,19 @@ def test_caches_are_those_of_the_residency_of_single_keys(trace: list[set[int]],
             cache.unpin(row)
         assert cache.misses - before == traffic.missed[t]
     assert holds(buffer) == set(cache)  # type: ignore[arg-type]
+
+
+@given(tokens, st.integers(5, ROWS))
+def test_belady_gives_up_what_is_needed_last_and_of_equals_the_first_row(trace: list[set[int]], room: int) -> None:
+    steps, held = plain(trace), set[int]()
+    buffer = RowBuffer(ROWS, room)
+    keep = row_policy("belady")(ROWS, 0, lambda: steps)
+    for t, (token, step) in enumerate(zip(trace, steps, strict=True)):
+        row_traffic([step], buffer, keep)
+        needed = {row: [later for later in range(t + 1, len(trace)) if row in trace[later]] for row in held}
+        spare = sorted(held - token, key=lambda row: (-min(needed[row], default=len(trace)), row))
+        held = held.union(token).difference(spare[: max(len(held | token) - room, 0)])
+        assert holds(buffer) == held
 
 
 @given(tokens, st.integers(1, 8), st.integers(5, ROWS))

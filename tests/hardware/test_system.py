@@ -213,3 +213,9 @@ def test_devices_have_their_share_of_the_links_to_the_node(devices: int, links: 
     narrowed = load_system("dgx-h100").with_devices(devices)
     assert narrowed.machine.links["host<->gpu.hbm"].parallel == links
     assert narrowed.machine.links["gpu<->gpu"] == load_system("dgx-h100").machine.links["gpu<->gpu"]
+
+
+def test_a_tier_on_the_chip_lies_behind_none() -> None:
+    system = load_system("h100-sxm")
+    assert system.behind("gpu.hbm") == ["host"]
+    assert all("gpu.sram" not in system.behind(tier) for tier in system.tiers)

@@ -19,7 +19,7 @@ from simulator.workload import Model, load_model
 BATCH, INPUT, OUTPUT = 8, 200, 5
 REFUSED = {  # of a static batch, whatever the machine
     "answers": ("gpu.gpu",), "parallel": "auto", "expert": 2, "experts": "whole", "expert_reduces": 2,
-    "split": "greedy",
+    "split": "greedy", "sharded": "weights",
     "split_by": "peak", "migrate": True, "residency": Residency(cache="host"), "scheduler": Scheduler(max_sequences=2),
 }  # fmt: skip
 HOST = (Rule.model_validate({"of": "ffn", "amount": "50 %", "in": "host"}),)

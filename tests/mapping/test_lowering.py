@@ -147,7 +147,9 @@ def test_what_fits_fits_and_no_more() -> None:
     system, model = load_system("dgx-a100").with_devices(1), load_model("llama-2-7b")
     most = kept(system, model, 1, 4096).max_batch()
     kept(system, model, most, 4096).check()
-    with pytest.raises(CapacityError, match=rf"fits with batch {most} or with 4,0\d\d tokens or with 2 of gpu"):
+    with pytest.raises(
+        CapacityError, match=rf"fits with batch {most} or with contexts of 4,0\d\d tokens or with 2 of gpu"
+    ):
         kept(system, model, most + 1, 4096).check()
     longest = kept(system, model, most, 4096).max_context()
     assert longest == 4096 or kept(system, model, most, longest).total.used <= 80 * 2**30
@@ -163,7 +165,7 @@ def test_a_remedy_works() -> None:
 
 def test_a_latent_cache_is_kept_by_every_device() -> None:
     # MLA has one latent for all heads: more devices hold more copies, and none makes a longer context fit.
-    with pytest.raises(CapacityError, match=r"fits with [\d,]+ tokens, or try a smaller dtype"):
+    with pytest.raises(CapacityError, match=r"fits with contexts of [\d,]+ tokens, or try a smaller dtype or kv"):
         kept(load_system("dgx-h100", ["devices.gpu.count=16"]), load_model("deepseek-v3"), 1, 160_000_000).check()
 
 

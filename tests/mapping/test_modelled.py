@@ -167,6 +167,7 @@ def test_a_kernel_without_a_model_is_refused_with_what_to_do() -> None:
         kernel_time(target.models, scan, target.chip)
 
 
-def test_requests_to_routed_experts_are_refused_by_the_key() -> None:
-    with pytest.raises(ConfigError, match=r"kernels: found 'modelled' of mixtral-8x7b, whose experts are routed"):
-        check_requests(served("mixtral-8x7b", experts="tensor"))
+def test_requests_to_experts_of_several_groups_are_refused_by_the_key() -> None:
+    check_requests(served("mixtral-8x7b", experts="tensor"))
+    with pytest.raises(ConfigError, match=r"experts: found 8 groups of devices with kernels 'modelled'"):
+        check_requests(served("mixtral-8x7b", experts="whole"))

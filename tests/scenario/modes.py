@@ -124,6 +124,12 @@ MODES: dict[str, dict[str, Any]] = {
     "prefill": _with(GPUS, {"kind": "kernels", "graph": {"kind": "pass", "batch": 512, "tokens": 32}}),
     "decode": _with(GPUS, {"kind": "kernels", "graph": {"kind": "pass", "phase": "decode", "batch": 512}}),
     "train": _with(GPUS, {"kind": "kernels", "graph": {"kind": "pass", "phase": "train"}}),
+    "training": _with(GPUS, {"kind": "training", "batch": 4, "tokens": 64}),
+    "training, placed": _with(
+        GPUS, {"kind": "training", "batch": 4, "tokens": 64},
+        placement=[{"of": ["optimizer", "gradients"], "in": "host", "amount": "50 %"}]),
+    "training, sharded": _with(GPUS, {"kind": "training", "batch": 16, "tokens": 64, "micro_batches": 2}, data=4,
+                               sharded="gradients"),
     "monarch": OPERATORS,
     "convolution": {
         "hardware": GPUS["hardware"], "mapping": GPUS["mapping"],
@@ -187,6 +193,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.kv_store.blocks": [80, 12],
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
+    "mapping.kv_store.link_energy": ["5 pJ/bit"],
     "mapping.kv_store.swap": ["host"],
     "mapping.scheduler.home": ["host"],
     "mapping.kv_store.tiers": [["host"]],
@@ -226,6 +233,7 @@ VALUES: dict[str, list[Any]] = {
     "workload.graph.factors": [[16, 16]],
     "workload.router": [{"kind": "dirichlet", "experts": 8, "top_k": 2}],
     "workload.drafted": [3],
+    "workload.optimizer": ["sgd"],
     "workload.acceptance": [0.9],
     "workload.calibration": [{"model": "llama-2-7b", "expert_time": {"sn40l-node": {1: "1 ms", 4: "2 ms"}}}],
 }  # fmt: skip

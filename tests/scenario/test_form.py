@@ -17,7 +17,7 @@ from simulator.scenario.form import Scenario
 OTHER: dict[str, Any] = {
     "devices": 2, "engines": ["gpu"], "answers": ["gpu"], "tensor": 2, "pipeline": 2, "context": 2, "data": 2,
     "expert": 2, "parallel": "auto", "experts": "tensor", "expert_reduces": 2, "split": "greedy", "split_by": "peak",
-    "migrate": True,
+    "migrate": True, "sharded": "weights",
     "dispatch": "oracle", "together": True, "memory": "hbm", "spill": "ddr", "spill_order": "weights_last",
     "placement": "auto", "block": {"batches": 2},
     "dtype": "fp8", "kv": "fp8", "activations": "fp16", "compute": "fp16", "fusion": "unfused",
@@ -42,6 +42,13 @@ def test_a_key_that_a_kind_of_workload_does_not_read_is_refused_by_its_name(kind
     with pytest.raises(ConfigError, match="does not read it") as error:
         checked(Scenario, data)
     assert tuple(error.value.path or ()) == ("mapping", key)
+
+
+@pytest.mark.parametrize("kind", ["requests", "replay"])
+def test_rules_of_placement_in_a_service_are_refused_with_what_to_do_instead(kind: str) -> None:
+    rule = {"of": "experts", "in": "host", "cache": {"experts": 2}}
+    with pytest.raises(ConfigError, match="kind: batch"):
+        checked(Scenario, {"workload": {"kind": kind}, "mapping": {"placement": [rule]}})
 
 
 @pytest.mark.parametrize(

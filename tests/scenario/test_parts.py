@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from simulator import evaluate
 from simulator.errors import ConfigError
+from simulator.scenario.evaluate import detailed, read_scenario
 from simulator.scenario.parts import scaled
 
 
@@ -34,6 +38,19 @@ TOWER = {
 def test_a_tower_of_images_decodes_nothing(workload: dict[str, str], path: str) -> None:
     with pytest.raises(ConfigError, match=path):
         evaluate({"hardware": "dgx-h100", "model": TOWER, "workload": workload})
+
+
+@pytest.mark.parametrize(
+    ("mapping", "workload", "path"),
+    [({"kv": "fp8"}, {}, r"mapping\.kv: tower, .*: found 'fp8'"), ({}, {"output": 20}, "workload.output: tower, ")],
+)
+@pytest.mark.parametrize("ask", [evaluate, lambda asked: detailed(read_scenario(asked))], ids=["metrics", "detail"])
+def test_a_tower_of_images_has_no_answers_and_keeps_no_keys(
+    ask: Callable[[Any], Any], mapping: dict[str, Any], workload: dict[str, Any], path: str
+) -> None:
+    work = {"kind": "batch", "phase": "prefill", "input": 1024, **workload}
+    with pytest.raises(ConfigError, match=path):
+        ask({"hardware": "dgx-h100", "model": TOWER, "mapping": {"devices": 1, **mapping}, "workload": work})
 
 
 def test_images_are_a_batch_whose_time_grows_with_them() -> None:

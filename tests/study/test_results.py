@@ -114,6 +114,21 @@ def test_no_more_is_computed_than_wanted_figures_need(yaml: Callable[[str], Path
     assert [some.measure(*each) for each in wanted] == [whole.measure(*each) for each in wanted]
 
 
+def test_no_more_of_a_point_is_computed_than_its_figures_need(yaml: Callable[[str], Path]) -> None:
+    study = load_study(yaml(f"{TWO}{LOOKED}"))
+    whole = results_of(study)
+    wanted = [
+        ("time_s", {"run": "sizes", "machine": "small", "size": 4}),
+        ("keeps_up", {"run": "sizes", "machine": "large", "size": 2}),
+        ("time_s", {"run": "sizes", "machine": "large", "size": 8}),
+    ]
+    some = results_of(study, wanted, only=True)
+    assert [some.measure(*each) for each in wanted] == [whole.measure(*each) for each in wanted]
+    points = some.named("sizes")
+    assert points[["machine", "size"]].values.tolist() == [["large", 2], ["large", 8], ["small", 4]]
+    assert points["keeps_up"].isna().tolist() == [False, True, True]
+
+
 def test_the_front_is_what_no_feasible_point_beats(results: StudyResults) -> None:
     points = results.points["sizes"]
     assert points["front"].any()

@@ -86,6 +86,11 @@ def launch(f: Fabric, configured: Quantity) -> tuple[Quantity, Quantity]:
     return load, sum(phase.arguments + phase.execute for phase in phases)
 
 
+def limits(target: Target) -> tuple[Resource, Resource]:
+    """What bounds a call but its traffic: seconds that all tiles take to pass, and those of its slowest buffer."""
+    return target.limit("pipeline", target.description.efficiency), target.limit("slowest buffer")
+
+
 def call_plan(target: Target, call: Call, ahead: float = 0.0, launches: float = 1.0) -> Plan:
     """The plan of one call, or of many at once as arrays.
 
@@ -106,10 +111,11 @@ def call_plan(target: Target, call: Call, ahead: float = 0.0, launches: float = 
         early = np.minimum(np.minimum(loaded, ahead), wait * rate)
     read, made = call.read - call.spilled[0], call.written - call.spilled[1]
     resource, units = written(system, tier, made)
+    of_stages, of_buffers = limits(target)
     demand: dict[Resource, Quantity] = {
         system[name]: call.engine,
-        target.limit("pipeline", target.description.efficiency): call.pipeline,
-        target.limit("slowest buffer"): call.slowest_buffer,
+        of_stages: call.pipeline,
+        of_buffers: call.slowest_buffer,
         main: read - early,
         port: read + made - early,
     }

@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.core.affine import undominated
 from simulator.mapping.dataflow.allocate import Numbers, allocate
 from simulator.mapping.dataflow.demands import Demands
 
@@ -110,7 +111,7 @@ def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int, pcu
     through), and more where its bandwidth would bind at any sample: beyond the seconds that the kernel takes for all
     else there.
     """
-    room = np.ceil(_room(largest, tiles) / grid.pmu_bytes)
+    room = np.ceil(buffered(largest, tiles) / grid.pmu_bytes)
     spare = np.maximum(grid.pmus - (room > 0).sum(axis=1), 1.0)  # what rounding up may take
     passes = np.where(room.sum(axis=1) <= grid.pmus, 1.0, np.ceil(room.sum(axis=1) / spare))
     alone = (largest.members.sum(axis=1) == 1) & (tiles == 1)
@@ -128,9 +129,13 @@ def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int, pcu
 
 def holds(asked: Demands, laid: Layout, grid: Grid) -> NDArray[np.bool_]:
     """(rows) whether each buffer of a layout has room for what is asked, in the passes that it makes."""
-    room = np.ceil(_room(asked, laid.tiles) / grid.pmu_bytes)
-    held: NDArray[np.bool_] = np.all(room // laid.passes[:, None] <= laid.pmus, axis=1)
+    held: NDArray[np.bool_] = np.all(buffered(asked, laid.tiles) <= most_room(laid, grid), axis=1)
     return held
+
+
+def most_room(laid: Layout, grid: Grid) -> Numbers:
+    """The most bytes that each buffer of a layout holds: those of which `ceil(bytes / PMU) // passes <= PMUs`."""
+    return grid.pmu_bytes * (laid.passes[:, None] * (laid.pmus + 1) - 1)
 
 
 def _mean(samples: Sequence[Sample], quantities: Sequence[Numbers]) -> Numbers:
@@ -170,7 +175,7 @@ def moved(asked: Demands, tiles: int) -> Numbers:
     return _columns(asked, made, asked.kept * (1 + tiles), 2 * asked.arriving)
 
 
-def _room(asked: Demands, tiles: int) -> Numbers:
+def buffered(asked: Demands, tiles: int) -> Numbers:
     """Bytes that each buffer holds."""
     kept = asked.kept if tiles > 1 else np.minimum(asked.kept, 1.0)  # with one tile, weights stream through a unit
     return _columns(asked, 2 * asked.made / tiles, kept, 2 * asked.arriving / tiles)
@@ -181,6 +186,20 @@ def _columns(asked: Demands, made: Numbers, kept: Numbers, arriving: Numbers) ->
     columns = [asked.members * made, asked.members * kept, arriving[:, None]]
     length = max(map(len, columns))
     return np.hstack([np.broadcast_to(column, (length, column.shape[1])) for column in columns])
+
+
+def ways(asked: Demands, each: Numbers) -> Numbers:
+    """The ways through the operators of one kernel that may be its longest (`_longest`), as rows of coefficients.
+
+    `each` has such a row an operator (`core/affine.py`).
+    """
+    done: list[Numbers] = []
+    for i, feeders in enumerate(asked.feeders):
+        before = np.concatenate([done[f] for f in feeders]) if feeders else np.zeros((1, each.shape[1]))
+        rows = asked.members[0, i] * (each[i] + before)
+        done.append(rows[undominated(rows)])
+    rows = np.concatenate(done)
+    return rows[undominated(rows)]
 
 
 def _longest(asked: Demands, each: Numbers) -> Numbers:

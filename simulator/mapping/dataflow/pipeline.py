@@ -64,7 +64,9 @@ def fit(target: Target, asked: SizedDemands, reserved: float = 0.0, launches: fl
 def fit_each(target: Target, asked: SizedDemands, reserves: Sequence[float], launches: float = 1.0) -> list[Fitted]:
     """What `fit` gives with each of these shares of the PMUs reserved: stages are balanced once for all of them."""
     shape = grid(target)
-    samples = [Sample(each, weight, _work(target, each, shape), _pace(target, each)) for each, weight in asked.samples]
+    samples = [
+        Sample(each, weight, stage_work(target, each, shape), _pace(target, each)) for each, weight in asked.samples
+    ]
     tilings = shape.tilings(float(np.max(asked.largest.block.tokens)))
     pcus = {number: layout.balanced(samples, shape, number) for number in tilings}
     return [_fit(target, asked, samples, pcus, reserved, launches) for reserved in reserves]
@@ -79,7 +81,7 @@ def _fit(
     launches: float,
 ) -> Fitted:
     """Kernels with their stages on so many PCUs, by the number of tiles."""
-    shape, ahead = grid(target, reserved), _ahead(target, reserved)
+    shape, ahead = grid(target, reserved), loaded_ahead(target, reserved)
     kernels = len(asked.largest.members)
     if ahead:  # weights may be there already
         samples = [replace(sample, pace=np.zeros(kernels)) for sample in samples]
@@ -105,7 +107,7 @@ def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) ->
     shape, kernels = grid(target, reserved), len(asked.largest.members)
     took = np.zeros(kernels)
     for each, weight in (sample for sample in asked.samples if sample[1]):
-        work, moved = _work(target, each, shape).sum(axis=1), layout.moved(each, 1).sum(axis=1)
+        work, moved = stage_work(target, each, shape).sum(axis=1), layout.moved(each, 1).sum(axis=1)
         links, wait = _streamed(target, each)
         least = Call(
             name="least",
@@ -120,7 +122,7 @@ def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) ->
             configured=0.0,
             links=links,
         )
-        plan = call_plan(target, least, _ahead(target, reserved))
+        plan = call_plan(target, least, loaded_ahead(target, reserved))
         took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
     return np.where(_allowed(target, asked.largest), took * (1 - ROUNDING), INFEASIBLE)
 
@@ -134,7 +136,7 @@ def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
         (spilled,) = spilled_traffic(block, [kernel], target.spilled)
         one = replace(one, spilled=spilled)
     plan = Plan(kernel.name)
-    plan.add(call_plan(target, one, _ahead(target, pipeline.reserved), pipeline.launches))
+    plan.add(call_plan(target, one, loaded_ahead(target, pipeline.reserved), pipeline.launches))
     if fabric(target).collectives == "after":
         for size in kernel.reduces:
             for phase in all_reduce(target.system, target.device, size):
@@ -145,7 +147,7 @@ def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
 def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> Call:
     """What one call asks of one device; its quantities are arrays where `asked` has more than one row."""
     shape = grid(target)
-    work = _work(target, asked, shape)
+    work = stage_work(target, asked, shape)
     each = layout.stages(work, laid.tiles, laid.pcus)
     busy = layout.buffers(asked, shape, laid.tiles, laid.pmus)
     links, wait = _streamed(target, asked)
@@ -170,14 +172,14 @@ def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> 
     )
 
 
-def _work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
+def stage_work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
     """(rows, operators) PCU-seconds."""
     seconds = rows(engine_seconds(target, (operator,)) for operator in asked.operators)
     work: Numbers = asked.members * seconds * shape.engine_pcus
     return work
 
 
-def _ahead(target: Target, reserved: float) -> float:
+def loaded_ahead(target: Target, reserved: float) -> float:
     """Bytes of weights that the PMUs kept for them hold."""
     whole = grid(target)
     return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes

@@ -31,6 +31,7 @@ class Held:
         capacity: what is free for the model.
         kv: keys and values of the whole batch at its full context, with the copies that many devices need.
         kept: what nothing may fill: the rest of a memory space that is for prompts.
+        states: of training, gradients and what the optimizer keeps.
     """
 
     tier: str
@@ -39,10 +40,11 @@ class Held:
     kv: Quantity
     activations: Quantity
     kept: Quantity = 0.0
+    states: Quantity = 0.0
 
     @property
     def used(self) -> Quantity:
-        return self.weights + self.kv + self.activations + self.kept
+        return self.weights + self.kv + self.activations + self.kept + self.states
 
     @property
     def fits(self) -> bool | NDArray[np.bool_]:

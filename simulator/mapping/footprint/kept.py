@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from simulator.core import Quantity
 from simulator.mapping.parallel.pipeline import Stage
-from simulator.mapping.parallel.tensor import layer_ways
+from simulator.mapping.parallel.tensor import layer_parts
 from simulator.workload import Model, Operator, decode, operator_graph, weight_bytes
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.formats.storage import element_bytes
@@ -45,7 +45,11 @@ def stored_bytes(model: Model, ways: int) -> float:
 
 def cached_bytes(model: Model, ways: int, batch: Quantity, context: Quantity) -> Quantity:
     """Bytes of the KV caches of `batch` sequences on `ways` devices together, with the copies that these need."""
-    kept = (n * layer_kv_bytes(model, layer, context) * (ways / layer_ways(layer, ways)) for layer, n in model.kinds)
+    kept = (
+        n * size * (ways / parts)
+        for layer, n in model.kinds
+        for size, parts in layer_parts(model, layer, context, ways)
+    )
     return batch * sum(kept, start=0.0)
 
 

@@ -18,7 +18,7 @@ def remedy(full: Footprint) -> str:
     """What would fit: fewer sequences, a shorter context, more devices, or formats of fewer bytes."""
     most, longest = full.max_batch(), full.max_context()
     fits = [f"batch {most}"] if most else []
-    fits += [f"{longest:,} tokens"] if longest else []
+    fits += [f"contexts of {longest:,} tokens"] if longest else []
     if full.deployment.parallel.is_tensor:
         fits += () if full.deployment.placed else _other_machines(full)
         if not fits and full.deployment.placed:
@@ -26,8 +26,8 @@ def remedy(full: Footprint) -> str:
         if not fits:
             return "no number of devices makes it fit"
     elif not fits:
-        return "more stages, more devices a stage, or a smaller dtype"
-    return f"fits with {' or with '.join(fits)}, or try a smaller dtype"
+        return "more stages, more devices a stage, or a smaller dtype or kv"
+    return f"fits with {' or with '.join(fits)}, or try a smaller dtype or kv"
 
 
 def _other_machines(full: Footprint) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulator.errors import CapacityError
 from simulator.mapping.footprint.held import Held, held
 from simulator.mapping.footprint.kept import largest
+from simulator.mapping.parallel.serving_stages import divided
 
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
@@ -36,7 +37,7 @@ def most_sequences(deployed: Deployment, context: int, prompt: int, most: int) -
             f"one sequence of {context:,} tokens beside {deployed.model.name} on a {device}",
             needed=float(full.used / ways),
             there=full.capacity / ways,
-            remedy="a shorter sequence, more devices, or a smaller dtype",
+            remedy="a shorter sequence, more devices, or a smaller dtype or kv",
         )
     return min(most, fits)
 
@@ -45,23 +46,29 @@ def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
     """How many blocks of `size` tokens of keys and values a replica has room for, beside its weights.
 
     Activations are those of an iteration of `tokens`. A block has its tokens in all layers: those with a window keep
-    the whole context too, as programs do whose layers share one table of blocks.
+    the whole context too, as programs do whose layers share one table of blocks. Of a pipeline, each stage has the part
+    of its own layers, and the one with the least room counts.
 
     Raises:
         CapacityError: there is no room for one.
     """
-    places = held(deployed, 0.0, float(size), float(tokens))
-    low, whole = places[0], deployed.software.runtime.kv_block * deployed.parallel.context
+    stages = divided(deployed)
+    places = held(deployed, 0.0, float(size), float(tokens), stages)
+    whole = deployed.software.runtime.kv_block * deployed.parallel.context
     shortest = min((layer.attention.kept or inf for layer, _ in deployed.model.kinds if layer.attention), default=inf)
     blocks = max(min(size, shortest // whole), 1)  # in which no window drops any
-    block = float(held(deployed, 1.0, float(blocks * whole), 0.0)[0].kv) / (blocks * whole / size)
-    free = float(low.capacity - low.used)
-    if any(not each.fits for each in places) or free < block:
-        ways = deployed.low.system.count(low.tier.partition(".")[0])
-        raise CapacityError(
-            f"a block of {size} tokens beside {deployed.model.name} on a {low.tier.partition('.')[0]}",
-            needed=(float(low.used) + block) / ways,
-            there=float(low.capacity) / ways,
-            remedy="more devices, or a smaller dtype",
-        )
-    return int(free / block)
+    several = held(deployed, 1.0, float(blocks * whole), 0.0, stages)
+    fewest = inf
+    for place, kept in zip(places, several, strict=True):
+        block = float(kept.kv) / (blocks * whole / size)
+        free = float(place.capacity - place.used)
+        if not place.fits or free < block:
+            ways = deployed.low.system.count(place.tier.partition(".")[0])
+            raise CapacityError(
+                f"a block of {size} tokens beside {deployed.model.name} on a {place.tier.partition('.')[0]}",
+                needed=(float(place.used) + block) / ways,
+                there=float(place.capacity) / ways,
+                remedy="more devices, or a smaller dtype or kv",
+            )
+        fewest = min(fewest, free / block) if block else fewest
+    return int(fewest)

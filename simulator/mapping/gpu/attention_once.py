@@ -6,7 +6,6 @@ mean, as iterations of a service know them; nothing is in L2 from a call before,
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import ceil, inf
 from typing import NamedTuple, Protocol
 
@@ -22,7 +21,7 @@ from simulator.mapping.gpu.attention import (
     may_split,
 )
 from simulator.mapping.gpu.chip import Chip
-from simulator.mapping.gpu.kernel import Array, Shapes, in_cache, norm
+from simulator.mapping.gpu.kernel import KEPT, POWER, Array, Shapes, norm
 from simulator.mapping.gpu.tiles import waves
 
 
@@ -33,7 +32,7 @@ class Once(Protocol):
         """Of so many sequences with these queries and keys each."""
 
     def over(self, sequences: float, keys: Array) -> Array:
-        """Of sequences with one query each, over keys that rise."""
+        """Of sequences with one query each, over keys that rise by one each time."""
 
 
 class PrefillOnce:
@@ -48,6 +47,7 @@ class PrefillOnce:
         self._library, self._chip = library, chip
         self._dram, self._l2 = float(library.ebw * chip.bandwidth), float(chip.l2_bandwidth)
         self._token, self._passed = float(a.token), 4.0 * float(a.heads * a.size)
+        self._kept = KEPT * float(chip.l2)
 
     def seconds(self, sequences: float, queries: float, keys: float) -> float:
         library = self._library
@@ -56,8 +56,10 @@ class PrefillOnce:
             shared = self._blocks(sequences, queries, keys, queries * self._group, self._kv_heads)
             compute, longest = shared if shared[0] < compute else (compute, longest)
         moved = sequences * (keys * self._token + queries * self._passed)
-        dram = moved * (1 - float(in_cache(moved, self._chip))) / self._dram
-        return float(norm(library.p, compute + library.tail * longest, dram)) + library.epi * moved / self._l2
+        in_cache = min(1.0, self._kept / max(moved, 1.0)) ** POWER
+        dram, p = moved * (1 - in_cache) / self._dram, library.p
+        blocks: float = ((compute + library.tail * longest) ** p + dram**p) ** (1 / p)
+        return blocks + library.epi * moved / self._l2
 
     def over(self, sequences: float, keys: Array) -> Array:
         return np.array([self.seconds(sequences, 1.0, each) for each in keys.tolist()])
@@ -81,11 +83,13 @@ class _Split(NamedTuple):
     sums: float
 
 
-class _Fastest(NamedTuple):
-    """The fastest split: its seconds, parts, seconds of the chain of loads to the power, and of the second kernel."""
+class _Chain(NamedTuple):
+    """A split for a number of steps too: its least seconds, of a chain of loads alone and of the second kernel.
 
-    seconds: float
-    parts: int
+    `loads` are those of the chain to the power.
+    """
+
+    least: float
     loads: float
     sums: float
 
@@ -101,52 +105,77 @@ class DecodeOnce:
         dram = float(a.token) / (library.ebw * chip.bandwidth)
         l2 = float(a.token) * readers / float(a.kv_heads) / (library.l2f * chip.l2_bandwidth)
         self._p, self._key = library.p, float(norm(library.p, dram, l2))
+        self._root = 1 / library.p
         self._passed = 4.0 * float(a.heads * a.size) / float(chip.l2_bandwidth)
         self._sums = library.sums * self._passed
         self._regroup = library.regroup if a.kv_heads > 1 and a.group > 1 else 0.0
         self._splits: dict[float, tuple[_Split, ...]] = {}
+        self._chains: dict[tuple[float, int], tuple[_Chain, ...]] = {}
 
     def seconds(self, sequences: float, queries: float, keys: float) -> float:
-        return self._fixed(sequences) + self._fastest(sequences, keys).seconds
+        return self._fixed(sequences) + self._fastest(sequences, keys)[0]
 
     def over(self, sequences: float, keys: Array) -> Array:
-        """Of sequences with one query each, over keys that rise.
+        """Of sequences with one query each, over keys that rise by one each time: step by step of blocks over keys.
 
         Where steps are as many, two splits change places once at most, for `(L^p + y^p)^(1/p)` grows faster with y
         where L is less: one that is the fastest at both ends is it between them.
         """
-        loads, sums = np.empty((2, len(keys)))
-        cuts = [0, *(np.flatnonzero(np.diff(np.ceil(keys / KEYS))) + 1).tolist(), len(keys)]
-        pieces = [(first, end - 1) for first, end in pairwise(cuts)]
-        while pieces:
-            first, last = pieces.pop()
-            one, other = (self._fastest(sequences, float(keys[end])) for end in (first, last))
-            if one.parts == other.parts:
-                loads[first : last + 1], sums[first : last + 1] = one.loads, one.sums
-            else:
-                middle = (first + last) // 2
-                pieces += [(first, middle), (middle + 1, last)]
-        moved = sequences * self._key * keys
-        seconds: Array = (loads + moved**self._p) ** (1 / self._p) + (sums + self._fixed(sequences))
+        powers = (sequences * self._key * keys) ** self._p
+        pieces, first = [], 0
+        while first < len(keys):
+            end = min(first + int(ceil(keys[first] / KEYS) * KEYS - keys[first]) + 1, len(keys))
+            pieces.append(self._step_over(sequences, keys[first:end], powers[first:end]))
+            first = end
+        seconds: Array = (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) + self._fixed(sequences)
         return seconds
 
-    def _fastest(self, sequences: float, keys: float) -> _Fastest:
-        """The split that is the fastest; none is faster than its bytes alone."""
-        moved, steps, p, best = sequences * self._key * keys, ceil(keys / KEYS), self._p, inf
-        power, step, block = moved**p, self._step, self._block
-        for parts, turns, sums in self._of(sequences):
-            if moved + sums < best:
-                loads = (turns * (-(-steps // parts) * step + block)) ** p
-                seconds = (loads + power) ** (1 / p) + sums
-                if seconds < best:
-                    best, chosen = seconds, (parts, loads, sums)
-        return _Fastest(best, *chosen)
+    def _step_over(self, sequences: float, keys: Array, powers: Array) -> Array:
+        """The same where steps are as many."""
+        chains = self._chains_of(sequences, ceil(keys.item(0) / KEYS))
+        if len(chains) > 1:
+            first, last = self._fastest(sequences, keys.item(0))[1], self._fastest(sequences, keys.item(-1))[1]
+            chains = (first,) if first is last else chains
+        fastest: Array = self._of(chains[0], powers)
+        for each in chains[1:]:
+            fastest = np.minimum(fastest, self._of(each, powers))
+        return fastest
+
+    def _of(self, chain: _Chain, powers: Array) -> Array:
+        """Seconds of a split, by those of its bytes to the power."""
+        return (chain.loads + powers) ** self._root + chain.sums
+
+    def _fastest(self, sequences: float, keys: float) -> tuple[float, _Chain]:
+        """The split that is the fastest, and its seconds."""
+        root, power, best = self._root, (sequences * self._key * keys) ** self._p, inf
+        for each in self._chains_of(sequences, ceil(keys / KEYS)):
+            if each.least >= best:
+                break
+            seconds = (each.loads + power) ** root + each.sums
+            if seconds < best:
+                best, fastest = seconds, each
+        return best, fastest
 
     def _fixed(self, sequences: float) -> float:
         """Seconds of queries and outputs, and of putting outputs back."""
         return self._passed * sequences + (self._regroup if sequences > 1 else 0.0)
 
-    def _of(self, sequences: float) -> tuple[_Split, ...]:
+    def _chains_of(self, sequences: float, steps: int) -> tuple[_Chain, ...]:
+        """The splits that may be the fastest, by their least seconds: no other is as quick in both of its kernels."""
+        key = sequences, steps
+        if key not in self._chains:
+            chains: list[_Chain] = []
+            for each in self._splits_of(sequences):
+                chain = each.turns * (-(-steps // each.parts) * self._step + self._block)
+                chains.append(_Chain(chain + each.sums, chain**self._p, each.sums))
+            kept: list[_Chain] = []
+            for one in sorted(chains):
+                if not any(other.loads <= one.loads and other.sums <= one.sums for other in kept):
+                    kept.append(one)
+            self._chains[key] = tuple(kept)
+        return self._chains[key]
+
+    def _splits_of(self, sequences: float) -> tuple[_Split, ...]:
         """The splits that the library has for so many sequences."""
         if sequences not in self._splits:
             self._splits[sequences] = tuple(

@@ -82,9 +82,26 @@ def _work(m: Any, n: Any, k: Any, count: Any, each: Candidate, chip: Chip, libra
     flops = turns * (2.0 * each.rows * each.columns) * filled
     if each.above > 0 or each.most < np.inf:
         flops = np.where((m > each.above) & (m <= each.most), flops, np.inf)
-    sums = 8.0 * each.split * count * m * n if each.split > 1 else 0.0 * blocks
+    sums = _sums(m, n, count, each.split) if each.split > 1 else 0.0 * blocks
     read = blocks * part * ((each.rows + each.columns) * width(dtype))
     return _Work(flops, flops * (1 / each.rows + 1 / each.columns), read, sums)
+
+
+def _sums(m: Any, n: Any, count: Any, split: int) -> Any:
+    """Bytes of partial sums, written and read in fp32, of a K that is split."""
+    return 8.0 * split * count * m * n
+
+
+def _in_tiles(m: Array, n: Array, k: Array, count: Array) -> tuple[Array, Any]:
+    """Rows of the output by which candidates tell shapes apart, and which of them each shape has.
+
+    Of shapes that differ by their rows alone, those of whole tiles: few, and each of them for all rows up to it. Else
+    the rows themselves, and None.
+    """
+    if m.ndim != 1 or m.size <= TILES[0][0] or max(n.size, k.size, count.size) > 1:
+        return m, None
+    tiled, back = np.unique(np.ceil(m / TILES[0][0]), return_inverse=True)
+    return tiled * TILES[0][0], back
 
 
 def resident(m: Any, n: Any, k: Any, count: Any, chip: Chip, copies: float, dtype: str = "bf16") -> Any:
@@ -159,15 +176,16 @@ def _seconds(
     costs = {tile: _per_flop(chip, library, dtype, *tile) ** p for tile in TILES}
     best: Any = None
     some = candidates(chip, dtype, library.tile)
-    for works in _by_split([(each, _work(m, n, k, count, each, chip, library, dtype)) for each in some]):
+    rows, back = _in_tiles(m, n, k, count) if chip.points == 1 else (m, None)
+    for works in _by_split([(each, _work(rows, n, k, count, each, chip, library, dtype)) for each in some]):
         least: Any = None
         for each, work in works:
             power = work.flops**p * costs[each.rows, each.columns] + work.read**p * read_p
             least = power if least is None else np.minimum(least, power)
-        each, work = works[0]
-        time = (least + dram_p) ** (1 / p)
-        if each.split > 1:
-            time = time + library.ts + work.sums / chip.l2_bandwidth
+        split = works[0][0].split
+        time = ((least if back is None else least[back]) + dram_p) ** (1 / p)
+        if split > 1:
+            time = time + library.ts + _sums(m, n, count, split) / chip.l2_bandwidth
         best = time if best is None else np.minimum(best, time)
     return best + fixed
 

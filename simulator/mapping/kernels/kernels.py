@@ -67,7 +67,7 @@ def kernels_of(block: Block, groups: Sequence[Sequence[str]], ways: int = 1) -> 
     Raises:
         ConfigError: the block has no operator of a name.
     """
-    shares = {operator.name: shard(operator, ways) for operator in block.operators}
+    shares = {name: shard(operator, ways) for name, operator in zip(block.graph, block.operators, strict=True)}
     for name in (name for names in groups for name in names):
         check_name(name, shares, message="no such operator")
     return [_kernel(block, names, shares) for names in groups]

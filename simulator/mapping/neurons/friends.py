@@ -8,25 +8,35 @@ import numpy as np
 
 from simulator.core.rows import Ints
 
-BLOCK = 512  # neurons counted at once
+BLOCK = 256  # neurons compared with at once
 
 
 def friends(tokens: Iterable[Ints], neurons: int) -> Ints:
     """For each neuron of a layer, the other one that shares the most tokens with it; of equals, the first.
 
-    Counts all pairs: `neurons^2` products over the tokens, in blocks.
+    Compares with one block of neurons after another, in their order. A neuron is settled once another shares all its
+    tokens: later ones cannot share more. Nor can one that is active no more often than what all unsettled ones share.
     """
-    active = [np.asarray(token) for token in tokens]
-    matrix = np.zeros((len(active), neurons), dtype=np.float32)
-    for row, token in zip(matrix, active, strict=True):
-        row[token] = 1.0
-    best = np.empty(neurons, dtype=np.int32)
+    from scipy.sparse import csr_array  # loaded where co-activation is counted alone
+
+    active = list(tokens)
+    tokens_of = np.zeros((neurons, len(active)), dtype=np.float32)
+    for token, rows in enumerate(active):
+        tokens_of[rows, token] = 1.0
+    often, sparse = tokens_of.sum(axis=1), csr_array(tokens_of)
+    friend, shares = np.zeros(neurons, dtype=np.int32), np.full(neurons, -1.0, dtype=np.float32)
     for start in range(0, neurons, BLOCK):
-        shared = matrix[:, start : start + BLOCK].T @ matrix
-        own = np.arange(len(shared))
-        shared[own, start + own] = -1.0
-        best[start : start + BLOCK] = shared.argmax(axis=1)
-    return best
+        unsettled = np.flatnonzero(shares < often)
+        least = shares[unsettled].min(initial=np.inf)
+        others = start + np.flatnonzero(often[start : start + BLOCK] > least)
+        if len(others):
+            shared = sparse[unsettled] @ tokens_of[others].T.copy()
+            shared[unsettled[:, np.newaxis] == others] = -1.0
+            first = shared.argmax(axis=1)
+            most = shared[np.arange(len(first)), first]
+            better = most > shares[unsettled]
+            friend[unsettled[better]], shares[unsettled[better]] = others[first[better]], most[better]
+    return friend
 
 
 def reads(missing: Ints, friend: Ints) -> Ints:
@@ -35,12 +45,12 @@ def reads(missing: Ints, friend: Ints) -> Ints:
     A neuron is left out that a friend among the missing brings; of two that are each other's friends the first is
     read. What brought a neuron may itself be left out: then the neuron is read after all.
     """
-    here = np.zeros(len(friend), dtype=bool)
-    here[missing] = True
+    read = np.zeros(len(friend), dtype=bool)
+    read[missing] = True
     brings = friend[missing]
-    skips = here[brings] & ~((friend[brings] == missing) & (brings < missing))
-    here[brings[skips]] = False
-    read = missing[here[missing]]
-    covered = np.zeros(len(friend), dtype=bool)
-    covered[read] = covered[friend[read]] = True
-    return np.union1d(read, missing[~covered[missing]])
+    skips = read[brings] & ~((friend[brings] == missing) & (brings < missing))
+    read[brings[skips]] = False
+    covered = read.copy()
+    covered[friend[read]] = True
+    read[missing[~covered[missing]]] = True
+    return read.nonzero()[0]

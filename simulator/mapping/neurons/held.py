@@ -176,9 +176,9 @@ def _first(trace: NeuronTrace, layer: int, tokens: int) -> Iterator[Ints]:
 
 
 def _without(step: Step, pins: NDArray[np.bool_]) -> Step:
-    used = tuple(rows[~pins[rows]] for rows in step.used)
+    used = tuple(rows.compress(~pins[rows]) for rows in step.used)
     alone = len(used) == 1 and step.used[0] is step.active
-    return Step(used[0] if alone else step.active[~pins[step.active]], used)
+    return Step(used[0] if alone else step.active.compress(~pins[step.active]), used)
 
 
 class _PageCache:

@@ -59,5 +59,7 @@ class SpeculativeSteps:
         counted = 0  # of those ahead, by the step before
         for step in self.advance:
             ahead += islice(tokens, self.drafted + 1 - len(ahead))
-            yield Step(np.unique(np.concatenate(ahead)), tuple(ahead[counted:counts]))
+            needed = np.zeros(trace.neurons, dtype=bool)
+            needed[np.concatenate(ahead)] = True
+            yield Step(needed.nonzero()[0], tuple(ahead[counted:counts]))
             ahead, counted = ahead[step:], max(max(counts, counted) - step, 0)

@@ -69,10 +69,11 @@ def parallelism(
     """
     parallel = Parallelism(tensor or max(devices // max(pipeline * data * context, 1), 1), pipeline, data, context)
     if parallel.devices != devices:
-        found = f"{tensor or 'any'} x {pipeline} x {data} x {context}"
-        key = "tensor" if tensor else "pipeline" if pipeline > 1 else "data" if data > 1 else "context"
-        expected = f"the number of devices, {devices}"
-        raise ConfigError("tensor x pipeline x data x context", path=(key,), found=found, expected=expected)
+        ways = {"tensor": tensor or 1, "pipeline": pipeline, "data": data, "context": context}
+        given = {key: number for key, number in ways.items() if number > 1} or {"tensor": 1}
+        found = " x ".join(f"{key} {number}" for key, number in given.items())
+        expected = f"ways whose product {'is' if tensor else 'divides'} the number of devices, {devices}"
+        raise ConfigError(path=(next(iter(given)),), found=found, expected=expected)
     return parallel
 
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from simulator.core import Activity, Plan, Quantity, Resource, closed_form
 from simulator.errors import ConfigError
+from simulator.hardware import System
 from simulator.mapping.lowering import compiled, lowered
 from simulator.mapping.parallel.parallelism import Parallelism, group, send
 from simulator.mapping.runtime.host_time import NO_HOST, Host
 from simulator.mapping.target import Target, program_key
-from simulator.workload import Batch, Block, Model, OperatorGraph, operator_graph
+from simulator.workload import Batch, Block, Model, OperatorGraph, decode, operator_graph
 from simulator.workload.formats.dtypes import INDEX_BYTES
 
 
@@ -147,19 +148,36 @@ def _staggered(name: str, works: Sequence[Plan], microbatches: int) -> Plan:
 def _works(replica: Replica, model: Model, batch: Batch, answers: bool) -> list[Plan]:
     """What each stage does with one microbatch: its layers, and the send; `answers`: the last one sends token ids."""
     graph = operator_graph(model, replica.whole.share(batch))
-    whole, works = replica.whole, []
+    whole, works = replica.whole, list[Plan]()
     for index, stage in enumerate(replica.stages):
         work = Plan(f"stage {index}")
         mine = stage.blocks(graph)
         for block in mine:
             work.add(lowered(stage.target, block))
-        last = index == len(replica.stages) - 1
-        size = _answer(batch) if last else _made(mine[-1])
-        if len(replica.stages) > 1 and (answers or not last):
-            work.add(send(whole.system, whole.device, replica.parallel, index, stage.target, size))
-        layers = model.layers * sum(stage.repeats[1:-1]) / sum(block.repeat for block in graph.blocks[1:-1])
-        works.append(replica.host.of_stage(index).driving(work, layers, batch))
+        sent = handed_on(whole.system, replica.parallel, index, stage.target, mine[-1], batch, answers)
+        if sent is not None:
+            work.add(sent)
+        works.append(replica.host.of_stage(index).driving(work, layers_of(model, stage.repeats), batch))
     return works
+
+
+def handed_on(
+    system: System, parallel: Parallelism, index: int, target: Target, block: Block, batch: Batch, answers: bool
+) -> Activity | None:
+    """What a stage, whose last block is given, sends to the next one: what that has made of a microbatch.
+
+    The last stage sends token ids to the first, where a pass `answers`; else nothing, as a lone stage does.
+    """
+    last = index == parallel.pipeline - 1
+    if parallel.pipeline == 1 or (last and not answers):
+        return None
+    return send(system, target.device, parallel, index, target, _answer(batch) if last else _made(block))
+
+
+def layers_of(model: Model, repeats: Sequence[int]) -> float:
+    """Layers of a model in a stage that runs its blocks so often each; the first block and the last are none."""
+    blocks = operator_graph(model, decode(1, 1)).blocks
+    return model.layers * sum(repeats[1:-1]) / sum(block.repeat for block in blocks[1:-1])
 
 
 def _made(block: Block) -> Quantity:

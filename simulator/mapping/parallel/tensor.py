@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from simulator.core import Quantity
 from simulator.errors import ConfigError, one_of
 from simulator.workload import Model, Operator
-from simulator.workload.model.form import Layer
-from simulator.workload.model.parameters import layer_kv_bytes
+from simulator.workload.model.attention import Attention
+from simulator.workload.model.form import Layer, Mixer
+from simulator.workload.model.parameters import mixer_bytes
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
 from simulator.workload.operators.operator import Operand
 
@@ -83,19 +84,19 @@ def check_ways(model: Model, ways: int, expert_ways: int | None = None) -> None:
 
 def even_ways(model: Model) -> list[int]:
     """Over how many devices a model can be cut evenly."""
-    heads = math.gcd(*(_heads(layer)[0] for layer, _ in model.kinds)) or model.hidden
+    heads = math.gcd(*(_heads(mixer)[0] for layer, _ in model.kinds for mixer in layer.mixers)) or model.hidden
     divisors = {part for i in range(1, math.isqrt(heads) + 1) if heads % i == 0 for part in (i, heads // i)}
     return [ways for ways in sorted(divisors) if not _undivided(model, ways, ways)]
 
 
 def _undivided(model: Model, ways: int, expert_ways: int) -> str:
     """What so many devices do not divide, or nothing."""
-    for layer, _ in model.kinds:
-        heads, shared = _heads(layer)
+    for mixer in (mixer for layer, _ in model.kinds for mixer in layer.mixers):
+        heads, shared = _heads(mixer)
         if heads % ways:
             return f"{heads} heads"
         if shared % ways and ways % shared:
-            return f"{shared} KV heads" if layer.attention else f"{shared} groups of heads"
+            return f"{shared} KV heads" if isinstance(mixer, Attention) else f"{shared} groups of heads"
     widths = [
         (ffn.intermediate, ways)
         for ffn in dict.fromkeys(layer.ffn for layer, _ in model.kinds if layer.ffn and not layer.moe)
@@ -105,28 +106,35 @@ def _undivided(model: Model, ways: int, expert_ways: int) -> str:
     return next((f"FFN width of {width:,}" for width, parts in widths if width % parts), "")
 
 
-def _heads(layer: Layer) -> tuple[int, int]:
+def _heads(mixer: Mixer) -> tuple[int, int]:
     """Heads of what mixes tokens, and those that groups of them share; more devices than these hold copies."""
-    mixer = layer.mixer
     if isinstance(mixer, LinearAttention):
         return mixer.value_heads, mixer.key_heads
     if isinstance(mixer, StateSpace):
         return mixer.heads or mixer.inner, mixer.groups
-    return (mixer.heads, mixer.kv_heads) if mixer else (0, 1)
+    return mixer.heads, mixer.kv_heads
 
 
 def cache_ways(model: Model, ways: int) -> float:
     """Into how many parts the KV cache of a model is divided over so many devices, in the mean over its bytes."""
-    kept = [(number * float(layer_kv_bytes(model, layer, 1.0)), layer) for layer, number in model.kinds]
-    parts = sum(size / layer_ways(layer, ways) for size, layer in kept)
+    kept = [
+        (number * float(size), parts)
+        for layer, number in model.kinds
+        for size, parts in layer_parts(model, layer, 1.0, ways)
+    ]
+    parts = sum(size / parts for size, parts in kept)
     return sum(size for size, _ in kept) / parts if parts else ways
 
 
-def layer_ways(layer: Layer, ways: int) -> float:
-    """Into how many parts what a layer keeps of a sequence is divided: MLA's latent into one, a state by its heads."""
-    if layer.attention is None:
-        return ways
-    return kv_ways(1 if layer.attention.mla else layer.attention.kv_heads, ways)
+def layer_parts(model: Model, layer: Layer, context: Quantity, ways: int) -> Iterator[tuple[Quantity, float]]:
+    """What each mixer of a layer keeps of a sequence, in bytes, and into how many parts that is divided: MLA's latent
+    into one, keys and values by their heads, a state by its own.
+    """
+    for mixer in layer.mixers:
+        parts = float(ways)
+        if isinstance(mixer, Attention):
+            parts = kv_ways(1 if mixer.mla else mixer.kv_heads, ways)
+        yield mixer_bytes(model, mixer, context), parts
 
 
 def kv_ways(heads: int, ways: int) -> float:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from simulator.errors import ConfigError
 from simulator.mapping.footprint.kept import copies
-from simulator.mapping.parallel.tensor import layer_ways
+from simulator.mapping.parallel.tensor import layer_parts
 from simulator.mapping.placement.amount import amount_of
 from simulator.mapping.placement.cache import experts_of
 from simulator.mapping.placement.rule import LAYERED, PARTS, Rule, runs
@@ -18,7 +18,7 @@ from simulator.mapping.placement.spot import Spot, spots
 from simulator.mapping.target import Target
 from simulator.workload import Block, Model, Operator, decode, operator_graph
 from simulator.workload.batch import PhaseName
-from simulator.workload.model.parameters import layer_kv_bytes, weight_bytes_by_class
+from simulator.workload.model.parameters import weight_bytes_by_class
 
 PHASES: tuple[PhaseName, ...] = ("prefill", "decode")
 Shares: TypeAlias = tuple[tuple[Spot, float], ...]
@@ -80,7 +80,8 @@ def weights_of(model: Model, ways: int) -> Mapping[Place, float]:
 def layer_kv(model: Model, ways: int, context: float) -> list[float]:
     """Bytes that a sequence keeps in each layer, on all devices together."""
     kept = {
-        layer: float(layer_kv_bytes(model, layer, context)) * ways / layer_ways(layer, ways) for layer, _ in model.kinds
+        layer: sum(float(size) * ways / parts for size, parts in layer_parts(model, layer, context, ways))
+        for layer, _ in model.kinds
     }
     return [kept[layer] for layer in model.decoder]
 
@@ -190,7 +191,7 @@ def layout(rules: Sequence[Rule], target: Target, model: Model, kv: Sequence[flo
             for layer in range(len(model.decoder) if part in LAYERED else 1):
                 left[phase, part, layer], shares[phase, part, layer] = 1.0, []
     for number, (rule, places, named) in enumerate(resolved):
-        share = _share(rule, places, sizes)
+        share = share_of(rule, places, sizes)
         if rule.amount and any(spot.use == "compute" for spot, _ in named):
             places, share = _whole_layers(rule, number, places, sizes), 1.0
         for phase in PHASES if rule.phase is None else (rule.phase,):
@@ -274,7 +275,7 @@ def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mappi
         expected = "none of embedding, head and activations, which are computed whole"
         raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
     whole, kept = sum(sizes.get(place, 0.0) for place in places), list[Place]()
-    room = (_share(rule, places, sizes) + 1e-9) * whole
+    room = (share_of(rule, places, sizes) + 1e-9) * whole
     for layer in dict.fromkeys(layer for _, layer in places):
         own = [place for place in places if place[1] == layer]
         room -= sum(sizes.get(place, 0.0) for place in own)
@@ -284,7 +285,7 @@ def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mappi
     return kept
 
 
-def _share(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:
+def share_of(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) -> float:
     """The share that a rule takes of all that it matches."""
     if rule.amount is None:
         return 1.0

@@ -19,7 +19,7 @@ from simulator.mapping.placement.hits import Fetched, Hits, fetched, replayed
 from simulator.mapping.placement.layer import Chunk, Layers
 from simulator.mapping.placement.layout import Layout, layer_kv, layout, period
 from simulator.mapping.placement.offload import copied
-from simulator.mapping.placement.rule import DRAFT, PARTS, Rule
+from simulator.mapping.placement.rule import DRAFT, PARTS, STATE, Rule
 from simulator.mapping.target import Target, target
 from simulator.workload import Batch, Block, Model, decode, operator_graph, prefill
 from simulator.workload.batch import PhaseName
@@ -247,6 +247,9 @@ def placed(deployed: Deployment, rules: tuple[Rule, ...], batch: Quantity, conte
 
     helper = deployed.draft.draft if deployed.draft else None
     for number, rule in enumerate(rules):
+        if of_training := [part for part in rule.of if part in STATE]:
+            expected = "a part that a pass of serving has; a step of training keeps this (workload: {kind: training})"
+            raise ConfigError(path=("placement", number, "of"), found=f"'{of_training[0]}'", expected=expected)
         if DRAFT in rule.of and helper is None:
             path = ("placement", number, "of")
             raise ConfigError(path=path, found="'draft'", expected="a part of the model: no other model drafts")

@@ -27,8 +27,12 @@ Part: TypeAlias = Literal["experts", "ffn", "attention", "embedding", "layer_emb
 PARTS: tuple[Part, ...] = get_args(Part)
 DRAFT = "draft"
 """All of the model that drafts."""
+State: TypeAlias = Literal["gradients", "optimizer"]
+STATE: tuple[State, ...] = get_args(State)
+"""What training alone keeps."""
 LAYERED: tuple[Part, ...] = ("experts", "ffn", "attention", "kv")
 """Parts that each layer has one of."""
+Named: TypeAlias = Part | Literal["draft"] | State
 Use: TypeAlias = Literal["read", "copy", "compute"]
 AUTO = "auto"
 DIVIDED, INTERLEAVED, REPLICATED = "divided", "interleaved", "replicated"
@@ -53,8 +57,8 @@ def _numbered(layers: str) -> str:
 
 
 Parts: TypeAlias = Annotated[
-    NonEmpty[tuple[Annotated[str, one_among(lambda: (*PARTS, DRAFT))], ...]],
-    BeforeValidator(_several, json_schema_input_type=Part | Literal["draft"] | tuple[Part | Literal["draft"], ...]),
+    NonEmpty[tuple[Annotated[str, one_among(lambda: (*PARTS, DRAFT, *STATE))], ...]],
+    BeforeValidator(_several, json_schema_input_type=Named | tuple[Named, ...]),
 ]
 Layers: TypeAlias = Annotated[
     str, AfterValidator(_numbered), BeforeValidator(_layers, json_schema_input_type=str | int | list[int | str])
@@ -81,7 +85,8 @@ class Rule(Section):
     of: Parts
     """`experts` (routed ones), `ffn` (also shared experts and routers), `attention` (all that mixes tokens),
     `embedding`, `layer_embedding` (of each layer), `head`, `kv` (also states of fixed size), `activations` (between
-    layers), `draft` (all of the one that drafts); one or several."""
+    layers; of training those that are kept for the backward pass), `draft` (all of the one that drafts); of training
+    also `gradients` and `optimizer` (moments, weights in fp32); one or several."""
     layers: Layers | None = None
     """The layers, counted from 0: `0-19`, `20-`, `3,7`; null: all."""
     phase: Literal["prefill", "decode"] | None = None

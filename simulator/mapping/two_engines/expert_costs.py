@@ -52,7 +52,7 @@ class Table:
     demand: Mapping[Resource, Array]
 
     def time(self, counts: Counts, here: Here = True) -> Array:
-        seconds = [across(np.add, self.each[held(part, those)]) for part, those in _sets(counts, here)]
+        seconds = [across(np.add, self.each.take(held(part, those))) for part, those in _sets(counts, here)]
         return np.concatenate(seconds).reshape(counts.shape[:-1])
 
     def total(self, counts: Counts, here: Here = True) -> dict[Resource, float]:

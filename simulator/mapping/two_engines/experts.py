@@ -82,14 +82,15 @@ def greedy(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
 def _fewest_first(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
     """`greedy` of some sets, shape (sets, experts).
 
-    Experts are ranked by a key that tells those with as many tokens apart; what moves is below the key of the first
-    that stays.
+    Experts are ranked by a key whose last bits are their place, to tell those with as many tokens apart; what moves is
+    below the key of the first that stays.
     """
     sets, experts = counts.shape
-    integer = np.int32 if counts.max() < np.iinfo(np.int32).max // experts else np.int64
-    key = counts * integer(experts) + np.arange(experts, dtype=integer)
+    bits = (experts - 1).bit_length()
+    integer = np.int32 if counts.max() < np.iinfo(np.int32).max >> bits else np.int64
+    key = (counts.astype(integer) << bits) + np.arange(experts, dtype=integer)
     ranked = np.sort(key, axis=-1)
-    place = (ranked % experts + np.arange(0, key.size, experts)[:, np.newaxis]).T
+    place = ((ranked & ((1 << bits) - 1)) + np.arange(0, key.size, experts)[:, np.newaxis]).T
     ones, others = np.take(one, place), np.take(other, place)
     ranked = np.concatenate([ranked, np.full((sets, 1), np.iinfo(integer).max, dtype=integer)], axis=-1)
     least, behind, ahead = np.zeros((3, sets))

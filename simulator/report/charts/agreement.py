@@ -33,8 +33,11 @@ class Agreement(ChartForm):
 
     kind: Literal["agreement"]
     of: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The metrics, each in a panel."""
     against: tuple[str, ...]
+    """The metrics beside them, as many."""
     series: str
+    """The key whose values are told apart by colour."""
 
     @model_validator(mode="after")
     def _are_pairs(self) -> Agreement:

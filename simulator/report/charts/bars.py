@@ -42,10 +42,13 @@ class Bars(ChartForm):
     x: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """The key that tells groups apart; or several, of which the last is told nearest to the bars."""
     series: str
+    """The key whose values are told apart by colour."""
     panels: str | None = None
+    """The key of whose values each has a panel."""
     log: tuple[str, ...] = ()
     """The metrics whose axis is logarithmic."""
     published: Figures | None = None
+    """What was published, drawn beside the bars."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

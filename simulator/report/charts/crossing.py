@@ -35,10 +35,15 @@ class Crossing(ChartForm):
 
     kind: Literal["crossing"]
     x: str
+    """The axis or key along x."""
     of: str
+    """The metric."""
     between: str
+    """The axis or key two of whose values are compared."""
     first: Scalar
+    """One of these values."""
     second: Scalar
+    """The other."""
 
     def values(self) -> Iterator[tuple[KeyPath, str, Any]]:
         yield from super().values()

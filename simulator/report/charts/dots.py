@@ -29,8 +29,11 @@ class Panel(Section):
     """The published values of a metric, or those of them that have some values of keys."""
 
     of: str
+    """The metric."""
     where: Annotated[dict[str, Any], Field(default_factory=dict)]
+    """The values of keys under which it is drawn; all unless given."""
     title: str = ""
+    """What stands over the panel."""
 
 
 class Dots(ChartForm):
@@ -38,7 +41,9 @@ class Dots(ChartForm):
 
     kind: Literal["dots"]
     series: str
+    """The key whose values are told apart by colour."""
     panels: Annotated[tuple[Panel, ...], Field(min_length=1)]
+    """The panels, side by side."""
 
     def columns(self) -> Iterator[tuple[KeyPath, str]]:
         yield ("series",), self.series

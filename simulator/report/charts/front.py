@@ -37,9 +37,13 @@ class Front(ChartForm):
 
     kind: Literal["front"]
     x: str
+    """The axis or metric along x."""
     y: str
+    """The axis or metric along y."""
     colour: str | None = None
+    """The axis, key or metric that colours the points."""
     label: tuple[str, ...] = ()
+    """The axes or keys whose values stand at the points of the front."""
 
 
 @style.publication()

@@ -32,9 +32,13 @@ class Heat(ChartForm):
 
     kind: Literal["heat"]
     x: str
+    """The axis or key along x."""
     y: str
+    """The axis or key along y."""
     of: str
+    """The metric."""
     best: Sense | None = None
+    """Which of several points of a cell counts, the one with the most or the least."""
 
 
 @style.publication()

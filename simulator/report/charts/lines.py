@@ -59,10 +59,13 @@ class Lines(ChartForm):
 
     kind: Literal["lines"]
     x: str
+    """The axis or key along x."""
     of: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """The metric; or several, each in a panel of its own instead of `panels`."""
     series: str | None = None
+    """The key whose values are told apart by colour."""
     panels: str | None = None
+    """The key of whose values each has a panel."""
     log: tuple[str, ...] = ()
     """The metrics whose axis is logarithmic."""
     steps: bool = False
@@ -70,6 +73,7 @@ class Lines(ChartForm):
     ends: str | None = None
     """A metric of yes and no: a line ends in a cross where it first holds, and a published one in an open cross."""
     published: Beside | None = None
+    """What was published, drawn beside the lines."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

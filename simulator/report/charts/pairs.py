@@ -22,7 +22,9 @@ class Implied(Section):
     """What published over simulated amounts to, for the values under one of these `where`."""
 
     where: dict[str, Any]
+    """Values of keys; of each key, those of which one counts."""
     what: str
+    """What the ratio amounts to, in words."""
 
 
 class Pairs(ChartForm):
@@ -30,11 +32,13 @@ class Pairs(ChartForm):
 
     kind: Literal["pairs"]
     of: str
+    """The metric."""
     series: str
     """The key whose values colour the lines and name them."""
     beside: str | None = None
     """A key whose value stands behind the name."""
     implied: Implied | None = None
+    """What published over simulated amounts to, for some of the values."""
 
     def values(self) -> Iterator[tuple[KeyPath, str, Any]]:
         yield from super().values()

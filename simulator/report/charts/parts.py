@@ -30,7 +30,9 @@ class Parts(ChartForm):
     of: Annotated[tuple[str, ...], Field(min_length=2)]
     """The metrics, from the bottom up."""
     series: str
+    """The key of whose values each has a bar."""
     panels: str
+    """The key of whose values each has a panel."""
     sum: str
     """What they add up to, as the axis has it."""
     published: dict[str, str] = Field(default_factory=dict)

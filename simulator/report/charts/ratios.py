@@ -18,6 +18,7 @@ class Ratios(ChartForm):
 
     kind: Literal["ratios"]
     series: str
+    """The key whose values are told apart by colour."""
 
 
 @register("chart", "ratios")

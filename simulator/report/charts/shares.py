@@ -39,6 +39,7 @@ class Shares(ChartForm):
     x: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """The key that tells groups apart; or several, of which the last is told nearest to the bars."""
     panels: str | None = None
+    """The key of whose values each has a panel."""
 
     @property
     def keys(self) -> tuple[str, ...]:

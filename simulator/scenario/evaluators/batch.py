@@ -23,7 +23,7 @@ from simulator.scenario.costs import costs_of
 from simulator.scenario.fastest_split import split_fastest
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
-from simulator.scenario.parts import deployment, machine
+from simulator.scenario.parts import deployment, machine, model
 from simulator.units import Count
 
 LENGTHS = ("workload.batch", "workload.input", "workload.output")
@@ -88,10 +88,15 @@ class BatchEvaluator:
 
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
-        """What drafts tokens, where none is decoded."""
+        """What drafts tokens, where none is decoded; keys, values and answers of a tower of images, which has none."""
         work = scenario.workload
         assert isinstance(work, Batch)
-        return {"mapping.draft": "a prefill, in which no token is drafted,"} if work.phase == "prefill" else {}
+        if work.phase != "prefill":
+            return {}
+        paths = {"mapping.draft": "a prefill, in which no token is drafted,"}
+        served = model(scenario)
+        tower = ("mapping.kv", "workload.output") if served.patches else ()
+        return paths | dict.fromkeys(tower, f"{served.name}, a tower of images,")
 
     @staticmethod
     def batched(scenario: Scenario | None, paths: Sequence[str]) -> list[str]:

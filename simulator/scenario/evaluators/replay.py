@@ -76,6 +76,7 @@ class ReplayEvaluator:
     )
     needs: ClassVar[Collection[str]] = RequestsEvaluator.needs
     mapping: ClassVar[Collection[str]] = tuple(key for key in RequestsEvaluator.mapping if key != "answers")
+    instead: ClassVar[Mapping[str, str]] = RequestsEvaluator.instead
     kinds: ClassVar[Mapping[str, str]] = {}
     files: ClassVar[Mapping[str, Callable[[str], Any]]] = {"workload.trace": _trace}
     vectorised: ClassVar[bool] = True

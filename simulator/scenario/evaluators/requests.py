@@ -57,6 +57,8 @@ SHARES = frozenset(
 )
 SPENT = frozenset({"energy_per_token_j", PRICE.name, *COST_NAMES})
 """What is made of the demands of a run by a scheduler of a program, and of a table of costs."""
+PLACED = "ask it of a batch of as many sequences as are served at once: workload: {kind: batch}"
+"""What to do about rules of placement, and a cache of experts by them, which hangs on all iterations before."""
 ENERGIES = frozenset({"energy_per_token_j", "energy_share_experts_attention"})
 """What costs a look at the demands of a whole run."""
 DRAWN = tuple(
@@ -68,7 +70,7 @@ PROGRAM = (
     *(f"mapping.scheduler.{key}" for key in (
         "tokens", "preempt", "watermark", "ahead", "order", "replicas", "prompts", "balance", "home")),
     *(f"mapping.kv_store.{key}" for key in (
-        "kind", "block", "blocks", "link", "swap", "tiers", "overlap", "reuse")),
+        "kind", "block", "blocks", "link", "link_energy", "swap", "tiers", "overlap", "reuse")),
 )  # fmt: skip
 """What a scheduler of a program alone reads, of requests that are drawn or recorded."""
 ARRIVING = ("workload.rate", "workload.process")
@@ -119,10 +121,11 @@ class RequestsEvaluator:
     )  # fmt: skip
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "answers", "context", "dtype", "kv", "activations", "compute", "fusion", "memory",
-        "runtime", "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts", "expert_reduces",
-        "migrate", "scheduler", "kv_store",
+        "devices", "engines", "answers", "pipeline", "context", "dtype", "kv", "activations", "compute", "fusion",
+        "memory", "runtime", "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts",
+        "expert_reduces", "migrate", "scheduler", "kv_store",
     )  # fmt: skip
+    instead: ClassVar[Mapping[str, str]] = {"mapping.placement": PLACED, "mapping.block": PLACED}
     kinds: ClassVar[Mapping[str, str]] = {}
     vectorised: ClassVar[bool] = False
     requires: ClassVar[Mapping[str, str]] = {"keeps_up == 1": "undecided"}
@@ -185,14 +188,17 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
         paths["workload.seed"] = "a run in which nothing is drawn"
     if chosen.prompts is None:
-        paths["mapping.kv_store.link"] = "a run without `prompts` of its scheduler"
+        paths |= dict.fromkeys(
+            ("mapping.kv_store.link", "mapping.kv_store.link_energy"), "a run without `prompts` of its scheduler"
+        )
     if chosen.preempt != "swap":
         paths["mapping.kv_store.swap"] = "a run without `preempt: swap` of its scheduler"
     if not scenario.mapping.kv_store.tiers:
         without = "a run without `tiers` of its store"
         paths |= {"mapping.kv_store.overlap": without, "mapping.kv_store.reuse": without}
     if is_given(scenario, "mapping.scheduler.balance"):
-        first = chosen.prompts or chosen.replicas * machine(scenario).machine.nodes
+        nodes = machine(scenario).machine.nodes if scenario.mapping.pipeline == 1 else 1
+        first = chosen.prompts or chosen.replicas * nodes
         paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
     if chosen.kind != "continuous":
         unread = getattr(registered("scheduler", chosen.kind), "unread", ())
@@ -323,6 +329,9 @@ def _server(text: str) -> _Server:
     with at_key("mapping"):
         for part in parts:
             check_requests(part)
+        if deployed.parallel.pipeline > 1:
+            expected = "1, or a scheduler of a program (`vllm-v1`, ...): one for each iteration that is in flight"
+            raise ConfigError(path="pipeline", found=deployed.parallel.pipeline, expected=expected)
     return _Server(deployed, tuple(map(Stages, parts)), costs_of(scenario, deployed.system, deployed.model))
 
 

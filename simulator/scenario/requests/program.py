@@ -14,6 +14,7 @@ from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.parallel.serving_stages import stages_of
 from simulator.scenario.cases import text_of
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment
@@ -85,12 +86,16 @@ _SERVED = (
 
 
 @remembered(8)
-def _iterations(text: str, load: Load | None) -> Iterations:
-    """The iterations of a scenario, as JSON, compiled once for all rates, schedulers and stores, or for a load."""
+def _iterations(text: str, load: Load | None) -> tuple[Iterations, ...]:
+    """The iterations of each stage of a scenario, as JSON, compiled once for all that it may serve, or for a load."""
     scenario = Scenario.model_validate_json(text)
     work, deployed = requests_of(scenario), deployment(scenario, requests=True)
-    stages = Stages(deployed).compiled_for(*load) if load else Stages(deployed)
-    return Iterations(stages, router_of(work, deployed.model), work.seed)
+    with at_key("mapping"):
+        stages = [Stages(each) for each in stages_of(deployed)]
+    if load:
+        stages = [each.compiled_for(*load) for each in stages]
+    router = router_of(work, deployed.model)
+    return tuple(Iterations(each, router, work.seed + place) for place, each in enumerate(stages))
 
 
 def rate_of(scenario: Scenario) -> float:

@@ -9,8 +9,9 @@ from simulator.hardware.energy import static_power
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.service import Run
-from simulator.scenario.requests.spent import demanded
+from simulator.scenario.requests.spent import machines_of
 from simulator.serving.service.series import Series, columns
+from simulator.serving.service.work import demand
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +26,11 @@ def series_frame(scenario: Scenario, run: Run, series: Series) -> pd.DataFrame:
 
     pools, deployed = run.pools, deployment(scenario, requests=True)
     system, groups = deployed.system, deployed.parallel.context
-    machines = len(pools) / system.machine.nodes
-    idle = joules(energy(static_power(system, machines)))
+    idle = joules(energy(static_power(system, machines_of(deployed, pools))))
     blocks, figures = sum(pool.store.total for pool in pools), columns()
     rows: list[dict[str, Any]] = []
     for start, seconds, window in series:
-        spent = joules(energy(demanded(pools, [window.work], [window.moves]), groups))
+        spent = joules(energy(demand(pools[0].iterations, [window.work]), groups))
         known = spent is not None and idle is not None
         rows.append({
             "start_s": start, "seconds": seconds,

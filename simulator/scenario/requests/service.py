@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from math import nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simulator.core import Plan, closed_form
-from simulator.errors import ConfigError, unknown
+from simulator.config.choose import check_name
+from simulator.errors import ConfigError
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.footprint.held import held
 from simulator.mapping.footprint.room import most_blocks
 from simulator.mapping.form import Scheduler
+from simulator.mapping.parallel.serving_stages import stages_of
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
-from simulator.serving.kv.copies import alone, copies_of
+from simulator.serving.kv.copies import copies_of
+from simulator.serving.kv.reuse import alone, chunk_of, worth
+from simulator.serving.kv.sequences import handed_over, no_swap, swap_of
 from simulator.serving.service.digest import Digest, Percentiles
 from simulator.serving.service.iteration import Iterations
+from simulator.serving.service.line import Line
+from simulator.serving.service.pipeline import Pipeline, Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.rows import Figures, Rows
 from simulator.serving.service.sequence import Link, Sequence
@@ -32,7 +37,6 @@ from simulator.serving.service.service import Service
 from simulator.serving.service.timeline import Timeline
 from simulator.serving.service.turns import Home, Turns
 from simulator.serving.stages import Stages
-from simulator.workload import kv_bytes
 from simulator.workload.requests.request import Request
 
 PERCENTS = (50, 90, 99)
@@ -58,10 +62,10 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """Metrics of the requests that ended."""
-        figures, first, pools = self.figures, self.service.first, self.pools
+        figures, first, pools = self.figures, pools_of(self.service.first), self.pools
         gaps = Digest()
         for pool in pools:
-            gaps.merge(pool.gaps)
+            gaps.merge(pool.gaps.digest)
         waits: dict[str, Percentiles | Digest] = {
             "ttft": figures.ttft, "e2e": figures.e2e, "queue": figures.queue, "tpot": figures.tpot,
             "service": figures.service, "normalised": figures.normalised, "tbt": gaps,
@@ -88,7 +92,8 @@ class Run:
         """Of each tier of keys and values: blocks of all replicas, tokens that were found there of prompts, and bytes
         that were copied into it and out of it.
         """
-        first, copies = self.service.first, self.service.first[0].copies
+        first = pools_of(self.service.first)
+        copies = first[0].copies
         if copies is None:
             return []
         moves: Counter[tuple[int, int]] = sum((pool.moves for pool in first), Counter())
@@ -135,9 +140,9 @@ def store_kind(deployed: Deployment) -> str:
 
 
 def service_of(
-    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Iterations | None = None
+    deployed: Deployment, ended: Callable[[Sequence, int], None], iterations: Several[Iterations] = ()
 ) -> Service:
-    """Replicas of a deployment, idle; their iterations are compiled anew unless they are given.
+    """Replicas of a deployment, idle; the iterations of its stages are compiled anew unless they are given.
 
     Raises:
         ConfigError: what is wrong with its mapping.
@@ -145,29 +150,40 @@ def service_of(
     """
     chosen, store, runtime = settings(deployed), deployed.kv_store, deployed.software.runtime
     kind = store_kind(deployed)
-    iterations = iterations or Iterations(Stages(deployed))
+    iterations = iterations or [Iterations(Stages(stage)) for stage in stages_of(deployed)]
     size = store.block or runtime.kv_block
     total = store.blocks or most_blocks(deployed, size, chosen.tokens or TOKENS)
-    swap = _copy_seconds(deployed) if chosen.preempt == "swap" else lambda tokens: 0.0
+    swap = swap_of(deployed) if chosen.preempt == "swap" else no_swap
     if store.tiers and kind == "blocks":
         expected = "a kind that keeps what others find, 'prefix'"
         raise ConfigError(path=("mapping", "kv_store", "tiers"), found="some, of 'blocks'", expected=expected)
     copies = copies_of(deployed, total, size) if store.tiers else None
-    lower: tuple[Any, ...] = (copies.blocks[1:],) if copies else ()
+    lower: tuple[Any, ...] = ()
     if copies and store.reuse == "faster":
-        lower += (partial(alone, iterations, copies),)
+        prompt = alone(iterations[0], copies, chunk_of(registered("scheduler", chosen.kind)(chosen)))
+        copies = worth(copies, prompt, size, deployed.model.max_context)
+        lower = (prompt,)
+    if copies:
+        lower = (copies.blocks[1:], *lower)
     home = _home(deployed, kind, chosen) if chosen.home else None
 
-    def pool() -> Pool:
-        blocks = registered("kv", kind)(total, size, *lower)
+    def pool(of: Iterations | Line = iterations[0]) -> Pool:
+        blocks = registered("kv", kind)(total // len(iterations), size, *lower)
         scheduler = registered("scheduler", chosen.kind)(chosen)
         return Pool(
-            iterations, blocks, Turns(scheduler) if home else scheduler, chosen.order, copy_seconds=swap,
+            of, blocks, Turns(scheduler) if home else scheduler, chosen.order, swap=swap,
             ahead=bool(chosen.ahead), copies=copies, home=home,
         )  # fmt: skip
 
-    prompts = [(pool(), Link(_link_seconds(deployed))) for _ in range(chosen.prompts or 0)]
-    pools = [pool() for _ in range(chosen.replicas * deployed.nodes)]
+    prompts = [(pool(), Link(handed_over(deployed))) for _ in range(chosen.prompts or 0)]
+
+    def replica() -> Replica:
+        if len(iterations) == 1:
+            return pool()
+        line = Line(iterations)
+        return Pipeline(line, [pool(line) for _ in iterations])
+
+    pools = [replica() for _ in range(chosen.replicas * deployed.nodes)]
     return Service(pools, deployed.model.max_context, chosen.balance, ended, prompts)
 
 
@@ -223,21 +239,10 @@ def run(
     return Run(made, figures, partial, in_flight is not None)
 
 
-def _link_seconds(deployed: Deployment) -> Callable[[int], float]:
-    """Seconds in which keys and values of so many tokens go to where they are decoded."""
-    rate = deployed.kv_store.link
-    if rate is None:
-        expected = "the rate of the link to those that decode, `kv_store.link`, beside it"
-        raise ConfigError(path=("mapping", "scheduler", "prompts"), found=deployed.scheduler.prompts, expected=expected)
-    return lambda tokens: float(kv_bytes(deployed.model, float(tokens))) / rate
-
-
 def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
     """The tier where the weights of models lie that take turns, those of each to be copied whole."""
     system, own, at = deployed.low.system, deployed.low.tier, ("mapping", "scheduler", "home")
-    home, known = str(chosen.home), [name for name in system.tiers if name != own]
-    if home not in known:
-        raise unknown(home, known, f"tiers of {system.name} beside {own}", path=at)
+    home = check_name(str(chosen.home), system.behind(own), at, f"tiers of {system.name} that links join to {own}")
     for applies, found, expected in (
         (store != "blocks", f"'{home}', and keys and values of '{store}'", "mapping.kv_store.kind: blocks"),
         (bool(chosen.prompts), f"'{home}', and prompts that are computed elsewhere", "no mapping.scheduler.prompts"),
@@ -248,20 +253,3 @@ def _home(deployed: Deployment, store: str, chosen: Scheduler) -> Home:
     weights = float(held(deployed, 0.0, 1.0, 0.0)[0].weights)
     capacity = system.free(home) / (1 if home.partition(".")[0] == deployed.low.device else system.machine.nodes)
     return Home(home, weights, capacity, transfer(system, np.asarray(weights), home, own, name="load of a model"))
-
-
-def _copy_seconds(deployed: Deployment) -> Callable[[int], float]:
-    """Seconds in which keys and values of so many tokens are copied to the tier that takes them, or back."""
-    tier = deployed.kv_store.swap
-    if tier is None:
-        expected = "the tier to which sequences are swapped, `kv_store.swap`, beside it"
-        raise ConfigError(path=("mapping", "scheduler", "preempt"), found="'swap'", expected=expected)
-    system, own = deployed.low.system, deployed.low.tier
-
-    @lru_cache(maxsize=4096)
-    def seconds(tokens: int) -> float:
-        plan = Plan("swap")
-        plan.add(transfer(system, np.asarray(kv_bytes(deployed.model, float(tokens))), own, tier))
-        return float(np.max(closed_form(plan).time))
-
-    return seconds

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-from simulator.core import Resource, add
-from simulator.core.account import energy, joules
+from simulator.core.account import Term, energy, joules
+from simulator.hardware import System
 from simulator.hardware.energy import missing, static_power
+from simulator.mapping.deployment import Deployment
 from simulator.scenario.costs import costs_of, life
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.service import Run
-from simulator.serving.kv.copies import Moves
+from simulator.serving.kv.sequences import LINK
 from simulator.serving.service.pool import Pool
-from simulator.serving.service.work import Work, demand
+from simulator.serving.service.work import demand
 
 PRICE = Metric("usd_per_million_tokens", "USD", "min", "price of the machines over their life", per="million tokens")
 
@@ -41,16 +42,16 @@ class Spent:
 def spent(scenario: Scenario, run: Run) -> Spent:
     """What a run of a scenario spends, from the first arrival to the last token.
 
-    Energy is that of the demands of its iterations, of copies between tiers of keys and values, and the static power of
-    all its machines over the span; money the price of these over the life that the table of costs has for a machine.
-    Either by the tokens of answers.
+    Energy is that of the demands of its iterations, of all copies of keys and values (between tiers, of sequences that
+    lose their room, over links), and the static power of all its machines over the span; money the price of these over
+    the life that the table of costs has for a machine. Either by the tokens of answers.
     """
     deployed, pools = deployment(scenario, requests=True), run.pools
-    seconds, tokens, machines = run.figures.seconds, run.figures.output, len(pools) / deployed.nodes
+    seconds, tokens, machines = run.figures.seconds, run.figures.output, machines_of(deployed, pools)
     costs = costs_of(scenario, deployed.system, deployed.model)
     if not run.figures.ended or not seconds:
         return Spent({**costs, "energy_per_token_j": nan, PRICE.name: nan}, {}, ())
-    units_of = demanded(pools, [pool.work for pool in pools], [pool.moves for pool in pools])
+    units_of = demand(pools[0].iterations, [pool.work for pool in pools])
     terms = (*energy(units_of, deployed.parallel.context), *energy(static_power(deployed.system, seconds * machines)))
     total = joules(terms)
     utilisation: dict[str, float] = {}
@@ -62,16 +63,16 @@ def spent(scenario: Scenario, run: Run) -> Spent:
         "energy_per_token_j": nan if total is None else float(total) / tokens,
         PRICE.name: costs["price_usd"] * machines * seconds / life(scenario) / tokens * 1e6,
     }
-    return Spent(metrics, utilisation, missing(deployed.system, terms))
+    return Spent(metrics, utilisation, _lacks(deployed.system, terms))
 
 
-def demanded(pools: Sequence[Pool], works: Iterable[Work], moves: Iterable[Moves]) -> dict[Resource, float]:
-    """Total demand of what replicas have computed, and copied between tiers, as of one device of a replica."""
-    works, copies, home = list(works), pools[0].copies, pools[0].home
-    total = demand(pools[0].iterations, works)
-    if home is not None:
-        add(total, home.load.demand, sum(work.loads for work in works))
-    if copies is not None:
-        for each in moves:
-            add(total, copies.demand(each))
-    return total
+def machines_of(deployed: Deployment, pools: Sequence[Pool]) -> float:
+    """How many machines have these pools: each of its nodes one, or one for each stage of a pipeline."""
+    return len(pools) / (deployed.nodes * deployed.parallel.pipeline)
+
+
+def _lacks(system: System, terms: Sequence[Term]) -> tuple[str, ...]:
+    """The keys of the figures that an energy lacks: of the machine, and of the link that its mapping states."""
+    of_link = any(term.name == LINK and term.each is None for term in terms)
+    keys = missing(system, [term for term in terms if term.name != LINK])
+    return (*keys, "mapping.kv_store.link_energy") if of_link else keys

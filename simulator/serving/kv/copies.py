@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from simulator.errors import CapacityError, unknown
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.transfer import transfer
 from simulator.workload import kv_bytes
-
-if TYPE_CHECKING:
-    from simulator.serving.service.iteration import Iterations
 
 Moves = Mapping[tuple[int, int], int]
 """Blocks by the place of the tier that they leave, and of that to which they go; memory is 0."""
@@ -66,12 +62,6 @@ class Copies:
         return (copies + (self.layers - 1) * max(copies, seconds) + seconds) / self.layers
 
 
-def alone(iterations: Iterations, copies: Copies, tokens: int, cached: int, moves: Moves) -> float:
-    """Seconds of an iteration of one prompt, of which some tokens are cached, with the copies that it waits for."""
-    new = tokens - cached
-    return copies.beside(moves, iterations.mixed(1, new, new * cached + new * (new + 1) / 2, cached, 0, 0))
-
-
 def copies_of(deployed: Deployment, total: int, size: int) -> Copies:
     """The tiers of a deployment's keys and values behind the `total` blocks of `size` tokens that its memory holds.
 
@@ -85,7 +75,7 @@ def copies_of(deployed: Deployment, total: int, size: int) -> Copies:
     system, of_block = low.system, float(kv_bytes(deployed.model, float(size)))
     for place, each in enumerate(store.tiers):
         at = ("mapping", "kv_store", "tiers", str(place))
-        known = [name for name in system.tiers if name not in names]
+        known = [name for name in system.behind(low.tier) if name not in names]
         if each.tier not in known:
             raise unknown(each.tier, known, f"tiers of {system.name} behind {', '.join(names)}", path=(*at, "tier"))
         of_device = each.tier.partition(".")[0] == low.device

@@ -8,16 +8,14 @@ vLLM): to the tier behind memory, where there is one (`tiers.py`). What is found
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Several
 from typing import Any
 
 from simulator.registry import register
+from simulator.serving.kv.reuse import Alone
 from simulator.serving.kv.tiers import Node, Tiers
 from simulator.serving.service.sequence import Sequence
-
-Alone = Callable[[int, int, Mapping[tuple[int, int], int]], float]
-"""Seconds of a prompt alone: of so many tokens, of which so many are cached, these after such copies of blocks."""
 
 Run = tuple[Hashable, int, int]
 """Blocks whose tokens are one stretch of a segment: its name, the first token's place in it, how many blocks.

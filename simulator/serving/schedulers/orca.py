@@ -17,6 +17,7 @@ class Orca:
     """Whoever waits joins before an iteration, in order, with room for all tokens that it may have; nobody loses it."""
 
     unread = ("watermark", "preempt")
+    whole = True
 
     def __init__(self, settings: Settings) -> None:
         self.most, self.tokens = settings.max_sequences or SEQUENCES, settings.tokens or inf

@@ -20,6 +20,7 @@ class Static:
     """
 
     unread = ("watermark", "preempt")
+    whole = True
 
     def __init__(self, settings: Settings) -> None:
         self.most, self.tokens = settings.max_sequences or SEQUENCES, settings.tokens or inf

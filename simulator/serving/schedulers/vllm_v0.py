@@ -21,6 +21,8 @@ class VllmV0:
     then; nobody joins while one is there.
     """
 
+    whole = True
+
     def __init__(self, settings: Settings) -> None:
         self.tokens, self.most = settings.tokens or TOKENS, settings.max_sequences or SEQUENCES
         self.watermark = WATERMARK if settings.watermark is None else settings.watermark

@@ -168,7 +168,7 @@ class ModelledTerm:
     ) -> float:  # fmt: skip
         """Without the latency, by the features of an iteration."""
         if self.decode:
-            modelled = self.once.seconds(decoding, 1.0, (context + decoding) / decoding)
+            modelled = self.once.seconds(decoding, 1.0, context / decoding + 1.0)
         else:
             queries = tokens / prompts
             modelled = self.once.seconds(prompts, queries, max(pairs / tokens + (queries - 1) / 2, queries))
@@ -177,9 +177,11 @@ class ModelledTerm:
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """The same where all decode, over contexts that rise."""
-        modelled = self.once.over(decoding, (contexts + decoding) / decoding)
-        longest: Array = np.maximum(self.least.times * modelled, self.least.over(decoding, contexts, seen))
-        return longest
+        seconds: Array = self.least.times * self.once.over(decoding, contexts / decoding + 1.0)
+        last = self.least.seconds(0, 0, 0.0, decoding, contexts.item(-1), 0)
+        if not seen and last <= seconds.item(0):  # both rise
+            return seconds
+        return np.maximum(seconds, self.least.over(decoding, contexts, seen))
 
     def slope(self, line: Line) -> float | None:
         """No line: blocks go over keys in whole steps."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+from simulator.serving.service.pipeline import Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence as Served
 
@@ -13,35 +14,43 @@ from simulator.serving.service.sequence import Sequence as Served
 class Balance(NamedTuple):
     """A choice among replicas, and whether it looks at what they do at that moment."""
 
-    choose: Callable[[Sequence[Pool], Served], int]
+    choose: Callable[[Sequence[Replica], Served], int]
     looks: bool
 
 
-def _round_robin(pools: Sequence[Pool], served: Served) -> int:
+def _round_robin(pools: Sequence[Replica], served: Served) -> int:
     return served.number % len(pools)
 
 
-def _least_loaded(pools: Sequence[Pool], served: Served) -> int:
+def _least_loaded(pools: Sequence[Replica], served: Served) -> int:
     return min(range(len(pools)), key=lambda place: (pools[place].outstanding, place))
 
 
-def _prefix_aware(pools: Sequence[Pool], served: Served) -> int:
+def _prefix_aware(pools: Sequence[Replica], served: Served) -> int:
     """The one that has most of its prompt cached; of several, the least loaded."""
     return min(
-        range(len(pools)), key=lambda at: (-pools[at].store.match(served)[0], pools[at].outstanding, at)
+        range(len(pools)), key=lambda at: (-_matched(pools[at], served), pools[at].outstanding, at)
     )  # fmt: skip
 
 
-def _kv_aware(pools: Sequence[Pool], served: Served) -> int:
+def _matched(replica: Replica, served: Served) -> int:
+    return max(pool.store.match(served)[0] for pool in pools_of([replica]))
+
+
+def _kv_aware(pools: Sequence[Replica], served: Served) -> int:
     """The one with the most free blocks, less those that who waits there needs."""
     return max(range(len(pools)), key=lambda at: (_spare(pools[at]), -at))
 
 
-def _spare(pool: Pool) -> int:
+def _spare(replica: Replica) -> int:
+    return sum(_free(pool) for pool in pools_of([replica]))
+
+
+def _free(pool: Pool) -> int:
     return pool.store.free - sum(-(-each.target // pool.store.size) for each in pool.waiting)
 
 
-def _session(pools: Sequence[Pool], served: Served) -> int:
+def _session(pools: Sequence[Replica], served: Served) -> int:
     """One for all requests of a session, or of a prefix."""
     name = served.request.session_id or served.request.prefix_id or served.request.request_id
     return crc32(name.encode()) % len(pools)

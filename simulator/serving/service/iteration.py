@@ -1,15 +1,18 @@
 """How long the iterations of a deployment take: compiled once, then told in plain floats, and for runs of many at once.
 
-What hangs on the number of tokens alone (products with weights, kernels over rows, collectives) is a table over that
-number; so is what hangs on the number of sequences (the head). Attention is a closed form over the sums of `FEATURES`:
-the largest of a few affine demands, each over its rate, which may bend with the size of the demand, or what a model of
-its kernel says of the mean sequence. What is neither is lowered anew for each iteration: as exact, and slow.
+What hangs on the number of tokens alone (products with weights, kernels over rows, collectives, experts whose kernel is
+modelled) is a table over that number; so is what hangs on another (`numbers.py`), as the head on that of sequences.
+Attention is a closed form over the sums of `FEATURES`: the largest of a few affine demands, each over its rate, which
+may bend with the size of the demand, or what a model of its kernel says of the mean sequence. Of an engine that runs
+whole layers it is the fastest of a few programs (`serving/programmed.py`). What is none of these is lowered anew for
+each iteration: as exact, and slow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
@@ -22,8 +25,10 @@ from simulator.errors import ConfigError
 from simulator.mapping.gpu.modelled import Attended
 from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
 from simulator.mapping.two_engines.expert_costs import Counts
+from simulator.serving.programmed import Programmed
 from simulator.serving.routed import Array
 from simulator.serving.service.attention import Line, ModelledTerm, Term, term
+from simulator.serving.service.numbers import NUMBERS, at, directions
 from simulator.serving.stages import Stages
 from simulator.workload.routing.draws import counts
 from simulator.workload.routing.routers import Router
@@ -61,7 +66,7 @@ class Iterations:
             raise ConfigError(path="nodes", found=stages.deployment.nodes, expected=expected)
         self.stages, self.seed = stages, seed
         self.router = stages.draws(router) if stages.model.moe else None
-        self.host, self.layers = stages.deployment.host, stages.model.layers
+        self.host, self.layers = stages.deployment.host, stages.deployment.layers
         self.cuts = stages.model.cuts
         self._compiled: dict[Kind, _Compiled] = {}
         self._experts: dict[tuple[int, bool], Array] = {}
@@ -100,7 +105,11 @@ class Iterations:
         They end with the first after which at least `until` seconds are over. By cut, those see so many keys in the
         first, and `rising` more each time.
         """
-        if most > 1 and self._of(DECODING).anew:  # one of them takes as long as all
+        compiled = self._of(DECODING)
+        if most > 1 and compiled.anew:  # one of them takes as long as all
+            return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
+        if most > 1 and compiled.bends and self.router is None and until > (least := compiled.least(sequences)):
+            most = min(most, int(until / least) + 2) if until < inf else most
             return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
         first = self.decoding(sequences, context, number, seen)
         if most == 1 or first >= until:
@@ -129,9 +138,9 @@ class Iterations:
                 host = float(self.host.seconds(self.layers, sequences, False))
                 seconds = np.maximum(seconds, host) if self.host.overlaps else seconds + host
             first = first or float(seconds[0])
-            ends = np.cumsum(seconds)
+            ends = seconds.cumsum()
             if total + ends[-1] >= until:
-                size = int(np.searchsorted(ends, until - total)) + 1
+                size = int(ends.searchsorted(until - total)) + 1
             total += float(ends[size - 1])
             done += size
             if done == most or total >= until:
@@ -195,53 +204,72 @@ def _on_a_line(first: float, slope: float, most: int, until: float) -> Run:
 
 
 class _Table:
-    """Seconds by a whole number, filled in one call up to a power of two, and further when a larger one is met."""
+    """Seconds by a whole number, filled in one call up to a power of two when a number is met, and when a larger is."""
 
-    def __init__(self, fill: Callable[[int], list[float]]) -> None:
+    def __init__(self, fill: Callable[[int, int], list[float]]) -> None:
         self._fill = fill
-        self._values: list[float] = fill(512)
+        self._values: list[float] = []
 
     def __getitem__(self, number: int) -> float:
         if number >= len(self._values):
-            self._values = self._fill(1 << number.bit_length())
+            self._values += self._fill(len(self._values), _beyond(number))
         return self._values[number]
+
+
+def _beyond(number: int) -> int:
+    """Where a table ends that has a number: behind a power of two, 256 or more."""
+    return (1 << max(number - 1, 255).bit_length()) + 1
 
 
 class _Compiled:
     """The iterations of one kind: what hangs on tokens or on sequences alone, terms of attention, and what is lowered.
 
-    Of an engine that runs layers as a whole all is lowered, to the programs that it was compiled to (`Declared`).
-    Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
+    Of an engine that runs layers as a whole the programs that it was compiled to (`Declared`) are the one term, or all
+    is lowered. Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
+    `anew`: whether something is lowered anew for each iteration, or for a run of them; `bends`: whether no run is a
+    straight line, for a model of its kernel times attention.
     """
 
     def __init__(self, stages: Stages, kind: Kind) -> None:
         self.stages, self.kind = stages, kind
-        self.tokens: set[int] = set()
-        self.count: set[int] = set()
+        self.tabled: dict[str, set[int]] = {name: set() for name in NUMBERS}
         self.lowered: set[int] = set()
-        self.terms: list[Term | ModelledTerm] = []
+        self.terms: list[Term | ModelledTerm | Programmed] = []
         self.typical = typical(stages.model)
         self.features = len(self.typical)
-        if not stages.deployment.whole_layers:
-            at, directions = _directions(kind, self.typical)
-            scaled = np.concatenate([at * [scale] for scale in SCALES])
-            self._classify(list(self._works(scaled)), list(self._works(probes(self.typical))), directions, len(at))
+        if stages.deployment.whole_layers:
+            programs = stages.programs(kind, self.features)
+            self.terms += [programs] if programs else []
+        else:
+            points, alike = directions(kind, self.typical)
+            scaled = np.concatenate([points * [scale] for scale in SCALES])
+            self._classify(list(self._works(scaled)), alike, len(points))
         self.constant = sum(each.latency for each in self.terms)
-        self._by_tokens = _Table(lambda most: self._filled(most, self.tokens, 1))
-        self._by_count = _Table(lambda most: self._filled(most, self.count, 0))
+        self._by_tokens: list[float] = []
+        self._by_sequences: list[float] = []
+        self._by_decoding, self._by_keys = (_Table(partial(self._filled, name)) for name in ("decoding", "keys"))
+        self.anew = bool(self.lowered) or (stages.deployment.whole_layers and not self.terms)
+        self.bends = any(isinstance(each, ModelledTerm) for each in self.terms)
+        self._further = bool(self.tabled["decoding"] or self.tabled["keys"])
 
     def seconds(
         self, prompts: float, tokens: float, pairs: float, decoding: float, context: float, past: float,
         cuts: tuple[float, ...] = (),
     ) -> float:  # fmt: skip
         """Of one iteration, by its features, without what hangs on draws or on the host."""
-        total = self._by_tokens[int(tokens + decoding)] + self._by_count[int(prompts + decoding)] + self.constant
+        total = self._tabled(int(tokens + decoding), int(prompts + decoding))
+        if self._further:
+            total += self._by_decoding[int(decoding)] + self._by_keys[int(tokens + past)]
         for each in self.terms:
             total += each.seconds(prompts, tokens, pairs, decoding, context, past, cuts)
         if self.anew:
             x = np.array([[prompts, tokens, pairs, decoding, context, past, *cuts]], dtype=np.float64)
             total += float(self._anew(x)[0])
         return total
+
+    def least(self, sequences: int) -> float:
+        """No more than any iteration takes in which as many decode: what hangs on them alone, and latencies."""
+        return self._tabled(sequences, sequences)
 
     def last(self, line: Line) -> float:
         """Of the last iteration of a line."""
@@ -251,16 +279,16 @@ class _Compiled:
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """Of iterations in which as many sequences decode, over the tokens that they have cached, and see by cut."""
-        total = self._by_tokens[decoding] + self._by_count[decoding] + self.constant + np.zeros(len(contexts))
+        total: float | Array = self._tabled(decoding, decoding)
         for each in self.terms:
-            total += each.over(decoding, contexts, seen)
+            total = total + each.over(decoding, contexts, seen)
         if self.anew:
             x = np.zeros((len(contexts), self.features))
             x[:, 3], x[:, 4] = decoding, contexts
             for place, keys in enumerate(seen):
                 x[:, len(FEATURES) + 3 * place + 2] = keys
-            total += self._anew(x)
-        return total
+            total = total + self._anew(x)
+        return total if isinstance(total, np.ndarray) else np.full(len(contexts), total)
 
     def slope(self, line: Line) -> float | None:
         """Seconds that each iteration of a line takes more, where that is always as much."""
@@ -282,70 +310,65 @@ class _Compiled:
     def _classify(
         self,
         scaled: list[tuple[int, Activity | Plan]],
-        typical: list[tuple[int, Activity | Plan]],
-        directions: dict[str, list[int]],
+        alike: dict[str, list[int]],
         each: int,
     ) -> None:
         """Tell of each work what it hangs on, by whether its demands stay as they are from probe to probe."""
-        modelled = self._attended()
-        for place, ((times, work), (_, known)) in enumerate(zip(scaled, typical, strict=True)):
+        for place, ((times, work), (known, attention)) in enumerate(zip(scaled, self._known(), strict=True)):
             figures = [np.broadcast_to(q, each * len(SCALES)).reshape(-1, each) for q in _figures(work)]
 
-            def same(what: str, figures: Sequence[Array] = figures) -> bool:
-                rows = directions[what]
+            def same(rows: list[int], figures: Sequence[Array] = figures) -> bool:
                 return all(np.allclose(f[:, rows], f[:, :1], rtol=AGREES, atol=0) for f in figures)
 
-            if same("tokens"):
-                self.tokens.add(place)
-            elif same("count"):
-                self.count.add(place)
-            elif (affine_ := self._term(known, times, modelled[place])) is not None:
+            number = next((name for name, rows in alike.items() if same(rows)), None)
+            if number is not None:
+                self.tabled[number].add(place)
+            elif (affine_ := self._term(known, times, attention)) is not None:
                 self.terms.append(affine_)
             else:
                 self.lowered.add(place)
 
-    def _attended(self) -> list[Attended | None]:
-        """The attention of each work that a model times in plain floats."""
-        works: list[Attended | None] = []
+    def _known(self) -> Iterator[tuple[Activity | Plan, Attended | None]]:
+        """Each work at the probes, and its attention where a model times it in plain floats."""
         deployment = self.stages.deployment
-        for part, known in zip(
-            stage(deployment, np.array([self.typical]), self.kind), attended(deployment, self.kind), strict=True
-        ):
-            works += [known.get(work.name) for _, work in _chained(part.plan, part.repeat)]
-        return works
+        parts = stage(deployment, probes(self.typical), self.kind)
+        for part, of_block in zip(parts, attended(deployment, self.kind), strict=True):
+            for _, work in _chained(part.plan, part.repeat):
+                yield work, of_block.get(work.name)
 
-    def _term(self, work: Activity | Plan, times: int, modelled: Attended | None) -> Term | ModelledTerm | None:
+    def _term(self, work: Activity | Plan, times: int, attended: Attended | None) -> Term | ModelledTerm | None:
         """An activity known at the probes as a term; None of a plan, or of demands that are not affine."""
         if isinstance(work, Plan):
             return None
-        if modelled is None:
+        if attended is None:
             return _term(work, times, self.typical)
-        limit = self.stages.deployment.high.limit(modelled.kind)
+        limit = self.stages.deployment.high.limit(attended.kind)
         known = replace(work, demand={r: d for r, d in work.demand.items() if r is not limit})
         least = _term(known, times, self.typical)
-        return least and ModelledTerm(modelled.once, modelled.decode, least)
+        return least and ModelledTerm(attended.once, attended.decode, least)
 
-    def _filled(self, most: int, places: set[int], column: int) -> list[float]:
-        """Seconds of the works that hang on a number alone, of 0, 1, ... to before `most`; `column`: of prompts."""
-        if not places:
-            return [0.0] * most
-        numbers = np.arange(most, dtype=np.float64)
-        x = np.ones((most, self.features))
-        x[:, 4], x[:, 5] = 0.0, 0.0
-        x[:, 0], x[:, 1], x[:, 2] = self.kind.prompts, self.kind.prompts, self.kind.prompts
-        x[:, 3] = np.maximum(numbers - self.kind.prompts, 1) if self.kind.decoding else 0.0
-        if self.kind.prompts:
-            x[:, column] = np.maximum(numbers - x[:, 3], 1)
+    def _tabled(self, tokens: int, sequences: int) -> float:
+        """Seconds of what hangs on tokens or on sequences alone, which are no more, and of latencies."""
+        if tokens >= len(self._by_tokens):
+            first, most = len(self._by_tokens), _beyond(tokens)
+            hanging = self.tabled["tokens"] or self.tabled["sequences"]
+            works = list(self._works(at(self.kind, "tokens", first, most, self.features))) if hanging else []
+            self._by_tokens += self._added(works, "tokens", most - first)
+            self._by_sequences += self._added(works, "sequences", most - first)
+        return self._by_tokens[tokens] + self._by_sequences[sequences] + self.constant
+
+    def _filled(self, name: str, first: int, most: int) -> list[float]:
+        """Seconds of the works that hang on a number alone, of `first` to before `most`."""
+        works = self._works(at(self.kind, name, first, most, self.features)) if self.tabled[name] else ()
+        return self._added(works, name, most - first)
+
+    def _added(self, works: Iterable[tuple[int, Activity | Plan]], name: str, most: int) -> list[float]:
+        """Seconds of those that hang on a number alone, of as many of it."""
         total = np.zeros(most)
-        for place, (times, work) in enumerate(self._works(x)):
-            if place in places:
+        for place, (times, work) in enumerate(works):
+            if place in self.tabled[name]:
                 total += times * np.asarray(_time(work))
         return [float(each) for each in total]
-
-    @property
-    def anew(self) -> bool:
-        """Whether something is lowered anew for each iteration, or for a run of them."""
-        return self.stages.deployment.whole_layers or bool(self.lowered)
 
     def _anew(self, x: Array) -> Array:
         if self.stages.deployment.whole_layers:
@@ -360,34 +383,6 @@ class _Compiled:
 def of_decoding(seen: tuple[float, ...]) -> tuple[float, ...]:
     """Features of cuts where no prompt is computed."""
     return tuple(each for keys in seen for each in (0.0, 0.0, keys))
-
-
-def _directions(kind: Kind, typical: tuple[float, ...]) -> tuple[Array, dict[str, list[int]]]:
-    """Points to look at, the first a start, and which of them have the same number of tokens, and of sequences.
-
-    Where sequences decode beside prompts, these numbers stay the same when one grows by what the other loses.
-    """
-    base = np.array(typical)
-    moves: list[tuple[str, dict[int, float]]] = [("both", {2: 3e5}), ("both", {4: 5e4}), ("both", {5: 800.0})]
-    moves += [("both", {place: base[place] / 3}) for place in range(len(FEATURES), len(base))]
-    if kind.prompts and kind.decoding:
-        moves += [
-            ("tokens", {1: 24.0, 3: -24.0}),
-            ("tokens", {0: 3.0}),
-            ("count", {0: 24.0, 3: -24.0}),
-            ("count", {1: 99.0}),
-        ]
-    elif kind.prompts:
-        moves += [("tokens", {0: 3.0}), ("count", {1: 99.0})]
-    points, rows = [base], dict[str, list[int]](tokens=[], count=[])
-    for what, change in moves:
-        moved = base.copy()
-        for feature, by in change.items():
-            moved[feature] += by
-        for each in rows if what == "both" else (what,):
-            rows[each].append(len(points))
-        points.append(moved)
-    return np.array(points), rows
 
 
 def _chained(plan: Plan, times: int) -> Iterator[tuple[int, Activity | Plan]]:

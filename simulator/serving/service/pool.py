@@ -14,22 +14,27 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.core import add
 from simulator.core.closed_form import alone
 from simulator.errors import CapacityError, ConfigError
 from simulator.serving.kv.blocks import Store
 from simulator.serving.kv.copies import Copies
-from simulator.serving.service.digest import Digest
-from simulator.serving.service.growth import Growth
+from simulator.serving.kv.sequences import Swap, no_swap
+from simulator.serving.service.decoding import Decoding
+from simulator.serving.service.gaps import Gaps
 from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
-from simulator.serving.service.seen import Seen
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.turns import Home
 from simulator.serving.service.waiting import ByModel, Waiting, waiting
 from simulator.serving.service.work import Work
+
+if TYPE_CHECKING:
+    from simulator.serving.service.line import Line
 
 Watch = Callable[["Pool", float, int, int, int], None]
 """Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
@@ -40,9 +45,8 @@ class Pool:
     """Devices that work in lockstep, with a clock, a queue, a store of keys and values and a scheduler.
 
     Attributes, beside those that its scheduler sees (`View`):
-        steps: iterations so far in which sequences decoded; the context of each of them is `base + steps`.
+        decoding: the sequences that decode.
         number: iterations so far.
-        cached: tokens in the cache of all that decode.
         before: when the iteration before began.
         ahead: whether an iteration is chosen then already, so that who has come since waits for the next.
         busy: seconds in which it worked.
@@ -54,19 +58,19 @@ class Pool:
 
     def __init__(
         self,
-        iterations: Iterations,
+        iterations: Iterations | Line,
         store: Store,
         scheduler: Scheduler,
         order: str = "fcfs",
         ended: Callable[[Sequence], None] = lambda sequence: None,
-        copy_seconds: Callable[[int], float] = lambda tokens: 0.0,
+        swap: Swap = no_swap,
         watch: Watch | None = None,
         ahead: bool = False,
         copies: Copies | None = None,
         home: Home | None = None,
     ) -> None:
         self.iterations, self.store, self.scheduler = iterations, store, scheduler
-        self.ended, self.copy_seconds, self.watch = ended, copy_seconds, watch
+        self.ended, self.swap, self.watch = ended, swap, watch
         self.ahead, self.copies = ahead, copies
         self.home, self.loaded = home, None if home else ""
         self.waiting: Waiting = ByModel(order) if home else waiting(order)
@@ -74,30 +78,30 @@ class Pool:
         self.prefilling: dict[Sequence, None] = {}
         self.swapped: dict[Sequence, None] = {}
         self.now = self.before = self.busy = 0.0
-        self.steps = self.number = self.count = self.cached = 0
-        self.prompt_tokens = self.answer_tokens = self.preemptions = self.hits = 0
-        self.gaps, self.work = Digest(), Work()
+        self.number = self.prompt_tokens = self.answer_tokens = self.preemptions = self.hits = 0
+        self.decoding = Decoding(store.size, iterations.cuts)
+        self.gaps, self.work = Gaps(), Work()
         self.moves: Counter[tuple[int, int]] = Counter()
         self._chosen = 0.0  # when the iteration is chosen that begins now
         self._moved = 0.0  # seconds of copies before the next iteration
         self._moves: Counter[tuple[int, int]] = Counter()  # blocks that are copied beside it
-        self._late: list[tuple[float, int]] = []  # when so many that decode had their last token, where they waited
         self._coming: list[tuple[float, int, Sequence]] = []  # keys and values on a link, by when they are here
         self._wake = 0.0  # until when nothing can be done, whoever waits
-        self._ends: list[tuple[int, int, Sequence]] = []
         self._arriving: list[tuple[float, int, Sequence]] = []
         self._cuts = iterations.cuts
-        self._seen = Seen([cut.limit for cut in self._cuts])
-        self._growth = Growth(store.size)  # of those that decode and have no room for all their tokens
 
     # what its scheduler sees
 
     @property
+    def count(self) -> int:
+        return self.decoding.count
+
+    @property
     def growth(self) -> int:
-        return self._growth.at(self.steps)
+        return self.decoding.growth
 
     def context(self, sequence: Sequence) -> int:
-        return sequence.base + self.steps if sequence.decoding else sequence.computed
+        return sequence.base + self.decoding.steps if sequence.decoding else sequence.computed
 
     def room(self, sequence: Sequence) -> int:
         return max(sequence.reserved, self.context(sequence))
@@ -118,6 +122,13 @@ class Pool:
         first = self._arriving[0][0] if self._arriving else inf
         return max(self.now, min(self._wake, first) if self.waiting else first)
 
+    @property
+    def begins(self) -> float:
+        """The time before which it chooses no iteration; inf where nobody is here, or known to come."""
+        first = self._arriving[0][0] if self._arriving else inf
+        here = self.running or self.waiting or self.swapped
+        return max(self.now, min(self._wake, first) if here else first)
+
     # the loop
 
     def arrive(self, sequence: Sequence) -> None:
@@ -132,7 +143,7 @@ class Pool:
                 f"request {sequence.request.request_id}, {sequence.input} + {sequence.output} tokens",
                 needed=float(needed),
                 there=float(self.store.total),
-                remedy="more memory, or a smaller dtype of keys and values",
+                remedy="shorter requests, more memory (more `kv_store.blocks`, if given), or a smaller kv",
                 unit="blocks",
             )
         heappush(self._arriving, (sequence.arrival, sequence.number, sequence))
@@ -215,24 +226,22 @@ class Pool:
             )
         self.loaded = model
         self.work.loads += 1
+        add(self.work.copied, home.load.demand)
         seconds = float(np.max(alone(home.load)))
         self.now += seconds
         self.busy += seconds
 
     def _decode(self, decision: Decision, limit: float) -> None:
         """A run of iterations in which all decode."""
-        ends, now, moved = self._ends, self.now, self._moved
-        while not ends[0][2].decoding or ends[0][2].end != ends[0][0]:
-            heappop(ends)  # it lost its place
-        most = ends[0][0] - self.steps
-        if moved or self._moves or self._late or decision.preempt or (self._unseen and not decision.closed):
+        decoding, now, moved = self.decoding, self.now, self._moved
+        most = decoding.until_end()
+        if moved or self._moves or self.gaps.waiting or decision.preempt or (self._unseen and not decision.closed):
             most = 1
         else:
             blocks = self.store.quiet
             if decision.by_cache and not decision.closed:
                 blocks = min(blocks, self.store.unsought(self.waiting))
-            if blocks < self._growth.count * (most // self.store.size + 1):
-                most = int(max(1, min(most, self._growth.lasting(self.steps, blocks))))
+            most = decoding.within(blocks, most)
         wake = min(limit, self.scheduler.stable_until(self))
         if self._coming:
             wake = min(wake, self._coming[0][0])
@@ -241,15 +250,14 @@ class Pool:
         seen: tuple[float, ...] = ()
         rising: tuple[int, ...] = ()
         if self._cuts:
-            most = int(min(most, self._seen.lasting(self.steps)))
-            seen, rising = self._seen.at(self.steps), self._seen.rising(self.steps)
+            most, seen, rising = decoding.alike(most), decoding.keys(), decoding.rising()
         number, seconds, first, last = self.iterations.run(
-            self.count, self.cached, most, wake - now, self.number, seen, rising
+            decoding.count, decoding.cached, most, wake - now, self.number, seen, rising
         )
-        self._grow(self._growth.over(self.steps, number))
+        self._grow(decoding.blocks(number))
         if self._moves:  # of one iteration alone
             seconds = first = last = self._copied(seconds)
-        self.work.decoding(self.count, self.cached, number, seen, rising)
+        self.work.decoding(decoding.count, decoding.cached, number, seen, rising)
         self.number += number
         self._pass(seconds)
         if seconds >= wake - now > self.now - now:  # the last digit of a sum
@@ -269,6 +277,7 @@ class Pool:
                 self._grow(-(-sequence.target // self.store.size) - found // self.store.size)
                 sequence.computed = sequence.target
                 here = sequence.handed.carry(self.now, sequence.target - found)
+                add(self.work.copied, sequence.handed.copy(sequence.target - found).demand)
                 heappush(self._coming, (here, sequence.number, sequence))
         return [(sequence, new) for sequence, new in decision.chunks if new]
 
@@ -280,9 +289,8 @@ class Pool:
             if sequence.handed and sequence in self.running:
                 sequence.handed = None
                 self.store.computed(sequence)
-                self._late = self._late or ([(self.now, self.count)] if self.count else [])
-                self._late.append((sequence.first, 1))
-                self._begin(sequence, sequence.target, sequence.output - sequence.generated)
+                self.gaps.join(self.now, self.count, sequence.first)
+                self.decoding.begin(sequence, sequence.target, sequence.output - sequence.generated)
 
     def _compute(self, decision: Decision, chunks: Sequence_[tuple[Sequence, int]]) -> None:
         """An iteration that computes chunks of prompts, beside those that decode or while these wait."""
@@ -299,15 +307,15 @@ class Pool:
             past += done
             pairs += new * done + new * (new + 1) / 2
             spans.append((new, done))
-        decode = decision.decode and self.count > 0
+        decoding, decode = self.decoding, decision.decode and self.count > 0
         self._grow(blocks + (self.growth if decode else 0))
-        beside = (self.count, self.cached) if decode else (0, 0)
+        beside = (decoding.count, decoding.cached) if decode else (0, 0)
         cuts = self._cut(spans, decode) if self._cuts else ()
         seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number, cuts)
         seconds = self._copied(seconds)
         self.work.mixed(len(chunks), tokens, pairs, past, *beside, cuts)
-        if self.count and not decode and not self._late:
-            self._late = [(self.now, self.count)]
+        if not decode:
+            self.gaps.hold(self.now, decoding.count)
         moved = self._moved
         self.number += 1
         self.prompt_tokens += tokens
@@ -315,16 +323,15 @@ class Pool:
         self._pass(seconds)
         if decode:
             self._give(1, seconds + moved, seconds + moved)
-        already = self.count
+        already = decoding.count
         for sequence, new in chunks:
             self._advanced(sequence, new)
         self._leave()
-        if self._late and self.count > already:
-            self._late.append((self.now, self.count - already))
+        self.gaps.begin(self.now, max(decoding.count - already, 0))
 
     def _cut(self, spans: Sequence_[tuple[int, int]], decode: bool) -> tuple[float, ...]:
         """Of each cut of the model, pairs and keys of chunks (new tokens, past ones), and keys of those that decode."""
-        seen = self._seen.at(self.steps) if decode else (0.0,) * len(self._cuts)
+        seen = self.decoding.keys() if decode else (0.0,) * len(self._cuts)
         features: list[float] = []
         for cut, keys in zip(self._cuts, seen, strict=True):
             features.append(float(sum(cut.pairs(*span) for span in spans)))
@@ -341,15 +348,10 @@ class Pool:
 
     def _give(self, number: int, first: float, last: float) -> None:
         """All that decode have had so many tokens more, the first and the last after so many seconds."""
-        if self._late:
-            for since, count in self._late:
-                self.gaps.add(self.now - since, count)
-            self._late = []
-        else:
-            self.gaps.line(first, last, number, self.count)
-        self.steps += number
-        self.cached += self.count * number
-        self.answer_tokens += self.count * number
+        count = self.decoding.count
+        self.gaps.give(self.now, count, number, first, last)
+        self.decoding.advance(number)
+        self.answer_tokens += count * number
 
     def _grow(self, blocks: int) -> None:
         """So many blocks more are held; what is copied for it goes beside the next iteration."""
@@ -362,6 +364,7 @@ class Pool:
         if not self._moves or self.copies is None:
             return seconds
         together = self.copies.beside(self._moves, seconds)
+        add(self.work.copied, self.copies.demand(self._moves))
         self.moves.update(self._moves)
         self._moves.clear()
         return together
@@ -390,43 +393,19 @@ class Pool:
         if sequence.first != sequence.first:
             sequence.first = self.now
         else:
-            self.gaps.add(self.now - sequence.paused, 1)
+            self.gaps.digest.add(self.now - sequence.paused, 1)
         sequence.generated += 1
-        self._begin(sequence, sequence.target, sequence.output - sequence.generated)
-
-    def _begin(self, sequence: Sequence, context: int, left: int) -> None:
-        """A sequence decodes from the next iteration on, `left` tokens."""
-        sequence.base, sequence.end, sequence.decoding = context - self.steps, self.steps + left, True
-        self.count += 1
-        self.cached += context
-        heappush(self._ends, (sequence.end, sequence.number, sequence))
-        self._seen.add(sequence.base, self.steps)
-        if sequence.reserved <= sequence.target:
-            self._growth.add(sequence.base)
-
-    def _stop(self, sequence: Sequence) -> int:
-        """A sequence decodes no more; tokens of it that were cached."""
-        context = sequence.base + self.steps
-        sequence.decoding = False
-        self.count -= 1
-        self.cached -= context
-        self._seen.add(sequence.base, self.steps, -1)
-        if sequence.reserved <= sequence.target:
-            self._growth.add(sequence.base, -1)
-        return context
+        self.decoding.begin(sequence, sequence.target, sequence.output - sequence.generated)
 
     def _leave(self) -> None:
         """Those that have all their tokens end."""
-        ends = self._ends
-        while ends and ends[0][0] <= self.steps:
-            end, _, sequence = heappop(ends)
-            if sequence.decoding and sequence.end == end:
-                room = self.room(sequence)
-                sequence.computed = self._stop(sequence)
-                del self.running[sequence]
-                self.store.leave(sequence, room, ended=True)
-                sequence.last = self.now
-                self.ended(sequence)
+        for sequence in self.decoding.ended():
+            room = self.room(sequence)
+            sequence.computed = self.decoding.stop(sequence)
+            del self.running[sequence]
+            self.store.leave(sequence, room, ended=True)
+            sequence.last = self.now
+            self.ended(sequence)
 
     def _lose(self, sequence: Sequence, how: Preemption) -> None:
         """A sequence loses its place: what was computed of it is lost, or copied to another tier."""
@@ -436,32 +415,28 @@ class Pool:
         del self.running[sequence]
         self.prefilling.pop(sequence, None)
         if sequence.decoding:
-            sequence.paused = self._not_late()
-            sequence.generated = sequence.output - (sequence.end - self.steps)
-            sequence.computed = self._stop(sequence)
+            sequence.paused = self.gaps.lose(self.now)
+            sequence.generated = sequence.output - (sequence.end - self.decoding.steps)
+            sequence.computed = self.decoding.stop(sequence)
         self.store.leave(sequence, room, ended=False)
         if how == "swap" and sequence.computed == sequence.input + sequence.generated - 1:
-            self._moved += self.copy_seconds(sequence.computed)
+            self._swap(sequence, back=False)
             self.swapped[sequence] = None
             return
         sequence.target, sequence.computed, sequence.reserved = sequence.input + sequence.generated, 0, 0
         self.waiting.push(sequence)
-
-    def _not_late(self) -> float:
-        """When the one that loses its place had its last token: as the last of those that wait for the next."""
-        if not self._late:
-            return self.now
-        since, count = self._late.pop()
-        if count > 1:
-            self._late.append((since, count - 1))
-        return since
 
     def _return(self, sequence: Sequence) -> None:
         """A sequence comes back from another tier, and decodes on."""
         del self.swapped[sequence]
         self.running[sequence] = None
         self._grow(-(-self.room(sequence) // self.store.size))
-        self._moved += self.copy_seconds(sequence.computed)
-        self._late = self._late or ([(self.now, self.count)] if self.count else [])
-        self._late.append((sequence.paused, 1))
-        self._begin(sequence, sequence.computed, sequence.output - sequence.generated)
+        self._swap(sequence, back=True)
+        self.gaps.join(self.now, self.count, sequence.paused)
+        self.decoding.begin(sequence, sequence.computed, sequence.output - sequence.generated)
+
+    def _swap(self, sequence: Sequence, back: bool) -> None:
+        """What is computed of a sequence is copied to another tier, or back, before the next iteration."""
+        copy = self.swap(sequence.computed, back)
+        self._moved += float(alone(copy))
+        add(self.work.copied, copy.demand)

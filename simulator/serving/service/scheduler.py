@@ -92,6 +92,7 @@ class Scheduler(Protocol):
     """Chooses what each iteration computes.
 
     A class may say as `unread` which settings it does not read; a mapping that gives one of them is refused.
+    It computes prompts in chunks of at most its `tokens`, unless it says `whole`.
     """
 
     def decide(self, view: View) -> Decision:

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from simulator.core.closed_form import alone
+
 if TYPE_CHECKING:
+    from simulator.core import Activity
     from simulator.workload.requests.request import Request
 
 
 class Link:
-    """A link that carries keys and values of one sequence after another: when it is free; seconds of so many tokens."""
+    """A link that carries keys and values of one sequence after another: when it is free; the copy of some tokens."""
 
-    def __init__(self, seconds: Callable[[int], float]) -> None:
-        self.seconds, self.free = seconds, 0.0
+    def __init__(self, copy: Callable[[int], Activity]) -> None:
+        self.copy, self.free = copy, 0.0
 
     def carry(self, now: float, tokens: int) -> float:
         """When so many tokens have arrived that are to go from now on."""
-        self.free = max(self.free, now) + self.seconds(tokens)
+        self.free = max(self.free, now) + float(alone(self.copy(tokens)))
         return self.free
 
 

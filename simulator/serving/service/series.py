@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -27,7 +26,7 @@ class Window:
         prompt_tokens, answer_tokens, cached_tokens: computed of prompts, given, and found of prompts.
         came, ended: requests.
         ttft: seconds to the first tokens that came in it.
-        work, moves: what iterations that ended in it computed, and the blocks that were copied for them.
+        work: what iterations that ended in it computed, and what was copied for them.
     """
 
     waiting: float = 0.0
@@ -41,7 +40,6 @@ class Window:
     ended: int = 0
     ttft: Digest = field(default_factory=Digest)
     work: Work = field(default_factory=Work)
-    moves: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def merge(self, other: Window) -> None:
         """Add what another has summed."""
@@ -49,7 +47,6 @@ class Window:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.ttft.merge(other.ttft)
         self.work.merge(other.work)
-        self.moves.update(other.moves)
 
 
 SUMS = tuple(each.name for each in fields(Window) if each.default is not MISSING)
@@ -68,20 +65,19 @@ class Series:
     def __init__(self, width: float | None = None) -> None:
         self.width, self._fixed = width or 1.0, width is not None
         self._windows: dict[int, Window] = {}
-        self._pools: list[tuple[Pool, Work, Counter[tuple[int, int]]]] = []
+        self._pools: list[tuple[Pool, Work]] = []
         self.end = 0.0
 
     def begin(self, pools: Iterable[Pool]) -> None:
         """Watch pools, beside who watches them already."""
         for pool in pools:
             pool.watch = self._watch(pool, pool.watch)
-            self._pools.append((pool, Work(), Counter()))
+            self._pools.append((pool, Work()))
 
     def close(self) -> None:
         """Give the pools back what they have computed in all."""
-        for pool, work, moves in self._pools:
+        for pool, work in self._pools:
             pool.work.merge(work)
-            pool.moves.update(moves)
 
     def __iter__(self) -> Iterator[tuple[float, float, Window]]:
         """When each window began, its seconds until the last token, and its sums; from the first that has some."""
@@ -117,13 +113,9 @@ class Series:
             self._spread("held", start, now, held)
             before[:] = sums
             if number:
-                window, (_, work, moves) = self._at(now), self._pools[place]
-                for each in (window.work, work):
-                    each.merge(pool.work)
-                window.moves.update(pool.moves)
-                moves.update(pool.moves)
+                for work in (self._at(now).work, self._pools[place][1]):
+                    work.merge(pool.work)
                 pool.work = Work()
-                pool.moves.clear()
 
         return watch
 

@@ -10,6 +10,7 @@ from math import inf, nextafter
 
 from simulator.errors import ConfigError
 from simulator.serving.service.balance import BALANCES
+from simulator.serving.service.pipeline import Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Link
 from simulator.serving.service.sequence import Sequence as Served
@@ -30,7 +31,7 @@ class Service:
     """
 
     def __init__(
-        self, pools: Sequence[Pool], longest: int, balance: str = "round_robin",
+        self, pools: Sequence[Replica], longest: int, balance: str = "round_robin",
         ended: Callable[[Served, int], None] = lambda served, replica: None,
         prompts: Sequence[tuple[Pool, Link]] = (),
     ) -> None:  # fmt: skip
@@ -42,14 +43,14 @@ class Service:
         self._following: Iterator[Request] | None = None  # what comes when one ends, in a closed loop
         for place, pool in enumerate(pools):
             pool.ended = partial(self._ended, place)
-        self.first = [pool for pool, _ in prompts] or pools
+        self.first: Sequence[Replica] = [pool for pool, _ in prompts] or pools
         for pool, link in prompts:
             pool.ended = partial(self._hand_over, pool, link)
 
     @property
     def replicas(self) -> list[Pool]:
         """All pools, those that compute prompts alone too."""
-        return list(dict.fromkeys([*self.pools, *self.first]))
+        return pools_of(list(dict.fromkeys([*self.pools, *self.first])))
 
     @property
     def now(self) -> float:
@@ -139,7 +140,7 @@ class Service:
     def _ended(self, place: int, served: Served) -> None:
         self.shown(served, place)
         session = served.request.session_id
-        now = self.pools[place].now
+        now = served.last
         if session is not None:
             if session in self._held:
                 following = self._held[session].popleft()

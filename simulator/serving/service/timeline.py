@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from simulator.serving.service.pipeline import Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
 
@@ -16,7 +17,8 @@ MICROSECONDS = 1e6
 class Timeline:
     """A file of events, written as they come.
 
-    A replica is a process: a track of iterations (a run of those that decode is one slice), counters of blocks that are
+    A replica is a process: a track of iterations (a run of those that decode is one slice), of a pipeline one for each
+    that is in flight, counters of blocks that are
     held, of sequences that run and that wait, and for each request a slice from arrival to its end, in which it waits,
     is computed and decodes.
     """
@@ -30,12 +32,15 @@ class Timeline:
         self._file.write("\n]}\n")
         self._file.close()
 
-    def begin(self, pools: Iterable[Pool]) -> None:
+    def begin(self, replicas: Iterable[Replica]) -> None:
         """Name the tracks of replicas, and watch these."""
-        for place, pool in enumerate(pools):
+        for place, replica in enumerate(replicas):
             self._event(ph="M", pid=place, name="process_name", args={"name": f"replica {place}"})
-            self._event(ph="M", pid=place, tid=0, name="thread_name", args={"name": "iterations"})
-            pool.watch = self._watch(place)
+            pools = pools_of([replica])
+            for track, pool in enumerate(pools):
+                of = f" {track}" if len(pools) > 1 else ""
+                self._event(ph="M", pid=place, tid=track, name="thread_name", args={"name": f"iterations{of}"})
+                pool.watch = self._watch(place, track, of)
 
     def ended(self, served: Sequence, replica: int) -> None:
         """A request from its arrival to its last token."""
@@ -54,20 +59,20 @@ class Timeline:
         self._event(ph="b", ts=start * MICROSECONDS, args=about, **same)
         self._event(ph="e", ts=end * MICROSECONDS, **same)
 
-    def _watch(self, place: int) -> Any:
+    def _watch(self, place: int, track: int, of: str) -> Any:
         def watch(pool: Pool, start: float, number: int, decoding: int, tokens: int) -> None:
             if number:
                 name = "decode" if not tokens else "prefill and decode" if decoding else "prefill"
                 args = {"iterations": number, "prompt_tokens": tokens, "decoding": decoding}
                 lasts = (pool.now - start) * MICROSECONDS
-                self._event(ph="X", pid=place, tid=0, ts=start * MICROSECONDS, dur=lasts, name=name, args=args)
+                self._event(ph="X", pid=place, tid=track, ts=start * MICROSECONDS, dur=lasts, name=name, args=args)
             at = pool.now * MICROSECONDS
             for name, value in (
                 ("blocks held", pool.store.total - pool.store.free),
                 ("running", len(pool.running)),
                 ("waiting", len(pool.waiting)),
             ):
-                self._event(ph="C", pid=place, ts=at, name=name, args={name: value})
+                self._event(ph="C", pid=place, ts=at, name=name + of, args={name: value})
 
         return watch
 

@@ -11,6 +11,8 @@ import numpy as np
 from simulator.core import Resource, add
 from simulator.mapping.stage import Kind
 from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations, of_decoding
+from simulator.serving.service.line import Line
+from simulator.serving.stages import EXPERTS
 
 
 class Work:
@@ -22,12 +24,14 @@ class Work:
             and of each cut of the model, pairs and keys of prompts, and keys of those that decode.
         often: iterations by the tokens that are routed in one, and by whether it has prompts.
         loads: models whose weights were copied to memory, to take their turn.
+        copied: what all copies have demanded: of keys and values, and of the weights that take their turn.
     """
 
     def __init__(self) -> None:
         self.sums: dict[Kind, list[float]] = {kind: [0.0] * 7 for kind in (DECODING, PROMPTS, MIXED)}
         self.often: Counter[tuple[int, bool]] = Counter()
         self.loads = 0
+        self.copied: dict[Resource, float] = {}
 
     def mixed(
         self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int,
@@ -69,24 +73,40 @@ class Work:
             self.sums[kind] = [a + b for a, b in zip_longest(sums, other.sums[kind], fillvalue=0.0)]
         self.often.update(other.often)
         self.loads += other.loads
+        add(self.copied, other.copied)
 
 
-def demand(iterations: Iterations, works: Iterable[Work]) -> dict[Resource, float]:
-    """Total demand of what replicas have computed, as of one device of a replica.
+def demand(iterations: Iterations | Line, works: Iterable[Work]) -> dict[Resource, float]:
+    """Total demand of what replicas have computed, as of one device of a replica, or of one of each stage.
 
     That of the mean iteration of each kind, as often as there were some: of what is affine in the features, exactly.
-    Routed experts demand the mean of the draws that they take their time from.
+    Routed experts demand the mean of the draws that they take their time from; those that are lowered with their layer,
+    what each number of tokens does.
     """
     total: dict[Resource, float] = {}
-    of, whole = iterations.stages, Work()
-    for each in works:
-        whole.merge(each)
+    whole = Work()
+    for work in works:
+        whole.merge(work)
+    for stage in iterations.each if isinstance(iterations, Line) else (iterations,):
+        _add_computed(total, stage, whole)
+    add(total, whole.copied)
+    return total
+
+
+def _add_computed(total: dict[Resource, float], iterations: Iterations, whole: Work) -> None:
+    """Add what iterations demand on the devices of one stage."""
+    of = iterations.stages
     for kind, (number, *sums) in whole.sums.items():
         if number:
             mean = np.array(sums).reshape(1, 1, -1) / number
-            for part in of.shared_demand(mean, kind.mixed).values():
-                add(total, part, number)
+            for what, part in of.shared_demand(mean, kind.mixed).items():
+                if what != EXPERTS:
+                    add(total, part, number)
     if iterations.router is not None:
         for (tokens, mixed), number in whole.often.items():
             add(total, iterations.routed_demand(tokens, mixed), number / DRAWS)
-    return total
+    elif of.model.moe is not None:
+        for mixed in (False, True):
+            often = {tokens: number for (tokens, with_prompts), number in whole.often.items() if with_prompts == mixed}
+            if often:
+                add(total, of.lowered_experts(np.array([*often], float), np.array([*often.values()], float), mixed))

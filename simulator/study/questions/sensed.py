@@ -13,7 +13,7 @@ from simulator.errors import ConfigError
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.cases import with_values
-from simulator.scenario.evaluator import evaluator
+from simulator.scenario.evaluate import detailed
 from simulator.scenario.form import Scenario
 from simulator.study.problem import Problem, problem
 from simulator.study.questions.design import check_used, column, completed, is_number, named, point_values, varying
@@ -147,7 +147,7 @@ def _completing(asked: Problem, chosen: Mapping[str, Any]) -> Evaluate:
 def _resources(scenario: Scenario) -> pd.DataFrame:
     import pandas as pd
 
-    rows = [(name, *each) for name, each in elasticities(evaluator(scenario).detail(scenario).plan).items()]
+    rows = [(name, *each) for name, each in elasticities(detailed(scenario).plan).items()]
     return pd.DataFrame(rows, columns=["resource", "below", "above"])
 
 

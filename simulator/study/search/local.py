@@ -44,13 +44,16 @@ def _neighbours(seen: Seen, moves: Indices, rng: np.random.Generator) -> Indices
     costs = seen.costs[usable]
     best = np.flatnonzero(front(costs, ["min"] * costs.shape[1]))
     best = best if len(best) <= PARENTS else rng.choice(best, PARENTS, replace=False)
-    near = seen.indices[usable][best][:, None, :] + moves
-    levels = np.abs(moves).sum(axis=1)
-    promise = alone(costs[best])[:, None] / WORTH ** (levels - 1)
-    inside = np.all((near >= 0) & (near < seen.sizes), axis=2)
-    order = np.lexsort((rng.random(int(inside.sum())), -promise[inside]))
-    nearest: Indices = near[inside][order]
-    return nearest
+    parents, levels = seen.indices[usable][best], np.abs(moves).sum(axis=1)
+    inside = np.ones((len(parents), len(moves)), dtype=np.bool_)
+    for of_axis, steps, size in zip(parents.T, moves.T, seen.sizes, strict=True):
+        level = of_axis[:, None] + steps
+        inside &= (level >= 0) & (level < size)
+    parent, move = np.nonzero(inside)
+    promise = alone(costs[best])[parent] / WORTH ** (levels[move] - 1)
+    order = np.lexsort((rng.random(len(parent)), -promise))
+    neighbours: Indices = parents[parent[order]] + moves[move[order]]
+    return neighbours
 
 
 def alone(costs: NDArray[np.float64]) -> NDArray[np.float64]:

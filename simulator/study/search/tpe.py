@@ -16,6 +16,7 @@ START = 32  # points at random, before there is something to learn from
 GOOD = 0.2  # of the points seen, those that are good, at most
 CANDIDATES = 24  # drawn for each point of a batch
 NARROW = 0.25  # levels: the least width of a kernel
+ROWS = 256  # points whose density is added up at once
 EVEN = 0.2  # of a kernel, what is even over all levels of an axis: kinds of machines have levels, too, and no order
 
 
@@ -80,7 +81,10 @@ class _Density:
         return drawn
 
     def log(self, points: Indices) -> NDArray[np.float64]:
-        """The logarithm of the density at points."""
+        """The logarithm of the density at points, so many at once that what is added up stays in the cache."""
+        return np.concatenate([self._log(points[first : first + ROWS]) for first in range(0, len(points), ROWS)])
+
+    def _log(self, points: Indices) -> NDArray[np.float64]:
         logs = np.full((len(points), len(self.points) + 1), -np.sum(np.log(self.sizes)))
         logs[:, :-1] = 0.0
         for axis, (size, width) in enumerate(zip(self.sizes, self.widths, strict=True)):

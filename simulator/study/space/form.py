@@ -22,11 +22,17 @@ class Steps(Section):
     """
 
     values: Annotated[list[Scalar], Field(min_length=1)] | None = None
+    """The values, in their order."""
     range: Annotated[tuple[End, ...], Field(min_length=2, max_length=3)] | None = None
+    """Start, stop (which is not one of them) and, unless it is 1, step."""
     linspace: tuple[End, End, Count] | None = None
+    """First, last and how many, at equal distances."""
     geomspace: tuple[End, End, Count] | None = None
+    """First, last and how many, at equal ratios."""
     name: str | None = None
+    """What expressions and tables call it; the last word of its path unless given."""
     when: str | None = None
+    """An expression of axes before it, under which it varies; elsewhere it is as in `base`."""
 
 
 WAYS = ("values", "range", "linspace", "geomspace")

@@ -91,6 +91,8 @@ def _torchao(keys: Keys) -> Quantised:
         default = keys.within("quant_type")
         default = default and (default.within("default") or default)
         kind, figures = default and default.config.data.get("_type"), default and default.within("_data")
+    if kind is None:
+        raise keys.error("quant_type", "missing key", one_of(TORCHAO))
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(kind).removesuffix("Config")).lower()
     if name not in TORCHAO:
         raise keys.error("quant_type", f"torchao, as {name}", one_of(TORCHAO), nearest(name, TORCHAO))
@@ -122,11 +124,17 @@ def _higgs(keys: Keys) -> Quantised:
 
 
 def _spqr(keys: Keys) -> Quantised:
-    """Tiles of 16 x 16; outliers, whose numbers stand in `shapes`, are not counted."""
+    """Tiles of 16 x 16; beside them what `shapes` counts, 4 B each: outliers with their columns, where rows begin, and
+    permutations.
+    """
     for name, only in (("bits", 3), ("beta1", 16), ("beta2", 16)):
         if keys.size(name, default=only) != only:
             raise keys.error(name, f"{name} of spqr", str(only))
-    return Quantised("spqr", keys.texts("modules_to_not_convert"))
+    shapes = keys.mapping("shapes") or {}
+    if not all(type(number) is int and number >= 0 for number in shapes.values()):
+        raise keys.error("shapes", "", "whole numbers, 0 or more, by tensor")
+    beside = 4.0 * sum(number for name, number in shapes.items() if not name.endswith(".dense_weights.shape"))
+    return Quantised("spqr", keys.texts("modules_to_not_convert"), beside=beside)
 
 
 def _bitnet(keys: Keys) -> Quantised:

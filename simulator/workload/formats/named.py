@@ -22,7 +22,7 @@ _MLX = "mlx.core.quantize (ml-explore/mlx): an fp16 scale and bias for 64 weight
 _HQQ = "Half-Quadratic Quantization (mobiusml/hqq): a scale and a zero in fp16 for 64 weights"
 _QUANTO = "huggingface/optimum-quanto: a scale and a shift in 16 bits for 128 weights"
 _HIGGS = "HIGGS, arXiv 2411.17525: a scale in fp16 for 256 weights"
-_SPQR = "SpQR, arXiv 2306.03078, section 4.2: 3 + (3 + 3) / 16 + 64 / 256 bits, outliers not counted"
+_SPQR = "spqr_quant 0.2.0: 16 weights with scale, zero and an eighth of the second order in 64 bits; outliers beside"
 _AQLM = "AQLM, arXiv 2401.06118: codebooks of vectors of 8 weights in fp16, a matrix its own"
 _VPTQ = "VPTQ, arXiv 2409.17066: codebooks of vectors in 16 bits, a matrix its own"
 
@@ -72,7 +72,7 @@ FORMATS: dict[str, Format] = {
     "quanto-int2": Format(Block(2, 128, 4), None, KEPT, source=_QUANTO),
     "torchao-int4": Format(Block(4, 128, 4), None, KEPT, source="pytorch/ao: a scale and a zero in bf16 a group"),
     **{f"higgs-{bits}bit": Format(Block(bits, 256, 2), None, KEPT, source=_HIGGS) for bits in (2, 3, 4)},
-    "spqr": Format(Block(3, 256, 20), None, KEPT, source=_SPQR),
+    "spqr": Format(Block(3, 16, 2), None, KEPT, source=_SPQR),
     "bitnet": Format(Block(2), "int8", KEPT, source="BitNet b1.58, arXiv 2402.17764: four of three values in a byte"),
     **{f"aqlm-{n}x{bits}": _codebooks(8, _AQLM, *[bits] * n) for n, bits in ((1, 16), (2, 8), (2, 16), (4, 8), (8, 8))},
     **{

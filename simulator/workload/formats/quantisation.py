@@ -23,7 +23,8 @@ NUMBERS = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
 
 def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> Data:
-    """What a quantisation says of a model's `dtypes`, for the matrices and layers that its `shape` has.
+    """What a quantisation says of a model's `dtypes`, and of its `weight_scales`, for the matrices and layers that its
+    `shape` has.
 
     Raises:
         ConfigError: a method, or bits of it, that is not known, with those that are; a value of another kind.
@@ -32,14 +33,12 @@ def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> 
     method = data.get("quant_method")
     if method is None:
         method = _unnamed(data, key)
+    if method is None:
+        raise keys.error("quant_method", "missing key", one_of(METHODS))
     if not isinstance(method, str) or method not in METHODS:
         raise keys.error("quant_method", "quantisation", one_of(METHODS), nearest(str(method), METHODS))
     quantised = METHODS[method](keys)
     named, group = FORMATS[quantised.weights], quantised.group
-    if group == ROW:
-        group = shape.hidden
-    elif group == MATRIX:
-        group = _mean_matrix(shape)
     try:
         left = shares(quantised.modules, shape)
         others = {name: shares(modules, shape) for name, modules in quantised.others.items()}
@@ -48,6 +47,12 @@ def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> 
     standard = [rule.tensor for rule in KEPT if rule in named.rules]
     wide = dict.fromkeys(standard if quantised.kept is None else quantised.kept, 1.0) | left
     dtypes: Data = {"weights": quantised.weights}
+    if group == ROW:
+        group = shape.hidden
+    elif group == MATRIX:
+        group = round(_elements(shape, wide)[1])
+    if quantised.beside:
+        dtypes["weight_scales"] = quantised.beside / _elements(shape, wide)[0]
     if group and named.block.group and group != named.block.group:
         dtypes["group"] = group
     if wide != dict.fromkeys(standard, 1.0):
@@ -57,18 +62,19 @@ def quantisation(keys: Keys, shape: Model, key: str = "quantization_config") -> 
     return dtypes | {key: value for key in ("kv", "compute") if (value := getattr(quantised, key))}
 
 
-def _mean_matrix(shape: Model) -> int:
-    """Elements of a matrix of the layers that quantisers do not leave wide, in the mean."""
+def _elements(shape: Model, wide: Mapping[str, float]) -> tuple[float, float]:
+    """Elements of all matrices of the layers that are not `wide`, and of one of them in the mean."""
     from simulator.workload.model.weights import of_layer
 
-    kept, elements, number = {rule.tensor for rule in KEPT}, 0.0, 0
+    elements, number = 0.0, 0.0
     for layer, times in shape.kinds:
         experts = shape.moe.experts if shape.moe and layer.moe else 1
         for each in of_layer(shape, layer):
-            if each.matrices and each.tensor not in kept:
-                elements += times * each.matrices
-                number += times * (experts if each.part == "experts" else 1)
-    return round(elements / number)
+            narrow = times * (1.0 - wide.get(each.tensor, 0.0))
+            if each.matrices and narrow:
+                elements += narrow * each.matrices
+                number += narrow * (experts if each.part == "experts" else 1)
+    return elements, elements / max(number, 1.0)
 
 
 def _unnamed(data: Mapping[str, Any], key: str) -> str | None:

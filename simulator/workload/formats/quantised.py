@@ -20,6 +20,7 @@ class Quantised(NamedTuple):
         group: weights that share a scale; None: as the format has it; `ROW`, `MATRIX`.
         others: modules in other formats, by format.
         kv, compute: formats of the KV cache and of products, where the config says one.
+        beside: bytes of the whole model beside the format's own, such as outliers.
     """
 
     weights: str
@@ -30,3 +31,4 @@ class Quantised(NamedTuple):
     kv: str | None = None
     compute: str | None = None
     others: Mapping[str, list[str]] = MappingProxyType({})
+    beside: float = 0.0

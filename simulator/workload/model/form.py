@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -131,15 +131,18 @@ class Published(Section):
     """Whether that is a round figure."""
 
 
+Mixer: TypeAlias = Attention | LinearAttention | StateSpace
+
+
 class Layer(NamedTuple):
     """What one decoder layer is made of: what mixes tokens, then what a token goes through by itself.
 
     `kind` names it: the names of its parts (`linear moe`); of a model without a pattern `dense` or `moe`, and `-window`
-    behind it where it does not see everything.
+    behind it where it does not see everything. Several mixers read the same input, and are added.
     """
 
     kind: str
-    mixer: Attention | LinearAttention | StateSpace | None
+    mixers: tuple[Mixer, ...]
     ffn: Ffn | Moe | None
 
     @property
@@ -155,12 +158,12 @@ class Layer(NamedTuple):
     @property
     def attention(self) -> Attention | None:
         """Its attention, where it has one."""
-        return self.mixer if isinstance(self.mixer, Attention) else None
+        return next((mixer for mixer in self.mixers if isinstance(mixer, Attention)), None)
 
     @property
     def parts(self) -> int:
         """How many parts it has, each with its norms and its residual."""
-        return (self.mixer is not None) + (self.ffn is not None)
+        return bool(self.mixers) + (self.ffn is not None)
 
 
 class Model(Section):
@@ -195,7 +198,8 @@ class Model(Section):
     moe: Moe | None = None
     """The mixture of experts, where the model has one."""
     pattern: tuple[str, ...] = ()
-    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`."""
+    """What layers are made of, repeated over them: one or two parts by their keys, such as `linear moe` or `space`;
+    `attention+space ffn`: both mix tokens from one input, and are added (Falcon-H1)."""
     patches: Patches | None = None
     """What images are cut into, of a tower of images in place of a model of text."""
     projector: Projector | None = None
@@ -285,26 +289,28 @@ class Model(Section):
             attention = self.attention if pattern[i % len(pattern)] else plain
             mixed = moe is not None and i >= moe.first_layer and (i - moe.first_layer) % moe.every == 0
             kind = ("moe" if mixed else "dense") + ("-window" if attention.window else "")
-            layers.append(Layer(kind, attention, moe if mixed else self.ffn))
+            layers.append(Layer(kind, (attention,), moe if mixed else self.ffn))
         return tuple(layers)
 
     def _layer(self, names: str) -> Layer:
         """The layer that a text of `pattern` describes."""
         mixers = {"attention": self.attention, "linear": self.linear, "space": self.space, **self.attentions}
         ffns = {"ffn": self.ffn, "moe": self.moe, **self.ffns}
-        mixer, ffn = None, None
+        mixed: tuple[Mixer, ...] = ()
+        ffn = None
         for name in names.split():
-            if mixers.get(name) and mixer is None and ffn is None:
-                mixer = mixers[name]
+            several = tuple(part for each in name.split("+") if (part := mixers.get(each)))
+            if len(several) == len({type(part) for part in several}) == name.count("+") + 1 and not (mixed or ffn):
+                mixed = several
             elif ffns.get(name) and ffn is None:
                 ffn = ffns[name]
             else:
                 known = [key for key, part in {**mixers, **ffns}.items() if part]
                 raise ValueError(
-                    f"pattern: found '{name}' in '{names}', expected one of {', '.join(known)}: what mixes tokens, "
-                    "then an FFN or experts"
+                    f"pattern: found '{name}' in '{names}', expected one of {', '.join(known)}: what mixes tokens "
+                    "(or several of different sections, joined by '+'), then an FFN or experts"
                 )
-        return Layer(names, mixer, ffn)
+        return Layer(names, mixed, ffn)
 
     @cached_property
     def kinds(self) -> tuple[tuple[Layer, int], ...]:

@@ -13,8 +13,8 @@ from simulator.core.resource import Quantity
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 from simulator.workload.formats.storage import storage
 from simulator.workload.model.attention import Attention
-from simulator.workload.model.form import Layer, Model
-from simulator.workload.model.recurrent import LinearAttention
+from simulator.workload.model.form import Layer, Mixer, Model
+from simulator.workload.model.recurrent import LinearAttention, StateSpace
 from simulator.workload.model.weights import Weights, predicting, weights
 
 
@@ -118,14 +118,18 @@ def kv_bytes(model: Model, context: Quantity) -> Quantity:
 
 def layer_kv_bytes(model: Model, layer: Layer, context: Quantity) -> Quantity:
     """Bytes that a sequence of `context` tokens keeps in one layer."""
-    a = layer.attention
-    if a is None:
-        return layer_state_bytes(model, layer)
+    return sum((mixer_bytes(model, mixer, context) for mixer in layer.mixers), start=0.0)
+
+
+def mixer_bytes(model: Model, mixer: Mixer, context: Quantity) -> Quantity:
+    """Bytes that a sequence of `context` tokens keeps for one mixer of a layer: keys and values, or a state."""
+    if not isinstance(mixer, Attention):
+        return _state_bytes(model, mixer)
     if model.patches:
         return 0.0
-    element = storage(model).kv_bytes(a)
-    tokens = context if a.kept is None else np.minimum(context, a.kept)
-    return element * (a.cached_width * tokens + _entry_width(a) * context)
+    element = storage(model).kv_bytes(mixer)
+    tokens = context if mixer.kept is None else np.minimum(context, mixer.kept)
+    return element * (mixer.cached_width * tokens + _entry_width(mixer) * context)
 
 
 def _token_bytes(model: Model, layer: Layer) -> float:
@@ -140,13 +144,13 @@ def _entry_width(a: Attention) -> float:
 
 
 def layer_state_bytes(model: Model, layer: Layer) -> float:
-    """Bytes of the state that a sequence has in one layer: the matrix or vectors of it, and the convolution's inputs.
+    """Bytes of the states of fixed size that a sequence has in one layer."""
+    states = (mixer for mixer in layer.mixers if not isinstance(mixer, Attention))
+    return sum((_state_bytes(model, mixer) for mixer in states), start=0.0)
 
-    A convolution of K taps keeps K - 1 inputs, as wide as activations.
-    """
-    mixer = layer.mixer
-    if mixer is None or isinstance(mixer, Attention):
-        return 0.0
+
+def _state_bytes(model: Model, mixer: LinearAttention | StateSpace) -> float:
+    """The matrix or vectors of a state, and the convolution's inputs: of K taps K - 1, as wide as activations."""
     number = mixer.state if isinstance(mixer, LinearAttention) else mixer.format
     inputs = max(mixer.conv - 1, 0) * mixer.mixed_width * BYTES_PER_ELEMENT[model.dtypes.activations]
     return mixer.state_size * BYTES_PER_ELEMENT[number] + inputs

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.workload.model.huggingface.assemble import ACTIVATIONS, TOP_K
+from simulator.workload.model.huggingface.assemble import ACTIVATIONS
+from simulator.workload.model.huggingface.keys import TOP_K
 
 Data = dict[str, Any]
 Shapes = Mapping[str, tuple[int, ...]]

@@ -89,15 +89,16 @@ def _vision(model: Model) -> Iterator[Weights]:
 
 
 def of_layer(model: Model, layer: Layer) -> Iterator[Weights]:
-    """Those of one layer: its mixer, its FFN or experts, its norms."""
-    hidden, norm, mixer = model.hidden, model.norm, layer.mixer
-    if isinstance(mixer, Attention):
-        yield from _attention(mixer, hidden)
-        yield Weights("norm", "norm", 0.0, norm.vectors * _inner_norms(mixer))
-    elif isinstance(mixer, LinearAttention):
-        yield from _linear(mixer, hidden)
-    elif mixer:
-        yield from _space(mixer, hidden)
+    """Those of one layer: its mixers, its FFN or experts, its norms."""
+    hidden, norm = model.hidden, model.norm
+    for mixer in layer.mixers:
+        if isinstance(mixer, Attention):
+            yield from _attention(mixer, hidden)
+            yield Weights("norm", "norm", 0.0, norm.vectors * _inner_norms(mixer))
+        elif isinstance(mixer, LinearAttention):
+            yield from _linear(mixer, hidden)
+        else:
+            yield from _space(mixer, hidden)
     if isinstance(layer.ffn, Moe):
         yield from _moe(layer.ffn, hidden)
     elif layer.ffn:

@@ -10,7 +10,7 @@ from simulator.workload.batch import Batch
 from simulator.workload.formats.dtypes import INDEX_BYTES
 from simulator.workload.model.attention import Attention
 from simulator.workload.model.feedforward import Moe
-from simulator.workload.model.form import Layer
+from simulator.workload.model.form import Layer, Mixer
 from simulator.workload.model.predictor import Predictor
 from simulator.workload.model.recurrent import LinearAttention, StateSpace
 from simulator.workload.operators.attention import attention
@@ -65,10 +65,9 @@ def decoder_layer(
         return _parallel_layer(tape, x, batch, tokens, layer, routing)
     before = predict(tape, x, tokens) if tape.model.alternates else x
     x = before
-    if layer.mixer:
-        x = _part(
-            tape, x, tokens, prefix(layer.mixer), lambda x: with_laurel(tape, x, mix(tape, x, batch, layer), tokens)
-        )
+    if layer.mixers:
+        name = prefix(layer.mixers[0])
+        x = _part(tape, x, tokens, name, lambda x: with_laurel(tape, x, mix(tape, x, batch, layer), tokens))
     if layer.ffn:
         x = _part(tape, x, tokens, branch(layer), lambda x: pointwise(tape, x, tokens, layer, routing))
     if tape.model.alternates:
@@ -126,7 +125,7 @@ def _parallel_layer(
     return tape.elementwise(f"{name}.residual", "add", "add", tape.all_reduce(both), x)
 
 
-def prefix(mixer: Attention | LinearAttention | StateSpace) -> str:
+def prefix(mixer: Mixer) -> str:
     """What the names of the operators of a mixer begin with."""
     return {Attention: "attention", LinearAttention: "linear", StateSpace: "space"}[type(mixer)]
 
@@ -137,13 +136,18 @@ def branch(layer: Layer) -> str:
 
 
 def mix(tape: Tape, x: Tensor, batch: Batch, layer: Layer) -> Tensor:
-    """What mixes tokens in a layer."""
-    mixer = layer.mixer
+    """What mixes tokens in a layer: all its mixers read the same input, and are added."""
+    first, *others = (_mixed(tape, x, batch, mixer) for mixer in layer.mixers)
+    for mixer, other in zip(layer.mixers[1:], others, strict=True):
+        first = tape.elementwise(f"{prefix(layer.mixers[0])}.add_{prefix(mixer)}", "add", "add", first, other)
+    return first
+
+
+def _mixed(tape: Tape, x: Tensor, batch: Batch, mixer: Mixer) -> Tensor:
     if isinstance(mixer, LinearAttention):
         return linear_attention(tape, x, batch, mixer)
     if isinstance(mixer, StateSpace):
         return state_space(tape, x, batch, mixer)
-    assert mixer  # as its caller asks
     return attention(tape, x, batch, mixer)
 
 

@@ -98,7 +98,7 @@ def pool(router: Router, most: int, layers: int, draws: int = 2048, seed: int = 
     return Pool(router.experts, choices)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def pooled(router: Router, tokens: int, layers: int, seed: int = 0) -> NDArray[np.int32]:
     """The counts of a pool of steps of `tokens` tokens; whoever asks for the same shares them, so that none may write.
 

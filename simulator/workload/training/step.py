@@ -69,7 +69,8 @@ def training_graph(
     """
     check_name(optimizer, OPTIMIZERS, "optimizer")
     for layer, _ in model.kinds:
-        if not layer.attention or layer.attention.indexer or layer.attention.compression or model.streams > 1:
+        a = layer.attention if len(layer.mixers) == 1 else None
+        if a is None or a.indexer or a.compression or model.streams > 1:
             found = f"layers of '{layer.kind}'"
             raise ConfigError(f"training {model.name}", found=found, expected="attention over keys and values alone")
     mode = _recompute(recompute)
@@ -89,6 +90,17 @@ def training_graph(
             _step(model, OPTIMIZERS[optimizer]),
         ),
     )
+
+
+def accumulating(block: Block, share: float = 1.0) -> Block:
+    """A block whose gradients of weights, or a share of them, are added to those of the micro batches before."""
+    graph = block.graph.copy()
+    for name, data in block.graph.nodes(data=True):
+        operator: Operator = data["operator"]
+        if "state_write" in operator.bytes:
+            added = {**operator.bytes, "state_read": share * operator.bytes["state_write"]}
+            graph.nodes[name]["operator"] = replace(operator, bytes=added)
+    return replace(block, graph=graph)
 
 
 def _saving(block: Block, saved: Mapping[str, Quantity]) -> Block:

@@ -18,6 +18,7 @@ from simulator.core.events import events
 from simulator.mapping.dataflow.call import launch
 from simulator.mapping.dataflow.partition import partition
 from simulator.mapping.dataflow.pipeline import pipeline_plan
+from simulator.mapping.dataflow.programs import programs
 from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.target import Target
 from simulator.workload import Batch, Block, Operator, decode, load_model, operator_graph, prefill
@@ -185,3 +186,10 @@ def test_an_engine_that_computes_less_well_reads_as_fast_as_before(machine: Mach
     for activity, _ in dataflow(slower, block).activities():
         busy = {resource.name: seconds for resource, seconds in activity.seconds().items()}
         assert busy["socket.rdu (slowest buffer)"] <= busy["socket.hbm->socket.rdu"]
+
+
+def test_a_kernel_of_several_layers_is_lowered_to_what_it_takes(machine: Machine) -> None:
+    runner, block = machine(max_span="none"), replace(layer("llama-2-7b"), repeat=2)
+    (program,) = programs(runner, block)
+    assert program.repeats == 2
+    assert closed_form(dataflow(runner, block)).time == pytest.approx(program.partition.seconds, rel=1e-12)

@@ -116,7 +116,7 @@ def test_each_replica_keeps_what_it_would_alone(name: str, data: int, tokens: tu
     one = resolve(MappingForm(), alone, model(name)).footprint(4, *tokens)
     assert many.total.used == pytest.approx(data * one.total.used, rel=1e-12)
     assert (many.fits, many.max_batch(), many.max_context()) == (one.fits, data * one.max_batch(), one.max_context())
-    with pytest.raises(ConfigError, match=f"^batch: found 1, expected a multiple of the {data} replicas"):
+    with pytest.raises(ConfigError, match=f"^workload.batch: found 1, expected a multiple of the {data} replicas"):
         resolve(MappingForm(data=data), whole, model(name)).footprint(1, *tokens)
 
 

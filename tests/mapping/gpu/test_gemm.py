@@ -99,6 +99,14 @@ def test_many_shapes_at_once_are_each_alone() -> None:
     np.testing.assert_allclose(repeated, np.tile(together, 60), rtol=1e-12)
 
 
+@pytest.mark.parametrize("tile", ["fastest", "rows", "traffic"])
+def test_many_rows_at_once_are_each_alone(tile: str) -> None:
+    library, rows = GemmLibrary.model_validate({"tile": tile}), np.unique(np.geomspace(1, 5000, 90).round())
+    together = gemm_seconds(rows, 4096, 1024, CHIP, library, warm=False)
+    alone = [float(gemm_seconds(m, 4096, 1024, CHIP, library, warm=False)) for m in rows]
+    assert together.tolist() == pytest.approx(alone, rel=1e-14)
+
+
 def test_many_chips_at_once_are_each_alone() -> None:
     factors = np.linspace(0.5, 2, 7)
 

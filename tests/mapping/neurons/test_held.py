@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
+from simulator.mapping.neurons import friends as co_activation
 from simulator.mapping.neurons.friends import friends, reads
 from simulator.mapping.neurons.held import Keeping, held, settled
 from simulator.mapping.neurons.steps import SpeculativeSteps, advances
@@ -82,9 +83,17 @@ def test_friends_cover_what_is_missing(drawn: list[int], missing: set[int]) -> N
     assert (len(missing) + 1) // 2 <= len(read) <= len(missing) or not missing
 
 
-def test_friends_are_those_that_share_most_tokens() -> None:
-    tokens = [np.array(t) for t in ([0, 1], [0, 1, 2], [2, 3], [3, 2], [0, 3])]
-    assert friends(tokens, 5)[:4].tolist() == [1, 0, 3, 2]
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sets(st.integers(0, NEURONS - 1)), max_size=8), st.integers(1, NEURONS))
+def test_friends_are_those_that_share_most_tokens_of_equals_the_first(
+    monkeypatch: pytest.MonkeyPatch, tokens: list[set[int]], block: int
+) -> None:
+    monkeypatch.setattr(co_activation, "BLOCK", block)
+    friend = friends([np.array(sorted(token), dtype=np.int64) for token in tokens], NEURONS)
+    for neuron in range(NEURONS):
+        shared = [sum(neuron in token and other in token for token in tokens) for other in range(NEURONS)]
+        shared[neuron] = -1
+        assert friend[neuron] == shared.index(max(shared))
 
 
 def test_bundling_by_co_activation_does_not_pay() -> None:

@@ -125,6 +125,10 @@ def test_devices_divide_into_tensor_pipeline_and_data() -> None:
             parallelism(*asked)
     with pytest.raises(ConfigError, match="pipeline: found 0"):
         parallelism(8, None, 0)
+    with pytest.raises(ConfigError, match=r"^context: found context 3, expected ways whose product divides"):
+        parallelism(8, None, context=3)
+    with pytest.raises(ConfigError, match=r"^tensor: found tensor 2 x data 2, expected ways whose product is"):
+        parallelism(8, 2, data=2)
     with pytest.raises(ConfigError, match="at most 32"):
         staged(64, system=load_system("dgx-a100", ["devices.gpu.count=64"]))
 

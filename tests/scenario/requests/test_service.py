@@ -173,6 +173,17 @@ def test_a_load_takes_its_time_and_none_where_there_is_no_tier(returning: Path) 
     assert e2e() == e2e(**{tiers: [{"tier": "host", "bytes": 0}]})
 
 
+@pytest.mark.parametrize(("bandwidth", "used"), [("460 GB/s", True), ("1 GB/s", False)])
+def test_a_tier_that_is_slower_than_to_compute_anew_is_never_written(
+    returning: Path, bandwidth: str, used: bool
+) -> None:
+    slow = {"hardware.tiers.host.bandwidth": bandwidth, "mapping.kv_store.tiers": ["host"]}
+    runs = [with_tiers(returning), with_tiers(returning, **slow, **{"mapping.kv_store.reuse": "faster"})]
+    never, faster = (served(each)[0] for each in runs)
+    assert (faster.metrics()["written_bytes"] > 0) == (faster.metrics()["hit_rate_behind"] > 0) == used
+    assert used or faster.figures.e2e.mean == never.figures.e2e.mean
+
+
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     trace = tmp_path / "models.csv"
@@ -194,6 +205,7 @@ def test_models_that_take_turns_are_copied_from_their_home(models: Path) -> None
     ("values", "text"),
     [
         ({"mapping.scheduler.home": "hots"}, "mapping.scheduler.home: .*found 'hots'.*did you mean 'host'"),
+        ({"mapping.scheduler.home": "gpu.sram"}, "home: tiers .*found 'gpu.sram', expected 'host'"),
         ({"mapping.scheduler.home": "host"}, "home: found 'host', and keys and values of 'prefix', .*kind: blocks"),
     ],
 )
@@ -206,6 +218,7 @@ def test_a_wrong_home_is_told(models: Path, values: dict[str, Any], text: str) -
     ("values", "text"),
     [
         ({"tiers": ["hots"]}, "mapping.kv_store.tiers.0.tier: .*found 'hots'.*did you mean 'host'"),
+        ({"tiers": ["gpu.sram"]}, "tiers.0.tier: .*found 'gpu.sram', expected 'host'"),
         ({"tiers": ["host", "host"]}, "tiers.1.tier: .*behind gpu.hbm, host: found 'host'"),
         ({"tiers": [{"tier": "host", "bytes": "1000 TB"}]}, "tiers.0.bytes: .*needs"),
         ({"tiers": ["host"], "kind": "blocks"}, "mapping.kv_store.tiers: found some, of 'blocks', .*'prefix'"),

@@ -310,10 +310,16 @@ class WithTiers(WithPrefixes):
         return next(place for place, tier in enumerate(self.tiers) if content in tier)
 
     def alone(self, tokens: int, blocks: int, loaded: int) -> float:
-        past = blocks * self.size
-        new = tokens - past
-        pairs = sum(past + each + 1 for each in range(new))
-        return self.together(loaded * self.block_seconds[0], self.iterations.mixed(1, new, pairs, past, 0, 0))
+        prompt = Served(Request("alone", 0.0, tokens, 1), -1, tokens, kv=blocks * self.size)
+        whole = self.policy in (vllm_v0, orca, static)
+        copies, total = loaded * self.block_seconds[0], 0.0
+        while prompt.rest:
+            new = prompt.rest if whole else min(prompt.rest, self.tokens)
+            pairs = sum(prompt.kv + each + 1 for each in range(new))
+            keys = seen(self.iterations, [(prompt, new)], [])
+            total += self.together(copies, self.iterations.mixed(1, new, pairs, prompt.kv, 0, 0, seen=keys))
+            prompt.kv, copies = prompt.kv + new, 0.0
+        return total
 
     @property
     def free(self) -> int:
@@ -577,3 +583,77 @@ def decode_only(state: Decoding) -> Chosen:
         state.link = max(state.link, state.now) + state.carry(room)
         state.coming.append((state.link, served))
     return chosen
+
+
+@dataclass(eq=False)
+class Pass:
+    """Stages in a row, for one of the engines that share them: when each of them is free is known to all."""
+
+    stages: list[Iterations]
+    free: list[float]
+    clock: Callable[[], float]
+    cuts: tuple[Any, ...] = ()
+    number: int = 0
+
+    def mixed(self, *figures: Any, **more: Any) -> float:
+        return self.through([each.mixed(*figures, number=self.number, **more) for each in self.stages])
+
+    def decoding(self, *figures: Any, **more: Any) -> float:
+        return self.through([each.decoding(*figures, number=self.number, **more) for each in self.stages])
+
+    def through(self, seconds: list[float]) -> float:
+        self.number += 1
+        start = left = self.clock()
+        for stage, takes in enumerate(seconds):
+            enters = left if left >= self.free[stage] else self.free[stage]
+            left = self.free[stage] = enters + takes
+        return left - start
+
+
+@dataclass(eq=False)
+class Staged:
+    """As many engines as stages: whose iteration has ended chooses the next, and all pass through the same stages."""
+
+    engines: list[Stepping]
+    has: list[list[Served]] = field(default_factory=list)
+
+    def run(self, requests: list[Request]) -> dict[str, Served]:
+        pending = sorted(
+            (Served(r, i, r.input_tokens) for i, r in enumerate(requests)),
+            key=lambda s: (s.request.arrival_s, s.number),
+        )
+        self.has = [[] for _ in self.engines]
+        coming: list[list[Served]] = [[] for _ in self.engines]
+        while True:
+            begins = [self.begins(engine, coming[i]) for i, engine in enumerate(self.engines)]
+            first = min(begins)
+            if pending and pending[0].request.arrival_s <= first:
+                served = pending.pop(0)
+                unfinished = [self.unfinished(each, served.request.arrival_s) for each in self.has]
+                which = unfinished.index(min(unfinished))
+                self.has[which].append(served)
+                coming[which].append(served)
+            elif first < float("inf"):
+                which = begins.index(first)
+                self.step(self.engines[which], coming[which], first)
+            else:
+                return {name: served for engine in self.engines for name, served in engine.log.items()}
+
+    @staticmethod
+    def begins(engine: Stepping, coming: list[Served]) -> float:
+        if engine.waiting or engine.running:
+            return engine.now
+        return max(engine.now, coming[0].request.arrival_s) if coming else float("inf")
+
+    @staticmethod
+    def unfinished(has: list[Served], now: float) -> int:
+        return sum(s.made < s.request.output_tokens or s.times[-1] > now for s in has)
+
+    @staticmethod
+    def step(engine: Stepping, coming: list[Served], now: float) -> None:
+        engine.now = now
+        engine.chosen = engine.before if engine.ahead and engine.running else now
+        while coming and coming[0].request.arrival_s <= engine.chosen:
+            engine.waiting.append(coming.pop(0))
+        engine.waiting.sort(key=engine.rank)
+        engine.iterate([(served, new) for served, new in engine.policy(engine).items() if new])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.core import Activity, Resource
 from simulator.errors import CapacityError, ConfigError
 from simulator.mapping.form import Scheduler as Settings
 from simulator.registry import registered
@@ -43,6 +44,13 @@ def carry(tokens: int) -> float:
     return 2e-5 * tokens + 1e-4
 
 
+WAY = Resource("way", 5e4, "token")
+
+
+def copy(tokens: int) -> Activity:
+    return Activity("copy", {WAY: float(tokens)}, 1e-4)
+
+
 @settings(max_examples=15, deadline=None)
 @given(traces(), machines, limits, st.booleans())
 def test_prompts_elsewhere_equal_stepping(
@@ -56,7 +64,7 @@ def test_prompts_elsewhere_equal_stepping(
         of, size, total // size, decode_only, tokens=tokens, most=most, carry=carry, ahead=ahead
     ).serve(requests, first)  # fmt: skip
     decoding = pool(Blocks(total // size, size), tokens, most, of, ahead)
-    ended = run(requests, [decoding], prompts=[(pool(Blocks(10_000, size), tokens, 64, of, ahead), Link(carry))])
+    ended = run(requests, [decoding], prompts=[(pool(Blocks(10_000, size), tokens, 64, of, ahead), Link(copy))])
     assert len(ended) == len(requests)
     arrivals = {r.request_id: r.arrival_s for r in requests}
     for name, (served, _) in ended.items():
@@ -70,7 +78,7 @@ class Recorded(Link):
     """A link that records when transfers begin, and how many tokens go over it."""
 
     def __init__(self) -> None:
-        super().__init__(carry)
+        super().__init__(copy)
         self.begun: list[float] = []
         self.tokens = 0
 
@@ -92,6 +100,7 @@ def test_transfers_of_a_link_begin_in_the_order_of_time_and_carry_each_prompt_on
     assert len(ended) == len(requests)
     assert link.begun == sorted(link.begun)
     assert link.tokens == sum(each.input_tokens for each in requests if each.output_tokens > 1)
+    assert sum(each.work.copied.get(WAY, 0.0) for each in pools) == link.tokens
     assert all(served.last >= served.first for served, _ in ended.values())
 
 

@@ -34,8 +34,8 @@ def told(file: Path, points: bool = False) -> list[str]:
     [
         (
             "hardware.devices.gpu.tiers.hbm.bandwidth",
-            "2 TB/s, 3, 4 TB/s",
-            "found 3 B/s, expected about .* mean '3 TB/s'",
+            "2 TB/s, 3 kB/s, 4 TB/s",
+            "found 3,000 B/s, expected about .* mean '3000 GB/s'",
         ),
         ("hardware.devices.gpu.tiers.hbm.bandwidth", "2 TB/s, 4000 TB/s", "found 4e.15 B/s, expected about"),
         ("model.vocab", "32000, 128", "found 128, expected about 32,000 to 262,144"),

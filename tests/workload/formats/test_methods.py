@@ -52,7 +52,7 @@ def torchao(kind: str, **data: Any) -> dict[str, Any]:
         ({"quant_method": "intel/auto-round", "bits": 2, "group_size": 32}, 2 + 18 / 32, "fp16"),
         ({"quant_method": "auto-round", "bits": 4, "data_type": "mx_fp", "group_size": 32}, 4 + 8 / 32, "fp16"),
         ({"quant_method": "higgs", "bits": 3, "p": 2, "group_size": 128}, 3 + 16 / 128, "fp16"),
-        ({"quant_method": "spqr", "bits": 3, "beta1": 16, "beta2": 16}, 3.625, "fp16"),
+        ({"quant_method": "spqr", "bits": 3, "beta1": 16, "beta2": 16}, 4, "fp16"),
         ({"quant_method": "bitnet"}, 2, "int8"),
         (
             {"quant_method": "aqlm", "in_group_size": 8, "num_codebooks": 1, "nbits_per_codebook": 16},
@@ -86,6 +86,22 @@ def test_every_matrix_has_a_codebook_of_its_own() -> None:
     assert weight_bytes(read) == pytest.approx(ELEMENTS / 4 + MATRICES * 2**16 * 8 * 2 + wide, rel=1e-9)
 
 
+def test_outliers_of_spqr_are_counted_as_its_config_has_them() -> None:
+    shapes = {}
+    for layer in range(32):
+        for module in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            name = f"model.layers.{layer}.self_attn.{module}"
+            shapes |= {f"{name}.{key}.shape": n for key, n in (("dense_weights", 4096 * 256), ("row_offsets", 4097))}
+            shapes |= {f"{name}.col_vals.shape": 150_000, f"{name}.in_perm.shape": 2048}
+    plain, read = model(quant_method="spqr"), model(quant_method="spqr", shapes=shapes)
+    beside = 128 * 4 * (4097 + 150_000 + 2048)
+    assert weight_bytes(read) - weight_bytes(plain) == pytest.approx(beside)
+    assert element_bytes(read, "lm_head") == 2
+    left = model(quant_method="spqr", shapes=shapes, modules_to_not_convert=["mlp"])
+    wide = model(quant_method="spqr", modules_to_not_convert=["mlp"])
+    assert weight_bytes(left) - weight_bytes(wide) == pytest.approx(beside)
+
+
 def test_modules_that_a_config_names_stay_wide() -> None:
     read = model(
         quant_method="auto-round", bits=4, group_size=128, extra_config={"model.layers.3.mlp.down_proj": {"bits": 16}}
@@ -108,9 +124,11 @@ def test_modules_that_a_config_names_stay_wide() -> None:
         ({"quant_method": "eetq", "weights": "int4"}, "weights of eetq"),
         ({"quant_method": "quanto", "weights": "int3"}, "weights of quanto"),
         (torchao("Int5WeightOnlyConfig"), "torchao, as int5_weight_only: .*expected one of int4_weight_only"),
-        ({"quant_method": "torchao"}, "quant_type: torchao"),
+        ({"quant_method": "torchao"}, "quant_type: missing key: expected one of int4_weight_only"),
+        ({"desc_act": True}, "quant_method: missing key: expected one of "),
         ({"quant_method": "auto-round", "bits": 5}, "auto-round, as int of 5 bits"),
         ({"quant_method": "higgs", "bits": 8}, "higgs, as 8bit"),
+        ({"quant_method": "spqr", "shapes": {"a.col_vals.shape": -1}}, "shapes: found .*by tensor"),
         ({"quant_method": "spqr", "bits": 4}, "bits of spqr: found 4, expected 3"),
     ],
 )

@@ -28,6 +28,18 @@ def test_a_window_pattern_is_repeated_over_the_layers(small: Any) -> None:
     assert [layer.window for layer in model.decoder] == [7, 7, None, 7, 7]
 
 
+SPACE = {"kind": "mamba2", "inner": 64, "state": 16, "heads": 8}
+
+
+def test_several_mixers_of_a_layer_are_joined_by_a_plus(small: Any) -> None:
+    (layer, number), *others = small(space=SPACE, pattern=["attention+space ffn"]).kinds
+    assert (number, others, layer.parts, layer.kind) == (4, [], 2, "attention+space ffn")
+    assert [type(mixer).__name__ for mixer in layer.mixers] == ["Attention", "StateSpace"]
+    for wrong in ("attention+attention ffn", "attention+linear ffn", "ffn+space", "attention+ ffn", "space attention"):
+        with pytest.raises(ValidationError, match="expected one of attention, space, ffn"):
+            small(space=SPACE, pattern=[wrong])
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

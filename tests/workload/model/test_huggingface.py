@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.workload import Model, decode, from_huggingface, operator_graph, parameters
+from simulator.workload.model.huggingface.keys import SYNONYMS
+from simulator.workload.model.huggingface.reader import COMMON, READERS
 
 
 def config(kind: str, layers: int, hidden: int, heads: int, vocab: int, context: int, **more: Any) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def test_quantised_weights(quantised: dict[str, Any], weights: str, compute: str
             "model_type: unsupported model: found 'reformer', expected one of",
         ),
         ("llama-2-7b", {"model_type": "lama"}, "did you mean 'llama'"),
-        ("llama-2-7b", {"model_type": None}, "unsupported model"),
+        ("llama-2-7b", {"model_type": None}, "model_type: missing key"),
         ("llama-2-7b", {"hidden_size": None}, "hidden_size: missing key"),
         ("llama-2-7b", {"hidden_size": "4096"}, "hidden_size: found '4096', expected a whole number"),
         ("llama-2-7b", {"num_hidden_layers": 0}, "num_hidden_layers: found 0"),
@@ -172,6 +174,44 @@ def test_an_unknown_type_says_what_else_reads_it() -> None:
     assert all(text in str(told.value) for text in ("did you mean 'gemma", "tiersim import-model", "docs/models.md"))
 
 
+@pytest.mark.parametrize("kind", ["absent", None])
+def test_a_config_without_a_type_names_common_ones_and_guesses_none(kind: str | None) -> None:
+    broken = {key: value for key, value in CONFIGS["llama-2-7b"].items() if key != "model_type"}
+    with pytest.raises(ConfigError, match=r"model_type: missing key: .*llama, qwen3, ") as told:
+        from_huggingface(broken if kind else broken | {"model_type": None}, "m")
+    assert "did you mean" not in str(told.value)
+    assert set(COMMON) <= READERS.keys()
+
+
+SHIPPED = list(CONFIGS.values())
+
+
+@given(st.sampled_from(SHIPPED), st.sampled_from(SYNONYMS), st.booleans(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_key_under_two_names_must_say_the_same(
+    config: dict[str, Any], same: tuple[str, ...], agree: bool, data: st.DataObject
+) -> None:
+    first = next((name for name in same if name in config), None)
+    assume(first is not None and type(config[first]) is int)
+    assert first
+    plain = from_huggingface(config, "m")
+    other = data.draw(st.sampled_from([name for name in same if name != first]))
+    if agree:
+        assert parameters(from_huggingface(config | {other: config[first]}, "m")) == parameters(plain)
+        return
+    try:
+        model = from_huggingface(config | {other: config[first] + 1}, "m")
+    except ConfigError as error:
+        assert first in str(error) and other in str(error)
+    else:  # a name that no config of the type has
+        assert parameters(model) == parameters(plain)
+
+
+def test_defaults_give_way_to_a_key_by_any_of_its_names() -> None:
+    assert from_huggingface({"model_type": "gpt2", "num_layers": 3}, "m").layers == 3
+    assert from_huggingface({"model_type": "bloom", "d_model": 128}, "m").hidden == 128
+
+
 junk = st.none() | st.booleans() | st.integers(-3, 10**6) | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
 
 
@@ -194,6 +234,7 @@ def test_any_value_of_any_key_gives_a_model_or_a_config_error(model: str, data: 
         ("gpt2", 124_439_808), ("gpt_neo", 1_315_575_808), ("gpt_neox", 20_554_567_680), ("gptj", 6_050_882_784),
         ("gpt_bigcode", 111_446_784), ("opt", 125_239_296), ("bloom", 16_156_544), ("olmo", 6_888_095_744),
         ("mpt", 1_311_213_568), ("persimmon", 9_397_175_296), ("starcoder2", 3_030_371_328), ("lfm2", 2_705_497_600),
+        ("falcon_h1", 8_514_961_408),
     ],
 )  # fmt: skip
 def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, parameters_of_default: int) -> None:
@@ -205,6 +246,8 @@ def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, paramete
     ("config", "expected"),
     [
         ({"model_type": "gpt2", "n_head": 7}, "n_head: heads that do not divide the hidden size"),
+        ({"model_type": "gpt2", "n_embd": 768, "hidden_size": 1020}, "n_embd: another name of 'hidden_size'"),
+        ({"model_type": "gpt2", "torch_dtype": "float16", "dtype": "float32"}, "dtype: another name of 'torch_dtype'"),
         ({"model_type": "gpt_neo", "num_layers": 23}, "attention_types: a layer list of 24 entries"),
         ({"model_type": "gpt_neo", "attention_types": [["ring", 12]]}, "attention_types: kinds of layers"),
         ({"model_type": "stablelm", "qk_layernorm": True}, "qk_layernorm"),
@@ -215,6 +258,8 @@ def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, paramete
         ({"model_type": "chatglm", "add_bias_linear": True}, "add_bias_linear"),
         ({"model_type": "gpt_bigcode", "n_layer": 0}, "n_layer"),
         ({"model_type": "lfm2", "layer_types": ["conv"] * 31}, "layer_types: a layer list"),
+        ({"model_type": "falcon_h1", "projectors_bias": True}, "projectors_bias: .*as mamba_proj_bias has it"),
+        ({"model_type": "falcon_h1", "mamba_d_head": 64}, "mamba_d_head: the width of a head: found 64, expected 8,"),
         ({"model_type": "lfm2", "block_ffn_dim_multiplier": 0}, "block_ffn_dim_multiplier: .*a number above 0"),
     ],
 )

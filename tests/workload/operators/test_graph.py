@@ -134,7 +134,7 @@ def test_blocks_of_models_that_mix_layers(shipped: Any) -> None:
     assert shape("glam-143b") == [("moe+dense", 16)]
 
 
-kinds = st.sampled_from([Layer(kind, None, None) for kind in ("dense", "moe", "dense-window")])
+kinds = st.sampled_from([Layer(kind, (), None) for kind in ("dense", "moe", "dense-window")])
 
 
 @settings(deadline=None)

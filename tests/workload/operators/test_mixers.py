@@ -10,6 +10,7 @@ import pytest
 
 from simulator.core.resource import Quantity
 from simulator.errors import ConfigError
+from simulator.mapping.parallel.tensor import cache_ways, layer_parts
 from simulator.workload import Model, decode, from_huggingface, kv_bytes, kv_bytes_per_token, operator_graph, prefill
 from simulator.workload.model.parameters import state_bytes
 
@@ -35,12 +36,33 @@ def model(name: str) -> Model:
         ("Qwen3.5-35B-A3B", 10 * 2 * 2 * 256 * 2, 30 * (32 * 128 * 128 * 4 + 3 * 8192 * 2)),
         # 6 layers of attention; 23 with 64 heads of 64 x 128 in fp32, and 3 inputs of 6,144 in bf16
         ("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", 6 * 2 * 2 * 128 * 2, 23 * (64 * 64 * 128 * 4 + 3 * 6144 * 2)),
+        # in each of 32 layers, keys and values of 8 heads beside 1024 x 256 numbers in fp32 and 3 inputs of 1,536
+        ("falcon_h1-default", 32 * 2 * 8 * 128 * 2, 32 * (1024 * 256 * 4 + 3 * 1536 * 2)),
         ("LFM2-1.2B", 6 * 2 * 8 * 64 * 2, 10 * 2 * 2048 * 2),  # 10 convolutions of 3 tokens
     ],
 )
 def test_a_token_and_a_sequence_keep_what_their_mixers_say(shape: str, token: float, state: float) -> None:
     assert kv_bytes_per_token(model(shape)) == token
     assert state_bytes(model(shape)) == state
+
+
+def test_mixers_of_one_layer_read_one_input_and_are_added() -> None:
+    read = model("falcon_h1-default")
+    graph = next(block for block in operator_graph(read, decode(2, 100)).blocks if block.repeat == 32).graph
+    (norm,) = graph.predecessors("space.in_proj")
+    assert norm == "attention.norm" and norm in graph.predecessors("attention.q_proj")
+    assert set(graph.predecessors("attention.add_space")) == {"attention.o_proj", "space.out_proj"}
+    assert graph.nodes["attention.add_space"]["operator"].all_reduce
+    assert sum(graph.nodes[name]["operator"].all_reduce for name in graph) == 2  # of the mixers, and of the FFN
+
+
+def test_devices_share_keys_by_heads_and_a_state_by_its_own() -> None:
+    read = model("falcon_h1-default")
+    (layer, number), *_ = read.kinds
+    (keys, by_heads), (state, by_state) = layer_parts(read, layer, 1000.0, 16)
+    assert (by_heads, by_state) == (8, 16)  # 8 KV heads on 16 devices: two have the same
+    assert number * (keys + state) == kv_bytes(read, 1000.0)
+    assert 8 < cache_ways(read, 16) < 16
 
 
 def test_a_state_of_fixed_size_does_not_grow() -> None:

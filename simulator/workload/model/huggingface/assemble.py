@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.workload.model.form import MOST_LAYERS
 from simulator.workload.model.huggingface.attention import REUSES, attentions, head_dim
-from simulator.workload.model.huggingface.keys import HIDDEN, Keys
+from simulator.workload.model.huggingface.keys import EXPERTS, HIDDEN, LAYERS, TOP_K, Keys
 from simulator.workload.model.huggingface.layers import experts, listed, mixers, shortest
 from simulator.workload.model.huggingface.recurrent import linear, space
 from simulator.workload.model.huggingface.traits import Traits
@@ -20,11 +20,6 @@ ACTIVATIONS = (
 )
 """Ours, by their names; the products inside an activation are so few that kin count as one."""
 
-EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
-TOP_K = (
-    "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "experts_per_token", "moe_k", "moe_topk",
-    "moe_top_k",
-)  # fmt: skip
 WIDTHS = ("moe_intermediate_size", "expert_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
 SHARED = (
     "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "share_expert_dim",
@@ -38,7 +33,6 @@ DENSE = (
     "n_inner",
     "ffn_dim",
 )
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 def assemble(keys: Keys, traits: Traits) -> Data:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.workload.model.huggingface.keys import HEADS, HIDDEN, Keys
+from simulator.workload.model.huggingface.keys import HEADS, HIDDEN, KV_HEADS, Keys
 from simulator.workload.model.huggingface.traits import Traits
 
 Data = dict[str, Any]
@@ -49,10 +49,9 @@ def _without(data: Data, key: str) -> Data:
 def _per_head(keys: Keys, traits: Traits) -> Data:
     """Attention with keys and values a head."""
     heads, dim = keys.size(*HEADS), head_dim(keys, traits)
-    grouped = ("num_key_value_heads", "num_attention_groups", "multi_query_group_num", "num_kv_heads")
-    kv_heads = keys.size(*grouped, default=heads)
+    kv_heads = keys.size(*KV_HEADS, default=heads)
     if heads % kv_heads:
-        name = next(name for name in grouped if keys.has(name))
+        name = next(name for name in KV_HEADS if keys.has(name))
         raise keys.error(name, "KV heads that do not divide the heads", f"a divisor of {heads}")
     said = dict(traits.defaults).get("attention_bias", False)
     bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)

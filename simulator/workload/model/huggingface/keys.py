@@ -11,14 +11,34 @@ from simulator.errors import ConfigError, described
 from simulator.units import MOST_COUNT
 
 REQUIRED: Any = object()
-HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+
 HIDDEN = ("hidden_size", "n_embed", "n_embd", "d_model")
-"""What types call the width of the model."""
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+KV_HEADS = ("num_key_value_heads", "num_attention_groups", "multi_query_group_num", "num_kv_heads", "n_head_kv")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
+TOP_K = (
+    "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "experts_per_token", "moe_k", "moe_topk",
+    "moe_top_k",
+)  # fmt: skip
+SYNONYMS = (
+    *(HIDDEN, LAYERS, HEADS, KV_HEADS, EXPERTS, TOP_K),
+    ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim"),
+    ("ssm_state_size", "mamba_d_state", "state_size"),
+    ("conv_kernel", "mamba_d_conv"),
+    ("mamba_num_heads", "mamba_n_heads"),
+    ("n_groups", "mamba_n_groups"),
+    ("mamba_expand", "expand"),
+    ("torch_dtype", "dtype"),
+)  # fmt: skip
+"""Names of one key each; other names that are looked for in turn are keys of their own."""
 
 
 @dataclass(frozen=True)
 class Keys:
     """Some keys have had several names over the years: the first that is there and not null counts.
+
+    Names of one key (`SYNONYMS`) must say the same.
 
     Each method returns `default` where there is none, and raises `ConfigError` with file, line and key where there is
     no default or the value is of another kind.
@@ -34,8 +54,9 @@ class Keys:
         return self.config.data.get(name) is not None
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Keys:
-        """These keys, and those of `defaults` that are not there."""
-        return replace(self, config=replace(self.config, data={**defaults, **self.config.data}))
+        """These keys, and those of `defaults` that are not there by any of their names."""
+        own = {name: value for name, value in defaults.items() if not any(map(self.has, _others(name)))}
+        return replace(self, config=replace(self.config, data={**own, **self.config.data}))
 
     def replaced(self, figures: Mapping[str, Any]) -> Keys:
         """These keys with other values."""
@@ -127,12 +148,24 @@ class Keys:
 
     def _first(self, names: tuple[str, ...], default: Any) -> tuple[str | None, Any]:
         self.used.update(names)
-        for name in names:
-            if self.config.data.get(name) is not None:
-                return name, self.config.data[name]
+        for name in filter(self.has, names):
+            self._agree(name, names)
+            return name, self.config.data[name]
         if default is REQUIRED:
             raise self.error(names[0], "missing key", "a value")
         return None, default
+
+    def _agree(self, name: str, names: tuple[str, ...]) -> None:
+        """Refuse a key that has another value under another of its names."""
+        value = self.config.data[name]
+        for other in _others(name):
+            if other in names and self.has(other) and self.config.data[other] != value:
+                raise self.error(other, f"another name of '{name}'", f"{described(value)}, as that has it")
+
+
+def _others(name: str) -> tuple[str, ...]:
+    """The other names of a key."""
+    return next((tuple(each for each in same if each != name) for same in SYNONYMS if name in same), ())
 
 
 def text_part(keys: Keys) -> Keys:

@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.workload.model.huggingface.assemble import assemble
 from simulator.workload.model.huggingface.keys import HEADS, Keys
+from simulator.workload.model.huggingface.recurrent import space
 from simulator.workload.model.huggingface.traits import LAYER_NORM, Traits
 
 Data = dict[str, Any]
@@ -109,6 +110,27 @@ def _lfm2(keys: Keys) -> Data:
     return assemble(own.replaced({"intermediate_size": width}), Traits(qk_norm="head", tied=True, space=_CONV))
 
 
+def _falcon_h1(keys: Keys) -> Data:
+    """Attention and Mamba 2 from one input in each layer (Falcon-H1, arXiv 2507.22448, section 2.1)."""
+    own = keys.with_defaults(_FALCON_H1)
+    if own.flag("projectors_bias", default=False) != own.flag("mamba_proj_bias", default=False):
+        raise own.error("projectors_bias", "biases of one projection of a state space", "as mamba_proj_bias has it")
+    norm = own.flag("mamba_rms_norm", default=False)
+    mixed = space(own, Traits(space=(("kind", "mamba2"), ("norm", norm))))
+    mixed["inner"] = own.size("mamba_d_ssm", default=mixed["inner"])
+    dim = own.config.data.get("mamba_d_head")
+    if type(dim) is int and dim * mixed["heads"] != mixed["inner"]:
+        width = f"{mixed['inner'] / mixed['heads']:g}, as mamba_d_ssm and mamba_n_heads have it"
+        raise own.error("mamba_d_head", "the width of a head", width)
+    own.used.add("mamba_norm_before_gate")
+    return assemble(own, Traits()) | {"space": mixed, "pattern": ["attention+space ffn"]}
+
+
+_FALCON_H1 = {
+    "vocab_size": 128_000, "hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 8192, "mamba_n_heads": 128,
+    "mamba_d_state": 256, "mamba_d_ssm": 1024,
+}  # fmt: skip
 _CONV = (("kind", "conv"),)
 _LFM2 = {
     "vocab_size": 65_536, "hidden_size": 2560, "intermediate_size": 12_288, "num_hidden_layers": 32,
@@ -123,5 +145,6 @@ OWN_WORDS: dict[str, Callable[[Keys], Data]] = {
     "gpt_bigcode": _gpt_bigcode,
     "stablelm": _stablelm,
     "lfm2": _lfm2,
+    "falcon_h1": _falcon_h1,
 }
 """`model_type` -> the reader of its keys."""

@@ -13,7 +13,7 @@ from simulator.errors import ConfigError, nearest
 from simulator.workload.formats.quantisation import NUMBERS, quantisation
 from simulator.workload.model.form import MOST_LAYERS, Model
 from simulator.workload.model.huggingface.assemble import assemble
-from simulator.workload.model.huggingface.keys import Keys, text_part
+from simulator.workload.model.huggingface.keys import HEADS, HIDDEN, KV_HEADS, LAYERS, Keys, text_part
 from simulator.workload.model.huggingface.own_words import OWN_WORDS
 from simulator.workload.model.huggingface.pruned import pruned
 from simulator.workload.model.huggingface.silent import left
@@ -42,13 +42,14 @@ def read_huggingface(config: Config, name: str, beside: Config | None = None) ->
     kind = keys.config.data.get("model_type") or outer.config.data.get("model_type")
     known = kind.removesuffix("_text") if isinstance(kind, str) else ""
     if known not in READERS:
-        raise _unsupported(keys, str(kind))
+        raise _unsupported(keys, kind)
     data: Data = {"name": name, "family": known} | READERS[known](keys)
     if keys is not outer and outer.has("tie_word_embeddings"):
         data["tied_embeddings"] = outer.flag("tie_word_embeddings", default=False)
     plain = replace(config, data={key: value for key, value in data.items() if value is not None})
     shape = validate(plain, Model)
     data["dtypes"] = dtypes(keys, outer, shape, beside)
+    data["weight_scales"] = data["dtypes"].pop("weight_scales", 0.0)
     data["not_modelled"] = left(keys, outer)
     return validate(replace(plain, data=plain.data | data), Model)
 
@@ -60,13 +61,19 @@ def known_type(config: Mapping[str, Any]) -> bool:
     return isinstance(kind, str) and kind.removesuffix("_text") in READERS
 
 
-def _unsupported(keys: Keys, kind: str) -> ConfigError:
-    near = nearest(kind, READERS)
+def _unsupported(keys: Keys, kind: object) -> ConfigError:
+    if kind is None:
+        expected = f"the type of the model, as its config.json has it: {', '.join(COMMON)}, ... (docs/models.md)"
+        return keys.error("model_type", "missing key", expected)
     expected = (
         f"one of {len(READERS)} that are read (docs/models.md); `tiersim import-model` reads others that transformers "
         "can build, and docs/models.md says how to write a model YAML"
     )
-    return keys.error("model_type", "unsupported model", expected, near)
+    return keys.error("model_type", "unsupported model", expected, nearest(str(kind), READERS))
+
+
+COMMON = ("llama", "qwen3", "mistral", "gemma3", "deepseek_v3", "gpt_oss", "gpt2")
+"""Types that a message names to who has given none."""
 
 
 def _llama(keys: Keys) -> Data:
@@ -161,9 +168,9 @@ def _falcon(keys: Keys, new: bool = False) -> Data:
     keys = keys.with_defaults({"vocab_size": 65_024, "hidden_size": 4544})
     new, bias = keys.flag("new_decoder_architecture", default=new), keys.flag("bias", default=False)
     parallel = new or keys.flag("parallel_attn", default=True)
-    heads = keys.size("num_attention_heads", "n_head")
+    heads = keys.size(*HEADS)
     if new:
-        kv_heads = keys.size("num_kv_heads", "n_head_kv", default=heads)
+        kv_heads = keys.size(*KV_HEADS, default=heads)
         norms = keys.size("num_ln_in_parallel_attn", default=2)
     else:
         kv_heads = 1 if keys.flag("multi_query", default=True) else heads
@@ -235,8 +242,8 @@ READERS: dict[str, Callable[[Keys], Data]] = {
 def _base(keys: Keys, norm: str = "rms", tied: bool = False) -> Data:
     """What all types have, under the names that most of them use."""
     return {
-        "layers": keys.size("num_hidden_layers", "n_layer", most=MOST_LAYERS),
-        "hidden": keys.size("hidden_size", "n_embed"),
+        "layers": keys.size(*LAYERS, most=MOST_LAYERS),
+        "hidden": keys.size(*HIDDEN),
         "vocab": keys.size("vocab_size"),
         "predict_layers": keys.predicted(),
         "max_context": keys.size("max_position_embeddings", "seq_length", default=2048),
@@ -247,9 +254,9 @@ def _base(keys: Keys, norm: str = "rms", tied: bool = False) -> Data:
 
 
 def _attention(keys: Keys, **differences: Any) -> Data:
-    heads = keys.size("num_attention_heads", "n_head")
-    head_dim = keys.size("head_dim", default=keys.size("hidden_size", "n_embed") // heads)
-    kv_heads = keys.size("num_key_value_heads", default=heads)
+    heads = keys.size(*HEADS)
+    head_dim = keys.size("head_dim", default=keys.size(*HIDDEN) // heads)
+    kv_heads = keys.size(*KV_HEADS, default=heads)
     return {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim} | differences
 
 

@@ -9,7 +9,7 @@ from simulator.workload.model.huggingface.keys import Keys
 _CONSTANTS = re.compile(
     r".*(_tokens?|_token_ids?|_token_index|_drop(out)?|pdrop|_prob|initializer_range|_eps|epsilon|_coef|_theta|rope_.*|"
     r"_rope|scaling|_factor|use_cache|pretraining_tp|_init|_beta|_alpha|_method|_func|_function|topk_.*|_mean|_std|"
-    r"_limits?|_min|_max|_floor|_multiplier|_scale|_implementation|_length|softcapping|logits_to_keep|_interleave|"
+    r"_limits?|_min|_max|_floor|_multipliers?|_scale|_implementation|_length|softcapping|logits_to_keep|_interleave|"
     r"_sections?)"
 )
 """Names of tokens, constants inside functions, training."""

@@ -56,6 +56,8 @@ def read_tower(config: Config, name: str) -> Model:
     kind = _kind(vision) or _kind(outer)
     if own is None and kind not in ALONE:
         raise outer.error("vision_config", "a model of text alone", "a config with a tower of images")
+    if not kind:
+        raise vision.error("model_type", "missing key", one_of(TOWERS))
     if kind not in TOWERS:
         raise vision.error("model_type", "a tower of images", one_of(TOWERS), nearest(kind, TOWERS))
     parts = Parts(vision, outer, text_part(outer))
