@@ -49,17 +49,17 @@ def command(
     (CSV, Parquet, JSON, YAML). All mistakes are told; of a file of requests, the first. The exit code is then 2.
     Warnings are of figures on which nothing depends, and of sizes that none has.
     """
-    found = [_checked(file, skip_bad) for file in files]
+    verdicts = [_checked(file, skip_bad) for file in files]
     if json:
-        print_json([{**asdict(checked), "ok": checked.ok} for checked in found])
+        print_json([{**asdict(checked), "ok": checked.ok} for checked in verdicts])
     else:
-        for checked in found:
+        for checked in verdicts:
             if checked.ok:
                 console().print(f"{checked.file}: ok, {checked.summary}", soft_wrap=True)
-    for checked in found:
+    for checked in verdicts:
         for problem in checked.problems:
             print_error(problem)
-    if not all(checked.ok and not (strict and checked.warnings) for checked in found):
+    if not all(checked.ok and not (strict and checked.warnings) for checked in verdicts):
         raise typer.Exit(2)
 
 

@@ -42,8 +42,8 @@ def command(
                 path="PATH=START", found=f"'{each}'", expected="such as hardware.links.a<->b.latency=1e-6, or =0.5..1"
             )
     with progress() as advance:
-        found = simulator.fit(experiment, parameters, most, overrides or (), advance)
+        fitted = simulator.fit(experiment, parameters, most, overrides or (), advance)
     if json:
-        print_json(found)
+        print_json(fitted)
     else:
-        console().print(*(f"{path}={value:.6g}" for path, value in found.items()), sep="\n")
+        console().print(*(f"{path}={value:.6g}" for path, value in fitted.items()), sep="\n")

@@ -33,18 +33,20 @@ def command(
 
     with progress() as advance:
         takes = shortest_first(data.names("experiments")) if name == ALL else {name: 0.0}
-        found = [simulator.reproduce(each, overrides or (), output, advance, fresh) for each in in_turn(takes, advance)]
+        reproductions = [
+            simulator.reproduce(each, overrides or (), output, advance, fresh) for each in in_turn(takes, advance)
+        ]
     if name == ALL and output is not None:
         from simulator.report.index import write_index
 
         write_index(output)
     if json:
-        print_json([row for reproduction in found for row in reproduction.as_json()])
+        print_json([row for reproduction in reproductions for row in reproduction.as_json()])
         return
-    for reproduction in found:
+    for reproduction in reproductions:
         console().print(*_shown(reproduction), sep="\n")
     if output is not None:
-        pages = ["index.md"] if name == ALL else [f"{reproduction.name}/index.md" for reproduction in found]
+        pages = ["index.md"] if name == ALL else [f"{reproduction.name}/index.md" for reproduction in reproductions]
         console().print(*(f"written: {output / page}" for page in pages), sep="\n")
 
 

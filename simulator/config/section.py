@@ -58,12 +58,12 @@ def meanings(form: type[BaseModel]) -> dict[str, str]:
 
     Read from the source when it is needed: pydantic would read it for each command that only knows the form.
     """
-    found: dict[str, str] = {}
+    lines: dict[str, str] = {}
     for base in reversed(form.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
             (body,) = ast.parse(dedent(inspect.getsource(base))).body
             for key, text in pairwise(body.body):  # type: ignore[attr-defined]
                 match key, text:
                     case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(meaning))):
-                        found[name] = inspect.cleandoc(meaning)
-    return {name: meaning for name, meaning in found.items() if name in form.model_fields}
+                        lines[name] = inspect.cleandoc(meaning)
+    return {name: meaning for name, meaning in lines.items() if name in form.model_fields}

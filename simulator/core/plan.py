@@ -81,16 +81,16 @@ def point(plan: Plan, index: int) -> Plan:
 
     An activity that stands in the plan more than once is one there too.
     """
-    found: dict[Resource, Resource] = {}
+    resources: dict[Resource, Resource] = {}
 
     def at(quantity: Quantity) -> float:
         return float(quantity[index] if isinstance(quantity, np.ndarray) and quantity.ndim else quantity)
 
     def scalar(resource: Resource) -> Resource:
-        if resource not in found:
+        if resource not in resources:
             arrays = np.ndim(resource.capacity)
-            found[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
-        return found[resource]
+            resources[resource] = replace(resource, capacity=at(resource.capacity)) if arrays else resource
+        return resources[resource]
 
     @cache
     def one(activity: Activity) -> Activity:

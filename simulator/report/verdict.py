@@ -24,35 +24,37 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     if not predictions:
         return ["None of the published values is a prediction.", *_uncounted(rows)]
     wrong = [row for row in predictions if not row["agrees"]]
-    said = [
+    sentences = [
         f"{len(predictions) - len(wrong)} of {len(predictions)} predictions lie within {100 * CLOSE:g} % of the "
         "published value or within its reading error."
     ]
     if wrong:
         more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
-        said.append("These do not: " + "; ".join(map(_named, wrong[:NAMED])) + more + ".")
+        sentences.append("These do not: " + "; ".join(map(_named, wrong[:NAMED])) + more + ".")
     true = [row for row in predictions if row["agrees"] and row["ratio"] > 0]
     if true:
         furthest = max(true, key=lambda row: abs(row["ratio"] - 1))
         among = "the others" if wrong else "them"
-        said.append(f"The furthest of {among} is {100 * abs(furthest['ratio'] - 1):.1f} % off: {_named(furthest)}.")
-    return said + _uncounted(rows)
+        sentences.append(
+            f"The furthest of {among} is {100 * abs(furthest['ratio'] - 1):.1f} % off: {_named(furthest)}."
+        )
+    return sentences + _uncounted(rows)
 
 
 def _uncounted(rows: Sequence[Row]) -> list[str]:
     counts = {
         role: sum(row["role"] == role for row in rows) for role in ("disputed", "calibration", "input", "context")
     }
-    said = []
+    sentences = []
     if counts["disputed"]:
         figures = markdown(names.figures(row["figure"] for row in rows if row["role"] == "disputed"))
-        said.append(f"{counts['disputed']} published values are disputed ({figures}): shown, not counted.")
+        sentences.append(f"{counts['disputed']} published values are disputed ({figures}): shown, not counted.")
     if counts["calibration"] or counts["input"]:
         given = f"{counts['calibration']} calibrations and {counts['input']} inputs"
-        said.append(f"{given} are not counted either, since the model was given them.")
+        sentences.append(f"{given} are not counted either, since the model was given them.")
     if counts["context"]:
-        said.append(f"{counts['context']} values are shown for context: their conditions are not known.")
-    return said
+        sentences.append(f"{counts['context']} values are shown for context: their conditions are not known.")
+    return sentences
 
 
 def _named(row: Row) -> str:

@@ -13,9 +13,9 @@ from simulator.config.resolve import OPTION, Override
 from simulator.errors import ConfigError, TiersimError, one_of
 from simulator.files import forget
 from simulator.scenario.reads import reads, refused, value_at
-from simulator.study.asked import Asked, located, read_study
 from simulator.study.form import POINTS, RUN, StudyForm
 from simulator.study.partial import given, located_in
+from simulator.study.run_section import RunSection, located, read_study
 from simulator.study.silent import Key, unread_by_all
 from simulator.study.sweep import Sweep, sweep_of
 
@@ -45,7 +45,7 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
         ConfigError: what is wrong with it, with its line and key path.
     """
     sweep = sweep_of(form, config, name, settings)
-    asked = Asked(form, config, name)
+    section = RunSection(form, config, name)
     others = [other for other in form.runs if other != name]
 
     @cache
@@ -60,15 +60,15 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
     for key, why in unread_by_all(sweep).items():
         path = key.path
         if path in sweep.axes:
-            with located(config, (*asked.at("axes"), path)):
+            with located(config, (*section.at("axes"), path)):
                 raise ConfigError(f"{why} does not read it", found="an axis", expected="none")
         own = ("runs", name, *path.split(".")) in config.marks and not key.axis
         if not own and any(_reads(run(other), key) for other in others):
             continue
         if path in settings:
             raise refused(path, why, settings[path], OPTION)
-        case = next((each.layer for each in asked.cases.get(key.axis, ()) if each.name == key.case), None)
-        with located_in([case] if case else asked.layers, config):
+        case = next((each.layer for each in section.cases.get(key.axis, ()) if each.name == key.case), None)
+        with located_in([case] if case else section.layers, config):
             value = case and given(case.part)[path]
             raise refused(path, why, value if case else value_at(sweep.base, path))
     return sweep

@@ -18,10 +18,10 @@ from simulator.scenario.cases import is_figures
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.table import check_values
-from simulator.study.asked import located, read_study
 from simulator.study.checked import read_sweep
 from simulator.study.form import POINTS, RUN, StudyForm, Variant
 from simulator.study.problem import Problem, problem_of
+from simulator.study.run_section import located, read_study
 from simulator.study.space.axes import OURS
 from simulator.study.space.expression import parse
 from simulator.study.space.roots import LOADS

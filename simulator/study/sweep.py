@@ -17,10 +17,10 @@ from simulator.scenario.costs import NAMES as COSTS
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import ERROR
-from simulator.study.asked import Asked, located
 from simulator.study.cases import Cases, scenario_columns
 from simulator.study.form import StudyForm
 from simulator.study.partial import laid, located_in
+from simulator.study.run_section import RunSection, located
 from simulator.study.space.axes import OURS, check_identifier, groups_of, texts_of
 from simulator.study.space.axis import Axis
 from simulator.study.space.expression import Expression, check, parse
@@ -59,21 +59,21 @@ def sweep_of(form: StudyForm, config: Config, name: str, settings: Mapping[str, 
     Raises:
         ConfigError: what is wrong with it, with its line and key path.
     """
-    asked = Asked(form, config, name)
-    base = laid(asked.layers, config)
+    section = RunSection(form, config, name)
+    base = laid(section.layers, config)
     if base.costs is not None:
-        with located_in(asked.layers, config), of_path("costs"):
+        with located_in(section.layers, config), of_path("costs"):
             load_costs(base.costs)
     metrics = {metric.name: metric.unit for metric in (*evaluator(base).metrics, ERROR)}
-    groups, cases, settings = groups_of(asked, base, settings, metrics)
+    groups, cases, settings = groups_of(section, base, settings, metrics)
     axes = {axis.path: axis for group in groups for axis in group}
-    with located(config, asked.at("axes")):
+    with located(config, section.at("axes")):
         space = Space(groups)
     known = _of_their_kinds(axes.values(), metrics)
     texts = texts_of(axes.values())
     reserved = {name.casefold() for name in (*axes, *space.aliases.values(), *metrics, *OURS)}
     derived: dict[str, Expression] = {}
-    for at, name, text in asked.listed("derived"):
+    for at, name, text in section.listed("derived"):
         with located(config, at):
             check_identifier(name)
             if name.casefold() in reserved:
@@ -84,21 +84,21 @@ def sweep_of(form: StudyForm, config: Config, name: str, settings: Mapping[str, 
             _check_costs(base, cases, settings, derived[name].names)
         reserved.add(name.casefold())
     constraints = []
-    for at, _, text in asked.listed("constraints"):
+    for at, _, text in section.listed("constraints"):
         with located(config, at):
             constraints.append(parse(text))
             constraints[-1].check_texts(texts)
             constraints[-1].holds(known)
             _check_costs(base, cases, settings, constraints[-1].names)
     objectives = {}
-    for at, name, sense in asked.listed("objectives"):
+    for at, name, sense in section.listed("objectives"):
         with located(config, at):
             check([name], known)
             if any(isinstance(value, str) for value in np.ravel(known[name])):
                 raise ConfigError(found="a text", expected="a number to be large or small")
             _check_costs(base, cases, settings, {name})
             objectives[name] = sense
-    title = asked.run.title or form.title
+    title = section.run.title or form.title
     return Sweep(
         title,
         base,
@@ -109,7 +109,7 @@ def sweep_of(form: StudyForm, config: Config, name: str, settings: Mapping[str, 
         objectives,
         cases,
         settings,
-        asked.name if form.runs else "",
+        section.name if form.runs else "",
     )
 
 

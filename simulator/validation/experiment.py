@@ -8,10 +8,10 @@ from pathlib import Path
 
 from simulator.config.choose import check_name
 from simulator.errors import ConfigError
-from simulator.study.asked import located, read_study
 from simulator.study.form import StudyForm
 from simulator.study.load import Study, load_study, load_variant
 from simulator.study.results import check_lookup
+from simulator.study.run_section import located, read_study
 from simulator.validation.published import PUBLISHED, Published, read_published
 
 

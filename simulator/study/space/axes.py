@@ -18,10 +18,10 @@ from simulator.scenario.cases import is_figures, part_over
 from simulator.scenario.evaluator import required
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key
-from simulator.study.asked import Asked, Chosen, located
 from simulator.study.cases import Cases
 from simulator.study.form import RUN
 from simulator.study.partial import Layer, given, located_in
+from simulator.study.run_section import Chosen, RunSection, located
 from simulator.study.space.axis import Axis, column
 from simulator.study.space.expression import parse
 from simulator.study.space.form import Steps, Varied
@@ -36,7 +36,7 @@ Groups = list[list[Axis]]
 
 
 def groups_of(
-    asked: Asked, base: Scenario, settings: Mapping[str, Any], metrics: Collection[str]
+    section: RunSection, base: Scenario, settings: Mapping[str, Any], metrics: Collection[str]
 ) -> tuple[Groups, dict[str, Cases], dict[str, Any]]:
     """The axes that move together: those of cases, those of `zip`, then each other alone; what each case gives; and
     what is set for all points, in SI units.
@@ -44,18 +44,19 @@ def groups_of(
     Raises:
         ConfigError: what is wrong with one of them, with its line and key path.
     """
-    config = asked.config
+    config = section.config
     listed = [
-        [_Given((*at, path), path, steps) for path, steps in group.items()] for at, _, group in asked.listed("zip")
+        [_Given((*at, path), path, steps) for path, steps in group.items()] for at, _, group in section.listed("zip")
     ]
-    listed += [[_Given(at, path, steps)] for at, path, steps in asked.listed("axes")]
+    listed += [[_Given(at, path, steps)] for at, path, steps in section.listed("axes")]
     every = _by_path(listed, config)
-    if not every and not asked.cases:
-        raise config.error(asked.at("axes"), "nothing varies", expected="a path and its values")
-    names = _names(list(every.values()), asked, metrics)
-    roots = _roots(base, every, asked)
+    if not every and not section.cases:
+        raise config.error(section.at("axes"), "nothing varies", expected="a path and its values")
+    names = _names(list(every.values()), section, metrics)
+    roots = _roots(base, every, section)
     cases = {
-        axis: Cases.of({each.name: _values(each, roots, asked) for each in some}) for axis, some in asked.cases.items()
+        axis: Cases.of({each.name: _values(each, roots, section) for each in some})
+        for axis, some in section.cases.items()
     }
     _check_apart(cases, every, config)
     groups: Groups = [[Axis(axis, axis, column([*each.names]))] for axis, each in cases.items()]
@@ -66,7 +67,7 @@ def groups_of(
         if len(set(lengths)) > 1:
             found = f"{', '.join(map(str, lengths))} values"
             raise config.error(group[0].at[:-1], "axes that move together", found=found, expected="as many for each")
-    with located_in(asked.layers, config):
+    with located_in(section.layers, config):
         roots.check_names()
     _warn(every, groups, roots, config)
     return groups, cases, _settings(settings, every, roots)
@@ -123,9 +124,9 @@ def _check_apart(cases: Mapping[str, Cases], every: Mapping[str, _Given], config
             ways[path] = f"cases.{axis}"
 
 
-def _values(case: Chosen, roots: Roots, asked: Asked) -> dict[str, Any]:
+def _values(case: Chosen, roots: Roots, section: RunSection) -> dict[str, Any]:
     """What a case gives, by path."""
-    with located_in([*asked.layers, case.layer], asked.config):
+    with located_in([*section.layers, case.layer], section.config):
         return roots.read(given(case.layer.part))
 
 
@@ -165,13 +166,13 @@ def _axis(given: _Given, names: Mapping[str, str], before: Sequence[Axis], roots
     return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
 
 
-def _roots(base: Scenario, every: Mapping[str, _Given], asked: Asked) -> Roots:
+def _roots(base: Scenario, every: Mapping[str, _Given], section: RunSection) -> Roots:
     """The machines and models that points may have, read: those of an axis, of cases, of the base where it holds."""
-    return Roots(base, _parts("hardware", base, every, asked), _parts("model", base, every, asked))
+    return Roots(base, _parts("hardware", base, every, section), _parts("model", base, every, section))
 
 
-def _parts(root: str, base: Scenario, every: Mapping[str, _Given], asked: Asked) -> list[Any]:
-    config, axis, part = asked.config, every.get(root), getattr(base, root)
+def _parts(root: str, base: Scenario, every: Mapping[str, _Given], section: RunSection) -> list[Any]:
+    config, axis, part = section.config, every.get(root), getattr(base, root)
     parts = []
     for at, name in axis.listed() if axis else ():
         with located(config, at), at_key():
@@ -180,15 +181,15 @@ def _parts(root: str, base: Scenario, every: Mapping[str, _Given], asked: Asked)
         raise config.error(axis.at, "names", expected="a list")
     of_base = axis is None or axis.when is not None
     places: list[tuple[list[Layer], Any]] = []
-    for some in asked.cases.values():
+    for some in section.cases.values():
         own = [(each.layer, getattr(each.layer.part, root)) for each in some]
         own = [(layer, value) for layer, value in own if value is not None and not is_figures(value, root)]
-        places += [([*asked.layers, layer], part_over(part, value, root)) for layer, value in own]
+        places += [([*section.layers, layer], part_over(part, value, root)) for layer, value in own]
         of_base = of_base and len(own) < len(some)
     if of_base and (part is not None or root in required(base)):
         if part is None:
             raise config.error(("base", root), "missing key", expected="a name or a path")
-        places.append((asked.layers, part))
+        places.append((section.layers, part))
     for layers, each in places:
         with located_in(layers, config), at_key(root):
             parts.append(LOADS[root](each))
@@ -207,9 +208,9 @@ def _warn(every: Mapping[str, _Given], groups: Groups, roots: Roots, config: Con
                     warn_of(axes[path], each.at, part, LOADS[root], config)
 
 
-def _names(every: Sequence[_Given], asked: Asked, metrics: Collection[str]) -> dict[str, str]:
+def _names(every: Sequence[_Given], section: RunSection, metrics: Collection[str]) -> dict[str, str]:
     """What expressions call each path: its `name`, else its last key where no other is so called, else all of it."""
-    config = asked.config
+    config = section.config
     names = {each.path: each.name for each in every if each.name is not None}
     lasts = Counter(each.path.rpartition(".")[2] for each in every if each.name is None)
     for each in every:
@@ -219,11 +220,11 @@ def _names(every: Sequence[_Given], asked: Asked, metrics: Collection[str]) -> d
             continue
         last = each.path.rpartition(".")[2]
         unique = lasts[last] == 1 and last.isidentifier() and not iskeyword(last)
-        free = last not in (*metrics, *OURS, *asked.cases, *names.values())
+        free = last not in (*metrics, *OURS, *section.cases, *names.values())
         names[each.path] = last if unique and free else re.sub(r"\W+", "_", each.path)
     ours = dict.fromkeys(metrics, "a metric") | dict.fromkeys(OURS, "a column of the results")
     seen = {name.casefold(): what for name, what in ours.items()}  # SQL does not tell case apart
-    named: list[tuple[KeyPath, str, str]] = [(("cases", axis), axis, axis) for axis in asked.cases]
+    named: list[tuple[KeyPath, str, str]] = [(("cases", axis), axis, axis) for axis in section.cases]
     named += [((*each.at, "name") if each.name else each.at, each.path, names[each.path]) for each in every]
     for at, path, name in named:
         if at[0] == "cases":

@@ -30,8 +30,8 @@ RANKS = "attention of other requests on each device: no model of that in a stati
 QUEUED = "TTFT of a closed loop hangs on its queue"
 
 
-def asked(rows: pd.DataFrame) -> pd.DataFrame:
-    """What each run asks: columns by the paths of a scenario, `metric` of its evaluator, what was `measured` of it.
+def cases_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The scenario of each run: columns by the paths of one, `metric` of its evaluator, what was `measured` of it.
 
     Times are seconds: a rate of tokens becomes the time of the batch that it stands for. `error` says why a row asks
     nothing that a static batch answers. `model.moe.experts` is the fewest that all tokens may choose, for a limit.

@@ -20,7 +20,7 @@ from simulator.validation.measured.flags import NO_TIME, beyond, impossible
 from simulator.validation.measured.kernel_times import kernel_times
 from simulator.validation.measured.operators import class_of, in_seconds, operator_times
 from simulator.validation.measured.plain import plain
-from simulator.validation.measured.runs import asked
+from simulator.validation.measured.runs import cases_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
     import pandas as pd
 
     about = {name: rows.get(name, "") for name in ("machine", "source", "device", "engine", "version", "loop")}
-    cases = asked(rows).assign(**about)
+    cases = cases_of(rows).assign(**about)
     names = cases["engine"].astype("string").fillna("") + " " + cases["version"].astype("string").fillna("")
     cases["mapping.runtime"] = pd.Series([runtime or program(name) for name in names], rows.index, dtype=object)
     answer = rows.assign(

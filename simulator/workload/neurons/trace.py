@@ -178,5 +178,5 @@ def at_least(**numbers: tuple[int, int]) -> None:
 
 def _count(counts: Ints, values: Ints) -> None:
     """Adds to `counts[v]` how often v is in `values`."""
-    found = np.bincount(values)
-    counts[: found.size] += found
+    numbers = np.bincount(values)
+    counts[: numbers.size] += numbers

@@ -185,6 +185,6 @@ class _Gaps:
     def _block(self, count: int) -> NDArray[np.unsignedinteger]:
         gaps = self.table.take(words(self.random, count, 16))
         late = np.flatnonzero(gaps == 0)
-        found = np.searchsorted(self.rest, self.random.random(late.size) * self.rest[-1], side="right")
-        gaps[late] = 1 + np.minimum(found, self.rest.size - 1)
+        gap = np.searchsorted(self.rest, self.random.random(late.size) * self.rest[-1], side="right")
+        gaps[late] = 1 + np.minimum(gap, self.rest.size - 1)
         return gaps

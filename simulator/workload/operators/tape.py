@@ -88,8 +88,8 @@ class Tape:
             if tensor.producer is None:
                 self.entries[name] = self.entries.get(name, 0.0) + tensor.bytes
             else:
-                there = self.graph.get_edge_data(tensor.producer, name, {"bytes": 0.0})["bytes"]
-                self.graph.add_edge(tensor.producer, name, bytes=there + tensor.bytes)
+                handed = self.graph.get_edge_data(tensor.producer, name, {"bytes": 0.0})["bytes"]
+                self.graph.add_edge(tensor.producer, name, bytes=handed + tensor.bytes)
         return Tensor(name, output)
 
     def linear(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulator.validation.measured.runs import QUEUED, SERVED, UNSTATED, asked
+from simulator.validation.measured.runs import QUEUED, SERVED, UNSTATED, cases_of
 
 RUN = {
     "source": "s", "device": "d", "n_devices": 4, "tp": np.nan, "pp": np.nan, "ep": np.nan, "model": "Llama-2-70B",
@@ -18,7 +18,7 @@ RUN = {
 
 
 def case(**change: Any) -> pd.Series:
-    return asked(pd.DataFrame([{**RUN, **change}])).iloc[0]
+    return cases_of(pd.DataFrame([{**RUN, **change}])).iloc[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A study's YAML, read: what a run of it asks for, and at which key each part of that stands."""
+"""The section of a run in a study's YAML: its base, axes and cases, and at which key each of them stands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunSection:
     """A run of a study as the YAML has it: what stands at the top holds for it too."""
 
     form: StudyForm
