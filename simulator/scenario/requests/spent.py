@@ -30,7 +30,8 @@ class Spent:
     Attributes:
         metrics: joules and dollars of its tokens, and the costs of its machine; NaN where a figure is not known.
         utilisation: of each resource the units that are demanded over those that it could serve in the span of the
-            run, on the mean of all replicas: of a memory, of its bandwidth; of an engine, of its peak rate.
+            run, on the mean of all replicas, of a link to those that decode of all that have one: of a memory, of its
+            bandwidth; of an engine, of its peak rate.
         lacks: keys of the figures that the machine lacks for its energy.
     """
 
@@ -56,7 +57,8 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     total = joules(terms)
     utilisation: dict[str, float] = {}
     for resource, units in units_of.items():
-        share = units / (float(resource.capacity) * seconds * len(pools))
+        number = len(run.service.first) if resource.name == LINK else len(pools)
+        share = units / (float(resource.capacity) * seconds * number)
         utilisation[resource.name] = utilisation.get(resource.name, 0.0) + share
     metrics = {
         **costs,

@@ -42,8 +42,11 @@ class Pipeline:
         return len(self._arriving) + sum(pool.outstanding for pool in self.pools)
 
     @property
-    def joins_from(self) -> float:
+    def begins(self) -> float:
+        """The time before which no pool of it chooses an iteration."""
         return min(self._first()[0], self._arriving[0][0] if self._arriving else inf)
+
+    joins_from = begins
 
     def arrive(self, sequence: Served) -> None:
         """A sequence will come at its time of arrival."""

@@ -86,14 +86,18 @@ class Service:
         if self.first is not self.pools:
             for pool in self.first:
                 pool.advance(limit)
-            self._join_in_order(limit)
+            self._in_order(limit, lambda pool: pool.joins_from)
+        elif self._following is not None:
+            self._in_order(limit, lambda pool: pool.begins)
         for pool in self.pools:
             pool.advance(limit)
 
-    def _join_in_order(self, limit: float) -> None:
-        """Where several decode, that which may be the first to begin a transfer goes on until another may be."""
+    def _in_order(self, limit: float, next_of: Callable[[Replica], float]) -> None:
+        """Where several take from what all share, in the order of time: that which may be the first goes on until
+        another may be. They share the links of those that compute prompts, and the requests of a closed loop.
+        """
         while len(self.pools) > 1:
-            (first, place), (then, _) = nsmallest(2, ((pool.joins_from, at) for at, pool in enumerate(self.pools)))
+            (first, place), (then, _) = nsmallest(2, ((next_of(pool), at) for at, pool in enumerate(self.pools)))
             if first >= limit:
                 return
             self.pools[place].advance(min(limit, max(then, nextafter(first, inf))))

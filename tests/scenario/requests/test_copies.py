@@ -81,6 +81,15 @@ def test_blocks_of_prefixes_cost_what_lies_between_their_tiers() -> None:
     assert whole - without == pytest.approx(moved * (HBM + PCIE + DDR), rel=1e-6)
 
 
+@pytest.mark.parametrize(("prompts", "replicas"), [(1, 3), (2, 1)])
+def test_a_link_is_used_for_the_time_that_its_bytes_take(prompts: int, replicas: int) -> None:
+    scheduler = {"kind": "vllm-v1", "prompts": prompts, "replicas": replicas}
+    asked, run = made(scheduler=scheduler, kv_store={"link": "5 GB/s", "kind": "blocks"})
+    busy = run.figures.input * TOKEN / 5e9 / prompts
+    used = spent(asked, run).utilisation["link of keys and values"]
+    assert used == pytest.approx(busy / run.figures.seconds, rel=1e-9)
+
+
 def test_a_link_without_a_figure_leaves_the_energy_unknown_and_is_named() -> None:
     asked, run = made(scheduler={"kind": "vllm-v1", "prompts": 1}, kv_store={"link": "50 GB/s"})
     cost = spent(asked, run)

@@ -116,6 +116,22 @@ def test_a_closed_loop_has_so_many_in_flight(in_flight: int, number: int) -> Non
     assert len({at for at, _ in spans}) >= number / in_flight
 
 
+@given(traces(), st.integers(1, 3), st.integers(2, 3), st.booleans())
+@settings(max_examples=10, deadline=None)
+def test_no_replica_of_a_closed_loop_is_idle_while_requests_are_left(
+    drawn: list[Request], each: int, replicas: int, ahead: bool
+) -> None:
+    requests = [Request(r.request_id, 0.0, r.input_tokens, r.output_tokens) for r in drawn]
+    ended = run(requests, [pool(ahead=ahead) for _ in range(replicas)], each * replicas)
+    assert len(ended) == len(requests)
+    last = max(served.arrival for served, _ in ended.values())
+    for place in range(replicas):
+        spans = [(served.arrival, served.last) for served, at in ended.values() if at == place]
+        if last > 0:
+            assert max(end for _, end in spans) >= last
+        assert all(sum(start <= at < end for start, end in spans) <= each for at, _ in spans)
+
+
 def test_a_turn_waits_for_the_answer_before_it() -> None:
     turns = [
         Request(str(i), 0.0, 50, 20, session_id="s", context_tokens=0, think_s=2.0 if i else None) for i in range(4)
