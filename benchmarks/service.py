@@ -23,7 +23,7 @@ import numpy as np
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.service import SEQUENCES, run, service_of
-from simulator.serving.service.iteration import Iterations
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.stages import Stages
 from simulator.workload.requests.request import Request
 

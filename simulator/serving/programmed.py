@@ -17,8 +17,8 @@ from simulator.mapping.lowerings.dataflow import dataflow
 from simulator.mapping.stage import FEATURES, Kind, alike, blocks, stage, typical, whole_layers_engine
 from simulator.mapping.target import program_key
 from simulator.registry import registered
+from simulator.serving.iteration.attention import Line
 from simulator.serving.routed import Array
-from simulator.serving.service.attention import Line
 from simulator.workload import Routing
 from simulator.workload.routing.distinct import uniform
 

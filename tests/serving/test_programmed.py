@@ -14,7 +14,7 @@ from simulator.core import closed_form
 from simulator.mapping.stage import Kind, stage
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
-from simulator.serving.service.iteration import Iterations
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.stages import Stages
 from tests.serving.service.test_iteration import features
 

@@ -20,9 +20,9 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.requests.form import Requests, requests_of, router_of
 from simulator.scenario.requests.service import SEQUENCES, Run, run, service_of, settings, store_kind
-from simulator.serving.service.iteration import Iterations
+from simulator.serving.iteration.iterations import Iterations
+from simulator.serving.record.series import Series
 from simulator.serving.service.sequence import Sequence
-from simulator.serving.service.series import Series
 from simulator.serving.stages import Stages
 from simulator.workload.requests.arrivals import requests
 from simulator.workload.requests.draw import stream_of

@@ -10,7 +10,7 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.service import Run
 from simulator.scenario.requests.spent import machines_of
-from simulator.serving.service.series import Series, columns
+from simulator.serving.record.series import Series, columns
 from simulator.serving.service.work import demand
 
 if TYPE_CHECKING:

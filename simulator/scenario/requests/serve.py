@@ -19,7 +19,7 @@ from simulator.scenario.reads import check_read
 from simulator.scenario.requests.program import served
 from simulator.scenario.requests.series import series_frame
 from simulator.scenario.requests.spent import spent
-from simulator.serving.service.series import Series
+from simulator.serving.record.series import Series
 
 if TYPE_CHECKING:
     import pandas as pd

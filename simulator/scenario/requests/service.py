@@ -22,19 +22,19 @@ from simulator.mapping.parallel.serving_stages import stages_of
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
 from simulator.scenario.reads import is_given
+from simulator.serving.iteration.flow_shop import FlowShop
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.copies import copies_of
 from simulator.serving.kv.reuse import alone, chunk_of, worth
 from simulator.serving.kv.sequences import handed_over, no_swap, swap_of
-from simulator.serving.service.digest import Digest, Percentiles
-from simulator.serving.service.iteration import Iterations
-from simulator.serving.service.line import Line
+from simulator.serving.record.digest import Digest, Percentiles
+from simulator.serving.record.rows import Figures, Rows
+from simulator.serving.record.series import Series
+from simulator.serving.record.timeline import Timeline
 from simulator.serving.service.pipeline import Pipeline, Replica, pools_of
 from simulator.serving.service.pool import Pool
-from simulator.serving.service.rows import Figures, Rows
 from simulator.serving.service.sequence import Link, Sequence
-from simulator.serving.service.series import Series
 from simulator.serving.service.service import Service
-from simulator.serving.service.timeline import Timeline
 from simulator.serving.service.turns import Home, Turns
 from simulator.serving.stages import Stages
 from simulator.workload.requests.request import Request
@@ -167,7 +167,7 @@ def service_of(
         lower = (copies.blocks[1:], *lower)
     home = _home(deployed, kind, chosen) if chosen.home else None
 
-    def pool(of: Iterations | Line = iterations[0]) -> Pool:
+    def pool(of: Iterations | FlowShop = iterations[0]) -> Pool:
         blocks = registered("kv", kind)(total // len(iterations), size, *lower)
         scheduler = registered("scheduler", chosen.kind)(chosen)
         return Pool(
@@ -180,8 +180,8 @@ def service_of(
     def replica() -> Replica:
         if len(iterations) == 1:
             return pool()
-        line = Line(iterations)
-        return Pipeline(line, [pool(line) for _ in iterations])
+        shop = FlowShop(iterations)
+        return Pipeline(shop, [pool(shop) for _ in iterations])
 
     pools = [replica() for _ in range(chosen.replicas * deployed.nodes)]
     return Service(pools, deployed.model.max_context, chosen.balance, ended, prompts)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.copies import Copies, Moves
-from simulator.serving.service.iteration import Iterations
 
 Alone = Callable[[int, int, Mapping[tuple[int, int], int]], float]
 """Seconds of a prompt alone: of so many tokens, of which so many are cached, these after such copies of blocks."""

@@ -6,7 +6,7 @@ ended, and stays there; so it is in one iteration at a time. An engine whose ite
 once, which waits for the first stage; each stage serves one iteration at a time, in the order in which these were
 chosen, and sends what it made before it takes the next one.
 
-Iterations of several engines wait for one another in ways that are no line, so each is stepped by itself.
+Iterations of several engines wait for one another in ways that are no straight line, so each is stepped by itself.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from functools import partial
 from heapq import heappop, heappush
 from math import inf, nextafter
 
-from simulator.serving.service.line import Line
+from simulator.serving.iteration.flow_shop import FlowShop
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence as Served
 
 
 class Pipeline:
-    """The pools that share a line of stages, seen as one replica."""
+    """The pools that share the stages of a flow shop, seen as one replica."""
 
-    def __init__(self, line: Line, pools: Sequence[Pool]) -> None:
-        self.line, self.pools = line, pools
+    def __init__(self, shop: FlowShop, pools: Sequence[Pool]) -> None:
+        self.shop, self.pools = shop, pools
         self.ended: Callable[[Served], None] = lambda served: None
         self._arriving: list[tuple[float, int, Served]] = []
         self._ending: list[list[float]] = [[] for _ in pools]  # last tokens of those that a pool has let go ahead
@@ -61,7 +61,7 @@ class Pipeline:
                 now, _, sequence = heappop(arriving)
                 self._least(now).arrive(sequence)
             elif begins < limit:
-                self.line.now = begins
+                self.shop.now = begins
                 self.pools[place].advance(nextafter(begins, inf))
             else:
                 break

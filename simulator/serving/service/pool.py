@@ -21,12 +21,12 @@ import numpy as np
 from simulator.core import add
 from simulator.core.closed_form import alone
 from simulator.errors import CapacityError, ConfigError
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.blocks import Store
 from simulator.serving.kv.copies import Copies
 from simulator.serving.kv.sequences import Swap, no_swap
+from simulator.serving.record.gaps import Gaps
 from simulator.serving.service.decoding import Decoding
-from simulator.serving.service.gaps import Gaps
-from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.scheduler import Decision, Preemption, Scheduler
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.turns import Home
@@ -34,7 +34,7 @@ from simulator.serving.service.waiting import ByModel, Waiting, waiting
 from simulator.serving.service.work import Work
 
 if TYPE_CHECKING:
-    from simulator.serving.service.line import Line
+    from simulator.serving.iteration.flow_shop import FlowShop
 
 Watch = Callable[["Pool", float, int, int, int], None]
 """Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
@@ -58,7 +58,7 @@ class Pool:
 
     def __init__(
         self,
-        iterations: Iterations | Line,
+        iterations: Iterations | FlowShop,
         store: Store,
         scheduler: Scheduler,
         order: str = "fcfs",

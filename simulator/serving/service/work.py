@@ -10,8 +10,9 @@ import numpy as np
 
 from simulator.core import Resource, add
 from simulator.mapping.stage import Kind
-from simulator.serving.service.iteration import DECODING, DRAWS, MIXED, PROMPTS, Iterations, of_decoding
-from simulator.serving.service.line import Line
+from simulator.serving.iteration.compiled import of_decoding
+from simulator.serving.iteration.flow_shop import FlowShop
+from simulator.serving.iteration.iterations import DECODING, DRAWS, MIXED, PROMPTS, Iterations
 from simulator.serving.stages import EXPERTS
 
 
@@ -76,7 +77,7 @@ class Work:
         add(self.copied, other.copied)
 
 
-def demand(iterations: Iterations | Line, works: Iterable[Work]) -> dict[Resource, float]:
+def demand(iterations: Iterations | FlowShop, works: Iterable[Work]) -> dict[Resource, float]:
     """Total demand of what replicas have computed, as of one device of a replica, or of one of each stage.
 
     That of the mean iteration of each kind, as often as there were some: of what is affine in the features, exactly.
@@ -87,7 +88,7 @@ def demand(iterations: Iterations | Line, works: Iterable[Work]) -> dict[Resourc
     whole = Work()
     for work in works:
         whole.merge(work)
-    for stage in iterations.each if isinstance(iterations, Line) else (iterations,):
+    for stage in iterations.each if isinstance(iterations, FlowShop) else (iterations,):
         _add_computed(total, stage, whole)
     add(total, whole.copied)
     return total

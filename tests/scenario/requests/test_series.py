@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simulator import serve
-from simulator.serving.service import series as module
+from simulator.serving.record import series as module
 
 ASKED: dict[str, Any] = {
     "hardware": "dgx-h100", "model": "llama-3.1-8b",

@@ -10,8 +10,8 @@ from simulator.scenario.evaluate import estimate
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.program import served
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.blocks import Blocks
-from simulator.serving.service.iteration import Iterations
 from simulator.serving.stages import Stages
 from simulator.workload.requests.request import Request
 from tests.serving.service import stepping

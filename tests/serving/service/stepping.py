@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from simulator.serving.service.iteration import Iterations
+from simulator.serving.iteration.iterations import Iterations
 from simulator.workload.requests.request import Request
 
 

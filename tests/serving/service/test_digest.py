@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.serving.service import digest
-from simulator.serving.service.digest import WIDTH, Digest, Percentiles
+from simulator.serving.record import digest
+from simulator.serving.record.digest import WIDTH, Digest, Percentiles
 
 values = st.lists(st.floats(1e-6, 1e4), min_size=1, max_size=200)
 percents = st.sampled_from([1, 50, 90, 99, 100])

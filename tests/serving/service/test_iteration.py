@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.serving.service.iteration import Iterations
+from simulator.serving.iteration.iterations import Iterations
 from tests.serving.service.test_pool import MACHINES, iterations
 
 

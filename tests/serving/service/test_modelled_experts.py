@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from simulator.core import Resource, add
 from simulator.errors import ConfigError
 from simulator.scenario.evaluate import estimate
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.blocks import Blocks
-from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.work import Work, demand
 from simulator.workload.requests.request import Request
 from simulator.workload.routing.routers import zipf

@@ -18,10 +18,10 @@ from simulator.mapping.parallel.serving_stages import stages_of
 from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
+from simulator.serving.iteration.flow_shop import FlowShop
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.blocks import Blocks
 from simulator.serving.kv.prefix import PrefixBlocks
-from simulator.serving.service.iteration import Iterations
-from simulator.serving.service.line import Line
 from simulator.serving.service.pipeline import Pipeline
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
@@ -69,7 +69,7 @@ def serve(
     requests: list[Request],
 ) -> tuple[Pipeline, list[Sequence]]:  # fmt: skip
     ended: list[Sequence] = []
-    shared = Line(of)
+    shared = FlowShop(of)
 
     def pool(store: Any) -> Pool:
         made = registered("scheduler", scheduler)(Settings(tokens=tokens, max_sequences=most))
@@ -169,7 +169,7 @@ def test_equal_stages_under_load_serve_almost_as_many_times_as_much(stages: int)
 def test_no_stage_serves_two_at_once_and_none_is_left_out(requests: list[Request], machine: tuple[Any, ...]) -> None:
     of, spans = line(*machine), []
 
-    class Watched(Line):
+    class Watched(FlowShop):
         def _passed(self, seconds: Any) -> float:
             leaves = super()._passed(seconds)
             spans.append([(end - each, end) for each, end in zip(seconds, self.free, strict=True)])
@@ -196,7 +196,7 @@ def test_a_service_of_pipelines_serves_all_and_a_closed_loop_keeps_its_number(
     of = line(2, 2, "ideal", "dense")
 
     def replica() -> Pipeline:
-        shared = Line(of)
+        shared = FlowShop(of)
         pools = [Pool(shared, Blocks(500, 16), registered("scheduler", "vllm-v1")(Settings())) for _ in of]
         return Pipeline(shared, pools)
 

@@ -15,12 +15,12 @@ from simulator.mapping.form import Scheduler as Settings
 from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.blocks import Blocks
 from simulator.serving.kv.copies import Copies
 from simulator.serving.kv.prefix import PrefixBlocks
 from simulator.serving.kv.reuse import alone, worth
 from simulator.serving.kv.tiers import Node
-from simulator.serving.service.iteration import Iterations
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.stages import Stages

@@ -17,7 +17,7 @@ from simulator.mapping.form import MappingForm
 from simulator.scenario.evaluate import evaluate
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
-from simulator.serving.service.iteration import Iterations
+from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.stages import Stages
 from simulator.workload import load_model
 

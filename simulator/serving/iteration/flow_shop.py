@@ -1,15 +1,15 @@
-"""Stages one behind another, each of which serves one iteration at a time: what an iteration takes from now on."""
+"""A flow shop: stages one behind another, each of which serves one iteration at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
 
-from simulator.serving.service.iteration import Iterations, Run
+from simulator.serving.iteration.iterations import Iterations, Run
 
 
-class Line:
-    """The stages of a replica, as the iterations of the pools that share them (`iteration.py`).
+class FlowShop:
+    """The stages of a replica, as the iterations of the pools that share them (`iterations.py`).
 
     Attributes:
         each: the iterations of each stage.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.serving.service.digest import Digest
+from simulator.serving.record.digest import Digest
 
 
 class Gaps:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from simulator.serving.service.digest import Digest
+from simulator.serving.record.digest import Digest
 from simulator.serving.service.pool import Pool, Watch
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.service.work import Work

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from simulator.serving.record.digest import Percentiles
 from simulator.serving.saturation import trend
-from simulator.serving.service.digest import Percentiles
 from simulator.serving.service.sequence import Sequence
 
 WAITS = 4096
