@@ -68,13 +68,21 @@ def problems(data: Any, model: type[BaseModel], error: ValidationError) -> Itera
     placed = [(_place(each["loc"], data, model), each) for each in errors]
     apt = [(place, each) for place, each in placed if place.apt] or placed
     told: dict[tuple[str | int, ...], ConfigError] = {}
+    inner = [tuple(place.path) for place, _ in apt]
     for place, each in apt:
+        if each["type"] == "too_short" and any(_lies_in(path, place.path) for path in inner):
+            continue  # items that are wrong count as none
         problem = _problem(place, each)
         path = tuple(problem.path or ())
         known = told.setdefault(path, problem)
         if known is not problem and known.expected and problem.expected and problem.expected not in known.expected:
             known.expected += f" or {problem.expected}"
     yield from told.values()
+
+
+def _lies_in(path: Sequence[str | int], around: Sequence[str | int]) -> bool:
+    """Whether a path leads to something inside of what another leads to."""
+    return len(path) > len(around) and list(path[: len(around)]) == list(around)
 
 
 def _place(location: Sequence[str | int], data: Any, model: Any) -> _Place:

@@ -22,6 +22,7 @@ Rows: TypeAlias = NDArray[np.int64]
 
 ROOTS = ("hardware", "model", "sized", "mapping", "workload", "costs")
 """What the paths of a scenario begin with; a column of another name is a key that nothing evaluates."""
+KIND = "workload.kind"
 SECTIONS = ("sized", "mapping", "workload")
 FORMS: Mapping[str, type[BaseModel]] = {"hardware": Machine, "model": Model}
 """The parts of a scenario that have files, and their forms."""
@@ -60,6 +61,9 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
         ConfigError: values that do not go together.
     """
     changes: dict[str, Any] = {path: value for path, value in values.items() if path.partition(".")[0] in SECTIONS}
+    if "workload" not in values and changes.get(KIND, scenario.workload.kind) != scenario.workload.kind:
+        changes = {path: value for path, value in changes.items() if not path.startswith("workload.")}
+        changes["workload"] = _of_another_kind(scenario, values)
     for root in FORMS:
         part = getattr(scenario, root)
         if root in values:
@@ -77,6 +81,18 @@ def with_values(scenario: Scenario, values: Mapping[str, Any]) -> Scenario:
     if "costs" in values:
         changes["costs"] = values["costs"]
     return replaced(scenario, changes) if changes else scenario
+
+
+def _of_another_kind(scenario: Scenario, values: Mapping[str, Any]) -> Any:
+    """The workload of another kind, as a file would say it: its keys are not those of the present kind."""
+    work = scenario.workload
+    section: Any = {key: getattr(work, key) for key in work.model_fields_set}
+    for path, value in values.items():
+        if path.startswith("workload."):
+            for key in reversed(path.split(".")[1:]):
+                value = {key: value}
+            section = over(section, value)
+    return section
 
 
 def text_of(scenario: Scenario, values: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ class Machine(Strict):
     count: int = Field(1, ge=1, le=64)
     mode: Literal["fast", "slow"] = "fast"
     links: list[Tier] | None = None
+    parts: Annotated[list[int], Field(min_length=1)] = [1]
 
     @field_validator("count")
     @classmethod
@@ -162,6 +163,11 @@ def test_of_a_union_only_the_member_that_was_meant_complains(write, value: str, 
     message = refused(write, GOOD.replace("kind: gpu", f"kind: gpu\n    efficiency: {value}"))
     assert says in message
     assert "Curve" not in message and "function" not in message
+
+
+def test_a_list_of_wrong_items_is_not_told_to_be_empty_too(write) -> None:
+    assert refused(write, f"{GOOD}parts: [many]\n") == "a.yaml:16: parts.0: found 'many', expected a whole number"
+    assert refused(write, f"{GOOD}parts: []\n") == "a.yaml:16: parts: found none, expected 1 or more"
 
 
 def test_a_tag_that_is_also_a_key_leads_nowhere_else(write) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.config.choose import check_name
 from simulator.data import folder
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, one_of, unknown
 from simulator.workload.requests.importers import Columns, Importer, importer
 from simulator.workload.requests.recorded.cells import Cells
 from simulator.workload.requests.recorded.check import check
@@ -76,9 +76,14 @@ def open_trace(file: str | Path, skip_bad: bool = False) -> Trace:
     """The trace in a file, in our form or a public one, told by its columns; or one of ours, by its name.
 
     Raises:
-        ConfigError: it cannot be read, is in no form that is known, or has a column that ours has not.
+        ConfigError: it cannot be read, is in no form that is known, or has a column that ours has not; a name that is
+            none of ours.
     """
     path = trace_file(file)
+    if path == Path(path.name) and not path.suffix and not path.exists():
+        ours = sorted(each.stem for each in folder(TRACES).glob("*.csv"))
+        expected = f"a file, or {one_of(ours, path.name)}"
+        raise unknown(path.name, ours, f"nothing in {TRACES} has this name", expected=expected)
     source = open_source(path)
     form, reads = importer(source.names, path)
     for name in source.names if reads.closed else ():

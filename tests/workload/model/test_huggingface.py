@@ -120,6 +120,15 @@ def test_the_first_layers_of_qwen_see_everything() -> None:
     assert shape == [("dense", 20), ("dense-window", 8)]
 
 
+def test_a_list_of_layers_says_which_of_qwen_have_a_window_whatever_number_stands_beside_it() -> None:
+    """As the config class has it: the list is made of `max_window_layers` only where a config has none."""
+    window = {"use_sliding_window": True, "max_window_layers": 20, "sliding_window": 100}
+    kinds = ["sliding_attention", "full_attention"] * 14
+    model = from_huggingface(CONFIGS["qwen2-7b"] | window | {"layer_types": kinds}, "m")
+    assert [layer.window for layer in model.decoder] == [100, None] * 14
+    assert "layer_types" not in model.not_modelled
+
+
 def test_dense_layers_between_experts() -> None:
     moe = CONFIGS["qwen3-30b-a3b"]
     layers = from_huggingface(moe | {"decoder_sparse_step": 2}, "m").decoder
@@ -159,6 +168,8 @@ def test_quantised_weights(quantised: dict[str, Any], weights: str, compute: str
         ("opt-6.7b", {"do_layer_norm_before": False}, "do_layer_norm_before"),
         ("deepseek-v3", {"moe_layer_freq": 2}, "moe_layer_freq"),
         ("qwen3-30b-a3b", {"mlp_only_layers": [5]}, "mlp_only_layers"),
+        ("qwen3-8b", {"use_sliding_window": True, "layer_types": ["full_attention"] * 35}, "one entry for each of 36"),
+        ("qwen3-8b", {"use_sliding_window": True, "layer_types": ["mamba"] * 36}, "layer_types: layers of space"),
     ],
 )
 def test_an_error_names_the_key(model: str, change: dict[str, Any], says: str) -> None:

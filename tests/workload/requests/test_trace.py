@@ -172,6 +172,8 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
         open_trace(tmp_path / "gone.csv")
     with pytest.raises(ConfigError, match="found a folder"):
         open_trace(tmp_path)
+    with pytest.raises(ConfigError, match=r"found 'vllm-rtx-4091', expected a file, or .*did you mean 'vllm-rtx-4090'"):
+        open_trace("vllm-rtx-4091")
 
 
 ROW = st.tuples(st.floats(-1, 1e3), st.integers(-1, 9), st.integers(0, 9))

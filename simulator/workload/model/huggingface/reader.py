@@ -14,6 +14,7 @@ from simulator.workload.formats.quantisation import NUMBERS, quantisation
 from simulator.workload.model.form import MOST_LAYERS, Model
 from simulator.workload.model.huggingface.assemble import assemble
 from simulator.workload.model.huggingface.keys import HEADS, HIDDEN, KV_HEADS, LAYERS, Keys, text_part
+from simulator.workload.model.huggingface.layers import mixers
 from simulator.workload.model.huggingface.own_words import OWN_WORDS
 from simulator.workload.model.huggingface.pruned import pruned
 from simulator.workload.model.huggingface.silent import left
@@ -93,14 +94,22 @@ def _mixtral(keys: Keys) -> Data:
 
 
 def _qwen(keys: Keys, qkv_bias: bool, **differences: Any) -> Data:
-    """Qwen2 has biases on Q, K and V, Qwen3 norms on Q and K; the first `max_window_layers` see everything."""
+    """Qwen2 has biases on Q, K and V, Qwen3 norms on Q and K; which layers have a window, `layer_types` says, else the
+    first `max_window_layers` see everything.
+    """
     bias = keys.flag("attention_bias", default=False)
     differences |= {"qkv_bias": qkv_bias or bias, "output_bias": bias}
     if keys.flag("use_sliding_window", default=False):
         layers = keys.size("num_hidden_layers", most=MOST_LAYERS)
         full = keys.size("max_window_layers", default=28, least=0)
         differences["window"] = keys.size("sliding_window", default=4096)
-        differences["window_pattern"] = [layer >= full for layer in range(layers)]
+        listed = mixers(keys, layers) if keys.has("layer_types") else None
+        if listed and (others := set(listed) - {"attention", "window"}):
+            expected = "full_attention or sliding_attention"
+            raise keys.error("layer_types", f"layers of {min(others)} in a {keys.config.data['model_type']}", expected)
+        differences["window_pattern"] = [
+            listed[layer] == "window" if listed else layer >= full for layer in range(layers)
+        ]
     return _base(keys) | {"attention": _attention(keys, **differences), "ffn": _ffn(keys)}
 
 
