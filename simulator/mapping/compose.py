@@ -173,10 +173,12 @@ def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
         (deployed.placed, "placement" if deployed.placement else "block"),
         (deployed.spill is not None, f"spill '{form.spill}'"),
         (deployed.migrate, "migrate"),
-        (deployed.shares_experts and deployed.model.moe is not None, f"the experts of {deployed.model.name} shared"),
     )
     for applies, other in beside:
         yield applies, "context", f"{ways} with {other}", "1, or none of that"
+    shared = deployed.shares_experts and deployed.model.moe is not None
+    of = f"{ways} with the experts of {deployed.model.name} shared"
+    yield shared, "context", of, "1; or a batch without `experts`: those of requests always are"
     if not by_kernels(engine):
         kind = f"{engine.name}, of kind {engine.description.kind}, which runs a layer as a whole"
         yield True, "context", f"{ways} on {kind}", "1, or an engine that runs kernel by kernel"

@@ -45,8 +45,9 @@ class Iterations:
 
     def __init__(self, stages: Stages, router: Router | None = None, seed: int = 0) -> None:
         if stages.deployment.nodes > 1 and stages.model.moe:
-            expected = "1 of a replica; a service has as many replicas as it needs"
-            raise ConfigError(path="nodes", found=stages.deployment.nodes, expected=expected)
+            found = f"{stages.deployment.nodes}, over which {stages.model.name} is to spread its experts"
+            expected = "1, and more replicas (mapping.scheduler.replicas); or a node for each stage (mapping.pipeline)"
+            raise ConfigError(path=("hardware", "nodes"), found=found, expected=expected)
         self.stages, self.seed = stages, seed
         self.router = stages.draws(router) if stages.model.moe else None
         self.host, self.layers = stages.deployment.host, stages.deployment.layers

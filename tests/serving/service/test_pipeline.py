@@ -234,6 +234,14 @@ def test_who_never_joins_is_told() -> None:
         serve(of, "orca", [Blocks(100, 16) for _ in of], "fcfs", 2048, 8, False, [Request("a", 0.0, 400, 200)])
 
 
+def test_experts_are_spread_over_no_nodes_but_those_of_stages() -> None:
+    chosen = {"scheduler": {"kind": "vllm-v1"}}
+    work = {"kind": "requests", "requests": 1, "input": 64, "output": 2}
+    with pytest.raises(ConfigError, match=r"hardware.nodes: found 2, over which .*mapping.scheduler.replicas"):
+        evaluate(scenario(1, 16, "ideal", "experts", workload=work, mapping=chosen))
+    assert evaluate(scenario(2, 16, "ideal", "experts", workload=work, mapping=chosen)).metrics["ended"] == 1
+
+
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
