@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -60,11 +61,13 @@ class Stages:
         self._engines: dict[bool, Target] = {}
         self._kept: dict[tuple[int, bool], tuple[Counts, Routed]] = {}
 
-    def compiled_for(self, sequences: int, input: int, output: int) -> Stages:
-        """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers."""
+    def compiled_for(self, sequences: int, input: int, output: int, chunk: float = inf) -> Stages:
+        """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers; of
+        a prompt at most a chunk is computed at once.
+        """
         if not self.deployment.whole_layers:
             return self
-        return Stages(replace(self.deployment, declared=Declared(sequences, input, output)))
+        return Stages(replace(self.deployment, declared=Declared(sequences, input, output, chunk)))
 
     def draws(self, router: Router | None) -> Router | None:
         """The router whose draws time the experts; None where these are lowered with their layer, for uniform routing.
