@@ -78,10 +78,13 @@ class Stages:
         if router is None or self.layers:
             return router
         if not (isinstance(router, Popular) and router.topics == 1 and np.ptp(router.popularity(0)) == 0):
-            name, kind = self.deployment.high.name, self.deployment.high.description.kind
-            whole = f"{name}, of kind {kind}, which runs a layer as a whole"
-            beside = whole if self.deployment.whole_layers else "kernels 'modelled'"
-            raise ConfigError(path="router", found=f"another with {beside}", expected="'uniform'")
+            beside, other = "kernels 'modelled'", "kernels: roofline"
+            if self.deployment.whole_layers:
+                high = self.deployment.high
+                beside = f"{high.name}, of kind {high.description.kind}, which runs a layer as a whole"
+                other = "an engine that runs kernel by kernel"
+            found, expected = f"one that is not uniform, with {beside}", f"'uniform', or {other}"
+            raise ConfigError(path=("workload", "router"), found=found, expected=expected)
         return None
 
     def shared(self, x: Array, mixed: bool) -> Array:
