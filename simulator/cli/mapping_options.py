@@ -22,6 +22,11 @@ DRAFT = {
     "accepted_length": "accepted_length",
 }  # fmt: skip
 """The options of a draft, and its keys."""
+INNER = {("draft", key): option for option, key in DRAFT.items()} | {
+    ("scheduler", "kind"): "scheduler",
+    ("scheduler", "replicas"): "replicas",
+}
+"""The options of keys inside of sections."""
 ALIASES = {"dtype": ("--quantization",)}
 """Other names of options."""
 OPTIONS = {"n_devices": "devices"}
@@ -111,15 +116,15 @@ def _named(overrides: Sequence[str]) -> Iterator[None]:
 
             error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}") else path[1:]
         elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
-            inside = path[2:] if path[1] != "draft" and any(isinstance(key, str) for key in path[2:]) else ()
+            whole = path[1] == "draft" or tuple(path[1:3]) in INNER
+            inside = path[2:] if not whole and any(isinstance(key, str) for key in path[2:]) else ()
             error.path = (option_of([str(key) for key in path[1:]]), *inside)
         raise
 
 
 def option_of(path: Sequence[str]) -> str:
     """The option of a key of the mapping or the workload."""
-    inner = {key: option for option, key in DRAFT.items()}
-    key = inner.get(path[1], "draft") if path[0] == "draft" and len(path) > 1 else path[0]
+    key = INNER.get((path[0], path[1]), path[0]) if len(path) > 1 else path[0]
     return " / ".join([f"--{OPTIONS.get(key, key.replace('_', '-'))}", *ALIASES.get(key, ())])
 
 
