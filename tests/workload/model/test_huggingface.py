@@ -253,6 +253,14 @@ def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, paramete
     assert parameters(from_huggingface({"model_type": kind}, kind)).total == parameters_of_default
 
 
+@pytest.mark.parametrize("words", [{"layer_types": ["mamba"] * 32}, {"attn_layer_indices": [0, 1]}])
+def test_layers_of_falcon_h1_are_all_alike_whatever_a_list_says(words: dict[str, Any]) -> None:
+    """Its class reads none of them: they are told as not modelled."""
+    plain, listed = (from_huggingface({"model_type": "falcon_h1", **more}, "m") for more in ({}, words))
+    assert listed.not_modelled == tuple(words)
+    assert listed.model_copy(update={"not_modelled": ()}) == plain
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [

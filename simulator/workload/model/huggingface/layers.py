@@ -33,6 +33,11 @@ def mixers(keys: Keys, layers: int) -> list[str]:
     return ["attention"] * layers
 
 
+def unlisted(keys: Keys) -> Keys:
+    """These keys without any that says what mixes tokens in each layer, of a type whose layers are all alike."""
+    return keys.replaced(dict.fromkeys(_MIXERS))
+
+
 def listed(keys: Keys) -> Any:
     """How many layers a list of them has, of a config that says it in no other way."""
     names = ("layer_types", "layers_block_type", "hybrid_override_pattern")
