@@ -67,7 +67,7 @@ def test_rows_that_are_wrong_are_told_or_left_out(run, trace: Path) -> None:
         (("--scheduler", "vllm-v2"), "did you mean 'vllm-v1'?"),
         (("--replicas", "2", "--set", "workload.trace=null"), "--replicas: "),
         (("--trace", "nowhere.csv"), "nowhere.csv"),
-        (("--set", "mapping.kv_store.blocks=1"), "a"),
+        (("--set", "mapping.kv_store.blocks=1"), "more `kv_store.blocks`"),
         (
             ("--set", "mapping.kv_store.kind=prefix", "--set", "mapping.kv_store.tiers=hots"),
             "--set: mapping.kv_store.tiers.0.tier: ",
