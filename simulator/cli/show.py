@@ -223,9 +223,9 @@ def _scenario(name: str, overrides: list[str]) -> tuple[dict[str, Any], Renderab
     from simulator.scenario.evaluate import located, read_scenario, whole
 
     with located(name):
-        asked = read_scenario(name, [*map(whole, overrides)])
-    file, written = Path(name), asked.written()
-    sections = {key: getattr(asked, key) for key in ("sized", "mapping", "workload")}
+        form = read_scenario(name, [*map(whole, overrides)])
+    file, written = Path(name), form.written()
+    sections = {key: getattr(form, key) for key in ("sized", "mapping", "workload")}
     checked = {**written, **{key: each.model_dump(mode="json") for key, each in sections.items() if each}}
     found = figures(replace(load(name, "experiments"), data=written), checked)
     document = {"name": file.stem, "file": name, "figures": documents(found)}
@@ -246,11 +246,11 @@ def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
             "when": axis.when.text if axis.when else None,
         }
         | ({"run": run} if form.runs else {})
-        for run, asked in study.runs.items()
-        for axis in asked.sweep.axes.values()
+        for run, problem in study.runs.items()
+        for axis in problem.sweep.axes.values()
     ]
     rest = {key: value for key, value in config.data.items() if key not in ("title", "paper", "axes", "zip", "charts")}
-    bases = {run: asked.sweep.base.model_dump(mode="json") for run, asked in study.runs.items()}
+    bases = {run: problem.sweep.base.model_dump(mode="json") for run, problem in study.runs.items()}
     checked = {"runs": bases} if form.runs else {"base": next(iter(bases.values()))}
     found = figures(replace(config, data=rest), {**form.model_dump(mode="json"), **checked})
     document = {
@@ -258,7 +258,7 @@ def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
         "title": form.title,
         "paper": form.paper,
         "file": str(config.file),
-        "points": sum(asked.points for asked in study.runs.values()),
+        "points": sum(problem.points for problem in study.runs.values()),
         "axes": axes,
         "figures": documents(found),
     }

@@ -11,7 +11,7 @@ from simulator.report.charts.lines import ROLES
 from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import RUN, ChartForm
-from simulator.study.results import asked_of
+from simulator.study.results import lookup_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def marks_of(
     for row in (each.published for each in shown.rows):
         if row.metric not in metrics or row.figure not in figures:
             continue
-        lookup, _ = asked_of(study, row.metric, row.condition)
+        lookup, _ = lookup_of(study, row.metric, row.condition)
         cases = shown.results.cases(row.metric, row.condition).drop_duplicates(keys)
         value, own = row.si(), study.form.metrics.get(row.metric)
         if own and lookup.over != own.over:

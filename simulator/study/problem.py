@@ -126,7 +126,7 @@ class Problem:
         return np.stack(values, axis=1) if values else np.empty((len(metrics["error"]), 0))
 
 
-def problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:
+def read_problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:
     """A run of a study, ready to be computed; `overrides` are `path.to.key=value`, of its YAML or of all scenarios.
 
     Of a folder of its results, with all points that this has: they are not computed again.

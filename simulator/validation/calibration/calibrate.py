@@ -211,8 +211,8 @@ def _residuals(kernel: GpuKernel, chip: Chip, fit: Fit, rows: pd.DataFrame) -> R
 def _gain(kernel: GpuKernel, chip: Chip, fit: Fit, rows: pd.DataFrame, halves: tuple[pd.Series, pd.Series]) -> float:
     """By which share a table of one half of the rows lowers the mean error of the other half, over both ways."""
     plain, near = [], []
-    for known, asked in (halves, halves[::-1]):
-        shapes, measured = columns(rows[asked]), rows[asked]["value"].to_numpy(float)
+    for known, held in (halves, halves[::-1]):
+        shapes, measured = columns(rows[held]), rows[held]["value"].to_numpy(float)
         modelled = kernel.seconds(shapes, chip, fit.library)
         nearer = corrected(modelled, kernel, shapes, _residuals(kernel, chip, fit, rows[known]))
         plain.append(np.abs(modelled / measured - 1))

@@ -9,7 +9,7 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 from simulator.study.questions import searched as module
 from simulator.study.questions.pareto import front
 from simulator.study.store import load_store
@@ -18,7 +18,7 @@ SMALL = {"evaluations": 60, "batch": 8, "seed": 1}
 
 
 def test_a_search_of_all_points_finds_the_front(designs: Path) -> None:
-    asked = problem(designs)
+    asked = read_problem(designs)
     points = asked.columns(0, asked.points)
     metrics = asked(points)
     wanted = np.where(metrics["feasible"][:, None], asked.wanted(points, metrics), np.nan)
