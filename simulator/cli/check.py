@@ -68,13 +68,13 @@ def _checked(file: str, skip_bad: bool) -> Checked:
 
     kind, summary = None, ""
     problems: tuple[str, ...] = ()
-    with warned() as told:
+    with warned() as warnings:
         try:
             kind = kind_of(file)
             summary = _requests(file, skip_bad) if kind == "requests" else _summary(kind, file)
         except TiersimError as error:
             problems = tuple(str(error).split("\n"))
-        return Checked(file, kind, summary, problems, tuple(told))
+        return Checked(file, kind, summary, problems, tuple(warnings))
 
 
 def _summary(kind: str, file: str) -> str:
@@ -170,7 +170,7 @@ def _study(file: str) -> str:
 
     check_experiment(file)
     study = load_study(file)
-    said = []
+    runs = []
     for name, problem in study.runs.items():
         try:
             _check_points(problem)
@@ -178,8 +178,8 @@ def _study(file: str) -> str:
             error.file = error.file or file
             raise
         run = f"{name}: " if study.form.runs else ""
-        said.append(f"{run}{_points(problem)}")
-    return f"study of {'; '.join(said)}"
+        runs.append(f"{run}{_points(problem)}")
+    return f"study of {'; '.join(runs)}"
 
 
 def _check_points(problem: Problem) -> None:
@@ -194,12 +194,12 @@ def _check_points(problem: Problem) -> None:
 def _points(problem: Problem) -> str:
     sweep = problem.sweep
     axes = (f"{' and '.join(axis.name for axis in group)} ({len(group[0])})" for group in sweep.space.groups)
-    said = [f"{problem.points:,} points over {', '.join(axes)}"]
+    parts = [f"{problem.points:,} points over {', '.join(axes)}"]
     if sweep.constraints:
-        said.append(f"constraints {', '.join(each.text for each in sweep.constraints)}")
+        parts.append(f"constraints {', '.join(each.text for each in sweep.constraints)}")
     if sweep.objectives:
-        said.append(f"objectives {', '.join(f'{name} {sense}' for name, sense in sweep.objectives.items())}")
-    return "; ".join(said)
+        parts.append(f"objectives {', '.join(f'{name} {sense}' for name, sense in sweep.objectives.items())}")
+    return "; ".join(parts)
 
 
 def _tried(problem: Problem) -> Iterator[Columns]:

@@ -61,16 +61,16 @@ def front_table(problem: Problem, best: pd.DataFrame, most: int) -> Table:
     """The first `most` of the best designs: axes, in a cell if many; objectives, what constraints name, what binds."""
     axes = problem.sweep.space.aliases
     frame = best.rename(columns=axes)
-    given = [str(name) for name in frame if frame[name].notna().any()]
+    known = [str(name) for name in frame if frame[name].notna().any()]
     named = {*problem.objectives, "bound_by"}.union(*(each.names for each in problem.sweep.constraints))
     varied = {axes[path] for path, steps in problem.sweep.space.sizes.items() if steps > 1}
-    chosen = [name for name in given if name in varied]
-    told = [name for name in given if name in named and name not in chosen]
+    chosen = [name for name in known if name in varied]
+    objectives = [name for name in known if name in named and name not in chosen]
     more = f", the first {most}" if len(frame) > most else ""
-    columns = [*chosen, *told] if len(chosen) <= COLUMNS else [*told, "design"]
-    numbers = [name for name in columns if name in given and frame[name].dtype.kind in "if"]
+    columns = [*chosen, *objectives] if len(chosen) <= COLUMNS else [*objectives, "design"]
+    numbers = [name for name in columns if name in known and frame[name].dtype.kind in "if"]
     table = table_of(columns, numbers, f"\nbest ({len(frame):,}{more})")
-    for row in records(frame[[*chosen, *told]].head(most)):
+    for row in records(frame[[*chosen, *objectives]].head(most)):
         cells = {n: cell(problem, n, value) for n, value in row.items() if value is not None and value == value}
         cells["design"] = ", ".join(f"{name} {cells[name]}" for name in chosen if name in cells)
         table.add_row(*(cells.get(name, "") for name in columns))

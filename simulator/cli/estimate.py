@@ -205,8 +205,8 @@ def _binding(plan: Plan) -> str:
 
     shares = sorted(binding(plan).items(), key=itemgetter(1), reverse=True)
     total = sum(seconds for _, seconds in shares)
-    told = [shares[0], *(share for share in shares[1:] if share[1] >= 0.05 * total)]
-    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in told)
+    largest = [shares[0], *(share for share in shares[1:] if share[1] >= 0.05 * total)]
+    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in largest)
 
 
 def _memory(answer: BatchDetail) -> Table:
@@ -225,11 +225,11 @@ def _memory(answer: BatchDetail) -> Table:
         held, capacity = weights + kv + active, tier["capacity_bytes"]
         share = held / capacity
         bar: RenderableType = ProgressBar(total=1.0, completed=share, width=20, complete_style="green")
-        said = f"of {show(capacity, 'B')}"
+        text = f"of {show(capacity, 'B')}"
         if held:
-            said = f"{share:.1%} {said}: weights {show(weights, 'B')}, keys and values {show(kv, 'B')}"
-            said += f", activations {show(active, 'B')}"
-        table.add_row(name, show(held, "B"), bar, said)
+            text = f"{share:.1%} {text}: weights {show(weights, 'B')}, keys and values {show(kv, 'B')}"
+            text += f", activations {show(active, 'B')}"
+        table.add_row(name, show(held, "B"), bar, text)
     return table
 
 

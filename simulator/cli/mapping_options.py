@@ -38,9 +38,9 @@ def with_mapping(keys: tuple[str, ...]) -> Callable[[Callable[..., None]], Calla
 
         @wraps(command)
         def run(**arguments: Any) -> None:
-            given = {name: arguments.pop(name) for name in options}
+            chosen = {name: arguments.pop(name) for name in options}
             with _named(arguments.get("overrides") or ()):
-                command(**arguments, mapping=_section(given))
+                command(**arguments, mapping=_section(chosen))
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         kept = [parameter for parameter in own if parameter.name != "mapping"]
@@ -81,10 +81,10 @@ def _parameter(key: str, help: str) -> inspect.Parameter:
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
-def _section(given: dict[str, Any]) -> dict[str, Any]:
+def _section(options: dict[str, Any]) -> dict[str, Any]:
     """The plain data of the section `mapping`, of what is given."""
-    draft = {key: given.pop(option) for option, key in DRAFT.items() if option in given}
-    section = {key: _plain(value) for key, value in given.items() if value not in (None, False)}
+    draft = {key: options.pop(option) for option, key in DRAFT.items() if option in options}
+    section = {key: _plain(value) for key, value in options.items() if value not in (None, False)}
     known = {key: value for key, value in draft.items() if value is not None}
     return {**section, "draft": known} if known else section
 

@@ -67,11 +67,11 @@ def command(
     mapping: dict[str, Any],
 ) -> None:
     """Run an experiment and print its tables; or serve the requests of a trace or a scenario."""
-    given = {
+    values = {
         "--hardware": hardware, "--model": model, "--trace": trace, "--scheduler": scheduler, "--timeline": timeline,
         "--series": series or None, "--window": window,
     }  # fmt: skip
-    options = [option for option, value in given.items() if value is not None]
+    options = [option for option, value in values.items() if value is not None]
     _check(name, options, bool(mapping or replicas or skip_bad))
     if name is not None and not _is_scenario(name):
         import simulator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STROKES = {"mean": ":", "max": "--", "min": "--", "first": "-.", "last": "-."}
 """The line of a published value of several cases, by which of them it is."""
 RING: dict[str, Any] = style.OPEN | {"color": "black", "markersize": 4, "markeredgewidth": 1.0, "zorder": 5}
-TOLD = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}
+LEGEND = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}
 APART = 8.5
 """Of the middles of two texts, points."""
 
@@ -93,5 +93,5 @@ def keys_of(marks: Sequence[Mark]) -> list[Any]:
     """What lines and rings mean."""
     takes = dict.fromkeys(mark.take for mark in marks if mark.take)
     roles = {mark.role for mark in marks if mark.take is None}
-    rings = [style.key(TOLD[role], **RING | ROLES[role]) for role in TOLD if role in roles]
+    rings = [style.key(LEGEND[role], **RING | ROLES[role]) for role in LEGEND if role in roles]
     return [*(style.key(f"published {take}", linestyle=STROKES[take]) for take in takes), *rings]

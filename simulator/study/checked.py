@@ -14,7 +14,7 @@ from simulator.errors import ConfigError, TiersimError, one_of
 from simulator.files import forget
 from simulator.scenario.reads import reads, refused, value_at
 from simulator.study.form import POINTS, RUN, StudyForm
-from simulator.study.partial import given, located_in
+from simulator.study.partial import located_in, values_of
 from simulator.study.run_section import RunSection, located, read_study
 from simulator.study.silent import Key, unread_by_all
 from simulator.study.sweep import Sweep, sweep_of
@@ -69,7 +69,7 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
             raise refused(path, why, settings[path], OPTION)
         case = next((each.layer for each in section.cases.get(key.axis, ()) if each.name == key.case), None)
         with located_in([case] if case else section.layers, config):
-            value = case and given(case.part)[path]
+            value = case and values_of(case.part)[path]
             raise refused(path, why, value if case else value_at(sweep.base, path))
     return sweep
 

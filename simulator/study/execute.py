@@ -64,15 +64,15 @@ class Job(Protocol):
 class Counts:
     """Of one run: points that were there before, that it computed, that failed of these; seconds on a clock."""
 
-    found: int = 0
+    stored: int = 0
     computed: int = 0
     failed: int = 0
     seconds: float = 0.0
 
     def __str__(self) -> str:
         if not self.computed:
-            return f"all {self.found:,} points were there: nothing to compute"
-        before = f", {self.found:,} were there" if self.found else ""
+            return f"all {self.stored:,} points were there: nothing to compute"
+        before = f", {self.stored:,} were there" if self.stored else ""
         failed = f", {self.failed:,} of them failed" if self.failed else ""
         return f"{self.computed:,} points computed{failed}{before}"
 
@@ -97,9 +97,9 @@ def execute(
         Exception: what `evaluate` raises, as it is.
     """
     start, missing = time.perf_counter(), store.missing()
-    counts = Counts(found=sweep.points - sum(stop - start for start, stop in missing))
+    counts = Counts(stored=sweep.points - sum(stop - start for start, stop in missing))
     tell = progress or (lambda done, points: None)
-    tell(counts.found, sweep.points)
+    tell(counts.stored, sweep.points)
     if sweep.points and not store.manifest.columns:
         store.fix(columns_of(sweep))
     if missing:
@@ -110,19 +110,19 @@ def execute(
             for done in results:
                 queue.took(done)
                 counts = replace(counts, computed=counts.computed + done.points, failed=counts.failed + done.failed)
-                tell(counts.found + counts.computed, sweep.points)
+                tell(counts.stored + counts.computed, sweep.points)
     return replace(counts, seconds=time.perf_counter() - start)
 
 
 def columns_of(sweep: Job) -> tuple[Column, ...]:
     """The columns of a sweep: those of its first point that does not fail, or of the very first, evaluated alone."""
-    found: list[tuple[Columns, Columns]] = []
+    points: list[tuple[Columns, Columns]] = []
     for point in range(min(sweep.points, LOOKED_AT)):
         axes = sweep.columns(point, point + 1)
-        found.append((axes, sweep.evaluate(axes)))
-        if not _failed(found[-1][1]).any():
-            return _store.laid_out(*found[-1], sweep.units)
-    return _store.laid_out(*found[0], sweep.units)
+        points.append((axes, sweep.evaluate(axes)))
+        if not _failed(points[-1][1]).any():
+            return _store.laid_out(*points[-1], sweep.units)
+    return _store.laid_out(*points[0], sweep.units)
 
 
 # --- a task: what is done, wherever it is done
@@ -324,8 +324,8 @@ def _client(stack: ExitStack, distributed: Any, cluster: str, workers: int | Non
         try:
             started = stack.enter_context(imported("dask_jobqueue", "cluster", "a cluster").SLURMCluster())
         except ValueError as error:
-            said = str(error).split("\n")[0]
-            raise ConfigError(f"dask-jobqueue is not set up for Slurm: {said}", path="cluster") from None
+            reason = str(error).split("\n")[0]
+            raise ConfigError(f"dask-jobqueue is not set up for Slurm: {reason}", path="cluster") from None
         started.scale(workers)
         return distributed.Client(started, set_as_default=False)
     if "://" not in cluster:

@@ -153,11 +153,11 @@ def _of_results(folder: Path, overrides: Sequence[Override], run: str | None) ->
     made_from = store.manifest.config
     if "search" in made_from:
         raise ConfigError("it holds points of a search", file=folder, expected="the results of `tiersim sweep`")
-    whole = problem_of(*load_sweep(made_from["sweep"], [*made_from.get("set", {}).items()], made_from.get("run")))
-    check_same(store.manifest, Manifest.of(whole.provenance, whole.points, whole.chunk), folder / MANIFEST)
-    raw = [metric.name for metric in (*evaluator(whole.sweep.base).metrics, ERROR)]
+    problem = problem_of(*load_sweep(made_from["sweep"], [*made_from.get("set", {}).items()], made_from.get("run")))
+    check_same(store.manifest, Manifest.of(problem.provenance, problem.points, problem.chunk), folder / MANIFEST)
+    raw = [metric.name for metric in (*evaluator(problem.sweep.base).metrics, ERROR)]
     frame = store.frame(columns=["point", *raw])
-    return replace(whole, stored=Stored(whole.sweep.space, frame) if len(frame) else None)
+    return replace(problem, stored=Stored(problem.sweep.space, frame) if len(frame) else None)
 
 
 def problem_of(sweep: Sweep, config: Config) -> Problem:

@@ -60,8 +60,8 @@ class StudyResults(Result):
         }
         if self.study.form.runs:
             kept = {name: each.assign(**{RUN: name})[[RUN, *each]] for name, each in kept.items()}
-        whole = pd.concat(list(kept.values()), ignore_index=True) if len(kept) > 1 else next(iter(kept.values()))
-        return {"points": whole.dropna(axis=1, how="all")} | (
+        points = pd.concat(list(kept.values()), ignore_index=True) if len(kept) > 1 else next(iter(kept.values()))
+        return {"points": points.dropna(axis=1, how="all")} | (
             {} if self.searches is None else {"searches": self.searches}
         )
 

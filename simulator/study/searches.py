@@ -73,7 +73,7 @@ def _searched(problem: Problem, frame: pd.DataFrame, wanted: Searches) -> pd.Dat
             return {"point": np.asarray(lattice.points(indices))}
 
     rows: list[dict[str, Any]] = []
-    whole = _volume(costs, senses, best, worst, problem)
+    largest = _volume(costs, senses, best, worst, problem)
     most = max(1, int(wanted.share * int(good.sum())))
     for method in wanted.methods:
         for seed in range(wanted.seeds):
@@ -81,7 +81,7 @@ def _searched(problem: Problem, frame: pd.DataFrame, wanted: Searches) -> pd.Dat
                 Numbered(), evaluate, problem.objectives, lambda result: result[FEASIBLE].astype(bool), method, most,
                 wanted.batch, seed,
             )  # fmt: skip
-            volumes = result.progress(best, worst) / whole
+            volumes = result.progress(best, worst) / largest
             for place in np.unique(np.linspace(1, len(volumes), NOTED).round().astype(int)):
                 rows.append({"method": method, "seed": seed, "evaluations": place, "hypervolume": volumes[place - 1]})
     return pd.DataFrame(rows)

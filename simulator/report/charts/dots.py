@@ -79,8 +79,8 @@ class DotsChart:
         style.legend(figure, [*keys, style.key("published, fitted to", **RING | {"marker": "s"})])
         figures = names.figures(row.published.figure for row in rows)
         spread = _spread(panels)
-        told = f" Simulated over published: {spread}." if spread else ""
-        return figure, f"Published ({figures}) and simulated.{told}"
+        ratios = f" Simulated over published: {spread}." if spread else ""
+        return figure, f"Published ({figures}) and simulated.{ratios}"
 
 
 DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "color": style.BLUE}

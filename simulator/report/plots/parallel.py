@@ -108,11 +108,11 @@ def _axis(
 ) -> _Axis:
     best = f"\n{sense}." if sense else ""
     if points.is_text(frame, name):
-        there = points.categories(frame, name, rows)
-        at = _even(len(there))
-        of = dict(zip(there, at, strict=True))
+        levels = points.categories(frame, name, rows)
+        at = _even(len(levels))
+        of = dict(zip(levels, at, strict=True))
         heights = np.array([of.get(one, np.nan) if one == one else np.nan for one in points.column(frame, name)])
-        return _Axis(heights, [(of[one], short.value(name, one)) for one in there], called + best)
+        return _Axis(heights, [(of[one], short.value(name, one)) for one in levels], called + best)
     values = points.numbers(frame, name)
     scale = short.scale(name, values[rows], units, called)
     some = np.unique(scale(values[rows]))

@@ -74,9 +74,9 @@ class Optimised(Result):
             "feasible": self.tally.feasible,
             "failed": sum(self.tally.failures.values()),
         }
-        found = {"optimise": pd.DataFrame([total]), "design": self.best.head(1), "slack": self.slack}
-        found["next"] = self.best.iloc[1:].reset_index(drop=True)
-        return {name: frame for name, frame in found.items() if len(frame)}
+        frames = {"optimise": pd.DataFrame([total]), "design": self.best.head(1), "slack": self.slack}
+        frames["next"] = self.best.iloc[1:].reset_index(drop=True)
+        return {name: frame for name, frame in frames.items() if len(frame)}
 
 
 def optimise(
@@ -169,15 +169,15 @@ class _Kept:
         self.best: pd.DataFrame = _frame({}, [])
         self.missed: tuple[tuple[float, float], dict[str, float], pd.DataFrame] | None = None
 
-    def add(self, columns: Columns, found: Columns) -> None:
+    def add(self, columns: Columns, metrics: Columns) -> None:
         """Points with these axes and metrics."""
         import pandas as pd
 
-        self.tally.add(columns, found)
-        known = self.problem.named(columns, found)
+        self.tally.add(columns, metrics)
+        known = self.problem.named(columns, metrics)
         cost = numbers(known, next(iter(self.keys)))
-        good = np.flatnonzero(found[FEASIBLE].astype(bool) & ~np.isnan(cost))
-        every = {**columns, **found}
+        good = np.flatnonzero(metrics[FEASIBLE].astype(bool) & ~np.isnan(cost))
+        every = {**columns, **metrics}
         if len(good):
             some = {name: values[good] for name, values in every.items()}
             both = _frame(some, self._order(some)[: NEXT + 1])

@@ -15,7 +15,7 @@ from simulator.result import Result
 from simulator.study.problem import FEASIBLE, Problem, read_problem
 from simulator.study.questions.metric import with_axes
 from simulator.study.questions.tally import Tally
-from simulator.study.search import Found
+from simulator.study.search import SearchResult
 from simulator.study.search import search as search_lattice
 from simulator.study.space.columns import Columns, Evaluate
 from simulator.study.space.lattice import Lattice
@@ -32,7 +32,7 @@ class Searched(Result):
     """What a search of a sweep found.
 
     Attributes:
-        found: every point that was evaluated, in order.
+        result: every point that was evaluated, in order.
         tally: how many of them are feasible, and why others are not.
         best: the points on the front of those found, by their first objective: axes by their short names, objectives,
             all metrics. `point` is the number of the point in the sweep.
@@ -42,7 +42,7 @@ class Searched(Result):
 
     problem: Problem
     method: str
-    found: Found
+    result: SearchResult
     tally: Tally
     best: pd.DataFrame
     progress: pd.DataFrame
@@ -134,7 +134,7 @@ def feasible(metrics: Columns) -> Any:
     return metrics[FEASIBLE]
 
 
-def _best(problem: Problem, space: Lattice, result: Found) -> pd.DataFrame:
+def _best(problem: Problem, space: Lattice, result: SearchResult) -> pd.DataFrame:
     """The front, by its first objective."""
     import pandas as pd
 
@@ -149,7 +149,7 @@ def _best(problem: Problem, space: Lattice, result: Found) -> pd.DataFrame:
     return pd.DataFrame({"point": space.points(result.indices[rows]), **columns})
 
 
-def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
+def _progress(runs: Mapping[str, SearchResult]) -> pd.DataFrame:
     import pandas as pd
 
     usable = np.concatenate([run.values[run.feasible] for run in runs.values()])
@@ -168,7 +168,7 @@ def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _store(folder: Path, problem: Problem, result: Found, made_from: Provenance) -> None:
+def _store(folder: Path, problem: Problem, result: SearchResult, made_from: Provenance) -> None:
     """The points as one chunk of a store, in place of an earlier one."""
     remove_store(folder)
     points = len(result.feasible)

@@ -91,7 +91,7 @@ def calibrate(
             progress(f"{name} {variant}")
         kernel, split = KERNELS[name], parts.of(some, name)
         fit = _fit(kernel, variant, split.fit, chip, base, free)
-        kernels.setdefault(name, {})[variant], corrections = _told(kernel, chip, fit, split, parts.halves)
+        kernels.setdefault(name, {})[variant], corrections = _fitted(kernel, chip, fit, split, parts.halves)
         tables |= {} if corrections is None else {(name, variant): corrections}
     if not kernels:
         raise ConfigError("data", found="no operator that has a model", expected=one_of(KERNELS))
@@ -166,7 +166,7 @@ class _Parts:
         return out, ~out
 
 
-def _told(
+def _fitted(
     kernel: GpuKernel,
     chip: Chip,
     fit: Fit,

@@ -177,9 +177,9 @@ def _energy_ratio(cases: pd.DataFrame, today: Mapping[str, Any]) -> pd.Series:
     """Energy as simulated over that measured, of rows with a power and runs whose time was measured too."""
     import pandas as pd
 
-    whole = cases[cases["metric"].eq("e2e_s")].drop_duplicates(LENGTHS).set_index(LENGTHS)["measured"]
+    durations = cases[cases["metric"].eq("e2e_s")].drop_duplicates(LENGTHS).set_index(LENGTHS)["measured"]
     power = cases[cases["metric"].eq(POWER)]
-    seconds = whole.reindex(power.set_index(LENGTHS).index).to_numpy()
+    seconds = durations.reindex(power.set_index(LENGTHS).index).to_numpy()
     simulated = pd.Series(today[POWER] * today["e2e_s"], index=cases.index)[power.index]
     ratio: pd.Series = (simulated / (power["measured"] * seconds)).reindex(cases.index)
     return ratio

@@ -48,7 +48,7 @@ def test_a_short_search_finds_points_of_the_space_and_is_told_beside_chance(desi
 def test_conditions_make_one_point_of_many_levels(families: Path) -> None:
     found = simulator.search(families, evaluations=500)
     assert found.tally.points == found.problem.points == 40
-    assert len(set(found.found.columns["workload.batch"].tolist())) == 5
+    assert len(set(found.result.columns["workload.batch"].tolist())) == 5
 
 
 def test_a_search_that_was_cut_off_goes_on(designs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
