@@ -73,7 +73,7 @@ def _plain(resource: str) -> str:
     return "links" if link and "." not in source + target else source.rpartition(".")[2]
 
 
-def _grid(it: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[Any, int]]]:
+def _grid(call: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[Any, int]]]:
     """Segments of the bars of PCUs, a stage each, and of PMUs, by what they hold: colours and counts."""
     pcus = [
         (style.tint(SLOW, 0.35 if stage["kind"] in ("gemm", "attention") else 0.8), stage["pcus"])
@@ -82,9 +82,9 @@ def _grid(it: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[st
     ]
     buffers, kept = (sum(stage[name] for stage in stages) for name in ("pmus", "kept_pmus"))
     pmus = [
-        (style.tint(BUFFER, 0.6), buffers + it["arriving_pmus"]),
+        (style.tint(BUFFER, 0.6), buffers + call["arriving_pmus"]),
         (style.tint(KEPT, 0.45), kept),
-        (style.tint(RESERVED, 0.5), it["reserved_pmus"]),
+        (style.tint(RESERVED, 0.5), call["reserved_pmus"]),
     ]
     return {"pcus": pcus, "pmus": [part for part in pmus if part[1]]}
 

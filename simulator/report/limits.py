@@ -33,9 +33,9 @@ def limits_of(shown: Shown, chart: ChartForm, metric: str | None, figures: Colle
         if row.published.metric != metric or row.published.figure not in figures:
             continue
         lookup, keys = lookup_of(shown.results.study, row.published.metric, row.published.condition)
-        some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
+        conditions = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
         if not lookup.run or chart.run in lookup.run:
-            rows += [row] if all(keys.get(key, each[0]) in each for key, each in some.items()) else []
+            rows += [row] if all(keys.get(key, each[0]) in each for key, each in conditions.items()) else []
     return rows
 
 

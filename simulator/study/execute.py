@@ -105,11 +105,12 @@ def execute(
     if missing:
         task = _Task(sweep.columns, sweep.evaluate, store.folder, store.manifest, fail_fast)
         queue = _Queue(missing)
-        results = _on_cluster(task, queue, cluster, workers) if cluster else _here(task, queue, workers)
+        results = _on_cluster(task, queue, cluster, workers) if cluster else _locally(task, queue, workers)
         with closing(results):
-            for done in results:
-                queue.took(done)
-                counts = replace(counts, computed=counts.computed + done.points, failed=counts.failed + done.failed)
+            for outcome in results:
+                queue.took(outcome)
+                computed, failed = counts.computed + outcome.points, counts.failed + outcome.failed
+                counts = replace(counts, computed=computed, failed=failed)
                 tell(counts.stored + counts.computed, sweep.points)
     return replace(counts, seconds=time.perf_counter() - start)
 
@@ -142,14 +143,14 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Outcome:
     chunks: int
     points: int
     failed: int
     seconds: float
 
 
-def _run(task: _Task, chunks: Sequence[Chunk]) -> _Done:
+def _run(task: _Task, chunks: Sequence[Chunk]) -> _Outcome:
     """Compute and write some chunks."""
     start, failed = time.perf_counter(), 0
     for chunk in chunks:
@@ -163,7 +164,7 @@ def _run(task: _Task, chunks: Sequence[Chunk]) -> _Done:
         _store.write(task.folder, task.manifest, chunk, axes, metrics)
         failed += failures.size
     points = sum(stop - start for start, stop in chunks)
-    return _Done(len(chunks), points, failed, time.perf_counter() - start)
+    return _Outcome(len(chunks), points, failed, time.perf_counter() - start)
 
 
 def _failed(metrics: Columns) -> Any:
@@ -181,9 +182,9 @@ class _Queue:
     def __bool__(self) -> bool:
         return bool(self._chunks)
 
-    def took(self, done: _Done) -> None:
+    def took(self, outcome: _Outcome) -> None:
         """Learn from a task how long a chunk takes: as long as in the quickest, for some were slow to start."""
-        self._seconds = min(self._seconds, done.seconds / done.chunks)
+        self._seconds = min(self._seconds, outcome.seconds / outcome.chunks)
 
     def take(self, workers: int | None = None) -> list[Chunk]:
         """The chunks of the next task for one of so many workers; else the next chunk."""
@@ -194,7 +195,7 @@ class _Queue:
 # --- on this machine
 
 
-def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
+def _locally(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Outcome]:
     """In this process as long as it would take to start others, or there are to be none; then in processes."""
     from joblib import Parallel, cpu_count, delayed
 
@@ -212,8 +213,8 @@ def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
         pool = Parallel(workers, "loky", "generator_unordered", batch_size=1, pre_dispatch=2 * workers)
         results = pool(tasks())
         try:
-            while (done := next(results, None)) is not None:  # yield from would close them itself
-                yield done
+            while (outcome := next(results, None)) is not None:  # yield from would close them itself
+                yield outcome
         except BrokenProcessPool:
             raise TiersimError("a process was ended (too little memory?); run the sweep again to go on") from None
         finally:
@@ -221,7 +222,7 @@ def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
                 results.close()
 
 
-def _of_parent(parent: int, packed: bytes, chunks: Sequence[Chunk]) -> _Done:
+def _of_parent(parent: int, packed: bytes, chunks: Sequence[Chunk]) -> _Outcome:
     _end_with(parent)
     return _run(_unpacked(packed), chunks)
 
@@ -254,7 +255,7 @@ def _unpacked(packed: bytes) -> _Task:
 # --- on a cluster
 
 
-def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -> Generator[_Done]:
+def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -> Generator[_Outcome]:
     """On the workers of a Dask cluster, late ones too, whose scheduler gives the task of a lost one to another."""
     distributed = imported("distributed", "cluster", "a cluster")
     packed = _packed(task)
@@ -272,19 +273,19 @@ def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -
             future = next(finished)
             running -= 1
             try:
-                done = future.result()
+                outcome = future.result()
             except distributed.KilledWorker as error:
                 raise TiersimError(f"a task ended every worker that took it (too little memory?): {error}") from None
             except CancelledError:
                 raise _lost() from None
-            yield done
+            yield outcome
 
 
 def _lost() -> TiersimError:
     return TiersimError("lost the Dask scheduler; run the sweep again to go on from where it was")
 
 
-def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Done:
+def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Outcome:
     _keep_memory()
     task = _unpacked(packed)
     try:

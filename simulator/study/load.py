@@ -51,8 +51,8 @@ class Study:
     @cached_property
     def columns(self) -> list[str]:
         """Keys, metrics and derived values of all runs."""
-        some = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
-        return list(dict.fromkeys([*self.keys, *some, *OURS[:-1]]))
+        metrics = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
+        return list(dict.fromkeys([*self.keys, *metrics, *OURS[:-1]]))
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:

@@ -119,7 +119,7 @@ class Problem:
             why[lacks] = [f"'{each.text}' {f'is not known: {text}' if text else 'does not hold'}" for text in reasons]
         return why
 
-    def wanted(self, columns: Columns, metrics: Columns) -> NDArray[np.float64]:
+    def objective_values(self, columns: Columns, metrics: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
         known = self.named(columns, metrics)
         values = [np.asarray(known[name], dtype=float) for name in self.objectives]

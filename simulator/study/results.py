@@ -281,8 +281,8 @@ def results_of(
     Raises:
         ConfigError: none of all points can be computed: why the first cannot.
     """
-    some = None if wanted is None else list(wanted)
-    rows = {name: _shown(study, name, some, only) for name in study.runs}
+    figures = None if wanted is None else list(wanted)
+    rows = {name: _shown(study, name, figures, only) for name in study.runs}
     total, done = sum(len(each) for parts in rows.values() for each, _ in parts), 0
 
     def advance(more: int) -> None:

@@ -28,8 +28,8 @@ def computed(problem: Problem, rows: NDArray[np.int64], progress: Callable[[int]
     import pandas as pd
 
     parts = []
-    for some in filter(len, _together(problem, rows)):
-        columns = problem.sweep.space.at(some)
+    for batch in filter(len, _together(problem, rows)):
+        columns = problem.sweep.space.at(batch)
         parts.append(pd.DataFrame({**columns, **problem(columns)}))
         progress(len(parts[-1]))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(problem.sweep.axes))
@@ -52,5 +52,5 @@ def _front(problem: Problem, frame: pd.DataFrame) -> NDArray[np.bool_]:
     if not problem.objectives or not good.any():
         return np.zeros(len(frame), dtype=np.bool_)
     columns = {str(name): frame[name].to_numpy() for name in frame}
-    wanted = np.where(good[:, None], problem.wanted(columns, columns), np.nan)
-    return front(wanted, list(problem.objectives.values()))
+    objectives = np.where(good[:, None], problem.objective_values(columns, columns), np.nan)
+    return front(objectives, list(problem.objectives.values()))

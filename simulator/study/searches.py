@@ -48,7 +48,7 @@ def _searched(problem: Problem, frame: pd.DataFrame, wanted: Searches) -> pd.Dat
 
     lattice = Lattice(problem.sweep.space)
     columns = {str(name): frame[name].to_numpy() for name in frame}
-    values = problem.wanted(columns, columns)
+    values = problem.objective_values(columns, columns)
     good = frame[FEASIBLE].to_numpy(dtype=bool) & np.isfinite(values).all(axis=1)
     if not good.any():
         expected = "feasible points that have every objective"

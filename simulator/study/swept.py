@@ -112,13 +112,12 @@ def summed_up(problem: Problem, store: Store, counts: Counts) -> Swept:
         tally.add(columns, columns)
         good = columns[FEASIBLE].astype(bool)
         if senses and good.any():
-            wanted = problem.wanted(columns, columns)[good]
-            some = front(wanted, senses)
-            kept, new = merge(costs, wanted[some], senses)
-            best = (
-                pd.concat([best[kept], frame[good][some][new]], ignore_index=True) if len(best) else frame[good][some]
-            )
-            costs = np.concatenate([costs[kept], wanted[some][new]])
+            rows, values = frame[good], problem.objective_values(columns, columns)[good]
+            leading = front(values, senses)
+            rows, values = rows[leading], values[leading]
+            kept, new = merge(costs, values, senses)
+            best = pd.concat([best[kept], rows[new]], ignore_index=True) if len(best) else rows
+            costs = np.concatenate([costs[kept], values[new]])
     if len(best):
         first = -costs[:, 0] if senses[0] == "max" else costs[:, 0]
         best = best.reset_index(drop=True).iloc[np.argsort(first, kind="stable")]

@@ -216,11 +216,11 @@ def test_an_evaluation_without_errors_is_a_fault(tmp_path: Path) -> None:
 def test_a_task_is_as_many_chunks_as_take_the_least_time() -> None:
     queue = module._Queue([(i, i + 1) for i in range(100)])
     assert len(queue.take(2)) == 1  # nothing is known of how long they take
-    queue.took(module._Done(chunks=1, points=1, failed=0, seconds=0.5))  # slow to start
-    queue.took(module._Done(chunks=2, points=2, failed=0, seconds=0.1))
+    queue.took(module._Outcome(chunks=1, points=1, failed=0, seconds=0.5))  # slow to start
+    queue.took(module._Outcome(chunks=2, points=2, failed=0, seconds=0.1))
     assert len(queue.take(2)) == 10
     assert len(queue.take(8)) == 5  # 89 are left for 8 workers
-    queue.took(module._Done(chunks=1, points=1, failed=0, seconds=1.0))
+    queue.took(module._Outcome(chunks=1, points=1, failed=0, seconds=1.0))
     assert len(queue.take()) == 1
 
 

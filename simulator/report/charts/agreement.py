@@ -91,5 +91,5 @@ def _panel(axes: Axes, frame: pd.DataFrame, of: str, against: str, series: str, 
 def _errors(shown: Shown, frame: pd.DataFrame, of: str, against: str, series: str) -> str:
     """The median error of each series."""
     off = (frame[of] / frame[against] - 1).abs()
-    some = off.groupby(frame[series], sort=False).median()
-    return ", ".join(f"{shown.label(series, name)} {100 * value:.1f} %" for name, value in some.items())
+    medians = off.groupby(frame[series], sort=False).median()
+    return ", ".join(f"{shown.label(series, name)} {100 * value:.1f} %" for name, value in medians.items())

@@ -220,8 +220,8 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
             continue
         if beside is not None and beside.as_ is not None:
             value = float(parse(beside.as_).at({**keys, metric: value}))
-        some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
-        if all(keys[key] in each for key, each in some.items()):
+        conditions = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
+        if all(keys[key] in each for key, each in conditions.items()):
             mark = {**keys, "metric": of.get(metric), "role": row.role, "figure": row.figure, "value": value}
             (rows if metric in of else ends).append(mark)
     columns = ["metric", "role", "figure", "value", chart.x, chart.panels or "panel"]

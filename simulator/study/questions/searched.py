@@ -143,9 +143,9 @@ def _best(problem: Problem, space: Lattice, result: SearchResult) -> pd.DataFram
     costs = np.asarray(result.metrics[first], dtype=float)[rows] * (-1 if way == "max" else 1)
     rows = rows[np.lexsort((space.points(result.indices[rows]), costs))]
     names, values = problem.sweep.space.aliases, {**result.columns, **result.metrics}
-    wanted = [name for name in problem.objectives if name not in names.values()]
+    objectives = [name for name in problem.objectives if name not in names.values()]
     others = [name for name in result.metrics if name not in (*problem.objectives, "error", FEASIBLE)]
-    columns = {names.get(key, key): values[key][rows] for key in [*result.columns, *wanted, *others]}
+    columns = {names.get(key, key): values[key][rows] for key in [*result.columns, *objectives, *others]}
     return pd.DataFrame({"point": space.points(result.indices[rows]), **columns})
 
 

@@ -32,7 +32,7 @@ class Tally:
         fine, feasible = metrics["error"] == "", metrics[FEASIBLE].astype(bool)
         self.points += len(fine)
         self.feasible += int(np.count_nonzero(feasible))
-        for name, values in zip(self._lacking, self.problem.wanted(columns, metrics).T, strict=True):
+        for name, values in zip(self._lacking, self.problem.objective_values(columns, metrics).T, strict=True):
             self._lacking[name] += int(np.count_nonzero(np.isnan(values[feasible])))
         _add(self._failures, metrics["error"][~fine].tolist())
         if masks := {text: holds[fine] for text, holds in self.problem.constraints(columns, metrics).items()}:

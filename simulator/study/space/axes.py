@@ -55,8 +55,8 @@ def groups_of(
     names = _names(list(every.values()), section, metrics)
     roots = _roots(base, every, section)
     cases = {
-        axis: Cases.of({each.name: _values(each, roots, section) for each in some})
-        for axis, some in section.cases.items()
+        axis: Cases.of({each.name: _values(each, roots, section) for each in chosen})
+        for axis, chosen in section.cases.items()
     }
     _check_apart(cases, every, config)
     groups: Groups = [[Axis(axis, axis, column([*each.names]))] for axis, each in cases.items()]
@@ -76,7 +76,7 @@ def groups_of(
 def texts_of(axes: Iterable[Axis]) -> dict[str, list[str]]:
     """The texts that each axis of texts may be, by its name; where it does not vary, that of the base too."""
     values = {axis.name: [*axis.values.tolist(), axis.otherwise] for axis in axes if axis.values.dtype == object}
-    return {name: [each for each in some if isinstance(each, str)] for name, some in values.items()}
+    return {name: [each for each in texts if isinstance(each, str)] for name, texts in values.items()}
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,11 @@ def _parts(root: str, base: Scenario, every: Mapping[str, _Entry], section: RunS
         raise config.error(axis.at, "names", expected="a list")
     of_base = axis is None or axis.when is not None
     places: list[tuple[list[Layer], Any]] = []
-    for some in section.cases.values():
-        own = [(each.layer, getattr(each.layer.part, root)) for each in some]
+    for cases in section.cases.values():
+        own = [(each.layer, getattr(each.layer.part, root)) for each in cases]
         own = [(layer, value) for layer, value in own if value is not None and not is_figures(value, root)]
         places += [([*section.layers, layer], part_over(part, value, root)) for layer, value in own]
-        of_base = of_base and len(own) < len(some)
+        of_base = of_base and len(own) < len(cases)
     if of_base and (part is not None or root in required(base)):
         if part is None:
             raise config.error(("base", root), "missing key", expected="a name or a path")

@@ -50,8 +50,8 @@ def fitted_cpu(
         raise ConfigError("too few rows", file=file, found="no capacity of 'dram'", expected=expected)
     caches = {tier: size for tier, size in held.items() if tier != OWN}
     tiers = dict(sorted((caches if len(caches) > 1 else held).items(), key=lambda item: item[1]))
-    here = [row for row in rows if row.point.threads == threads]
-    products = [row for row in of(here, "gemm")]
+    own = [row for row in rows if row.point.threads == threads]
+    products = [row for row in of(own, "gemm")]
     floor = min((statistic(row.sample) for row in products if _work(row) <= SMALL), default=None)
     large = [row for row in products if _work(row) > SMALL and 1 not in (row.point.m, row.point.n)]
     needed = FEWEST + len({row.point.dtype for row in large})
@@ -63,7 +63,7 @@ def fitted_cpu(
         found, expected = "times that do not grow with the operations", "products of a machine that does nothing else"
         raise ConfigError("no peak rate follows from 'gemm'", file=file, found=found, expected=expected)
     tell_misfit(file, "products", off)
-    rates = _bandwidths(file, list(of(here, "triad")), tiers, statistic)
+    rates = _bandwidths(file, list(of(own, "triad")), tiers, statistic)
     waits = _latencies(list(of(rows, "chase")), tiers, statistic)
 
     def figure(value: float, unit: str, of: str) -> Section:

@@ -35,9 +35,9 @@ def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None)
     chip = chip_of(system)
     engines = rows["engine"] if "engine" in rows else pd.Series("", rows.index)
     programs = engines.map(lambda engine: runtime or program(engine) or "")
-    for name, some in rows.groupby(programs, sort=False):
+    for name, group in rows.groupby(programs, sort=False):
         known = known_of(system, None, load_runtime(str(name) or IDEAL))
-        for (kernel_name, variant), alike in kernel_rows(some, None):
+        for (kernel_name, variant), alike in kernel_rows(group, None):
             kernel = KERNELS[kernel_name]
             shapes, of = columns(alike), constants(kernel, variant, known)
             try:

@@ -21,7 +21,7 @@ def test_a_search_of_all_points_finds_the_front(designs: Path) -> None:
     asked = read_problem(designs)
     points = asked.columns(0, asked.points)
     metrics = asked(points)
-    wanted = np.where(metrics["feasible"][:, None], asked.wanted(points, metrics), np.nan)
+    wanted = np.where(metrics["feasible"][:, None], asked.objective_values(points, metrics), np.nan)
     true = np.flatnonzero(front(wanted, ["max", "min"]))
     found = simulator.search(designs, evaluations=10_000)
     assert found.tally.points == asked.points
