@@ -52,10 +52,10 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
     def run(other: str) -> tuple[Sweep, Mapping[Key, str]] | None:
         """Another run and what none of its points reads; what is wrong with a run is told when it is read."""
         try:
-            its = sweep_of(form, config, other, settings)
+            parsed = sweep_of(form, config, other, settings)
         except TiersimError:
             return None
-        return its, unread_by_all(its)
+        return parsed, unread_by_all(parsed)
 
     for key, why in unread_by_all(sweep).items():
         path = key.path
@@ -79,5 +79,5 @@ def _reads(run: tuple[Sweep, Mapping[Key, str]] | None, key: Key) -> bool:
     if run is None:
         return True
     sweep, unread = run
-    has = key.case in sweep.cases[key.axis].names if key.axis in sweep.cases else not key.axis
-    return has and key.path in reads(sweep.base.workload.kind) and key not in unread
+    known = key.case in sweep.cases[key.axis].names if key.axis in sweep.cases else not key.axis
+    return known and key.path in reads(sweep.base.workload.kind) and key not in unread

@@ -179,8 +179,8 @@ class _Kept:
         good = np.flatnonzero(metrics[FEASIBLE].astype(bool) & ~np.isnan(cost))
         every = {**columns, **metrics}
         if len(good):
-            some = {name: values[good] for name, values in every.items()}
-            both = _frame(some, self._order(some)[: NEXT + 1])
+            designs = {name: values[good] for name, values in every.items()}
+            both = _frame(designs, self._order(designs)[: NEXT + 1])
             both = pd.concat([self.best, both], ignore_index=True) if len(self.best) else both
             self.best = both.iloc[self._order({str(name): both[name].to_numpy() for name in both})[: NEXT + 1]]
         elif not len(self.best):
