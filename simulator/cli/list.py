@@ -58,11 +58,11 @@ def command(
         Listed.RUNTIMES: (partial(_files, "hwconfigs/runtimes"), _described),
     }
     rows, table = listings[what]
-    found = rows()
+    entries = rows()
     if json:
-        print_json(found)
+        print_json(entries)
     else:
-        console().print(table(found))
+        console().print(table(entries))
 
 
 def _check_none(options: dict[str, Any], what: Listed) -> None:

@@ -45,9 +45,9 @@ def with_mapping(keys: tuple[str, ...]) -> Callable[[Callable[..., None]], Calla
 
         @wraps(command)
         def run(**arguments: Any) -> None:
-            given = {name: arguments.pop(name) for name in options}
+            chosen = {name: arguments.pop(name) for name in options}
             with _named(arguments.get("overrides") or (), known):
-                command(**arguments, mapping=_section(given))
+                command(**arguments, mapping=_section(chosen))
 
         kept = [parameter for parameter in own if parameter.name != "mapping"]
         run.__signature__ = inspect.Signature([*kept, *options.values()])  # type: ignore[attr-defined]
@@ -87,10 +87,10 @@ def _parameter(key: str, help: str) -> inspect.Parameter:
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
-def _section(given: dict[str, Any]) -> dict[str, Any]:
+def _section(options: dict[str, Any]) -> dict[str, Any]:
     """The plain data of the section `mapping`, of what is given."""
-    draft = {key: given.pop(option) for option, key in DRAFT.items() if option in given}
-    section = {key: _plain(value) for key, value in given.items() if value not in (None, False)}
+    draft = {key: options.pop(option) for option, key in DRAFT.items() if option in options}
+    section = {key: _plain(value) for key, value in options.items() if value not in (None, False)}
     known = {key: value for key, value in draft.items() if value is not None}
     return {**section, "draft": known} if known else section
 

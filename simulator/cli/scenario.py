@@ -42,8 +42,8 @@ def options_scenario(
         with located(file, [*replaced, *(figure.partition("=")[0] for figure in figures)]):
             yield read_scenario(file, figures, replaced)
         return
-    for option, given in (("--hardware", hardware), ("--model", model)):
-        if given is None:
+    for option, name in (("--hardware", hardware), ("--model", model)):
+        if name is None:
             raise ConfigError(path=option, found="nothing", expected="a name, or a scenario's file")
     yield scenario_of(str(hardware), str(model), mapping, {"kind": "batch", **work}, overrides)
 

@@ -48,8 +48,8 @@ def command(
 
 
 def _shown(answer: Sensitivity) -> list[RenderableType]:
-    asked, metric = answer.problem, answer.metric
-    shown: list[RenderableType] = [described(asked, records(answer.design)[0])]
+    problem, metric = answer.problem, answer.metric
+    shown: list[RenderableType] = [described(problem, records(answer.design)[0])]
     if answer.elasticity is not None:
         table = table_of(["resource", "less of it", "more of it"], ["less of it", "more of it"])
         resources = rows(answer.elasticity)
@@ -63,12 +63,13 @@ def _shown(answer: Sensitivity) -> list[RenderableType]:
             *([f"none: {', '.join(none)}"] if none else []),
         ]
     names = ["axis", "from", "to", "at the first", "at the second", "swing"]
-    shown.append(f"\n{metric} as one axis moves, from {cell(asked, metric, answer.design[metric][0])}")
+    shown.append(f"\n{metric} as one axis moves, from {cell(problem, metric, answer.design[metric][0])}")
     table = table_of(names, names[1:])
     for row in rows(answer.tornado):
-        ends = (cell(asked, row.axis, row.low), cell(asked, row.axis, row.high))
-        values = [cell(asked, metric, each) if each == each else "fails" for each in (row.at_low, row.at_high)]
-        table.add_row(row.axis, *ends, *values, cell(asked, metric, row.swing) if row.swing == row.swing else row.error)
+        ends = (cell(problem, row.axis, row.low), cell(problem, row.axis, row.high))
+        values = [cell(problem, metric, each) if each == each else "fails" for each in (row.at_low, row.at_high)]
+        swing = cell(problem, metric, row.swing) if row.swing == row.swing else row.error
+        table.add_row(row.axis, *ends, *values, swing)
     shown.append(table)
     if answer.sobol is not None:
         names = ["axis", "alone", "with others"]

@@ -45,13 +45,13 @@ def _parts(name: str, provenance: dict[str, Any], rows: list[dict[Any, Any]]) ->
 def _provenance(file: Path) -> dict[str, Any]:
     expected = "the provenance of a report; `tiersim reproduce` writes it"
     try:
-        found = json.loads(read_text(file))
-        complete = "title" in found["config"]["experiment"] and isinstance(found["figures"], list)
+        document = json.loads(read_text(file))
+        complete = "title" in document["config"]["experiment"] and isinstance(document["figures"], list)
     except (ValueError, TypeError, KeyError):
         complete = False
     if not complete:
         raise ConfigError(file=file, found="something else", expected=expected)
-    provenance: dict[str, Any] = found
+    provenance: dict[str, Any] = document
     return provenance
 
 

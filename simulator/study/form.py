@@ -195,8 +195,8 @@ def _of_its_kind(value: Any) -> Any:
     kind = value.get("kind")
     known = names("chart")
     if not isinstance(kind, str):
-        told = {"at": ("kind",), "found": "nothing" if kind is None else repr(kind), "expected": ", ".join(known)}
-        raise PydanticCustomError("name", "no such name", told)
+        context = {"at": ("kind",), "found": "nothing" if kind is None else repr(kind), "expected": ", ".join(known)}
+        raise PydanticCustomError("name", "no such name", context)
     return registered("chart", choose(kind, known, "kind")).form.model_validate(value)
 
 

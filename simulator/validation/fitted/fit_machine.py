@@ -38,8 +38,8 @@ def fit_machine(rows: str | Path, output: str | Path, threads: int | None = None
     file, target = Path(rows), Path(output)
     known = read_measured(file)
     computing, storage = ([row for row in known if row.point.op in ops] for ops in (CPU, STORAGE))
-    for part, some in (("CPU", computing), ("disk", storage)):
-        _check_one(file, part, some)
+    for part, measurements in (("CPU", computing), ("disk", storage)):
+        _check_one(file, part, measurements)
     if not computing:
         raise ConfigError("too few rows", file=file, found="none of a CPU", expected=f"rows of {', '.join(CPU)}")
     measured = sorted({row.point.threads or 0 for row in computing if row.point.op == "gemm"})
