@@ -48,8 +48,8 @@ class ConfigError(TiersimError):
         path = self.path if isinstance(self.path, str) else dotted(self.path or ())
         found = "" if self.found is None else f"found {self.found}"
         expected = f"expected {self.expected}" if self.expected else ""
-        said = ", ".join(filter(None, (found, expected)))
-        text = ": ".join(filter(None, (place, path, self.message, said)))
+        detail = ", ".join(filter(None, (found, expected)))
+        text = ": ".join(filter(None, (place, path, self.message, detail)))
         return text + (f"; did you mean '{self.nearest}'?" if self.nearest else "")
 
 
@@ -104,8 +104,8 @@ def unknown(name: str, known: Iterable[str], message: str = "", **where: Any) ->
     `where` are the file, line and path, and what else it says otherwise of what was found or expected.
     """
     names = list(known)
-    said: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names, name), "nearest": nearest(name, names)}
-    return ConfigError(message, **{**said, **where})
+    details: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names, name), "nearest": nearest(name, names)}
+    return ConfigError(message, **{**details, **where})
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -45,8 +45,8 @@ def fold(
     ends: list[T] = []
     for work, after, repeat in plan.steps:
         once = fold(work, leaf, largest, beside) if isinstance(work, Plan) else leaf(work)
-        took = once * repeat if repeat > 1 else once
-        ends.append(took + largest([ends[i] for i in after]) if after else took)
+        repeated = once * repeat if repeat > 1 else once
+        ends.append(repeated + largest([ends[i] for i in after]) if after else repeated)
     return largest([*ends, *beside(plan)])
 
 

@@ -47,9 +47,9 @@ def area(system: System, costs: Costs, device: str | None = None, dtype: str | N
     """
     name, part = system.device(device)
     process = costs.process(costs.process_of(system, name))
-    there = sorted({known for engine in system.engines.values() for known in engine.peak})
-    if dtype is not None and dtype not in there:
-        raise unknown(dtype, there, "no engine has a peak of it", found=dtype)
+    dtypes = sorted({known for engine in system.engines.values() for known in engine.peak})
+    if dtype is not None and dtype not in dtypes:
+        raise unknown(dtype, dtypes, "no engine has a peak of it", found=dtype)
     parts: dict[str, Quantity] = {}
     in_memory: dict[str, float | None] = {}
     for key, engine in part.engines.items():

@@ -151,8 +151,8 @@ def _shortest(possible: Cuts, times: Numbers) -> list[int]:
 
 def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
     """Given kernels; one that does not fit runs operator by operator."""
-    given = sized_demands(spread, groups, target.ways)
-    fits = np.isfinite(fit(target, given).seconds)
+    demand = sized_demands(spread, groups, target.ways)
+    fits = np.isfinite(fit(target, demand).seconds)
     if not fits.all():
         order = list(spread.block.graph)
         groups = [
@@ -160,12 +160,12 @@ def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
             for group, ok in zip(groups, fits, strict=True)
             for part in ([group] if ok else [[n] for n in sorted(group, key=order.index)])
         ]
-        given = sized_demands(spread, groups, target.ways)
-    return _partition(given, fit(target, given), list(range(len(groups))), 0.0)
+        demand = sized_demands(spread, groups, target.ways)
+    return _partition(demand, fit(target, demand), list(range(len(groups))), 0.0)
 
 
-def _partition(given: SizedDemands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
-    kernels = given.largest
+def _partition(demand: SizedDemands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
+    kernels = demand.largest
     names = list(kernels.block.graph)
     pipelines = tuple(
         Pipeline(

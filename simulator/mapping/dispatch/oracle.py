@@ -47,10 +47,10 @@ def _shortest(route: Route) -> list[Choice]:
             origins[-1].append(np.argmin(ways, axis=0))
             reached.append(np.min(ways, axis=0) + route.seconds(step, option))
         costs, before = reached, list(options)
-    taken: list[NDArray[np.int64]] = [np.argmin(_stacked(costs), axis=0)]
+    choices: list[NDArray[np.int64]] = [np.argmin(_stacked(costs), axis=0)]
     for back in reversed(origins[1:]):
-        taken.append(_picked(back, taken[-1]))
-    return [choice if choice.ndim else int(choice) for choice in reversed(taken)]
+        choices.append(_picked(back, choices[-1]))
+    return [choice if choice.ndim else int(choice) for choice in reversed(choices)]
 
 
 def _stacked(values: Iterable[Quantity]) -> NDArray[np.float64]:

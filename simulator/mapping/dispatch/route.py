@@ -131,13 +131,13 @@ class Route:
             if np.min(choice) < 0 or np.max(choice) >= len(options):
                 name = "+".join(unit.name for unit in step)
                 raise ValueError(f"step {name}: found option {choice}, expected 0 to {len(options) - 1}")
-            taken = [(o, w) for i, o in enumerate(options) if (w := _where(choice, i)) is None or np.any(w)]
-            for move in self._moves(step, taken, made):
+            chosen = [(o, w) for i, o in enumerate(options) if (w := _where(choice, i)) is None or np.any(w)]
+            for move in self._moves(step, chosen, made):
                 plan.add(move)
-            plan.add(self._step_plan(step, taken))
+            plan.add(self._step_plan(step, chosen))
             for place, unit in enumerate(step):
                 share: list[Quantity] = [0.0] * len(self.engines)
-                for option, where in taken:
+                for option, where in chosen:
                     share[option[place]] = share[option[place]] + (1.0 if where is None else where)
                 made.update(dict.fromkeys(unit.operators, share))
         return plan
@@ -151,10 +151,10 @@ class Route:
             plan.add(move)
         return closed_form(plan).time
 
-    def _step_plan(self, step: Step, taken: Sequence[tuple[Option, Quantity | None]]) -> Plan:
+    def _step_plan(self, step: Step, chosen: Sequence[tuple[Option, Quantity | None]]) -> Plan:
         """The units of a step: on each engine one after another, and the engines at once or in turn."""
         plan = Plan("+".join(unit.name for unit in step))
-        for option, where in taken:
+        for option, where in chosen:
             mode = Plan(plan.name)
             for engine in sorted(set(option)):
                 chain = Plan(self.engines[engine].engine)
@@ -167,10 +167,10 @@ class Route:
         return plan
 
     def _moves(
-        self, step: Step, taken: Sequence[tuple[Option, Quantity | None]], made: dict[str, list[Quantity]]
+        self, step: Step, chosen: Sequence[tuple[Option, Quantity | None]], made: dict[str, list[Quantity]]
     ) -> list[Activity]:
         found = []
-        for option, where in taken:
+        for option, where in chosen:
             for unit, engine in zip(step, option, strict=True):
                 for producer, size in self._arriving(unit, engine).items():
                     for source, share in enumerate(made.get(producer, ())):
@@ -208,6 +208,6 @@ class Route:
 def _where(choice: Choice, option: int) -> Quantity | None:
     """1 at the points that take an option; None where all do."""
     if isinstance(choice, np.ndarray):
-        taken: NDArray[np.float64] = (choice == option).astype(np.float64)
-        return taken
+        chosen: NDArray[np.float64] = (choice == option).astype(np.float64)
+        return chosen
     return None if choice == option else 0.0

@@ -144,13 +144,13 @@ def _region(symbols: Sequence[Symbol], space: Space) -> Region:
         else:
             temporary.append(symbol)
     bottom = peak
-    taken: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by step: from and to
+    occupied: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by step: from and to
     for symbol in sorted(temporary, key=lambda s: (-s.bytes, s.first)):
         steps, size = range(symbol.first, symbol.last + 1), _size(symbol, space)
-        address = _gap(sorted({span for step in steps for span in taken[step]}), size, bottom)
+        address = _gap(sorted({span for step in steps for span in occupied[step]}), size, bottom)
         addresses[symbol] = address
         for step in steps:
-            taken[step].append((address, address + size))
+            occupied[step].append((address, address + size))
         peak = max(peak, address + size)
     return Region(space, addresses, peak, live_bytes(symbols, space))
 

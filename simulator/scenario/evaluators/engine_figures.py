@@ -19,7 +19,7 @@ from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine
-from simulator.scenario.reads import is_given
+from simulator.scenario.reads import is_set
 from simulator.units import Count, EnergyPerFlop, Unit
 from simulator.workload.formats.dtypes import Dtype
 
@@ -90,7 +90,7 @@ class EngineFiguresEvaluator(EachAlone):
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What units on the dies of the DRAM pay, of those that are on the logic die."""
-        if not is_given(scenario, "workload.in_dram") or not _units(scenario).on_logic_die:
+        if not is_set(scenario, "workload.in_dram") or not _units(scenario).on_logic_die:
             return {}
         return {"workload.in_dram": "an engine on the logic die"}
 

@@ -207,8 +207,8 @@ def _space(left: dict[str, tuple[int, ...]], config: Any) -> tuple[str, Data] | 
 def activation(config: Any) -> str:
     """Our word for the activation of a config; of one that has no name for it here, GELU."""
     names = ("hidden_act", "hidden_activation", "mlp_hidden_act", "activation_function", "ffn_act_fn")
-    said = (getattr(config, name, None) for name in names)
-    return ACTIVATIONS.get(next((name for name in said if isinstance(name, str)), ""), "gelu")
+    stated = (getattr(config, name, None) for name in names)
+    return ACTIVATIONS.get(next((name for name in stated if isinstance(name, str)), ""), "gelu")
 
 
 def top_k(config: Any) -> int:

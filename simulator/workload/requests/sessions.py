@@ -65,8 +65,8 @@ class Turns:
         new, answer = self._drawn(form, lengths, lengths_of)
         answer = answer if limit is None else np.minimum(answer, limit)
         new[self.first] += prefix
-        said = np.cumsum(new + answer)
-        before = np.concatenate([[0], said[:-1]])
+        ends = np.cumsum(new + answer)
+        before = np.concatenate([[0], ends[:-1]])
         self.context: Ints = before - before[starts][self.session]
         self.input: Ints = self.context + new
         self.output: Ints = answer

@@ -100,16 +100,16 @@ def load_routing(
         numbers = ", ".join(str(layer.number) for layer in found)
         expected = f"{layers} of them"
         raise ConfigError("layers", file=files[0], found=f"{len(found)}: {numbers}", expected=expected)
-    there = experts or max(layer.experts for layer in found)
-    choices = np.stack([layer.choices for layer in found]).astype(np.min_scalar_type(there - 1))
-    startup = 0 if keep_startup or choices.shape[2] == there else _startup(choices)
+    total = experts or max(layer.experts for layer in found)
+    choices = np.stack([layer.choices for layer in found]).astype(np.min_scalar_type(total - 1))
+    startup = 0 if keep_startup or choices.shape[2] == total else _startup(choices)
     if startup == choices.shape[1]:
         raise ConfigError("nothing but start-up tokens", file=files[0], found=f"{startup} tokens of one set of experts")
     begins = np.maximum(found[0].passes - startup, 0)
     passes = np.unique(begins)  # those that were dropped whole, and what is left of the last one, begin at 0
     kept = np.ascontiguousarray(choices[:, startup:])
     kept.setflags(write=False)
-    return RoutingTrace(there, kept, tuple(layer.number for layer in found), passes, startup)
+    return RoutingTrace(total, kept, tuple(layer.number for layer in found), passes, startup)
 
 
 def _startup(choices: NDArray[np.integer]) -> int:

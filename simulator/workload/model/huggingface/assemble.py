@@ -134,8 +134,8 @@ def _rotary(keys: Keys, traits: Traits) -> Data:
         return {}
     whole = head_dim(keys, traits)
     rope = keys.config.data.get("rope_parameters") or {}
-    said = (keys.config.data.get(name) for name in ("rotary_pct", "partial_rotary_factor"))
-    factor = rope.get("partial_rotary_factor") or next((share for share in said if share is not None), 1.0)
+    shares = (keys.config.data.get(name) for name in ("rotary_pct", "partial_rotary_factor"))
+    factor = rope.get("partial_rotary_factor") or next((share for share in shares if share is not None), 1.0)
     turned = keys.config.data.get("rotary_dim") or int(whole * float(factor))
     return {"rotary_dim": turned} if 0 < turned < whole else {}
 

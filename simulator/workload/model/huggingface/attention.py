@@ -53,8 +53,8 @@ def _per_head(keys: Keys, traits: Traits) -> Data:
     if heads % kv_heads:
         name = next(name for name in KV_HEADS if keys.has(name))
         raise keys.error(name, "KV heads that do not divide the heads", f"a divisor of {heads}")
-    said = dict(traits.defaults).get("attention_bias", False)
-    bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)
+    fallback = dict(traits.defaults).get("attention_bias", False)
+    bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=fallback)
     value_dim, norm = keys.size("v_head_dim", default=None), traits.qk_norm
     if not keys.flag("use_qk_norm", "qk_layernorm", default=True):
         norm = "none"
