@@ -54,8 +54,8 @@ def row_policy(name: str) -> Makes:
     Raises:
         ConfigError: there is none; names those that are there.
     """
-    found: Makes = registered("rows", name)
-    return found
+    policy: Makes = registered("rows", name)
+    return policy
 
 
 @register("rows", "none")

@@ -34,12 +34,12 @@ def bandwidth(tier: Tier, path: KeyPath, config: Config) -> Quantity:
 
 def peaks(engine: Engine, path: KeyPath, config: Config) -> dict[str, Quantity]:
     """Operations a second of an engine with units, by dtype: as stated, those first, else as its units give."""
-    found: dict[str, Quantity] = dict(engine.peak) if "peak" in engine.model_fields_set else {}
+    rates: dict[str, Quantity] = dict(engine.peak) if "peak" in engine.model_fields_set else {}
     for dtype, derived in unit_peaks(engine).items():
         parts = [(*path, "units", key) for key in ("count", "clock")] + [(*path, "units", "per_clock", dtype)]
-        if dtype not in found or _varied(found[dtype], derived, (*path, "peak", dtype), parts, config):
-            found[dtype] = derived
-    return found
+        if dtype not in rates or _varied(rates[dtype], derived, (*path, "peak", dtype), parts, config):
+            rates[dtype] = derived
+    return rates
 
 
 def bus_bandwidth(tier: Tier) -> Quantity:

@@ -111,9 +111,9 @@ class Route:
 
     def op_per_byte(self, unit: Unit, engine: int) -> tuple[Quantity, Quantity]:
         """FLOPs of a unit, and the bytes that it moves over the boundary of its kernels on an engine."""
-        found = self.kernels(unit, engine)
-        flops: Quantity = sum((kernel.flops for kernel in found), start=0.0)
-        traffic: Quantity = sum((kernel.traffic for kernel in found), start=0.0)
+        kernels = self.kernels(unit, engine)
+        flops: Quantity = sum((kernel.flops for kernel in kernels), start=0.0)
+        traffic: Quantity = sum((kernel.traffic for kernel in kernels), start=0.0)
         return flops, traffic
 
     def plan(self, choices: Sequence[Choice]) -> Plan:
@@ -169,15 +169,15 @@ class Route:
     def _moves(
         self, step: Step, chosen: Sequence[tuple[Option, Quantity | None]], made: dict[str, list[Quantity]]
     ) -> list[Activity]:
-        found = []
+        moves = []
         for option, where in chosen:
             for unit, engine in zip(step, option, strict=True):
                 for producer, size in self._arriving(unit, engine).items():
                     for source, share in enumerate(made.get(producer, ())):
                         if self._apart(source, engine) and np.any(share):
                             crosses = share * (1.0 if where is None else where)
-                            found.append(self._move(source, engine, size, crosses))
-        return found
+                            moves.append(self._move(source, engine, size, crosses))
+        return moves
 
     def _arriving(self, unit: Unit, engine: int) -> dict[str, Quantity]:
         """Bytes that each device of an engine reads of what each operator before a unit made."""
@@ -185,10 +185,10 @@ class Route:
         if key not in self._read:
             shares = {o.name: shard(o, self.engines[engine].ways) for o in self.block.operators}
             read = arriving(self.block, unit.operators, shares)
-            found = {p: size for p, size in read.items() if p is not None}
+            sizes = {p: size for p, size in read.items() if p is not None}
             # Its edges carry nothing, for it is read where it lies: to another memory, what is new must go.
-            found |= {p: shares[p].bytes["kv_write"] for p in found if shares[p].kind == "cache"}
-            self._read[key] = {p: size for p, size in found.items() if np.any(size)}
+            sizes |= {p: shares[p].bytes["kv_write"] for p in sizes if shares[p].kind == "cache"}
+            self._read[key] = {p: size for p, size in sizes.items() if np.any(size)}
         return self._read[key]
 
     def _apart(self, one: int, other: int) -> bool:

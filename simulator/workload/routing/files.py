@@ -80,11 +80,11 @@ def read_layers(file: Path, experts: int | None, top_k: int | None) -> list[Laye
         raise ConfigError("the recording is empty", file=file, expected="a row for each token and layer")
     _check(rows, experts, top_k)
     total = experts or rows.experts or int(rows.choices.max()) + 1
-    found = []
+    layers = []
     for number in np.unique(rows.layer).tolist():
         here = np.flatnonzero(rows.layer == number)
-        found.append(LayerRows(file, number, rows.choices[here], _passes(rows, here), total))
-    return found
+        layers.append(LayerRows(file, number, rows.choices[here], _passes(rows, here), total))
+    return layers
 
 
 def _check(rows: _Rows, experts: int | None, top_k: int | None) -> None:

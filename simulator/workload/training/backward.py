@@ -85,8 +85,8 @@ class _Run:
         self.loaded: dict[str | None, Quantity] = {}
 
     def operator(self, name: str) -> Operator:
-        found: Operator = self.block.graph.nodes[name]["operator"]
-        return found
+        operator: Operator = self.block.graph.nodes[name]["operator"]
+        return operator
 
     def saved(self) -> dict[str, Quantity]:
         """Bytes of what operators of the forward block made that were read as saved."""
@@ -230,8 +230,8 @@ class _Run:
 
     def _inputs(self, name: str) -> list[_Input]:
         graph, entries = self.block.graph, self.block.entries
-        found = [_Input(p, graph.edges[p, name]["bytes"]) for p in graph.predecessors(name)]
-        return [_Input(None, entries[name]), *found] if name in entries else found
+        inputs = [_Input(p, graph.edges[p, name]["bytes"]) for p in graph.predecessors(name)]
+        return [_Input(None, entries[name]), *inputs] if name in entries else inputs
 
     def _has_gradient(self, operator: Operator, x: _Input) -> bool:
         """All but token ids, and the choice of experts as those read it who follow it."""
@@ -252,8 +252,8 @@ class _Run:
 
     def _recorded(self, tensor: Tensor) -> Operator:
         assert tensor.producer
-        found: Operator = self.tape.graph.nodes[tensor.producer]["operator"]
-        return found
+        operator: Operator = self.tape.graph.nodes[tensor.producer]["operator"]
+        return operator
 
 
 def _divides(operator: Operator) -> bool:
