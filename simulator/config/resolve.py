@@ -81,14 +81,14 @@ def _extended(file: Path, folder: str, chain: tuple[Path, ...]) -> Node:
 @lru_cache(maxsize=256)
 def _own(text: str, file: Path) -> tuple[Node | None, Node, bool]:
     """What a text extends, its own mapping with figures folded, and whether that includes parts: read once for all."""
-    whole = tree_of(text, file)
-    if not isinstance(whole.value, dict):
-        found = described(whole.value)
-        raise ConfigError(file=file, line=whole.mark.line, found=found, expected="a mapping at the top of the file")
-    mapping = dict(whole.value)
+    tree = tree_of(text, file)
+    if not isinstance(tree.value, dict):
+        found = described(tree.value)
+        raise ConfigError(file=file, line=tree.mark.line, found=found, expected="a mapping at the top of the file")
+    mapping = dict(tree.value)
     _check_schema(mapping.pop("schema", None))
     extends = mapping.pop("extends", None)
-    folded = fold(replace(whole, value=mapping))
+    folded = fold(replace(tree, value=mapping))
     return extends, folded, _includes(folded)
 
 

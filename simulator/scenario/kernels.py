@@ -169,14 +169,14 @@ def _row(runner: Target, run: Run) -> dict[str, Any]:
 
 def _use(runner: Target, pipeline: Pipeline) -> dict[str, Any]:
     """What one kernel fills of the grid of one device."""
-    laid, whole = pipeline.layout, grid(runner)
+    laid, unreserved = pipeline.layout, grid(runner)
     return {
         "tiles": laid.tiles,
         "pcus": int(laid.pcus.sum()),
         "pmus": int(laid.pmus.sum()),
         "arriving_pmus": int(laid.pmus[0, -1]),
-        "reserved_pmus": int(whole.pmus - grid(runner, pipeline.reserved).pmus),
-        "sram_bytes": float(laid.pmus.sum()) * whole.pmu_bytes,
+        "reserved_pmus": int(unreserved.pmus - grid(runner, pipeline.reserved).pmus),
+        "sram_bytes": float(laid.pmus.sum()) * unreserved.pmu_bytes,
     }
 
 

@@ -99,9 +99,9 @@ def _chain(operator: Operator, names: Sequence[str]) -> Iterator[Operator]:
 
 def _split(split: Split, before: bool) -> Split:
     """How the tensor that a product reads, or the one that it makes, is divided."""
-    whole: dict[Split, bool] = {"columns": before, "vocab": before, "rows": not before}
-    if split in whole:
-        return "none" if whole[split] else "elements"
+    undivided: dict[Split, bool] = {"columns": before, "vocab": before, "rows": not before}
+    if split in undivided:
+        return "none" if undivided[split] else "elements"
     return split
 
 

@@ -181,8 +181,8 @@ def stage_work(target: Target, demand: Demands, shape: layout.Grid) -> Numbers:
 
 def loaded_ahead(target: Target, reserved: float) -> float:
     """Bytes of weights that the PMUs kept for them hold."""
-    whole = grid(target)
-    return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes
+    unreserved = grid(target)
+    return (unreserved.pmus - grid(target, reserved).pmus) * unreserved.pmu_bytes
 
 
 def _pace(target: Target, demand: Demands) -> Numbers:

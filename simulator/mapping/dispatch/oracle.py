@@ -59,7 +59,7 @@ def _stacked(values: Iterable[Quantity]) -> NDArray[np.float64]:
 
 def _picked(candidates: Sequence[Choice], index: NDArray[np.int64]) -> NDArray[np.int64]:
     """At each point, that of the candidates which the index names there."""
-    whole = np.stack(np.broadcast_arrays(*candidates, index)[:-1])
-    place = np.broadcast_to(index, whole.shape[1:])[np.newaxis]
-    picked: NDArray[np.int64] = np.take_along_axis(whole, place, axis=0)[0]
+    table = np.stack(np.broadcast_arrays(*candidates, index)[:-1])
+    place = np.broadcast_to(index, table.shape[1:])[np.newaxis]
+    picked: NDArray[np.int64] = np.take_along_axis(table, place, axis=0)[0]
     return picked

@@ -81,8 +81,8 @@ class Route:
         target = self.engines[engine]
         key = (unit, engine)
         if key not in self._kernels:
-            whole = fusion(target.description) != "unfused"
-            groups = unit.groups if whole else [(name,) for name in unit.operators]
+            fused = fusion(target.description) != "unfused"
+            groups = unit.groups if fused else [(name,) for name in unit.operators]
             self._kernels[key] = kernels_of(self.block, groups, target.ways)
         return self._kernels[key]
 
@@ -198,8 +198,8 @@ class Route:
     def _move(self, source: int, engine: int, size: Quantity, crosses: Quantity) -> Activity:
         """Copies, where `crosses` is 1, the `size` bytes that each device of an engine reads to all of them."""
         a, b = self.engines[source], self.engines[engine]
-        whole = size * crosses * b.ways
-        return transfer(a.system, whole, a.tier, b.tier, name="move")
+        total = size * crosses * b.ways
+        return transfer(a.system, total, a.tier, b.tier, name="move")
 
     _kernels: dict[tuple[Unit, int], list[Kernel]] = field(default_factory=dict, init=False)
     _read: dict[tuple[Unit, int], dict[str, Quantity]] = field(default_factory=dict, init=False)

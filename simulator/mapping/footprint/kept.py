@@ -108,8 +108,8 @@ def copied_weights(model: Model, ways: int) -> float:
 
 def copies(operator: Operator, ways: int) -> float:
     """Bytes of the further copies of an operator's weights, where each of `ways` devices keeps them whole."""
-    whole = operator.split == "none" and operator.kind in ("gemm", "norm")
-    return float(operator.bytes.get("weight", 0.0) * (ways - 1)) if whole else 0.0
+    copied = operator.split == "none" and operator.kind in ("gemm", "norm")
+    return float(operator.bytes.get("weight", 0.0) * (ways - 1)) if copied else 0.0
 
 
 def nodes_needed(size: float, node_bytes: float) -> int:

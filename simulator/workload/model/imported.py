@@ -55,9 +55,9 @@ def model_yaml(model: Model) -> str:
     """The YAML of a model, which reads as the same."""
     left_out = {"name", "family", "source", "not_modelled"}
     shape = model.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
-    whole = {"schema": 1, "name": model.name, "family": model.family, "source": model.source, "role": "input", **shape}
+    fields = {"schema": 1, "name": model.name, "family": model.family, "source": model.source, "role": "input", **shape}
     lines = [f"# Written by tiersim import-model. Not modelled: {', '.join(model.not_modelled) or 'nothing'}."]
-    return "\n".join([*lines, yaml.safe_dump(whole, sort_keys=False, width=120, default_flow_style=None)])
+    return "\n".join([*lines, yaml.safe_dump(fields, sort_keys=False, width=120, default_flow_style=None)])
 
 
 def _walked(built: Any, config: Mapping[str, Any], name: str) -> Model:

@@ -85,8 +85,8 @@ def save_neurons(trace: NeuronTrace, path: str | Path) -> None:
 
 def _csv(file: Path, neurons: int | None) -> NeuronTrace:
     rows: dict[int, list[NDArray[np.int32]]] = {}
-    for line, whole_line in read_lines(file):
-        text = whole_line.rstrip("\r\n")
+    for line, raw in read_lines(file):
+        text = raw.rstrip("\r\n")
         if line > 1 and not text.strip():
             continue
         cells = text.split(",")
@@ -97,7 +97,7 @@ def _csv(file: Path, neurons: int | None) -> NeuronTrace:
         if len(cells) != 3:
             expected = f"3, {HEADER.replace(',', ', ')}"
             raise ConfigError(file=file, line=line, found=f"{len(cells)} columns", expected=expected)
-        token, layer = (_whole(name, cell, file, line) for name, cell in zip(("token", "layer"), cells, strict=False))
+        token, layer = (_integer(name, cell, file, line) for name, cell in zip(("token", "layer"), cells, strict=False))
         of_layer = rows.setdefault(layer, [])
         if token != len(of_layer):
             raise ConfigError(
@@ -115,7 +115,7 @@ def _csv(file: Path, neurons: int | None) -> NeuronTrace:
     return stored(indices.astype(smallest(count)), offsets(counts), count)
 
 
-def _whole(column: str, text: str, file: Path, line: int) -> int:
+def _integer(column: str, text: str, file: Path, line: int) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
         raise ConfigError(column, file=file, line=line, found=described(text), expected="an integer, 0 or more")
@@ -127,7 +127,7 @@ def _row(text: str, neurons: int | None, file: Path, line: int) -> NDArray[np.in
     parts = text.split()
     if re.fullmatch(r"[0-9\s]*", text, re.ASCII) is None or len(max(parts, key=len, default="")) > DIGITS:
         for part in parts:
-            _whole("neurons", part, file, line)
+            _integer("neurons", part, file, line)
     active = np.sort(np.array(list(map(int, parts)), dtype=np.int32))
     if neurons is not None and active.size and active[-1] >= neurons:
         raise ConfigError("neurons", file=file, line=line, found=int(active[-1]), expected=f"0 to {neurons - 1}")

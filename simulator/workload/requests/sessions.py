@@ -36,7 +36,7 @@ class Sessions(Section):
     """Tokens that the context of a session may have: it ends before a turn that has more."""
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _agrees(self) -> Self:
         if self.turns_law == "fixed" and self.turns % 1:
             with refused("turns"):
                 raise ConfigError(found=self.turns, expected="a whole number, where all sessions have as many")

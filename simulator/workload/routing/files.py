@@ -134,12 +134,12 @@ def _jsonl(file: Path, top_k: int | None) -> _Rows:
         data = _object(text, file, line)
         kind = data.get("type")
         if kind == "meta":
-            top_k = _whole(data, "top_k", file, line) if "top_k" in data else top_k
-            experts = _whole(data, "num_experts", file, line) if "num_experts" in data else experts
+            top_k = _integer(data, "top_k", file, line) if "top_k" in data else top_k
+            experts = _integer(data, "num_experts", file, line) if "num_experts" in data else experts
         elif kind == "route":
             places.append(line)
-            token.append(_whole(data, "token_idx", file, line))
-            layer.append(_whole(data, "layer", file, line))
+            token.append(_integer(data, "token_idx", file, line))
+            layer.append(_integer(data, "layer", file, line))
             choices.append(_picks(data, file, line, top_k or (len(choices[0]) if choices else None)))
         else:
             where: dict[str, Any] = {"file": file, "line": line, "found": described(kind), "expected": "meta or route"}
@@ -157,7 +157,7 @@ def _object(text: str, file: Path, line: int) -> dict[str, Any]:
     return data
 
 
-def _whole(data: dict[str, Any], key: str, file: Path, line: int) -> int:
+def _integer(data: dict[str, Any], key: str, file: Path, line: int) -> int:
     value = data.get(key)
     if not (isinstance(value, int) and _is_index(value)):
         raise ConfigError(path=key, file=file, line=line, found=described(value), expected="an integer, 0 or more")

@@ -20,8 +20,8 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     base = _latent(keys, traits) if keys.has("kv_lora_rank") else _per_head(keys, traits)
     sparse = _sparse(keys, base)
     if base.get("mla"):  # all layers are sparse, and some see what the layer before chose
-        whole = base | sparse
-        return {name: _without(whole, "indexer") if name == "shared" else whole for name in sorted(names)}
+        fields = base | sparse
+        return {name: _without(fields, "indexer") if name == "shared" else fields for name in sorted(names)}
     window = keys.size("sliding_window", "sliding_window_size", "window_size", default=None)
     of = {
         "attention": base | _global(keys, base),
