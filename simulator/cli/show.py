@@ -213,8 +213,8 @@ def _shape(shape: dict[str, Any]) -> Table:
         inner = value.items() if isinstance(value, dict) else [("", value)]
         for place, (name, figure) in enumerate(inner):
             if isinstance(figure, dict):
-                figure = ", ".join(f"{k} {v}" for k, v in figure.items())
-            table.add_row(key if place == 0 else "", f"{name} {figure}".strip())
+                figure = ", ".join(f"{k} {_text(v)}" for k, v in figure.items())
+            table.add_row(key if place == 0 else "", f"{name} {_text(figure)}".strip())
     return table
 
 
@@ -354,11 +354,21 @@ def figure_table(figures: list[Figure]) -> Table:
         for level in range(known, len(holders)):
             table.add_row("  " * level + holders[level])
         written = figure.written
-        value = ", ".join(map(str, written)) if isinstance(written, list) else "" if written == {} else str(written)
+        value = "" if written == {} else _text(written)
         notes = "; ".join(filter(None, (figure.source, figure.note)))
         table.add_row("  " * len(holders) + key, value, role_text(figure.role or ""), notes)
         above = figure.path
     return table
+
+
+def _text(value: Any, inside: bool = False) -> str:
+    """A value as YAML has it in one line; of a list that is not `inside` of another value, the items alone."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_text(each, True)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        items = ", ".join(_text(each, True) for each in value)
+        return f"[{items}]" if inside else items or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _stacked(title: str, *parts: RenderableType) -> Group:

@@ -95,7 +95,7 @@ def _check(name: str | None, options: list[str], others: bool) -> None:
     """
     if name is None:
         if not options:
-            expected = "an experiment, or --hardware, --model and --trace"
+            expected = "an experiment, a scenario of requests, or --hardware and --model (and a --trace)"
             raise ConfigError(path="EXPERIMENT", found="nothing", expected=expected)
         return
     if (options or others) and not _is_scenario(name):

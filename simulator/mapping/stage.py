@@ -203,9 +203,12 @@ def whole_layers_engine(deployment: Deployment, kind: Kind) -> Target:
 def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.float64]:
     """Features of the iterations of a kind that a deployment declares, neighbours alike: shape (iterations, features).
 
-    Up to all sequences decode, at every context of an answer; up to all prompts come together; beside those that decode
-    comes one, or as many as leave room for them.
+    Up to all sequences decode, at every context of an answer; up to all prompts come together, or as long a chunk of
+    each as is computed at once, in the middle of it; beside those that decode comes one, or as many as leave room for
+    them.
     """
+    tokens = min(load.input, load.chunk)
+    past = (load.input - tokens) / 2
     numbers = np.unique(np.geomspace(1, load.sequences, SIZES).round())
     contexts = load.input + np.arange(max(load.output - 1, 1), dtype=np.float64)
     together: list[tuple[float, float, float]]
@@ -216,16 +219,19 @@ def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.f
     else:
         pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
         together = [(prompts, number, contexts.mean()) for prompts, number in pairs]
-    return np.array([alike(load.input, *each, of) for each in together])
+    return np.array([alike(tokens, *each, of, past) for each in together])
 
 
-def alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
-    """Features of whole prompts of so many tokens, and of sequences that decode at a context."""
+def alike(
+    tokens: float, prompts: float, decoding: float, context: float, of: tuple[Cut, ...], past: float = 0.0
+) -> list[float]:
+    """Features of so many tokens of each prompt, after past ones, and of sequences that decode at a context."""
     cut = (
-        (prompts * c.pairs(tokens, 0), prompts * c.keys(tokens, 0), decoding * min(context + 1, c.limit)) for c in of
+        (prompts * c.pairs(tokens, past), prompts * c.keys(tokens, past), decoding * min(context + 1, c.limit))
+        for c in of
     )
-    pairs = tokens * (tokens + 1) / 2
-    plain = (prompts, prompts * tokens, prompts * pairs, decoding, decoding * context, 0.0)
+    pairs = tokens * past + tokens * (tokens + 1) / 2
+    plain = (prompts, prompts * tokens, prompts * pairs, decoding, decoding * context, prompts * past)
     return [*plain, *(float(each) for three in cut for each in three)]
 
 

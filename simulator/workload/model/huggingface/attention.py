@@ -30,9 +30,7 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
         | {"chunk": keys.size("attention_chunk_size", default=dict(traits.defaults).get("attention_chunk_size"))},
         "sparse": base | sparse,
     }
-    rates = keys.mapping("compress_rates")
-    if keys.has("compress_ratios") or rates:
-        ratios = sorted({ratio for ratio in keys.config.data.get("compress_ratios") or (rates or {}).values() if ratio})
+    if ratios := _ratios(keys):
         of["sparse"] = of["window"] | sparse | {"compression": {"ratio": ratios[0], "overlap": True}}
         of["compressed"] = of["window"] | {"compression": {"ratio": ratios[-1]}}
     of |= {name + REUSES: shape | {"reuses_kv": True} for name, shape in of.items()}
@@ -40,6 +38,14 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     if unknown:
         raise keys.error("layer_types", f"layers of type '{unknown[0]}' without their figures", "keys that give them")
     return {name: of[name] for name in sorted(names)}
+
+
+def _ratios(keys: Keys) -> list[int]:
+    """The tokens that entries of compressed attention stand for, the fewest first; none where nothing is compressed."""
+    rates = (keys.mapping("compress_rates") or {}).values()
+    if any(type(rate) is not int for rate in rates):
+        raise keys.error("compress_rates", "", "whole numbers, by kind of layer")
+    return sorted({ratio for ratio in keys.numbers("compress_ratios") or rates if ratio > 0})
 
 
 def _without(data: Data, key: str) -> Data:
