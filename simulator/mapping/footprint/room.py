@@ -36,7 +36,7 @@ def most_sequences(deployed: Deployment, context: int, prompt: int, most: int) -
         raise CapacityError(
             f"one sequence of {context:,} tokens beside {deployed.model.name} on a {device}",
             needed=float(full.used / ways),
-            there=full.capacity / ways,
+            available=full.capacity / ways,
             remedy="a shorter sequence, more devices, or a smaller dtype or kv",
         )
     return min(most, fits)
@@ -67,7 +67,7 @@ def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
             raise CapacityError(
                 f"a block of {size} tokens beside {deployed.model.name} on a {place.tier.partition('.')[0]}",
                 needed=(float(place.used) + block) / ways,
-                there=float(place.capacity) / ways,
+                available=float(place.capacity) / ways,
                 remedy="more devices, or a smaller dtype or kv",
             )
         fewest = min(fewest, free / block) if block else fewest

@@ -30,7 +30,7 @@ def capacity(keeps: Residency, kept: Stored, free: float) -> int:
     rows = int((available - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
     if rows < 1:
         what = f"{kept.model.name}: the weights that are no neuron's, and the predictors,"
-        raise CapacityError(what, needed=kept.fixed_bytes, there=available, remedy="more DRAM")
+        raise CapacityError(what, needed=kept.fixed_bytes, available=available, remedy="more DRAM")
     return min(rows, kept.neurons)
 
 

@@ -104,7 +104,7 @@ def memory_plan(symbols: Sequence[Symbol], fast: Space, slow: Space, order_by: s
         raise CapacityError(
             f"{spilled:,} symbols of each device that do not fit in {fast.tier}, in {slow.tier}",
             needed=plan.slow.peak,
-            there=slow.capacity,
+            available=slow.capacity,
             remedy="try fewer or shorter sequences, more devices, or a smaller dtype",
         )
     return plan
