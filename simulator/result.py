@@ -72,7 +72,7 @@ class Result(ABC):
         from rich.text import Text
 
         shown = []
-        for title, frame in ((n, part) for name, whole in self.frames().items() for n, part in _parts(name, whole)):
+        for title, frame in ((n, part) for name, full in self.frames().items() for n, part in _parts(name, full)):
             table = Table(title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
             table.title = Text(visible(title))
             kinds = [dtype.kind for dtype in frame.dtypes]

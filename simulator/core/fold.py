@@ -15,7 +15,7 @@ from simulator.core.plan import Plan
 from simulator.core.resource import Resource
 
 
-class Taken(Protocol):
+class Duration(Protocol):
     """What work takes: seconds, or anything that adds up and repeats as they do."""
 
     def __add__(self, other: Any, /) -> Any: ...
@@ -23,7 +23,7 @@ class Taken(Protocol):
     def __mul__(self, repeat: Any, /) -> Any: ...
 
 
-T = TypeVar("T", bound=Taken)
+T = TypeVar("T", bound=Duration)
 
 
 def nothing(plan: Plan) -> Iterable[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import replacement
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluate import located, read_scenario
@@ -98,7 +98,7 @@ def serve(
         check_read(form)
         if form.workload.kind != "requests":
             raise ConfigError(path=("workload", "kind"), found=f"'{form.workload.kind}'", expected="'requests'")
-        written = [stack.enter_context(whole(file)) if file else None for file in (rows, timeline)]
+        written = [stack.enter_context(replacement(file)) if file else None for file in (rows, timeline)]
         windows = Series(None if series is True else series) if series else None
         run, left_out = served(form, written[0], written[1], progress, series=windows)
         cost = spent(form, run)

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, described, nearest, one_of, unknown
-from simulator.files import read_arrays, read_lines, whole
+from simulator.files import read_arrays, read_lines, replacement
 from simulator.workload.neurons.trace import Ints, NeuronTrace, at_least, offsets, smallest, stored
 
 HEADER = "token,layer,neurons"
@@ -76,7 +76,7 @@ def save_neurons(trace: NeuronTrace, path: str | Path) -> None:
     begins = offsets(counts)
     begins_as = np.min_scalar_type(int(begins[-1, -1])).newbyteorder("<")
     arrays = {"indices": np.concatenate(parts), "offsets": begins.astype(begins_as), "neurons": np.int64(trace.neurons)}
-    with whole(file) as unfinished, unfinished.open("wb") as out:
+    with replacement(file) as unfinished, unfinished.open("wb") as out:
         np.savez(out, **arrays)  # type: ignore[arg-type, unused-ignore]
 
 
