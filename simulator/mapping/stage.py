@@ -23,6 +23,8 @@ from simulator.mapping.target import Target
 from simulator.workload import Batch, Block, Cut, Model, Ragged, Routing, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
+PARTS = (16, 4, 1)
+"""Of a chunk of a prompt: parts of it that programs are compiled for too."""
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
 """A stage, as a node sees it: prompts (or chunks of them), their new tokens, and pairs of one and a key that it sees;
 sequences that decode, and the tokens that they have cached; and those that prompts have, of chunks before.
@@ -204,22 +206,22 @@ def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.f
     """Features of the iterations of a kind that a deployment declares, neighbours alike: shape (iterations, features).
 
     Up to all sequences decode, at every context of an answer; up to all prompts come together, or as long a chunk of
-    each as is computed at once, in the middle of it; beside those that decode comes one, or as many as leave room for
-    them.
+    each as is computed at once, in the middle of it, or `PARTS` of that, as behind a prefix that is cached; beside
+    those that decode comes one, or as many as leave room for them.
     """
-    tokens = min(load.input, load.chunk)
-    past = (load.input - tokens) / 2
+    longest = min(load.input, load.chunk)
+    lengths = np.unique(np.ceil(longest / np.array(PARTS)))
     numbers = np.unique(np.geomspace(1, load.sequences, SIZES).round())
     contexts = load.input + np.arange(max(load.output - 1, 1), dtype=np.float64)
-    together: list[tuple[float, float, float]]
+    together: list[tuple[float, float, float, float]]
     if not kind.prompts:
-        together = [(0.0, number, context) for number in numbers for context in contexts]
+        together = [(longest, 0.0, number, context) for number in numbers for context in contexts]
     elif not kind.decoding:
-        together = [(number, 0.0, 0.0) for number in numbers]
+        together = [(tokens, number, 0.0, 0.0) for tokens in lengths for number in numbers]
     else:
         pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
-        together = [(prompts, number, contexts.mean()) for prompts, number in pairs]
-    return np.array([alike(tokens, *each, of, past) for each in together])
+        together = [(tokens, *pair, contexts.mean()) for tokens in lengths for pair in pairs]
+    return np.array([alike(each[0], *each[1:], of, (load.input - each[0]) / 2) for each in together])
 
 
 def alike(

@@ -40,6 +40,16 @@ def test_a_prompt_in_chunks_takes_little_more_than_at_once(tokens: int) -> None:
     assert whole < chunks < 1.5 * whole
 
 
+def test_the_more_of_a_prompt_is_cached_the_sooner_comes_its_first_token() -> None:
+    mapping = {"scheduler": {"kind": "vllm-v1"}, "kv_store": {"kind": "prefix"}}
+    work = {"kind": "requests", "requests": 20, "process": "even", "rate": 30, "input": 2000, "output": 4}
+    waits = [
+        evaluate({**NODE, "mapping": mapping, "workload": {**work, "shared": shared}}).metrics["ttft_p50_s"]
+        for shared in (0.0, 0.5, 0.9)
+    ]
+    assert waits[0] > 1.15 * waits[1] and waits[1] >= waits[2]
+
+
 def test_it_equals_stepping() -> None:
     form = Scenario.model_validate({**NODE, "workload": {"kind": "requests"}})
     of = Iterations(Stages(deployment(form, requests=True)).compiled_for(4, 100, 20))
