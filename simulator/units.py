@@ -258,8 +258,8 @@ def _factor(text: str, unit: str) -> Exact | None:
     """What one `text` is worth in `unit`; None where it is worth nothing in it."""
     known, wanted = TABLE.get(text or unit), TABLE.get(unit)
     if known and wanted:
-        (found, worth), (expected, base) = known, wanted
-        return worth / base if found == expected else None
+        (dimension, worth), (expected, base) = known, wanted
+        return worth / base if dimension == expected else None
     if _untrapped(text):
         return None
     meant, target = meaning(text or unit), meaning(unit)

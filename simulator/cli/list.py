@@ -75,10 +75,10 @@ def _check_none(options: dict[str, Any], what: Listed) -> None:
 
 
 def _write(page: Path) -> None:
-    from simulator.files import whole
+    from simulator.files import replacement
     from simulator.report.machines import page as made
 
-    with whole(page) as file:
+    with replacement(page) as file:
         file.write_text(made(), encoding="utf-8")
     console().print(shown_path(page), soft_wrap=True)
 

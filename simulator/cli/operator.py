@@ -135,9 +135,9 @@ def _columns(file: Path) -> dict[str, Any]:
 
 
 def _write(rows: pd.DataFrame, file: Path) -> None:
-    from simulator.files import whole
+    from simulator.files import replacement
 
-    with whole(file) as place:
+    with replacement(file) as place:
         if file.suffix == ".parquet":
             rows.to_parquet(place, index=False)
         else:

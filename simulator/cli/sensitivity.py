@@ -84,7 +84,7 @@ def _shown(answer: Sensitivity) -> list[RenderableType]:
 
 def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     """Each table as CSV, and elasticities and tornado as figures."""
-    from simulator.files import whole
+    from simulator.files import replacement
     from simulator.report import style
     from simulator.report.plots.elasticity import elasticity
     from simulator.report.plots.tornado import tornado
@@ -93,7 +93,7 @@ def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     files = []
     for name, frame in answer.frames().items():
         files.append(folder / f"{name}.csv")
-        with whole(files[-1]) as unfinished:
+        with replacement(files[-1]) as unfinished:
             frame.to_csv(unfinished, index=False)
     figures = {}
     if answer.elasticity is not None:

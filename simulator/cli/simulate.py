@@ -13,7 +13,7 @@ from simulator.cli.options import Folder, Json, Overrides
 from simulator.cli.output import console, print_json, progress, status
 from simulator.cli.scenario import options_scenario
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import replacement
 
 if TYPE_CHECKING:
     from simulator.result import Result
@@ -154,7 +154,7 @@ def _width(window: str | None, series: list[Path]) -> float | None:
 
 def _write_series(frame: Any, file: Path) -> None:
     if file.suffix in (".csv", ".parquet"):
-        with whole(file) as unfinished:
+        with replacement(file) as unfinished:
             frame.to_csv(unfinished, index=False) if file.suffix == ".csv" else frame.to_parquet(unfinished)
         return
     from simulator.report.series import draw
@@ -187,4 +187,4 @@ def _write(result: Result, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for name, text in texts.items():
-            stack.enter_context(whole(folder / name)).write_text(text, encoding="utf-8")
+            stack.enter_context(replacement(folder / name)).write_text(text, encoding="utf-8")

@@ -260,7 +260,7 @@ def test_progress_never_falls(points: list[tuple[int, int]], seed: int) -> None:
 def test_a_method_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in registry.HOMES:  # ours are registered once, and stay
         registry.names(kind)
-    monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
+    monkeypatch.setattr(registry, "_registered", {kind: dict(known) for kind, known in registry._registered.items()})
 
     @registry.register("search", "first")
     def first(seen: Seen, evaluations: int, batch: int, seed: int):

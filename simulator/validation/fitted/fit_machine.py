@@ -10,7 +10,7 @@ import yaml
 
 from simulator.config import Config
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import replacement
 from simulator.hardware import Machine, System, load_system
 from simulator.validation.fitted.cpu import Section, fitted_cpu
 from simulator.validation.fitted.disk import DISK, MEMORY, fitted_disk
@@ -49,7 +49,7 @@ def fit_machine(rows: str | Path, output: str | Path, threads: int | None = None
         raise ConfigError("not measured", file=file, path="threads", found=count, expected=expected)
     document = _document(file, target.stem, computing, storage, count, of)
     text = _HEAD.format(rows=file.name) + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-    with whole(target) as unfinished:
+    with replacement(target) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return load_system(target)
 

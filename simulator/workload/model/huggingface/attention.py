@@ -20,8 +20,8 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     base = _latent(keys, traits) if keys.has("kv_lora_rank") else _per_head(keys, traits)
     sparse = _sparse(keys, base)
     if base.get("mla"):  # all layers are sparse, and some see what the layer before chose
-        whole = base | sparse
-        return {name: _without(whole, "indexer") if name == "shared" else whole for name in sorted(names)}
+        fields = base | sparse
+        return {name: _without(fields, "indexer") if name == "shared" else fields for name in sorted(names)}
     window = keys.size("sliding_window", "sliding_window_size", "window_size", default=None)
     of = {
         "attention": base | _global(keys, base),
@@ -59,8 +59,8 @@ def _per_head(keys: Keys, traits: Traits) -> Data:
     if heads % kv_heads:
         name = next(name for name in KV_HEADS if keys.has(name))
         raise keys.error(name, "KV heads that do not divide the heads", f"a divisor of {heads}")
-    said = dict(traits.defaults).get("attention_bias", False)
-    bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)
+    fallback = dict(traits.defaults).get("attention_bias", False)
+    bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=fallback)
     value_dim, norm = keys.size("v_head_dim", default=None), traits.qk_norm
     if not keys.flag("use_qk_norm", "qk_layernorm", default=True):
         norm = "none"
