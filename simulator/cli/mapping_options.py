@@ -142,12 +142,12 @@ def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None
 
     A machine's may leave `hardware` out.
     """
-    from simulator.scenario.evaluate import whole
+    from simulator.scenario.evaluate import with_root
 
     at = f"{'.'.join(map(str, path))}."
     for override in overrides:
         typed = override.partition("=")[0].strip()
-        full = f"{whole(f'{typed}=')[:-1]}."
+        full = f"{with_root(f'{typed}=')[:-1]}."
         if full.startswith(at) or at.startswith(full):
             return typed
     return None

@@ -220,10 +220,10 @@ def _shape(shape: dict[str, Any]) -> Table:
 
 def _scenario(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
     from simulator.config import load
-    from simulator.scenario.evaluate import located, read_scenario, whole
+    from simulator.scenario.evaluate import located, read_scenario, with_root
 
     with located(name):
-        form = read_scenario(name, [*map(whole, overrides)])
+        form = read_scenario(name, [*map(with_root, overrides)])
     file, written = Path(name), form.written()
     sections = {key: getattr(form, key) for key in ("sized", "mapping", "workload")}
     checked = {**written, **{key: each.model_dump(mode="json") for key, each in sections.items() if each}}

@@ -219,10 +219,10 @@ def scenario_of(
     parts = {"hardware": hardware, "model": model}
     named = {key: str(part) if isinstance(part, Path) else part for key, part in parts.items()}
     form = checked(Scenario, {**named, "mapping": dict(mapping), "workload": dict(workload)})
-    return with_values(form, dict(parsed(whole(override)) for override in overrides))
+    return with_values(form, dict(parsed(with_root(override)) for override in overrides))
 
 
-def whole(override: str) -> str:
+def with_root(override: str) -> str:
     """An override of a scenario, of one that may leave the `hardware` of the machine's figures out."""
     path, equals, _ = override.partition("=")
     known = path.partition(".")[0].strip() in ROOTS

@@ -15,7 +15,7 @@ from simulator.config.section import Section, Written
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
-from simulator.scenario.table import Taken
+from simulator.scenario.table import Take
 from simulator.study.space.form import Scalar, Varied
 from simulator.units import Count, Fraction, Seconds
 
@@ -115,7 +115,7 @@ class Lookup(Section):
     """Keep the cases up to the first for which this metric of yes and no does not hold, in the order of `along`."""
     along: str | None = None
     """The key in whose order the cases of `while` and `take` come."""
-    take: Taken | None = None
+    take: Take | None = None
     """Which of several cases counts; unless given, there must be one."""
     run: Names = ()
     """The run whose cases are looked at, or several; those of all runs unless given."""

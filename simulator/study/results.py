@@ -18,7 +18,7 @@ from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.kept import Kept
 from simulator.scenario.metric import Metric
-from simulator.scenario.table import Table, Taken
+from simulator.scenario.table import Table, Take
 from simulator.study.form import RUN, Lookup, Sense
 from simulator.study.load import Study
 from simulator.study.problem import Problem
@@ -228,7 +228,7 @@ def lookup_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[
                 own = changes.get(section, getattr(lookup, section))
                 changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
             else:
-                name = check_name(str(value), study.form.groups if part == RUN else get_args(Taken), word)
+                name = check_name(str(value), study.form.groups if part == RUN else get_args(Take), word)
                 changes[part] = (name,) if part == RUN else name
         elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
             raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
