@@ -74,6 +74,7 @@ class Deployment:
         block: batches that go through each layer in turn.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
         part: which stage of a pipeline that serves requests this is; None: all of it.
+        ranks: whether the replicas serve requests in lockstep, each its own, and share whole experts.
     """
 
     system: System
@@ -101,6 +102,7 @@ class Deployment:
     software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
     part: Part | None = None
+    ranks: bool = False
 
     @property
     def nodes(self) -> int:
@@ -141,9 +143,10 @@ class Deployment:
     def lowers_experts(self) -> bool:
         """Whether routed experts are lowered with their layer, for what uniform routing expects, and not by draws.
 
-        So they are where an engine runs each layer as a whole, and where a model times them as one kernel.
+        So they are where an engine runs each layer as a whole, where a model times them as one kernel, and where ranks
+        share them.
         """
-        return self.whole_layers or self.high.models is not None
+        return self.whole_layers or self.ranks or self.high.models is not None
 
     @cached_property
     def shares_memory(self) -> bool:
@@ -187,7 +190,7 @@ class Deployment:
         """Whether rules place its parts, or several batches take turns."""
         return bool(self.placement) or self.block is not None
 
-    @property
+    @cached_property
     def lowering(self) -> Lowering:
         """What lowers the passes of one stage."""
         engines = self.engines
