@@ -167,6 +167,7 @@ def _ranked(deployed: Deployment) -> Iterator[Refusal]:
     if not deployed.ranks:
         return
     yield from _spread(deployed)
+    yield deployed.migrate, "migrate", "true with experts that ranks share", "false"
     alone = "1, and more replicas (mapping.scheduler.replicas); or none of that"
     for applies, other in _beside(deployed):
         yield applies, "data", f"{deployed.parallel.data} with {other}", alone

@@ -106,7 +106,7 @@ class Deployment:
 
     @property
     def nodes(self) -> int:
-        """Replicas that share the experts: of requests, the nodes."""
+        """Replicas that share the experts: of requests, the nodes or ranks."""
         return self.parallel.data
 
     @cached_property

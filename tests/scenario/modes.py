@@ -93,7 +93,7 @@ MODES: dict[str, dict[str, Any]] = {
     "open": _with(GPUS, OPEN),
     "open, program": _with(GPUS, OPEN, scheduler={"kind": "vllm-v1"}),
     "open, ranks": {
-        **_with(GPUS, OPEN, data=8, experts="whole", scheduler={"kind": "vllm-v1"}),
+        **_with(GPUS, {**OPEN, "rate": 2000}, data=2, experts="whole", scheduler={"kind": "vllm-v1"}),
         "model": {"extends": "mixtral-8x7b", "layers": 2},
         "hardware": {"extends": "dgx-h100", "devices": {"gpu": {"engines": {"spare": SPARE}}}, "links": NODES}},
     "closed, program": _with(GPUS, CLOSED, scheduler={"kind": "vllm-v1"}),

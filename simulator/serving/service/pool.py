@@ -191,7 +191,6 @@ class Pool:
         if decision.load is not None:
             self._load(decision.load)
         chosen = self._choose(decision)
-        decoding = self.count if decision.decode else 0
         if chosen is None:
             if decision.load is None and not self._wait(limit):
                 return False
@@ -199,8 +198,7 @@ class Pool:
             self._computed(chosen, self.iterations.mixed(*chosen.sums, self.number, chosen.seen))
         else:
             self._decode(chosen, limit)
-        if self.watch is not None:
-            self.watch(self, start, self.number - number, decoding, sum(new for _, new in decision.chunks))
+        self._show(chosen, start, self.number - number)
         return True
 
     # an iteration that waits for those of others
@@ -216,7 +214,7 @@ class Pool:
 
     def commit(self, chosen: Chosen | None, seconds: float, routed: int) -> None:
         """The iteration has taken so long; its experts had so many tokens, of all who share them."""
-        start, (_, tokens, _, _, decoding, _) = self.now, chosen.sums if chosen else (0,) * 6
+        start = self.now
         if chosen is None:
             self.work.routed(routed)
             self.number, self.before = self.number + 1, start
@@ -225,12 +223,17 @@ class Pool:
             self._computed(chosen, seconds, routed)
         else:
             self._decoded(chosen, Run(1, seconds, seconds, seconds), (0,) * len(chosen.seen), routed=routed)
-        if self.watch is not None:
-            self.watch(self, start, 1, decoding, tokens)
+        self._show(chosen, start, 1)
 
     def rest(self) -> None:
         """It chooses nothing until someone arrives, or its scheduler wakes up."""
         self._wake = self.scheduler.stable_until(self)
+
+    def _show(self, chosen: Chosen | None, start: float, number: int) -> None:
+        """Who watches sees what was done."""
+        if self.watch is not None:
+            _, tokens, _, _, decoding, _ = chosen.sums if chosen else (0,) * 6
+            self.watch(self, start, number, decoding, tokens)
 
     # what is decided
 

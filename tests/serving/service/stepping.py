@@ -690,6 +690,8 @@ class InLockstep(Staged):
     def go(self, which: int, coming: list[list[Served]], now: float) -> None:
         assert all(engine.now <= now for engine in self.engines), "none begins before all have ended"
         chosen = [self.choose(engine, each, now) for engine, each in zip(self.engines, coming, strict=True)]
+        for engine in self.engines:
+            engine.settle()
         seconds = self.together([e.timed(some) for e, some in zip(self.engines, chosen, strict=True) if some])
         for engine, some in zip(self.engines, chosen, strict=True):
             engine.commit(some, seconds)

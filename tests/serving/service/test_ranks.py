@@ -23,6 +23,7 @@ from simulator.scenario.parts import deployment
 from simulator.serving.iteration.iterations import Iterations, Run
 from simulator.serving.iteration.lockstep import lockstep
 from simulator.serving.kv.blocks import Blocks
+from simulator.serving.kv.prefix import PrefixBlocks
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.ranks import Ranks
 from simulator.serving.service.sequence import Sequence
@@ -31,8 +32,8 @@ from simulator.serving.stages import Stages
 from simulator.workload import Batch, Ragged, decode, prefill
 from simulator.workload.requests.request import Request
 from tests.serving.service import stepping
-from tests.serving.service.stepping import InLockstep, Load, Stepping
-from tests.serving.service.test_pool import check_equal, limits, traces
+from tests.serving.service.stepping import InLockstep, Load, Stepping, WithPrefixes
+from tests.serving.service.test_pool import check_equal, limits, sessions, traces
 
 MODELS: dict[str, dict[str, Any]] = {
     "mixtral": {"extends": "mixtral-8x7b", "layers": 3},
@@ -84,7 +85,12 @@ def serve(replica: Ranks | Pool, requests: list[Request]) -> list[Sequence]:
     return ended
 
 
-@pytest.mark.parametrize("scheduler", ["vllm-v1", "vllm-v0", "sglang"])
+SLOW = ("sarathi", "orca", "static", "trt-llm-no-evict", "trt-llm-max-utilisation")
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["vllm-v1", "vllm-v0", "sglang", *(pytest.param(s, marks=pytest.mark.slow) for s in SLOW)]
+)
 @settings(max_examples=5, deadline=None)
 @given(traces(), st.sampled_from(MACHINES), limits, st.booleans())
 def test_it_equals_stepping(
@@ -106,6 +112,23 @@ def test_it_equals_stepping(
     assert all(pool.store.free == pool.store.total for pool in replica.pools), "all is given back"
     assert replica.outstanding == 0
     assert all(pool.work.often.total() == len(first) for pool in replica.pools), "all experts are used in each"
+
+
+@settings(max_examples=5, deadline=None)
+@given(sessions(), st.sampled_from(MACHINES), limits)
+def test_with_prefixes_it_equals_blocks_one_by_one(
+    requests: list[Request], machine: tuple[Any, ...], limits: Any
+) -> None:
+    size, tokens, most, total, order = limits
+    of, each = iterations(*machine), max(total // 2, 600 + size) // size
+    engines = [
+        WithPrefixes(Load(of.cuts), size, each, stepping.vllm_v1, order, tokens, most)  # type: ignore[arg-type]
+        for _ in range(machine[0])
+    ]
+    slow = InLockstep(engines, together=lambda loads: lockstep(of, loads)[0])  # type: ignore[arg-type]
+    made = registered("scheduler", "vllm-v1")(Settings(tokens=tokens, max_sequences=most))
+    replica = Ranks(of, [Pool(of, PrefixBlocks(each, size), made, order) for _ in engines])
+    check_equal(serve(replica, requests), slow.run(requests))
 
 
 @settings(max_examples=5, deadline=None)
