@@ -27,8 +27,8 @@ class Engines(ABC):
             pool.ended = partial(self._let_go, place)
 
     @abstractmethod
-    def _step(self, now: float) -> None:
-        """Serve an iteration that is chosen now, before which none is."""
+    def _step(self, now: float, first: Pool) -> None:
+        """Serve the next iteration, which is chosen now, by one pool first or by it alone."""
 
     @property
     def now(self) -> float:
@@ -42,14 +42,13 @@ class Engines(ABC):
     @property
     def begins(self) -> float:
         """The time before which no pool of it chooses an iteration."""
-        return min(self._begins, self._arriving[0][0] if self._arriving else inf)
+        return min(self._first()[0], self._arriving[0][0] if self._arriving else inf)
 
     joins_from = begins
 
-    @property
-    def _begins(self) -> float:
-        """The same, of those that have a pool."""
-        return min(pool.begins for pool in self.pools)
+    def _first(self) -> tuple[float, int]:
+        """When the next iteration is chosen, and by which pool."""
+        return min((pool.begins, place) for place, pool in enumerate(self.pools))
 
     def arrive(self, sequence: Served) -> None:
         """A sequence will come at its time of arrival."""
@@ -59,12 +58,12 @@ class Engines(ABC):
         """Serve, iteration by iteration in the order in which they are chosen, those that are chosen before `limit`."""
         arriving = self._arriving
         while True:
-            begins = self._begins
+            begins, place = self._first()
             if arriving and arriving[0][0] <= begins and arriving[0][0] < limit:
                 now, _, sequence = heappop(arriving)
                 self._least(now).arrive(sequence)
             elif begins < limit:
-                self._step(begins)
+                self._step(begins, self.pools[place])
             else:
                 break
         if limit == inf:

@@ -26,7 +26,6 @@ class Pipeline(Engines):
         super().__init__(pools)
         self.shop = shop
 
-    def _step(self, now: float) -> None:
+    def _step(self, now: float, first: Pool) -> None:
         self.shop.now = now
-        first = min(self.pools, key=lambda pool: pool.begins)
         first.advance(nextafter(now, inf))

@@ -22,7 +22,7 @@ class Ranks(Engines):
         super().__init__(pools)
         self.iterations = iterations
 
-    def _step(self, now: float) -> None:
+    def _step(self, now: float, first: Pool) -> None:
         chosen = [pool.choose(now) for pool in self.pools]
         some = [(each.sums, each.seen) for each in chosen if each]
         if not some:
