@@ -171,22 +171,26 @@ def parts(of: Deployment, batch: Batch, experts: bool) -> Iterator[tuple[float, 
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 3000)), min_size=4, max_size=4), st.booleans())
-def test_the_slowest_rank_counts_and_the_experts_of_all_tokens(loads: list[tuple[int, int]], prompts: bool) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 3000)), min_size=4, max_size=4),
+    st.sampled_from(["prompts", "decoding", "both"]),
+)
+def test_the_slowest_rank_counts_and_the_experts_of_all_tokens(loads: list[tuple[int, int]], what: str) -> None:
     machine = MACHINES[3]
     of, busy = deployed(*machine), [(n, length) for n, length in loads if n] or [(1, 5)]
 
-    def batch(number: float, length: int) -> Batch:
-        return prefill(number, length) if prompts else decode(number, length)
+    def batch(n: int, length: int) -> Batch:
+        prompts = prefill(n, length) if what != "decoding" else ()
+        return (*prompts, *(decode(n, length) if what != "prompts" else ()))
 
     def sums(n: int, length: int) -> Any:
-        if prompts:
-            return (n, n * length, n * length * (length + 1) / 2, 0, 0, 0)
-        return (0, 0, 0.0, 0, n, n * length)
+        prompts = (n, n * length, n * length * (length + 1) / 2, 0) if what != "decoding" else (0, 0, 0.0, 0)
+        return (*prompts, *((n, n * length) if what != "prompts" else (0, 0)))
 
     seconds, routed = lockstep(iterations(*machine), [(sums(*each), ()) for each in busy])
     own = max(sum(each for each, _ in parts(of, batch(*load), experts=False)) for load in busy)
-    assert routed == sum(n * (length if prompts else 1) for n, length in busy)
+    new = {"prompts": (1, 0), "decoding": (0, 1), "both": (1, 1)}[what]
+    assert routed == sum(n * (length * new[0] + new[1]) for n, length in busy)
     shared = sum(each for each, _ in parts(of, spread(routed / machine[0]), experts=True))
     assert seconds == pytest.approx(own + shared, rel=1e-9)
 
