@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Generator
 
 import simpy
 
@@ -21,7 +22,7 @@ BOUND = 5.0
 def bare(timeouts: int) -> float:
     environment = simpy.Environment()
 
-    def process():
+    def process() -> Generator[simpy.Event, None, None]:
         for _ in range(timeouts):
             yield environment.timeout(1.0)
 

@@ -49,7 +49,8 @@ np.save(sys.argv[2], seconds)
 def drawn(points: int) -> NDArray[np.float64]:
     """FLOP/s, B/s of HBM, B/s of links, of shape (points, 3): compute binds at some, HBM at most."""
     rng = np.random.default_rng(1)
-    return np.stack([10 ** rng.uniform(*powers, points) for powers in ((13, 15), (12, 12.6), (11, 12))], axis=1)
+    powers = ((13, 15), (12, 12.6), (11, 12))
+    return np.stack([10 ** rng.uniform(low, high, points) for low, high in powers], axis=1)
 
 
 def steps(points: NDArray[np.float64]) -> NDArray[np.float64]:

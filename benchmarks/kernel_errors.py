@@ -72,7 +72,8 @@ def gemm(root: Path | None, data: Path | None) -> Iterator[Row]:
         seeds = [
             calibrate(machine, known, seed=seed).calibration.kernels["gemm"]["bf16"].held_out for seed in range(1, 6)
         ]
-        yield Row(f"GEMM {machine}, own fit, mean of 5 other splits", 100 * np.mean([e.mean for e in seeds if e]))
+        others = float(np.mean([each.mean for each in seeds if each]))
+        yield Row(f"GEMM {machine}, own fit, mean of 5 other splits", 100 * others)
         library = GEMM.library.model_validate(fitted.parameters)
         hopper, fits[machine] = hopper or library, library
         if system in few:

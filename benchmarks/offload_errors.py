@@ -47,7 +47,8 @@ def context() -> pd.DataFrame:
 
 def compared(row: Mapping[Hashable, Any], scenario: dict[str, Any]) -> dict[str, Any]:
     """A measured rate beside that of a scenario."""
-    rate, value = float(evaluate(scenario).metrics["tokens_per_s"]), float(row["value"])
+    rate, value = evaluate(scenario).metrics["tokens_per_s"], float(row["value"])
+    assert isinstance(rate, float)
     named = {column: row[column] for column in ("model", "placement", "batch")}
     return {**named, "measured": value, "simulated": rate, "ratio": rate / value}
 

@@ -12,10 +12,10 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.study.questions.pareto import front, merge
+from simulator.study.questions.pareto import Sense, front, merge
 
 POINTS, CHUNK, BOUND = 1_000_000, 10_000, 4.0
-SENSES = ("max", "min", "min")
+SENSES: tuple[Sense, ...] = ("max", "min", "min")
 
 
 def ruler() -> float:

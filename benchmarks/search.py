@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.study.questions.pareto import front, hypervolume, normalised
+from simulator.study.questions.pareto import Sense, front, hypervolume, normalised
 from simulator.study.search import search
 from simulator.study.space.columns import Columns
 
 SHARE, GOAL, SEEDS, BATCH = 0.05, 0.95, 5, 32
 METHODS = ("local", "tpe", "random", "sobol", "latin", "nsga2", "nsga3")
-OBJECTIVES = {"tokens_per_s": "max", "area_mm2": "min", "energy_j": "min"}
+OBJECTIVES: dict[str, Sense] = {"tokens_per_s": "max", "area_mm2": "min", "energy_j": "min"}
 
 
 class Lattice(NamedTuple):
@@ -85,7 +85,7 @@ def compute_in_memory() -> Lattice:
 
     def evaluate(c: Columns) -> Columns:
         b, policy = c["batch"], c["policy"]
-        parts = {
+        parts: dict[str, tuple[Any, Any]] = {
             "dense": (20e9 * b, 10e9),
             "experts": (25e9 * b, 45e9 * (1 - 0.75**b)),
             "attention": (8e9 * b, 1e9 * b),

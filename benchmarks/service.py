@@ -91,7 +91,7 @@ def served(
     marks: list[float] = []
     start = time.process_time()
     requests = clocked(chat(number, rate, prefixes), number // 10, marks)
-    result = run(lambda ended: service_of(deployed, ended, iterations), requests)
+    result = run(lambda ended: service_of(deployed, ended, [iterations]), requests)
     end = time.process_time()
     seconds, tenths = end - start, [b - a for a, b in pairwise([*marks, end])]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -13,7 +13,7 @@ import time
 
 WORKLOAD = {"hardware": "dgx-a100", "model": "llama-3-70b", "batch": 8, "input": 2048, "output": 256}
 ESTIMATE = ["estimate", *(f"--{option}={value}" for option, value in WORKLOAD.items()), "--json"]
-COMMANDS = {
+COMMANDS: dict[str, tuple[list[str], float]] = {
     "import numpy": (["-c", "import numpy"], 1.0),
     "tiersim --help": (["-m", "simulator", "--help"], 4.0),
     "tiersim estimate": (["-m", "simulator", *ESTIMATE], 8.0),
@@ -34,15 +34,15 @@ def seconds(arguments: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    times = {name: [] for name in COMMANDS}
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS + 1):  # in turn, so that all see the same noise; the first round warms the caches
-        for name, (arguments, _) in COMMANDS.items():
-            times[name].append(seconds(arguments))
+        for name, command in COMMANDS.items():
+            times[name].append(seconds(command[0]))
     failed = False
-    for name, (_, bound) in COMMANDS.items():
+    for name, command in COMMANDS.items():
         ratio = statistics.median(a / b for a, b in zip(times[name][1:], times["import numpy"][1:], strict=True))
         print(f"{name}: {statistics.median(times[name][1:]) * 1e3:.0f} ms, {ratio:.1f} times import numpy")
-        failed |= ratio > bound
+        failed |= ratio > command[1]
     spied = subprocess.run([sys.executable, "-c", SPY.format(ESTIMATE)], capture_output=True, text=True).stderr.strip()
     print(f"estimate imports of pandas, matplotlib, pint: {spied}")
     sys.exit("beyond a bound" if failed or spied != "[]" else 0)

@@ -125,7 +125,8 @@ def rate_only(failed: list[str]) -> None:
     columns = {f"hardware.{path}": values for path, values in points.items()}
     scenario = with_values(Scenario(), STEP | {"hardware": "dgx-a100"})
     without_bound = [name for name in METRICS if name != "bound_by"]
-    rounds, memory = [], 0.0
+    rounds: list[tuple[float, ...]] = []
+    memory = 0.0
     for _ in range(ROUNDS):
         lowered, plan = clock(lower, points)
         timed, step = clock(closed_form, plan)

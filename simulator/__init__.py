@@ -118,8 +118,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'simulator' has no attribute '{name}'")
-    module, _, there = _HOME[name].partition(":")
-    return getattr(import_module(module), there or name)
+    module, _, attribute = _HOME[name].partition(":")
+    return getattr(import_module(module), attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -48,8 +48,8 @@ class ConfigError(TiersimError):
         path = self.path if isinstance(self.path, str) else dotted(self.path or ())
         found = "" if self.found is None else f"found {self.found}"
         expected = f"expected {self.expected}" if self.expected else ""
-        said = ", ".join(filter(None, (found, expected)))
-        text = ": ".join(filter(None, (place, path, self.message, said)))
+        detail = ", ".join(filter(None, (found, expected)))
+        text = ": ".join(filter(None, (place, path, self.message, detail)))
         return text + (f"; did you mean '{self.nearest}'?" if self.nearest else "")
 
 
@@ -82,19 +82,19 @@ def unwarned() -> AbstractContextManager[object]:
 
 
 class CapacityError(TiersimError):
-    """Something does not fit: what is `needed` and `there`, in bytes or another `unit`, and what would make it fit."""
+    """Something does not fit: what is `needed` and `available`, in bytes or another `unit`, and what is the remedy."""
 
-    def __init__(self, what: str, *, needed: float, there: float, remedy: str, unit: str = "B") -> None:
+    def __init__(self, what: str, *, needed: float, available: float, remedy: str, unit: str = "B") -> None:
         self.what = what
         self.needed = needed
-        self.there = there
+        self.available = available
         self.remedy = remedy
         self.unit = unit
-        least, most = (_bytes(each) if unit == "B" else f"{each:,.0f} {unit}" for each in (needed, there))
+        least, most = (_bytes(each) if unit == "B" else f"{each:,.0f} {unit}" for each in (needed, available))
         super().__init__(f"{what}: needs {least}, there are {most}; {remedy}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        again = partial(CapacityError, needed=self.needed, there=self.there, remedy=self.remedy, unit=self.unit)
+        again = partial(CapacityError, needed=self.needed, available=self.available, remedy=self.remedy, unit=self.unit)
         return again, (self.what,)
 
 
@@ -104,8 +104,8 @@ def unknown(name: str, known: Iterable[str], message: str = "", **where: Any) ->
     `where` are the file, line and path, and what else it says otherwise of what was found or expected.
     """
     names = list(known)
-    said: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names, name), "nearest": nearest(name, names)}
-    return ConfigError(message, **{**said, **where})
+    details: dict[str, Any] = {"found": f"'{name}'", "expected": one_of(names, name), "nearest": nearest(name, names)}
+    return ConfigError(message, **{**details, **where})
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -141,7 +141,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def replacement(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to. It becomes `path` at the end; on an error it goes, and what was there stays.
 
     Raises:

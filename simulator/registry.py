@@ -32,7 +32,7 @@ HOMES = {
 }
 """Where our implementations of a kind are: in modules, or in folders of which each file registers some."""
 
-_found: dict[str, dict[str, Any]] = {}
+_registered: dict[str, dict[str, Any]] = {}
 
 
 def register(kind: str, name: str) -> Callable[[T], T]:
@@ -43,7 +43,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     """
 
     def add(implementation: T) -> T:
-        known = _found.setdefault(kind, {})
+        known = _registered.setdefault(kind, {})
         if known.setdefault(name, implementation) is not implementation:
             raise ValueError(f"{kind} '{name}' is registered already, as {known[name]!r}")
         return implementation
@@ -59,14 +59,14 @@ def registered(kind: str, name: str) -> Any:
     """
     if not is_registered(kind, name):
         raise unknown(name, names(kind), f"no such {kind}", found=name)
-    return _found[kind][name]
+    return _registered[kind][name]
 
 
 def is_registered(kind: str, name: object) -> bool:
     """Whether there is an implementation of `kind` by `name`; of ours, only the file of that name is imported."""
     if not isinstance(name, str):
         return False
-    known = _found.setdefault(kind, {})
+    known = _registered.setdefault(kind, {})
     _load_file(kind, name)
     if name not in known:
         _load_ours(kind)
@@ -79,7 +79,7 @@ def names(kind: str) -> list[str]:
     """The names registered for a kind."""
     _load_ours(kind)
     _load_plugins()
-    return sorted(_found.get(kind, {}))
+    return sorted(_registered.get(kind, {}))
 
 
 @cache
@@ -91,7 +91,7 @@ def _files(kind: str) -> dict[str, str]:
 
 
 def _load_file(kind: str, name: str) -> None:
-    if name not in _found.get(kind, {}) and name in _files(kind):
+    if name not in _registered.get(kind, {}) and name in _files(kind):
         import_module(_files(kind)[name])
 
 

@@ -72,7 +72,7 @@ class Result(ABC):
         from rich.text import Text
 
         shown = []
-        for title, frame in ((n, part) for name, whole in self.frames().items() for n, part in _parts(name, whole)):
+        for title, frame in ((n, part) for name, full in self.frames().items() for n, part in _parts(name, full)):
             table = Table(title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
             table.title = Text(visible(title))
             kinds = [dtype.kind for dtype in frame.dtypes]
@@ -108,14 +108,14 @@ def _parts(name: str, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def runs(rows: Sequence[Sequence[int | str]]) -> list[tuple[int, int, int | None]]:
     """Neighbours that differ in one number alone: where each run starts and stops, and the place of that number."""
-    found: list[tuple[int, int, int | None]] = []
+    stretches: list[tuple[int, int, int | None]] = []
     for index, row in enumerate(rows):
-        place = _varying(rows[index - 1], row) if found else None
-        if found and place is not None and found[-1][2] in (None, place):
-            found[-1] = (found[-1][0], index + 1, place)
+        place = _varying(rows[index - 1], row) if stretches else None
+        if stretches and place is not None and stretches[-1][2] in (None, place):
+            stretches[-1] = (stretches[-1][0], index + 1, place)
         else:
-            found.append((index, index + 1, None))
-    return found
+            stretches.append((index, index + 1, None))
+    return stretches
 
 
 def _varying(one: Sequence[int | str], other: Sequence[int | str]) -> int | None:

@@ -258,8 +258,8 @@ def _factor(text: str, unit: str) -> Exact | None:
     """What one `text` is worth in `unit`; None where it is worth nothing in it."""
     known, wanted = TABLE.get(text or unit), TABLE.get(unit)
     if known and wanted:
-        (found, worth), (expected, base) = known, wanted
-        return worth / base if found == expected else None
+        (dimension, worth), (expected, base) = known, wanted
+        return worth / base if dimension == expected else None
     if _untrapped(text):
         return None
     meant, target = meaning(text or unit), meaning(unit)
@@ -307,7 +307,7 @@ def _error(found: object, unit: str, expected: str | None = None) -> UnitError:
 
 def _meant(found: object, unit: str) -> str | None:
     """What someone who wrote `found` where `unit` is expected most likely meant."""
-    match = _NUMBER.fullmatch(str(found))
+    match = _NUMBER.fullmatch(_without_commas(str(found)))
     wanted = TABLE.get(unit)
     if match is None or wanted is None:
         return None
@@ -320,6 +320,11 @@ def _meant(found: object, unit: str) -> str | None:
         if candidate in fitting:
             return f"{number} {candidate}"
     return None
+
+
+def _without_commas(text: str) -> str:
+    """A number with commas as Python reads it: `1,000` of thousands, `3,35` with a decimal one."""
+    return re.sub(r"^(\s*[+-]?\d+),(?=\d)", r"\1.", re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text))
 
 
 def _untrapped(text: str) -> str:

@@ -25,7 +25,7 @@ def test_a_file_below_the_current_folder_is_shown_from_there(tmp_path: Path, mon
 
 
 def test_a_capacity_error_tells_the_bytes_to_the_byte_and_the_remedy() -> None:
-    error = CapacityError("hbm", needed=64e9 + 1, there=64e9, remedy="fits in 2 sockets")
+    error = CapacityError("hbm", needed=64e9 + 1, available=64e9, remedy="fits in 2 sockets")
     assert isinstance(error, TiersimError)
     assert "64,000,000,001 B" in str(error)
     assert "64,000,000,000 B" in str(error)
@@ -64,9 +64,9 @@ def test_of_very_many_names_only_those_are_listed_that_are_like_the_one_typed() 
 
 
 def test_a_capacity_error_comes_back_whole_from_another_process() -> None:
-    error = CapacityError("a model", needed=3e9, there=2e9, remedy="more devices")
+    error = CapacityError("a model", needed=3e9, available=2e9, remedy="more devices")
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.needed, again.there) == (str(error), 3e9, 2e9)
+    assert (str(again), again.needed, again.available) == (str(error), 3e9, 2e9)
 
 
 def test_an_unknown_name_is_told_with_those_that_are_known_and_the_nearest() -> None:

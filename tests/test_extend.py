@@ -45,7 +45,7 @@ FILES = sorted(file for file in EXAMPLES.rglob("*") if file.suffix in LANGUAGE)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for kind in registry.HOMES:  # ours are registered once, and stay
         registry.names(kind)
-    monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
+    monkeypatch.setattr(registry, "_registered", {kind: dict(known) for kind, known in registry._registered.items()})
     registry._load_plugins.cache_clear()
     yield
     registry._load_plugins.cache_clear()

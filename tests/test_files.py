@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from simulator.files import whole
+from simulator.files import replacement
 
 
 def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
-    with whole(tmp_path / "a") as unfinished:
+    with replacement(tmp_path / "a") as unfinished:
         unfinished.write_text("new")
         assert (tmp_path / "a").read_text() == "old"
     assert (tmp_path / "a").read_text() == "new"
@@ -18,7 +18,7 @@ def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
 
 def test_on_an_error_what_was_there_stays_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
-    with pytest.raises(RuntimeError), whole(tmp_path / "a") as unfinished:
+    with pytest.raises(RuntimeError), replacement(tmp_path / "a") as unfinished:
         unfinished.write_text("half")
         raise RuntimeError
     assert (tmp_path / "a").read_text() == "old"

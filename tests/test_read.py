@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, TiersimError
-from simulator.files import read_lines, read_rows, read_text, whole
+from simulator.files import read_lines, read_rows, read_text, replacement
 from simulator.validation.published import COLUMNS, read_published
 from simulator.workload import load_model, load_trace
 from simulator.workload.neurons.files import load_neurons
@@ -115,7 +115,7 @@ def test_a_cell_may_be_long_and_a_row_may_not_be_cut(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_with_the_file_and_leaves_nothing(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match=r"a\.csv: cannot be written: No space left"),
-        whole(tmp_path / "a.csv") as part,
+        replacement(tmp_path / "a.csv") as part,
     ):
         part.symlink_to("/dev/full")
         part.write_text("x")

@@ -97,6 +97,10 @@ def test_a_wrong_dimension_names_the_one_expected_with_an_example(text: str, uni
         ("5 mB", "B", "5 MB"),
         ("5 KB", "B", "5 kB"),
         ("8 Gb", "B", "8 Gbit"),
+        ("3,35 TB/s", "B/s", "3.35 TB/s"),
+        ("1,000 GB/s", "B/s", "1000 GB/s"),
+        ("1,234,567 B", "B", "1234567 B"),
+        ("1,2345 TB", "B/s", "1.2345 TB/s"),
     ],
 )
 def test_a_trap_is_refused_and_what_was_meant_is_suggested(text: str, unit: str, meant: str) -> None:

@@ -15,12 +15,12 @@ def command(
 ) -> None:
     """Write the page of accuracy: errors of kernels on shapes held out, and of the measured figures that ship."""
     import simulator
-    from simulator.files import whole
+    from simulator.files import replacement
 
     page = simulator.accuracy()
     if output is None:
         typer.echo(page, nl=False)
         return
-    with whole(output) as unfinished:
+    with replacement(output) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     typer.echo(f"written: {output}")

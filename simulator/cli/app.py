@@ -165,8 +165,8 @@ def main() -> None:
     app(prog_name="tiersim")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(shown: bool) -> None:
+    if shown:
         typer.echo(f"tiersim {__version__}")
         raise typer.Exit
 

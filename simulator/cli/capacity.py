@@ -49,8 +49,8 @@ def command(
     section = {**mapping, **({"scheduler": {"kind": scheduler}} if scheduler else {})}
     work = {"kind": "requests", "trace": trace} if scenario is None else {"trace": trace}
     of: Any = "ratio" if ratio else "replicas" if fewest else "rate"
-    with options_scenario(scenario, hardware, model, section, work, overrides or ()) as asked, status("tried") as tell:
-        answer = simulator.capacity(asked, slo, of, rate, ratio, tolerance, progress=tell)
+    with options_scenario(scenario, hardware, model, section, work, overrides or ()) as form, status("tried") as tell:
+        answer = simulator.capacity(form, slo, of, rate, ratio, tolerance, progress=tell)
     if json:
         print_json(answer.as_json())
     else:

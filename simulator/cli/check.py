@@ -68,13 +68,13 @@ def _checked(file: str, skip_bad: bool) -> Checked:
 
     kind, summary = None, ""
     problems: tuple[str, ...] = ()
-    with warned() as told:
+    with warned() as warnings:
         try:
             kind = kind_of(file)
             summary = _requests(file, skip_bad) if kind == "requests" else _summary(kind, file)
         except TiersimError as error:
             problems = tuple(str(error).split("\n"))
-        return Checked(file, kind, summary, problems, tuple(told))
+        return Checked(file, kind, summary, problems, tuple(warnings))
 
 
 def _summary(kind: str, file: str) -> str:
@@ -155,12 +155,12 @@ def _scenario(file: str) -> str:
     """What a scenario asks. Raises `TiersimError` where it cannot be evaluated."""
     from simulator import evaluate
 
-    asked = evaluate(file).scenario.written()
+    written = evaluate(file).scenario.written()
     parts = (
         str(part.get("extends", "one inline") if isinstance(part, dict) else part)
-        for part in (asked[key] for key in ("model", "hardware") if key in asked)
+        for part in (written[key] for key in ("model", "hardware") if key in written)
     )
-    return f"scenario of {asked['workload']['kind']}: {' on '.join(parts)}"
+    return f"scenario of {written['workload']['kind']}: {' on '.join(parts)}"
 
 
 def _study(file: str) -> str:
@@ -170,53 +170,53 @@ def _study(file: str) -> str:
 
     check_experiment(file)
     study = load_study(file)
-    said = []
-    for name, asked in study.runs.items():
+    runs = []
+    for name, problem in study.runs.items():
         try:
-            _check_points(asked)
+            _check_points(problem)
         except ConfigError as error:
             error.file = error.file or file
             raise
         run = f"{name}: " if study.form.runs else ""
-        said.append(f"{run}{_points(asked)}")
-    return f"study of {'; '.join(said)}"
+        runs.append(f"{run}{_points(problem)}")
+    return f"study of {'; '.join(runs)}"
 
 
-def _check_points(asked: Problem) -> None:
-    tried = list(_tried(asked))
+def _check_points(problem: Problem) -> None:
+    tried = list(_tried(problem))
     errors = [columns["error"][0] for columns in tried]
     if all(errors):
-        number = f"{len(errors)} of {asked.points:,}"
+        number = f"{len(errors)} of {problem.points:,}"
         raise ConfigError(f"no point of those tried ({number}) can be computed, the first for: {errors[0]}")
-    _check_known(asked, [columns for columns in tried if not columns["error"][0]])
+    _check_known(problem, [columns for columns in tried if not columns["error"][0]])
 
 
-def _points(asked: Problem) -> str:
-    sweep = asked.sweep
+def _points(problem: Problem) -> str:
+    sweep = problem.sweep
     axes = (f"{' and '.join(axis.name for axis in group)} ({len(group[0])})" for group in sweep.space.groups)
-    said = [f"{asked.points:,} points over {', '.join(axes)}"]
+    parts = [f"{problem.points:,} points over {', '.join(axes)}"]
     if sweep.constraints:
-        said.append(f"constraints {', '.join(each.text for each in sweep.constraints)}")
+        parts.append(f"constraints {', '.join(each.text for each in sweep.constraints)}")
     if sweep.objectives:
-        said.append(f"objectives {', '.join(f'{name} {sense}' for name, sense in sweep.objectives.items())}")
-    return "; ".join(said)
+        parts.append(f"objectives {', '.join(f'{name} {sense}' for name, sense in sweep.objectives.items())}")
+    return "; ".join(parts)
 
 
-def _tried(asked: Problem) -> Iterator[Columns]:
+def _tried(problem: Problem) -> Iterator[Columns]:
     """Axes and metrics of points from the first to the last, up to one that has all that the run asks for."""
     import numpy as np
 
-    for index in np.unique(np.linspace(0, asked.points - 1, min(TRIED, asked.points)).astype(np.int64)):
-        columns = asked.sweep.space.at(index)
-        known = asked.named(columns, asked(columns))
+    for index in np.unique(np.linspace(0, problem.points - 1, min(TRIED, problem.points)).astype(np.int64)):
+        columns = problem.sweep.space.at(index)
+        known = problem.named(columns, problem(columns))
         yield known
-        if not known["error"][0] and not any(_lost(known, names) for names in _wanted(asked).values()):
+        if not known["error"][0] and not any(_lost(known, names) for names in _wanted(problem).values()):
             return
 
 
-def _check_known(asked: Problem, points: Sequence[Columns]) -> None:
+def _check_known(problem: Problem, points: Sequence[Columns]) -> None:
     """ConfigError for an objective or a constraint of which no such point has all numbers."""
-    for path, names in _wanted(asked).items():
+    for path, names in _wanted(problem).items():
         lost = [_lost(known, names) for known in points]
         if all(lost):
             name = "it" if path == f"objectives.{lost[0]}" else f"'{lost[0]}'"
@@ -224,12 +224,12 @@ def _check_known(asked: Problem, points: Sequence[Columns]) -> None:
             raise ConfigError(f"no point of those tried has {name}", path=path, expected=expected)
 
 
-def _wanted(asked: Problem) -> dict[str, Collection[str]]:
+def _wanted(problem: Problem) -> dict[str, Collection[str]]:
     """The metrics and derived values of each objective and constraint, by its path; not where a point says why not."""
-    space = set(asked.sweep.space.aliases.values())
-    wanted: dict[str, Collection[str]] = {f"objectives.{name}": {name} - space for name in asked.objectives}
-    constraints = enumerate(asked.sweep.constraints)
-    return wanted | {f"constraints.{i}": each.names - space for i, each in constraints if each not in asked.requires}
+    space = set(problem.sweep.space.aliases.values())
+    wanted: dict[str, Collection[str]] = {f"objectives.{name}": {name} - space for name in problem.objectives}
+    constraints = enumerate(problem.sweep.constraints)
+    return wanted | {f"constraints.{i}": each.names - space for i, each in constraints if each not in problem.requires}
 
 
 def _lost(known: Columns, names: Collection[str]) -> str | None:

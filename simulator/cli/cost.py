@@ -54,9 +54,9 @@ def command(
 
 def _used(answer: Cost) -> list[Figure]:
     """The figures of the cost table that the answer is made from."""
-    found = figures(answer.costs.config, answer.costs.table.model_dump())
+    used = figures(answer.costs.config, answer.costs.table.model_dump())
     sections = answer.sections()
-    return [figure for figure in found if sections & {figure.path[:1], figure.path[:2]}]
+    return [figure for figure in used if sections & {figure.path[:1], figure.path[:2]}]
 
 
 def _table(answer: Cost) -> Table:
@@ -69,16 +69,16 @@ def _table(answer: Cost) -> Table:
         "price_usd": ("price", "USD"),
         "peak_power_w": ("peak power", "W"),
     }
-    there = [figure for figure in shown if answer.parts[figure].notna().any()]
-    names = [shown[figure][0] for figure in there]
+    columns = [figure for figure in shown if answer.parts[figure].notna().any()]
+    names = [shown[figure][0] for figure in columns]
     table = table_of(["part of one", *names], numbers=names)
     for total in answer.total.to_dict("records"):
         device, count = total["device"], total["count"]
         for row in answer.parts[answer.parts["device"] == device].to_dict("records"):
-            table.add_row(row["part"], *(_cell(row[figure], shown[figure][1]) for figure in there))
+            table.add_row(row["part"], *(_cell(row[figure], shown[figure][1]) for figure in columns))
         for copies in (1, count) if count > 1 else (1,):
             label = device if device == ALL else f"{copies} x {device}"
-            sums = (_cell(total[figure] * copies / count, shown[figure][1]) for figure in there)
+            sums = (_cell(total[figure] * copies / count, shown[figure][1]) for figure in columns)
             table.add_row(label, *sums, style="bold", end_section=copies == count)
     return table
 

@@ -57,11 +57,11 @@ def _pair(text: str) -> tuple[str, str, str]:
 
 
 def _shown(answer: Crossed) -> list[RenderableType]:
-    asked, axis, (first, second) = answer.problem, answer.along.name, answer.names
-    least, most = (cell(asked, axis, getattr(answer.along.values, end)()) for end in ("min", "max"))
+    problem, axis, (first, second) = answer.problem, answer.along.name, answer.names
+    least, most = (cell(problem, axis, getattr(answer.along.values, end)()) for end in ("min", "max"))
     shown: list[RenderableType] = []
     for row in rows(answer.crossings):
-        ends = dict.fromkeys(cell(asked, axis, end) for end in (row.low, row.high))
+        ends = dict.fromkeys(cell(problem, axis, end) for end in (row.low, row.high))
         at = f"at {axis} {next(iter(ends))}" if len(ends) == 1 else f"between {axis} {' and '.join(ends)}"
         shown.append(f"{at}: {row.wins_below} is better below, {row.wins_above} above")
     if not len(answer.crossings):
@@ -70,6 +70,6 @@ def _shown(answer: Crossed) -> list[RenderableType]:
     shown.append(f"\n{answer.metric} ({answer.way} is better)")
     table = table_of([axis, first, second, "better"], [axis, first, second])
     for step, one, two, better, error in rows(answer.curve):
-        cells = [cell(asked, answer.metric, each) if each == each else "fails" for each in (one, two)]
-        table.add_row(cell(asked, axis, step), *cells, better or error)
+        cells = [cell(problem, answer.metric, each) if each == each else "fails" for each in (one, two)]
+        table.add_row(cell(problem, axis, step), *cells, better or error)
     return [*shown, table]

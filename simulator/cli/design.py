@@ -43,46 +43,46 @@ def assigned(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     return values
 
 
-def described(asked: Problem, row: dict[str, Any]) -> Table:
+def described(problem: Problem, row: dict[str, Any]) -> Table:
     """A design for a reader: its axes that have a value, then its metrics."""
     from rich.table import Table
 
-    axes = asked.sweep.space.aliases.values()
+    axes = problem.sweep.space.aliases.values()
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(justify="right")
     for name in [*(name for name in row if name in axes), *(name for name in row if name not in axes)]:
         if row[name] not in (None, "") and row[name] == row[name]:
-            table.add_row(name, cell(asked, name, row[name]))
+            table.add_row(name, cell(problem, name, row[name]))
     return table
 
 
-def front_table(asked: Problem, best: pd.DataFrame, most: int) -> Table:
+def front_table(problem: Problem, best: pd.DataFrame, most: int) -> Table:
     """The first `most` of the best designs: axes, in a cell if many; objectives, what constraints name, what binds."""
-    axes = asked.sweep.space.aliases
+    axes = problem.sweep.space.aliases
     frame = best.rename(columns=axes)
-    given = [str(name) for name in frame if frame[name].notna().any()]
-    named = {*asked.objectives, "bound_by"}.union(*(each.names for each in asked.sweep.constraints))
-    varied = {axes[path] for path, steps in asked.sweep.space.sizes.items() if steps > 1}
-    chosen = [name for name in given if name in varied]
-    told = [name for name in given if name in named and name not in chosen]
+    known = [str(name) for name in frame if frame[name].notna().any()]
+    named = {*problem.objectives, "bound_by"}.union(*(each.names for each in problem.sweep.constraints))
+    varied = {axes[path] for path, steps in problem.sweep.space.sizes.items() if steps > 1}
+    chosen = [name for name in known if name in varied]
+    objectives = [name for name in known if name in named and name not in chosen]
     more = f", the first {most}" if len(frame) > most else ""
-    columns = [*chosen, *told] if len(chosen) <= COLUMNS else [*told, "design"]
-    numbers = [name for name in columns if name in given and frame[name].dtype.kind in "if"]
+    columns = [*chosen, *objectives] if len(chosen) <= COLUMNS else [*objectives, "design"]
+    numbers = [name for name in columns if name in known and frame[name].dtype.kind in "if"]
     table = table_of(columns, numbers, f"\nbest ({len(frame):,}{more})")
-    for row in records(frame[[*chosen, *told]].head(most)):
-        cells = {n: cell(asked, n, value) for n, value in row.items() if value is not None and value == value}
+    for row in records(frame[[*chosen, *objectives]].head(most)):
+        cells = {n: cell(problem, n, value) for n, value in row.items() if value is not None and value == value}
         cells["design"] = ", ".join(f"{name} {cells[name]}" for name in chosen if name in cells)
         table.add_row(*(cells.get(name, "") for name in columns))
     return table
 
 
-def cell(asked: Problem, name: str, value: Any) -> str:
+def cell(problem: Problem, name: str, value: Any) -> str:
     """A value of an axis or a metric in its unit, for a reader."""
     from simulator.study.questions.design import shown_value
     from simulator.study.questions.metric import unit_of
 
-    shown = shown_value(value, unit_of(asked, name))
+    shown = shown_value(value, unit_of(problem, name))
     return shown.replace(" 1/s", f" {name.removesuffix('_per_s')}/s") if name.endswith("_per_s") else shown
 
 

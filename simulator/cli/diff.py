@@ -71,6 +71,6 @@ def _table(first: str, second: str, rows: list[Difference]) -> Table:
     table = table_of(["", first, second, "ratio"], numbers=["ratio"])
     for row in rows:
         ratio: Any = row.ratio
-        told = "" if ratio is None else "1" if row.alike else f"{ratio:.4g}"
-        table.add_row(row.path, *row.shown(), told)
+        ratio_text = "" if ratio is None else "1" if row.alike else f"{ratio:.4g}"
+        table.add_row(row.path, *row.shown(), ratio_text)
     return table

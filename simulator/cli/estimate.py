@@ -65,20 +65,20 @@ def command(
     --pipeline, --context or --data divide them.
     """
     work = {"phase": phase, "batch": batch, "input": input, "output": output}
-    with options_scenario(file, hardware, model, mapping, work, overrides or ()) as asked:
+    with options_scenario(file, hardware, model, mapping, work, overrides or ()) as form:
         if scenario:
-            print_scenario(asked)
-        elif asked.workload.kind == "batch":
-            _print_batch(asked, explain, json)
+            print_scenario(form)
+        elif form.workload.kind == "batch":
+            _print_batch(form, explain, json)
         else:
-            _print_metrics(asked, explain, json)
+            _print_metrics(form, explain, json)
 
 
-def _print_batch(asked: Scenario, explain: bool, json: bool) -> None:
+def _print_batch(form: Scenario, explain: bool, json: bool) -> None:
     """What stands behind a static batch."""
     from simulator.scenario.evaluate import detailed
 
-    answer = detailed(asked)
+    answer = detailed(form)
     if json:
         document = answer.as_json()
         if explain:
@@ -96,13 +96,13 @@ def _print_batch(asked: Scenario, explain: bool, json: bool) -> None:
         out.print(explanation(answer))
 
 
-def _print_metrics(asked: Scenario, explain: bool, json: bool) -> None:
+def _print_metrics(form: Scenario, explain: bool, json: bool) -> None:
     """The metrics of another kind of workload."""
     from simulator.scenario.evaluate import evaluate
 
     if explain:
-        raise ConfigError(path="--explain", found=f"a workload of kind '{asked.workload.kind}'", expected="batch")
-    answer = evaluate(asked)
+        raise ConfigError(path="--explain", found=f"a workload of kind '{form.workload.kind}'", expected="batch")
+    answer = evaluate(form)
     if json:
         print_json(answer.as_json())
         return
@@ -205,8 +205,8 @@ def _binding(plan: Plan) -> str:
 
     shares = sorted(binding(plan).items(), key=itemgetter(1), reverse=True)
     total = sum(seconds for _, seconds in shares)
-    told = [shares[0], *(share for share in shares[1:] if share[1] >= 0.05 * total)]
-    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in told)
+    largest = [shares[0], *(share for share in shares[1:] if share[1] >= 0.05 * total)]
+    return ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in largest)
 
 
 def _memory(answer: BatchDetail) -> Table:
@@ -225,11 +225,11 @@ def _memory(answer: BatchDetail) -> Table:
         held, capacity = weights + kv + active, tier["capacity_bytes"]
         share = held / capacity
         bar: RenderableType = ProgressBar(total=1.0, completed=share, width=20, complete_style="green")
-        said = f"of {show(capacity, 'B')}"
+        text = f"of {show(capacity, 'B')}"
         if held:
-            said = f"{share:.1%} {said}: weights {show(weights, 'B')}, keys and values {show(kv, 'B')}"
-            said += f", activations {show(active, 'B')}"
-        table.add_row(name, show(held, "B"), bar, said)
+            text = f"{share:.1%} {text}: weights {show(weights, 'B')}, keys and values {show(kv, 'B')}"
+            text += f", activations {show(active, 'B')}"
+        table.add_row(name, show(held, "B"), bar, text)
     return table
 
 

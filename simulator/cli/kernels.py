@@ -53,11 +53,11 @@ def command(
     from simulator.scenario.kernels import kernels_of
     from simulator.scenario.one_pass import pass_of
 
-    asked = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
+    form = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
     if scenario:
-        print_scenario(with_fusion(asked, fusion))
+        print_scenario(with_fusion(form, fusion))
         return
-    report = kernels_of(asked, fusion)
+    report = kernels_of(form, fusion)
     if output is not None:
         from simulator.report.pipeline import draw
 

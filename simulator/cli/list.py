@@ -58,11 +58,11 @@ def command(
         Listed.RUNTIMES: (partial(_files, "hwconfigs/runtimes"), _described),
     }
     rows, table = listings[what]
-    found = rows()
+    entries = rows()
     if json:
-        print_json(found)
+        print_json(entries)
     else:
-        console().print(table(found))
+        console().print(table(entries))
 
 
 def _check_none(options: dict[str, Any], what: Listed) -> None:
@@ -75,10 +75,10 @@ def _check_none(options: dict[str, Any], what: Listed) -> None:
 
 
 def _write(page: Path) -> None:
-    from simulator.files import whole
+    from simulator.files import replacement
     from simulator.report.machines import page as made
 
-    with whole(page) as file:
+    with replacement(page) as file:
         file.write_text(made(), encoding="utf-8")
     console().print(shown_path(page), soft_wrap=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from itertools import pairwise
@@ -22,6 +22,11 @@ DRAFT = {
     "accepted_length": "accepted_length",
 }  # fmt: skip
 """The options of a draft, and its keys."""
+INNER = {("draft", key): option for option, key in DRAFT.items()} | {
+    ("scheduler", "kind"): "scheduler",
+    ("scheduler", "replicas"): "replicas",
+}
+"""The options of keys inside of sections."""
 ALIASES = {"dtype": ("--quantization",)}
 """Other names of options."""
 OPTIONS = {"n_devices": "devices"}
@@ -35,14 +40,15 @@ def with_mapping(keys: tuple[str, ...]) -> Callable[[Callable[..., None]], Calla
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         options = {parameter.name: parameter for parameter in _parameters(keys)}
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        known = {*options, *(parameter.name for parameter in own)}
 
         @wraps(command)
         def run(**arguments: Any) -> None:
-            given = {name: arguments.pop(name) for name in options}
-            with _named(arguments.get("overrides") or ()):
-                command(**arguments, mapping=_section(given))
+            chosen = {name: arguments.pop(name) for name in options}
+            with _named(arguments.get("overrides") or (), known):
+                command(**arguments, mapping=_section(chosen))
 
-        own = inspect.signature(command, eval_str=True).parameters.values()
         kept = [parameter for parameter in own if parameter.name != "mapping"]
         run.__signature__ = inspect.Signature([*kept, *options.values()])  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in [*kept, *options.values()]}
@@ -81,10 +87,10 @@ def _parameter(key: str, help: str) -> inspect.Parameter:
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
-def _section(given: dict[str, Any]) -> dict[str, Any]:
+def _section(options: dict[str, Any]) -> dict[str, Any]:
     """The plain data of the section `mapping`, of what is given."""
-    draft = {key: given.pop(option) for option, key in DRAFT.items() if option in given}
-    section = {key: _plain(value) for key, value in given.items() if value not in (None, False)}
+    draft = {key: options.pop(option) for option, key in DRAFT.items() if option in options}
+    section = {key: _plain(value) for key, value in options.items() if value not in (None, False)}
     known = {key: value for key, value in draft.items() if value is not None}
     return {**section, "draft": known} if known else section
 
@@ -99,27 +105,35 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _named(overrides: Sequence[str]) -> Iterator[None]:
-    """Tell what is wrong with a key of the mapping or the workload, or with an override, by its option."""
+def _named(overrides: Sequence[str], known: Collection[str]) -> Iterator[None]:
+    """Tell what is wrong with a key of the mapping or the workload, or with an override, by its option.
+
+    `known`: the parameters of the command; a key that it has no option for keeps its path.
+    """
     try:
         yield
     except ConfigError as error:
-        path = error.path if isinstance(error.path, tuple | list) else ()
+        path = tuple(error.path.split(".") if isinstance(error.path, str) else error.path or ())
         typed = _override(path, overrides) if path and error.file is None else None
         if typed:
             from simulator.config.resolve import OPTION
 
             error.file, error.path = OPTION, path if typed.startswith(f"{path[0]}") else path[1:]
-        elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload"):
-            inside = path[2:] if path[1] != "draft" and any(isinstance(key, str) for key in path[2:]) else ()
+        elif error.file is None and len(path) > 1 and path[0] in ("mapping", "workload") and _key(path[1:]) in known:
+            whole = path[1] == "draft" or tuple(path[1:3]) in INNER
+            inside = path[2:] if not whole and any(isinstance(key, str) for key in path[2:]) else ()
             error.path = (option_of([str(key) for key in path[1:]]), *inside)
         raise
 
 
+def _key(path: Sequence[str | int]) -> str:
+    """The name of the option of a key of the mapping or the workload, as parameters have it."""
+    return INNER.get((str(path[0]), str(path[1])) if len(path) > 1 else ("", ""), str(path[0]))
+
+
 def option_of(path: Sequence[str]) -> str:
     """The option of a key of the mapping or the workload."""
-    inner = {key: option for option, key in DRAFT.items()}
-    key = inner.get(path[1], "draft") if path[0] == "draft" and len(path) > 1 else path[0]
+    key = _key(path)
     return " / ".join([f"--{OPTIONS.get(key, key.replace('_', '-'))}", *ALIASES.get(key, ())])
 
 
@@ -128,12 +142,12 @@ def _override(path: Sequence[str | int], overrides: Sequence[str]) -> str | None
 
     A machine's may leave `hardware` out.
     """
-    from simulator.scenario.evaluate import whole
+    from simulator.scenario.evaluate import with_root
 
     at = f"{'.'.join(map(str, path))}."
     for override in overrides:
         typed = override.partition("=")[0].strip()
-        full = f"{whole(f'{typed}=')[:-1]}."
+        full = f"{with_root(f'{typed}=')[:-1]}."
         if full.startswith(at) or at.startswith(full):
             return typed
     return None

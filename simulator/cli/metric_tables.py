@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PERCENTILES = ("p50", "p90", "p99")
+TOKENS = "tokens_per_s"
+"""The rate whose label does not say what it counts."""
 
 
 def metric_tables(declared: Iterable[Metric], values: Mapping[str, Any], *last: tuple[str, ...]) -> list[Table]:
@@ -66,9 +68,12 @@ def _rows(metrics: list[Metric], values: Mapping[str, Any], last: Iterable[tuple
 
 
 def _shown(value: Any, metric: Metric) -> str:
-    """Yes or no, a whole count with commas, else a quantity with its unit."""
+    """Yes or no, a whole count or a rate with commas, else a quantity with its unit."""
     if isinstance(value, str):
         return value
     if metric.is_flag and value == value:
         return "yes" if value else "no"
+    if metric.unit == "1/s":
+        number = f"{value:,.0f}" if value >= 1e3 else f"{value:.4g}"
+        return f"{number} {'tok/s' if metric.name == TOKENS else '1/s'}"
     return f"{value:,.0f}" if metric.unit == "1" and value == value // 1 else show(value, metric.unit)

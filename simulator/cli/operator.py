@@ -74,28 +74,28 @@ def command(
     json: Json = False,
 ) -> None:
     """Time an operator on a GPU by its shape, with what binds and the roofline beside."""
-    given = _given(context.params, size, shapes)
-    _show(op, hardware, given, output, json, dtype, runtime, calibration, overrides or ())
+    sizes = _sizes(context.params, size, shapes)
+    _show(op, hardware, sizes, output, json, dtype, runtime, calibration, overrides or ())
 
 
-def _given(params: Mapping[str, Any], size: str | None, shapes: Path | None) -> dict[str, Any]:
+def _sizes(params: Mapping[str, Any], size: str | None, shapes: Path | None) -> dict[str, Any]:
     """The sizes that were given, as options or in a file."""
     from simulator.units import parse
 
-    given = {name: value for name, value in params.items() if value is not None and name not in NOT_SIZES}
-    given |= {} if size is None else {"bytes": parse(size, "B")}
-    return given | ({} if shapes is None else _columns(shapes))
+    sizes = {name: value for name, value in params.items() if value is not None and name not in NOT_SIZES}
+    sizes |= {} if size is None else {"bytes": parse(size, "B")}
+    return sizes | ({} if shapes is None else _columns(shapes))
 
 
 def _show(
-    op: str, hardware: str, given: Mapping[str, Any], output: Path | None, json: bool, dtype: str,
+    op: str, hardware: str, sizes: Mapping[str, Any], output: Path | None, json: bool, dtype: str,
     runtime: str | None, calibration: str | None, overrides: Sequence[str],
 ) -> None:  # fmt: skip
     import simulator
 
     try:
         result = simulator.operator(
-            op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **given
+            op, hardware, dtype=dtype, runtime=runtime, calibration=calibration, overrides=overrides, **sizes
         )
     except ConfigError as error:
         section, *key = error.path.split(".") if isinstance(error.path, str) else map(str, error.path or ("",))
@@ -135,9 +135,9 @@ def _columns(file: Path) -> dict[str, Any]:
 
 
 def _write(rows: pd.DataFrame, file: Path) -> None:
-    from simulator.files import whole
+    from simulator.files import replacement
 
-    with whole(file) as place:
+    with replacement(file) as place:
         if file.suffix == ".parquet":
             rows.to_parquet(place, index=False)
         else:

@@ -94,6 +94,6 @@ def _next(answer: Optimised) -> list[RenderableType]:
         more = 100 * (row[answer.cost] / best[answer.cost] - 1) if best[answer.cost] else 0.0
         other = [name for name in axes if row[name] != best[name] and row[name] == row[name]]
         cost = cell(answer.problem, answer.cost, row[answer.cost])
-        told = "the same" if abs(more) < 5e-7 else f"{more:+.3g} %"
-        table.add_row(cost, told, ", ".join(f"{name} {cell(answer.problem, name, row[name])}" for name in other))
+        excess = "the same" if abs(more) < 5e-7 else f"{more:+.3g} %"
+        table.add_row(cost, excess, ", ".join(f"{name} {cell(answer.problem, name, row[name])}" for name in other))
     return [table]

@@ -131,8 +131,8 @@ def role_text(role: str) -> Text:
 
 def shown_path(file: Path) -> str:
     """A file as a reader finds it: from the present folder, where it lies below."""
-    here = Path.cwd()
-    return str(file.relative_to(here) if file.is_absolute() and file.is_relative_to(here) else file)
+    folder = Path.cwd()
+    return str(file.relative_to(folder) if file.is_absolute() and file.is_relative_to(folder) else file)
 
 
 def abbreviations(config: Config) -> str:

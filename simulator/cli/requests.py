@@ -66,8 +66,8 @@ def one_line(requests: Summary, form: str) -> str:
     times = f" over {requests.span_s:,.4g} s, {requests.rate:,.3g}/s" if requests.rate else ", no times between them"
     lengths = f"mean {requests.input.mean:,.0f} tokens in and {requests.output.mean:,.0f} out"
     reused = "" if requests.reused is None else f", {requests.reused:.1%} of prompts seen before"
-    said = f"{requests.requests:,} requests ({form}){times}; {lengths}{reused}"
-    return "; ".join([said, *left_out(requests.left_out)])
+    line = f"{requests.requests:,} requests ({form}){times}; {lengths}{reused}"
+    return "; ".join([line, *left_out(requests.left_out)])
 
 
 def left_out(reasons: Mapping[str, int]) -> list[str]:

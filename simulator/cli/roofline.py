@@ -51,11 +51,11 @@ def command(
     from simulator.scenario.one_pass import pass_of
     from simulator.scenario.roofline import roofline_of
 
-    asked = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
+    form = pass_of(hardware, model, phase.value, batch, context, overrides or (), mapping)
     if scenario:
-        print_scenario(with_fusion(asked, fusion))
+        print_scenario(with_fusion(form, fusion))
         return
-    result = roofline_of(asked, fusion)
+    result = roofline_of(form, fusion)
     if output is not None:
         from simulator.report.roofline import draw
 

@@ -30,7 +30,7 @@ def options_scenario(
     Raises:
         ConfigError: what is wrong, by its key or option; no machine or model.
     """
-    from simulator.scenario.evaluate import located, read_scenario, scenario_of, whole
+    from simulator.scenario.evaluate import located, read_scenario, scenario_of, with_root
 
     work = {key: value for key, value in workload.items() if value is not None}
     if file is not None:
@@ -38,12 +38,12 @@ def options_scenario(
         replaced = {key: value for key, value in parts.items() if value is not None}
         replaced |= {f"mapping.{key}": value for key, value in mapping.items()}
         replaced |= {f"workload.{key}": value for key, value in work.items()}
-        figures = [*map(whole, overrides)]
+        figures = [*map(with_root, overrides)]
         with located(file, [*replaced, *(figure.partition("=")[0] for figure in figures)]):
             yield read_scenario(file, figures, replaced)
         return
-    for option, given in (("--hardware", hardware), ("--model", model)):
-        if given is None:
+    for option, name in (("--hardware", hardware), ("--model", model)):
+        if name is None:
             raise ConfigError(path=option, found="nothing", expected="a name, or a scenario's file")
     yield scenario_of(str(hardware), str(model), mapping, {"kind": "batch", **work}, overrides)
 

@@ -22,20 +22,20 @@ def command(
     ] = None,
 ) -> None:
     """Print the JSON Schema of a kind of YAML; without a kind, list the kinds."""
-    from simulator.files import whole
+    from simulator.files import replacement
     from simulator.study.schema import FORMS, json_schema
 
     if page is not None:
         from simulator.report.reference import reference
 
-        with whole(page) as file:
+        with replacement(page) as file:
             file.write_text(reference(), encoding="utf-8")
         console().print(shown_path(page), soft_wrap=True)
     elif output is not None:
         output.mkdir(parents=True, exist_ok=True)
         for each in [kind] if kind else FORMS:
             text = json.dumps(json_schema(each), indent=2) + "\n"
-            with whole(output / f"{each}.json") as file:
+            with replacement(output / f"{each}.json") as file:
                 file.write_text(text, encoding="utf-8")
             console().print(shown_path(output / f"{each}.json"), soft_wrap=True)
     elif kind is not None:

@@ -48,8 +48,8 @@ def command(
 
 
 def _shown(answer: Sensitivity) -> list[RenderableType]:
-    asked, metric = answer.problem, answer.metric
-    shown: list[RenderableType] = [described(asked, records(answer.design)[0])]
+    problem, metric = answer.problem, answer.metric
+    shown: list[RenderableType] = [described(problem, records(answer.design)[0])]
     if answer.elasticity is not None:
         table = table_of(["resource", "less of it", "more of it"], ["less of it", "more of it"])
         resources = rows(answer.elasticity)
@@ -63,12 +63,13 @@ def _shown(answer: Sensitivity) -> list[RenderableType]:
             *([f"none: {', '.join(none)}"] if none else []),
         ]
     names = ["axis", "from", "to", "at the first", "at the second", "swing"]
-    shown.append(f"\n{metric} as one axis moves, from {cell(asked, metric, answer.design[metric][0])}")
+    shown.append(f"\n{metric} as one axis moves, from {cell(problem, metric, answer.design[metric][0])}")
     table = table_of(names, names[1:])
     for row in rows(answer.tornado):
-        ends = (cell(asked, row.axis, row.low), cell(asked, row.axis, row.high))
-        values = [cell(asked, metric, each) if each == each else "fails" for each in (row.at_low, row.at_high)]
-        table.add_row(row.axis, *ends, *values, cell(asked, metric, row.swing) if row.swing == row.swing else row.error)
+        ends = (cell(problem, row.axis, row.low), cell(problem, row.axis, row.high))
+        values = [cell(problem, metric, each) if each == each else "fails" for each in (row.at_low, row.at_high)]
+        swing = cell(problem, metric, row.swing) if row.swing == row.swing else row.error
+        table.add_row(row.axis, *ends, *values, swing)
     shown.append(table)
     if answer.sobol is not None:
         names = ["axis", "alone", "with others"]
@@ -83,7 +84,7 @@ def _shown(answer: Sensitivity) -> list[RenderableType]:
 
 def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     """Each table as CSV, and elasticities and tornado as figures."""
-    from simulator.files import whole
+    from simulator.files import replacement
     from simulator.report import style
     from simulator.report.plots.elasticity import elasticity
     from simulator.report.plots.tornado import tornado
@@ -92,7 +93,7 @@ def _written(answer: Sensitivity, folder: Path) -> list[Path]:
     files = []
     for name, frame in answer.frames().items():
         files.append(folder / f"{name}.csv")
-        with whole(files[-1]) as unfinished:
+        with replacement(files[-1]) as unfinished:
             frame.to_csv(unfinished, index=False)
     figures = {}
     if answer.elasticity is not None:

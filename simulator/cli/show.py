@@ -121,19 +121,19 @@ def _machine(name: str, overrides: list[str]) -> tuple[dict[str, Any], Renderabl
         }
         for link, description in system.links.items()
     }
-    found = figures(system.config, system.machine.model_dump())
+    entries = figures(system.config, system.machine.model_dump())
     totals = {"tiers": tiers, "engines": engines, "links": links}
     document = {
         "name": system.name,
         "description": system.machine.description,
         "file": str(system.config.file),
         "totals": totals,
-        "figures": documents(found),
+        "figures": documents(entries),
     }
     return document, _stacked(
         f"{system.name}: {system.machine.description} ({shown_path(system.config.file)})",
         _totals(totals),
-        figure_table(found),
+        figure_table(entries),
         abbreviations(system.config),
     )
 
@@ -213,23 +213,23 @@ def _shape(shape: dict[str, Any]) -> Table:
         inner = value.items() if isinstance(value, dict) else [("", value)]
         for place, (name, figure) in enumerate(inner):
             if isinstance(figure, dict):
-                figure = ", ".join(f"{k} {v}" for k, v in figure.items())
-            table.add_row(key if place == 0 else "", f"{name} {figure}".strip())
+                figure = ", ".join(f"{k} {_text(v)}" for k, v in figure.items())
+            table.add_row(key if place == 0 else "", f"{name} {_text(figure)}".strip())
     return table
 
 
 def _scenario(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
     from simulator.config import load
-    from simulator.scenario.evaluate import located, read_scenario, whole
+    from simulator.scenario.evaluate import located, read_scenario, with_root
 
     with located(name):
-        asked = read_scenario(name, [*map(whole, overrides)])
-    file, written = Path(name), asked.written()
-    sections = {key: getattr(asked, key) for key in ("sized", "mapping", "workload")}
+        form = read_scenario(name, [*map(with_root, overrides)])
+    file, written = Path(name), form.written()
+    sections = {key: getattr(form, key) for key in ("sized", "mapping", "workload")}
     checked = {**written, **{key: each.model_dump(mode="json") for key, each in sections.items() if each}}
-    found = figures(replace(load(name, "experiments"), data=written), checked)
-    document = {"name": file.stem, "file": name, "figures": documents(found)}
-    return document, _stacked(f"{file.stem}: {written['workload']['kind']} ({shown_path(file)})", figure_table(found))
+    entries = figures(replace(load(name, "experiments"), data=written), checked)
+    document = {"name": file.stem, "file": name, "figures": documents(entries)}
+    return document, _stacked(f"{file.stem}: {written['workload']['kind']} ({shown_path(file)})", figure_table(entries))
 
 
 def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
@@ -246,24 +246,24 @@ def _study(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
             "when": axis.when.text if axis.when else None,
         }
         | ({"run": run} if form.runs else {})
-        for run, asked in study.runs.items()
-        for axis in asked.sweep.axes.values()
+        for run, problem in study.runs.items()
+        for axis in problem.sweep.axes.values()
     ]
     rest = {key: value for key, value in config.data.items() if key not in ("title", "paper", "axes", "zip", "charts")}
-    bases = {run: asked.sweep.base.model_dump(mode="json") for run, asked in study.runs.items()}
+    bases = {run: problem.sweep.base.model_dump(mode="json") for run, problem in study.runs.items()}
     checked = {"runs": bases} if form.runs else {"base": next(iter(bases.values()))}
-    found = figures(replace(config, data=rest), {**form.model_dump(mode="json"), **checked})
+    entries = figures(replace(config, data=rest), {**form.model_dump(mode="json"), **checked})
     document = {
         "name": config.file.parent.name if config.file.name == EXPERIMENT else config.file.stem,
         "title": form.title,
         "paper": form.paper,
         "file": str(config.file),
-        "points": sum(asked.points for asked in study.runs.values()),
+        "points": sum(problem.points for problem in study.runs.values()),
         "axes": axes,
-        "figures": documents(found),
+        "figures": documents(entries),
     }
     title = f"{document['name']}: {form.title} ({document['points']:,} points; {shown_path(config.file)})"
-    return document, _stacked(title, _axes(axes), figure_table(found), abbreviations(config))
+    return document, _stacked(title, _axes(axes), figure_table(entries), abbreviations(config))
 
 
 def _axes(axes: list[dict[str, Any]]) -> Table:
@@ -274,11 +274,11 @@ def _axes(axes: list[dict[str, Any]]) -> Table:
     table = table_of([*runs, "axis", "number", "values", "path", "when"], numbers=["number"])
     for axis in axes:
         values, unit = axis["values"], axis["unit"] or "1"
-        said = [show(value, unit) if isinstance(value, float) else str(value) for value in values]
-        ends = len(said) > SHOWN and not isinstance(values[0], str)
-        text = f"{said[0]} .. {said[-1]}" if ends else ", ".join(said)
+        texts = [show(value, unit) if isinstance(value, float) else str(value) for value in values]
+        ends = len(texts) > SHOWN and not isinstance(values[0], str)
+        text = f"{texts[0]} .. {texts[-1]}" if ends else ", ".join(texts)
         table.add_row(
-            *(axis[run] for run in runs), axis["name"], f"{len(said):,}", text, axis["path"], axis["when"] or ""
+            *(axis[run] for run in runs), axis["name"], f"{len(texts):,}", text, axis["path"], axis["when"] or ""
         )
     return table
 
@@ -287,30 +287,30 @@ def _costs(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableT
     from simulator.hardware.cost import load_costs
 
     costs = load_costs(name, overrides)
-    found = figures(costs.config, costs.table.model_dump())
+    entries = figures(costs.config, costs.table.model_dump())
     document = {
         "name": costs.table.name or costs.config.file.stem,
         "description": costs.table.description,
         "file": str(costs.config.file),
-        "figures": documents(found),
+        "figures": documents(entries),
     }
     title = f"{document['name']}: {costs.table.description} ({shown_path(costs.config.file)})"
-    return document, _stacked(title, figure_table(found), abbreviations(costs.config))
+    return document, _stacked(title, figure_table(entries), abbreviations(costs.config))
 
 
 def _runtime(name: str, overrides: list[str]) -> tuple[dict[str, Any], RenderableType]:
     from simulator.mapping.runtime.form import load_runtime
 
     software = load_runtime(name, overrides)
-    found = figures(software.config, software.runtime.model_dump())
+    entries = figures(software.config, software.runtime.model_dump())
     document = {
         "name": software.name,
         "description": software.runtime.description,
         "file": str(software.config.file),
-        "figures": documents(found),
+        "figures": documents(entries),
     }
     title = f"{software.name}: {software.runtime.description} ({shown_path(software.config.file)})"
-    return document, _stacked(title, figure_table(found), abbreviations(software.config))
+    return document, _stacked(title, figure_table(entries), abbreviations(software.config))
 
 
 def _requests(
@@ -331,8 +331,8 @@ def figures(config: Config, checked: dict[str, Any]) -> list[Figure]:
                 yield from walk(inner, value.get(key) if isinstance(value, dict) else None, (*path, key))
             return
         source = config.source(*path)
-        said = (source.role, source.text or None, source.note or None) if source else (None, None, None)
-        yield Figure(path, written, value, *said)
+        origin = (source.role, source.text or None, source.note or None) if source else (None, None, None)
+        yield Figure(path, written, value, *origin)
 
     return list(walk(config.data, checked, ()))
 
@@ -354,11 +354,21 @@ def figure_table(figures: list[Figure]) -> Table:
         for level in range(known, len(holders)):
             table.add_row("  " * level + holders[level])
         written = figure.written
-        value = ", ".join(map(str, written)) if isinstance(written, list) else "" if written == {} else str(written)
+        value = "" if written == {} else _text(written)
         notes = "; ".join(filter(None, (figure.source, figure.note)))
         table.add_row("  " * len(holders) + key, value, role_text(figure.role or ""), notes)
         above = figure.path
     return table
+
+
+def _text(value: Any, inside: bool = False) -> str:
+    """A value as YAML has it in one line; of a list that is not `inside` of another value, the items alone."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_text(each, True)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        items = ", ".join(_text(each, True) for each in value)
+        return f"[{items}]" if inside else items or "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _stacked(title: str, *parts: RenderableType) -> Group:

@@ -13,7 +13,7 @@ from simulator.cli.options import Folder, Json, Overrides
 from simulator.cli.output import console, print_json, progress, status
 from simulator.cli.scenario import options_scenario
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import replacement
 
 if TYPE_CHECKING:
     from simulator.result import Result
@@ -67,11 +67,11 @@ def command(
     mapping: dict[str, Any],
 ) -> None:
     """Run an experiment and print its tables; or serve the requests of a trace or a scenario."""
-    given = {
+    values = {
         "--hardware": hardware, "--model": model, "--trace": trace, "--scheduler": scheduler, "--timeline": timeline,
         "--series": series or None, "--window": window,
     }  # fmt: skip
-    options = [option for option, value in given.items() if value is not None]
+    options = [option for option, value in values.items() if value is not None]
     _check(name, options, bool(mapping or replicas or skip_bad))
     if name is not None and not _is_scenario(name):
         import simulator
@@ -83,8 +83,8 @@ def command(
     chosen = {key: value for key, value in (("kind", scheduler), ("replicas", replicas)) if value is not None}
     section = {**mapping, **({"scheduler": chosen} if chosen else {})}
     work = {"kind": "requests", "trace": trace, "skip_bad": skip_bad or None} if name is None else {"trace": trace}
-    with options_scenario(name, hardware, model, section, work, overrides or ()) as asked:
-        _serve(asked, timeline, series or [], window, output, json)
+    with options_scenario(name, hardware, model, section, work, overrides or ()) as form:
+        _serve(form, timeline, series or [], window, output, json)
 
 
 def _check(name: str | None, options: list[str], others: bool) -> None:
@@ -95,7 +95,7 @@ def _check(name: str | None, options: list[str], others: bool) -> None:
     """
     if name is None:
         if not options:
-            expected = "an experiment, or --hardware, --model and --trace"
+            expected = "an experiment, a scenario of requests, or --hardware and --model (and a --trace)"
             raise ConfigError(path="EXPERIMENT", found="nothing", expected=expected)
         return
     if (options or others) and not _is_scenario(name):
@@ -105,7 +105,7 @@ def _check(name: str | None, options: list[str], others: bool) -> None:
 
 
 def _serve(
-    asked: Any, timeline: Path | None, series: list[Path], window: str | None, output: Path | None, json: bool
+    form: Any, timeline: Path | None, series: list[Path], window: str | None, output: Path | None, json: bool
 ) -> None:
     """Serve requests, and write what each of them saw, and what happened when."""
     from simulator.scenario.requests.serve import serve
@@ -116,7 +116,7 @@ def _serve(
         output.mkdir(parents=True, exist_ok=True)
     with status("served") as tell:
         result = serve(
-            asked, (), output / ROWS if output else None, timeline,
+            form, (), output / ROWS if output else None, timeline,
             lambda ended, now: tell(f"{ended:,} requests, {now:,.0f} s of service"), width or bool(series),
         )  # fmt: skip
     for file in series:
@@ -128,7 +128,7 @@ def _serve(
         return
     from simulator.cli.served import view
 
-    console().print(view(asked, result))
+    console().print(view(form, result))
 
 
 def _width(window: str | None, series: list[Path]) -> float | None:
@@ -154,7 +154,7 @@ def _width(window: str | None, series: list[Path]) -> float | None:
 
 def _write_series(frame: Any, file: Path) -> None:
     if file.suffix in (".csv", ".parquet"):
-        with whole(file) as unfinished:
+        with replacement(file) as unfinished:
             frame.to_csv(unfinished, index=False) if file.suffix == ".csv" else frame.to_parquet(unfinished)
         return
     from simulator.report.series import draw
@@ -187,4 +187,4 @@ def _write(result: Result, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for name, text in texts.items():
-            stack.enter_context(whole(folder / name)).write_text(text, encoding="utf-8")
+            stack.enter_context(replacement(folder / name)).write_text(text, encoding="utf-8")

@@ -56,11 +56,11 @@ def command(
         out = console()
         out.print(f"{shown_path(swept.folder)}: {swept.counts}, {swept.feasible:,} feasible")
         for title, counted in (("ruled out by", swept.ruled_out), ("lack", swept.lacking), ("failed:", swept.failures)):
-            told = [(reason, points) for reason, points in counted.items() if points]
-            for reason, points in told[:SHOWN]:
+            reasons = [(reason, points) for reason, points in counted.items() if points]
+            for reason, points in reasons[:SHOWN]:
                 out.print(f"{points:,} {title} {reason}")
-            if rest := sum(points for _, points in told[SHOWN:]):
-                out.print(f"{rest:,} {title} {len(told) - SHOWN:,} more reasons")
+            if rest := sum(points for _, points in reasons[SHOWN:]):
+                out.print(f"{rest:,} {title} {len(reasons) - SHOWN:,} more reasons")
         if len(swept.best):
             out.print(front_table(swept.problem, swept.best, SHOWN))
     if not swept.feasible:

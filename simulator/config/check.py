@@ -67,17 +67,17 @@ def problems(data: Any, model: type[BaseModel], error: ValidationError) -> Itera
     errors = error.errors(include_url=False)
     placed = [(_place(each["loc"], data, model), each) for each in errors]
     apt = [(place, each) for place, each in placed if place.apt] or placed
-    told: dict[tuple[str | int, ...], ConfigError] = {}
+    by_path: dict[tuple[str | int, ...], ConfigError] = {}
     inner = [tuple(place.path) for place, _ in apt]
     for place, each in apt:
         if each["type"] == "too_short" and any(_lies_in(path, place.path) for path in inner):
             continue  # items that are wrong count as none
         problem = _problem(place, each)
         path = tuple(problem.path or ())
-        known = told.setdefault(path, problem)
+        known = by_path.setdefault(path, problem)
         if known is not problem and known.expected and problem.expected and problem.expected not in known.expected:
             known.expected += f" or {problem.expected}"
-    yield from told.values()
+    yield from by_path.values()
 
 
 def _lies_in(path: Sequence[str | int], around: Sequence[str | int]) -> bool:
@@ -113,8 +113,8 @@ def _members(types: Any) -> tuple[list[Any], str | None]:
     if get_origin(types) is Annotated:
         inner, *extra = get_args(types)
         members, discriminator = _members(inner)
-        told = (getattr(item, "discriminator", None) for item in extra)
-        return members, next((key for key in told if isinstance(key, str)), discriminator)
+        discriminators = (getattr(item, "discriminator", None) for item in extra)
+        return members, next((key for key in discriminators if isinstance(key, str)), discriminator)
     if get_origin(types) in (Union, UnionType):
         members = [member for member in get_args(types) if member is not type(None)]
         return _members(members[0]) if len(members) == 1 else (members, None)

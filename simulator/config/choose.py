@@ -22,8 +22,8 @@ def choose(name: N, known: Iterable[str], *at: str | int) -> N:
     choices = list(known)
     if name is not None and name not in choices:
         error = unknown(str(name), choices, found=described(name))  # not yet a text, where a form is chosen by it
-        told = {"at": at, "found": error.found, "expected": error.expected, "nearest": error.nearest}
-        raise PydanticCustomError("name", "no such name", told)
+        context = {"at": at, "found": error.found, "expected": error.expected, "nearest": error.nearest}
+        raise PydanticCustomError("name", "no such name", context)
     return name
 
 

@@ -37,16 +37,16 @@ def _own(mapping: dict[str, Node], outer: Source | None) -> Source | None:
 
     With a source of its own it keeps the role from outside too, unless that is of having no source.
     """
-    said = {key: _text(key, mapping[key]) for key in _ABOUT if key in mapping}
-    if not said:
+    about = {key: _text(key, mapping[key]) for key in _ABOUT if key in mapping}
+    if not about:
         return outer
-    text, role = said.get("source", ""), said.get("role", "")
+    text, role = about.get("source", ""), about.get("role", "")
     if not text and outer:
         role = role or outer.role
         text = "" if role == "assumption" else outer.text
     elif outer and outer.role != "assumption":
         role = role or outer.role
-    return Source(text, role or ("input" if text else "assumption"), said.get("note", ""))
+    return Source(text, role or ("input" if text else "assumption"), about.get("note", ""))
 
 
 def _text(key: str, node: Node) -> str:

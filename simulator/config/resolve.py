@@ -81,14 +81,14 @@ def _extended(file: Path, folder: str, chain: tuple[Path, ...]) -> Node:
 @lru_cache(maxsize=256)
 def _own(text: str, file: Path) -> tuple[Node | None, Node, bool]:
     """What a text extends, its own mapping with figures folded, and whether that includes parts: read once for all."""
-    whole = tree_of(text, file)
-    if not isinstance(whole.value, dict):
-        found = described(whole.value)
-        raise ConfigError(file=file, line=whole.mark.line, found=found, expected="a mapping at the top of the file")
-    mapping = dict(whole.value)
+    tree = tree_of(text, file)
+    if not isinstance(tree.value, dict):
+        found = described(tree.value)
+        raise ConfigError(file=file, line=tree.mark.line, found=found, expected="a mapping at the top of the file")
+    mapping = dict(tree.value)
     _check_schema(mapping.pop("schema", None))
     extends = mapping.pop("extends", None)
-    folded = fold(replace(whole, value=mapping))
+    folded = fold(replace(tree, value=mapping))
     return extends, folded, _includes(folded)
 
 
@@ -195,8 +195,8 @@ def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
         found = f"{described(node.value)} at {'.'.join(path[:depth])}"
         raise ConfigError(file=OPTION, path=here, found=found, expected="a mapping there")
     if key not in node.value and not last:
-        there = list(node.value)
-        raise ConfigError("unknown key", file=OPTION, path=here, expected=one_of(there), nearest=nearest(key, there))
+        keys = list(node.value)
+        raise ConfigError("unknown key", file=OPTION, path=here, expected=one_of(keys), nearest=nearest(key, keys))
     inside = dict(node.value)
     if last and value.value is None:
         inside.pop(key, None)
@@ -205,10 +205,10 @@ def _with(node: Node, path: list[str], depth: int, value: Node) -> Node:
     return replace(node, value=inside)
 
 
-def longest_key(path: Sequence[str], there: Collection[str]) -> str | None:
+def longest_key(path: Sequence[str], keys: Collection[str]) -> str | None:
     """The longest key of a mapping that a path starts with: a name such as `host<->gpu.hbm` has a dot of its own."""
     starts = (".".join(path[:end]) for end in range(len(path), 0, -1))
-    return next((start for start in starts if start in there), None)
+    return next((start for start in starts if start in keys), None)
 
 
 def _at(

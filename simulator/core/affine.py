@@ -185,14 +185,14 @@ def affine(plan: Plan, at: Array) -> Affine:
     Raises:
         ValueError: a demand that is not affine in the features.
     """
-    found = {
+    of_activity = {
         id(activity): (
             {r: coefficients(activity.name, d, at) for r, d in activity.demand.items()},
             coefficients(activity.name, activity.latency, at),
         )
         for activity, _ in plan.activities()
     }
-    return Affine(plan, found)
+    return Affine(plan, of_activity)
 
 
 def coefficients(name: str, quantity: Quantity, at: Array) -> Array:

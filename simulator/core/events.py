@@ -60,7 +60,7 @@ def seconds(plan: Plan) -> float:
     if any(step.after != (index - 1,) for index, step in enumerate(plan.steps[1:], start=1)):
         return events(plan).time
     links = (seconds(work) if isinstance(work, Plan) else float(alone(work)) for work, _, _ in plan.steps)
-    return sum(step.repeat * took for step, took in zip(plan.steps, links, strict=True))
+    return sum(step.repeat * duration for step, duration in zip(plan.steps, links, strict=True))
 
 
 class Running:

@@ -15,7 +15,7 @@ from simulator.core.plan import Plan
 from simulator.core.resource import Resource
 
 
-class Taken(Protocol):
+class Duration(Protocol):
     """What work takes: seconds, or anything that adds up and repeats as they do."""
 
     def __add__(self, other: Any, /) -> Any: ...
@@ -23,7 +23,7 @@ class Taken(Protocol):
     def __mul__(self, repeat: Any, /) -> Any: ...
 
 
-T = TypeVar("T", bound=Taken)
+T = TypeVar("T", bound=Duration)
 
 
 def nothing(plan: Plan) -> Iterable[Any]:
@@ -45,8 +45,8 @@ def fold(
     ends: list[T] = []
     for work, after, repeat in plan.steps:
         once = fold(work, leaf, largest, beside) if isinstance(work, Plan) else leaf(work)
-        took = once * repeat if repeat > 1 else once
-        ends.append(took + largest([ends[i] for i in after]) if after else took)
+        repeated = once * repeat if repeat > 1 else once
+        ends.append(repeated + largest([ends[i] for i in after]) if after else repeated)
     return largest([*ends, *beside(plan)])
 
 

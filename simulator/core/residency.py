@@ -115,7 +115,7 @@ class Residency:
                     return leaving
         pinned = self.capacity - sum(self._sizes[k] for k in self._pins)
         raise CapacityError(
-            f"{key} in {self.name}", needed=size, there=pinned, remedy=f"a larger {self.name}, or less of it in use"
+            f"{key} in {self.name}", needed=size, available=pinned, remedy=f"a larger {self.name}, or less of it in use"
         )
 
 

@@ -54,8 +54,8 @@ def row_policy(name: str) -> Makes:
     Raises:
         ConfigError: there is none; names those that are there.
     """
-    found: Makes = registered("rows", name)
-    return found
+    policy: Makes = registered("rows", name)
+    return policy
 
 
 @register("rows", "none")
@@ -91,14 +91,14 @@ class Window:
         """Takes the tokens of a step into the window, and gives the rows that fall out of it."""
         for rows in step.used:
             self._uses.add(rows)
-        gone = [self._unused]
+        dropped = [self._unused]
         while len(self._uses) > self.window:
-            gone.append(self._uses.drop_oldest())
-        return gone
+            dropped.append(self._uses.drop_oldest())
+        return dropped
 
-    def _less(self, step: Step, gone: list[Ints]) -> Ints:
+    def _less(self, step: Step, dropped: list[Ints]) -> Ints:
         """Without those that a token needs which does not count: they go later, with what else came for it."""
-        leaving = np.concatenate(gone) if len(gone) > 1 else gone[0]
+        leaving = np.concatenate(dropped) if len(dropped) > 1 else dropped[0]
         if _alone(step):
             self._unused = NONE
             return leaving
@@ -112,18 +112,18 @@ class DynamicWindow(Window):
     """A window of at most `window` tokens that gives up its oldest ones while the buffer is too small."""
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        gone = self._moved_on(step)
+        dropped = self._moved_on(step)
         needed = None if _alone(step) else _mask(step, len(self._uses.last))
 
         def room(rows: Ints) -> int:
-            there = buffer.present[rows]
-            return int(np.count_nonzero(there if needed is None else there & ~needed[rows]))
+            present = buffer.present[rows]
+            return int(np.count_nonzero(present if needed is None else present & ~needed[rows]))
 
-        spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + sum(map(room, gone))
+        spare = buffer.capacity - buffer.used - len(buffer.missing(step.active)) + sum(map(room, dropped))
         while spare < 0 and len(self._uses) > 1:
-            gone.append(self._uses.drop_oldest())
-            spare += room(gone[-1])
-        return self._less(step, gone)
+            dropped.append(self._uses.drop_oldest())
+            spare += room(dropped[-1])
+        return self._less(step, dropped)
 
 
 def _alone(step: Step) -> bool:
@@ -148,20 +148,20 @@ class LeastRecent:
         self._uses = RowUses(rows)
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
-        there = buffer.present[step.active]
-        hits = step.active.compress(there)
-        self._uses.add(np.concatenate([hits, step.active.compress(~there)]))
-        excess = buffer.used + len(there) - len(hits) - buffer.capacity
+        present = buffer.present[step.active]
+        hits = step.active.compress(present)
+        self._uses.add(np.concatenate([hits, step.active.compress(~present)]))
+        excess = buffer.used + len(present) - len(hits) - buffer.capacity
         excess = min(excess, buffer.used - len(hits))
-        gone = [NONE]
+        dropped = [NONE]
         while excess > 0:
             rows = self._uses.drop_oldest()
             rows = rows.compress(buffer.present[rows])
             if len(rows) > excess:
                 self._uses.put_back(rows[excess:])
-            gone.append(rows[:excess])
-            excess -= len(gone[-1])
-        return np.concatenate(gone)
+            dropped.append(rows[:excess])
+            excess -= len(dropped[-1])
+        return np.concatenate(dropped)
 
 
 class _Cache:
@@ -178,16 +178,16 @@ class _Cache:
 
     def leaving(self, step: Step, buffer: RowBuffer) -> Ints:
         slots = buffer.slot[step.active]
-        there = slots >= 0
-        self._seen(step.active, step.active.compress(~there))
-        hits = int(np.count_nonzero(there))
+        present = slots >= 0
+        self._seen(step.active, step.active.compress(~present))
+        hits = int(np.count_nonzero(present))
         excess = buffer.used + len(slots) - hits - buffer.capacity
         excess = min(excess, buffer.used - hits)
         if excess <= 0:
             return NONE
         resident = buffer.row[: buffer.used]
         level = self._level.take(resident)
-        level[slots.compress(there)] = level.max() + 1
+        level[slots.compress(present)] = level.max() + 1
         last = np.bincount(level).cumsum().searchsorted(excess)
         lowest = (level <= last).nonzero()[0]
         order = np.where(level[lowest] < last, -1, self._order[resident[lowest]])

@@ -66,15 +66,15 @@ def even_steps(
 
     `bends`: where a demand may change its slope. Runs that are not even are halved until they are.
     """
-    found: list[Steps] = []
+    steps: list[Steps] = []
     end = start + count - 1
     for bend in (*sorted(bends), inf):
         last = np.minimum(end, bend)
         number = np.maximum(last - start + 1, 0)
         if np.any(number):
-            found += _even(plan, start, number)
+            steps += _even(plan, start, number)
         start = np.maximum(start, last + 1)
-    return found
+    return steps
 
 
 def _even(plan: Callable[[Quantity], Plan], start: Quantity, count: Quantity) -> list[Steps]:

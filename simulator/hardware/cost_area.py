@@ -47,9 +47,9 @@ def area(system: System, costs: Costs, device: str | None = None, dtype: str | N
     """
     name, part = system.device(device)
     process = costs.process(costs.process_of(system, name))
-    there = sorted({known for engine in system.engines.values() for known in engine.peak})
-    if dtype is not None and dtype not in there:
-        raise unknown(dtype, there, "no engine has a peak of it", found=dtype)
+    dtypes = sorted({known for engine in system.engines.values() for known in engine.peak})
+    if dtype is not None and dtype not in dtypes:
+        raise unknown(dtype, dtypes, "no engine has a peak of it", found=dtype)
     parts: dict[str, Quantity] = {}
     in_memory: dict[str, float | None] = {}
     for key, engine in part.engines.items():
@@ -89,19 +89,19 @@ def _compute(system: System, engine: tuple[str, str], costs: Costs, process: Pro
     if part.kind not in table:
         raise costs.missing(("compute", part.kind), expected=f"densities, as of {one_of(sorted(table))}")
     denser = process.compute.get(part.kind, process.logic)
-    found: list[Quantity] = []
+    areas: list[Quantity] = []
     for densities in table[part.kind].values():
         both = densities.keys() & part.peak.keys()
         counted = [dtype] if dtype in both else sorted(both)
         needs = np.broadcast_arrays(*(part.peak[known] / (densities[known] * denser) for known in counted))
         if needs:
             most = np.maximum.reduce(needs)
-            found.append(most if np.ndim(most) else float(most))
-    if not found:
+            areas.append(most if np.ndim(most) else float(most))
+    if not areas:
         path = ("devices", engine[0], "engines", engine[1], "peak")
         expected = one_of(sorted({known for densities in table[part.kind].values() for known in densities}))
         raise system.config.error(path, found=" and ".join(part.peak), expected=expected)
-    return sum(found)
+    return sum(areas)
 
 
 def _of(technology: Technology, bandwidth: Quantity) -> Quantity:

@@ -126,10 +126,10 @@ class Costs:
         Raises:
             ConfigError: the table has none of this name; names the nearest.
         """
-        there = self.table.processes
-        if name not in there:
-            raise unknown(name, there, "no such process")
-        return there[name]
+        processes = self.table.processes
+        if name not in processes:
+            raise unknown(name, processes, "no such process")
+        return processes[name]
 
     def process_of(self, system: System, device: str) -> str:
         """The node of a device's die.
@@ -140,11 +140,11 @@ class Costs:
         name = system.machine.devices[device].process
         if name in self.table.processes:
             return str(name)
-        there, path = self.table.processes, ("devices", device, "process")
+        processes, path = self.table.processes, ("devices", device, "process")
         if name is None:
-            raise system.config.error(path, "missing key", expected=one_of(there))
+            raise system.config.error(path, "missing key", expected=one_of(processes))
         mark = system.config.mark(path)
-        raise unknown(name, there, "no such process", file=mark.file, line=mark.line, path=path)
+        raise unknown(name, processes, "no such process", file=mark.file, line=mark.line, path=path)
 
     def tier(self, system: System, name: str) -> Technology:
         """What a tier is: `<machine>.<tier>`, `<tier>` or its kind, the first of them that the table has.
@@ -153,7 +153,7 @@ class Costs:
             ConfigError: it has none.
         """
         kind = system.tiers[name].kind
-        return self._found("tiers", self.table.tiers, (f"{system.name}.{name}", name, kind))
+        return self._technology("tiers", self.table.tiers, (f"{system.name}.{name}", name, kind))
 
     def link(self, system: System, name: str, kind: str) -> Technology:
         """What a link is: by `<machine>.<link>`, `<link>` or its kind: `devices` or `node`.
@@ -161,7 +161,7 @@ class Costs:
         Raises:
             ConfigError: the table has none.
         """
-        return self._found("links", self.table.links, (f"{system.name}.{name}", name, kind))
+        return self._technology("links", self.table.links, (f"{system.name}.{name}", name, kind))
 
     def price(self, technology: Technology) -> float:
         """USD a byte.
@@ -178,7 +178,7 @@ class Costs:
         """The error that says that the table lacks a key."""
         return self.config.error(path, "missing key", expected=expected)
 
-    def _found(self, section: str, uses: dict[str, str], names: Sequence[str]) -> Technology:
+    def _technology(self, section: str, uses: dict[str, str], names: Sequence[str]) -> Technology:
         name = next((name for name in names if name in uses), None)
         if name is None:
             raise self.missing((section, names[-1]), expected=one_of(self.table.technologies))
@@ -193,15 +193,15 @@ def load_costs(name: str | Path = "silicon", overrides: Sequence[str] = ()) -> C
     """
     config = load(name, FOLDER, overrides)
     table = validate(config, CostTable)
-    for section, uses, there in (
+    for section, uses, known in (
         ("tiers", table.tiers, list(table.technologies)),
         ("links", table.links, list(table.technologies)),
         ("stacks", {"": table.stacks}, list(table.processes)),
     ):
         for key, used in uses.items():
-            if used not in there:
+            if used not in known:
                 path = (section, key) if key else (section,)
                 mark = config.mark(path)
-                raise unknown(used, there, file=mark.file, line=mark.line, path=path)
+                raise unknown(used, known, file=mark.file, line=mark.line, path=path)
     check_sizes("cost table", table, config)
     return Costs(table, config)

@@ -96,19 +96,19 @@ def _from_flash(tier: Tier, path: KeyPath, config: Config) -> Quantity | None:
     most = np.minimum(array_bandwidth(nand), channel_bandwidth(nand))
     if "bandwidth" not in tier.model_fields_set:
         return most if most.ndim else float(most)
-    said, most = (np.atleast_1d(each) for each in np.broadcast_arrays(tier.bandwidth, most))
-    worst = int(np.argmax(said / most))
-    if said[worst] > most[worst] * (1 + APART):
+    stated, most = (np.atleast_1d(each) for each in np.broadcast_arrays(tier.bandwidth, most))
+    worst = int(np.argmax(stated / most))
+    if stated[worst] > most[worst] * (1 + APART):
         expected = f"at most {show(float(most[worst]), 'B/s')}: what its cells and channels give"
-        raise config.error((*path, "bandwidth"), found=show(float(said[worst]), "B/s"), expected=expected)
+        raise config.error((*path, "bandwidth"), found=show(float(stated[worst]), "B/s"), expected=expected)
     return None
 
 
 def _check_refresh(timing: Timing, path: KeyPath, config: Config) -> None:
-    interval, took = (np.atleast_1d(each) for each in np.broadcast_arrays(timing.tREFI, timing.tRFC))
-    worst = int(np.argmin(interval / np.maximum(took, np.finfo(float).tiny)))
-    if interval[worst] <= took[worst]:
-        expected = f"more than tRFC ({show(float(took[worst]), 's')})"
+    interval, refresh = (np.atleast_1d(each) for each in np.broadcast_arrays(timing.tREFI, timing.tRFC))
+    worst = int(np.argmin(interval / np.maximum(refresh, np.finfo(float).tiny)))
+    if interval[worst] <= refresh[worst]:
+        expected = f"more than tRFC ({show(float(refresh[worst]), 's')})"
         raise config.error(path, found=show(float(interval[worst]), "s"), expected=expected)
 
 
@@ -150,9 +150,9 @@ def _port(
     if engine.pim is None:
         figures: dict[str, Any] = {"efficiency": bus_fraction(stack)}
     else:
-        banks, there = engine.pim.banks, bundle_banks(stack)
-        if banks > there:
-            expected = f"at most the {there} banks of a bundle of a pseudo channel"
+        banks, most = engine.pim.banks, bundle_banks(stack)
+        if banks > most:
+            expected = f"at most the {most} banks of a bundle of a pseudo channel"
             raise config.error((*path, "pim", "banks"), found=banks, expected=expected)
         bandwidth = stacks * bank_bandwidth(stack, banks)
         figures = {
@@ -167,22 +167,22 @@ def _port(
 def _figure(part: Section, key: str, figure: Any, unit: str, path: KeyPath, config: Config) -> Any:
     """What the YAML says, if that agrees with the derived figure; else the derived one; one of them there must be."""
     if key in part.model_fields_set:
-        said = getattr(part, key)
+        stated = getattr(part, key)
         if figure is not None:
-            _agree(said, figure, unit, path, config)
-        return said
+            _agree(stated, figure, unit, path, config)
+        return stated
     if figure is None:
         raise config.error(path, "missing key", expected=Unit(unit).expected)
     return figure
 
 
-def _agree(said: Quantity, figure: Quantity, unit: str, path: KeyPath, config: Config) -> None:
-    said, figure = (np.atleast_1d(each) for each in np.broadcast_arrays(said, figure))
-    off = np.abs(said / figure - 1)
+def _agree(stated: Quantity, figure: Quantity, unit: str, path: KeyPath, config: Config) -> None:
+    stated, figure = (np.atleast_1d(each) for each in np.broadcast_arrays(stated, figure))
+    off = np.abs(stated / figure - 1)
     if np.any(off > APART):
         worst = int(np.argmax(off))
         expected = f"{show(float(figure[worst]), unit)} within 1 %: what its stacks give; or no such key"
-        raise config.error(path, found=show(float(said[worst]), unit), expected=expected)
+        raise config.error(path, found=show(float(stated[worst]), unit), expected=expected)
 
 
 def _filled(part: P, figures: dict[str, Any]) -> P:

@@ -125,28 +125,28 @@ def capacities(flash: Flash) -> dict[str, tuple[Quantity, str]]:
 
     inflight: read-seconds; operations: reads; controller: its seconds; array: plane-seconds; channels: bytes.
     """
-    found: dict[str, tuple[Quantity, str]] = {"inflight": (float(flash.queue_depth), "s")}
+    resources: dict[str, tuple[Quantity, str]] = {"inflight": (float(flash.queue_depth), "s")}
     if flash.operations is not None:
-        found["operations"] = flash.operations, "op"
+        resources["operations"] = flash.operations, "op"
     if flash.controller is not None:
-        found["controller"] = 1.0, "s"
+        resources["controller"] = 1.0, "s"
     if isinstance(flash.reads, Nand):
-        found["array"] = float(_planes(flash.reads)), "s"
-        found["channels"] = channel_bandwidth(flash.reads), "B"
-    return found
+        resources["array"] = float(_planes(flash.reads)), "s"
+        resources["channels"] = channel_bandwidth(flash.reads), "B"
+    return resources
 
 
 def demands(flash: Flash, size: Quantity) -> dict[str, Quantity]:
     """What one read of `size` bytes takes of each of the `capacities`."""
-    found: dict[str, Quantity] = {"inflight": read_seconds(flash, size)}
+    demand: dict[str, Quantity] = {"inflight": read_seconds(flash, size)}
     if flash.operations is not None:
-        found["operations"] = 1.0
+        demand["operations"] = 1.0
     if flash.controller is not None:
-        found["controller"] = flash.controller.each + size / flash.controller.stream
+        demand["controller"] = flash.controller.each + size / flash.controller.stream
     if isinstance(flash.reads, Nand):
-        found["array"] = np.ceil(size / flash.reads.page) * flash.reads.read_time
-        found["channels"] = size
-    return found
+        demand["array"] = np.ceil(size / flash.reads.page) * flash.reads.read_time
+        demand["channels"] = size
+    return demand
 
 
 def _planes(nand: Nand) -> int:

@@ -26,20 +26,20 @@ ROUNDING = 0.025
 
 def bandwidth(tier: Tier, path: KeyPath, config: Config) -> Quantity:
     """Bytes/s of a tier with a bus: as stated, else `stacks x width x rate`."""
-    given = bus_bandwidth(tier)
+    derived = bus_bandwidth(tier)
     parts: list[KeyPath] = [(*path, "stacks"), (*path, "bus", "width"), (*path, "bus", "rate")]
     stated = tier.bandwidth if "bandwidth" in tier.model_fields_set else None
-    return given if stated is None or _varied(stated, given, (*path, "bandwidth"), parts, config) else stated
+    return derived if stated is None or _varied(stated, derived, (*path, "bandwidth"), parts, config) else stated
 
 
 def peaks(engine: Engine, path: KeyPath, config: Config) -> dict[str, Quantity]:
     """Operations a second of an engine with units, by dtype: as stated, those first, else as its units give."""
-    found: dict[str, Quantity] = dict(engine.peak) if "peak" in engine.model_fields_set else {}
-    for dtype, given in unit_peaks(engine).items():
+    rates: dict[str, Quantity] = dict(engine.peak) if "peak" in engine.model_fields_set else {}
+    for dtype, derived in unit_peaks(engine).items():
         parts = [(*path, "units", key) for key in ("count", "clock")] + [(*path, "units", "per_clock", dtype)]
-        if dtype not in found or _varied(found[dtype], given, (*path, "peak", dtype), parts, config):
-            found[dtype] = given
-    return found
+        if dtype not in rates or _varied(rates[dtype], derived, (*path, "peak", dtype), parts, config):
+            rates[dtype] = derived
+    return rates
 
 
 def bus_bandwidth(tier: Tier) -> Quantity:
@@ -70,13 +70,13 @@ def disagreements(system: System) -> Iterator[ConfigError]:
             yield from _apart(system, (*system.key(name), "peak", dtype), engine.peak[dtype], rate, "FLOP/s")
 
 
-def _apart(system: System, path: KeyPath, stated: Quantity, given: Quantity, unit: str) -> Iterator[ConfigError]:
-    if np.any(np.abs(np.divide(stated, given) - 1) > ROUNDING):
-        expected = f"{show(float(np.mean(given)), unit)} within {100 * ROUNDING:g} %: what its parts give"
+def _apart(system: System, path: KeyPath, stated: Quantity, derived: Quantity, unit: str) -> Iterator[ConfigError]:
+    if np.any(np.abs(np.divide(stated, derived) - 1) > ROUNDING):
+        expected = f"{show(float(np.mean(derived)), unit)} within {100 * ROUNDING:g} %: what its parts give"
         yield system.config.error(path, found=show(float(np.mean(stated)), unit), expected=expected)
 
 
-def _varied(stated: Quantity, given: Quantity, figure: KeyPath, parts: Sequence[KeyPath], config: Config) -> bool:
+def _varied(stated: Quantity, derived: Quantity, figure: KeyPath, parts: Sequence[KeyPath], config: Config) -> bool:
     """Whether parts of a stated figure are varied, by an option or over design points, and not the figure itself."""
     by_option = {path for path in (figure, *parts) if path in config.marks and config.marks[path].file == OPTION}
-    return (bool(by_option) and figure not in by_option) or bool(np.ndim(given) and not np.ndim(stated))
+    return (bool(by_option) and figure not in by_option) or bool(np.ndim(derived) and not np.ndim(stated))

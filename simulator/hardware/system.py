@@ -131,22 +131,22 @@ class System:
         """Where the YAML describes each direction of each link."""
         sections: list[tuple[tuple[str, ...], str, dict[str, Link]]] = [((), "", self.machine.links)]
         sections += [(("devices", d), f"{d}.", device.links) for d, device in self.machine.devices.items()]
-        found: dict[str, tuple[str, ...]] = {}
+        keys: dict[str, tuple[str, ...]] = {}
         for key, prefix, links in sections:
             for name in links:
                 a, b = (prefix + end for end in ends(name))
                 for direction in [f"{a}->{b}"] + ([f"{b}->{a}"] if "<->" in name else []):
-                    found[direction] = (*key, "links", name)
-        return found
+                    keys[direction] = (*key, "links", name)
+        return keys
 
     @cached_property
     def links(self) -> dict[str, Link]:
         """Every direction of every link by its full name, `<a>-><b>`."""
-        found = {}
+        links = {}
         for name, key in self.link_keys.items():
             inside = self.machine.devices[key[1]] if key[0] == "devices" else self.machine
-            found[name] = inside.links[key[-1]]
-        return found
+            links[name] = inside.links[key[-1]]
+        return links
 
     def count(self, name: str) -> int:
         """How many of a part there are in the whole system: nodes x devices."""

@@ -91,21 +91,21 @@ def _of_ports(system: System) -> Iterator[ConfigError]:
                     found="'packing' in a port of an engine of kind 'dataflow'",
                     expected="no such key: a grid streams operands",
                 )
-            given = [
+            keys = [
                 each
                 for each in ("bandwidth", "efficiency")
                 if each in port.model_fields_set  # not what follows from a stack
                 and getattr(port, each) != Port.model_fields[each].default
             ]
-            if given and not engine.in_memory and _is_capped(system, tier, name):
+            if keys and not engine.in_memory and _is_capped(system, tier, name):
                 bus, through = system[tier], system[f"{tier}->{name}"]
                 found, most = (
-                    show(float(each.capacity if given[0] == "bandwidth" else each.rate(LARGE)), "B/s")
+                    show(float(each.capacity if keys[0] == "bandwidth" else each.rate(LARGE)), "B/s")
                     for each in (through, bus)
                 )
                 yield ConfigError(
                     "nothing depends on it, for the tier gives no more",
-                    path=(*system.key(through.name), given[0]),
+                    path=(*system.key(through.name), keys[0]),
                     found=found,
                     expected=f"at most the {most} of {dotted(system.key(tier))}, whose bus it reads over; units in the"
                     " memory have 'pim', and their tier a 'stack'",
@@ -128,9 +128,9 @@ def _is_capped(system: System, tier: str, engine: str) -> bool:
     write = described.bandwidth if described.write_bandwidth is None else described.write_bandwidth
     most = 1 + write / described.bandwidth if described.full_duplex else max(1.0, write / described.bandwidth)
     sizes = np.array([1.0, LARGE, *_bends(bus), *_bends(port)])
-    through, given = port.rate(sizes), most * bus.rate(sizes)
-    enough = bool(np.all(through >= given) and np.all(port.capacity >= most * bus.capacity))
-    return enough and bool(np.any(through > given))
+    through, of_bus = port.rate(sizes), most * bus.rate(sizes)
+    enough = bool(np.all(through >= of_bus) and np.all(port.capacity >= most * bus.capacity))
+    return enough and bool(np.any(through > of_bus))
 
 
 def _bends(resource: Resource) -> tuple[float, ...]:

@@ -256,8 +256,8 @@ def _of_placement(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:
     )
     for applies, other in beside:
         yield applies, key, f"one with {other}", "none of them: one replica of one engine, by rooflines"
-    whole = not by_kernels(deployed.engine)
-    yield whole, key, f"one on {deployed.engine.name}, of kind {kind}, which runs a layer as a whole", "spill"
+    by_layers = not by_kernels(deployed.engine)
+    yield by_layers, key, f"one on {deployed.engine.name}, of kind {kind}, which runs a layer as a whole", "spill"
 
 
 def _answers_at_home(deployed: Deployment) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING
 
 from simulator.core import Quantity
@@ -47,11 +48,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Declared:
-    """The iterations that an engine is compiled for: at most so many sequences, prompts and answers of these tokens."""
+    """The iterations that an engine is compiled for: at most so many sequences, prompts and answers of these tokens, of
+    a prompt at most a chunk at once.
+    """
 
     sequences: int
     input: int
     output: int
+    chunk: float = inf
 
 
 @dataclass(frozen=True, eq=False)

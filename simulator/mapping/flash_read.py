@@ -85,14 +85,14 @@ def throughput(
 
 
 def _flash(system: System, tier: str) -> Flash:
-    found = _tier(system, tier).flash
-    if found is None:
+    flash = _tier(system, tier).flash
+    if flash is None:
         key = system.key(tier)
         expected = "a tier that says how it is read: {queue_depth: ..., reads: {kind: ...}}"
         path, mark = (*key, "flash"), system.config.marks.get(key)
         file, line = (mark.file, mark.line) if mark else (None, None)
         raise ConfigError("missing key", file=file, line=line, path=path, expected=expected)
-    return found
+    return flash
 
 
 def _tier(system: System, name: str) -> Tier:

@@ -77,11 +77,11 @@ def speculate(model: Model, helper: Model | None, draft: Draft) -> Speculation:
     if helper and abs(helper.vocab - model.vocab) > 0.01 * model.vocab:
         found, expected = f"{helper.vocab:,}", f"the {model.vocab:,} tokens of {model.name}"
         raise ConfigError("a draft with another vocabulary", path=("draft",), found=found, expected=expected)
-    given = [value for value in (draft.acceptance, draft.accepted_length) if value is not None]
-    if len(given) != 1:
-        found = "both" if given else "neither"
+    stated = [value for value in (draft.acceptance, draft.accepted_length) if value is not None]
+    if len(stated) != 1:
+        found = "both" if stated else "neither"
         raise ConfigError(path=("draft",), found=found, expected="an acceptance or an accepted length")
-    length = given[0] if draft.acceptance is None else expected_length(draft.acceptance, draft.tokens)
+    length = stated[0] if draft.acceptance is None else expected_length(draft.acceptance, draft.tokens)
     return Speculation(helper, draft.tokens, length, draft.acceptance)
 
 

@@ -23,6 +23,8 @@ from simulator.mapping.target import Target
 from simulator.workload import Batch, Block, Cut, Model, Ragged, Routing, kv_bytes_per_layer, operator_graph
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
 
+PARTS = (16, 4, 1)
+"""Of a chunk of a prompt: parts of it that programs are compiled for too."""
 FEATURES = ("prompts", "prompt_tokens", "prompt_pairs", "decoding", "context", "prompt_past")
 """A stage, as a node sees it: prompts (or chunks of them), their new tokens, and pairs of one and a key that it sees;
 sequences that decode, and the tokens that they have cached; and those that prompts have, of chunks before.
@@ -209,29 +211,35 @@ def whole_layers_engine(deployment: Deployment, kind: Kind) -> Target:
 def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.float64]:
     """Features of the iterations of a kind that a deployment declares, neighbours alike: shape (iterations, features).
 
-    Up to all sequences decode, at every context of an answer; up to all prompts come together; beside those that decode
-    comes one, or as many as leave room for them.
+    Up to all sequences decode, at every context of an answer; up to all prompts come together, or as long a chunk of
+    each as is computed at once, in the middle of it, or `PARTS` of that, as behind a prefix that is cached; beside
+    those that decode comes one, or as many as leave room for them.
     """
+    longest = min(load.input, load.chunk)
+    lengths = np.unique(np.ceil(longest / np.array(PARTS)))
     numbers = np.unique(np.geomspace(1, load.sequences, SIZES).round())
     contexts = load.input + np.arange(max(load.output - 1, 1), dtype=np.float64)
-    together: list[tuple[float, float, float]]
+    together: list[tuple[float, float, float, float]]
     if not kind.prompts:
-        together = [(0.0, number, context) for number in numbers for context in contexts]
+        together = [(longest, 0.0, number, context) for number in numbers for context in contexts]
     elif not kind.decoding:
-        together = [(number, 0.0, 0.0) for number in numbers]
+        together = [(tokens, number, 0.0, 0.0) for tokens in lengths for number in numbers]
     else:
         pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
-        together = [(prompts, number, contexts.mean()) for prompts, number in pairs]
-    return np.array([alike(load.input, *each, of) for each in together])
+        together = [(tokens, *pair, contexts.mean()) for tokens in lengths for pair in pairs]
+    return np.array([alike(each[0], *each[1:], of, (load.input - each[0]) / 2) for each in together])
 
 
-def alike(tokens: int, prompts: float, decoding: float, context: float, of: tuple[Cut, ...]) -> list[float]:
-    """Features of whole prompts of so many tokens, and of sequences that decode at a context."""
+def alike(
+    tokens: float, prompts: float, decoding: float, context: float, of: tuple[Cut, ...], past: float = 0.0
+) -> list[float]:
+    """Features of so many tokens of each prompt, after past ones, and of sequences that decode at a context."""
     cut = (
-        (prompts * c.pairs(tokens, 0), prompts * c.keys(tokens, 0), decoding * min(context + 1, c.limit)) for c in of
+        (prompts * c.pairs(tokens, past), prompts * c.keys(tokens, past), decoding * min(context + 1, c.limit))
+        for c in of
     )
-    pairs = tokens * (tokens + 1) / 2
-    plain = (prompts, prompts * tokens, prompts * pairs, decoding, decoding * context, 0.0)
+    pairs = tokens * past + tokens * (tokens + 1) / 2
+    plain = (prompts, prompts * tokens, prompts * pairs, decoding, decoding * context, prompts * past)
     return [*plain, *(float(each) for three in cut for each in three)]
 
 

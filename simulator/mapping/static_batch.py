@@ -44,7 +44,7 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
         check_context(each, float(np.max(input + output)), found=found)
     own, model = share(deployed, batch), deployed.model
     if deployed.vectorised:
-        return whole(deployed.lowering, model, own, input, output)
+        return together(deployed.lowering, model, own, input, output)
     own, input, output = int(own), int(input), int(output)
     if deployed.parallel.pipeline > 1:
         return pipelined(staged(deployed, own, input, output), model, own, input, output)
@@ -55,10 +55,10 @@ def passes(deployed: Deployment, batch: Quantity, input: Quantity, output: Quant
         return placement_of(deployed, own, input, output).passes(own, input, output)
     if deployed.spill and not deployed.footprint(batch, input, output).resident:
         return spilling(spilled(deployed, own, input, output), model, own, input, deployed.host)
-    return whole(deployed.lowering, model, own, input, output)
+    return together(deployed.lowering, model, own, input, output)
 
 
-def whole(lowering: Lowering, model: Model, batch: Quantity, input: Quantity, output: Quantity) -> Passes:
+def together(lowering: Lowering, model: Model, batch: Quantity, input: Quantity, output: Quantity) -> Passes:
     """Passes that all devices share."""
 
     @cache
@@ -94,8 +94,8 @@ def staged(deployed: Deployment, batch: int, input: int, output: int) -> Replica
         ConfigError: more stages than layers.
     """
     alike = decode(batch, mean_context(input, output)) if output > 1 else prefill(batch, max(input, 1))
-    whole = replace(deployed.engine, system=deployed.system)
-    divided = replica(whole, deployed.parallel, deployed.model, alike)
+    engine = replace(deployed.engine, system=deployed.system)
+    divided = replica(engine, deployed.parallel, deployed.model, alike)
     return replace(divided, host=deployed.host, most=deployed.software.runtime.microbatches)
 
 

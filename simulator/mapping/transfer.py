@@ -40,19 +40,19 @@ def carried(
     def add(resource: Resource, units: Quantity) -> None:
         demand[resource] = demand.get(resource, 0.0) + units / resource.count
 
-    side_by_side = any(system.links[f"{here}->{there}"].parallel > 1 for here, there in pairwise(route))
+    side_by_side = any(system.links[f"{start}->{end}"].parallel > 1 for start, end in pairwise(route))
     if links is not None and not side_by_side:
         raise ConfigError(
             f"{system.name}: {source} to {target}", path="links", found=links, expected="links side by side"
         )
     latency: Quantity = system.tiers[source].latency
-    for here, there in pairwise(route):
-        hop = f"{here}->{there}"
+    for start, end in pairwise(route):
+        hop = f"{start}->{end}"
         link = system.links[hop]
         latency = latency + link.latency
-        add(system[here], size if whole else _grains(system, here, size))
+        add(system[start], size if whole else _grains(system, start, size))
         add(system[hop], size)
-        add(*written(system, there, size if whole else _grains(system, there, size)))
+        add(*written(system, end, size if whole else _grains(system, end, size)))
         if links is not None and link.parallel > 1:
             add(_limit(system, hop, links), size)
     return demand, latency

@@ -77,9 +77,9 @@ def _kernels() -> Iterator[Sequence[str]]:
                     )  # fmt: skip
 
 
-def _errors(told: Errors) -> Iterator[str]:
-    yield f"{told.rows:,}"
-    yield from (f"{share:.1%}" for share in (told.median, told.mean, told.p90))
+def _errors(errors: Errors) -> Iterator[str]:
+    yield f"{errors.rows:,}"
+    yield from (f"{share:.1%}" for share in (errors.median, errors.mean, errors.p90))
 
 
 def _shipped(comparison: Comparison, column: str) -> Iterator[Sequence[str]]:

@@ -24,7 +24,7 @@ BUFFER, KEPT, RESERVED, SLOW = style.ORANGE, style.BLUE, style.PURPLE, style.VER
 
 def bars(axes: Axes, report: KernelReport, row: int, left: float, top: float) -> None:
     """What one call takes, resource by resource; and what of the grid it fills."""
-    it, grid = report.rows[row], report.grid
+    call, grid = report.rows[row], report.grid
     assert grid
     stages = [stage for stage in report.stages if stage["row"] == row]
     y = _say(axes, "busy during one call", left, top)
@@ -33,21 +33,21 @@ def bars(axes: Axes, report: KernelReport, row: int, left: float, top: float) ->
         axes.text(left, y + BAR / 2, what, fontsize=SMALL, va="center")
         rectangle(axes, start, y, length, BAR, facecolor="#F0F0F0", linewidth=0)
         colour = SLOW if place == 0 else "#A0A0A0"
-        rectangle(axes, start, y, length * min(seconds / it["time_s"], 1.0), BAR, facecolor=colour, linewidth=0)
+        rectangle(axes, start, y, length * min(seconds / call["time_s"], 1.0), BAR, facecolor=colour, linewidth=0)
         axes.text(left + WIDE, y + BAR / 2, duration(seconds), fontsize=SMALL, va="center", ha="right")
         y += 0.14
     y = _say(axes, "grid of one device", left, y + 0.1)
-    for what, parts in _grid(it, stages).items():
-        whole, usable, x = grid[what], grid[f"usable_{what}"], left
+    for what, parts in _grid(call, stages).items():
+        total, usable, x = grid[what], grid[f"usable_{what}"], left
         rectangle(axes, left, y, WIDE, BAR, facecolor="#F0F0F0", linewidth=0)
-        beyond = WIDE * (1 - usable / whole)
+        beyond = WIDE * (1 - usable / total)
         hatched: dict[str, Any] = {"facecolor": "white", "edgecolor": "#B0B0B0", "hatch": "//////", "linewidth": 0}
         rectangle(axes, left + WIDE - beyond, y, beyond, BAR, **hatched)
         for colour, count in parts:
-            rectangle(axes, x, y, WIDE * count / whole, BAR, facecolor=colour, edgecolor="white", linewidth=0.25)
-            x += WIDE * count / whole
-        said = f"{sum(count for _, count in parts):,} of {whole:,} {what.upper()[:-1]}s ({usable:,} usable)"
-        axes.text(left, y + BAR + 0.06, said, fontsize=SMALL, va="center")
+            rectangle(axes, x, y, WIDE * count / total, BAR, facecolor=colour, edgecolor="white", linewidth=0.25)
+            x += WIDE * count / total
+        text = f"{sum(count for _, count in parts):,} of {total:,} {what.upper()[:-1]}s ({usable:,} usable)"
+        axes.text(left, y + BAR + 0.06, text, fontsize=SMALL, va="center")
         y += 0.23
 
 
@@ -58,11 +58,11 @@ def _say(axes: Axes, text: str, x: float, y: float) -> float:
 
 def _busy(report: KernelReport, row: int) -> dict[str, float]:
     """What is busy longest with a call, each under a plain name, the longest first."""
-    found: dict[str, float] = {}
+    longest: dict[str, float] = {}
     for busy in report.busy:
         if busy["row"] == row:
-            found.setdefault(_plain(busy["resource"]), busy["time_s"])  # of a tier and its port, the longer
-    return dict(list(found.items())[:RESOURCES])
+            longest.setdefault(_plain(busy["resource"]), busy["time_s"])  # of a tier and its port, the longer
+    return dict(list(longest.items())[:RESOURCES])
 
 
 def _plain(resource: str) -> str:
@@ -73,7 +73,7 @@ def _plain(resource: str) -> str:
     return "links" if link and "." not in source + target else source.rpartition(".")[2]
 
 
-def _grid(it: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[Any, int]]]:
+def _grid(call: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[Any, int]]]:
     """Segments of the bars of PCUs, a stage each, and of PMUs, by what they hold: colours and counts."""
     pcus = [
         (style.tint(SLOW, 0.35 if stage["kind"] in ("gemm", "attention") else 0.8), stage["pcus"])
@@ -82,9 +82,9 @@ def _grid(it: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> dict[st
     ]
     buffers, kept = (sum(stage[name] for stage in stages) for name in ("pmus", "kept_pmus"))
     pmus = [
-        (style.tint(BUFFER, 0.6), buffers + it["arriving_pmus"]),
+        (style.tint(BUFFER, 0.6), buffers + call["arriving_pmus"]),
         (style.tint(KEPT, 0.45), kept),
-        (style.tint(RESERVED, 0.5), it["reserved_pmus"]),
+        (style.tint(RESERVED, 0.5), call["reserved_pmus"]),
     ]
     return {"pcus": pcus, "pmus": [part for part in pmus if part[1]]}
 

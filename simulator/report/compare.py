@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simulator.files import whole
+from simulator.files import replacement
 from simulator.validation.compare import Comparison
 
 
@@ -20,7 +20,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("rows", comparison.rows), ("groups", comparison.groups)):
-        with whole(folder / f"{name}.csv") as unfinished:
+        with replacement(folder / f"{name}.csv") as unfinished:
             table.to_csv(unfinished, index=False)
     rows = comparison.counted
     if len(rows):

@@ -251,8 +251,8 @@ def _capacity(estimate: BatchDetail) -> Iterator[Line]:
     yield _filled("needed", main, "keys and values")
     if estimate.footprint.spill:  # over two tiers, by a memory plan
         return
-    there = f"{count} x {each} = {show(main.capacity, 'B')}"
-    yield Line("capacity", "total", main.tier, there, main.capacity)
+    equation = f"{count} x {each} = {show(main.capacity, 'B')}"
+    yield Line("capacity", "total", main.tier, equation, main.capacity)
     tokens = estimate.batch + estimate.input
     weights, kv, activations = (float(size) for size in (main.weights, main.kv, main.activations))
     prompt = activations * estimate.input / tokens

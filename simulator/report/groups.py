@@ -50,8 +50,8 @@ def lay(axes: Axes, groups: Sequence[Group], keys: Sequence[str], called: Callab
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y")
     start = 0
-    for shared, some in groupby(groups, key=lambda group: group[:-1]):
-        stop = start + len(list(some))
+    for shared, members in groupby(groups, key=lambda group: group[:-1]):
+        stop = start + len(list(members))
         if shared:
             text = " + ".join(called(key, one) for key, one in zip(keys, shared, strict=False))
             middle = ((start + stop - 1) / 2, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.errors import ConfigError
 from simulator.escape import html, link, markdown
-from simulator.files import UNREADABLE, read_text, reason, whole
+from simulator.files import UNREADABLE, read_text, reason, replacement
 from simulator.report.page import PROVENANCE, paper
 from simulator.report.verdict import verdict
 
@@ -23,7 +23,7 @@ def write_index(output: Path) -> None:
     reports = sorted(file.parent for file in output.glob(f"*/{PROVENANCE}"))
     parts = ["# Reports", "What was published, and what tiersim gives for it.", *(_entry(report) for report in reports)]
     output.mkdir(parents=True, exist_ok=True)
-    with whole(output / "index.md") as unfinished:
+    with replacement(output / "index.md") as unfinished:
         unfinished.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
 
 
@@ -45,13 +45,13 @@ def _parts(name: str, provenance: dict[str, Any], rows: list[dict[Any, Any]]) ->
 def _provenance(file: Path) -> dict[str, Any]:
     expected = "the provenance of a report; `tiersim reproduce` writes it"
     try:
-        found = json.loads(read_text(file))
-        complete = "title" in found["config"]["experiment"] and isinstance(found["figures"], list)
+        document = json.loads(read_text(file))
+        complete = "title" in document["config"]["experiment"] and isinstance(document["figures"], list)
     except (ValueError, TypeError, KeyError):
         complete = False
     if not complete:
         raise ConfigError(file=file, found="something else", expected=expected)
-    provenance: dict[str, Any] = found
+    provenance: dict[str, Any] = document
     return provenance
 
 

@@ -9,7 +9,7 @@ from simulator.report import style
 from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import ChartForm
-from simulator.study.results import asked_of
+from simulator.study.results import lookup_of
 from simulator.validation.reproduction import Compared
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def limits_of(shown: Shown, chart: ChartForm, metric: str | None, figures: Colle
     for row in shown.rows:
         if row.published.metric != metric or row.published.figure not in figures:
             continue
-        lookup, keys = asked_of(shown.results.study, row.published.metric, row.published.condition)
-        some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
+        lookup, keys = lookup_of(shown.results.study, row.published.metric, row.published.condition)
+        conditions = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
         if not lookup.run or chart.run in lookup.run:
-            rows += [row] if all(keys.get(key, each[0]) in each for key, each in some.items()) else []
+            rows += [row] if all(keys.get(key, each[0]) in each for key, each in conditions.items()) else []
     return rows
 
 

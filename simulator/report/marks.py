@@ -11,7 +11,7 @@ from simulator.report.charts.lines import ROLES
 from simulator.report.plots import short
 from simulator.report.shown import Shown
 from simulator.study.form import RUN, ChartForm
-from simulator.study.results import asked_of
+from simulator.study.results import lookup_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STROKES = {"mean": ":", "max": "--", "min": "--", "first": "-.", "last": "-."}
 """The line of a published value of several cases, by which of them it is."""
 RING: dict[str, Any] = style.OPEN | {"color": "black", "markersize": 4, "markeredgewidth": 1.0, "zorder": 5}
-TOLD = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}
+LEGEND = {"prediction": "published", "calibration": "published, fitted to", "context": "published, context"}
 APART = 8.5
 """Of the middles of two texts, points."""
 
@@ -48,7 +48,7 @@ def marks_of(
     for row in (each.published for each in shown.rows):
         if row.metric not in metrics or row.figure not in figures:
             continue
-        lookup, _ = asked_of(study, row.metric, row.condition)
+        lookup, _ = lookup_of(study, row.metric, row.condition)
         cases = shown.results.cases(row.metric, row.condition).drop_duplicates(keys)
         value, own = row.si(), study.form.metrics.get(row.metric)
         if own and lookup.over != own.over:
@@ -93,5 +93,5 @@ def keys_of(marks: Sequence[Mark]) -> list[Any]:
     """What lines and rings mean."""
     takes = dict.fromkeys(mark.take for mark in marks if mark.take)
     roles = {mark.role for mark in marks if mark.take is None}
-    rings = [style.key(TOLD[role], **RING | ROLES[role]) for role in TOLD if role in roles]
+    rings = [style.key(LEGEND[role], **RING | ROLES[role]) for role in LEGEND if role in roles]
     return [*(style.key(f"published {take}", linestyle=STROKES[take]) for take in takes), *rings]

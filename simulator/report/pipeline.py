@@ -57,11 +57,11 @@ def _figure(report: KernelReport) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, style.PAGE), ylim=(total, 0))
     axes.set_axis_off()
-    title, there = report.title.replace(" x ", " \u00d7 "), len(_of_block(report))
+    title, kernels = report.title.replace(" x ", " \u00d7 "), len(_of_block(report))
     axes.text(LEFT, 0.2, title, fontsize=9, va="center", fontweight="bold")
-    if len(shown) < there:
-        said = f"the {len(shown)} longest of {there} kernels"
-        axes.text(style.PAGE - LEFT, 0.2, said, fontsize=8, va="center", ha="right")
+    if len(shown) < kernels:
+        text = f"the {len(shown)} longest of {kernels} kernels"
+        axes.text(style.PAGE - LEFT, 0.2, text, fontsize=8, va="center", ha="right")
     top = 0.42
     for row in shown:
         _kernel(axes, report, row, flows[row], top)
@@ -89,44 +89,44 @@ def _flow(report: KernelReport, row: int) -> Flow:
     return flow({s["operator"]: s["after"] for s in report.stages if s["row"] == row}, BOX + GAP, THREAD)
 
 
-def _rows_high(found: Flow) -> int:
-    first = found.cut(ROWS)
-    return max(first, len(found.rows) - first)
+def _rows_high(flow: Flow) -> int:
+    first = flow.cut(ROWS)
+    return max(first, len(flow.rows) - first)
 
 
-def _kernel(axes: Axes, report: KernelReport, row: int, found: Flow, top: float) -> None:
+def _kernel(axes: Axes, report: KernelReport, row: int, flow: Flow, top: float) -> None:
     """One kernel: a heading, its stages, and its bars."""
-    it = report.rows[row]
+    call = report.rows[row]
     axes.plot([LEFT, style.PAGE - LEFT], [top - 0.05] * 2, color="#C8C8C8", linewidth=0.5)
-    tiles = f"{it['tiles']} tiles" if it["tiles"] > 1 else "1 tile"
-    held = f"{it['operators']} operators, " if it["operators"] > 1 else ""
-    name = kernel(it["kernel"], 60).partition(" (")[0]
-    said = f"{name}: {held}{tiles}, {duration(it['time_s'])} a call, {it['repeat']} calls a pass"
-    axes.text(LEFT, top + 0.08, said, fontsize=8, va="center")
+    tiles = f"{call['tiles']} tiles" if call["tiles"] > 1 else "1 tile"
+    held = f"{call['operators']} operators, " if call["operators"] > 1 else ""
+    name = kernel(call["kernel"], 60).partition(" (")[0]
+    text = f"{name}: {held}{tiles}, {duration(call['time_s'])} a call, {call['repeat']} calls a pass"
+    axes.text(LEFT, top + 0.08, text, fontsize=8, va="center")
     stages = {stage["operator"]: stage for stage in report.stages if stage["row"] == row}
-    place, box = _places(found, top + 0.48)
-    _lines(axes, found, place)
+    place, box = _places(flow, top + 0.48)
+    _lines(axes, flow, place)
     slowest = max(stage["time_s"] for stage in stages.values())
     names = _names(list(stages))
     for node in place:
-        if found.is_stage(node):
+        if flow.is_stage(node):
             _stage(axes, stages[node.stage], names[node.stage], place[node], box, slowest, report.memory)
     bars(axes, report, row, RIGHT, top + 0.25)
 
 
-def _places(found: Flow, top: float) -> tuple[dict[Node, tuple[float, float]], float]:
+def _places(flow: Flow, top: float) -> tuple[dict[Node, tuple[float, float]], float]:
     """Centre of each node on the page, the second column beside the first; and the width of a box."""
-    first = found.cut(ROWS)
-    columns = [found.rows[:first], found.rows[first:]] if first < len(found.rows) else [found.rows]
+    first = flow.cut(ROWS)
+    columns = [flow.rows[:first], flow.rows[first:]] if first < len(flow.rows) else [flow.rows]
     width = (FLOW - LEFT) / len(columns)
-    sides = [_sides([found.x[node] for nodes in rows for node in nodes]) for rows in columns]
+    sides = [_sides([flow.x[node] for nodes in rows for node in nodes]) for rows in columns]
     scale = min([1.0, *((width - GAP) / (right - left) for left, right in sides)])
     place = {}
     for number, (rows, (left, right)) in enumerate(zip(columns, sides, strict=True)):
         middle = LEFT + width * (number + 0.5)
         for line, nodes in enumerate(rows):
             for node in nodes:
-                place[node] = (middle + (found.x[node] - (left + right) / 2) * scale, top + line * PITCH)
+                place[node] = (middle + (flow.x[node] - (left + right) / 2) * scale, top + line * PITCH)
     return place, BOX * scale
 
 
@@ -134,19 +134,19 @@ def _sides(xs: Sequence[float]) -> tuple[float, float]:
     return min(xs) - (BOX + GAP) / 2, max(xs) + (BOX + GAP) / 2
 
 
-def _lines(axes: Axes, found: Flow, place: Mapping[Node, tuple[float, float]]) -> None:
+def _lines(axes: Axes, flow: Flow, place: Mapping[Node, tuple[float, float]]) -> None:
     """From each stage, through its buffer, to those that read it; between the columns, around their ends."""
     from matplotlib.path import Path as Curve
 
-    first, rows = found.cut(ROWS), len(found.rows)
-    around = {stage: 0.05 * n for n, stage in enumerate(found.crossing(first - 1))} if first < rows else {}
+    first, rows = flow.cut(ROWS), len(flow.rows)
+    around = {stage: 0.05 * n for n, stage in enumerate(flow.crossing(first - 1))} if first < rows else {}
     low = max(y for node, (_, y) in place.items() if node.row < first) + HEIGHT / 2 + 0.17
     high = min(y for _, y in place.values()) - HEIGHT / 2 - 0.08
     gutter = (LEFT + FLOW) / 2
-    for before, after in found.links:
+    for before, after in flow.links:
         (x0, y0), (x1, y1) = place[before], place[after]
         start, end = y0 + HEIGHT / 2, y1 - HEIGHT / 2
-        points = [(x0, start if found.is_stage(before) else y0 - HEIGHT / 2), (x0, start)]
+        points = [(x0, start if flow.is_stage(before) else y0 - HEIGHT / 2), (x0, start)]
         if after.row == first and around:
             aside = around[before.stage]
             points += [(x0, low + aside), (gutter + aside, low + aside), (gutter + aside, high - aside)]
@@ -156,7 +156,7 @@ def _lines(axes: Axes, found: Flow, place: Mapping[Node, tuple[float, float]]) -
             bend = (end - start) * 0.6
             points += [(x0, start + bend), (x1, end - bend), (x1, end)]
             codes = [Curve.LINETO, *[Curve.CURVE4] * 3]
-        _curve(axes, points, [Curve.MOVETO, *codes], arrow=found.is_stage(after))
+        _curve(axes, points, [Curve.MOVETO, *codes], arrow=flow.is_stage(after))
 
 
 def _curve(axes: Axes, points: Sequence[tuple[float, float]], codes: Sequence[Any], arrow: bool) -> None:
@@ -186,8 +186,8 @@ def _stage(
     outline = {"edgecolor": SLOW if slow else "#606060", "linewidth": 1.2 if slow else 0.5}
     rectangle(axes, x, y, box, HEIGHT, fill=False, linestyle="-" if stage["pcus"] else (0, (3, 2)), **outline)
     axes.text(middle, at[1] - 0.055, name, ha="center", fontweight="bold", **text | {"fontsize": SMALL})
-    said = f"{stage['pcus']} PCU {duration(stage['time_s'])}" if stage["pcus"] else "moves data only"
-    axes.text(middle - (CHIP / 2 if stage["kept_pmus"] else 0.0), at[1] + 0.06, said, ha="center", **text)
+    line = f"{stage['pcus']} PCU {duration(stage['time_s'])}" if stage["pcus"] else "moves data only"
+    axes.text(middle - (CHIP / 2 if stage["kept_pmus"] else 0.0), at[1] + 0.06, line, ha="center", **text)
     below = y + HEIGHT + 0.055
     if stage["pmus"]:
         rectangle(axes, middle - 0.1, below - 0.05, 0.2, 0.1, facecolor=style.tint(BUFFER, 0.45), linewidth=0)

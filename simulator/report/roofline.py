@@ -101,8 +101,8 @@ def _markers(roofline: Roofline) -> list[_Marker]:
 
 def _elsewhere(row: dict[str, Any], tiers: Sequence[str]) -> dict[str, float]:
     """FLOP/B at the tiers where it differs from that at main memory to the eye."""
-    found = {tier: row["flops"] / traffic for tier in tiers if (traffic := row.get(f"bytes_{tier}"))}
-    return {tier: x for tier, x in found.items() if abs(math.log10(x / row["op_per_byte"])) > COINCIDE}
+    intensities = {tier: row["flops"] / traffic for tier in tiers if (traffic := row.get(f"bytes_{tier}"))}
+    return {tier: x for tier, x in intensities.items() if abs(math.log10(x / row["op_per_byte"])) > COINCIDE}
 
 
 def _time(row: dict[str, Any]) -> float:
@@ -152,8 +152,8 @@ def _roofs(axes: Axes, roofline: Roofline) -> None:
         from_, to = axes.transData.transform([(start, speed * start), (ridge, peak)])
         slope = math.degrees(math.atan2(to[1] - from_[1], to[0] - from_[0]))
         along = {"rotation": slope, "rotation_mode": "anchor", "ha": "right", "va": "bottom"}
-        said = f"{roof['tier']} {show(roof['bandwidth'], 'B/s')}"
-        style.say(axes, said, (ridge, peak), (-14, -6), color=colour, **along)
+        label = f"{roof['tier']} {show(roof['bandwidth'], 'B/s')}"
+        style.say(axes, label, (ridge, peak), (-14, -6), color=colour, **along)
         style.say(axes, f"{ridge:.3g}", (ridge, bottom), (2, 3), color=colour, fontsize=7)
 
 
@@ -211,7 +211,7 @@ def _names(ops: Sequence[str]) -> str:
 def _note(roofline: Roofline, markers: Sequence[_Marker]) -> str:
     inner = ", ".join(dict.fromkeys(tier for marker in markers for tier in marker.inner))
     without = ", ".join(dict.fromkeys(row["op"] for row in roofline.rows if not row["flops"]))
-    said = ["area and %: share of the time of all kernels; colour: what binds"]
-    said += [f"open marker: FLOP/B of {inner}"] if inner else []
-    said += [textwrap.shorten(f"not shown, no FLOPs: {without}", 48, placeholder=" …")] if without else []
-    return "\n".join(said)
+    lines = ["area and %: share of the time of all kernels; colour: what binds"]
+    lines += [f"open marker: FLOP/B of {inner}"] if inner else []
+    lines += [textwrap.shorten(f"not shown, no FLOPs: {without}", 48, placeholder=" …")] if without else []
+    return "\n".join(lines)

@@ -47,9 +47,9 @@ class Shown:
                 frame = frame.assign(**{name: self.results.looked_up(name, chart.run)})
         for name, wanted in chart.where.items():
             check_name(name, list(map(str, frame)), ("where", name), "no such column")
-            some = wanted if isinstance(wanted, list) else [wanted]
-            check_values(some, list(frame[name].unique()), ("where", name))
-            frame = frame[frame[name].isin(some)]
+            allowed = wanted if isinstance(wanted, list) else [wanted]
+            check_values(allowed, list(frame[name].unique()), ("where", name))
+            frame = frame[frame[name].isin(allowed)]
         return frame
 
     def units(self, chart: ChartForm) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simulator.errors import unknown
 from simulator.escape import visible
-from simulator.files import whole
+from simulator.files import replacement
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -120,7 +120,7 @@ def save(figure: Figure, path: Path) -> None:
     form = check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _show_controls(figure)
-    with whole(path) as unfinished:
+    with replacement(path) as unfinished:
         with publication():
             figure.savefig(unfinished, format=form, metadata=_METADATA[form], **_OPTIONS.get(form, {}))
         if form == "png":

@@ -50,8 +50,8 @@ def _uncounted(rows: Sequence[Row]) -> list[str]:
         figures = markdown(names.figures(row["figure"] for row in rows if row["role"] == "disputed"))
         sentences.append(f"{counts['disputed']} published values are disputed ({figures}): shown, not counted.")
     if counts["calibration"] or counts["input"]:
-        given = f"{counts['calibration']} calibrations and {counts['input']} inputs"
-        sentences.append(f"{given} are not counted either, since the model was given them.")
+        uncounted = f"{counts['calibration']} calibrations and {counts['input']} inputs"
+        sentences.append(f"{uncounted} are not counted either, since the model was given them.")
     if counts["context"]:
         sentences.append(f"{counts['context']} values are shown for context: their conditions are not known.")
     return sentences

@@ -114,11 +114,11 @@ class BatchDetail(Result):
         """The plan that the phase times; of a request its steps folded at their mean context."""
         if self.work.phase != "request":
             return self.parts[self.work.phase].plan
-        whole = Plan(self.model.name)
-        whole.add(self.parts["prefill"].plan)
+        plan = Plan(self.model.name)
+        plan.add(self.parts["prefill"].plan)
         if self.output > 1:
-            whole.add(self.parts["decode"].plan, repeat=self.output - 1)
-        return whole
+            plan.add(self.parts["decode"].plan, repeat=self.output - 1)
+        return plan
 
     @property
     def bound_by(self) -> dict[str, str]:

@@ -71,8 +71,8 @@ def times_of(parts: Mapping[str, Part], phase: Phase, batch: Any, output: Any) -
     """Seconds of the parts and of the whole request, NaN where the phase has none; tokens a second of all sequences."""
     ttft, tbt = (parts[n].seconds / parts[n].tokens if n in parts else np.nan for n in ("prefill", "decode"))
     if phase == "request":
-        whole = ttft + parts["steps"].seconds
-        return {"ttft_s": ttft, "tbt_s": tbt, "e2e_s": whole, "tokens_per_s": batch * output / whole}
+        e2e = ttft + parts["steps"].seconds
+        return {"ttft_s": ttft, "tbt_s": tbt, "e2e_s": e2e, "tokens_per_s": batch * output / e2e}
     return {
         "ttft_s": ttft, "tbt_s": tbt, "e2e_s": np.nan, "tokens_per_s": batch / (tbt if phase == "decode" else ttft)
     }  # fmt: skip

@@ -38,8 +38,8 @@ def turns(deployed: Deployment, phase: Phase, batch: Any, input: Any, output: An
         for case in {tuple(map(float, each)) for each in zip(*(a[~fits] for a in (batch, input, output)), strict=True)}:
             same = ~fits & (batch == case[0]) & (input == case[1]) & (output == case[2])
             size = np.where(same, deployed.footprint(*map(int, case)).max_batch(), size)
-    whole, rest = np.divmod(batch, np.maximum(size, 1.0))
-    return Turns(size, np.where(size > 0, whole, 0.0), np.where(size > 0, rest, 0.0))
+    full, rest = np.divmod(batch, np.maximum(size, 1.0))
+    return Turns(size, np.where(size > 0, full, 0.0), np.where(size > 0, rest, 0.0))
 
 
 def served(
@@ -56,12 +56,12 @@ def served(
         return metrics, parts
     last = np.maximum(served_in.rest, 1.0)
     left = _metrics(deployed, parts_of(deployed, phase, last, input, output, many), phase, last, output)
-    some, whole = served_in.rest > 0, served_in.full * first + served_in.rest
+    some, sequences = served_in.rest > 0, served_in.full * first + served_in.rest
     seconds = served_in.full * metrics["e2e_s"] + np.where(some, left["e2e_s"], 0.0)
     each = [served_in.full * first, np.where(some, last, 0.0)]
-    token = sum(n * m["energy_per_token_j"] for n, m in zip(each, (metrics, left), strict=True)) / whole
-    rates = {"e2e_s": seconds, "tokens_per_s": whole * output / seconds}
-    return metrics | rates | {"energy_per_token_j": token, "power_w": token * whole * output / seconds}, parts
+    token = sum(n * m["energy_per_token_j"] for n, m in zip(each, (metrics, left), strict=True)) / sequences
+    rates = {"e2e_s": seconds, "tokens_per_s": sequences * output / seconds}
+    return metrics | rates | {"energy_per_token_j": token, "power_w": token * sequences * output / seconds}, parts
 
 
 def _metrics(deployed: Deployment, parts: Any, phase: Phase, batch: Any, output: Any) -> dict[str, Any]:

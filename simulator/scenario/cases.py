@@ -42,8 +42,8 @@ def alike(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[
         key = values if all(map(_is_scalar, values)) else repr(values)
         kinds.setdefault(key, ([], values))[0].append(row)
     for members, values in kinds.values():
-        given = {path: value for path, value in zip(paths, values, strict=True) if value is not None}
-        yield np.array(members, dtype=np.int64), given
+        common = {path: value for path, value in zip(paths, values, strict=True) if value is not None}
+        yield np.array(members, dtype=np.int64), common
 
 
 def present(columns: Columns, paths: Sequence[str], rows: Rows) -> Iterator[tuple[Rows, list[str]]]:

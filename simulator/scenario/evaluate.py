@@ -95,14 +95,14 @@ def evaluate(scenario: Scenario | Mapping[str, Any] | str | Path, overrides: Seq
         TiersimError: what is wrong with the scenario, by its key; what does not fit.
     """
     with located(scenario, [path for path, _ in map(parsed, overrides)]):
-        asked = read_scenario(scenario, overrides)
-        kind = evaluator(asked)
-        check_read(asked)
-        values = kind.evaluate(asked, {}, 1, {metric.name for metric in kind.metrics})
+        form = read_scenario(scenario, overrides)
+        kind = evaluator(form)
+        check_read(form)
+        values = kind.evaluate(form, {}, 1, {metric.name for metric in kind.metrics})
     if error := _plain(values.get(ERROR.name, "")):
         raise TiersimError(str(error))
     metrics = {metric.name: _plain(values[metric.name]) for metric in kind.metrics if metric.name in values}
-    return Evaluation(asked, metrics, Provenance({"scenario": asked.written()}))
+    return Evaluation(form, metrics, Provenance({"scenario": form.written()}))
 
 
 def _plain(value: Any) -> float | str | None:
@@ -112,14 +112,14 @@ def _plain(value: Any) -> float | str | None:
 
 
 @contextmanager
-def located(scenario: object, given: Collection[str] = ()) -> Iterator[None]:
-    """Tell what is wrong with the YAML of a scenario at its line, where no path `given` beside it replaces the key."""
+def located(scenario: object, overridden: Collection[str] = ()) -> Iterator[None]:
+    """Tell what is wrong with the YAML of a scenario at its line, unless a path of `overridden` replaces the key."""
     try:
         yield
     except ConfigError as error:
         path = error.path or ()
         keys = tuple(path.split(".") if isinstance(path, str) else path)
-        replaced = (tuple(each.split(".")) for each in given)
+        replaced = (tuple(each.split(".")) for each in overridden)
         if error.file or not keys or not isinstance(scenario, str | Path):
             raise
         if any(keys[: len(each)] == each for each in replaced):
@@ -147,10 +147,10 @@ def read_scenario(
     for path in pairs:
         check_name(path.partition(".")[0], ROOTS, path, "no such part of a scenario", OPTION)
     if isinstance(scenario, str | Path):
-        asked = validate(_of_file(scenario), Scenario)
+        form = validate(_of_file(scenario), Scenario)
     else:
-        asked = scenario if isinstance(scenario, Scenario) else checked(Scenario, scenario)
-    return with_values(asked, {**(values or {}), **pairs})
+        form = scenario if isinstance(scenario, Scenario) else checked(Scenario, scenario)
+    return with_values(form, {**(values or {}), **pairs})
 
 
 def _of_file(scenario: str | Path) -> Config:
@@ -218,11 +218,11 @@ def scenario_of(
     forget()
     parts = {"hardware": hardware, "model": model}
     named = {key: str(part) if isinstance(part, Path) else part for key, part in parts.items()}
-    asked = checked(Scenario, {**named, "mapping": dict(mapping), "workload": dict(workload)})
-    return with_values(asked, dict(parsed(whole(override)) for override in overrides))
+    form = checked(Scenario, {**named, "mapping": dict(mapping), "workload": dict(workload)})
+    return with_values(form, dict(parsed(with_root(override)) for override in overrides))
 
 
-def whole(override: str) -> str:
+def with_root(override: str) -> str:
     """An override of a scenario, of one that may leave the `hardware` of the machine's figures out."""
     path, equals, _ = override.partition("=")
     known = path.partition(".")[0].strip() in ROOTS

@@ -14,7 +14,7 @@ from simulator.errors import one_of
 from simulator.hardware import System
 from simulator.mapping.form import MappingForm
 from simulator.registry import is_registered, names, registered
-from simulator.scenario.reads import instead, is_given, read_beside, value_at, written
+from simulator.scenario.reads import instead, is_set, read_beside, value_at, written
 from simulator.units import Count, Width
 from simulator.workload import Model
 
@@ -93,13 +93,13 @@ class Scenario(Section):
         paths += [f"mapping.residency.{key}" for key in sorted(self.mapping.residency.model_fields_set)]
         for path in paths:
             read = read_beside(self.workload.kind, path)
-            if read is not None and is_given(self, path):
-                told = {"at": tuple(path.split(".")), "found": written(value_at(self, path))}
+            if read is not None and is_set(self, path):
+                context = {"at": tuple(path.split(".")), "found": written(value_at(self, path))}
                 expected = one_of(sorted(read)) if read else "nothing"
                 message = (
                     f"a workload of kind '{self.workload.kind}' does not read it{instead(self.workload.kind, path)}"
                 )
-                raise PydanticCustomError("name", "not read", {**told, "expected": expected, "message": message})
+                raise PydanticCustomError("name", "not read", {**context, "expected": expected, "message": message})
         return self
 
     def written(self) -> dict[str, Any]:

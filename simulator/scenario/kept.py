@@ -18,7 +18,7 @@ import numpy as np
 
 from simulator import data
 from simulator.errors import ConfigError
-from simulator.files import remembered, whole
+from simulator.files import remembered, replacement
 from simulator.provenance import Provenance
 
 Metrics: TypeAlias = Mapping[str, Any]
@@ -67,7 +67,7 @@ class Kept:
         known = _read(file)
         if known is None:
             known = compute()
-            with suppress(ConfigError, OSError), whole(file) as unfinished:
+            with suppress(ConfigError, OSError), replacement(file) as unfinished:
                 unfinished.write_text(_sealed(known), encoding="utf-8")
         return known
 

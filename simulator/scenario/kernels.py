@@ -136,7 +136,7 @@ def kernels_of(scenario: Scenario, fusion: str | None = None) -> KernelReport:
             for row, run in enumerate(shown)
             for name, time in run.busy.items()
         ],
-        modes=[_mode(runner, mode, found) for mode, found in compared.items()],
+        modes=[_mode(runner, mode, calls) for mode, calls in compared.items()],
         grid=_grid(runner),
         provenance=provenance,
     )
@@ -169,14 +169,14 @@ def _row(runner: Target, run: Run) -> dict[str, Any]:
 
 def _use(runner: Target, pipeline: Pipeline) -> dict[str, Any]:
     """What one kernel fills of the grid of one device."""
-    laid, whole = pipeline.layout, grid(runner)
+    laid, unreserved = pipeline.layout, grid(runner)
     return {
         "tiles": laid.tiles,
         "pcus": int(laid.pcus.sum()),
         "pmus": int(laid.pmus.sum()),
         "arriving_pmus": int(laid.pmus[0, -1]),
-        "reserved_pmus": int(whole.pmus - grid(runner, pipeline.reserved).pmus),
-        "sram_bytes": float(laid.pmus.sum()) * whole.pmu_bytes,
+        "reserved_pmus": int(unreserved.pmus - grid(runner, pipeline.reserved).pmus),
+        "sram_bytes": float(laid.pmus.sum()) * unreserved.pmu_bytes,
     }
 
 
@@ -204,10 +204,10 @@ def _stages(runner: Target, run: Run, row: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _mode(runner: Target, mode: str, found: list[Run]) -> dict[str, Any]:
+def _mode(runner: Target, mode: str, calls: list[Run]) -> dict[str, Any]:
     """The whole pass under a fusion mode."""
     flops, traffic, seconds = 0.0, dict.fromkeys(runner.description.reads, 0.0), 0.0
-    for run in found:
+    for run in calls:
         repeat = run.block.repeat
         flops += float(run.kernel.flops) * runner.ways * repeat
         seconds += (run.seconds + run.collective_seconds) * repeat
@@ -215,8 +215,8 @@ def _mode(runner: Target, mode: str, found: list[Run]) -> dict[str, Any]:
             traffic[tier] += size * repeat
     return {
         "fusion": mode,
-        "kernels": sum(run.block.repeat for run in found),
-        "launches": sum(_launches(run) for run in found),
+        "kernels": sum(run.block.repeat for run in calls),
+        "launches": sum(_launches(run) for run in calls),
         "flops": flops,
         "bytes": traffic[runner.memory],
         "op_per_byte": intensity(flops, traffic[runner.memory]),

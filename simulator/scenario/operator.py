@@ -86,9 +86,9 @@ def operator(
         from simulator.config.resolve import parsed
 
         part = {"extends": part, **dict(map(parsed, overrides))}
-    given = {key: value for key, value in {**work, **one}.items() if value is not None}
+    workload = {key: value for key, value in {**work, **one}.items() if value is not None}
     mapping = {key: value for key, value in (("runtime", runtime), ("calibration", calibration)) if value is not None}
-    scenario = checked(Scenario, {"hardware": part, "mapping": mapping, "workload": given})
+    scenario = checked(Scenario, {"hardware": part, "mapping": mapping, "workload": workload})
     check_read(scenario)
     columns = {f"workload.{key}": each for key, each in arrays.items()}
     table = evaluated(scenario, columns)

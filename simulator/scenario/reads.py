@@ -64,7 +64,7 @@ def unread(scenario: Any) -> dict[str, str]:
 
 def silent(scenario: Any) -> dict[str, str]:
     """Of the paths that the mode of a scenario does not read, those with a value that is not the default."""
-    return {path: why for path, why in unread(scenario).items() if is_given(scenario, path)}
+    return {path: why for path, why in unread(scenario).items() if is_set(scenario, path)}
 
 
 def check_read(scenario: Any) -> None:
@@ -87,7 +87,7 @@ def written(value: Any) -> str:
     return f"{{{', '.join(f'{k}: {described(v) if isinstance(v, dict | list) else v}' for k, v in own.items())}}}"
 
 
-def is_given(scenario: Any, path: str) -> bool:
+def is_set(scenario: Any, path: str) -> bool:
     """Whether a scenario has a value at a path that is not the default."""
     at, _, key = path.rpartition(".")
     section = value_at(scenario, at) if at else scenario

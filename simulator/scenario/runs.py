@@ -60,7 +60,7 @@ class Run:
         return float(closed_form(self.plan).time) - self.seconds
 
     @property
-    def whole(self) -> Plan:
+    def as_activity(self) -> Plan:
         """The call as one activity, its work, whose latency is all that it waits for."""
         plan = Plan(self.call.name)
         plan.add(replace(self.work, latency=max(self.seconds - self.work.alone, 0.0)))
@@ -69,14 +69,14 @@ class Run:
     @property
     def busy(self) -> dict[str, float]:
         """Seconds of each resource while it works, and of the latency before that, the longest first."""
-        seconds = {resource.name: float(time) for resource, time in busy(self.whole).items()}
-        seconds[LATENCY] = float(binding(self.whole)[LATENCY])
+        seconds = {resource.name: float(time) for resource, time in busy(self.as_activity).items()}
+        seconds[LATENCY] = float(binding(self.as_activity)[LATENCY])
         return dict(sorted(((n, t) for n, t in seconds.items() if t > 0), key=lambda item: -item[1]))
 
     @property
     def bound_by(self) -> str:
         """What binds a call longest: a resource, or `latency`."""
-        return str(bound_by(self.whole))
+        return str(bound_by(self.as_activity))
 
     def traffic(self, target: Target) -> dict[str, float]:
         """Bytes of a call through the engine's port to each tier that it touches, over all devices."""

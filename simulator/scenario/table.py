@@ -17,7 +17,7 @@ from simulator.scenario.metric import Metric
 if TYPE_CHECKING:
     import pandas as pd
 
-Taken = Literal["max", "min", "mean", "median", "first", "last"]
+Take = Literal["max", "min", "mean", "median", "first", "last"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,7 +122,7 @@ class Table(Result):
         up_to = grouped.cummin() if grouped is not None else holds.cummin()
         return replace(self, frame=ordered[up_to.astype(bool)])
 
-    def take(self, column: str, how: Taken) -> float | None:
+    def take(self, column: str, how: Take) -> float | None:
         """One number of the cases: the largest, least, mean or median, or that of the first or last; None of none."""
         values = self.frame[column].dropna()
         if not len(values):

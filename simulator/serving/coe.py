@@ -133,7 +133,7 @@ def _check(service: Service, experts: int) -> None:
         raise CapacityError(
             f"{experts} experts in their home",
             needed=experts * service.expert_bytes,
-            there=service.home_bytes,
+            available=service.home_bytes,
             remedy=f"{most} experts fit",
         )
     at_once = 1 if service.prefetch == "none" else 2
@@ -141,6 +141,6 @@ def _check(service: Service, experts: int) -> None:
         raise CapacityError(
             f"{at_once} expert{'s' * (at_once > 1)} in the fast tier",
             needed=at_once * service.expert_bytes,
-            there=max(service.cache_bytes, 0),
+            available=max(service.cache_bytes, 0),
             remedy="smaller experts, fewer KV caches, or more devices",
         )

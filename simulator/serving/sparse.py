@@ -133,7 +133,7 @@ def _check_room(memory: Memory, stored: Stored, weights: Floats, context: Floats
         needed = float(weights.max()) + (cache if tier == own else 0.0)
         if needed > there:
             remedy = "a shorter window, less room for neurons, or a smaller dtype"
-            raise CapacityError(f"{stored.model.name} in {tier}", needed=needed, there=there, remedy=remedy)
+            raise CapacityError(f"{stored.model.name} in {tier}", needed=needed, available=there, remedy=remedy)
 
 
 def _decoded(

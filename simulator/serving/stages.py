@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -65,11 +66,13 @@ class Stages:
         self._engines: dict[bool, Target] = {}
         self._kept: dict[tuple[int, bool], tuple[Counts, Routed]] = {}
 
-    def compiled_for(self, sequences: int, input: int, output: int) -> Stages:
-        """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers."""
+    def compiled_for(self, sequences: int, input: int, output: int, chunk: float = inf) -> Stages:
+        """The same, compiled once for at most so many sequences of these lengths where its engine runs whole layers; of
+        a prompt at most a chunk is computed at once.
+        """
         if not self.deployment.whole_layers:
             return self
-        return Stages(replace(self.deployment, declared=Declared(sequences, input, output)))
+        return Stages(replace(self.deployment, declared=Declared(sequences, input, output, chunk)))
 
     def draws(self, router: Router | None) -> Router | None:
         """The router whose draws time the experts; None where these are lowered with their layer, for uniform routing.
@@ -80,11 +83,15 @@ class Stages:
         if router is None or self.layers:
             return router
         if not (isinstance(router, Popular) and router.topics == 1 and np.ptp(router.popularity(0)) == 0):
-            name, kind = self.deployment.high.name, self.deployment.high.description.kind
-            whole = f"{name}, of kind {kind}, which runs a layer as a whole"
-            ranks = "experts that ranks share" if self.deployment.ranks else "kernels 'modelled'"
-            beside = whole if self.deployment.whole_layers else ranks
-            raise ConfigError(path="router", found=f"another with {beside}", expected="'uniform'")
+            beside, other = "kernels 'modelled'", "kernels: roofline"
+            if self.deployment.ranks:
+                beside, other = "experts that ranks share", "one replica on all devices (mapping.data: 1)"
+            if self.deployment.whole_layers:
+                high = self.deployment.high
+                beside = f"{high.name}, of kind {high.description.kind}, which runs a layer as a whole"
+                other = "an engine that runs kernel by kernel"
+            found, expected = f"one that is not uniform, with {beside}", f"'uniform', or {other}"
+            raise ConfigError(path=("workload", "router"), found=found, expected=expected)
         return None
 
     def shared(self, x: Array, mixed: bool) -> Array:

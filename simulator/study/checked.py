@@ -14,7 +14,7 @@ from simulator.errors import ConfigError, TiersimError, one_of
 from simulator.files import forget
 from simulator.scenario.reads import reads, refused, value_at
 from simulator.study.form import POINTS, RUN, StudyForm
-from simulator.study.partial import given, located_in
+from simulator.study.partial import located_in, values_of
 from simulator.study.run_section import RunSection, located, read_study
 from simulator.study.silent import Key, unread_by_all
 from simulator.study.sweep import Sweep, sweep_of
@@ -52,10 +52,10 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
     def run(other: str) -> tuple[Sweep, Mapping[Key, str]] | None:
         """Another run and what none of its points reads; what is wrong with a run is told when it is read."""
         try:
-            its = sweep_of(form, config, other, settings)
+            parsed = sweep_of(form, config, other, settings)
         except TiersimError:
             return None
-        return its, unread_by_all(its)
+        return parsed, unread_by_all(parsed)
 
     for key, why in unread_by_all(sweep).items():
         path = key.path
@@ -69,7 +69,7 @@ def read_sweep(form: StudyForm, config: Config, name: str, settings: Mapping[str
             raise refused(path, why, settings[path], OPTION)
         case = next((each.layer for each in section.cases.get(key.axis, ()) if each.name == key.case), None)
         with located_in([case] if case else section.layers, config):
-            value = case and given(case.part)[path]
+            value = case and values_of(case.part)[path]
             raise refused(path, why, value if case else value_at(sweep.base, path))
     return sweep
 
@@ -79,5 +79,5 @@ def _reads(run: tuple[Sweep, Mapping[Key, str]] | None, key: Key) -> bool:
     if run is None:
         return True
     sweep, unread = run
-    has = key.case in sweep.cases[key.axis].names if key.axis in sweep.cases else not key.axis
-    return has and key.path in reads(sweep.base.workload.kind) and key not in unread
+    known = key.case in sweep.cases[key.axis].names if key.axis in sweep.cases else not key.axis
+    return known and key.path in reads(sweep.base.workload.kind) and key not in unread

@@ -48,8 +48,8 @@ class Cost(Result):
         return {"parts": self.parts, "total": self.total}
 
     def as_json(self) -> dict[str, Any]:
-        said = {"hardware": self.system.name, "costs": self.costs.table.name, "missing": list(self.missing)}
-        return {**said, **super().as_json(), "provenance": self.provenance.as_dict()}
+        head = {"hardware": self.system.name, "costs": self.costs.table.name, "missing": list(self.missing)}
+        return {**head, **super().as_json(), "provenance": self.provenance.as_dict()}
 
     def sections(self) -> set[KeyPath]:
         """The sections of the cost table that it is made from."""

@@ -64,15 +64,15 @@ class Job(Protocol):
 class Counts:
     """Of one run: points that were there before, that it computed, that failed of these; seconds on a clock."""
 
-    found: int = 0
+    stored: int = 0
     computed: int = 0
     failed: int = 0
     seconds: float = 0.0
 
     def __str__(self) -> str:
         if not self.computed:
-            return f"all {self.found:,} points were there: nothing to compute"
-        before = f", {self.found:,} were there" if self.found else ""
+            return f"all {self.stored:,} points were there: nothing to compute"
+        before = f", {self.stored:,} were there" if self.stored else ""
         failed = f", {self.failed:,} of them failed" if self.failed else ""
         return f"{self.computed:,} points computed{failed}{before}"
 
@@ -97,32 +97,33 @@ def execute(
         Exception: what `evaluate` raises, as it is.
     """
     start, missing = time.perf_counter(), store.missing()
-    counts = Counts(found=sweep.points - sum(stop - start for start, stop in missing))
+    counts = Counts(stored=sweep.points - sum(stop - start for start, stop in missing))
     tell = progress or (lambda done, points: None)
-    tell(counts.found, sweep.points)
+    tell(counts.stored, sweep.points)
     if sweep.points and not store.manifest.columns:
         store.fix(columns_of(sweep))
     if missing:
         task = _Task(sweep.columns, sweep.evaluate, store.folder, store.manifest, fail_fast)
         queue = _Queue(missing)
-        results = _on_cluster(task, queue, cluster, workers) if cluster else _here(task, queue, workers)
+        results = _on_cluster(task, queue, cluster, workers) if cluster else _locally(task, queue, workers)
         with closing(results):
-            for done in results:
-                queue.took(done)
-                counts = replace(counts, computed=counts.computed + done.points, failed=counts.failed + done.failed)
-                tell(counts.found + counts.computed, sweep.points)
+            for outcome in results:
+                queue.took(outcome)
+                computed, failed = counts.computed + outcome.points, counts.failed + outcome.failed
+                counts = replace(counts, computed=computed, failed=failed)
+                tell(counts.stored + counts.computed, sweep.points)
     return replace(counts, seconds=time.perf_counter() - start)
 
 
 def columns_of(sweep: Job) -> tuple[Column, ...]:
     """The columns of a sweep: those of its first point that does not fail, or of the very first, evaluated alone."""
-    found: list[tuple[Columns, Columns]] = []
+    points: list[tuple[Columns, Columns]] = []
     for point in range(min(sweep.points, LOOKED_AT)):
         axes = sweep.columns(point, point + 1)
-        found.append((axes, sweep.evaluate(axes)))
-        if not _failed(found[-1][1]).any():
-            return _store.laid_out(*found[-1], sweep.units)
-    return _store.laid_out(*found[0], sweep.units)
+        points.append((axes, sweep.evaluate(axes)))
+        if not _failed(points[-1][1]).any():
+            return _store.laid_out(*points[-1], sweep.units)
+    return _store.laid_out(*points[0], sweep.units)
 
 
 # --- a task: what is done, wherever it is done
@@ -142,14 +143,14 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Outcome:
     chunks: int
     points: int
     failed: int
     seconds: float
 
 
-def _run(task: _Task, chunks: Sequence[Chunk]) -> _Done:
+def _run(task: _Task, chunks: Sequence[Chunk]) -> _Outcome:
     """Compute and write some chunks."""
     start, failed = time.perf_counter(), 0
     for chunk in chunks:
@@ -163,7 +164,7 @@ def _run(task: _Task, chunks: Sequence[Chunk]) -> _Done:
         _store.write(task.folder, task.manifest, chunk, axes, metrics)
         failed += failures.size
     points = sum(stop - start for start, stop in chunks)
-    return _Done(len(chunks), points, failed, time.perf_counter() - start)
+    return _Outcome(len(chunks), points, failed, time.perf_counter() - start)
 
 
 def _failed(metrics: Columns) -> Any:
@@ -181,9 +182,9 @@ class _Queue:
     def __bool__(self) -> bool:
         return bool(self._chunks)
 
-    def took(self, done: _Done) -> None:
+    def took(self, outcome: _Outcome) -> None:
         """Learn from a task how long a chunk takes: as long as in the quickest, for some were slow to start."""
-        self._seconds = min(self._seconds, done.seconds / done.chunks)
+        self._seconds = min(self._seconds, outcome.seconds / outcome.chunks)
 
     def take(self, workers: int | None = None) -> list[Chunk]:
         """The chunks of the next task for one of so many workers; else the next chunk."""
@@ -194,7 +195,7 @@ class _Queue:
 # --- on this machine
 
 
-def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
+def _locally(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Outcome]:
     """In this process as long as it would take to start others, or there are to be none; then in processes."""
     from joblib import Parallel, cpu_count, delayed
 
@@ -212,8 +213,8 @@ def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
         pool = Parallel(workers, "loky", "generator_unordered", batch_size=1, pre_dispatch=2 * workers)
         results = pool(tasks())
         try:
-            while (done := next(results, None)) is not None:  # yield from would close them itself
-                yield done
+            while (outcome := next(results, None)) is not None:  # yield from would close them itself
+                yield outcome
         except BrokenProcessPool:
             raise TiersimError("a process was ended (too little memory?); run the sweep again to go on") from None
         finally:
@@ -221,7 +222,7 @@ def _here(task: _Task, queue: _Queue, workers: int | None) -> Generator[_Done]:
                 results.close()
 
 
-def _of_parent(parent: int, packed: bytes, chunks: Sequence[Chunk]) -> _Done:
+def _of_parent(parent: int, packed: bytes, chunks: Sequence[Chunk]) -> _Outcome:
     _end_with(parent)
     return _run(_unpacked(packed), chunks)
 
@@ -254,7 +255,7 @@ def _unpacked(packed: bytes) -> _Task:
 # --- on a cluster
 
 
-def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -> Generator[_Done]:
+def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -> Generator[_Outcome]:
     """On the workers of a Dask cluster, late ones too, whose scheduler gives the task of a lost one to another."""
     distributed = imported("distributed", "cluster", "a cluster")
     packed = _packed(task)
@@ -272,19 +273,19 @@ def _on_cluster(task: _Task, queue: _Queue, cluster: str, workers: int | None) -
             future = next(finished)
             running -= 1
             try:
-                done = future.result()
+                outcome = future.result()
             except distributed.KilledWorker as error:
                 raise TiersimError(f"a task ended every worker that took it (too little memory?): {error}") from None
             except CancelledError:
                 raise _lost() from None
-            yield done
+            yield outcome
 
 
 def _lost() -> TiersimError:
     return TiersimError("lost the Dask scheduler; run the sweep again to go on from where it was")
 
 
-def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Done:
+def _of_cluster(packed: bytes, chunks: Sequence[Chunk]) -> _Outcome:
     _keep_memory()
     task = _unpacked(packed)
     try:
@@ -324,8 +325,8 @@ def _client(stack: ExitStack, distributed: Any, cluster: str, workers: int | Non
         try:
             started = stack.enter_context(imported("dask_jobqueue", "cluster", "a cluster").SLURMCluster())
         except ValueError as error:
-            said = str(error).split("\n")[0]
-            raise ConfigError(f"dask-jobqueue is not set up for Slurm: {said}", path="cluster") from None
+            reason = str(error).split("\n")[0]
+            raise ConfigError(f"dask-jobqueue is not set up for Slurm: {reason}", path="cluster") from None
         started.scale(workers)
         return distributed.Client(started, set_as_default=False)
     if "://" not in cluster:

@@ -15,7 +15,7 @@ from simulator.config.section import Section, Written
 from simulator.mapping.form import MappingForm, Names
 from simulator.registry import names, registered
 from simulator.scenario.form import Sized
-from simulator.scenario.table import Taken
+from simulator.scenario.table import Take
 from simulator.study.space.form import Scalar, Varied
 from simulator.units import Count, Fraction, Seconds
 
@@ -115,7 +115,7 @@ class Lookup(Section):
     """Keep the cases up to the first for which this metric of yes and no does not hold, in the order of `along`."""
     along: str | None = None
     """The key in whose order the cases of `while` and `take` come."""
-    take: Taken | None = None
+    take: Take | None = None
     """Which of several cases counts; unless given, there must be one."""
     run: Names = ()
     """The run whose cases are looked at, or several; those of all runs unless given."""
@@ -195,8 +195,8 @@ def _of_its_kind(value: Any) -> Any:
     kind = value.get("kind")
     known = names("chart")
     if not isinstance(kind, str):
-        told = {"at": ("kind",), "found": "nothing" if kind is None else repr(kind), "expected": ", ".join(known)}
-        raise PydanticCustomError("name", "no such name", told)
+        context = {"at": ("kind",), "found": "nothing" if kind is None else repr(kind), "expected": ", ".join(known)}
+        raise PydanticCustomError("name", "no such name", context)
     return registered("chart", choose(kind, known, "kind")).form.model_validate(value)
 
 

@@ -51,8 +51,8 @@ class Study:
     @cached_property
     def columns(self) -> list[str]:
         """Keys, metrics and derived values of all runs."""
-        some = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
-        return list(dict.fromkeys([*self.keys, *some, *OURS[:-1]]))
+        metrics = (name for each in self.runs.values() for name in (*each.metrics, *each.sweep.derived))
+        return list(dict.fromkeys([*self.keys, *metrics, *OURS[:-1]]))
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
@@ -145,11 +145,11 @@ def load_variant(study: Study, name: str, name_or_path: str | Path, overrides: S
         return _loaded(name_or_path, [*overrides, *variant.set.items()], variant.runs)
 
 
-def _named(asked: Problem, path: str) -> list[Any]:
+def _named(problem: Problem, path: str) -> list[Any]:
     """The machines or models of a run, or the values that it has elsewhere."""
-    axis = asked.sweep.axes.get(path)
-    own = axis.values.tolist() if axis and path not in asked.sweep.cases else [_of_base(asked.sweep.base, path)]
-    return [*own, *(part for each in asked.sweep.cases.values() for part in each.columns.get(path, ()))]
+    axis = problem.sweep.axes.get(path)
+    own = axis.values.tolist() if axis and path not in problem.sweep.cases else [_of_base(problem.sweep.base, path)]
+    return [*own, *(part for each in problem.sweep.cases.values() for part in each.columns.get(path, ()))]
 
 
 def _of_base(base: Scenario, path: str) -> Any:

@@ -67,7 +67,7 @@ def _without(section: Mapping[str, Any], at: str, paths: Collection[str]) -> dic
     return kept
 
 
-def given(part: Partial) -> dict[str, Any]:
+def values_of(part: Partial) -> dict[str, Any]:
     """What a partial scenario gives, by dotted path."""
     values: dict[str, Any] = {}
     for key in (key for key in Partial.model_fields if key in part.model_fields_set):

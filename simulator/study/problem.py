@@ -119,14 +119,14 @@ class Problem:
             why[lacks] = [f"'{each.text}' {f'is not known: {text}' if text else 'does not hold'}" for text in reasons]
         return why
 
-    def wanted(self, columns: Columns, metrics: Columns) -> NDArray[np.float64]:
+    def objective_values(self, columns: Columns, metrics: Columns) -> NDArray[np.float64]:
         """The objectives of points, shape (points, objectives)."""
         known = self.named(columns, metrics)
         values = [np.asarray(known[name], dtype=float) for name in self.objectives]
         return np.stack(values, axis=1) if values else np.empty((len(metrics["error"]), 0))
 
 
-def problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:
+def read_problem(name_or_path: str | Path, overrides: Sequence[Override] = (), run: str | None = None) -> Problem:
     """A run of a study, ready to be computed; `overrides` are `path.to.key=value`, of its YAML or of all scenarios.
 
     Of a folder of its results, with all points that this has: they are not computed again.
@@ -153,11 +153,11 @@ def _of_results(folder: Path, overrides: Sequence[Override], run: str | None) ->
     made_from = store.manifest.config
     if "search" in made_from:
         raise ConfigError("it holds points of a search", file=folder, expected="the results of `tiersim sweep`")
-    whole = problem_of(*load_sweep(made_from["sweep"], [*made_from.get("set", {}).items()], made_from.get("run")))
-    check_same(store.manifest, Manifest.of(whole.provenance, whole.points, whole.chunk), folder / MANIFEST)
-    raw = [metric.name for metric in (*evaluator(whole.sweep.base).metrics, ERROR)]
+    problem = problem_of(*load_sweep(made_from["sweep"], [*made_from.get("set", {}).items()], made_from.get("run")))
+    check_same(store.manifest, Manifest.of(problem.provenance, problem.points, problem.chunk), folder / MANIFEST)
+    raw = [metric.name for metric in (*evaluator(problem.sweep.base).metrics, ERROR)]
     frame = store.frame(columns=["point", *raw])
-    return replace(whole, stored=Stored(whole.sweep.space, frame) if len(frame) else None)
+    return replace(problem, stored=Stored(problem.sweep.space, frame) if len(frame) else None)
 
 
 def problem_of(sweep: Sweep, config: Config) -> Problem:

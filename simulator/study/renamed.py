@@ -68,8 +68,8 @@ def _keys(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, Any]]:
                 yield from ((at, f"mapping.{inner}", each) for inner, each in _items(value))
     for at, level in levels:
         groups = [((*at, "axes"), _get(level, "axes"))]
-        some = _get(level, "zip")
-        groups += [((*at, "zip", place), each) for place, each in enumerate(some if isinstance(some, list) else ())]
+        zipped = _get(level, "zip")
+        groups += [((*at, "zip", place), each) for place, each in enumerate(zipped if isinstance(zipped, list) else ())]
         for where, group in groups:
             yield from ((where, path, value) for path, value in _items(group))
 

@@ -18,7 +18,7 @@ from simulator.result import Result
 from simulator.scenario.evaluator import evaluator
 from simulator.scenario.kept import Kept
 from simulator.scenario.metric import Metric
-from simulator.scenario.table import Table, Taken
+from simulator.scenario.table import Table, Take
 from simulator.study.form import RUN, Lookup, Sense
 from simulator.study.load import Study
 from simulator.study.problem import Problem
@@ -60,8 +60,8 @@ class StudyResults(Result):
         }
         if self.study.form.runs:
             kept = {name: each.assign(**{RUN: name})[[RUN, *each]] for name, each in kept.items()}
-        whole = pd.concat(list(kept.values()), ignore_index=True) if len(kept) > 1 else next(iter(kept.values()))
-        return {"points": whole.dropna(axis=1, how="all")} | (
+        points = pd.concat(list(kept.values()), ignore_index=True) if len(kept) > 1 else next(iter(kept.values()))
+        return {"points": points.dropna(axis=1, how="all")} | (
             {} if self.searches is None else {"searches": self.searches}
         )
 
@@ -80,9 +80,9 @@ class StudyResults(Result):
         """The SI units of the columns of `named` that have one."""
         units: dict[str, str] = {}
         for name in self._runs(run):
-            asked = self.study.runs[name]
-            names = asked.sweep.space.aliases
-            units |= {names.get(path, path): unit for path, unit in asked.units.items()}
+            problem = self.study.runs[name]
+            names = problem.sweep.space.aliases
+            units |= {names.get(path, path): unit for path, unit in problem.units.items()}
         return units
 
     @cached_property
@@ -144,7 +144,7 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key, or a value that no case has.
         """
-        lookup, keys = asked_of(self.study, metric, condition)
+        lookup, keys = lookup_of(self.study, metric, condition)
         return self._chosen(lookup, keys)[0].frame
 
     def _chosen(self, lookup: Lookup, keys: Mapping[str, Any]) -> tuple[Table, str]:
@@ -161,7 +161,7 @@ class StudyResults(Result):
         Raises:
             ConfigError: no such metric or key; no case, or several where one is needed.
         """
-        lookup, keys = asked_of(self.study, metric, condition)
+        lookup, keys = lookup_of(self.study, metric, condition)
         table, column = self._chosen(lookup, keys)
         if lookup.while_ is not None and lookup.along is not None:
             table = table.while_(lookup.while_, lookup.along)
@@ -171,7 +171,7 @@ class StudyResults(Result):
 
     def holds(self, metric: str, condition: Mapping[str, Any]) -> bool:
         """Whether a run has cases of a metric or look-up under a condition."""
-        lookup, _ = asked_of(self.study, metric, condition)
+        lookup, _ = lookup_of(self.study, metric, condition)
         runs = _runs(self.study, lookup)
         return any(len(_rows(self.study, name, [(metric, condition)], divisors=False)) for name in runs)
 
@@ -212,7 +212,7 @@ def _lookup(study: Study, metric: str) -> Lookup:
     return lookup
 
 
-def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[Lookup, dict[str, Any]]:
+def lookup_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[Lookup, dict[str, Any]]:
     """The look-up of a metric as the words of a condition have it, and the keys of cases that the condition gives.
 
     Raises:
@@ -228,7 +228,7 @@ def asked_of(study: Study, metric: str, condition: Mapping[str, Any]) -> tuple[L
                 own = changes.get(section, getattr(lookup, section))
                 changes[section] = {**(own if isinstance(own, dict) else {}), key: value}
             else:
-                name = check_name(str(value), study.form.groups if part == RUN else get_args(Taken), word)
+                name = check_name(str(value), study.form.groups if part == RUN else get_args(Take), word)
                 changes[part] = (name,) if part == RUN else name
         elif part.startswith("over.") and part.removeprefix("over.") not in lookup.over:
             raise ConfigError("missing key", path=word, expected="a value of the cases to divide by")
@@ -250,7 +250,7 @@ def _typed(study: Study, condition: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> None:
     """Nothing where a study has a metric or look-up and cases under a condition, one if it takes one; else an error."""
-    lookup, keys = asked_of(study, metric, condition)
+    lookup, keys = lookup_of(study, metric, condition)
     rows = {name: _rows(study, name, [(metric, condition)], divisors=False) for name in _runs(study, lookup)}
     if not any(map(len, rows.values())):
         _typed(study, keys)
@@ -259,8 +259,8 @@ def check_lookup(study: Study, metric: str, condition: Mapping[str, Any]) -> Non
         return  # which cases are left, and whether they are one, the results tell
     for name, some in rows.items():
         if len(some) > 1:
-            asked = study.runs[name]
-            names, columns = asked.sweep.space.aliases, asked.columns(0, asked.points)
+            problem = study.runs[name]
+            names, columns = problem.sweep.space.aliases, problem.columns(0, problem.points)
             apart = [names[path] for path, each in columns.items() if len({*each[some].tolist()}) > 1]
             raise _not_one(len(some), condition, apart)
 
@@ -281,8 +281,8 @@ def results_of(
     Raises:
         ConfigError: none of all points can be computed: why the first cannot.
     """
-    some = None if wanted is None else list(wanted)
-    rows = {name: _shown(study, name, some, only) for name in study.runs}
+    figures = None if wanted is None else list(wanted)
+    rows = {name: _shown(study, name, figures, only) for name in study.runs}
     total, done = sum(len(each) for parts in rows.values() for each, _ in parts), 0
 
     def advance(more: int) -> None:
@@ -292,7 +292,7 @@ def results_of(
             progress(done, total)
 
     kept = Kept.of(store, study.inputs) if store else None
-    points = {name: _computed(replace(asked, kept=kept), rows[name], advance) for name, asked in study.runs.items()}
+    points = {name: _computed(replace(problem, kept=kept), rows[name], advance) for name, problem in study.runs.items()}
     if wanted is None:
         _check_some(points.values())
     searches = searched(study, points, kept) if study.form.search and wanted is None else None
@@ -317,15 +317,15 @@ def _shown(study: Study, run: str, wanted: Sequence[Wanted] | None, only: bool) 
 
 def _columns(study: Study, metric: str, condition: Mapping[str, Any]) -> frozenset[str]:
     """The columns that a look-up reads under a condition."""
-    lookup, keys = asked_of(study, metric, condition)
+    lookup, keys = lookup_of(study, metric, condition)
     return frozenset({lookup.of, lookup.along or "", lookup.while_ or "", *keys, *lookup.where})
 
 
-def _computed(asked: Problem, parts: Sequence[Shown], advance: Callable[[int], None]) -> pd.DataFrame:
+def _computed(problem: Problem, parts: Sequence[Shown], advance: Callable[[int], None]) -> pd.DataFrame:
     """The points of a run in their order, some after others by what is looked at of them."""
     import pandas as pd
 
-    frames = [computed(replace(asked, shown=shown), rows, advance).set_index(rows) for rows, shown in parts]
+    frames = [computed(replace(problem, shown=shown), rows, advance).set_index(rows) for rows, shown in parts]
     return frames[0].reset_index(drop=True) if len(frames) == 1 else pd.concat(frames).sort_index(ignore_index=True)
 
 
@@ -348,14 +348,14 @@ def _rows(study: Study, run: str, wanted: Sequence[Wanted] | None, divisors: boo
 
 def _needed(study: Study, run: str, wanted: Sequence[Wanted], divisors: bool = True) -> Iterator[NDArray[np.bool_]]:
     """Which points of a run each figure is of, with those that it is divided by."""
-    asked: Problem = study.runs[run]
-    names = asked.sweep.space.aliases
-    columns: dict[str, Any] = {names[path]: each for path, each in asked.columns(0, asked.points).items()}
+    problem: Problem = study.runs[run]
+    names = problem.sweep.space.aliases
+    columns: dict[str, Any] = {names[path]: each for path, each in problem.columns(0, problem.points).items()}
     group = next(group for group, names in study.groups.items() if run in names)
-    columns[RUN] = np.full(asked.points, group, dtype=object)
-    for metric, asked_condition in wanted:
-        needed = np.zeros(asked.points, dtype=np.bool_)
-        lookup, condition = asked_of(study, metric, asked_condition)
+    columns[RUN] = np.full(problem.points, group, dtype=object)
+    for metric, words in wanted:
+        needed = np.zeros(problem.points, dtype=np.bool_)
+        lookup, condition = lookup_of(study, metric, words)
         if run not in _runs(study, lookup):
             yield needed
             continue

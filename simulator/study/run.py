@@ -20,7 +20,7 @@ FRONT = "front"
 """The column that says whether a point is on the front of the objectives."""
 
 
-def computed(asked: Problem, rows: NDArray[np.int64], progress: Callable[[int], None]) -> pd.DataFrame:
+def computed(problem: Problem, rows: NDArray[np.int64], progress: Callable[[int], None]) -> pd.DataFrame:
     """A row a point of these indices: its axes, by path, its metrics, what is derived, and whether it is on the front.
 
     `progress` is called with how many points more are computed.
@@ -28,29 +28,29 @@ def computed(asked: Problem, rows: NDArray[np.int64], progress: Callable[[int], 
     import pandas as pd
 
     parts = []
-    for some in filter(len, _together(asked, rows)):
-        columns = asked.sweep.space.at(some)
-        parts.append(pd.DataFrame({**columns, **asked(columns)}))
+    for batch in filter(len, _together(problem, rows)):
+        columns = problem.sweep.space.at(batch)
+        parts.append(pd.DataFrame({**columns, **problem(columns)}))
         progress(len(parts[-1]))
-    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(asked.sweep.axes))
-    frame[FRONT] = _front(asked, frame) if parts else False
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(problem.sweep.axes))
+    frame[FRONT] = _front(problem, frame) if parts else False
     return frame
 
 
-def _together(asked: Problem, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _together(problem: Problem, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """The points that one call evaluates: a chunk, or of a slow kind the neighbours that differ in what it batches."""
-    kind, columns = evaluator(asked.sweep.base), asked.sweep.space.at(rows)
+    kind, columns = evaluator(problem.sweep.base), problem.sweep.space.at(rows)
     if kind.vectorised:
         return np.split(rows, range(CHUNK, len(rows), CHUNK))
-    batched = kind.batched(asked.sweep.base, list(columns))
+    batched = kind.batched(problem.sweep.base, list(columns))
     apart = [values[1:] != values[:-1] for path, values in columns.items() if path not in batched]
     return np.split(rows, 1 + np.flatnonzero(np.logical_or.reduce(apart))) if apart else [rows]
 
 
-def _front(asked: Problem, frame: pd.DataFrame) -> NDArray[np.bool_]:
+def _front(problem: Problem, frame: pd.DataFrame) -> NDArray[np.bool_]:
     good = frame[FEASIBLE].to_numpy(dtype=bool)
-    if not asked.objectives or not good.any():
+    if not problem.objectives or not good.any():
         return np.zeros(len(frame), dtype=np.bool_)
     columns = {str(name): frame[name].to_numpy() for name in frame}
-    wanted = np.where(good[:, None], asked.wanted(columns, columns), np.nan)
-    return front(wanted, list(asked.objectives.values()))
+    objectives = np.where(good[:, None], problem.objective_values(columns, columns), np.nan)
+    return front(objectives, list(problem.objectives.values()))

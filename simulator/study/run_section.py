@@ -99,16 +99,16 @@ class RunSection:
         if not self.form.runs:
             return {axis: self._chosen(axis, cases) for axis, cases in self.form.cases.items()}
         chosen = {}
-        for axis, some in self.run.cases.items():
+        for axis, picks in self.run.cases.items():
             at = ("runs", self.name, "cases", axis)
             with located(self.config, ()):
                 check_name(axis, self.form.cases, at, "no such axis of cases")
                 known = self.form.cases[axis]
-                for place, name in enumerate(some if isinstance(some, list) else ()):
+                for place, name in enumerate(picks if isinstance(picks, list) else ()):
                     check_name(name, known, (*at, place), "no such case")
-                    if some.index(name) < place:
+                    if picks.index(name) < place:
                         raise ConfigError("a case that is there already", path=(*at, place), found=f"'{name}'")
-            chosen[axis] = self._chosen(axis, known if some == "all" else some)
+            chosen[axis] = self._chosen(axis, known if picks == "all" else picks)
         return chosen
 
     def _chosen(self, axis: str, names: Any) -> list[Chosen]:

@@ -42,7 +42,7 @@ FORMS: dict[str, type[BaseModel]] = {
 }
 
 _ABOUT: dict[str, Any] = {"source": {"type": "string"}, "role": {"enum": list(ROLES)}, "note": {"type": "string"}}
-_SAID = {key: {"$ref": f"#/$defs/{key}"} for key in _ABOUT}
+_SOURCED = {key: {"$ref": f"#/$defs/{key}"} for key in _ABOUT}
 _BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 
 
@@ -73,26 +73,26 @@ def json_schema(kind: str) -> dict[str, Any]:
 
 def _written(schema: dict[str, Any]) -> dict[str, Any]:
     """Pydantic's schema of checked data as that of a file."""
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "$defs":
-            found[key] = {name: _written(inner) for name, inner in value.items()}
+            document[key] = {name: _written(inner) for name, inner in value.items()}
         elif key == "properties":
-            found[key] = {name: _figure(_written(inner)) for name, inner in value.items()} | _SAID
+            document[key] = {name: _figure(_written(inner)) for name, inner in value.items()} | _SOURCED
         elif key == "additionalProperties" and isinstance(value, dict):
-            found[key] = _figure(_written(value))
-            found["properties"] = found.get("properties", {}) | _SAID
+            document[key] = _figure(_written(value))
+            document["properties"] = document.get("properties", {}) | _SOURCED
         elif key == "propertyNames":
-            found[key] = {"anyOf": [_written(value), {"enum": list(_ABOUT)}]}
+            document[key] = {"anyOf": [_written(value), {"enum": list(_ABOUT)}]}
         elif key in ("anyOf", "oneOf", "prefixItems"):
-            found["anyOf" if key == "oneOf" else key] = [_written(inner) for inner in value]
+            document["anyOf" if key == "oneOf" else key] = [_written(inner) for inner in value]
         elif key == "items" and isinstance(value, dict):
-            found[key] = _written(value)
+            document[key] = _written(value)
         elif key == OF_KIND:
-            found["anyOf"] = [{"$ref": f"#/$defs/{value}.{name}"} for name in names(value)]
+            document["anyOf"] = [{"$ref": f"#/$defs/{value}.{name}"} for name in names(value)]
         elif key not in ("title", "required", "discriminator"):
-            found[_BOUNDS.get(key, key)] = value
-    return found
+            document[_BOUNDS.get(key, key)] = value
+    return document
 
 
 def _allow_parts(schema: Any) -> None:
@@ -125,6 +125,6 @@ def _figure(schema: dict[str, Any]) -> dict[str, Any]:
     value = choices[0] if len(choices) == 1 else {"anyOf": choices}
     sourced = {"type": "object", "required": ["value"], "additionalProperties": False}
     return {
-        "anyOf": [*choices, {"type": "null"}, {**sourced, "properties": {"value": value, **_SAID}}],
+        "anyOf": [*choices, {"type": "null"}, {**sourced, "properties": {"value": value, **_SOURCED}}],
         **kept,
     }

@@ -36,7 +36,7 @@ def unread_by_all(sweep: Sweep) -> dict[Key, str]:
     keys = {Key(path): why for path, why in _lost(base, [*sweep.axes], modes).items()}
     for axis, cases in sweep.cases.items():
         for place, name in enumerate(cases.names):
-            values = _given({path: column[place] for path, column in cases.columns.items()})
+            values = _figures({path: column[place] for path, column in cases.columns.items()})
             others = [{**each, **values} for each in modes]
             lost = _lost(_with(base, values), [], others)
             keys |= {Key(path, axis, name): why for path, why in lost.items() if path in values}
@@ -70,20 +70,20 @@ def _with(base: Scenario | None, values: Mapping[str, Any]) -> Scenario | None:
 def _modes(sweep: Sweep) -> Iterator[dict[str, Any]]:
     columns = sweep.scenarios(sweep.space.at(_spread(len(sweep.space))))
     for place in range(len(next(iter(columns.values()), ()))):
-        yield _given({path: values[place] for path, values in columns.items()})
+        yield _figures({path: values[place] for path, values in columns.items()})
     for path, axis in sweep.axes.items():
         if path in sweep.cases:
             case = sweep.cases[path].columns
             alone = [{key: values[place] for key, values in case.items()} for place in range(len(axis))]
         else:
             alone = [{path: axis.values[place]} for place in _spread(len(axis))]
-        yield from (_given({**each, **sweep.settings}) for each in alone)
+        yield from (_figures({**each, **sweep.settings}) for each in alone)
 
 
 def _spread(number: int) -> Any:
     return np.unique(np.linspace(0, number - 1, min(TRIED, number)).astype(np.int64))
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = {path: value.item() if isinstance(value, np.generic) else value for path, value in values.items()}
     return {path: value for path, value in plain.items() if value is not None and value == value}

@@ -12,7 +12,7 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.result import Result
 from simulator.study.execute import Counts, execute
-from simulator.study.problem import FEASIBLE, Problem, problem
+from simulator.study.problem import FEASIBLE, Problem, read_problem
 from simulator.study.questions.pareto import front, merge
 from simulator.study.questions.tally import Tally, none_feasible
 from simulator.study.store import Manifest, Store, load_store, open_store
@@ -93,37 +93,36 @@ def sweep(
         ConfigError: what is wrong with the YAML; a folder that holds another sweep; no feasible point is none: it is
             told with what rules them out.
     """
-    asked, folder = problem(name_or_path, overrides, run), Path(output)
-    with open_store(folder, Manifest.of(asked.provenance, asked.points, asked.chunk)) as store:
-        counts = execute(asked, store, workers, cluster, fail_fast, progress)
-    return summed_up(asked, load_store(folder), counts)
+    problem, folder = read_problem(name_or_path, overrides, run), Path(output)
+    with open_store(folder, Manifest.of(problem.provenance, problem.points, problem.chunk)) as store:
+        counts = execute(problem, store, workers, cluster, fail_fast, progress)
+    return summed_up(problem, load_store(folder), counts)
 
 
-def summed_up(asked: Problem, store: Store, counts: Counts) -> Swept:
+def summed_up(problem: Problem, store: Store, counts: Counts) -> Swept:
     """The answers that one pass over a store gives, a batch at a time."""
     import pandas as pd
 
-    senses = list(asked.objectives.values())
+    senses = list(problem.objectives.values())
     best, costs = pd.DataFrame(), np.empty((0, len(senses)))
-    tally = Tally(asked)
+    tally = Tally(problem)
     for batch in store.read():
         frame: pd.DataFrame = batch.to_pandas()
         columns = columns_of(frame)
         tally.add(columns, columns)
         good = columns[FEASIBLE].astype(bool)
         if senses and good.any():
-            wanted = asked.wanted(columns, columns)[good]
-            some = front(wanted, senses)
-            kept, new = merge(costs, wanted[some], senses)
-            best = (
-                pd.concat([best[kept], frame[good][some][new]], ignore_index=True) if len(best) else frame[good][some]
-            )
-            costs = np.concatenate([costs[kept], wanted[some][new]])
+            rows, values = frame[good], problem.objective_values(columns, columns)[good]
+            leading = front(values, senses)
+            rows, values = rows[leading], values[leading]
+            kept, new = merge(costs, values, senses)
+            best = pd.concat([best[kept], rows[new]], ignore_index=True) if len(best) else rows
+            costs = np.concatenate([costs[kept], values[new]])
     if len(best):
         first = -costs[:, 0] if senses[0] == "max" else costs[:, 0]
         best = best.reset_index(drop=True).iloc[np.argsort(first, kind="stable")]
     counted = (tally.feasible, best, tally.ruled_out, tally.lacking, tally.failures)
-    return Swept(asked, store.folder, counts, *counted, asked.provenance)
+    return Swept(problem, store.folder, counts, *counted, problem.provenance)
 
 
 def columns_of(frame: pd.DataFrame) -> dict[str, Any]:

@@ -69,11 +69,11 @@ def fit(
         return np.array([_off(row, results, file) for row in rows])
 
     logarithms, upper = (np.log(list(each.values())) for each in (parameters, limits))
-    found, useless = _least_squares(misfit, logarithms, upper)
+    optimum, useless = _least_squares(misfit, logarithms, upper)
     if useless is not None:
         path = list(parameters)[useless]
         raise ConfigError("it changes no calibration", path=path, expected="a figure that the times depend on")
-    return _values(parameters, found)
+    return _values(parameters, optimum)
 
 
 def _values(parameters: Mapping[str, float], logarithms: Vector) -> dict[str, float]:
@@ -94,23 +94,23 @@ def _least_squares(misfit: Callable[[Vector, str], Vector], x: Vector, upper: Ve
     Gauss-Newton with finite differences (Nocedal and Wright, Numerical Optimization, 10.3): a step that fits no better
     is halved, one beyond a bound ends there, and what would only go beyond stays.
     """
-    here = misfit(x, "start")
+    residuals = misfit(x, "start")
     for turn in range(1, ROUNDS + 1):
         title = f"round {turn}"
-        slopes = np.column_stack([(here - misfit(x - APART * unit, title)) / APART for unit in np.eye(len(x))])
+        slopes = np.column_stack([(residuals - misfit(x - APART * unit, title)) / APART for unit in np.eye(len(x))])
         flat = ~slopes.any(axis=0)
         if turn == 1 and flat.any():
             return x, int(np.argmax(flat))
-        free = ~((x >= upper) & (slopes.T @ here < 0))
+        free = ~((x >= upper) & (slopes.T @ residuals < 0))
         step = np.zeros_like(x)
-        step[free] = np.linalg.lstsq(slopes[:, free], -here, rcond=None)[0]
+        step[free] = np.linalg.lstsq(slopes[:, free], -residuals, rcond=None)[0]
         while np.abs(step).max() > SHORT:
             ahead = np.minimum(x + step, upper)
-            there = misfit(ahead, title)
-            if there @ there < here @ here:
+            nearer = misfit(ahead, title)
+            if nearer @ nearer < residuals @ residuals:
                 break
             step /= 2
         else:
             break
-        x, here = ahead, there
+        x, residuals = ahead, nearer
     return x, None

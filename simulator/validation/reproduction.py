@@ -132,14 +132,15 @@ def compare_with_published(
     check_published(study, published)
     others = {name: load_variant(study, name, experiment, overrides) for name in study.form.variants}
 
-    def told(title: str) -> Callable[[int, int], None] | None:
+    def progress_of(title: str) -> Callable[[int, int], None] | None:
         return progress and (lambda done, total: progress(title, done, total))
 
-    base = results_of(study, None, told(study.form.title), store=store)
+    base = results_of(study, None, progress_of(study.form.title), store=store)
     wanted = [(row.metric, row.condition) for row in published]
     titles = {name: variant.title for name, variant in study.form.variants.items()}
     variants = {
-        name: results_of(other, wanted, told(titles[name]), only=True, store=store) for name, other in others.items()
+        name: results_of(other, wanted, progress_of(titles[name]), only=True, store=store)
+        for name, other in others.items()
     }
     rows = [_compare(row, base) for row in published]
     name = study.config.file.resolve().parent.name

@@ -66,8 +66,8 @@ def _spelled(block: Block, calls_of: dict[str, list[str]]) -> Block:
         for first, then in pairwise(chain):
             graph.add_edge(first.name, then.name, bytes=first.bytes["output"])
         for feeder, size in before:
-            there = graph.get_edge_data(feeder, chain[0].name, {"bytes": 0.0})["bytes"]
-            graph.add_edge(feeder, chain[0].name, bytes=there + size)
+            earlier = graph.get_edge_data(feeder, chain[0].name, {"bytes": 0.0})["bytes"]
+            graph.add_edge(feeder, chain[0].name, bytes=earlier + size)
         if name in block.entries:
             entries[chain[0].name] = block.entries[name]
         last[name] = chain[-1].name
@@ -99,9 +99,9 @@ def _chain(operator: Operator, names: Sequence[str]) -> Iterator[Operator]:
 
 def _split(split: Split, before: bool) -> Split:
     """How the tensor that a product reads, or the one that it makes, is divided."""
-    whole: dict[Split, bool] = {"columns": before, "vocab": before, "rows": not before}
-    if split in whole:
-        return "none" if whole[split] else "elements"
+    undivided: dict[Split, bool] = {"columns": before, "vocab": before, "rows": not before}
+    if split in undivided:
+        return "none" if undivided[split] else "elements"
     return split
 
 

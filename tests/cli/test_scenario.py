@@ -184,6 +184,20 @@ def test_a_command_tells_a_scenario_from_a_study(run, write, asked, told) -> Non
     assert (found.code, told in found.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--dtype", "q4_0"), "--dtype / --quantization: found weights in q4_0"),
+        (("--set", "workload.micro_batches=3"), "--set: workload.micro_batches: found 3"),
+        (("--set", "workload={kind: sparse_flash}"), "error: mapping.residency.home: missing key"),  # it has no option
+    ],
+)
+def test_a_key_is_told_by_its_option_where_a_command_has_one(run, options, told) -> None:
+    training = ("--set", "workload.kind=training") if "workload={" not in options[1] else ()
+    found = run("estimate", "--hardware", "phone-ufs4", "--model", "llama-3.1-8b", *training, *options)
+    assert (found.code, told in found.err) == (2, True)
+
+
 def test_check_and_show_know_a_scenario(run, write) -> None:
     file, wrong = write("kept.yaml", KEPT), write("wrong.yaml", KEPT.replace("batch: 4", "batch: 0"))
     assert run("check", file).out == "kept.yaml: ok, scenario of batch: llama-3.1-8b on dgx-h100\n"

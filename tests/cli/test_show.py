@@ -97,6 +97,15 @@ def test_a_study_with_its_axes(run) -> None:
     assert "25 GB/s .. 800 GB/s" in shown
 
 
+def test_what_is_shown_of_a_model_and_a_scenario_reads_as_yaml(run, write) -> None:
+    rule = "{of: [optimizer], in: cpu.dram, by: cpu.cpu}"
+    text = f"hardware: xeon-6454s-rtx4090\nmodel: llama-2-7b\nmapping: {{engines: [gpu.gpu], placement: [{rule}]}}\n"
+    shown = " ".join(run("show", write("step", text + "workload: {kind: training}\n")).out.split())
+    assert "engines gpu.gpu" in shown and rule in shown
+    model = " ".join(run("show", "llama-2-7b").out.split())
+    assert "qkv_bias false" in model and "window_pattern true" in model and "aliases none" in model
+
+
 def test_a_condition_of_an_axis_is_shown(run) -> None:
     file = data.folder("experiments") / "three-families" / "experiment.yaml"
     told = run("show", file)

@@ -44,6 +44,8 @@ def test_the_terminal_has_each_wait_once_with_its_percentiles_and_says_what_was_
     (line,) = [line for line in told.out.splitlines() if line.startswith("time to first token  ")]
     assert line.split() == ["time", "to", "first", "token", *" ".join(_ms(document, "ttft")).split()]
     assert "too few to tell a trend" in told.out and "the machine lacks" in told.out
+    (line,) = [line for line in told.out.splitlines() if line.startswith("throughput ")]
+    assert line.split() == ["throughput", f"{document['tokens_per_s']:.4g}", "tok/s"]
 
 
 def _ms(metrics: dict[str, float], name: str) -> list[str]:
@@ -61,9 +63,11 @@ def test_rows_that_are_wrong_are_told_or_left_out(run, trace: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        (("--scheduler", "vllm-v2"), "--scheduler: found 'vllm-v2'"),
         (("--scheduler", "vllm-v2"), "did you mean 'vllm-v1'?"),
+        (("--replicas", "2", "--set", "workload.trace=null"), "--replicas: "),
         (("--trace", "nowhere.csv"), "nowhere.csv"),
-        (("--set", "mapping.kv_store.blocks=1"), "a"),
+        (("--set", "mapping.kv_store.blocks=1"), "more `kv_store.blocks`"),
         (
             ("--set", "mapping.kv_store.kind=prefix", "--set", "mapping.kv_store.tiers=hots"),
             "--set: mapping.kv_store.tiers.0.tier: ",

@@ -10,7 +10,7 @@ import yaml
 from simulator.config.path import checked
 from simulator.errors import ConfigError
 from simulator.scenario.form import Scenario
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 from tests.scenario.modes import MODES
 
 
@@ -38,11 +38,11 @@ def test_what_no_point_of_a_study_reads_is_refused_at_its_line(changes: Any, tex
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump({**STUDY, **changes}))
     with pytest.raises(ConfigError, match=text):
-        problem(path)
+        read_problem(path)
 
 
 def test_what_some_point_reads_may_stand_in_the_base(tmp_path: Any) -> None:
     path = tmp_path / "study.yaml"
     both = {"base": {**STUDY["base"], "workload": {**OPEN, "batch": 3}}, "axes": {"workload.loop": ["open", "closed"]}}
     path.write_text(yaml.safe_dump({**STUDY, **both}))
-    assert problem(path).points == 2
+    assert read_problem(path).points == 2

@@ -15,7 +15,7 @@ from simulator.errors import ConfigError, TiersimError
 from simulator.registry import names, registered
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluator import evaluator
-from simulator.scenario.reads import check_read, is_given, reads
+from simulator.scenario.reads import check_read, is_set, reads
 from tests.scenario.modes import BESIDE, MODES, keys, others, scenario
 
 DRAWN = 2
@@ -66,7 +66,7 @@ def is_named(mode: str, refused: Refused, *paths: str) -> bool:
     )
     parts = at.split(".")
     above = [at, *(".".join(parts[:depth]) for depth in range(2, len(parts)))]
-    return own or in_section or any(is_given(scenario(mode), each) for each in above)
+    return own or in_section or any(is_set(scenario(mode), each) for each in above)
 
 
 def fault(mode: str, path: str) -> str:

@@ -23,7 +23,7 @@ from simulator.mapping.passes import Lowering, Passes, step_contexts
 from simulator.mapping.speculative import speculate, speculative
 from simulator.mapping.spill.passes import spills
 from simulator.mapping.spill.static_batch import spilling
-from simulator.mapping.static_batch import pipelined, whole
+from simulator.mapping.static_batch import pipelined, together
 from simulator.mapping.target import Target, target
 from simulator.workload import Model, decode, load_model, operator_graph, prefill
 
@@ -64,7 +64,7 @@ def drafting(runner: Target, model: Model, batch: int, input: int, output: int) 
 
 
 def tensor_parallel(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:
-    return whole(Lowering((runner,)), model, batch, input, output)
+    return together(Lowering((runner,)), model, batch, input, output)
 
 
 def staged(runner: Target, model: Model, batch: int, input: int, output: int) -> Passes:

@@ -54,7 +54,7 @@ def test_its_routed_experts_are_not_drawn() -> None:
     of = stages("mixtral-8x7b", 2)
     assert of.layers == 0
     assert of.draws(uniform(8, 2)) is None
-    with pytest.raises(ConfigError, match=r"router: found another with socket.rdu, of kind dataflow, .*"):
+    with pytest.raises(ConfigError, match=r"workload.router: found one .* with socket.rdu, of kind dataflow, .*"):
         of.draws(zipf(8, 2))
     router = zipf(8, 2)
     on_gpus = Stages(deployment(load_system("dgx-h100"), load_model("mixtral-8x7b")))

@@ -85,7 +85,7 @@ def test_each_point_is_computed_once(tmp_path: Path) -> None:
         seen: list[tuple[int, int]] = []
         counts = execute(sweep(), store, workers=1, progress=lambda done, points: seen.append((done, points)))
         frame = store.frame()
-    assert counts.computed == POINTS and counts.found == 0 and counts.failed == (frame["error"] != "").sum() == 98
+    assert counts.computed == POINTS and counts.stored == 0 and counts.failed == (frame["error"] != "").sum() == 98
     assert str(counts) == "1,000 points computed, 98 of them failed"
     assert seen[0] == (0, POINTS) and seen[-1] == (POINTS, POINTS) and seen == sorted(seen)
     axes = sweep().columns(0, POINTS)
@@ -110,7 +110,7 @@ def test_the_same_again_computes_nothing(tmp_path: Path, expected: dict[str, byt
     for _ in range(2):
         with opened(tmp_path / "store") as store:
             counts = execute(sweep(log=tmp_path / "log"), store)
-    assert counts.computed == 0 and counts.found == POINTS
+    assert counts.computed == 0 and counts.stored == POINTS
     assert str(counts) == "all 1,000 points were there: nothing to compute"
     computed = [int(line.split()[1]) for line in (tmp_path / "log").read_text().splitlines()]
     assert sum(computed) == POINTS + 1  # the first point also alone, for the columns
@@ -141,7 +141,7 @@ def test_fail_fast_names_the_point(tmp_path: Path, workers: int) -> None:
         with pytest.raises(ConfigError, match=r"point 21 \(x 0\.0, y 3, kind b\) failed: y ends in 3"):
             execute(sweep(points=200), store, workers, fail_fast=True)
         assert (0, CHUNK) in store.missing()
-        assert execute(sweep(), store, workers=1).found < POINTS
+        assert execute(sweep(), store, workers=1).stored < POINTS
         assert store.missing() == []
 
 
@@ -177,7 +177,7 @@ def test_an_interrupt_leaves_a_store_to_go_on_with(tmp_path: Path, workers: int,
         execute(sweep(0.002), store, workers, progress=interrupt)
     with opened(tmp_path) as store:
         counts = execute(sweep(), store, workers=1)
-    assert counts.found >= POINTS / 4 and counts.computed > 0
+    assert counts.stored >= POINTS / 4 and counts.computed > 0
     assert files(tmp_path) == expected
 
 
@@ -216,11 +216,11 @@ def test_an_evaluation_without_errors_is_a_fault(tmp_path: Path) -> None:
 def test_a_task_is_as_many_chunks_as_take_the_least_time() -> None:
     queue = module._Queue([(i, i + 1) for i in range(100)])
     assert len(queue.take(2)) == 1  # nothing is known of how long they take
-    queue.took(module._Done(chunks=1, points=1, failed=0, seconds=0.5))  # slow to start
-    queue.took(module._Done(chunks=2, points=2, failed=0, seconds=0.1))
+    queue.took(module._Outcome(chunks=1, points=1, failed=0, seconds=0.5))  # slow to start
+    queue.took(module._Outcome(chunks=2, points=2, failed=0, seconds=0.1))
     assert len(queue.take(2)) == 10
     assert len(queue.take(8)) == 5  # 89 are left for 8 workers
-    queue.took(module._Done(chunks=1, points=1, failed=0, seconds=1.0))
+    queue.took(module._Outcome(chunks=1, points=1, failed=0, seconds=1.0))
     assert len(queue.take()) == 1
 
 

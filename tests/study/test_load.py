@@ -9,7 +9,7 @@ import pytest
 
 from simulator.errors import ConfigError
 from simulator.study.load import load_study, load_variant
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 from tests.study.conftest import TWO
 
 Write = Callable[[str], Path]
@@ -59,24 +59,24 @@ def test_what_stands_at_the_top_holds_for_every_run(yaml: Write) -> None:
 
 def test_one_of_several_runs_must_be_named(yaml: Write) -> None:
     file = yaml(TWO)
-    assert problem(file, (), "numbers").points == 3
+    assert read_problem(file, (), "numbers").points == 3
     with pytest.raises(ConfigError, match=r"run: of several runs: found none, expected one of sizes, numbers"):
-        problem(file)
+        read_problem(file)
     with pytest.raises(ConfigError, match=r"run: found 'size', .*did you mean 'sizes'"):
-        problem(file, (), "size")
+        read_problem(file, (), "size")
 
 
 def test_settings_hold_in_every_scenario_whatever_cases_say(yaml: Write) -> None:
     file = yaml(TWO)
     slow = ["hardware.devices.gpu.tiers.hbm.bandwidth=1 TB/s", "workload.number=5"]
-    sweep = problem(file, slow, "sizes").sweep
+    sweep = read_problem(file, slow, "sizes").sweep
     given = sweep.scenarios(sweep.space.columns(0, 8))
     assert set(given["hardware.devices.gpu.tiers.hbm.bandwidth"]) == {1e12}
     assert set(given["workload.number"]) == {5}
     with pytest.raises(ConfigError, match=r"--set: workload.size: found an axis"):
-        problem(file, ["workload.size=3"], "sizes")
+        read_problem(file, ["workload.size=3"], "sizes")
     with pytest.raises(ConfigError, match=r"--set.*bandwith.*did you mean 'bandwidth'"):
-        problem(file, ["hardware.devices.gpu.tiers.hbm.bandwith=3 GB/s"], "sizes")
+        read_problem(file, ["hardware.devices.gpu.tiers.hbm.bandwith=3 GB/s"], "sizes")
 
 
 def test_a_variant_has_the_runs_that_it_is_computed_for(yaml: Write) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.study.problem import FEASIBLE, problem
+from simulator.study.problem import FEASIBLE, read_problem
 
 Yaml = Callable[[str], Path]
 BASE = """\
@@ -22,7 +22,7 @@ axes:
 
 def test_a_derived_value_may_read_axes_metrics_and_those_before_it(sweep_file: Yaml) -> None:
     text = "derived: {each_s: tbt_s / batch, doubled: 2 * each_s, large: batch > 8}\n"
-    asked = problem(sweep_file(BASE + text))
+    asked = read_problem(sweep_file(BASE + text))
     found = asked(asked.columns(0, 3))
     assert found["each_s"][:2] == pytest.approx(found["tbt_s"][:2] / [1, 16])
     assert found["doubled"][:2] == pytest.approx(2 * found["each_s"][:2])
@@ -30,7 +30,7 @@ def test_a_derived_value_may_read_axes_metrics_and_those_before_it(sweep_file: Y
 
 
 def test_what_is_derived_may_be_a_text(sweep_file: Yaml) -> None:
-    asked = problem(
+    asked = read_problem(
         sweep_file(BASE + "derived: {waits: bound_by if batch > 8 else error}\nconstraints: [\"waits != ''\"]\n")
     )
     found = asked(asked.columns(0, 2))
@@ -39,7 +39,7 @@ def test_what_is_derived_may_be_a_text(sweep_file: Yaml) -> None:
 
 
 def test_feasible_is_what_works_and_meets_every_constraint(sweep_file: Yaml) -> None:
-    asked = problem(sweep_file(BASE + 'constraints: ["tokens_per_s >= 1000", "batch < 64"]\n'))
+    asked = read_problem(sweep_file(BASE + 'constraints: ["tokens_per_s >= 1000", "batch < 64"]\n'))
     columns = asked.columns(0, 3)
     found = asked(columns)
     masks = asked.constraints(columns, found)
@@ -51,7 +51,7 @@ def test_feasible_is_what_works_and_meets_every_constraint(sweep_file: Yaml) -> 
 @pytest.mark.parametrize("text", ["ttft_s <= 1", "ttft_s", "ttft_s and batch", "0 * ttft_s"])
 def test_a_constraint_on_a_number_that_is_missing_does_not_hold(sweep_file: Yaml, text: str) -> None:
     """Prefill is not timed in a decode sweep."""
-    asked = problem(sweep_file(BASE + f'constraints: ["{text}"]\n'))
+    asked = read_problem(sweep_file(BASE + f'constraints: ["{text}"]\n'))
     found = asked(asked.columns(0, 3))
     assert not found[FEASIBLE].any()
 
@@ -76,7 +76,7 @@ def test_a_constraint_on_a_number_that_is_missing_does_not_hold(sweep_file: Yaml
 )
 def test_what_is_wrong_is_told_with_its_line(sweep_file: Yaml, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
-        problem(sweep_file(BASE + text))
+        read_problem(sweep_file(BASE + text))
     assert "sweep.yaml:" in str(error.value)
 
 
@@ -92,7 +92,7 @@ def test_what_is_wrong_is_told_with_its_line(sweep_file: Yaml, text: str, says: 
 )
 def test_a_base_that_nothing_evaluates_is_told_with_its_line(sweep_file: Yaml, base: str, says: str) -> None:
     with pytest.raises(ConfigError, match=rf"sweep\.yaml:2: {says}"):
-        problem(
+        read_problem(
             sweep_file(f"base: {{hardware: dgx-h100, model: llama-3-8b, {base}}}\naxes: {{workload.batch: [1, 2]}}\n")
         )
 
@@ -109,4 +109,4 @@ def test_a_base_that_nothing_evaluates_is_told_with_its_line(sweep_file: Yaml, b
 def test_an_axis_that_changes_nothing_is_refused(sweep_file: Yaml, kind: str, axis: str, says: str) -> None:
     text = f"base: {{hardware: dgx-h100, model: llama-3-8b, workload: {{kind: {kind}}}}}\naxes: {{{axis}: [1, 2]}}\n"
     with pytest.raises(ConfigError, match=rf'sweep\.yaml:3: axes\."{re.escape(axis)}": {says}'):
-        problem(sweep_file(text))
+        read_problem(sweep_file(text))

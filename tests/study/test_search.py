@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from simulator import registry
 from simulator.errors import ConfigError
-from simulator.study.search import Found, Seen, search
+from simulator.study.search import SearchResult, Seen, search
 from simulator.study.search.seen import Indices
 from simulator.study.space.columns import Columns
 
@@ -55,14 +55,14 @@ class Machines:
         return np.array(list(product(*map(range, self.sizes))), dtype=np.int64)
 
 
-def found(method: str, machines: Machines | None = None, evaluations: int = 120, **options: object) -> Found:
+def found(method: str, machines: Machines | None = None, evaluations: int = 120, **options: object) -> SearchResult:
     machines = machines or Machines()
     return search(
         machines, machines.evaluate, OBJECTIVES, machines.feasible, method, evaluations, **{"batch": 16, **options}
     )
 
 
-def box(one: Found) -> tuple[list[float], list[float]]:
+def box(one: SearchResult) -> tuple[list[float], list[float]]:
     front = one.values[one.front]
     low, high = front.min(axis=0).tolist(), front.max(axis=0).tolist()
     return [high[0], *low[1:]], [low[0], *high[1:]]
@@ -242,7 +242,7 @@ def test_progress_is_the_share_of_the_box_that_the_front_dominates() -> None:
     values = np.array([[1.0, 1.0], [3.0, 1.0], [2.0, 2.0], [0.0, 9.0], [1.0, 3.0], [3.0, 3.0]])
     metrics = {"a": values[:, 0], "b": values[:, 1]}
     feasible = np.array([True, True, True, True, True, False])
-    one = Found({"a": "max", "b": "max"}, np.arange(6)[:, None], {}, metrics, feasible)
+    one = SearchResult({"a": "max", "b": "max"}, np.arange(6)[:, None], {}, metrics, feasible)
     assert one.front.tolist() == [False, True, True, True, True, False]
     assert one.progress([4, 4], [0, 0]).tolist() == pytest.approx(np.array([1, 3, 5, 5, 6, 6]) / 16)
 
@@ -251,7 +251,7 @@ def test_progress_is_the_share_of_the_box_that_the_front_dominates() -> None:
 def test_progress_never_falls(points: list[tuple[int, int]], seed: int) -> None:
     values = np.array(points, dtype=float).reshape(-1, 2)
     feasible = np.random.default_rng(seed).random(len(points)) < 0.8
-    one = Found({"a": "max", "b": "min"}, values, {}, {"a": values[:, 0], "b": values[:, 1]}, feasible)
+    one = SearchResult({"a": "max", "b": "min"}, values, {}, {"a": values[:, 0], "b": values[:, 1]}, feasible)
     progress = one.progress([4, 0], [-1, 5])
     assert np.all(np.diff(progress) >= 0)
     assert np.all((progress >= 0) & (progress <= 1))
@@ -260,7 +260,7 @@ def test_progress_never_falls(points: list[tuple[int, int]], seed: int) -> None:
 def test_a_method_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in registry.HOMES:  # ours are registered once, and stay
         registry.names(kind)
-    monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
+    monkeypatch.setattr(registry, "_registered", {kind: dict(known) for kind, known in registry._registered.items()})
 
     @registry.register("search", "first")
     def first(seen: Seen, evaluations: int, batch: int, seed: int):

@@ -10,7 +10,7 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 from tests.study.conftest import TWO, WritesEvaluator
 
 SETTINGS = ("hardware.devices.gpu.tiers.hbm.bandwidth=1 TB/s",)
@@ -38,7 +38,7 @@ def nothing_computes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_points_of_a_folder_are_those_that_were_computed(study: Path, folder: Path, request: Any) -> None:
-    computed, again = problem(study, SETTINGS, "sizes"), problem(folder)
+    computed, again = read_problem(study, SETTINGS, "sizes"), read_problem(folder)
     columns = computed.columns(0, 8)
     expected = computed(columns)
     request.getfixturevalue("nothing_computes")
@@ -56,14 +56,14 @@ def test_the_cheapest_of_them_is_found_without_computing_any(folder: Path) -> No
 
 def test_what_lies_between_them_is_computed(study: Path, folder: Path) -> None:
     between = {"machine": np.array(["small", "small"], dtype=object), "workload.size": np.array([2, 3])}
-    again = problem(folder)
+    again = read_problem(folder)
     assert again.stored is not None
     assert again.stored.rows(between).tolist() == [5, -1]
-    np.testing.assert_array_equal(again(between)["time_s"], problem(study, SETTINGS, "sizes")(between)["time_s"])
+    np.testing.assert_array_equal(again(between)["time_s"], read_problem(study, SETTINGS, "sizes")(between)["time_s"])
 
 
 def test_points_that_a_folder_lacks_are_computed(study: Path, folder: Path) -> None:
-    whole = problem(folder)
+    whole = read_problem(folder)
     assert whole.stored is not None
     some = type(whole.stored)(whole.stored.space, whole.stored.frame.iloc[2:4])
     columns = whole.columns(0, 8)
@@ -73,6 +73,6 @@ def test_points_that_a_folder_lacks_are_computed(study: Path, folder: Path) -> N
 
 def test_results_are_of_what_they_were_computed_with(folder: Path) -> None:
     with pytest.raises(ConfigError, match="found settings, expected none"):
-        problem(folder, ["workload.number=3"])
+        read_problem(folder, ["workload.number=3"])
     with pytest.raises(ConfigError, match="found the run 'numbers', expected none"):
-        problem(folder, (), "numbers")
+        read_problem(folder, (), "numbers")

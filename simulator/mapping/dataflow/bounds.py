@@ -53,8 +53,8 @@ def bounds(target: Target, block: Block, program: Program, at: Numbers) -> Bound
     one, steps, buffers, room = program.of(block), list[Step](), list[Numbers](), list[Numbers]()
     for pipeline in program.partition.pipelines:
         steps += _steps(target, one, pipeline, at)
-        asked = demands(one, [pipeline.names], target.ways)
-        buffers.append(_rows(layout.buffered(asked, pipeline.layout.tiles), at))
+        demand = demands(one, [pipeline.names], target.ways)
+        buffers.append(_rows(layout.buffered(demand, pipeline.layout.tiles), at))
         room.append(layout.most_room(pipeline.layout, grid(target, pipeline.reserved))[0])
     return Bounds(one.repeat, steps, np.concatenate(buffers), np.concatenate(room))
 
@@ -78,17 +78,17 @@ def _steps(target: Target, block: Block, pipeline: Pipeline, at: Numbers) -> Ite
 
 def _passing(target: Target, block: Block, pipeline: Pipeline, at: Numbers) -> Numbers:
     """Seconds that all tiles take to pass: a way for the first of them, and a stage for the others."""
-    asked, laid = demands(block, [pipeline.names], target.ways), pipeline.layout
-    each = _rows(layout.stages(stage_work(target, asked, grid(target)), laid.tiles, laid.pcus), at)
-    ways, slowest = layout.ways(asked, each), each[undominated(each)]
+    demand, laid = demands(block, [pipeline.names], target.ways), pipeline.layout
+    each = _rows(layout.stages(stage_work(target, demand, grid(target)), laid.tiles, laid.pcus), at)
+    ways, slowest = layout.ways(demand, each), each[undominated(each)]
     rows = (ways[:, np.newaxis] + (laid.tiles - 1) * slowest).reshape(-1, each.shape[1])
     return rows[undominated(rows)]
 
 
 def _busy(target: Target, block: Block, pipeline: Pipeline, at: Numbers) -> Numbers:
     """Seconds that each buffer is read and written."""
-    asked, laid = demands(block, [pipeline.names], target.ways), pipeline.layout
-    rows = _rows(layout.buffers(asked, grid(target), laid.tiles, laid.pmus), at)
+    demand, laid = demands(block, [pipeline.names], target.ways), pipeline.layout
+    rows = _rows(layout.buffers(demand, grid(target), laid.tiles, laid.pmus), at)
     return rows[undominated(rows)]
 
 

@@ -47,9 +47,9 @@ class Call:
 
 def fabric(target: Target) -> Fabric:
     """The grid of a dataflow engine; every one that is loaded has one (`hardware/references.py`)."""
-    found = target.description.fabric
-    assert found is not None
-    return found
+    description = target.description
+    assert description.fabric is not None
+    return description.fabric
 
 
 def grid(target: Target, reserved: float = 0.0) -> Grid:

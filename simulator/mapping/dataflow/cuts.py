@@ -117,15 +117,15 @@ def _needed(block: Block, bits: int, bit: dict[str, int]) -> int:
 
 def _down_sets(feeders: dict[int, int], most: int) -> list[int]:
     """Every down-set as bits, by how many operators it has; none of them where there are more than `most`."""
-    found, open_ = {0}, [0]
+    closed, open_ = {0}, [0]
     while open_:
         done = open_.pop()
         for bits, needed in feeders.items():
             if not done & bits and not needed & ~bits & ~done:
                 larger = done | bits
-                if larger not in found:
-                    found.add(larger)
+                if larger not in closed:
+                    closed.add(larger)
                     open_.append(larger)
-        if len(found) > most:
+        if len(closed) > most:
             return []
-    return sorted(found, key=lambda bits: (bits.bit_count(), bits))
+    return sorted(closed, key=lambda bits: (bits.bit_count(), bits))

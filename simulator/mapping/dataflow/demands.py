@@ -90,11 +90,11 @@ def all_demands(block: Block, ways: int, like: Block) -> Demands:
 
 def demands(block: Block, groups: Sequence[Sequence[str]], ways: int) -> Demands:
     """Those of given kernels; where the block's quantities are arrays, of one kernel."""
-    return _given(block, tuple(map(tuple, groups)), ways)
+    return _of_groups(block, tuple(map(tuple, groups)), ways)
 
 
 @lru_cache(maxsize=64)
-def _given(block: Block, groups: tuple[tuple[str, ...], ...], ways: int) -> Demands:
+def _of_groups(block: Block, groups: tuple[tuple[str, ...], ...], ways: int) -> Demands:
     """The same, once for all programs of the block that have these kernels."""
     names = list(block.graph)
     return _demands(

@@ -127,9 +127,9 @@ def lay(largest: Demands, samples: Sequence[Sample], grid: Grid, tiles: int, pcu
     return Layout(tiles, np.where(alone, passes, 1.0), pcus, pmus, fits)
 
 
-def holds(asked: Demands, laid: Layout, grid: Grid) -> NDArray[np.bool_]:
+def holds(demand: Demands, laid: Layout, grid: Grid) -> NDArray[np.bool_]:
     """(rows) whether each buffer of a layout has room for what is asked, in the passes that it makes."""
-    held: NDArray[np.bool_] = np.all(buffered(asked, laid.tiles) <= most_room(laid, grid), axis=1)
+    held: NDArray[np.bool_] = np.all(buffered(demand, laid.tiles) <= most_room(laid, grid), axis=1)
     return held
 
 
@@ -150,64 +150,64 @@ def stages(work: Numbers, tiles: int, pcus: Numbers) -> Numbers:
         return np.where(work > 0, work / (tiles * pcus), 0.0)
 
 
-def pipeline(asked: Demands, each: Numbers, tiles: int) -> Numbers:
+def pipeline(demand: Demands, each: Numbers, tiles: int) -> Numbers:
     """Seconds that all tiles take to pass: one through the longest way, the others an interval of the slowest stage."""
-    seconds: Numbers = _longest(asked, each) + (tiles - 1) * each.max(axis=1)
+    seconds: Numbers = _longest(demand, each) + (tiles - 1) * each.max(axis=1)
     return seconds
 
 
 @lru_cache(maxsize=64)
-def depth(asked: Demands) -> Numbers:
+def depth(demand: Demands) -> Numbers:
     """Stages on the longest way through each kernel; those that only move data do not count."""
-    return _longest(asked, np.array([[float(np.any(o.flops)) for o in asked.operators]]))
+    return _longest(demand, np.array([[float(np.any(o.flops)) for o in demand.operators]]))
 
 
-def buffers(asked: Demands, grid: Grid, tiles: int, pmus: Numbers) -> Numbers:
+def buffers(demand: Demands, grid: Grid, tiles: int, pmus: Numbers) -> Numbers:
     """Seconds for which each buffer is read and written, with the columns of `Layout.pmus`."""
-    busy = moved(asked, tiles) / grid.pmu_bandwidth
+    busy = moved(demand, tiles) / grid.pmu_bandwidth
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(busy > 0, busy / pmus, 0.0)
 
 
-def moved(asked: Demands, tiles: int) -> Numbers:
+def moved(demand: Demands, tiles: int) -> Numbers:
     """Bytes into and out of each buffer: an output is written once and read by each reader, weights by each tile."""
-    made = asked.made * (1 + np.maximum(asked.readers, 1))
-    return _columns(asked, made, asked.kept * (1 + tiles), 2 * asked.arriving)
+    made = demand.made * (1 + np.maximum(demand.readers, 1))
+    return _columns(demand, made, demand.kept * (1 + tiles), 2 * demand.arriving)
 
 
-def buffered(asked: Demands, tiles: int) -> Numbers:
+def buffered(demand: Demands, tiles: int) -> Numbers:
     """Bytes that each buffer holds."""
-    kept = asked.kept if tiles > 1 else np.minimum(asked.kept, 1.0)  # with one tile, weights stream through a unit
-    return _columns(asked, 2 * asked.made / tiles, kept, 2 * asked.arriving / tiles)
+    kept = demand.kept if tiles > 1 else np.minimum(demand.kept, 1.0)  # with one tile, weights stream through a unit
+    return _columns(demand, 2 * demand.made / tiles, kept, 2 * demand.arriving / tiles)
 
 
-def _columns(asked: Demands, made: Numbers, kept: Numbers, arriving: Numbers) -> Numbers:
+def _columns(demand: Demands, made: Numbers, kept: Numbers, arriving: Numbers) -> Numbers:
     """A quantity of each buffer: of outputs, of what is kept, of what arrives."""
-    columns = [asked.members * made, asked.members * kept, arriving[:, None]]
+    columns = [demand.members * made, demand.members * kept, arriving[:, None]]
     length = max(map(len, columns))
     return np.hstack([np.broadcast_to(column, (length, column.shape[1])) for column in columns])
 
 
-def ways(asked: Demands, each: Numbers) -> Numbers:
+def ways(demand: Demands, each: Numbers) -> Numbers:
     """The ways through the operators of one kernel that may be its longest (`_longest`), as rows of coefficients.
 
     `each` has such a row an operator (`core/affine.py`).
     """
     done: list[Numbers] = []
-    for i, feeders in enumerate(asked.feeders):
+    for i, feeders in enumerate(demand.feeders):
         before = np.concatenate([done[f] for f in feeders]) if feeders else np.zeros((1, each.shape[1]))
-        rows = asked.members[0, i] * (each[i] + before)
+        rows = demand.members[0, i] * (each[i] + before)
         done.append(rows[undominated(rows)])
     rows = np.concatenate(done)
     return rows[undominated(rows)]
 
 
-def _longest(asked: Demands, each: Numbers) -> Numbers:
+def _longest(demand: Demands, each: Numbers) -> Numbers:
     """The longest way through the operators of each kernel, where each operator is as long as `each` says."""
-    shape = np.broadcast_shapes(asked.members.shape, each.shape)
+    shape = np.broadcast_shapes(demand.members.shape, each.shape)
     done = np.zeros(shape)
-    for i, feeders in enumerate(asked.feeders):
+    for i, feeders in enumerate(demand.feeders):
         before = np.max([done[:, f] for f in feeders], axis=0) if feeders else 0.0
-        done[:, i] = asked.members[:, i] * (each[:, i] + before)
+        done[:, i] = demand.members[:, i] * (each[:, i] + before)
     longest: Numbers = done.max(axis=1)
     return longest

@@ -73,12 +73,12 @@ def spanning(target: Target, block: Block | Sizes) -> tuple[int, Partition]:
     if fabric(target).max_span == "none" and fabric(target).fusion == "streaming":
         for times in (n for n in range(2, repeat + 1) if repeat % n == 0):
             larger = spread.unrolled(times)
-            whole = sized_demands(larger, [list(larger.block.graph)], target.ways)
-            fitted = fit(target, whole)
+            one_kernel = sized_demands(larger, [list(larger.block.graph)], target.ways)
+            fitted = fit(target, one_kernel)
             if not np.isfinite(fitted.seconds[0]):
                 break
             if fitted.seconds[0] / times < best[1].seconds / best[0]:
-                best = times, _partition(whole, fitted, [0], 0.0)
+                best = times, _partition(one_kernel, fitted, [0], 0.0)
     return best
 
 
@@ -110,8 +110,8 @@ def _fastest(target: Target, spread: Sizes, every: SizedDemands, reserved: float
         return Partition((), np.inf)
     best, block = _partition(every.of(near), fitted, np.searchsorted(near, chain).tolist(), reserved), spread.block
     if fabric(target).looping and block.repeat > 1:
-        whole = sized_demands(spread, [list(block.graph)], target.ways)
-        looped = _partition(whole, fit(target, whole, reserved, 1 / block.repeat), [0], reserved)
+        one_kernel = sized_demands(spread, [list(block.graph)], target.ways)
+        looped = _partition(one_kernel, fit(target, one_kernel, reserved, 1 / block.repeat), [0], reserved)
         if looped.seconds < best.seconds:
             pipelines = tuple(replace(p, launches=1 / block.repeat) for p in looped.pipelines)
             return Partition(pipelines, looped.seconds)
@@ -151,8 +151,8 @@ def _shortest(possible: Cuts, times: Numbers) -> list[int]:
 
 def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
     """Given kernels; one that does not fit runs operator by operator."""
-    given = sized_demands(spread, groups, target.ways)
-    fits = np.isfinite(fit(target, given).seconds)
+    demand = sized_demands(spread, groups, target.ways)
+    fits = np.isfinite(fit(target, demand).seconds)
     if not fits.all():
         order = list(spread.block.graph)
         groups = [
@@ -160,12 +160,12 @@ def _fixed(target: Target, spread: Sizes, groups: Kernels) -> Partition:
             for group, ok in zip(groups, fits, strict=True)
             for part in ([group] if ok else [[n] for n in sorted(group, key=order.index)])
         ]
-        given = sized_demands(spread, groups, target.ways)
-    return _partition(given, fit(target, given), list(range(len(groups))), 0.0)
+        demand = sized_demands(spread, groups, target.ways)
+    return _partition(demand, fit(target, demand), list(range(len(groups))), 0.0)
 
 
-def _partition(given: SizedDemands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
-    kernels = given.largest
+def _partition(demand: SizedDemands, fitted: Fitted, chain: list[int], reserved: float) -> Partition:
+    kernels = demand.largest
     names = list(kernels.block.graph)
     pipelines = tuple(
         Pipeline(

@@ -56,25 +56,25 @@ class Pipeline:
     launches: float = 1.0
 
 
-def fit(target: Target, asked: SizedDemands, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
+def fit(target: Target, demand: SizedDemands, reserved: float = 0.0, launches: float = 1.0) -> Fitted:
     """Lay each kernel on the grid, as one tile and as many, and take what is faster over all sizes together."""
-    return fit_each(target, asked, [reserved], launches)[0]
+    return fit_each(target, demand, [reserved], launches)[0]
 
 
-def fit_each(target: Target, asked: SizedDemands, reserves: Sequence[float], launches: float = 1.0) -> list[Fitted]:
+def fit_each(target: Target, demand: SizedDemands, reserves: Sequence[float], launches: float = 1.0) -> list[Fitted]:
     """What `fit` gives with each of these shares of the PMUs reserved: stages are balanced once for all of them."""
     shape = grid(target)
     samples = [
-        Sample(each, weight, stage_work(target, each, shape), _pace(target, each)) for each, weight in asked.samples
+        Sample(each, weight, stage_work(target, each, shape), _pace(target, each)) for each, weight in demand.samples
     ]
-    tilings = shape.tilings(float(np.max(asked.largest.block.tokens)))
+    tilings = shape.tilings(float(np.max(demand.largest.block.tokens)))
     pcus = {number: layout.balanced(samples, shape, number) for number in tilings}
-    return [_fit(target, asked, samples, pcus, reserved, launches) for reserved in reserves]
+    return [_fit(target, demand, samples, pcus, reserved, launches) for reserved in reserves]
 
 
 def _fit(
     target: Target,
-    asked: SizedDemands,
+    demand: SizedDemands,
     samples: Sequence[Sample],
     pcus: Mapping[int, Numbers],
     reserved: float,
@@ -82,31 +82,31 @@ def _fit(
 ) -> Fitted:
     """Kernels with their stages on so many PCUs, by the number of tiles."""
     shape, ahead = grid(target, reserved), loaded_ahead(target, reserved)
-    kernels = len(asked.largest.members)
+    kernels = len(demand.largest.members)
     if ahead:  # weights may be there already
         samples = [replace(sample, pace=np.zeros(kernels)) for sample in samples]
-    allowed = _allowed(target, asked.largest)
+    allowed = _allowed(target, demand.largest)
     layouts, seconds = [], []
     for number, of_stages in pcus.items():
-        laid = layout.lay(asked.largest, samples, shape, number, of_stages)
-        took = np.zeros(kernels)
-        for each, weight in (sample for sample in asked.samples if sample[1]):
+        laid = layout.lay(demand.largest, samples, shape, number, of_stages)
+        times = np.zeros(kernels)
+        for each, weight in (sample for sample in demand.samples if sample[1]):
             plan = call_plan(target, call(target, each, laid), ahead, launches)
-            took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
+            times += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
         layouts.append(laid)
-        seconds.append(np.where(laid.fits & allowed, took, INFEASIBLE))
+        seconds.append(np.where(laid.fits & allowed, times, INFEASIBLE))
     return Fitted(tuple(layouts), np.argmin(seconds, axis=0), np.min(seconds, axis=0))
 
 
-def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) -> Numbers:
+def least_seconds(target: Target, demand: SizedDemands, reserved: float = 0.0) -> Numbers:
     """(kernels) seconds that no layout of a kernel beats, summed over the sizes: the closed form of the least of each.
 
     That is one pass of weights in one tile, stages and buffers that share the whole grid by their work, no program to
     load. Infinite for what is not allowed; finite for what does not fit, too.
     """
-    shape, kernels = grid(target, reserved), len(asked.largest.members)
-    took = np.zeros(kernels)
-    for each, weight in (sample for sample in asked.samples if sample[1]):
+    shape, kernels = grid(target, reserved), len(demand.largest.members)
+    seconds = np.zeros(kernels)
+    for each, weight in (sample for sample in demand.samples if sample[1]):
         work, moved = stage_work(target, each, shape).sum(axis=1), layout.moved(each, 1).sum(axis=1)
         links, wait = _streamed(target, each)
         least = Call(
@@ -123,15 +123,15 @@ def least_seconds(target: Target, asked: SizedDemands, reserved: float = 0.0) ->
             links=links,
         )
         plan = call_plan(target, least, loaded_ahead(target, reserved))
-        took += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
-    return np.where(_allowed(target, asked.largest), took * (1 - ROUNDING), INFEASIBLE)
+        seconds += weight * (np.broadcast_to(closed_form(plan).time, kernels) + _after(target, each))
+    return np.where(_allowed(target, demand.largest), seconds * (1 - ROUNDING), INFEASIBLE)
 
 
 def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
     """The plan of one call of a kernel, at each of the sizes that the block's quantities are arrays over."""
-    asked = demands(block, [pipeline.names], target.ways)
+    demand = demands(block, [pipeline.names], target.ways)
     (kernel,) = kernels_of(block, [pipeline.names], target.ways)
-    one = call(target, asked, pipeline.layout, kernel.name)
+    one = call(target, demand, pipeline.layout, kernel.name)
     if target.spilled:
         (spilled,) = spilled_traffic(block, [kernel], target.spilled)
         one = replace(one, spilled=spilled)
@@ -144,100 +144,100 @@ def pipeline_plan(target: Target, block: Block, pipeline: Pipeline) -> Plan:
     return plan
 
 
-def call(target: Target, asked: Demands, laid: Layout, name: str = "kernel") -> Call:
-    """What one call asks of one device; its quantities are arrays where `asked` has more than one row."""
+def call(target: Target, demand: Demands, laid: Layout, name: str = "kernel") -> Call:
+    """What one call asks of one device; its quantities are arrays where `demand` has more than one row."""
     shape = grid(target)
-    work = stage_work(target, asked, shape)
+    work = stage_work(target, demand, shape)
     each = layout.stages(work, laid.tiles, laid.pcus)
-    busy = layout.buffers(asked, shape, laid.tiles, laid.pmus)
-    links, wait = _streamed(target, asked)
-    weights = (asked.members * asked.kept).sum(axis=1)
+    busy = layout.buffers(demand, shape, laid.tiles, laid.pmus)
+    links, wait = _streamed(target, demand)
+    weights = (demand.members * demand.kept).sum(axis=1)
 
     def plain(values: Numbers) -> Quantity:
         """A number where there is one kernel, and no array of sizes."""
-        return float(values[0]) if len(values) == 1 and asked.sizes != 1 else values
+        return float(values[0]) if len(values) == 1 and demand.sizes != 1 else values
 
     return Call(
         name=name,
         engine=plain((work / shape.engine_pcus).sum(axis=1)),
-        pipeline=plain(layout.pipeline(asked, each, laid.tiles)),
+        pipeline=plain(layout.pipeline(demand, each, laid.tiles)),
         slowest_buffer=plain(busy.max(axis=1)),
-        on_chip=plain(layout.moved(asked, laid.tiles).sum(axis=1)),
-        read=plain(asked.read + (laid.passes - 1) * weights),
-        written=plain(asked.written),
+        on_chip=plain(layout.moved(demand, laid.tiles).sum(axis=1)),
+        read=plain(demand.read + (laid.passes - 1) * weights),
+        written=plain(demand.written),
         weights=plain(weights),
-        wait=plain(layout.depth(asked) * shape.stage_latency + wait),
+        wait=plain(layout.depth(demand) * shape.stage_latency + wait),
         configured=plain(laid.pcus.sum(axis=1) + laid.pmus.sum(axis=1)),
         links={resource: plain(sent) for resource, sent in links.items()},
     )
 
 
-def stage_work(target: Target, asked: Demands, shape: layout.Grid) -> Numbers:
+def stage_work(target: Target, demand: Demands, shape: layout.Grid) -> Numbers:
     """(rows, operators) PCU-seconds."""
-    seconds = rows(engine_seconds(target, (operator,)) for operator in asked.operators)
-    work: Numbers = asked.members * seconds * shape.engine_pcus
+    seconds = rows(engine_seconds(target, (operator,)) for operator in demand.operators)
+    work: Numbers = demand.members * seconds * shape.engine_pcus
     return work
 
 
 def loaded_ahead(target: Target, reserved: float) -> float:
     """Bytes of weights that the PMUs kept for them hold."""
-    whole = grid(target)
-    return (whole.pmus - grid(target, reserved).pmus) * whole.pmu_bytes
+    unreserved = grid(target)
+    return (unreserved.pmus - grid(target, reserved).pmus) * unreserved.pmu_bytes
 
 
-def _pace(target: Target, asked: Demands) -> Numbers:
+def _pace(target: Target, demand: Demands) -> Numbers:
     """(rows) seconds that the bytes over the boundary and on links take."""
     outside = Call(
-        "outside", 0.0, 0.0, 0.0, 0.0, asked.read, asked.written, 0.0, 0.0, 0.0, links=_streamed(target, asked)[0]
+        "outside", 0.0, 0.0, 0.0, 0.0, demand.read, demand.written, 0.0, 0.0, 0.0, links=_streamed(target, demand)[0]
     )
     step = call_plan(target, outside).steps[0]
     assert isinstance(step.work, Activity)
     pace: Numbers = np.max(np.broadcast_arrays(*step.work.seconds().values()), axis=0)
-    return np.broadcast_to(pace, len(asked.members))
+    return np.broadcast_to(pace, len(demand.members))
 
 
-def _streamed(target: Target, asked: Demands) -> tuple[dict[Resource, Numbers], Numbers]:
+def _streamed(target: Target, demand: Demands) -> tuple[dict[Resource, Numbers], Numbers]:
     """(rows) bytes on links, and seconds of latency, of the collectives that are part of each kernel."""
     links: dict[Resource, Numbers] = {}
-    wait = np.zeros(len(asked.members))
+    wait = np.zeros(len(demand.members))
     if fabric(target).collectives == "streamed":
-        for i, phases in _reductions(target, asked):
+        for i, phases in _reductions(target, demand):
             for phase in phases:
-                wait = wait + asked.members[:, i] * phase.latency
+                wait = wait + demand.members[:, i] * phase.latency
                 for resource, sent in phase.demand.items():
-                    links[resource] = links.get(resource, 0.0) + asked.members[:, i] * sent
+                    links[resource] = links.get(resource, 0.0) + demand.members[:, i] * sent
     return links, wait
 
 
-def _after(target: Target, asked: Demands) -> Numbers:
+def _after(target: Target, demand: Demands) -> Numbers:
     """(kernels) seconds of the collectives after each."""
-    took = np.zeros(len(asked.members))
+    seconds = np.zeros(len(demand.members))
     if fabric(target).collectives == "after":
-        for i, phases in _reductions(target, asked):
-            took += asked.members[:, i] * sum(float(phase.latency) + phase.alone for phase in phases)
-    return took
+        for i, phases in _reductions(target, demand):
+            seconds += demand.members[:, i] * sum(float(phase.latency) + phase.alone for phase in phases)
+    return seconds
 
 
-def _reductions(target: Target, asked: Demands) -> list[tuple[int, list[Activity]]]:
+def _reductions(target: Target, demand: Demands) -> list[tuple[int, list[Activity]]]:
     """Each operator that leaves partial sums, by its column, and what reduces them."""
     return [
         (i, all_reduce(target.system, target.device, operator.bytes["output"]))
-        for i, operator in enumerate(asked.operators)
+        for i, operator in enumerate(demand.operators)
         if operator.all_reduce
     ]
 
 
-def _allowed(target: Target, asked: Demands) -> NDArray[np.bool_]:
+def _allowed(target: Target, demand: Demands) -> NDArray[np.bool_]:
     """Whether each kernel keeps within one layer, and reads no sum that is reduced after it has ended."""
-    allowed: NDArray[np.bool_] = np.ones(len(asked.members), dtype=bool)
+    allowed: NDArray[np.bool_] = np.ones(len(demand.members), dtype=bool)
     if fabric(target).collectives == "after":
-        for reader, feeders in enumerate(asked.feeders):
+        for reader, feeders in enumerate(demand.feeders):
             for feeder in feeders:
-                if asked.operators[feeder].all_reduce:
-                    allowed &= (asked.members[:, feeder] * asked.members[:, reader]) == 0
+                if demand.operators[feeder].all_reduce:
+                    allowed &= (demand.members[:, feeder] * demand.members[:, reader]) == 0
     if fabric(target).max_span == "layer":
-        layers = _layers(list(asked.block.graph))
-        inside = [(asked.members * (layers == layer)).any(axis=1) for layer in set(layers)]
+        layers = _layers(list(demand.block.graph))
+        inside = [(demand.members * (layers == layer)).any(axis=1) for layer in set(layers)]
         allowed &= np.sum(inside, axis=0) <= 1
     return allowed
 

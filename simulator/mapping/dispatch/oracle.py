@@ -47,10 +47,10 @@ def _shortest(route: Route) -> list[Choice]:
             origins[-1].append(np.argmin(ways, axis=0))
             reached.append(np.min(ways, axis=0) + route.seconds(step, option))
         costs, before = reached, list(options)
-    taken: list[NDArray[np.int64]] = [np.argmin(_stacked(costs), axis=0)]
+    choices: list[NDArray[np.int64]] = [np.argmin(_stacked(costs), axis=0)]
     for back in reversed(origins[1:]):
-        taken.append(_picked(back, taken[-1]))
-    return [choice if choice.ndim else int(choice) for choice in reversed(taken)]
+        choices.append(_picked(back, choices[-1]))
+    return [choice if choice.ndim else int(choice) for choice in reversed(choices)]
 
 
 def _stacked(values: Iterable[Quantity]) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def _stacked(values: Iterable[Quantity]) -> NDArray[np.float64]:
 
 def _picked(candidates: Sequence[Choice], index: NDArray[np.int64]) -> NDArray[np.int64]:
     """At each point, that of the candidates which the index names there."""
-    whole = np.stack(np.broadcast_arrays(*candidates, index)[:-1])
-    place = np.broadcast_to(index, whole.shape[1:])[np.newaxis]
-    picked: NDArray[np.int64] = np.take_along_axis(whole, place, axis=0)[0]
+    table = np.stack(np.broadcast_arrays(*candidates, index)[:-1])
+    place = np.broadcast_to(index, table.shape[1:])[np.newaxis]
+    picked: NDArray[np.int64] = np.take_along_axis(table, place, axis=0)[0]
     return picked

@@ -29,8 +29,8 @@ def policy(name: str) -> Policy:
     Raises:
         ConfigError: there is none of that name.
     """
-    found: Policy = registered("dispatch", name)
-    return found
+    chooser: Policy = registered("dispatch", name)
+    return chooser
 
 
 def rates(target: Target) -> tuple[Quantity, Quantity]:

@@ -81,8 +81,8 @@ class Route:
         target = self.engines[engine]
         key = (unit, engine)
         if key not in self._kernels:
-            whole = fusion(target.description) != "unfused"
-            groups = unit.groups if whole else [(name,) for name in unit.operators]
+            fused = fusion(target.description) != "unfused"
+            groups = unit.groups if fused else [(name,) for name in unit.operators]
             self._kernels[key] = kernels_of(self.block, groups, target.ways)
         return self._kernels[key]
 
@@ -111,9 +111,9 @@ class Route:
 
     def op_per_byte(self, unit: Unit, engine: int) -> tuple[Quantity, Quantity]:
         """FLOPs of a unit, and the bytes that it moves over the boundary of its kernels on an engine."""
-        found = self.kernels(unit, engine)
-        flops: Quantity = sum((kernel.flops for kernel in found), start=0.0)
-        traffic: Quantity = sum((kernel.traffic for kernel in found), start=0.0)
+        kernels = self.kernels(unit, engine)
+        flops: Quantity = sum((kernel.flops for kernel in kernels), start=0.0)
+        traffic: Quantity = sum((kernel.traffic for kernel in kernels), start=0.0)
         return flops, traffic
 
     def plan(self, choices: Sequence[Choice]) -> Plan:
@@ -131,13 +131,13 @@ class Route:
             if np.min(choice) < 0 or np.max(choice) >= len(options):
                 name = "+".join(unit.name for unit in step)
                 raise ValueError(f"step {name}: found option {choice}, expected 0 to {len(options) - 1}")
-            taken = [(o, w) for i, o in enumerate(options) if (w := _where(choice, i)) is None or np.any(w)]
-            for move in self._moves(step, taken, made):
+            chosen = [(o, w) for i, o in enumerate(options) if (w := _where(choice, i)) is None or np.any(w)]
+            for move in self._moves(step, chosen, made):
                 plan.add(move)
-            plan.add(self._step_plan(step, taken))
+            plan.add(self._step_plan(step, chosen))
             for place, unit in enumerate(step):
                 share: list[Quantity] = [0.0] * len(self.engines)
-                for option, where in taken:
+                for option, where in chosen:
                     share[option[place]] = share[option[place]] + (1.0 if where is None else where)
                 made.update(dict.fromkeys(unit.operators, share))
         return plan
@@ -151,10 +151,10 @@ class Route:
             plan.add(move)
         return closed_form(plan).time
 
-    def _step_plan(self, step: Step, taken: Sequence[tuple[Option, Quantity | None]]) -> Plan:
+    def _step_plan(self, step: Step, chosen: Sequence[tuple[Option, Quantity | None]]) -> Plan:
         """The units of a step: on each engine one after another, and the engines at once or in turn."""
         plan = Plan("+".join(unit.name for unit in step))
-        for option, where in taken:
+        for option, where in chosen:
             mode = Plan(plan.name)
             for engine in sorted(set(option)):
                 chain = Plan(self.engines[engine].engine)
@@ -167,17 +167,17 @@ class Route:
         return plan
 
     def _moves(
-        self, step: Step, taken: Sequence[tuple[Option, Quantity | None]], made: dict[str, list[Quantity]]
+        self, step: Step, chosen: Sequence[tuple[Option, Quantity | None]], made: dict[str, list[Quantity]]
     ) -> list[Activity]:
-        found = []
-        for option, where in taken:
+        moves = []
+        for option, where in chosen:
             for unit, engine in zip(step, option, strict=True):
                 for producer, size in self._arriving(unit, engine).items():
                     for source, share in enumerate(made.get(producer, ())):
                         if self._apart(source, engine) and np.any(share):
                             crosses = share * (1.0 if where is None else where)
-                            found.append(self._move(source, engine, size, crosses))
-        return found
+                            moves.append(self._move(source, engine, size, crosses))
+        return moves
 
     def _arriving(self, unit: Unit, engine: int) -> dict[str, Quantity]:
         """Bytes that each device of an engine reads of what each operator before a unit made."""
@@ -185,10 +185,10 @@ class Route:
         if key not in self._read:
             shares = {o.name: shard(o, self.engines[engine].ways) for o in self.block.operators}
             read = arriving(self.block, unit.operators, shares)
-            found = {p: size for p, size in read.items() if p is not None}
+            sizes = {p: size for p, size in read.items() if p is not None}
             # Its edges carry nothing, for it is read where it lies: to another memory, what is new must go.
-            found |= {p: shares[p].bytes["kv_write"] for p in found if shares[p].kind == "cache"}
-            self._read[key] = {p: size for p, size in found.items() if np.any(size)}
+            sizes |= {p: shares[p].bytes["kv_write"] for p in sizes if shares[p].kind == "cache"}
+            self._read[key] = {p: size for p, size in sizes.items() if np.any(size)}
         return self._read[key]
 
     def _apart(self, one: int, other: int) -> bool:
@@ -198,8 +198,8 @@ class Route:
     def _move(self, source: int, engine: int, size: Quantity, crosses: Quantity) -> Activity:
         """Copies, where `crosses` is 1, the `size` bytes that each device of an engine reads to all of them."""
         a, b = self.engines[source], self.engines[engine]
-        whole = size * crosses * b.ways
-        return transfer(a.system, whole, a.tier, b.tier, name="move")
+        total = size * crosses * b.ways
+        return transfer(a.system, total, a.tier, b.tier, name="move")
 
     _kernels: dict[tuple[Unit, int], list[Kernel]] = field(default_factory=dict, init=False)
     _read: dict[tuple[Unit, int], dict[str, Quantity]] = field(default_factory=dict, init=False)
@@ -208,6 +208,6 @@ class Route:
 def _where(choice: Choice, option: int) -> Quantity | None:
     """1 at the points that take an option; None where all do."""
     if isinstance(choice, np.ndarray):
-        taken: NDArray[np.float64] = (choice == option).astype(np.float64)
-        return taken
+        chosen: NDArray[np.float64] = (choice == option).astype(np.float64)
+        return chosen
     return None if choice == option else 0.0

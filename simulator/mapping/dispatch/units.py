@@ -39,14 +39,14 @@ Step = tuple[Unit, ...]
 
 def steps(block: Block) -> tuple[Step, ...]:
     """The units of a block, one step after another."""
-    found: list[list[Unit]] = []
+    grouped: list[list[Unit]] = []
     for unit in _units(block):
-        beside = found and found[-1][-1].phase and unit.phase and found[-1][-1].phase != unit.phase
+        beside = grouped and grouped[-1][-1].phase and unit.phase and grouped[-1][-1].phase != unit.phase
         if beside:
-            found[-1].append(unit)
+            grouped[-1].append(unit)
         else:
-            found.append([unit])
-    return tuple(map(tuple, found))
+            grouped.append([unit])
+    return tuple(map(tuple, grouped))
 
 
 def _units(block: Block) -> list[Unit]:

@@ -108,7 +108,7 @@ class Footprint:
                 raise CapacityError(
                     f"{names} with {self.batch} x {self.input + self.output:,} tokens in {each.tier}{where}",
                     needed=float(each.used),
-                    there=each.capacity,
+                    available=each.capacity,
                     remedy=remedy(self),
                 )
 

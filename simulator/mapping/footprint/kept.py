@@ -79,13 +79,13 @@ def _block_weights(model: Model, ways: int) -> tuple[float, ...]:
     """Bytes of the weights of one of each block, with those that each of `ways` devices keeps whole."""
     experts = float(model.moe.experts) if model.moe else 0.0
     first, *others = operator_graph(model, decode(1, 1), lambda _: experts).blocks
-    found = []
+    sizes = []
     for block in (first, *others):
         operators = [operator for operator in block.operators if operator.kind != "embedding"]
         kept = sum(float(o.bytes.get("weight", 0.0) + o.bytes.get("expert", 0.0)) for o in operators)
-        found.append(kept + sum(copies(operator, ways) for operator in operators))
+        sizes.append(kept + sum(copies(operator, ways) for operator in operators))
     tables = sum(weight_bytes_by_class(model)[name] for name in ("embedding", "layer_embedding"))
-    return (found[0] + tables, *found[1:])
+    return (sizes[0] + tables, *sizes[1:])
 
 
 def _block_kv(model: Model, context: float) -> list[float]:
@@ -108,8 +108,8 @@ def copied_weights(model: Model, ways: int) -> float:
 
 def copies(operator: Operator, ways: int) -> float:
     """Bytes of the further copies of an operator's weights, where each of `ways` devices keeps them whole."""
-    whole = operator.split == "none" and operator.kind in ("gemm", "norm")
-    return float(operator.bytes.get("weight", 0.0) * (ways - 1)) if whole else 0.0
+    copied = operator.split == "none" and operator.kind in ("gemm", "norm")
+    return float(operator.bytes.get("weight", 0.0) * (ways - 1)) if copied else 0.0
 
 
 def nodes_needed(size: float, node_bytes: float) -> int:

@@ -36,7 +36,7 @@ def most_sequences(deployed: Deployment, context: int, prompt: int, most: int) -
         raise CapacityError(
             f"one sequence of {context:,} tokens beside {deployed.model.name} on a {device}",
             needed=float(full.used / ways),
-            there=full.capacity / ways,
+            available=full.capacity / ways,
             remedy="a shorter sequence, more devices, or a smaller dtype or kv",
         )
     return min(most, fits)
@@ -54,20 +54,20 @@ def most_blocks(deployed: Deployment, size: int, tokens: int) -> int:
     """
     stages = divided(deployed)
     places = held(deployed, 0.0, float(size), float(tokens), stages)
-    whole = deployed.software.runtime.kv_block * deployed.parallel.context
+    block_tokens = deployed.software.runtime.kv_block * deployed.parallel.context
     shortest = min((layer.attention.kept or inf for layer, _ in deployed.model.kinds if layer.attention), default=inf)
-    blocks = max(min(size, shortest // whole), 1)  # in which no window drops any
-    several = held(deployed, 1.0, float(blocks * whole), 0.0, stages)
+    blocks = max(min(size, shortest // block_tokens), 1)  # in which no window drops any
+    several = held(deployed, 1.0, float(blocks * block_tokens), 0.0, stages)
     fewest = inf
     for place, kept in zip(places, several, strict=True):
-        block = float(kept.kv) / (blocks * whole / size)
+        block = float(kept.kv) / (blocks * block_tokens / size)
         free = float(place.capacity - place.used)
         if not place.fits or free < block:
             ways = deployed.low.system.count(place.tier.partition(".")[0])
             raise CapacityError(
                 f"a block of {size} tokens beside {deployed.model.name} on a {place.tier.partition('.')[0]}",
                 needed=(float(place.used) + block) / ways,
-                there=float(place.capacity) / ways,
+                available=float(place.capacity) / ways,
                 remedy="more devices, or a smaller dtype or kv",
             )
         fewest = min(fewest, free / block) if block else fewest

@@ -30,17 +30,17 @@ def _into_attention(kernels: list[Kernel]) -> list[Kernel]:
     place = next((at for at, kernel in enumerate(kernels) if "attention" in _kinds(kernel)), None)
     if place is None or not turning:
         return kernels
-    whole = kernels[place]
+    attention = kernels[place]
     for kernel in turning:
         handed = sum((o.bytes["output"] for o in kernel.operators), start=0.0)
-        whole = replace(
-            whole,
-            operators=(*whole.operators, *kernel.operators),
-            read=whole.read + np.maximum(kernel.read - handed, 0.0),
-            written=whole.written + np.maximum(kernel.written - handed, 0.0),
-            inner=whole.inner + kernel.inner,
+        attention = replace(
+            attention,
+            operators=(*attention.operators, *kernel.operators),
+            read=attention.read + np.maximum(kernel.read - handed, 0.0),
+            written=attention.written + np.maximum(kernel.written - handed, 0.0),
+            inner=attention.inner + kernel.inner,
         )
-    return [whole if at == place else kernel for at, kernel in enumerate(kernels) if kernel not in turning]
+    return [attention if at == place else kernel for at, kernel in enumerate(kernels) if kernel not in turning]
 
 
 def _both(last: Kernel, first: Kernel) -> Kernel:

@@ -107,13 +107,13 @@ def counts(tokens: int, experts: int, top_k: int, ways: int, distribution: str, 
 
 def _rounded(load: Array, most: int, total: int) -> Array:
     """Whole loads of `most` at most that add up to `total`: what is over goes to, and comes from, the most loaded."""
-    whole = np.minimum(np.round(load), most)
-    order = np.argsort(-whole)
-    while (missing := int(total - whole.sum())) != 0:
-        room = most - whole[order] if missing > 0 else whole[order]
+    rounded = np.minimum(np.round(load), most)
+    order = np.argsort(-rounded)
+    while (missing := int(total - rounded.sum())) != 0:
+        room = most - rounded[order] if missing > 0 else rounded[order]
         some = order[room > 0][: abs(missing)]
-        whole[some] += np.sign(missing)
-    return whole
+        rounded[some] += np.sign(missing)
+    return rounded
 
 
 @remembered(65536)

@@ -57,8 +57,8 @@ def _layouts(shared_memory: float) -> Layout:
         for tall in (64, 128, 16, 32, 256):
             for wide in range(16, 193, 16):
                 stages = (shared_memory - 2 * tall * wide) // ((tall + wide) * STEP + 4 * tall)
-                whole = wide <= STEP or wide % (wide - STEP) == 0 or STEP % (wide - STEP) == 0
-                if whole and min(tall, wide) <= 128 and stages >= (4 if tall * wide < 128 * 192 else 3):
+                divides = wide <= STEP or wide % (wide - STEP) == 0 or STEP % (wide - STEP) == 0
+                if divides and min(tall, wide) <= 128 and stages >= (4 if tall * wide < 128 * 192 else 3):
                     rows.append((tall, wide, down, across))
     return Layout(*np.array(rows, float).T)
 

@@ -114,11 +114,11 @@ def arriving(block: Block, names: Sequence[str], shares: dict[str, Operator]) ->
         for producer, size in edges.items():
             total[producer] = total.get(producer, 0.0) + size * part
             largest[producer] = np.maximum(largest.get(producer, 0.0), size * part)
-    found: dict[str | None, Quantity] = {}
+    sizes: dict[str | None, Quantity] = {}
     for producer, most in largest.items():
         made, source = (shares[producer].bytes["output"], producer) if producer in shares else (0.0, None)
-        found[source] = found.get(source, 0.0) + np.minimum(total[producer], np.maximum(made, most))
-    return found
+        sizes[source] = sizes.get(source, 0.0) + np.minimum(total[producer], np.maximum(made, most))
+    return sizes
 
 
 def _ratio(part: Quantity, whole: Quantity) -> Quantity:

@@ -144,11 +144,11 @@ def _layer(trace: NeuronTrace, layer: int, keeping: Keeping, room: int, steps: S
 
     policy = row_policy(keeping.policy)(trace.neurons, keeping.window, run)
     buffer = RowBuffer(trace.neurons, room - keeping.pinned)
-    found = row_traffic(run(), buffer, policy, _reads(trace, layer, keeping))
-    there = found.held + found.passed + keeping.pinned
-    computed = found.active + np.array(pinned) if keeping.gathered else there
-    counts = {"missed": found.missed, "reads": found.reads, "moved": found.moved}
-    return {"held": found.held + keeping.pinned, "computed": computed, **counts}
+    traffic = row_traffic(run(), buffer, policy, _reads(trace, layer, keeping))
+    resident = traffic.held + traffic.passed + keeping.pinned
+    computed = traffic.active + np.array(pinned) if keeping.gathered else resident
+    counts = {"missed": traffic.missed, "reads": traffic.reads, "moved": traffic.moved}
+    return {"held": traffic.held + keeping.pinned, "computed": computed, **counts}
 
 
 def _reads(trace: NeuronTrace, layer: int, keeping: Keeping) -> Callable[[Ints], int]:

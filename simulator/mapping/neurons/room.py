@@ -24,13 +24,13 @@ def capacity(keeps: Residency, kept: Stored, free: float) -> int:
         raise ConfigError(path=limits[1], found=f"a limit beside `{limits[0]}`", expected="one of both")
     if keeps.room is not None:
         return max(int(keeps.room * kept.neurons), 1)
-    there = keeps.bytes or free
+    available = keeps.bytes or free
     if keeps.share is not None:
-        there = keeps.share * weight_bytes(kept.model)
-    rows = int((there - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
+        available = keeps.share * weight_bytes(kept.model)
+    rows = int((available - kept.fixed_bytes) // (kept.model.layers * kept.neuron_bytes))
     if rows < 1:
         what = f"{kept.model.name}: the weights that are no neuron's, and the predictors,"
-        raise CapacityError(what, needed=kept.fixed_bytes, there=there, remedy="more DRAM")
+        raise CapacityError(what, needed=kept.fixed_bytes, available=available, remedy="more DRAM")
     return min(rows, kept.neurons)
 
 
@@ -40,5 +40,5 @@ def page_cache(memory: Memory, kept: Stored, traffic: NeuronTraffic, shared: boo
     if not (flash and flash.page_cache):
         return 0
     rows = float((traffic.held.max(axis=0) if shared else traffic.held.sum(axis=0)).max())
-    there = system.capacity(memory.dram) - dram.reserved - kept.fixed_bytes - rows * kept.neuron_bytes
-    return int(min(max(there, 0.0) // (kept.model.layers * kept.neuron_bytes), kept.neurons))
+    available = system.capacity(memory.dram) - dram.reserved - kept.fixed_bytes - rows * kept.neuron_bytes
+    return int(min(max(available, 0.0) // (kept.model.layers * kept.neuron_bytes), kept.neurons))

@@ -192,14 +192,14 @@ def _chain(plan: Plan, activities: Sequence[Activity], after: tuple[int, ...]) -
 def _reads(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
     """Whole matrices stream to the engine's memory, at the rate of sequential reads; neurons are read to DRAM."""
     system, target, flash, threads = memory.system, memory.target, memory.flash, memory.threads
-    found = []
+    activities = []
     if np.any(traffic.sequential):
         end = target.tier
-        found.append(transfer(system, traffic.sequential, flash, end, name="read matrices"))
+        activities.append(transfer(system, traffic.sequential, flash, end, name="read matrices"))
     if np.any(traffic.reads):
         reads, size = traffic.reads, stored.read_bytes
-        found.append(flash_read(system, reads, size, flash, memory.dram, threads, memory.packed, "read neurons"))
-    return found
+        activities.append(flash_read(system, reads, size, flash, memory.dram, threads, memory.packed, "read neurons"))
+    return activities
 
 
 def _manage(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
@@ -213,11 +213,11 @@ def _manage(memory: Memory, stored: Stored, traffic: Traffic) -> list[Activity]:
     system, target, size = memory.system, memory.target, stored.neuron_bytes
     tier = system.tiers[memory.flash]
     through = traffic.fresh if tier.flash and tier.flash.page_cache else 0.0
-    found = [_copy(memory, (traffic.fresh + traffic.moved + through) * size)]
+    copies = [_copy(memory, (traffic.fresh + traffic.moved + through) * size)]
     engine_memory = target.tier
     if engine_memory != memory.dram:
-        found.append(transfer(system, traffic.fresh * size, memory.dram, engine_memory, name="copy to the engine"))
-    return found
+        copies.append(transfer(system, traffic.fresh * size, memory.dram, engine_memory, name="copy to the engine"))
+    return copies
 
 
 def _copy(memory: Memory, size: Quantity) -> Activity:
@@ -260,6 +260,6 @@ def _kernels(target: Target, block: Block) -> list[Activity]:
 
 def _ffn(target: Target, block: Block, prepared: bool) -> list[Activity]:
     """The FFN; where its shape is `prepared`, that costs `shape_overhead`."""
-    found = _kernels(target, block)
+    activities = _kernels(target, block)
     overhead = target.description.shape_overhead
-    return [Activity("prepare shapes", latency=overhead), *found] if prepared and np.any(overhead) else found
+    return [Activity("prepare shapes", latency=overhead), *activities] if prepared and np.any(overhead) else activities

@@ -55,8 +55,8 @@ class Ring:
         own = joined(system, target.device, self.ways) if min(side, self.ways) > 1 else None
         if own and self.ways <= side:
             return launched("ring", {system[own]: size}, system.links[own].latency)
-        link, whole = joined(system, "node", self.ways), size * min(target.ways, self.per_node)
-        sent = launched("ring", {system[link]: whole / side}, system.links[link].latency)
+        link, total = joined(system, "node", self.ways), size * min(target.ways, self.per_node)
+        sent = launched("ring", {system[link]: total / side}, system.links[link].latency)
         sent = on_shared_link(target, sent, side)
         inside = {system[own]: size * (1 - 1 / side)} if own else {}
         return launched("ring", {**sent.demand, **inside}, sent.latency)

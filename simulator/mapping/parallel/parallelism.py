@@ -70,10 +70,10 @@ def parallelism(
     parallel = Parallelism(tensor or max(devices // max(pipeline * data * context, 1), 1), pipeline, data, context)
     if parallel.devices != devices:
         ways = {"tensor": tensor or 1, "pipeline": pipeline, "data": data, "context": context}
-        given = {key: number for key, number in ways.items() if number > 1} or {"tensor": 1}
-        found = " x ".join(f"{key} {number}" for key, number in given.items())
+        stated = {key: number for key, number in ways.items() if number > 1} or {"tensor": 1}
+        found = " x ".join(f"{key} {number}" for key, number in stated.items())
         expected = f"ways whose product {'is' if tensor else 'divides'} the number of devices, {devices}"
-        raise ConfigError(path=(next(iter(given)),), found=found, expected=expected)
+        raise ConfigError(path=(next(iter(stated)),), found=found, expected=expected)
     return parallel
 
 

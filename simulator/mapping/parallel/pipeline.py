@@ -95,12 +95,12 @@ def split(times: Sequence[float], parts: int) -> list[int]:
     best = sums
     cuts = []
     for part in range(2, parts + 1):
-        found, cut = np.full(len(sums), np.inf), np.zeros(len(sums), dtype=int)
+        least, cut = np.full(len(sums), np.inf), np.zeros(len(sums), dtype=int)
         for n in range(part, len(sums)):
             largest = np.maximum(best[part - 1 : n], sums[n] - sums[part - 1 : n])
             cut[n] = part - 1 + int(np.argmin(largest))
-            found[n] = largest.min()
-        best = found
+            least[n] = largest.min()
+        best = least
         cuts.append(cut)
     ends = [len(times)]
     for cut in reversed(cuts):

@@ -67,10 +67,10 @@ def tried(deployed: Deployment, batch: float, input: float, output: float) -> It
     def of(rules: tuple[Rule, ...]) -> Placed:
         return placed(deployed, rules, batch, context)
 
-    if over(whole := of(()), batch, input) <= 0:
-        yield whole
+    if over(first := of(()), batch, input) <= 0:
+        yield first
         return
-    last = whole
+    last = first
     for way in _ways(deployed):
         for order in ORDERS:
             rules = _rules(deployed, order, way, batch, input, output)
@@ -132,9 +132,9 @@ def _rules(
         parts = tuple(part for part in PARTS if part in group and part in has)
         if not parts or (way.use == "compute" and "embedding" in parts):
             continue
-        whole = _moved(parts, way, None, None)
-        if room(whole) < 0:
-            rules = (*rules, *whole)
+        all_moved = _moved(parts, way, None, None)
+        if room(all_moved) < 0:
+            rules = (*rules, *all_moved)
             continue
         if way.use == "compute":
             least = _last_layers(parts, way, room, len(deployed.model.decoder))

@@ -274,8 +274,8 @@ def _whole_layers(rule: Rule, number: int, places: Sequence[Place], sizes: Mappi
     if any(part not in LAYERED for part in rule.of):
         expected = "none of embedding, head and activations, which are computed whole"
         raise ConfigError(path=("placement", number, "amount"), found=f"'{rule.amount}'", expected=expected)
-    whole, kept = sum(sizes.get(place, 0.0) for place in places), list[Place]()
-    room = (share_of(rule, places, sizes) + 1e-9) * whole
+    total, kept = sum(sizes.get(place, 0.0) for place in places), list[Place]()
+    room = (share_of(rule, places, sizes) + 1e-9) * total
     for layer in dict.fromkeys(layer for _, layer in places):
         own = [place for place in places if place[1] == layer]
         room -= sum(sizes.get(place, 0.0) for place in own)
@@ -292,5 +292,5 @@ def share_of(rule: Rule, places: Sequence[Place], sizes: Mapping[Place, float]) 
     number, unit = amount_of(rule.amount)
     if unit == "1":
         return number
-    whole = sum(sizes.get(place, 0.0) for place in dict.fromkeys(places))
-    return min(number / whole, 1.0) if whole else 1.0
+    total = sum(sizes.get(place, 0.0) for place in dict.fromkeys(places))
+    return min(number / total, 1.0) if total else 1.0

@@ -88,8 +88,8 @@ def _away(target: Target, demand: dict[Resource, Quantity], moved: Moved) -> Qua
     if spot.tier == main:
         return 0.0
     resource, units = written(system, main, write)
-    for taken, amount in ((system[main], read), (resource, units), (system[f"{main}->{target.name}"], read + write)):
-        demand[taken] = np.maximum(demand[taken] - amount, 0.0)
+    for relieved, amount in ((system[main], read), (resource, units), (system[f"{main}->{target.name}"], read + write)):
+        demand[relieved] = np.maximum(demand[relieved] - amount, 0.0)
     if reads(target, spot.tier):
         resource, units = written(system, spot.tier, write)
         port = system[f"{spot.tier}->{target.name}"]
@@ -112,8 +112,8 @@ def _over(
     """What bytes on the way between a far tier and an engine demand: the far tier and the links, not main memory."""
     demand: dict[Resource, Quantity] = {}
     latency: Quantity = 0.0
-    for here, there in pairwise(system.route(source, to)):
-        hop = system[f"{here}->{there}"]
+    for start, end in pairwise(system.route(source, to)):
+        hop = system[f"{start}->{end}"]
         add(demand, {hop: size / hop.count})
         latency = latency + system.links[hop.name].latency
     far = source if to == main else to

@@ -72,7 +72,7 @@ def runs(layers: str) -> Iterator[tuple[int, int | None]]:
         yield int(first), (int(last) if last else None) if dash else int(first)
 
 
-def _whole(shares: Any) -> Any:
+def _add_to_one(shares: Any) -> Any:
     if isinstance(shares, Mapping) and abs(sum(shares.values()) - 1) > 1e-9:
         found, expected = f"shares that add up to {sum(shares.values()):.4g}", "shares that add up to 1"
         raise PydanticCustomError("shares", "{found}, expected {expected}", {"found": found, "expected": expected})
@@ -94,7 +94,7 @@ class Rule(Section):
     amount: Amount | None = None
     """A share such as `80 %`, or bytes such as `64 GB`, spread evenly over what it matches; with `compute` the first
     layers that it has room for, as whole ones; null: all. The rest is for the rules that follow."""
-    in_: Annotated[str | NonEmpty[dict[str, Fraction]], AfterValidator(_whole)] = Field(alias="in")
+    in_: Annotated[str | NonEmpty[dict[str, Fraction]], AfterValidator(_add_to_one)] = Field(alias="in")
     """The tier by its name, or several with their shares; `interleaved` over the memories of all devices of the engine,
     page by page; or `replicated`, a copy in each."""
     use: Use | None = None

@@ -104,7 +104,7 @@ def memory_plan(symbols: Sequence[Symbol], fast: Space, slow: Space, order_by: s
         raise CapacityError(
             f"{spilled:,} symbols of each device that do not fit in {fast.tier}, in {slow.tier}",
             needed=plan.slow.peak,
-            there=slow.capacity,
+            available=slow.capacity,
             remedy="try fewer or shorter sequences, more devices, or a smaller dtype",
         )
     return plan
@@ -144,13 +144,13 @@ def _region(symbols: Sequence[Symbol], space: Space) -> Region:
         else:
             temporary.append(symbol)
     bottom = peak
-    taken: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by step: from and to
+    occupied: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by step: from and to
     for symbol in sorted(temporary, key=lambda s: (-s.bytes, s.first)):
         steps, size = range(symbol.first, symbol.last + 1), _size(symbol, space)
-        address = _gap(sorted({span for step in steps for span in taken[step]}), size, bottom)
+        address = _gap(sorted({span for step in steps for span in occupied[step]}), size, bottom)
         addresses[symbol] = address
         for step in steps:
-            taken[step].append((address, address + size))
+            occupied[step].append((address, address + size))
         peak = max(peak, address + size)
     return Region(space, addresses, peak, live_bytes(symbols, space))
 

@@ -89,7 +89,7 @@ def spilled_traffic(
 ) -> list[tuple[Quantity, Quantity]]:
     """Of each kernel's `read` and `written` bytes (all kernels of the block), those of operands in the slow tier."""
     shares = {operator.name: operator for kernel in kernels for operator in kernel.operators}
-    found = []
+    traffic = []
     for kernel in kernels:
         read: Quantity = 0.0
         written: Quantity = 0.0
@@ -103,8 +103,8 @@ def spilled_traffic(
         for producer, size in arriving(block, [o.name for o in kernel.operators], shares).items():
             if (INPUT if producer is None else (producer, "output")) in spilled:
                 read = read + size
-        found.append((read, written))
-    return found
+        traffic.append((read, written))
+    return traffic
 
 
 @dataclass(eq=False)
@@ -197,19 +197,19 @@ def _passing(program: Pass, index: int, start: int, names: Sequence[Sequence[str
         label, moved = f"pass.{index}.{name}", flow.moved * program.times
         return Symbol(label, flow.bytes * program.live, moved, step + flow.first, step + flow.last, "activation")
 
-    found: list[list[Uses]] = [[] for _ in blocks]
+    symbols: list[list[Uses]] = [[] for _ in blocks]
     step, before = start, symbol("input", start, flows[0][INPUT])
     for b, following in zip_longest(order, order[1:]):
-        name, uses = names[b][len(found[b])], {INPUT: before}
+        name, uses = names[b][len(symbols[b])], {INPUT: before}
         for use, flow in flows[b].items():
             if use == (blocks[b].exit, "output") and following is not None:
                 read = flows[following][INPUT]
                 flow = _Flow(flow.bytes, flow.moved + read.moved, flow.first, len(kernels[b]) + read.last)
             if use != INPUT:
                 uses[use] = symbol(f"{name}.{use[0]}", step, flow)
-        found[b].append(uses)
+        symbols[b].append(uses)
         step, before = step + len(kernels[b]), uses[blocks[b].exit, "output"]
-    return found
+    return symbols
 
 
 def _flows(block: Block, kernels: Sequence[Kernel]) -> dict[Use, _Flow]:
@@ -245,11 +245,11 @@ def _starts(program: Sequence[Pass]) -> list[int]:
 def _names(graph: OperatorGraph) -> list[list[str]]:
     """Each block's layers as `<block>.<i>`, as in `OperatorGraph.digraph`."""
     seen: Counter[str] = Counter()
-    found = []
+    names = []
     for block in graph.blocks:
-        found.append([f"{block.name}.{seen[block.name] + i}" for i in range(block.repeat)])
+        names.append([f"{block.name}.{seen[block.name] + i}" for i in range(block.repeat)])
         seen[block.name] += block.repeat
-    return found
+    return names
 
 
 def _largest(quantity: Quantity) -> float:

@@ -34,10 +34,10 @@ def automatic(step: Callable[[Rules], TrainingStep]) -> TrainingStep:
 
     Where none fit, those that were tried last.
     """
-    whole = step(())
-    if fits(whole):
-        return whole
-    tried = list(attempts(step, whole))
+    resident = step(())
+    if fits(resident):
+        return resident
+    tried = list(attempts(step, resident))
     return min(filter(fits, tried), key=lambda each: float(closed_form(each.plan).time), default=tried[-1])
 
 
@@ -46,22 +46,22 @@ def fits(step: TrainingStep) -> bool:
     return all(bool(held.fits) for held in held_of_training(step))
 
 
-def attempts(step: Callable[[Rules], TrainingStep], whole: TrainingStep) -> Iterator[TrainingStep]:
+def attempts(step: Callable[[Rules], TrainingStep], resident: TrainingStep) -> Iterator[TrainingStep]:
     """Steps that leave as little as they must outside of main memory: the last part that leaves, the least share."""
-    yield whole
-    for tier, how in _ways(whole.engine):
+    yield resident
+    for tier, how in _ways(resident.engine):
         for order in ORDERS:
             with suppress(ConfigError):  # a tier that is read and not copied to
-                yield _attempt(step, whole, order, tier, how)
+                yield _attempt(step, resident, order, tier, how)
 
 
 def _attempt(
-    step: Callable[[Rules], TrainingStep], whole: TrainingStep, order: Sequence[tuple[str, ...]], tier: str, how: How
+    step: Callable[[Rules], TrainingStep], resident: TrainingStep, order: Sequence[tuple[str, ...]], tier: str, how: How
 ) -> TrainingStep:
     """A step whose parts leave in order, until the others fit."""
     rules: Rules = ()
     for group in order:
-        parts = [part for part in group if _may_leave(whole, part)]
+        parts = [part for part in group if _may_leave(resident, part)]
         more = tuple(rule for part in parts for rule in _rules(part, tier, how, 1.0))
         if more and fits(step((*rules, *more))):
             return step((*rules, *_least(step, rules, parts, tier, how)))
@@ -69,10 +69,10 @@ def _attempt(
     return step(rules)
 
 
-def _may_leave(whole: TrainingStep, part: str) -> bool:
+def _may_leave(resident: TrainingStep, part: str) -> bool:
     """Whether a model has a part that may lie in a host: of weights, where replicas do not each have all of them."""
-    held = part not in WEIGHTS or whole.replicas.number == 1 or whole.replicas.shards(part)
-    return held and whole.kept.parts[part] > 0
+    held = part not in WEIGHTS or resident.replicas.number == 1 or resident.replicas.shards(part)
+    return held and resident.kept.parts[part] > 0
 
 
 def _least(step: Callable[[Rules], TrainingStep], rules: Rules, parts: list[str], tier: str, how: How) -> Rules:

@@ -86,4 +86,4 @@ def check_held(step: TrainingStep, tokens: str) -> None:
                 "activations": "take `recompute: layer`, more micro batches, fewer tokens, or place `activations`",
             }[largest]
             what = f"training {step.model.name} on {tokens} in {each.tier}"
-            raise CapacityError(what, needed=float(each.used), there=each.capacity, remedy=remedy)
+            raise CapacityError(what, needed=float(each.used), available=each.capacity, remedy=remedy)

@@ -38,9 +38,9 @@ def kept(model: Model, graph: OperatorGraph, saving: OperatorGraph, ways: int, o
     """What a step keeps; `saving`: the same step that makes nothing again."""
     count = parameters(model).total
     turn = next(index for index, block in enumerate(graph.blocks) if block.name == "head")
-    forward, whole = graph.blocks[:turn], saving.blocks[:turn]
+    forward, saved = graph.blocks[:turn], saving.blocks[:turn]
     head, layers, activations, again = graph.blocks[turn], _weights(model, graph.blocks[: turn + 1], ways), 0.0, 0.0
-    for block, same in zip(forward, whole, strict=True):
+    for block, same in zip(forward, saved, strict=True):
         size = _activations(block, ways)
         layers[block.name]["activations"] = size
         activations += size * block.repeat

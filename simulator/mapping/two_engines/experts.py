@@ -57,8 +57,8 @@ def split(name: str) -> Split:
     Raises:
         ConfigError: there is none of that name.
     """
-    found: Split = registered("split", name)
-    return found
+    chooser: Split = registered("split", name)
+    return chooser
 
 
 @register("split", "greedy")
@@ -131,12 +131,12 @@ def spaces_by_popularity(counts: Counts, one: Array, other: Array, number: int =
     groups = counts.shape[-2] if counts.ndim > 1 else 1
     shape = (-1, groups, experts)
     tokens, high, low = counts.reshape(shape), one.reshape(shape), other.reshape(shape)
-    found = np.empty(tokens.shape, dtype=bool)
+    moved = np.empty(tokens.shape, dtype=bool)
     for group, popularity in enumerate(tokens.sum(axis=0)):
         home = np.empty(experts, dtype=np.int64)
         home[np.argsort(popularity, kind="stable")] = np.arange(experts) * number // experts
-        found[:, group] = _moved(home, number, tokens[:, group], high[:, group], low[:, group])
-    return found.reshape(counts.shape)
+        moved[:, group] = _moved(home, number, tokens[:, group], high[:, group], low[:, group])
+    return moved.reshape(counts.shape)
 
 
 def _moved(home: NDArray[np.int64], number: int, counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
@@ -159,10 +159,10 @@ def exact(counts: Counts, one: Array, other: Array) -> NDArray[np.bool_]:
     Each expert is added to either load; of loads that are no better in either, one is kept. Exact, and slow beside
     `greedy`: the front may grow with every expert.
     """
-    found = np.empty(counts.shape, dtype=bool)
+    moved = np.empty(counts.shape, dtype=bool)
     for place in np.ndindex(counts.shape[:-1]):
-        found[place] = _optimum(one[place], other[place])
-    return found
+        moved[place] = _optimum(one[place], other[place])
+    return moved
 
 
 def _optimum(one: Array, other: Array) -> list[bool]:

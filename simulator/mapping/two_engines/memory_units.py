@@ -17,7 +17,7 @@ from simulator.mapping.engines import engine_names
 from simulator.mapping.target import peak
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT, Dtype
 
-WHOLE = "all"
+ALL_PARTS = "all"
 """All parts of the area together."""
 
 
@@ -55,17 +55,17 @@ class MemoryUnits:
         """FLOP/s of all stacks of a device."""
         return peak(self.system, self.name, dtype)
 
-    def area(self, part: str = WHOLE) -> float:
+    def area(self, part: str = ALL_PARTS) -> float:
         """m^2 of a part of the units of one stack, or of all of them; NaN where the machine does not give it.
 
         Raises:
             ConfigError: no such part.
         """
         parts = self.pim.area.parts if self.pim.area else {}
-        check_name(part, [*parts, WHOLE], "part")
+        check_name(part, [*parts, ALL_PARTS], "part")
         if self.pim.area is None:
             return nan
-        return added_area(self.pim.area) if part == WHOLE else parts[part]
+        return added_area(self.pim.area) if part == ALL_PARTS else parts[part]
 
     @property
     def die(self) -> float:

@@ -42,8 +42,8 @@ class Agreement(ChartForm):
     @model_validator(mode="after")
     def _are_pairs(self) -> Agreement:
         if len(self.of) != len(self.against):
-            told = {"at": ("against",), "found": f"{len(self.against)} metrics"}
-            raise PydanticCustomError("name", "not pairs", {**told, "expected": f"{len(self.of)}, as `of` has"})
+            context = {"at": ("against",), "found": f"{len(self.against)} metrics"}
+            raise PydanticCustomError("name", "not pairs", {**context, "expected": f"{len(self.of)}, as `of` has"})
         return self
 
 
@@ -58,17 +58,17 @@ class AgreementChart:
         frame, colours = shown.frame(chart), shown.colours(chart.series)
         figure = style.figure(style.PAGE, 2.2)
         everywhere = figure.subplots(1, len(chart.of), squeeze=False)[0]
-        told = []
+        medians = []
         for letter, axes, of, against in zip(ascii_lowercase, everywhere, chart.of, chart.against, strict=False):
             _panel(axes, frame, of, against, chart.series, colours)
             axes.set_title(fill(f"({letter}) {shown.name(of)}", WIDE), loc="left", fontsize=8)
             axes.set_xlabel("recorded (s)")
-            told.append(f"({letter}) {_errors(shown, frame, of, against, chart.series)}")
+            medians.append(f"({letter}) {_errors(shown, frame, of, against, chart.series)}")
         everywhere[0].set_ylabel("simulated (s)")
         lines = zip(colours.items(), MARKERS, strict=False)
         style.legend(figure, [style.key(shown.label(chart.series, k), **_look(c, m)) for (k, c), m in lines])
         dots = "A dot a case; on the line both are equal, the band is 10 % to either side."
-        return figure, f"{dots} Median of the relative errors: {'; '.join(told)}."
+        return figure, f"{dots} Median of the relative errors: {'; '.join(medians)}."
 
 
 def _look(colour: Any, marker: str) -> dict[str, Any]:
@@ -91,5 +91,5 @@ def _panel(axes: Axes, frame: pd.DataFrame, of: str, against: str, series: str, 
 def _errors(shown: Shown, frame: pd.DataFrame, of: str, against: str, series: str) -> str:
     """The median error of each series."""
     off = (frame[of] / frame[against] - 1).abs()
-    some = off.groupby(frame[series], sort=False).median()
-    return ", ".join(f"{shown.label(series, name)} {100 * value:.1f} %" for name, value in some.items())
+    medians = off.groupby(frame[series], sort=False).median()
+    return ", ".join(f"{shown.label(series, name)} {100 * value:.1f} %" for name, value in medians.items())

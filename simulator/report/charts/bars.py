@@ -65,8 +65,8 @@ class Bars(ChartForm):
     @model_validator(mode="after")
     def _panels_are_of_one(self) -> Bars:
         if self.panels is not None and len(self.metrics) > 1:
-            told = {"at": ("panels",), "found": f"'{self.panels}' with {len(self.metrics)} metrics"}
-            raise PydanticCustomError("name", "several", {**told, "expected": "a panel a metric, or one metric"})
+            context = {"at": ("panels",), "found": f"'{self.panels}' with {len(self.metrics)} metrics"}
+            raise PydanticCustomError("name", "several", {**context, "expected": "a panel a metric, or one metric"})
         return self
 
 
@@ -92,9 +92,9 @@ class BarsChart:
         alike = len(chart.metrics) == 1 or (len(over) == 1 and "" not in over and len(chart.log) in (0, len(panels)))
         most = max(len(groups_of(own, chart.keys)) for *_, own in panels)
         figure, everywhere = panels_of(len(panels), most, alike)
-        told: list[marks.Mark] = []
+        levels: list[marks.Mark] = []
         for letter, axes, (metric, panel, own) in zip(ascii_lowercase, everywhere, panels, strict=False):
-            here = [
+            own_marks = [
                 mark for mark in published if mark.metric == metric and (panel is None or _is_of(mark, chart, panel))
             ]
             together = chart.metrics if alike else (metric,)
@@ -103,11 +103,11 @@ class BarsChart:
             foot = _lay(axes, up(values), metric in chart.log, bool(_over(shown, metric)))
             _bars(axes, own, chart, up(own[metric]), foot, looks)
             lay(axes, groups_of(own, chart.keys), chart.keys, shown.label)
-            for mark in here:
+            for mark in own_marks:
                 _mark(axes, mark, own, chart, up, looks)
-            lines = [mark for mark in here if mark.take and mark not in told]
+            lines = [mark for mark in own_marks if mark.take and mark not in levels]
             marks.tell(axes, [(float(up(mark.value)), _colour(mark, chart, looks)) for mark in lines])
-            told += lines
+            levels += lines
             title = up.label if panel is None else shown.label(str(chart.panels), panel)
             axes.set_title(f"({letter}) {title}" if len(panels) > 1 else "", loc="left")
         metric_name = up.label if len(chart.metrics) == 1 else ""

@@ -137,14 +137,14 @@ def _crossings(x: points.Array, a: points.Array, b: points.Array) -> list[float]
     log_x, log_y = spans_a_decade(x), spans_a_decade([*a, *b])
     with np.errstate(invalid="ignore", divide="ignore"):
         at, gap = np.log(x) if log_x else x, np.log(a) - np.log(b) if log_y else a - b
-    found: list[float] = []
+    places: list[float] = []
     for i in range(len(x) - 1):
-        here, there = gap[i], gap[i + 1]
-        if here * there < 0:
-            found.append(float(at[i] + (at[i + 1] - at[i]) * here / (here - there)))
-        elif here == 0 and i > 0 and gap[i - 1] * there < 0:
-            found.append(float(at[i]))
-    return [float(np.exp(each)) for each in found] if log_x else found
+        left, right = gap[i], gap[i + 1]
+        if left * right < 0:
+            places.append(float(at[i] + (at[i + 1] - at[i]) * left / (left - right)))
+        elif left == 0 and i > 0 and gap[i - 1] * right < 0:
+            places.append(float(at[i]))
+    return [float(np.exp(each)) for each in places] if log_x else places
 
 
 def _marks(
@@ -159,8 +159,8 @@ def _marks(
         height = float(up([np.exp(height) if straight[1] else height])[0])
         axes.axvline(at, color="black", linewidth=0.8, linestyle=":", zorder=2)
         axes.plot(at, height, **style.OPEN | {"color": "black", "markersize": 5, "zorder": 4})
-        said = f"{short.number(at)} {across.unit}".rstrip()
-        style.say(axes, said, (at, 1), (0, 3), xycoords=axes.get_xaxis_transform(), ha="center", va="bottom")
+        text = f"{short.number(at)} {across.unit}".rstrip()
+        style.say(axes, text, (at, 1), (0, 3), xycoords=axes.get_xaxis_transform(), ha="center", va="bottom")
 
 
 def _bands(axes: Axes, across: short.Scale, crossed: Sequence[float], x: points.Array, lead: points.Array) -> None:

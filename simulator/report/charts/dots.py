@@ -64,14 +64,14 @@ class DotsChart:
     @staticmethod
     def draw(shown: Shown, chart: Dots) -> tuple[Figure, str] | None:
         panels = [(panel, _rows(shown, chart, panel)) for panel in chart.panels]
-        rows = [row for _, some in panels for row in some]
+        rows = [row for _, compared in panels for row in compared]
         lines = list(dict.fromkeys(row.published.condition[chart.series] for row in rows))
         if not lines:
             return None
         figure = style.figure(style.PAGE, 0.9 + 0.17 * len(lines))
         everywhere = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for letter, axes, (panel, some) in zip(ascii_lowercase, everywhere, panels, strict=False):
-            _panel(axes, some, [lines.index(row.published.condition[chart.series]) for row in some])
+        for letter, axes, (panel, compared) in zip(ascii_lowercase, everywhere, panels, strict=False):
+            _panel(axes, compared, [lines.index(row.published.condition[chart.series]) for row in compared])
             axes.set_title(f"({letter}) {_title(panel)}", loc="left", fontsize=8)
         everywhere[0].set_yticks(range(len(lines)), [shown.label(chart.series, line) for line in lines])
         everywhere[0].set_ylim(len(lines) - 0.5, -0.5)
@@ -79,8 +79,8 @@ class DotsChart:
         style.legend(figure, [*keys, style.key("published, fitted to", **RING | {"marker": "s"})])
         figures = names.figures(row.published.figure for row in rows)
         spread = _spread(panels)
-        told = f" Simulated over published: {spread}." if spread else ""
-        return figure, f"Published ({figures}) and simulated.{told}"
+        ratios = f" Simulated over published: {spread}." if spread else ""
+        return figure, f"Published ({figures}) and simulated.{ratios}"
 
 
 DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "color": style.BLUE}
@@ -89,14 +89,14 @@ RING: dict[str, Any] = style.OPEN | {"color": style.VERMILION, "markersize": 4.5
 
 def _rows(shown: Shown, chart: Dots, panel: Panel) -> list[Compared]:
     """The published values of a panel that were simulated."""
-    some = {**chart.where, **panel.where}
+    condition = {**chart.where, **panel.where}
     return [
         row
         for row in shown.rows
         if row.published.metric == panel.of
         and row.simulated
         and chart.series in row.published.condition
-        and some.items() <= dict(row.published.condition).items()
+        and condition.items() <= dict(row.published.condition).items()
     ]
 
 

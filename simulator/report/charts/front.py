@@ -78,11 +78,11 @@ def pareto(
     figure = style.figure(width, 0.8 * min(width, 5.0))
     axes = figure.subplots()
     printed = [label] if isinstance(label, str) else list(label or ())
-    said = {
+    notes = {
         row: ", ".join(short.value(name, points.column(frame, name)[row], units) for name in printed)
         for row in (np.flatnonzero(marked).tolist() if printed else ())
     }
-    room = min(0.3, LETTER * max(map(len, said.values()), default=0) / (width - 0.7)), 0.13 * bool(said)
+    room = min(0.3, LETTER * max(map(len, notes.values()), default=0) / (width - 0.7)), 0.13 * bool(notes)
     axis.lay(axes, "x", across[rows], scales[0], room=_BETTER[directions[x]] * room[0])
     axis.lay(axes, "y", up[rows], scales[1], room=_BETTER[directions[y]] * room[1])
     axes.grid(which="major")
@@ -100,7 +100,7 @@ def pareto(
         looks.bar(figure, axes, colours.map, colours.label)
     title = f"labels: {', '.join(short.shorts(printed).values())}" if printed else ""
     looks.legend(figure, _keys(frame, colours, colour, rows, marked, failed), width, title)
-    texts = [(across[row], up[row], said[row]) for row in _spread(axes, across, up, marked) if row in said]
+    texts = [(across[row], up[row], notes[row]) for row in _spread(axes, across, up, marked) if row in notes]
     towards = (_BETTER[directions[x]], _BETTER[directions[y]])
     labels.place(axes, texts, towards, np.concatenate(covered), LABELLED)
     return figure

@@ -86,9 +86,9 @@ def heat(
     _box(axes, int(at[0]), int(at[1]), zorder=4, clip_on=False, **edge)
     longest = max(len(text.get_text()) for text in axes.get_yticklabels())
     several = _over(frame, (x, y, value), rows) if counts.max() > 1 else ""
-    said = f"{scale.label}{f', {_WORDS[best]} over {several}' if several else ''}"
+    label = f"{scale.label}{f', {_WORDS[best]} over {several}' if several else ''}"
     looks.bar(
-        figure, axes, mesh, "\n".join(textwrap.wrap(said, int((width - 0.5 - 0.06 * longest) / 0.064))), above=True
+        figure, axes, mesh, "\n".join(textwrap.wrap(label, int((width - 0.5 - 0.06 * longest) / 0.064))), above=True
     )
     from matplotlib.patches import Patch
 
@@ -151,14 +151,14 @@ def _ticks(axes: Axes, which: str, name: str, place: list[Any], units: short.Uni
     """The values of an axis at the middles of its cells, as many as there is room for: letters, or lines."""
     text = isinstance(place[0], str | bool)
     scale = short.Scale(short.short(name)) if text else short.scale(name, place, units)
-    said = [short.value(name, one) if text else short.number(float(scale([one])[0])) for one in place]
-    taken = len(said) * (max(map(len, said)) + 1.5 if which == "x" else 1)
-    step = math.ceil(taken / room)
-    at = range(0, len(said), step)
+    texts = [short.value(name, one) if text else short.number(float(scale([one])[0])) for one in place]
+    length = len(texts) * (max(map(len, texts)) + 1.5 if which == "x" else 1)
+    step = math.ceil(length / room)
+    at = range(0, len(texts), step)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_ticks(list(at), [said[i] for i in at])
+    axis.set_ticks(list(at), [texts[i] for i in at])
     axis.set_label_text(scale.label)
-    axis.set_tick_params(length=0 if len(said) <= 30 else 2)
+    axis.set_tick_params(length=0 if len(texts) <= 30 else 2)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
 
@@ -187,11 +187,11 @@ def _values(axes: Axes, shown: points.Array, mapping: Any) -> None:
     wide, tall = box.width / shown.shape[1] / point, box.height / shown.shape[0] / point
     if min(wide, tall) < 7:  # points
         return
-    said = {(i, j): short.number(float(one)) for (i, j), one in np.ndenumerate(shown) if np.isfinite(one)}
-    size = min(7.5, 0.7 * tall, wide / (0.52 * max(map(len, said.values())) + 0.4))
+    texts = {(i, j): short.number(float(one)) for (i, j), one in np.ndenumerate(shown) if np.isfinite(one)}
+    size = min(7.5, 0.7 * tall, wide / (0.52 * max(map(len, texts.values())) + 0.4))
     if size < 5:
         return
-    for (i, j), text in said.items():
+    for (i, j), text in texts.items():
         red, green, blue, _ = mapping.to_rgba(shown[i, j])
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         axes.text(j, i, text, ha="center", va="center", fontsize=size, color="white" if dark else "black")

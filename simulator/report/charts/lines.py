@@ -30,7 +30,7 @@ ROLES: dict[str, dict[str, Any]] = {
     "end": {"marker": "X", "markersize": 8, "markeredgewidth": 0.7},
 }  # fmt: skip
 """How a published value looks by its role, and how the end of a published line does."""
-TOLD = {
+LEGEND = {
     "prediction": "published", "input": "published, input", "calibration": "published, fitted to",
     "context": "published, context", "disputed": "published, disputed", "end": "published end",
 }  # fmt: skip
@@ -82,8 +82,8 @@ class Lines(ChartForm):
     @model_validator(mode="after")
     def _panels_are_of_one(self) -> Lines:
         if self.panels is not None and len(self.metrics) > 1:
-            told = {"at": ("panels",), "found": f"'{self.panels}' with {len(self.metrics)} metrics"}
-            raise PydanticCustomError("name", "several", {**told, "expected": "a panel a metric, or one metric"})
+            context = {"at": ("panels",), "found": f"'{self.panels}' with {len(self.metrics)} metrics"}
+            raise PydanticCustomError("name", "several", {**context, "expected": "a panel a metric, or one metric"})
         return self
 
     def expressions(self) -> Iterator[tuple[KeyPath, str]]:
@@ -220,8 +220,8 @@ def _marks(shown: Shown, chart: Lines) -> pd.DataFrame:
             continue
         if beside is not None and beside.as_ is not None:
             value = float(parse(beside.as_).at({**keys, metric: value}))
-        some = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
-        if all(keys[key] in each for key, each in some.items()):
+        conditions = {key: each if isinstance(each, list) else [each] for key, each in chart.where.items()}
+        if all(keys[key] in each for key, each in conditions.items()):
             mark = {**keys, "metric": of.get(metric), "role": row.role, "figure": row.figure, "value": value}
             (rows if metric in of else ends).append(mark)
     columns = ["metric", "role", "figure", "value", chart.x, chart.panels or "panel"]
@@ -263,7 +263,7 @@ def _keys(shown: Shown, chart: Lines, looks: dict[Any, dict[str, Any]], marks: p
         keys.append(style.key("simulated"))
     if chart.ends is not None:
         keys.append(style.key("end", marker="x", linestyle=":", markersize=4.5))
-    for role, text in TOLD.items():
+    for role, text in LEGEND.items():
         if (marks["role"] == role).any():
             keys.append(style.key(text, **style.OPEN | {"markersize": 4.5} | ROLES[role]))
     return keys

@@ -102,6 +102,6 @@ def _figures(row: Compared, case: Any, chart: Pairs) -> str:
     text = f"{row.published.published:g} | {row.simulated:.0f}"
     if chart.implied is None:
         return text
-    some = {key: value if isinstance(value, list) else [value] for key, value in chart.implied.where.items()}
-    meant = all(case[key] in values for key, values in some.items())
+    conditions = {key: value if isinstance(value, list) else [value] for key, value in chart.implied.where.items()}
+    meant = all(case[key] in values for key, values in conditions.items())
     return f"{text}: {row.published.published / row.simulated:.1f} {chart.implied.what}" if meant else text

@@ -73,7 +73,7 @@ class PartsChart:
                 if len(alike):
                     simulated = {name: float(scale(alike[name].iloc[0])) for name in chart.of}
                     _bar(axes, place - WIDTH / 2 - 0.02, simulated, chart, colour)
-                published = {name: float(scale(value)) for name, value in _given(shown, chart, panel, one).items()}
+                published = {name: float(scale(value)) for name, value in _published(shown, chart, panel, one).items()}
                 _bar(axes, place + WIDTH / 2 + 0.02, published, chart, colour, HATCH)
             axes.set_xticks(range(len(colours)), [shown.label(chart.series, one) for one in colours])
             axes.tick_params(axis="x", length=0)
@@ -82,11 +82,11 @@ class PartsChart:
             axes.set_ylabel(scale.label)
             axes.set_title(f"({letter}) {shown.heading(chart.panels, panel)}", loc="left")
         _legend(figure, shown, chart)
-        given = f" and published (hatched, {names.figures(chart.figures)})" if chart.figures else ""
-        return figure, f"{chart.sum}, split: simulated{given}. Above the bars: totals."
+        hatched = f" and published (hatched, {names.figures(chart.figures)})" if chart.figures else ""
+        return figure, f"{chart.sum}, split: simulated{hatched}. Above the bars: totals."
 
 
-def _given(shown: Shown, chart: Parts, panel: Any, one: Any) -> dict[str, float]:
+def _published(shown: Shown, chart: Parts, panel: Any, one: Any) -> dict[str, float]:
     """What was published of a bar, in SI units."""
     keys = {**chart.where, chart.panels: panel, chart.series: one}
     return {

@@ -49,8 +49,8 @@ class Shares(ChartForm):
     def _a_share_is_of_each_part(self) -> Shares:
         for name, shares in self.stacks.items():
             if len(shares) != len(self.parts):
-                told = {"at": ("stacks", name), "found": f"{len(shares)} shares", "expected": f"{len(self.parts)}"}
-                raise PydanticCustomError("name", "several", told)
+                context = {"at": ("stacks", name), "found": f"{len(shares)} shares", "expected": f"{len(self.parts)}"}
+                raise PydanticCustomError("name", "several", context)
         return self
 
     def columns(self) -> Iterator[tuple[KeyPath, str]]:

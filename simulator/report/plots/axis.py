@@ -18,9 +18,9 @@ DECADE = 10.0
 
 def spans_a_decade(values: ArrayLike) -> bool:
     """Whether they are all positive and the largest is ten times the least, or more."""
-    some = np.asarray(values, dtype=np.float64)
-    some = some[np.isfinite(some)]
-    return bool(some.size and some.min() > 0 and some.max() >= DECADE * some.min())
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    return bool(finite.size and finite.min() > 0 and finite.max() >= DECADE * finite.min())
 
 
 def lay(
@@ -37,11 +37,11 @@ def lay(
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    some = np.asarray(values, dtype=np.float64)
-    some = some[np.isfinite(some)]
-    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 1.0)
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    if spans_a_decade(some) if log is None else log:
+    if spans_a_decade(finite) if log is None else log:
         decades = np.log10(high / low)
         ticks = (1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)
         style.plain_log(axes, which, ticks)

@@ -51,9 +51,9 @@ def elasticity(
         else:
             axes.barh(place, both[0], 0.62, color=MORE, zorder=2)
         far = max(both, key=abs)
-        said = ", ".join(_signed(each) for each in (both if name in tied else both[:1]))
+        text = ", ".join(_signed(each) for each in (both if name in tied else both[:1]))
         look: dict[str, Any] = {"va": "center", "ha": "left" if far > 0 else "right", "fontsize": 7}
-        style.say(axes, said, (far, place), (3 if far > 0 else -3, 0), **look)
+        style.say(axes, text, (far, place), (3 if far > 0 else -3, 0), **look)
     ends = [each for both in shown.values() for each in both] + [0.0]
     span = max(ends) - min(ends)
     axes.set_xlim(min(ends) - (0.28 * span if min(ends) < 0 else 0), max(ends) + (0.28 * span if max(ends) > 0 else 0))
@@ -94,9 +94,9 @@ def _known(value: Any) -> float:
 
 def _called(rows: Mapping[str, Any]) -> dict[str, str]:
     """Short names; in full where two would be the same."""
-    found = {name: short.resource(name) for name in rows}
-    said = list(found.values())
-    return {name: called if said.count(called) == 1 else name for name, called in found.items()}
+    names = {name: short.resource(name) for name in rows}
+    texts = list(names.values())
+    return {name: called if texts.count(called) == 1 else name for name, called in names.items()}
 
 
 def _signed(value: float) -> str:

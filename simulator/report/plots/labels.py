@@ -49,18 +49,18 @@ def place(
     coverings = [marks if clear is None else np.concatenate([marks, axes.transData.transform(clear)])]
     coverings += [marks] if over else []
     near, far = _sides(towards)
-    taken: list[Box] = []
-    said: list[str] = []
+    boxes: list[Box] = []
+    texts: list[str] = []
     style: dict[str, Any] = {"fontsize": 7, "color": "#222222", **look}
     for (x, y, text), (px, py) in zip(points, marks, strict=True):
-        if len(said) == most:
+        if len(texts) == most:
             break
         size = Text(0, 0, visible(text), figure=figure, **style).get_window_extent()
         for covered, (across, up, gap) in [*product(coverings, near), *product(coverings[:1], far)]:
             box = _box(px, py, across, up, size.width, size.height, gap * pixel)
             within = box[0] >= inside.x0 and box[2] <= inside.x1 and box[1] >= inside.y0 and box[3] <= inside.y1
             leader = (px, py, px + across * gap * pixel, py + up * gap * pixel)
-            if not within or _covers(box, covered, pixel) or any(_meet(box, leader, other) for other in taken):
+            if not within or _covers(box, covered, pixel) or any(_meet(box, leader, other) for other in boxes):
                 continue
             line = {"arrowstyle": "-", "color": "#707070", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2}
             note = axes.annotate(
@@ -70,10 +70,10 @@ def place(
             )  # fmt: skip
             note.set_in_layout(False)
             note.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
-            taken.append(box)
-            said.append(text)
+            boxes.append(box)
+            texts.append(text)
             break
-    return said
+    return texts
 
 
 def _sides(towards: tuple[int, int]) -> tuple[list[Side], list[Side]]:

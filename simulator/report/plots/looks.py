@@ -54,12 +54,12 @@ def colour_map(values: Any, top: float = 1.0) -> ScalarMappable:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, LogNorm, Normalize
 
-    some = np.asarray(values, dtype=np.float64)
-    some = some[np.isfinite(some)]
-    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 1.0)
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if low == high:
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
-    norm = LogNorm(low, high) if spans_a_decade(some) else Normalize(low, high)
+    norm = LogNorm(low, high) if spans_a_decade(finite) else Normalize(low, high)
     return ScalarMappable(norm, ListedColormap(matplotlib.colormaps[MAP](np.linspace(0, top, 256))))
 
 

@@ -24,8 +24,8 @@ def scatter(rows: pd.DataFrame, by: str) -> Figure:
     """Simulated over measured seconds, row by row, coloured by a column; on the line, they are equal."""
     figure = style.figure(style.COLUMN, 3.2)
     axes = figure.subplots()
-    for label, some, colour in _groups(rows, by):
-        axes.plot(some["measured"], some["simulated"], ".", markersize=2, color=colour, label=label, rasterized=True)
+    for label, group, colour in _groups(rows, by):
+        axes.plot(group["measured"], group["simulated"], ".", markersize=2, color=colour, label=label, rasterized=True)
     ends = [rows["measured"].min(), rows["measured"].max()]
     axes.plot(ends, ends, color=style.BLACK, linewidth=0.6)
     axes.set(xscale="log", yscale="log", xlabel="measured (s)", ylabel="simulated (s)")
@@ -40,15 +40,15 @@ def spread(rows: pd.DataFrame, by: str) -> Figure:
     groups = _groups(rows, by)
     figure = style.figure(style.COLUMN, 0.9 + 0.4 * len(groups))
     axes = figure.subplots()
-    for place, (_, some, colour) in enumerate(groups):
+    for place, (_, group, colour) in enumerate(groups):
         for column, shift, look in (("simulated", 0.12, colour), ("plain", -0.18, style.GREY)):
-            ends = (some[column] / some["measured"]).dropna().quantile(SHARES).to_numpy(float)
+            ends = (group[column] / group["measured"]).dropna().quantile(SHARES).to_numpy(float)
             axes.plot(ends[[0, 4]], [place + shift] * 2, color=look, linewidth=0.8)
             axes.plot(ends[[1, 3]], [place + shift] * 2, color=look, linewidth=3, solid_capstyle="butt")
             axes.plot(ends[2], place + shift, "o", color=look, markersize=4)
     axes.axvline(1.0, color=style.BLACK, linewidth=0.6)
     axes.set(xscale="log", xlabel="simulated / measured")
-    axes.set_yticks(np.arange(len(groups)), [f"{label} ({len(some):,})" for label, some, _ in groups])
+    axes.set_yticks(np.arange(len(groups)), [f"{label} ({len(group):,})" for label, group, _ in groups])
     style.legend(figure, [style.key("plain roofline", color=style.GREY, marker="o")])
     return figure
 

@@ -108,23 +108,23 @@ def _axis(
 ) -> _Axis:
     best = f"\n{sense}." if sense else ""
     if points.is_text(frame, name):
-        there = points.categories(frame, name, rows)
-        at = _even(len(there))
-        of = dict(zip(there, at, strict=True))
+        levels = points.categories(frame, name, rows)
+        at = _even(len(levels))
+        of = dict(zip(levels, at, strict=True))
         heights = np.array([of.get(one, np.nan) if one == one else np.nan for one in points.column(frame, name)])
-        return _Axis(heights, [(of[one], short.value(name, one)) for one in there], called + best)
+        return _Axis(heights, [(of[one], short.value(name, one)) for one in levels], called + best)
     values = points.numbers(frame, name)
     scale = short.scale(name, values[rows], units, called)
-    some = np.unique(scale(values[rows]))
-    log = spans_a_decade(some)
+    positions = np.unique(scale(values[rows]))
+    log = spans_a_decade(positions)
 
     def height(shown: Any) -> Any:
-        ends, at = (np.log(some[[0, -1]]), np.log(shown)) if log else (some[[0, -1]], np.asarray(shown))
+        ends, at = (np.log(positions[[0, -1]]), np.log(shown)) if log else (positions[[0, -1]], np.asarray(shown))
         return (at - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else np.full(np.shape(at), 0.5)
 
     with np.errstate(invalid="ignore", divide="ignore"):
         heights = height(scale(values))
-    marks = some if len(some) <= TICKS else _round(some[0], some[-1], log)
+    marks = positions if len(positions) <= TICKS else _round(positions[0], positions[-1], log)
     label = f"{called}\n({scale.unit})" if scale.unit else called
     return _Axis(heights, [(float(height(one)), short.number(float(one))) for one in marks], label + best)
 

@@ -44,8 +44,8 @@ def numbers(frame: pd.DataFrame, name: str) -> Array:
     import pandas as pd
 
     column(frame, name)
-    found: Array = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return found
+    values: Array = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
 
 
 def is_text(frame: pd.DataFrame, name: str) -> bool:
@@ -58,8 +58,8 @@ def categories(frame: pd.DataFrame, name: str, rows: Mask | None = None) -> list
     """The different values of a column: numbers from the least, texts in the order in which they come."""
     values = column(frame, name)
     values = values if rows is None else values[rows]
-    there = [one for one in dict.fromkeys(values.tolist()) if one is not None and one == one]
-    return there if is_text(frame, name) else sorted(there)
+    distinct = [one for one in dict.fromkeys(values.tolist()) if one is not None and one == one]
+    return distinct if is_text(frame, name) else sorted(distinct)
 
 
 def feasible(frame: pd.DataFrame) -> Mask:
@@ -77,8 +77,8 @@ def feasible(frame: pd.DataFrame) -> Mask:
         mask &= np.array([not each for each in errors], dtype=bool)
     if mask.any():
         return mask
-    said = Counter(filter(None, errors)).most_common(1)
-    why = f", {said[0][1]:,} for: {said[0][0]}" if said else ""
+    commonest = Counter(filter(None, errors)).most_common(1)
+    why = f", {commonest[0][1]:,} for: {commonest[0][0]}" if commonest else ""
     raise ConfigError("no feasible point to draw", found=f"0 of {len(frame):,} points{why}", expected="one or more")
 
 
@@ -107,16 +107,16 @@ def sense(name: str, senses: Mapping[str, Sense] | None) -> Sense:
     return (senses or {}).get(name) or ("max" if re.search(r"_per_(s|j)(_|$)", name) else "min")
 
 
-def front(frame: pd.DataFrame, given: Front | None, rows: Mask, objectives: Mapping[str, Sense]) -> Mask:
+def front(frame: pd.DataFrame, best: Front | None, rows: Mask, objectives: Mapping[str, Sense]) -> Mask:
     """The points of a front among `rows`: those given, or those that are best in these objectives.
 
     Raises:
         ConfigError: no such column, or not a value a row.
     """
-    if isinstance(given, str):
-        return rows & _yes(column(frame, given))
-    if given is not None:
-        mask = _yes(np.asarray(given))
+    if isinstance(best, str):
+        return rows & _yes(column(frame, best))
+    if best is not None:
+        mask = _yes(np.asarray(best))
         if mask.shape != rows.shape:
             raise ConfigError("front", found=f"{mask.size} values", expected=f"one for each of {len(rows)} rows")
         return rows & mask

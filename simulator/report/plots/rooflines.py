@@ -60,8 +60,8 @@ def rooflines(designs: Sequence[Design], width: float = style.COLUMN) -> Figure:
             axes.plot(x, y, linestyle="", marker=marker, markersize=5, color=colour, zorder=4, **edge)
             if len(each) > 2 and each[2]:
                 texts.append((x, y, str(each[2])))
-        said = f"{name}: {show(float(f'{peak:.3g}'), 'FLOP/s')}, {show(float(f'{bandwidth:.3g}'), 'B/s')}"
-        keys.append(style.key(said, color=colour, marker=marker, markersize=4.5, markeredgecolor="white"))
+        label = f"{name}: {show(float(f'{peak:.3g}'), 'FLOP/s')}, {show(float(f'{bandwidth:.3g}'), 'B/s')}"
+        keys.append(style.key(label, color=colour, marker=marker, markersize=4.5, markeredgecolor="white"))
     looks.legend(figure, keys, width)
     labels.place(axes, texts, (1, -1), np.concatenate(along), most=12, over=True)
     return figure

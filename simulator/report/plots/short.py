@@ -92,11 +92,11 @@ def short(column: str, whole: bool = False) -> str:
 
 def shorts(columns: Iterable[str]) -> dict[str, str]:
     """Short names, with the device where two would be called the same, and in full where they still are."""
-    found = {column: short(column) for column in columns}
+    names = {column: short(column) for column in columns}
     for longer in (lambda column: short(column, whole=True), str):
-        counts = Counter(found.values())
-        found = {column: name if counts[name] == 1 else longer(column) for column, name in found.items()}
-    return found
+        counts = Counter(names.values())
+        names = {column: name if counts[name] == 1 else longer(column) for column, name in names.items()}
+    return names
 
 
 def scale(column: str, values: ArrayLike = (), units: Units | None = None, name: str | None = None) -> Scale:

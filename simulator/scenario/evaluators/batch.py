@@ -128,15 +128,15 @@ class BatchEvaluator:
         metrics |= (
             costs_of(scenario, deployed.system, deployed.model) if any(name in wanted for name in COST_NAMES) else {}
         )
-        asked = turns(deployed, work.phase, batch, input, output, footprint.fits)
-        full = np.broadcast_to(asked.size < 1, cases)
-        metrics["batches"] = asked.batches
+        in_turns = turns(deployed, work.phase, batch, input, output, footprint.fits)
+        full = np.broadcast_to(in_turns.size < 1, cases)
+        metrics["batches"] = in_turns.batches
         if not full.all():
-            times, parts = served(deployed, work.phase, asked, input, output, bool(columns))
+            times, parts = served(deployed, work.phase, in_turns, input, output, bool(columns))
             metrics |= times
             metrics["expert_hit_rate"] = np.nan
             if footprint.placed and not columns:
-                metrics["expert_hit_rate"] = _hit_rate(footprint.placed, work, int(asked.size))
+                metrics["expert_hit_rate"] = _hit_rate(footprint.placed, work, int(in_turns.size))
             if "bound_by" in wanted:
                 metrics["bound_by"] = bound_by(parts["prefill" if work.phase == "prefill" else "decode"].plan)
         if full.any():

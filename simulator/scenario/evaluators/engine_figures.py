@@ -12,14 +12,14 @@ from simulator.config.section import Section
 from simulator.errors import ConfigError, one_of
 from simulator.hardware import load_system
 from simulator.mapping.target import rate_for
-from simulator.mapping.two_engines.memory_units import WHOLE, MemoryUnits, memory_units, unit_gemm
+from simulator.mapping.two_engines.memory_units import ALL_PARTS, MemoryUnits, memory_units, unit_gemm
 from simulator.registry import register
 from simulator.scenario.cases import Columns, with_values
 from simulator.scenario.evaluator import EachAlone
 from simulator.scenario.form import Scenario, Workload
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, machine
-from simulator.scenario.reads import is_given
+from simulator.scenario.reads import is_set
 from simulator.units import Count, EnergyPerFlop, Unit
 from simulator.workload.formats.dtypes import Dtype
 
@@ -47,7 +47,7 @@ class EngineFigures(Workload):
     """Rows of inputs."""
     dtype: Dtype = "fp16"
     """The format of weights, and what the products compute in."""
-    part: str = WHOLE
+    part: str = ALL_PARTS
     """The part of the units whose area is wanted, as the machine calls it; or all of them."""
     in_dram: InDram | None = None
     """What units on the dies of the DRAM pay; null: nothing."""
@@ -90,7 +90,7 @@ class EngineFiguresEvaluator(EachAlone):
     @staticmethod
     def unread(scenario: Scenario) -> Mapping[str, str]:
         """What units on the dies of the DRAM pay, of those that are on the logic die."""
-        if not is_given(scenario, "workload.in_dram") or not _units(scenario).on_logic_die:
+        if not is_set(scenario, "workload.in_dram") or not _units(scenario).on_logic_die:
             return {}
         return {"workload.in_dram": "an engine on the logic die"}
 
@@ -100,7 +100,7 @@ class EngineFiguresEvaluator(EachAlone):
         assert isinstance(work, EngineFigures)
         units = _units(scenario)
         with at_key("workload"):
-            part, whole = units.area(work.part), units.area()
+            part, total = units.area(work.part), units.area()
         if rate_for(units.engine.peak, work.dtype) is None:
             expected, found = one_of(units.engine.peak), f"'{work.dtype}'"
             raise ConfigError(
@@ -108,8 +108,8 @@ class EngineFiguresEvaluator(EachAlone):
             )
         if work.in_dram and not units.on_logic_die:
             units = units.computing_for(work.in_dram.energy_per_flop)
-            if np.isnan(whole):
-                whole = part = work.in_dram.area * _area_beside(scenario, work.in_dram.beside)
+            if np.isnan(total):
+                total = part = work.in_dram.area * _area_beside(scenario, work.in_dram.beside)
         stacks, bus, peak = units.memory.stacks, units.memory.bandwidth, units.peak(work.dtype)
         gemm = unit_gemm(units, work.k, work.n, work.rows, work.dtype)
         return {
@@ -128,7 +128,7 @@ class EngineFiguresEvaluator(EachAlone):
             "memory_energy_j": gemm.memory_energy,
             "arithmetic_energy_j": gemm.arithmetic_energy,
             "energy_j": gemm.energy,
-            "edap_j_s_m2": gemm.energy * gemm.delay * whole,
+            "edap_j_s_m2": gemm.energy * gemm.delay * total,
         }
 
 

@@ -131,10 +131,10 @@ class ExpertModelsEvaluator(EachAlone):
         assert isinstance(work, ExpertModels)
         deployed = deployment(with_values(scenario, {"mapping.residency": None}))  # of one expert, on its own
         system, size = deployed.system, work.expert_bytes or weight_bytes(deployed.model)
-        given: dict[Tier, float | None] = {"home": keeps.home_bytes, "cache": keeps.bytes}
+        stated: dict[Tier, float | None] = {"home": keeps.home_bytes, "cache": keeps.bytes}
         read = (keeps.nodes_by,) if work.phase == "footprint" else TIERS
-        rooms = {tier: given[tier] or system.capacity(_tier(scenario, system, tier)) for tier in read}
-        _check_rooms(scenario, system, given, rooms)
+        rooms = {tier: stated[tier] or system.capacity(_tier(scenario, system, tier)) for tier in read}
+        _check_rooms(scenario, system, stated, rooms)
         nodes = float(nodes_needed(work.experts * size, rooms[keeps.nodes_by]))
         known = {"nodes": nodes, **costs_of(scenario, system, deployed.model)}
         if work.phase == "footprint":
@@ -168,13 +168,13 @@ def _service(
     )
 
 
-def _check_rooms(scenario: Scenario, system: System, given: Mapping[Tier, Any], rooms: Mapping[Tier, float]) -> None:
+def _check_rooms(scenario: Scenario, system: System, stated: Mapping[Tier, Any], rooms: Mapping[Tier, float]) -> None:
     """Nothing where no tier is to be filled beyond what it holds; else a ConfigError."""
     for tier, room in rooms.items():
         holds = system.capacity(_tier(scenario, system, tier))
         if room > holds:
             key = "home_bytes" if tier == "home" else "bytes"
-            found, expected = f"{given[tier]:,.0f} B", f"at most the {holds:,.0f} B of the {tier}"
+            found, expected = f"{stated[tier]:,.0f} B", f"at most the {holds:,.0f} B of the {tier}"
             raise ConfigError(path=("mapping", "residency", key), found=found, expected=expected)
 
 

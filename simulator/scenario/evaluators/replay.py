@@ -137,7 +137,7 @@ def _replayed(text: str) -> pd.DataFrame:
     times = pd.DataFrame([(one.arrival, one.scheduled, one.first, one.last) for one in rows], names, [*TIMES])
     others = pd.DataFrame([(one.input, one.output, one.preemptions) for one in rows], names, [0, 1, 2])
     output = recorded["output_len"]
-    whole = run.metrics()
+    metrics = run.metrics()
     return pd.DataFrame({
         **_seen(times.loc[recorded.index], output),
         **{f"recorded_{name}": values for name, values in _seen(recorded, output).items()},
@@ -147,8 +147,8 @@ def _replayed(text: str) -> pd.DataFrame:
         "preemptions": others[2],
         "span_s": run.figures.seconds,
         "recorded_span_s": recorded["last_token_s"].max() - recorded["arrival_s"].min(),
-        "hit_rate": whole["hit_rate"],
-        "preempted": whole["preemptions"],
+        "hit_rate": metrics["hit_rate"],
+        "preempted": metrics["preemptions"],
     }).loc[recorded.index]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
 from simulator.scenario.parts import at_key, deployment, machine
 from simulator.scenario.parts import model as model_of
-from simulator.scenario.reads import is_given
+from simulator.scenario.reads import is_set
 from simulator.scenario.requests.form import Requests, requests_of, router_of
 from simulator.scenario.requests.program import served
 from simulator.scenario.requests.spent import PRICE, spent
@@ -135,7 +135,7 @@ class RequestsEvaluator:
         """What belongs to the other loop, what spreads or routes nothing, and what has nothing beside it."""
         work = requests_of(scenario)
         routed = {}
-        if any(is_given(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
+        if any(is_set(scenario, path) for path in ROUTED) and model_of(scenario).moe is None:
             routed = dict.fromkeys(ROUTED, "a model without routed experts")
         if work.trace is not None:
             drawn = dict.fromkeys(DRAWN, "a trace")
@@ -187,7 +187,7 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     if not isinstance(work.trace, str):
         paths |= dict.fromkeys(("workload.skip_bad", "mapping.scheduler.home"), "a run without a recorded trace")
     at_random = work.trace is None and (work.spread or (work.loop == "open" and work.process == "poisson"))
-    if is_given(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
+    if is_set(scenario, "workload.seed") and not at_random and model_of(scenario).moe is None:
         paths["workload.seed"] = "a run in which nothing is drawn"
     if chosen.prompts is None:
         paths |= dict.fromkeys(
@@ -198,7 +198,7 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
     if not scenario.mapping.kv_store.tiers:
         without = "a run without `tiers` of its store"
         paths |= {"mapping.kv_store.overlap": without, "mapping.kv_store.reuse": without}
-    if is_given(scenario, "mapping.scheduler.balance"):
+    if is_set(scenario, "mapping.scheduler.balance"):
         one = scenario.mapping.pipeline > 1 or scenario.mapping.experts == "whole"
         nodes = 1 if one else machine(scenario).machine.nodes
         first = chosen.prompts or chosen.replicas * nodes

@@ -172,16 +172,16 @@ class SparseFlashEvaluator(EachAlone):
         kept = _file(scenario, deployed)
         of_steps = ("total", "io", "memory", "compute", "dram", "asked", "read")
         means = {name: float(getattr(done, name).mean()) / (1 if name == "dram" else tokens) for name in of_steps}
-        whole = weight_bytes(kept.model)
+        weights = weight_bytes(kept.model)
         return {
             **{f"{name}_s": means[name] for name in ("total", "io", "memory", "compute")},
             **{f"{name}_bytes": means[name] for name in ("dram", "asked", "read")},
             "tokens_per_s": 1 / means["total"],
             "io_share": means["io"] / means["total"],
-            "dram_share": means["dram"] / whole,
+            "dram_share": means["dram"] / weights,
             "held_share": float(done.held.mean()),
             "missed_share": float(done.missed.mean()) / tokens,
-            "predictor_share": kept.predictor_bytes / whole,
+            "predictor_share": kept.predictor_bytes / weights,
             **_of_tiers(done, memory, len(done.io) * tokens),
             **costs_of(scenario, deployed.system, deployed.model),
         }

@@ -187,9 +187,9 @@ def micro_batch(work: Training, copies: int) -> int:
 
 
 def _placed(step: TrainingStep) -> str:
-    """What lies outside of main memory: parts, their shares, tiers, and engines that compute there."""
+    """What lies outside of main memory: parts, their shares, tiers, and how they are used from there."""
     return "; ".join(
-        f"{part} {share:.3g} in {spot.tier}{f' by {spot.by}' if spot.by else ''}"
+        f"{part} {share:.3g} in {spot.tier}, {spot.manner}"
         for part, shares in step.places.items()
         for spot, share in shares
         if step.kept.parts[part] and spot.tier != step.engine.tier

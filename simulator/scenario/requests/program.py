@@ -15,12 +15,14 @@ from simulator.files import remembered
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.parallel.serving_stages import ranked, stages_of
+from simulator.registry import registered
 from simulator.scenario.cases import text_of
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key, deployment
 from simulator.scenario.requests.form import Requests, requests_of, router_of
 from simulator.scenario.requests.service import SEQUENCES, Run, run, service_of, settings, store_kind
 from simulator.serving.iteration.iterations import Iterations
+from simulator.serving.kv.reuse import chunk_of
 from simulator.serving.record.series import Series
 from simulator.serving.service.sequence import Sequence
 from simulator.serving.stages import Stages
@@ -71,11 +73,14 @@ def served(
 
 
 class Load(NamedTuple):
-    """The most sequences at once, and the mean tokens of prompt and answer, that a program is compiled for."""
+    """The most sequences at once, the mean tokens of prompt and answer, and the most tokens of a prompt that are
+    computed at once: what a program is compiled for.
+    """
 
     sequences: int
     input: int
     output: int
+    chunk: float
 
 
 _SERVED = (
@@ -153,8 +158,12 @@ def _load(deployed: Deployment, requests: Iterable[Request]) -> Load | None:
         number, input, output = number + 1, input + request.input_tokens, output + request.output_tokens
     if not number:
         return None
-    sequences = min(settings(deployed).max_sequences or SEQUENCES, number)
-    return Load(sequences, max(round(input / number), 1), max(round(output / number), 1))
+    chosen = settings(deployed)
+    sequences, chunk = (
+        min(chosen.max_sequences or SEQUENCES, number),
+        chunk_of(registered("scheduler", chosen.kind)(chosen)),
+    )
+    return Load(sequences, max(round(input / number), 1), max(round(output / number), 1), chunk)
 
 
 def _sharing(share: float, request: Request) -> Request:

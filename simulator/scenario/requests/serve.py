@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import replacement
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.scenario.evaluate import located, read_scenario
@@ -94,15 +94,15 @@ def serve(
         TiersimError: what is wrong with the scenario or its trace; what does not fit.
     """
     with located(scenario), ExitStack() as stack:
-        asked = read_scenario(scenario, overrides)
-        check_read(asked)
-        if asked.workload.kind != "requests":
-            raise ConfigError(path=("workload", "kind"), found=f"'{asked.workload.kind}'", expected="'requests'")
-        written = [stack.enter_context(whole(file)) if file else None for file in (rows, timeline)]
+        form = read_scenario(scenario, overrides)
+        check_read(form)
+        if form.workload.kind != "requests":
+            raise ConfigError(path=("workload", "kind"), found=f"'{form.workload.kind}'", expected="'requests'")
+        written = [stack.enter_context(replacement(file)) if file else None for file in (rows, timeline)]
         windows = Series(None if series is True else series) if series else None
-        run, left_out = served(asked, written[0], written[1], progress, series=windows)
-        cost = spent(asked, run)
-        frame = None if windows is None else series_frame(asked, run, windows)
+        run, left_out = served(form, written[0], written[1], progress, series=windows)
+        cost = spent(form, run)
+        frame = None if windows is None else series_frame(form, run, windows)
     metrics = {name: value for name, value in {**run.metrics(), **cost.metrics}.items() if value == value}
-    made_from = Provenance({"scenario": asked.written()})
+    made_from = Provenance({"scenario": form.written()})
     return Serving(metrics, run.partial, run.tiers(), cost.utilisation, cost.lacks, left_out, frame, made_from)

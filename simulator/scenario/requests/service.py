@@ -21,7 +21,7 @@ from simulator.mapping.form import Scheduler
 from simulator.mapping.parallel.serving_stages import stages_of
 from simulator.mapping.transfer import transfer
 from simulator.registry import registered
-from simulator.scenario.reads import is_given
+from simulator.scenario.reads import is_set
 from simulator.serving.iteration.flow_shop import FlowShop
 from simulator.serving.iteration.iterations import Iterations
 from simulator.serving.kv.copies import copies_of
@@ -132,8 +132,8 @@ def settings(deployed: Deployment) -> Scheduler:
     kind = next((each.kind for each in (own, software) if each.kind != "continuous"), "vllm-v1")
     if kind != software.kind:
         software = Scheduler(max_sequences=software.max_sequences)
-    given = {key: getattr(own, key) for key in Scheduler.model_fields if is_given(own, key)}
-    return software.model_copy(update={**given, "kind": kind})
+    stated = {key: getattr(own, key) for key in Scheduler.model_fields if is_set(own, key)}
+    return software.model_copy(update={**stated, "kind": kind})
 
 
 def store_kind(deployed: Deployment) -> str:

@@ -82,7 +82,8 @@ def copies_of(deployed: Deployment, total: int, size: int) -> Copies:
         room = system.free(each.tier) / (1 if of_device else system.machine.nodes)
         if each.bytes is not None and each.bytes > room:
             what = f"{'.'.join(at)}.bytes: keys and values in {each.tier}"
-            raise CapacityError(what, needed=each.bytes, there=room, remedy="fewer bytes, or null for all that it has")
+            remedy = "fewer bytes, or null for all that it has"
+            raise CapacityError(what, needed=each.bytes, available=room, remedy=remedy)
         names.append(each.tier)
         blocks.append(int((room if each.bytes is None else each.bytes) / of_block))
     hops = [(a, b) for a in range(len(names)) for b in range(len(names)) if a < b or (a and not b)]

@@ -157,7 +157,7 @@ class Pool:
             raise CapacityError(
                 f"request {sequence.request.request_id}, {sequence.input} + {sequence.output} tokens",
                 needed=float(needed),
-                there=float(self.store.total),
+                available=float(self.store.total),
                 remedy="shorter requests, more memory (more `kv_store.blocks`, if given), or a smaller kv",
                 unit="blocks",
             )
@@ -285,7 +285,7 @@ class Pool:
             raise CapacityError(
                 f"the weights of {queues.met} models in {home.tier}",
                 needed=queues.met * home.bytes,
-                there=home.capacity,
+                available=home.capacity,
                 remedy=f"requests to at most {int(home.capacity / home.bytes)} models, or a larger tier",
             )
         self.loaded = model

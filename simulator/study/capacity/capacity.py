@@ -96,12 +96,12 @@ def capacity(
     if not 0 < tolerance < 1:
         raise ConfigError(path="tolerance", found=tolerance, expected="above 0 and below 1")
     with located(scenario):
-        asked = read_scenario(scenario, overrides)
-        if asked.workload.kind != "requests" or getattr(asked.workload, "loop", "") != "open":
-            found = f"'{asked.workload.kind}'" if asked.workload.kind != "requests" else "a closed loop"
+        form = read_scenario(scenario, overrides)
+        if form.workload.kind != "requests" or getattr(form.workload, "loop", "") != "open":
+            found = f"'{form.workload.kind}'" if form.workload.kind != "requests" else "a closed loop"
             raise ConfigError(path=("workload",), found=found, expected="requests that arrive, of an open loop")
-        trials = _Trials(asked, objectives(slo), rate_of(asked), progress)
-        replicas, prompts = asked.mapping.scheduler.replicas, asked.mapping.scheduler.prompts or 0
+        trials = _Trials(form, objectives(slo), rate_of(form), progress)
+        replicas, prompts = form.mapping.scheduler.replicas, form.mapping.scheduler.prompts or 0
         fails_at = float("nan")
         if of == "rate":
             rate, fails_at = trials.highest(replicas, prompts, rate or trials.base, tolerance)
@@ -110,9 +110,9 @@ def capacity(
             replicas = trials.fewest(rate, prompts)
         else:
             rate, fails_at, replicas, prompts = trials.best(machines or 0, rate or trials.base, tolerance)
-        placed = deployment(asked, requests=True)
+        placed = deployment(form, requests=True)
     devices = (replicas * placed.nodes + prompts) * placed.low.ways
-    made_from = Provenance({"scenario": asked.written(), "slo": slo, "of": of, "tolerance": tolerance})
+    made_from = Provenance({"scenario": form.written(), "slo": slo, "of": of, "tolerance": tolerance})
     return Capacity(trials.objectives, rate, fails_at, replicas, prompts, devices, trials.frame(), made_from)
 
 

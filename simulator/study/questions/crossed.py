@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.study.problem import Problem, problem
+from simulator.study.problem import Problem, read_problem
 from simulator.study.questions.crossover import crossover as crossings
 from simulator.study.questions.design import (
     axis_named,
@@ -87,21 +87,21 @@ def crossover(
         ConfigError: what is wrong with the YAML; no such axis, value or metric; no numbers along the axis; designs that
             do not work anywhere along it.
     """
-    asked = problem(name_or_path, overrides, run)
-    axis, (name, *values) = axis_named(asked, along, "--along"), between
+    problem = read_problem(name_or_path, overrides, run)
+    axis, (name, *values) = axis_named(problem, along, "--along"), between
     if not is_number(axis) or len(axis) < 2:
         found = "one step" if is_number(axis) else "texts"
         raise ConfigError(path=("--along", axis.name), found=found, expected="an axis of two numbers or more")
-    other = axis_named(asked, name, "--between")
+    other = axis_named(problem, name, "--between")
     first, second = (value_of(other, value, "--between") for value in values)
     if other is axis or first == second:
         found, expected = f"{first} and {second}", "two values of an axis other than --along"
         raise ConfigError(path=("--between", other.name), found=found, expected=expected)
-    chosen = named(asked, at, "--at")
+    chosen = named(problem, at, "--at")
     for each in (axis, other):
         if each.path in chosen:
             raise ConfigError("this axis is not of both designs", path=("--at", each.name), expected="another axis")
-    two = _Two(asked, axis, other, (first, second), chosen, metric_named(asked, metric, "--metric"))
+    two = _Two(problem, axis, other, (first, second), chosen, metric_named(problem, metric, "--metric"))
     steps = np.sort(axis.values)
     two.check(steps)
     curve = two.curve(steps)
@@ -110,7 +110,7 @@ def crossover(
         expected = "designs that both work somewhere along it"
         raise ConfigError(path=("--along", axis.name), found=found, expected=expected)
     rows = _between_steps(steps, curve["lead"])
-    if _is_continuous(asked, axis):
+    if _is_continuous(problem, axis):
         low, high = float(steps[0]), float(steps[-1])
         log = low > 0 and high >= DECADE * low
         try:
@@ -119,16 +119,16 @@ def crossover(
             rows = list(zip(roots, roots, *around, strict=True))
         except ConfigError:
             pass  # none, or across designs that fail: between the steps beside them
-    asked_for = {"along": along, "between": list(between), "metric": two.metric, "at": chosen}
-    made_from = Provenance({**asked.provenance.config, "crossover": asked_for})
-    return Crossed(asked, axis, two.names, two.metric, two.way, two.rows(rows), two.table(steps, curve), made_from)
+    arguments = {"along": along, "between": list(between), "metric": two.metric, "at": chosen}
+    made_from = Provenance({**problem.provenance.config, "crossover": arguments})
+    return Crossed(problem, axis, two.names, two.metric, two.way, two.rows(rows), two.table(steps, curve), made_from)
 
 
 @dataclass(frozen=True, eq=False)
 class _Two:
     """The designs with either of two values of `other`, anywhere along `axis`."""
 
-    asked: Problem
+    problem: Problem
     axis: Axis
     other: Axis
     values: tuple[Any, Any]
@@ -142,26 +142,26 @@ class _Two:
 
     @property
     def way(self) -> Sense:
-        return sense(self.asked, self.metric)
+        return sense(self.problem, self.metric)
 
     def designs(self, values: NDArray[Any]) -> Columns:
         """Those of the first value, then those of the second."""
         points = len(values)
         rows = {path: np.repeat(column([value]), 2 * points) for path, value in self.chosen.items()}
         rows |= {self.other.path: np.repeat(column(self.values), points), self.axis.path: np.tile(values, 2)}
-        return completed(self.asked.sweep.space, rows, 2 * points)
+        return completed(self.problem.sweep.space, rows, 2 * points)
 
     def check(self, values: NDArray[Any]) -> None:
         """Nothing, where each axis that is named varies in one of the designs; else a ConfigError."""
         designs = self.designs(values)
         for path, option in {**dict.fromkeys(self.chosen, "--at"), self.axis.path: "--along"}.items():
-            check_used(self.asked, [path], designs, option)
+            check_used(self.problem, [path], designs, option)
 
     def curve(self, values: NDArray[Any]) -> Columns:
         """The metric of both, by how much the first leads (1, 0 or -1; NaN where one does not work), and why."""
         designs, points = self.designs(values), len(values)
-        known = self.asked.named(designs, self.asked(designs))
-        error = self.asked.unfit(known)
+        known = self.problem.named(designs, self.problem(designs))
+        error = self.problem.unfit(known)
         metric = np.where(error == "", numbers(known, self.metric), np.nan)
         ahead = metric[:points] - metric[points:] if self.way == "max" else metric[points:] - metric[:points]
         why = np.where(error[:points] == "", error[points:], error[:points])
@@ -187,9 +187,9 @@ class _Two:
         return {1.0: self.names[0], -1.0: self.names[1], 0.0: TIE}.get(float(lead), "")
 
 
-def _is_continuous(asked: Problem, axis: Axis) -> bool:
+def _is_continuous(problem: Problem, axis: Axis) -> bool:
     """Whether it has values between its steps, and so have those that move along."""
-    group = next(group for group in asked.sweep.space.groups if axis in group)
+    group = next(group for group in problem.sweep.space.groups if axis in group)
     return all(each.values.dtype.kind == "f" for each in group)
 
 

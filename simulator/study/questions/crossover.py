@@ -64,8 +64,8 @@ def _brackets(x: NDArray[np.float64], sign: NDArray[np.float64]) -> list[tuple[f
 
 def _first(x: NDArray[np.float64], sign: NDArray[np.float64]) -> list[tuple[float, float]]:
     """The part of a bracket in which the sign of its start first goes; none where that is at a point that failed."""
-    gone = int(np.argmax(sign != sign[0]))
-    return [] if np.isnan(sign[gone]) else [(float(x[gone - 1]), float(x[gone]))]
+    crossed = int(np.argmax(sign != sign[0]))
+    return [] if np.isnan(sign[crossed]) else [(float(x[crossed - 1]), float(x[crossed]))]
 
 
 def _everywhere(sign: NDArray[np.float64], low: float, high: float) -> str:

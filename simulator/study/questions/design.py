@@ -16,14 +16,14 @@ from simulator.study.space.space import Space
 from simulator.units import parse, show
 
 
-def axis_named(asked: Problem, name: str, option: str) -> Axis:
+def axis_named(problem: Problem, name: str, option: str) -> Axis:
     """The axis that expressions call `name`, or of that path; `option` is who names it.
 
     Raises:
         ConfigError: there is none, with the nearest.
     """
-    axes = {axis.name: axis for axis in asked.sweep.axes.values()}
-    axis = axes.get(name) or asked.sweep.axes.get(name)
+    axes = {axis.name: axis for axis in problem.sweep.axes.values()}
+    axis = axes.get(name) or problem.sweep.axes.get(name)
     if axis is None:
         raise unknown(name, axes, "no such axis", path=option)
     return axis
@@ -58,13 +58,13 @@ def is_number(axis: Axis) -> bool:
     return axis.values.dtype.kind in "if"
 
 
-def named(asked: Problem, at: Mapping[str, Any] | None, option: str = "at") -> dict[str, Any]:
+def named(problem: Problem, at: Mapping[str, Any] | None, option: str = "at") -> dict[str, Any]:
     """Values by path from values by the names of axes.
 
     Raises:
         ConfigError: no such axis, or not a value of it.
     """
-    axes = {name: axis_named(asked, name, option) for name in at or {}}
+    axes = {name: axis_named(problem, name, option) for name in at or {}}
     return {axis.path: value_of(axis, (at or {})[name], option) for name, axis in axes.items()}
 
 
@@ -102,12 +102,12 @@ def varying(space: Space, columns: Columns, row: int = 0) -> list[Axis]:
     return [axis for axis in axes if axis.when is None or bool(np.all(axis.when.at(known) != 0))]
 
 
-def check_used(asked: Problem, chosen: Iterable[str], columns: Columns, option: str = "at") -> None:
+def check_used(problem: Problem, chosen: Iterable[str], columns: Columns, option: str = "at") -> None:
     """Nothing, where each chosen axis varies at one of the points; else a ConfigError that says when it does."""
     points = len(next(iter(columns.values())))
-    varied = {axis.path for row in range(points) for axis in varying(asked.sweep.space, columns, row)}
+    varied = {axis.path for row in range(points) for axis in varying(problem.sweep.space, columns, row)}
     for path in chosen:
-        axis = asked.sweep.axes[path]
+        axis = problem.sweep.axes[path]
         if path not in varied and axis.when is not None:
             path_of = (option, axis.name)
             raise ConfigError("does not vary in this design", path=path_of, expected=f"a design with {axis.when.text}")

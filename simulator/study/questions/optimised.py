@@ -16,7 +16,7 @@ from simulator.errors import ConfigError, one_of
 from simulator.provenance import Provenance
 from simulator.result import Result
 from simulator.study.execute import execute
-from simulator.study.problem import FEASIBLE, Problem, problem
+from simulator.study.problem import FEASIBLE, Problem, read_problem
 from simulator.study.questions.design import shown_value, varying
 from simulator.study.questions.infeasible import nearest_miss
 from simulator.study.questions.margin import margins
@@ -74,9 +74,9 @@ class Optimised(Result):
             "feasible": self.tally.feasible,
             "failed": sum(self.tally.failures.values()),
         }
-        found = {"optimise": pd.DataFrame([total]), "design": self.best.head(1), "slack": self.slack}
-        found["next"] = self.best.iloc[1:].reset_index(drop=True)
-        return {name: frame for name, frame in found.items() if len(frame)}
+        frames = {"optimise": pd.DataFrame([total]), "design": self.best.head(1), "slack": self.slack}
+        frames["next"] = self.best.iloc[1:].reset_index(drop=True)
+        return {name: frame for name, frame in frames.items() if len(frame)}
 
 
 def optimise(
@@ -103,97 +103,98 @@ def optimise(
         ConfigError: what is wrong with the YAML; no such cost, or none; no feasible design, with how many points each
             constraint rules out (alone: points that meet all others), and the design that misses least.
     """
-    asked = _with(problem(name_or_path, overrides, run), where)
-    cost = _cost(asked, cost)
-    way = asked.objectives.get(cost, "min")
-    enumerated = asked.points <= limit
-    kept = _Kept(asked, {cost: way, **asked.objectives})
+    problem = _with(read_problem(name_or_path, overrides, run), where)
+    cost = _cost(problem, cost)
+    way = problem.objectives.get(cost, "min")
+    enumerated = problem.points <= limit
+    kept = _Kept(problem, {cost: way, **problem.objectives})
     if enumerated:
-        with _computed(asked, workers, progress) as batches:
+        with _computed(problem, workers, progress) as batches:
             for columns in batches:
                 kept.add(columns, columns)
     else:
-        evaluate = counted(with_axes(asked, [cost]), evaluations, progress)
-        found = search(Lattice(asked.sweep.space), evaluate, {cost: way}, feasible, evaluations=evaluations, seed=seed)
-        kept.add(found.columns, {name: v for name, v in found.metrics.items() if name not in kept.names.values()})
+        evaluate = counted(with_axes(problem, [cost]), evaluations, progress)
+        space = Lattice(problem.sweep.space)
+        result = search(space, evaluate, {cost: way}, feasible, evaluations=evaluations, seed=seed)
+        kept.add(result.columns, {name: v for name, v in result.metrics.items() if name not in kept.names.values()})
     if not len(kept.best):
         raise kept.none()
-    asked_for = {"where": list(where), "cost": cost}
-    made_from = Provenance({**asked.provenance.config, "optimise": asked_for}, None if enumerated else seed)
+    arguments = {"where": list(where), "cost": cost}
+    made_from = Provenance({**problem.provenance.config, "optimise": arguments}, None if enumerated else seed)
     best = kept.best.drop(columns=["error", FEASIBLE, "point"], errors="ignore").rename(columns=kept.names)
-    return Optimised(asked, cost, way, enumerated, kept.tally, best, _slack(asked, kept.known(0)), made_from)
+    return Optimised(problem, cost, way, enumerated, kept.tally, best, _slack(problem, kept.known(0)), made_from)
 
 
-def _with(asked: Problem, where: Sequence[str]) -> Problem:
+def _with(problem: Problem, where: Sequence[str]) -> Problem:
     """The problem with more constraints."""
-    known = {*asked.metrics, *asked.sweep.derived, *asked.sweep.space.aliases.values()}
+    known = {*problem.metrics, *problem.sweep.derived, *problem.sweep.space.aliases.values()}
     more = []
     for text in where:
         try:
             more.append(parse(text))
             more[-1].check(known)
-            more[-1].check_texts(texts_of(asked.sweep.axes.values()))
+            more[-1].check_texts(texts_of(problem.sweep.axes.values()))
         except ConfigError as error:
             error.path = "--where"
             raise
-    return replace(asked, sweep=replace(asked.sweep, constraints=(*asked.sweep.constraints, *more)))
+    return replace(problem, sweep=replace(problem.sweep, constraints=(*problem.sweep.constraints, *more)))
 
 
-def _cost(asked: Problem, cost: str | None) -> str:
-    least = next((name for name, way in asked.objectives.items() if way == "min"), None)
+def _cost(problem: Problem, cost: str | None) -> str:
+    least = next((name for name, way in problem.objectives.items() if way == "min"), None)
     if cost is None and least is None:
-        known = [*(name for name, unit in asked.metrics.items() if unit), *asked.sweep.derived]
+        known = [*(name for name, unit in problem.metrics.items() if unit), *problem.sweep.derived]
         raise ConfigError("no objective is to be small", path="--for", found="nothing", expected=one_of(known))
-    return metric_named(asked, cost or least, "--for")
+    return metric_named(problem, cost or least, "--for")
 
 
 @contextmanager
 def _computed(
-    asked: Problem, workers: int | None, progress: Callable[[int, int], None] | None
+    problem: Problem, workers: int | None, progress: Callable[[int, int], None] | None
 ) -> Iterator[Iterator[Columns]]:
     """Every point, a batch at a time, by way of a store that is gone afterwards."""
-    chunk = min(MOST, -(-asked.points // CHUNKS))
+    chunk = min(MOST, -(-problem.points // CHUNKS))
     with TemporaryDirectory() as folder:
-        with open_store(Path(folder), Manifest.of(asked.provenance, asked.points, chunk)) as store:
-            execute(asked, store, 1 if asked.stored else workers, progress=progress)
+        with open_store(Path(folder), Manifest.of(problem.provenance, problem.points, chunk)) as store:
+            execute(problem, store, 1 if problem.stored else workers, progress=progress)
         yield (columns_of(batch.to_pandas()) for batch in load_store(Path(folder)).read())
 
 
 class _Kept:
     """The best rows so far, and the one that misses least as long as there is none; `keys` decide, in their order."""
 
-    def __init__(self, asked: Problem, keys: Mapping[str, Sense]) -> None:
-        self.asked, self.keys, self.tally = asked, keys, Tally(asked)
-        self.names = asked.sweep.space.aliases
+    def __init__(self, problem: Problem, keys: Mapping[str, Sense]) -> None:
+        self.problem, self.keys, self.tally = problem, keys, Tally(problem)
+        self.names = problem.sweep.space.aliases
         self.best: pd.DataFrame = _frame({}, [])
         self.missed: tuple[tuple[float, float], dict[str, float], pd.DataFrame] | None = None
 
-    def add(self, columns: Columns, found: Columns) -> None:
+    def add(self, columns: Columns, metrics: Columns) -> None:
         """Points with these axes and metrics."""
         import pandas as pd
 
-        self.tally.add(columns, found)
-        known = self.asked.named(columns, found)
+        self.tally.add(columns, metrics)
+        known = self.problem.named(columns, metrics)
         cost = numbers(known, next(iter(self.keys)))
-        good = np.flatnonzero(found[FEASIBLE].astype(bool) & ~np.isnan(cost))
-        every = {**columns, **found}
+        good = np.flatnonzero(metrics[FEASIBLE].astype(bool) & ~np.isnan(cost))
+        every = {**columns, **metrics}
         if len(good):
-            some = {name: values[good] for name, values in every.items()}
-            both = _frame(some, self._order(some)[: NEXT + 1])
+            designs = {name: values[good] for name, values in every.items()}
+            both = _frame(designs, self._order(designs)[: NEXT + 1])
             both = pd.concat([self.best, both], ignore_index=True) if len(self.best) else both
             self.best = both.iloc[self._order({str(name): both[name].to_numpy() for name in both})[: NEXT + 1]]
         elif not len(self.best):
             self._miss(every, known)
 
     def _order(self, columns: Columns) -> NDArray[np.int64]:
-        known = self.asked.named(columns, columns)
+        known = self.problem.named(columns, columns)
         ways = [_rounded(numbers(known, name)) * (-1 if way == "max" else 1) for name, way in self.keys.items()]
         return np.lexsort(ways[::-1])
 
     def _miss(self, every: Columns, known: Columns) -> None:
         """The point that misses least among these, where it misses less than the one before."""
         beyond: dict[str, Any] = {}
-        for each in self.asked.sweep.constraints:
+        for each in self.problem.sweep.constraints:
             parts = margins(each)
             beyond |= {part.text: part.excess(known) for part in parts}
             if not parts:
@@ -215,7 +216,7 @@ class _Kept:
     def known(self, row: int) -> dict[str, Any]:
         """One of the best, by the names that expressions use."""
         columns = {str(name): self.best[name].to_numpy()[row : row + 1] for name in self.best}
-        return self.asked.named(columns, columns)
+        return self.problem.named(columns, columns)
 
     def none(self) -> ConfigError:
         """What to tell where there is no feasible design."""
@@ -231,7 +232,7 @@ class _Kept:
             error.found = "; ".join([str(error.found), *([f"feasible: {', '.join(alone)}"] if alone else [])])
         if self.missed is not None:
             _, misses, row = self.missed
-            design = _called(self.asked, {str(name): row[name].to_numpy() for name in row})
+            design = _called(self.problem, {str(name): row[name].to_numpy() for name in row})
             by = " and ".join(f"'{text}' by {100 * share:.3g} %" for text, share in misses.items())
             error.expected = f"{error.expected}: the nearest design ({design}) misses {by}"
         return error
@@ -242,20 +243,20 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([float(f"{value:.9g}") for value in values.tolist()])
 
 
-def _called(asked: Problem, columns: Columns) -> str:
+def _called(problem: Problem, columns: Columns) -> str:
     """A design by the axes that vary in it."""
     shown = [
         f"{axis.name} {shown_value(columns[axis.path][0], axis.unit or '')}"
-        for axis in varying(asked.sweep.space, columns)
+        for axis in varying(problem.sweep.space, columns)
     ]
     return ", ".join(shown)
 
 
-def _slack(asked: Problem, known: Columns) -> pd.DataFrame:
+def _slack(problem: Problem, known: Columns) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for constraint in asked.sweep.constraints:
+    for constraint in problem.sweep.constraints:
         parts = margins(constraint)
         for part in parts:
             value, limit, slack = (float(np.ravel(each)[0]) for each in part.slack(known))

@@ -31,8 +31,8 @@ def front(values: ArrayLike, senses: Sequence[Sense]) -> Mask:
     known = ~np.isnan(costs).any(axis=1)
     mask: Mask = np.zeros(len(costs), dtype=np.bool_)
     if known.any():
-        some = costs[known]
-        mask[known] = _staircase(some) if some.shape[1] <= 2 else _library(some)
+        comparable = costs[known]
+        mask[known] = _staircase(comparable) if comparable.shape[1] <= 2 else _library(comparable)
     return mask
 
 

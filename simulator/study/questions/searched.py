@@ -12,10 +12,10 @@ import numpy as np
 from simulator.errors import ConfigError
 from simulator.provenance import Provenance
 from simulator.result import Result
-from simulator.study.problem import FEASIBLE, Problem, problem
+from simulator.study.problem import FEASIBLE, Problem, read_problem
 from simulator.study.questions.metric import with_axes
 from simulator.study.questions.tally import Tally
-from simulator.study.search import Found
+from simulator.study.search import SearchResult
 from simulator.study.search import search as search_lattice
 from simulator.study.space.columns import Columns, Evaluate
 from simulator.study.space.lattice import Lattice
@@ -32,7 +32,7 @@ class Searched(Result):
     """What a search of a sweep found.
 
     Attributes:
-        found: every point that was evaluated, in order.
+        result: every point that was evaluated, in order.
         tally: how many of them are feasible, and why others are not.
         best: the points on the front of those found, by their first objective: axes by their short names, objectives,
             all metrics. `point` is the number of the point in the sweep.
@@ -42,7 +42,7 @@ class Searched(Result):
 
     problem: Problem
     method: str
-    found: Found
+    result: SearchResult
     tally: Tally
     best: pd.DataFrame
     progress: pd.DataFrame
@@ -87,31 +87,31 @@ def search(
         ConfigError: what is wrong with the YAML; no objective, no such method; a folder of another sweep. That no point
             is feasible is none: `tally.none_feasible()` tells why.
     """
-    asked = problem(name_or_path, overrides, run)
-    space = Lattice(asked.sweep.space)
+    problem = read_problem(name_or_path, overrides, run)
+    space = Lattice(problem.sweep.space)
     folder = None if output is None else Path(output)
     if folder is not None and (folder / MANIFEST).exists() and not (folder / LOG).exists():
         raise ConfigError("the folder holds the results of a sweep", file=folder, expected="another folder")
     if folder is not None and not (folder / LOG).exists():
         refuse_foreign(folder)
     methods = [method] if against in (None, method) else [method, str(against)]
-    storage, identity = None if folder is None else folder / LOG, asked.provenance.hash
+    storage, identity = None if folder is None else folder / LOG, problem.provenance.hash
     total = len(methods) * min(evaluations, len(space))
-    evaluate = counted(with_axes(asked, asked.objectives), total, progress)
+    evaluate = counted(with_axes(problem, problem.objectives), total, progress)
     runs = {
         each: search_lattice(
-            space, evaluate, asked.objectives, feasible, each, evaluations, batch, seed, storage, identity
+            space, evaluate, problem.objectives, feasible, each, evaluations, batch, seed, storage, identity
         )
         for each in methods
     }
     result = runs[method]
-    tally = Tally(asked)
+    tally = Tally(problem)
     tally.add(result.columns, result.metrics)
     arguments = {"method": method, "evaluations": evaluations, "batch": batch}
-    made_from = Provenance({**asked.provenance.config, "search": arguments}, seed)
+    made_from = Provenance({**problem.provenance.config, "search": arguments}, seed)
     if folder is not None:
-        _store(folder, asked, result, made_from)
-    return Searched(asked, method, result, tally, _best(asked, space, result), _progress(runs), made_from)
+        _store(folder, problem, result, made_from)
+    return Searched(problem, method, result, tally, _best(problem, space, result), _progress(runs), made_from)
 
 
 def counted(evaluate: Evaluate, total: int, progress: Callable[[int, int], None] | None) -> Evaluate:
@@ -134,22 +134,22 @@ def feasible(metrics: Columns) -> Any:
     return metrics[FEASIBLE]
 
 
-def _best(asked: Problem, space: Lattice, result: Found) -> pd.DataFrame:
+def _best(problem: Problem, space: Lattice, result: SearchResult) -> pd.DataFrame:
     """The front, by its first objective."""
     import pandas as pd
 
     rows = np.flatnonzero(result.front)
-    (first, way), *_ = asked.objectives.items()
+    (first, way), *_ = problem.objectives.items()
     costs = np.asarray(result.metrics[first], dtype=float)[rows] * (-1 if way == "max" else 1)
     rows = rows[np.lexsort((space.points(result.indices[rows]), costs))]
-    names, values = asked.sweep.space.aliases, {**result.columns, **result.metrics}
-    wanted = [name for name in asked.objectives if name not in names.values()]
-    others = [name for name in result.metrics if name not in (*asked.objectives, "error", FEASIBLE)]
-    columns = {names.get(key, key): values[key][rows] for key in [*result.columns, *wanted, *others]}
+    names, values = problem.sweep.space.aliases, {**result.columns, **result.metrics}
+    objectives = [name for name in problem.objectives if name not in names.values()]
+    others = [name for name in result.metrics if name not in (*problem.objectives, "error", FEASIBLE)]
+    columns = {names.get(key, key): values[key][rows] for key in [*result.columns, *objectives, *others]}
     return pd.DataFrame({"point": space.points(result.indices[rows]), **columns})
 
 
-def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
+def _progress(runs: Mapping[str, SearchResult]) -> pd.DataFrame:
     import pandas as pd
 
     usable = np.concatenate([run.values[run.feasible] for run in runs.values()])
@@ -168,11 +168,11 @@ def _progress(runs: Mapping[str, Found]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _store(folder: Path, asked: Problem, result: Found, made_from: Provenance) -> None:
+def _store(folder: Path, problem: Problem, result: SearchResult, made_from: Provenance) -> None:
     """The points as one chunk of a store, in place of an earlier one."""
     remove_store(folder)
     points = len(result.feasible)
-    metrics = {name: v for name, v in result.metrics.items() if name not in asked.sweep.space.aliases.values()}
+    metrics = {name: v for name, v in result.metrics.items() if name not in problem.sweep.space.aliases.values()}
     with open_store(folder, Manifest.of(made_from, points, points), own=True) as store:
-        store.fix(laid_out(result.columns, metrics, asked.units))
+        store.fix(laid_out(result.columns, metrics, problem.units))
         write(store.folder, store.manifest, (0, points), result.columns, metrics)

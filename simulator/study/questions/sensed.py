@@ -15,7 +15,7 @@ from simulator.result import Result
 from simulator.scenario.cases import with_values
 from simulator.scenario.evaluate import detailed
 from simulator.scenario.form import Scenario
-from simulator.study.problem import Problem, problem
+from simulator.study.problem import Problem, read_problem
 from simulator.study.questions.design import check_used, column, completed, is_number, named, point_values, varying
 from simulator.study.questions.elasticity import elasticities
 from simulator.study.questions.metric import metric_named, numbers
@@ -88,23 +88,25 @@ def sensitivity(
     Raises:
         ConfigError: what is wrong with the YAML; no such axis, value or metric; a design that does not work.
     """
-    asked = problem(name_or_path, overrides, run)
-    metric = metric_named(asked, metric, "--metric")
-    chosen, space = named(asked, at, "--at"), asked.sweep.space
+    problem = read_problem(name_or_path, overrides, run)
+    metric = metric_named(problem, metric, "--metric")
+    chosen, space = named(problem, at, "--at"), problem.sweep.space
     design = completed(space, {path: column([value]) for path, value in chosen.items()}, 1)
-    check_used(asked, chosen, design, "--at")
-    metrics = _metrics(asked, design, metric)
+    check_used(problem, chosen, design, "--at")
+    metrics = _metrics(problem, design, metric)
     base, axes = point_values(design), _leading(space.groups, varying(space, design))
     if not axes:
         raise ConfigError("nothing varies in this design", path="axes", found="one step each", expected="two or more")
-    evaluate = _completing(asked, chosen)
-    notes = [f"this design is not one to compare: {why}" for why in asked.unfit(asked.named(design, metrics)) if why]
+    evaluate = _completing(problem, chosen)
+    notes = [
+        f"this design is not one to compare: {why}" for why in problem.unfit(problem.named(design, metrics)) if why
+    ]
     resources = None
     try:
-        resources = _resources(with_values(asked.sweep.base, point_values(asked.sweep.scenarios(design))))
+        resources = _resources(with_values(problem.sweep.base, point_values(problem.sweep.scenarios(design))))
     except ConfigError as error:
         notes.append(f"elasticities are left out: {error}")
-    table = _tornado(evaluate, asked, axes, base, metric)
+    table = _tornado(evaluate, problem, axes, base, metric)
     free = [axis for axis in axes if axis.path not in chosen]
     shares = _shares(evaluate, free, metric, samples, seed, notes) if samples and free else None
     names = space.aliases
@@ -112,15 +114,15 @@ def sensitivity(
     import pandas as pd
 
     frame = pd.DataFrame({name: values for name, values in row.items() if name not in ("error", "feasible")})
-    made_from = Provenance({**asked.provenance.config, "at": chosen, "metric": metric, "samples": samples}, seed)
-    return Sensitivity(asked, metric, frame, resources, table, shares, notes, made_from)
+    made_from = Provenance({**problem.provenance.config, "at": chosen, "metric": metric, "samples": samples}, seed)
+    return Sensitivity(problem, metric, frame, resources, table, shares, notes, made_from)
 
 
-def _metrics(asked: Problem, design: Columns, metric: str) -> Columns:
+def _metrics(problem: Problem, design: Columns, metric: str) -> Columns:
     """The metrics of one design, which must have the metric in question."""
-    metrics = asked(design)
+    metrics = problem(design)
     failure = metrics["error"][0]
-    if failure or not np.isfinite(numbers(asked.named(design, metrics), metric)[0]):
+    if failure or not np.isfinite(numbers(problem.named(design, metrics), metric)[0]):
         why = failure or f"it has no {metric}"
         raise ConfigError("the design does not work", path="--at", found=why, expected="another design")
     return metrics
@@ -132,14 +134,14 @@ def _leading(groups: Sequence[Sequence[Axis]], axes: Sequence[Axis]) -> list[Axi
     return [axis for axis in axes if axis.path in first]
 
 
-def _completing(asked: Problem, chosen: Mapping[str, Any]) -> Evaluate:
+def _completing(problem: Problem, chosen: Mapping[str, Any]) -> Evaluate:
     """The metrics, and axes by name, of points of which some axes are given; others are as chosen, or in the middle."""
 
     def evaluate(columns: Columns) -> Columns:
         points = len(next(iter(columns.values())))
         fixed = {path: np.repeat(column([value]), points) for path, value in chosen.items()}
-        design = completed(asked.sweep.space, {**fixed, **columns}, points)
-        return asked.named(design, asked(design))
+        design = completed(problem.sweep.space, {**fixed, **columns}, points)
+        return problem.named(design, problem(design))
 
     return evaluate
 
@@ -152,12 +154,12 @@ def _resources(scenario: Scenario) -> pd.DataFrame:
 
 
 def _tornado(
-    evaluate: Evaluate, asked: Problem, axes: Sequence[Axis], base: Mapping[str, Any], metric: str
+    evaluate: Evaluate, problem: Problem, axes: Sequence[Axis], base: Mapping[str, Any], metric: str
 ) -> pd.DataFrame:
     at = {axis.path: base[axis.path] for axis in axes}
     ranges = {axis.path: _ends(evaluate, axis, at, metric) for axis in axes}
     swings = tornado(evaluate, at, ranges, metric)
-    swings.insert(0, "axis", swings["path"].map(asked.sweep.space.aliases))
+    swings.insert(0, "axis", swings["path"].map(problem.sweep.space.aliases))
     return swings
 
 

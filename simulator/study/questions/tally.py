@@ -19,12 +19,12 @@ REASONS, OTHERS = 1000, "of other reasons"
 class Tally:
     """Of the points so far: how many there are, are feasible and failed, and what each constraint rules out."""
 
-    def __init__(self, asked: Problem) -> None:
-        self.asked = asked
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
         self.points = self.feasible = 0
         self._failures, self._undecided = Counter[str](), Counter[str]()
-        texts = [each.text for each in asked.sweep.constraints]
-        self._lacking = dict.fromkeys(asked.objectives, 0)
+        texts = [each.text for each in problem.sweep.constraints]
+        self._lacking = dict.fromkeys(problem.objectives, 0)
         self._rules_out, self._alone = (dict.fromkeys(texts, 0) for _ in range(2))
 
     def add(self, columns: Columns, metrics: Columns) -> None:
@@ -32,17 +32,16 @@ class Tally:
         fine, feasible = metrics["error"] == "", metrics[FEASIBLE].astype(bool)
         self.points += len(fine)
         self.feasible += int(np.count_nonzero(feasible))
-        for name, values in zip(self._lacking, self.asked.wanted(columns, metrics).T, strict=True):
+        for name, values in zip(self._lacking, self.problem.objective_values(columns, metrics).T, strict=True):
             self._lacking[name] += int(np.count_nonzero(np.isnan(values[feasible])))
         _add(self._failures, metrics["error"][~fine].tolist())
-        if masks := {text: holds[fine] for text, holds in self.asked.constraints(columns, metrics).items()}:
+        if masks := {text: holds[fine] for text, holds in self.problem.constraints(columns, metrics).items()}:
             rows = infeasibility(masks)
             for text, out, alone in zip(*(rows[name].tolist() for name in rows), strict=True):
                 self._rules_out[text] += out
                 self._alone[text] += alone
-        _add(
-            self._undecided, (text for column in self.asked.requires.values() for text in metrics[column][fine] if text)
-        )
+        reasons = (metrics[column][fine] for column in self.problem.requires.values())
+        _add(self._undecided, (text for each in reasons for text in each if text))
 
     @property
     def failures(self) -> dict[str, int]:

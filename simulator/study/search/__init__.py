@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.study.search import design, local, samplers, tpe
-from simulator.study.search.run import Found, search
+from simulator.study.search.run import SearchResult, search
 from simulator.study.search.seen import Method, Seen, Space
 
-__all__ = ["Found", "Method", "Seen", "Space", "design", "local", "samplers", "search", "tpe"]
+__all__ = ["Method", "SearchResult", "Seen", "Space", "design", "local", "samplers", "search", "tpe"]

@@ -87,10 +87,10 @@ def _row(line: bytes) -> tuple[list[int], dict[str, Any]] | None:
     """The point of a line and its metrics; None where it is damaged."""
     try:
         point, metrics, crc = json.loads(line)
-        whole = crc == _sum(point, metrics)
+        intact = crc == _sum(point, metrics)
     except (ValueError, TypeError, RecursionError):
         return None
-    return (point, metrics) if whole else None
+    return (point, metrics) if intact else None
 
 
 def _sum(point: Sequence[int], metrics: dict[str, Any]) -> int:

@@ -23,7 +23,7 @@ Feasible: TypeAlias = Callable[[Columns], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """Every point that a search evaluated, in order.
 
     Attributes:
@@ -86,7 +86,7 @@ def search(
     seed: int = 0,
     storage: Path | None = None,
     identity: str = "",
-) -> Found:
+) -> SearchResult:
     """The points that a method asks for, evaluated a batch in one call, none twice; the same seed gives the same.
 
     Methods: `local`, `tpe`, `nsga2`, `nsga3`, `gp`, `random`, `sobol`, `latin`, and what others register under the kind
@@ -119,7 +119,7 @@ def search(
         seen.add(indices, values * np.where([s == "max" for s in objectives.values()], -1.0, 1.0), usable)
         parts.append((space.at(indices), metrics))
     columns, metrics = (_joined(each) for each in zip(*parts, strict=True))
-    return Found(objectives, seen.indices, columns, metrics, seen.usable)
+    return SearchResult(objectives, seen.indices, columns, metrics, seen.usable)
 
 
 def _values(metrics: Columns, objectives: Mapping[str, Sense]) -> NDArray[np.float64]:

@@ -50,23 +50,23 @@ def _asks(name: str, seen: Seen, batch: int, seed: int, again: bool, **options: 
     rng = np.random.default_rng([seed, 1])
     while True:
         waiting: list[tuple[Any, tuple[int, ...]]] = []
-        asked: dict[tuple[int, ...], None] = {}
+        proposed: dict[tuple[int, ...], None] = {}
         for _ in range(PATIENCE * batch):
-            if len(asked) == batch:
+            if len(proposed) == batch:
                 break
             trial = study.ask(axes)
             levels = trial.params  # a copy each time
             point = tuple(levels[axis] for axis in axes)
-            if not again and (point in asked or seen.place(point) is not None):
+            if not again and (point in proposed or seen.place(point) is not None):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             elif not _tell(optuna, study, trial, seen, point):
                 waiting.append((trial, point))
-                asked[point] = None
-        for point in map(tuple, seen.drawn(rng, batch - len(asked)).tolist()):
+                proposed[point] = None
+        for point in map(tuple, seen.drawn(rng, batch - len(proposed)).tolist()):
             study.enqueue_trial({str(i): level for i, level in enumerate(point)})
             waiting.append((study.ask(axes), point))
-            asked[point] = None
-        yield np.array(list(asked), dtype=np.int64).reshape(-1, len(axes))
+            proposed[point] = None
+        yield np.array(list(proposed), dtype=np.int64).reshape(-1, len(axes))
         for trial, point in waiting:
             _tell(optuna, study, trial, seen, point)
 

@@ -20,7 +20,7 @@ from simulator.scenario.form import Scenario
 from simulator.scenario.parts import at_key
 from simulator.study.cases import Cases
 from simulator.study.form import RUN
-from simulator.study.partial import Layer, given, located_in
+from simulator.study.partial import Layer, located_in, values_of
 from simulator.study.run_section import Chosen, RunSection, located
 from simulator.study.space.axis import Axis, column
 from simulator.study.space.expression import parse
@@ -46,17 +46,17 @@ def groups_of(
     """
     config = section.config
     listed = [
-        [_Given((*at, path), path, steps) for path, steps in group.items()] for at, _, group in section.listed("zip")
+        [_Entry((*at, path), path, steps) for path, steps in group.items()] for at, _, group in section.listed("zip")
     ]
-    listed += [[_Given(at, path, steps)] for at, path, steps in section.listed("axes")]
+    listed += [[_Entry(at, path, steps)] for at, path, steps in section.listed("axes")]
     every = _by_path(listed, config)
     if not every and not section.cases:
         raise config.error(section.at("axes"), "nothing varies", expected="a path and its values")
     names = _names(list(every.values()), section, metrics)
     roots = _roots(base, every, section)
     cases = {
-        axis: Cases.of({each.name: _values(each, roots, section) for each in some})
-        for axis, some in section.cases.items()
+        axis: Cases.of({each.name: _values(each, roots, section) for each in chosen})
+        for axis, chosen in section.cases.items()
     }
     _check_apart(cases, every, config)
     groups: Groups = [[Axis(axis, axis, column([*each.names]))] for axis, each in cases.items()]
@@ -76,11 +76,11 @@ def groups_of(
 def texts_of(axes: Iterable[Axis]) -> dict[str, list[str]]:
     """The texts that each axis of texts may be, by its name; where it does not vary, that of the base too."""
     values = {axis.name: [*axis.values.tolist(), axis.otherwise] for axis in axes if axis.values.dtype == object}
-    return {name: [each for each in some if isinstance(each, str)] for name, some in values.items()}
+    return {name: [each for each in texts if isinstance(each, str)] for name, texts in values.items()}
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Entry:
     """An axis as the YAML has it: `at` which key, the path of its figure, and its steps."""
 
     at: KeyPath
@@ -101,8 +101,8 @@ class _Given:
         yield from (((*at, position), value) for position, value in enumerate(of or ()))
 
 
-def _by_path(listed: Sequence[Sequence[_Given]], config: Config) -> dict[str, _Given]:
-    every: dict[str, _Given] = {}
+def _by_path(listed: Sequence[Sequence[_Entry]], config: Config) -> dict[str, _Entry]:
+    every: dict[str, _Entry] = {}
     for each in (each for group in listed for each in group):
         if each.path in every:
             raise config.error(each.at, "an axis that is there already", expected="one of a path")
@@ -110,7 +110,7 @@ def _by_path(listed: Sequence[Sequence[_Given]], config: Config) -> dict[str, _G
     return every
 
 
-def _check_apart(cases: Mapping[str, Cases], every: Mapping[str, _Given], config: Config) -> None:
+def _check_apart(cases: Mapping[str, Cases], every: Mapping[str, _Entry], config: Config) -> None:
     """Nothing where each figure varies in one way; else a ConfigError."""
     ways = dict.fromkeys(every, "an axis")
     for axis, each in cases.items():
@@ -127,10 +127,10 @@ def _check_apart(cases: Mapping[str, Cases], every: Mapping[str, _Given], config
 def _values(case: Chosen, roots: Roots, section: RunSection) -> dict[str, Any]:
     """What a case gives, by path."""
     with located_in([*section.layers, case.layer], section.config):
-        return roots.read(given(case.layer.part))
+        return roots.read(values_of(case.layer.part))
 
 
-def _settings(settings: Mapping[str, Any], every: Mapping[str, _Given], roots: Roots) -> dict[str, Any]:
+def _settings(settings: Mapping[str, Any], every: Mapping[str, _Entry], roots: Roots) -> dict[str, Any]:
     """What is set for all points, by path, but for figures of a machine or a model that the run has not."""
     lacking = [root for root, parts in (("hardware", roots.systems), ("model", roots.models)) if not parts]
     settings = {
@@ -147,31 +147,31 @@ def _settings(settings: Mapping[str, Any], every: Mapping[str, _Given], roots: R
         raise
 
 
-def _axis(given: _Given, names: Mapping[str, str], before: Sequence[Axis], roots: Roots, config: Config) -> Axis:
-    with located(config, given.at):
-        figure = roots.figure(given.path, everywhere=given.when is None)
-        steps = values(given.steps, figure)
-    if given.when is None:
-        return Axis(given.path, names[given.path], steps, figure.unit)
-    with located(config, (*given.at, "when")):
-        if "zip" in given.at:
-            raise ConfigError("axes that move together have no condition", found=described(given.when))
-        when = parse(given.when)
+def _axis(entry: _Entry, names: Mapping[str, str], before: Sequence[Axis], roots: Roots, config: Config) -> Axis:
+    with located(config, entry.at):
+        figure = roots.figure(entry.path, everywhere=entry.when is None)
+        steps = values(entry.steps, figure)
+    if entry.when is None:
+        return Axis(entry.path, names[entry.path], steps, figure.unit)
+    with located(config, (*entry.at, "when")):
+        if "zip" in entry.at:
+            raise ConfigError("axes that move together have no condition", found=described(entry.when))
+        when = parse(entry.when)
         known = [axis.name for axis in before]
         later = sorted(when.names & set(names.values()) - set(known))
         if later:
             raise ConfigError("in a condition", found=f"'{later[0]}'", expected="an axis before this one")
         when.check(known)
         when.check_texts(texts_of(before))
-    return Axis(given.path, names[given.path], steps, figure.unit, when, figure.value)
+    return Axis(entry.path, names[entry.path], steps, figure.unit, when, figure.value)
 
 
-def _roots(base: Scenario, every: Mapping[str, _Given], section: RunSection) -> Roots:
+def _roots(base: Scenario, every: Mapping[str, _Entry], section: RunSection) -> Roots:
     """The machines and models that points may have, read: those of an axis, of cases, of the base where it holds."""
     return Roots(base, _parts("hardware", base, every, section), _parts("model", base, every, section))
 
 
-def _parts(root: str, base: Scenario, every: Mapping[str, _Given], section: RunSection) -> list[Any]:
+def _parts(root: str, base: Scenario, every: Mapping[str, _Entry], section: RunSection) -> list[Any]:
     config, axis, part = section.config, every.get(root), getattr(base, root)
     parts = []
     for at, name in axis.listed() if axis else ():
@@ -181,11 +181,11 @@ def _parts(root: str, base: Scenario, every: Mapping[str, _Given], section: RunS
         raise config.error(axis.at, "names", expected="a list")
     of_base = axis is None or axis.when is not None
     places: list[tuple[list[Layer], Any]] = []
-    for some in section.cases.values():
-        own = [(each.layer, getattr(each.layer.part, root)) for each in some]
+    for cases in section.cases.values():
+        own = [(each.layer, getattr(each.layer.part, root)) for each in cases]
         own = [(layer, value) for layer, value in own if value is not None and not is_figures(value, root)]
         places += [([*section.layers, layer], part_over(part, value, root)) for layer, value in own]
-        of_base = of_base and len(own) < len(some)
+        of_base = of_base and len(own) < len(cases)
     if of_base and (part is not None or root in required(base)):
         if part is None:
             raise config.error(("base", root), "missing key", expected="a name or a path")
@@ -196,7 +196,7 @@ def _parts(root: str, base: Scenario, every: Mapping[str, _Given], section: RunS
     return parts
 
 
-def _warn(every: Mapping[str, _Given], groups: Groups, roots: Roots, config: Config) -> None:
+def _warn(every: Mapping[str, _Entry], groups: Groups, roots: Roots, config: Config) -> None:
     """Warn of what the axes make of each machine and model."""
     axes = {axis.path: axis for group in groups for axis in group}
     for path, each in every.items():
@@ -208,7 +208,7 @@ def _warn(every: Mapping[str, _Given], groups: Groups, roots: Roots, config: Con
                     warn_of(axes[path], each.at, part, LOADS[root], config)
 
 
-def _names(every: Sequence[_Given], section: RunSection, metrics: Collection[str]) -> dict[str, str]:
+def _names(every: Sequence[_Entry], section: RunSection, metrics: Collection[str]) -> dict[str, str]:
     """What expressions call each path: its `name`, else its last key where no other is so called, else all of it."""
     config = section.config
     names = {each.path: each.name for each in every if each.name is not None}

@@ -37,11 +37,11 @@ class Axis:
 
 def column(values: list[Any]) -> NDArray[Any]:
     """Values as a column: None among numbers is NaN, and a text or a list makes it one of objects."""
-    there = [value for value in values if value is not None]
-    kinds = {type(value) for value in there}
-    if not there or kinds - {bool, int, float} or (bool in kinds and (kinds != {bool} or len(there) < len(values))):
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if not present or kinds - {bool, int, float} or (bool in kinds and (kinds != {bool} or len(present) < len(values))):
         array = np.empty(len(values), dtype=object)
         array[:] = values
         return array
-    whole = kinds <= {int} and len(there) == len(values) and all(abs(value) < 2**63 for value in there)
+    whole = kinds <= {int} and len(present) == len(values) and all(abs(value) < 2**63 for value in present)
     return np.array(values, dtype=bool if kinds == {bool} else np.int64 if whole else float)

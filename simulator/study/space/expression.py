@@ -120,7 +120,7 @@ def parse(text: str) -> Expression:
             tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else "it cannot be read"
-        raise ConfigError(f"no expression: {reason}", found=_quoted(text), expected=_SUCH) from None
+        raise ConfigError(f"no expression: {reason}", found=_quoted(text), expected=_EXAMPLE) from None
     reader = _Reader(text)
     try:
         meaning = reader.value(tree, 0)
@@ -151,7 +151,7 @@ _ORDER: Mapping[type[ast.cmpop], Callable[..., Any]] = {
     ast.Gt: np.greater,
     ast.GtE: np.greater_equal,
 }
-_SUCH = "one such as 'tbt_s <= 0.05', in SI units"
+_EXAMPLE = "one such as 'tbt_s <= 0.05', in SI units"
 _ALLOWED = "numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and calls of functions"
 
 

@@ -83,21 +83,21 @@ class Roots:
         one = values[0] if len(values) + len(errors) == 1 else Figure(None, values[0].types)
         return one if known is None else Figure(one.value, Annotated[one.types, one_among(lambda: known)])
 
-    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Values by path that hold in the place of those of the base, in SI units.
 
         Raises:
             ConfigError: no such figure, or a value that it cannot have.
         """
-        alone = with_values(self.base, given)
+        alone = with_values(self.base, figures)
         parts = {
-            root: [LOADS[root](part_over(getattr(self.base, root), given[root], root))]
+            root: [LOADS[root](part_over(getattr(self.base, root), figures[root], root))]
             for root in LOADS
-            if root in given
+            if root in figures
         }
         own = Roots(alone, parts.get("hardware", self.systems), parts.get("model", self.models))
         values: dict[str, Any] = {}
-        for path, value in given.items():
+        for path, value in figures.items():
             root, _, rest = path.partition(".")
             if root in SECTIONS:
                 values[path] = get(alone, path)
@@ -106,7 +106,7 @@ class Roots:
                     values[path] = own.figure(path, everywhere=False).read(value)
             else:
                 values[path] = value
-        own.check_names(set(given))
+        own.check_names(set(figures))
         return values
 
     def check_names(self, only: Collection[str] | None = None) -> None:

@@ -67,10 +67,10 @@ class Space:
         Raises:
             IndexError: one that is negative, or beyond the end.
         """
-        wanted = np.atleast_1d(np.asarray(indices, dtype=np.int64))
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            raise IndexError(f"points {wanted.min()} to {wanted.max()} of {len(self)}")
-        return self._decoded(wanted)
+        numbers = np.atleast_1d(np.asarray(indices, dtype=np.int64))
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
+            raise IndexError(f"points {numbers.min()} to {numbers.max()} of {len(self)}")
+        return self._decoded(numbers)
 
     def index(self, steps: Mapping[str, Any]) -> Indices:
         """The indices of the points of these steps of the axes, by path; of a group, those of its first axis count.

@@ -30,24 +30,24 @@ def values(steps: Varied, figure: Figure) -> NDArray[Any]:
     ways = [way for way in WAYS if getattr(steps, way) is not None]
     if len(ways) != 1:
         raise ConfigError("the values of an axis", found=" and ".join(ways) or "none", expected=one_of(WAYS))
-    way, given = ways[0], getattr(steps, ways[0])
+    way, parameters = ways[0], getattr(steps, ways[0])
     if way == "values":
-        return _listed(given, figure, (way,))
+        return _listed(parameters, figure, (way,))
     try:
         if figure.kind is None:
             raise ConfigError("it is no number", found=f"'{way}'", expected="a list")
-        generated = {"range": _range, "linspace": _linspace, "geomspace": _geomspace}[way](given, figure)
+        generated = {"range": _range, "linspace": _linspace, "geomspace": _geomspace}[way](parameters, figure)
         for end in (generated[0], generated[-1]):
             figure.read(end.item())
-        return _whole(generated) if figure.kind is int else generated
+        return _integers(generated) if figure.kind is int else generated
     except ConfigError as error:
         error.path = error.path or (way,)
         raise
 
 
-def _listed(given: list[Any], figure: Figure, at: tuple[str, ...]) -> NDArray[Any]:
+def _listed(listed: list[Any], figure: Figure, at: tuple[str, ...]) -> NDArray[Any]:
     positions: dict[Any, int] = {}
-    for position, value in enumerate(given):
+    for position, value in enumerate(listed):
         try:
             read = figure.read(value)
             if read is None and figure.value is not None:
@@ -62,8 +62,8 @@ def _listed(given: list[Any], figure: Figure, at: tuple[str, ...]) -> NDArray[An
     return column(list(positions))
 
 
-def _range(given: tuple[Any, ...], figure: Figure) -> NDArray[Any]:
-    start, stop, step = (_plain(value, figure, position) for position, value in enumerate([*given, 1][:3]))
+def _range(bounds: tuple[Any, ...], figure: Figure) -> NDArray[Any]:
+    start, stop, step = (_plain(value, figure, position) for position, value in enumerate([*bounds, 1][:3]))
     if step == 0:
         raise ConfigError(path=("range", 2), found="a step of 0", expected="another")
     steps = (stop - start) / step - 1e-9  # less a little, as 0.3 / 0.1 is more than 3 or less
@@ -74,25 +74,25 @@ def _range(given: tuple[Any, ...], figure: Figure) -> NDArray[Any]:
     return np.asarray(start + step * np.arange(count))
 
 
-def _linspace(given: tuple[Any, Any, int], figure: Figure) -> NDArray[Any]:
-    first, last, count = _ends(given, figure, "linspace")
+def _linspace(parameters: tuple[Any, Any, int], figure: Figure) -> NDArray[Any]:
+    first, last, count = _ends(parameters, figure, "linspace")
     return np.linspace(first, last, count)
 
 
-def _geomspace(given: tuple[Any, Any, int], figure: Figure) -> NDArray[Any]:
-    first, last, count = _ends(given, figure, "geomspace")
+def _geomspace(parameters: tuple[Any, Any, int], figure: Figure) -> NDArray[Any]:
+    first, last, count = _ends(parameters, figure, "geomspace")
     if min(first, last) <= 0 <= max(first, last):
         positions = f"{first:g} to {last:g}"
         raise ConfigError("geometric steps", found=positions, expected="two ends of one sign, and neither 0")
     return np.geomspace(first, last, count)
 
 
-def _ends(given: tuple[Any, Any, int], figure: Figure, way: str) -> tuple[float, float, int]:
-    _check_count(given[2])
-    first, last = (_plain(value, figure, position, way) for position, value in enumerate(given[:2]))
-    if given[2] > 1 and first == last:
-        raise ConfigError("steps between equal ends", found=f"{given[2]} values", expected="1")
-    return first, last, given[2]
+def _ends(parameters: tuple[Any, Any, int], figure: Figure, way: str) -> tuple[float, float, int]:
+    _check_count(parameters[2])
+    first, last = (_plain(value, figure, position, way) for position, value in enumerate(parameters[:2]))
+    if parameters[2] > 1 and first == last:
+        raise ConfigError("steps between equal ends", found=f"{parameters[2]} values", expected="1")
+    return first, last, parameters[2]
 
 
 def _plain(value: Any, figure: Figure, position: int, way: str = "range") -> float:
@@ -105,13 +105,13 @@ def _plain(value: Any, figure: Figure, position: int, way: str = "range") -> flo
     return int(number) if figure.kind is int and number.is_integer() and abs(number) < 2**53 else number
 
 
-def _whole(generated: NDArray[Any]) -> NDArray[Any]:
+def _integers(generated: NDArray[Any]) -> NDArray[Any]:
     near = np.rint(generated)
     off = (np.abs(generated - near) > 1e-9 * np.abs(near)) | (np.abs(near) >= 2.0**63)
     if off.any():
         raise ConfigError(found=f"{generated[off][0]:g} among its values", expected="whole numbers, of 64 bits")
-    whole: NDArray[np.int64] = near.astype(np.int64)
-    return whole
+    integers: NDArray[np.int64] = near.astype(np.int64)
+    return integers
 
 
 def _check_count(count: float) -> None:

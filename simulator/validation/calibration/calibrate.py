@@ -86,12 +86,12 @@ def calibrate(
     base = Known() if start is None else Known({"start": load_calibration(start)})
     kernels: dict[str, dict[str, Fitted]] = {}
     tables: dict[tuple[str, str], pd.DataFrame] = {}
-    for (name, variant), some in kernel_rows(table, only):
+    for (name, variant), own in kernel_rows(table, only):
         if progress:
             progress(f"{name} {variant}")
-        kernel, split = KERNELS[name], parts.of(some, name)
+        kernel, split = KERNELS[name], parts.of(own, name)
         fit = _fit(kernel, variant, split.fit, chip, base, free)
-        kernels.setdefault(name, {})[variant], corrections = _told(kernel, chip, fit, split, parts.halves)
+        kernels.setdefault(name, {})[variant], corrections = _fitted(kernel, chip, fit, split, parts.halves)
         tables |= {} if corrections is None else {(name, variant): corrections}
     if not kernels:
         raise ConfigError("data", found="no operator that has a model", expected=one_of(KERNELS))
@@ -147,26 +147,26 @@ class _Parts:
     groups: Groups | None
     seed: int
 
-    def of(self, some: pd.DataFrame, name: str) -> _Split:
+    def of(self, rows: pd.DataFrame, name: str) -> _Split:
         """The rows of one kernel, split."""
         import pandas as pd
 
-        nothing = pd.Series(False, index=some.index)
-        out = held_out(some, name, self.seed, self.share, self.groups) if self.share else nothing
-        known = some[~out]
+        nothing = pd.Series(False, index=rows.index)
+        out = held_out(rows, name, self.seed, self.share, self.groups) if self.share else nothing
+        known = rows[~out]
 
         def drawn(count: int) -> pd.DataFrame:
             return known.sample(min(count, len(known)), random_state=self.seed).sort_index()
 
-        return _Split(drawn(self.rows), drawn(self.residuals) if self.residuals else None, some[out])
+        return _Split(drawn(self.rows), drawn(self.residuals) if self.residuals else None, rows[out])
 
-    def halves(self, some: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
+    def halves(self, rows: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
         """Two halves of rows that are not held out, of whole groups, for one to tell of the other."""
-        out = held_out(some, name, self.seed, 0.5, self.groups)
+        out = held_out(rows, name, self.seed, 0.5, self.groups)
         return out, ~out
 
 
-def _told(
+def _fitted(
     kernel: GpuKernel,
     chip: Chip,
     fit: Fit,
@@ -211,8 +211,8 @@ def _residuals(kernel: GpuKernel, chip: Chip, fit: Fit, rows: pd.DataFrame) -> R
 def _gain(kernel: GpuKernel, chip: Chip, fit: Fit, rows: pd.DataFrame, halves: tuple[pd.Series, pd.Series]) -> float:
     """By which share a table of one half of the rows lowers the mean error of the other half, over both ways."""
     plain, near = [], []
-    for known, asked in (halves, halves[::-1]):
-        shapes, measured = columns(rows[asked]), rows[asked]["value"].to_numpy(float)
+    for known, held in (halves, halves[::-1]):
+        shapes, measured = columns(rows[held]), rows[held]["value"].to_numpy(float)
         modelled = kernel.seconds(shapes, chip, fit.library)
         nearer = corrected(modelled, kernel, shapes, _residuals(kernel, chip, fit, rows[known]))
         plain.append(np.abs(modelled / measured - 1))

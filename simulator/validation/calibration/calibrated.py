@@ -52,14 +52,14 @@ class Calibrated(Result):
         """Write the calibration as YAML, and each table of residuals as a CSV beside it."""
         import yaml
 
-        from simulator.files import whole
+        from simulator.files import replacement
 
         file = Path(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         kernels = {name: dict(variants) for name, variants in self.calibration.kernels.items()}
         for (name, variant), table in self.tables.items():
             beside = file.with_name(f"{file.stem}.{name}.{variant.replace(' ', '-')}.csv")
-            with whole(beside) as place:
+            with replacement(beside) as place:
                 table.to_csv(place, index=False, float_format="%.6g", lineterminator="\n")
             kernels[name][variant] = kernels[name][variant].model_copy(update={"residuals": beside.name})
         written = self.calibration.model_copy(update={"kernels": kernels}).model_dump(exclude_none=True, mode="json")
@@ -69,7 +69,7 @@ class Calibrated(Result):
             "role": "calibration",
             **written,
         }
-        with whole(file) as place:
+        with replacement(file) as place:
             text = yaml.safe_dump(_rounded(document), sort_keys=False, width=120, allow_unicode=True)
             place.write_text(text, encoding="utf-8")
 

@@ -114,7 +114,7 @@ def _fit(
 
     room = (most - least) / scale
     begin = np.clip(first / scale, least / scale + 1e-6 * room, most / scale - 1e-6 * room)
-    found = least_squares(
+    solution = least_squares(
         misfit,
         begin,
         bounds=(least / scale, most / scale),
@@ -123,9 +123,9 @@ def _fit(
         diff_step=1e-3,
         max_nfev=steps,
     )
-    near = (np.minimum(found.x - least / scale, most / scale - found.x) < NEAR * room).tolist()
-    curvature = np.linalg.pinv(found.jac.T @ found.jac)
-    variance = np.diag(curvature) * 2 * found.cost / max(len(seconds) - len(names), 1)
+    near = (np.minimum(solution.x - least / scale, most / scale - solution.x) < NEAR * room).tolist()
+    curvature = np.linalg.pinv(solution.jac.T @ solution.jac)
+    variance = np.diag(curvature) * 2 * solution.cost / max(len(seconds) - len(names), 1)
     deviation = dict(zip(names, (np.sqrt(np.maximum(variance, 0)) * scale).tolist(), strict=True))
     at_bounds = tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
-    return Fit(library(found.x), deviation, at_bounds, len(seconds), float(found.cost))
+    return Fit(library(solution.x), deviation, at_bounds, len(seconds), float(solution.cost))

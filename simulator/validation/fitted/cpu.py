@@ -50,8 +50,8 @@ def fitted_cpu(
         raise ConfigError("too few rows", file=file, found="no capacity of 'dram'", expected=expected)
     caches = {tier: size for tier, size in held.items() if tier != OWN}
     tiers = dict(sorted((caches if len(caches) > 1 else held).items(), key=lambda item: item[1]))
-    here = [row for row in rows if row.point.threads == threads]
-    products = [row for row in of(here, "gemm")]
+    own = [row for row in rows if row.point.threads == threads]
+    products = [row for row in of(own, "gemm")]
     floor = min((statistic(row.sample) for row in products if _work(row) <= SMALL), default=None)
     large = [row for row in products if _work(row) > SMALL and 1 not in (row.point.m, row.point.n)]
     needed = FEWEST + len({row.point.dtype for row in large})
@@ -63,7 +63,7 @@ def fitted_cpu(
         found, expected = "times that do not grow with the operations", "products of a machine that does nothing else"
         raise ConfigError("no peak rate follows from 'gemm'", file=file, found=found, expected=expected)
     tell_misfit(file, "products", off)
-    rates = _bandwidths(file, list(of(here, "triad")), tiers, statistic)
+    rates = _bandwidths(file, list(of(own, "triad")), tiers, statistic)
     waits = _latencies(list(of(rows, "chase")), tiers, statistic)
 
     def figure(value: float, unit: str, of: str) -> Section:
@@ -153,27 +153,27 @@ def _bandwidths(file: Path, rows: Sequence[Row], tiers: Mapping[str, float], sta
         raise ConfigError("too few rows", file=file, found=f"{len(known)} of 'triad'", expected=f"{FEWEST} or more")
     (small, first), (larger, second), *_ = known
     call = float(np.clip(first - (second - first) / (larger - small) * small, 0, 0.9 * first))
-    found: dict[str, float] = {}
+    bandwidths: dict[str, float] = {}
     least = 0.0
     for tier in reversed(list(tiers)):
         rates = [1.5 * size / (time - call) for size, time in known if home(tiers, size) == tier]
-        if not rates and not found:
+        if not rates and not bandwidths:
             last = max((size for name, size in tiers.items() if name != tier), default=0.0)
             lacks, expected = f"no 'triad' of more than {show(last, 'B')}", "one that no cache holds"
             raise ConfigError("too few rows", file=file, found=lacks, expected=expected)
         least = max(least, float(np.median(rates)) if rates else least)
-        found[tier] = least
-    return found
+        bandwidths[tier] = least
+    return bandwidths
 
 
 def _latencies(rows: Sequence[Row], tiers: Mapping[str, float], statistic: Statistic) -> dict[str, float]:
     """Seconds of each tier: the median over its chains, less the least of all, which is Python's step."""
     known = [(row.point.bytes or 0, statistic(row.sample)) for row in rows]
     least = min((time for _, time in known), default=0.0)
-    found: dict[str, float] = {}
+    latencies: dict[str, float] = {}
     wait = 0.0
     for tier in tiers:
         steps = [time for size, time in known if home(tiers, size) == tier]
         wait = max(wait, float(np.median(steps)) - least if steps else wait)
-        found[tier] = wait
-    return found
+        latencies[tier] = wait
+    return latencies

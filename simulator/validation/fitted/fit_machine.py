@@ -10,7 +10,7 @@ import yaml
 
 from simulator.config import Config
 from simulator.errors import ConfigError
-from simulator.files import whole
+from simulator.files import replacement
 from simulator.hardware import Machine, System, load_system
 from simulator.validation.fitted.cpu import Section, fitted_cpu
 from simulator.validation.fitted.disk import DISK, MEMORY, fitted_disk
@@ -38,8 +38,8 @@ def fit_machine(rows: str | Path, output: str | Path, threads: int | None = None
     file, target = Path(rows), Path(output)
     known = read_measured(file)
     computing, storage = ([row for row in known if row.point.op in ops] for ops in (CPU, STORAGE))
-    for part, some in (("CPU", computing), ("disk", storage)):
-        _check_one(file, part, some)
+    for part, measurements in (("CPU", computing), ("disk", storage)):
+        _check_one(file, part, measurements)
     if not computing:
         raise ConfigError("too few rows", file=file, found="none of a CPU", expected=f"rows of {', '.join(CPU)}")
     measured = sorted({row.point.threads or 0 for row in computing if row.point.op == "gemm"})
@@ -49,7 +49,7 @@ def fit_machine(rows: str | Path, output: str | Path, threads: int | None = None
         raise ConfigError("not measured", file=file, path="threads", found=count, expected=expected)
     document = _document(file, target.stem, computing, storage, count, of)
     text = _HEAD.format(rows=file.name) + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-    with whole(target) as unfinished:
+    with replacement(target) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return load_system(target)
 

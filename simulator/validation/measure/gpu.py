@@ -77,9 +77,9 @@ def points(device: str, dtypes: Sequence[str], engine: str) -> list[Point]:
         made += [
             Point(
                 device, "attention", dtype, batch=batch, heads=HEADS, kv_heads=KV_HEADS, head_dim=HEAD_DIM,
-                seq_q=asked or length, seq_kv=length, engine=engine,
+                seq_q=queries or length, seq_kv=length, engine=engine,
             )
-            for asked, sizes in ((0, PREFILL), (1, DECODE))
+            for queries, sizes in ((0, PREFILL), (1, DECODE))
             for batch, length in sizes
         ]  # fmt: skip
         made += [Point(device, "rms_norm", dtype, m=m, n=8192, engine=engine) for m in ROWS]

@@ -21,8 +21,8 @@ def processor() -> str:
     name = platform.processor() or platform.machine()
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-        name = found[1].strip() if found else name
+        line = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+        name = line[1].strip() if line else name
     return f"{name}, {cores()} cores"
 
 

@@ -114,9 +114,9 @@ def start(file: Path) -> list[Row]:
             return []
         with file.open("r+b") as opened:
             text = opened.read()
-            whole = text.rfind(b"\n") + 1
-            _check_header(file, next(csv.reader([text[:whole].decode("utf-8-sig", "replace").partition("\n")[0]]), []))
-            opened.truncate(whole)
+            end = text.rfind(b"\n") + 1
+            _check_header(file, next(csv.reader([text[:end].decode("utf-8-sig", "replace").partition("\n")[0]]), []))
+            opened.truncate(end)
     except OSError as error:
         raise ConfigError(f"cannot be written: {reason(error)}", file=file) from None
     return read_measured(file)
@@ -190,12 +190,12 @@ def _row(file: Path, line: int, texts: dict[str, str]) -> Row:
     for column in ("device", "op"):
         if not texts[column]:
             raise ConfigError(file=file, line=line, path=column, found="nothing", expected="a name")
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         name: texts[name] if kind is str else int(number(name, whole=True)) if texts[name] else None
         for name, kind in _types().items()
     }
     sample = Sample(number("value"), number("least"), number("spread"), int(number("repeats", whole=True)))
-    return Row(Point(**given), sample, texts["source"], line)
+    return Row(Point(**settings), sample, texts["source"], line)
 
 
 def of(rows: Sequence[Row], op: str) -> Iterator[Row]:

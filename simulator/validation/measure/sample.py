@@ -32,7 +32,7 @@ def sampled(call: Callable[[], object], seconds: float, clock: Clock = time.perf
     once = max(clock() - before, 1e-9)
     calls = max(1, ceil(TICK / once))
     times: list[float] = []
-    whole: list[float] = []
+    undisturbed: list[float] = []
     end = clock() + seconds
     while len(times) < FEWEST or (clock() < end and len(times) < MOST):
         switches, before = _switches(), clock()
@@ -40,8 +40,8 @@ def sampled(call: Callable[[], object], seconds: float, clock: Clock = time.perf
             call()
         times.append((clock() - before) / calls)
         if _switches() == switches:
-            whole.append(times[-1])
-    return summary(whole if len(whole) >= FEWEST else times)
+            undisturbed.append(times[-1])
+    return summary(undisturbed if len(undisturbed) >= FEWEST else times)
 
 
 def summary(times: Sequence[float]) -> Sample:

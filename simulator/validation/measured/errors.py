@@ -60,8 +60,8 @@ def by_group(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
     table: list[dict[str, Any]] = []
     for column in columns:
-        for value, some in rows.groupby(column, sort=True):
-            yardstick = errors(some, "plain")["median_ape"]
+        for value, group in rows.groupby(column, sort=True):
+            yardstick = errors(group, "plain")["median_ape"]
             name = f"{value:g}" if isinstance(value, float) else str(value)
-            table.append({"group": column, "value": name, **errors(some), "plain_median_ape": yardstick})
+            table.append({"group": column, "value": name, **errors(group), "plain_median_ape": yardstick})
     return pd.DataFrame(table, columns=["group", "value", *errors(rows), "plain_median_ape"])

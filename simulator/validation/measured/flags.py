@@ -40,8 +40,8 @@ def copies(rows: pd.DataFrame) -> pd.Series:
     flags = pd.Series("", index=rows.index)
     keys = [name for name in rows if name in (NUMBERS | _NAMES) - {"value"}]
     devices = list(dict.fromkeys(rows["device"]))
-    for _, some in rows.groupby(["source", "metric"], sort=False):
-        of = {device: mine.set_index(keys) for device, mine in some.assign(row=some.index).groupby("device")}
+    for _, group in rows.groupby(["source", "metric"], sort=False):
+        of = {device: mine.set_index(keys) for device, mine in group.assign(row=group.index).groupby("device")}
         unique = {device: of[device][~of[device].index.duplicated()] for device in devices if device in of}
         for one, other in combinations(unique, 2):
             both = unique[one][["value"]].rename(columns={"value": "first"}).join(unique[other], how="inner")
@@ -62,23 +62,23 @@ def beyond(rows: pd.DataFrame, seconds: pd.Series, system: System) -> pd.Series:
     flags = pd.Series("", index=rows.index)
     device, description = system.device()
     cache = sum(tier.capacity for tier in description.tiers.values() if tier.on_chip)
-    for (kind, dtype), some in rows.groupby([rows["op"].map(class_of), rows["dtype"]], sort=False):
-        measured = seconds[some.index]
+    for (kind, dtype), group in rows.groupby([rows["op"].map(class_of), rows["dtype"]], sort=False):
+        measured = seconds[group.index]
         if kind == "collective":
             link = system.links.get(f"{device}->{device}")
-            share = (1 - 1 / some["n_devices"]).mask(some["op"].str.startswith("all_reduce"), 1.0)
+            share = (1 - 1 / group["n_devices"]).mask(group["op"].str.startswith("all_reduce"), 1.0)
             if link:
-                flags[some.index[some["bytes"] * share / link.bandwidth > TOLERANCE * measured]] = LINKS
+                flags[group.index[group["bytes"] * share / link.bandwidth > TOLERANCE * measured]] = LINKS
         elif kind and dtype in FORMATS:
-            some = some.assign(experts=some["top_k"]) if kind == "moe" else some  # tokens may choose alike
-            work, runs_on = work_of(some, str(kind), str(dtype)), target(system)
+            group = group.assign(experts=group["top_k"]) if kind == "moe" else group  # tokens may choose alike
+            work, runs_on = work_of(group, str(kind), str(dtype)), target(system)
             named = rate_for(runs_on.description.peak, FORMATS[dtype][0])
             if named:
                 at_peak = work.flops / runs_on.description.peak[named]
-                flags[some.index[at_peak > BOOST * measured.to_numpy(float)]] = PEAK
+                flags[group.index[at_peak > BOOST * measured.to_numpy(float)]] = PEAK
             outside = work.read + work.written - cache
             bandwidth = description.tiers[runs_on.memory].bandwidth
-            flags[some.index[outside / bandwidth > TOLERANCE * measured.to_numpy(float)]] = MEMORY
+            flags[group.index[outside / bandwidth > TOLERANCE * measured.to_numpy(float)]] = MEMORY
     return flags
 
 

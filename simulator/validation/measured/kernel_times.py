@@ -35,9 +35,9 @@ def kernel_times(rows: pd.DataFrame, system: System, runtime: str | None = None)
     chip = chip_of(system)
     engines = rows["engine"] if "engine" in rows else pd.Series("", rows.index)
     programs = engines.map(lambda engine: runtime or program(engine) or "")
-    for name, some in rows.groupby(programs, sort=False):
+    for name, group in rows.groupby(programs, sort=False):
         known = known_of(system, None, load_runtime(str(name) or IDEAL))
-        for (kernel_name, variant), alike in kernel_rows(some, None):
+        for (kernel_name, variant), alike in kernel_rows(group, None):
             kernel = KERNELS[kernel_name]
             shapes, of = columns(alike), constants(kernel, variant, known)
             try:
@@ -60,18 +60,18 @@ def kernel_rows(table: pd.DataFrame, only: Collection[str] | None) -> list[tuple
     """The rows of each class and variant that has a model."""
     import pandas as pd
 
-    found: list[tuple[tuple[str, str], pd.DataFrame]] = []
+    groups: list[tuple[tuple[str, str], pd.DataFrame]] = []
     named: Any = table["op"].map({op: class_of(op) for op in table["op"].unique()})
     for name, rows in table[named.ne("")].groupby(named[named.ne("")], sort=True):
-        some = rows if only is None or name in only else rows[rows["op"].isin(only)]
+        own = rows if only is None or name in only else rows[rows["op"].isin(only)]
         kernel = KERNELS[str(name)]
-        some = some.dropna(subset=[*kernel.shape])
-        if len(some):
-            reached = activated(some)
-            some = some.assign(active=reached, rows=some["m"] * some["top_k"]) if reached.notna().all() else some
-            variants = pd.Series(np.ravel(kernel.variant(columns(some))), index=some.index)
-            found += [((kernel.name, str(variant)), each) for variant, each in some.groupby(variants, sort=True)]
-    return found
+        own = own.dropna(subset=[*kernel.shape])
+        if len(own):
+            reached = activated(own)
+            own = own.assign(active=reached, rows=own["m"] * own["top_k"]) if reached.notna().all() else own
+            variants = pd.Series(np.ravel(kernel.variant(columns(own))), index=own.index)
+            groups += [((kernel.name, str(variant)), each) for variant, each in own.groupby(variants, sort=True)]
+    return groups
 
 
 def columns(rows: pd.DataFrame) -> dict[str, Any]:

@@ -67,17 +67,17 @@ def operator_times(rows: pd.DataFrame, system: System) -> pd.DataFrame:
     collectives = rows["op"].str.extract(_COLLECTIVE)[0]
     kinds = [rows["op"].map(class_of), collectives, rows["dtype"], rows["n_devices"].fillna(1.0)]
     groups: Any = rows.groupby(kinds, dropna=False, sort=False)
-    for (kind, _, dtype, devices), some in groups:
+    for (kind, _, dtype, devices), group in groups:
         if not kind:
             continue
-        stated = some[some[list(KERNELS[kind].shape)].notna().all(axis=1)]
-        answer.loc[some.index, "error"] = "a shape is not stated"
+        stated = group[group[list(KERNELS[kind].shape)].notna().all(axis=1)]
+        answer.loc[group.index, "error"] = "a shape is not stated"
         if stated.empty:
             continue
         try:
             plan = _plan(stated, kind, dtype, int(devices), system)
         except TiersimError as error:
-            answer.loc[some.index, "error"] = str(error)
+            answer.loc[group.index, "error"] = str(error)
             continue
         answer.loc[stated.index, "time_s"] = closed_form(plan).time
         answer.loc[stated.index, "bound_by"] = bound_by(plan)
@@ -112,9 +112,9 @@ def in_seconds(rows: pd.DataFrame) -> pd.Series:
     copies = rows["metric"].eq("bandwidth") & rows["op"].map(class_of).eq("copy")
     seconds = seconds.mask(copies, rows["bytes"] / rows["value"])
     rates = rows[rows["metric"] == "flops"]
-    for (kind, dtype), some in rates.groupby([rates["op"].map(class_of), rates["dtype"]], sort=False):
+    for (kind, dtype), group in rates.groupby([rates["op"].map(class_of), rates["dtype"]], sort=False):
         if kind in _WORK and dtype in FORMATS:
-            seconds.loc[some.index] = work_of(some, kind, dtype).flops / some["value"]
+            seconds.loc[group.index] = work_of(group, kind, dtype).flops / group["value"]
     return seconds
 
 

@@ -107,11 +107,11 @@ def _without(
     table: pd.DataFrame, wrong: Sequence[Problem], file: Path, skip_bad: bool
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """The table without rows that have a problem, and the problems by line; raises the first if none may be left."""
-    told = [Problem(int(table.index[p.row]), p.column, p.found, p.expected, p.nearest) for p in wrong]
-    if told and not skip_bad:
-        first = min(told, key=lambda problem: problem.row)
+    problems = [Problem(int(table.index[p.row]), p.column, p.found, p.expected, p.nearest) for p in wrong]
+    if problems and not skip_bad:
+        first = min(problems, key=lambda problem: problem.row)
         raise ConfigError(
             file=file, line=first.row, path=first.column, found=first.found, expected=first.expected,
             nearest=first.nearest,
         )  # fmt: skip
-    return table.drop(table.index[sorted({p.row for p in wrong})]).copy(), told
+    return table.drop(table.index[sorted({p.row for p in wrong})]).copy(), problems

@@ -52,26 +52,26 @@ def simulated_operators(
     import pandas as pd
 
     parts: list[pd.DataFrame] = []
-    for machine, some in rows.groupby("machine", sort=False):
+    for machine, group in rows.groupby("machine", sort=False):
         if progress:
             progress("operators", sum(map(len, parts)), len(rows))
         today, lossless = load_system(str(machine)), load_system(plain(str(machine)))
         today = under_runtime(today, runtime_of(MappingForm(runtime=runtime), today.machine.runtime))
-        measured = in_seconds(some)
-        times, floor = operator_times(some, today), operator_times(some, lossless)
-        of_kernels = kernel_times(some, today, runtime)
-        has = of_kernels["time_s"].notna()
-        times = times.mask(has, of_kernels.assign(error="")[list(times)])
-        flag = some["flag"].mask(some["flag"].eq(""), beyond(some, measured, lossless)).mask(measured.eq(0), NO_TIME)
+        measured = in_seconds(group)
+        times, floor = operator_times(group, today), operator_times(group, lossless)
+        of_kernels = kernel_times(group, today, runtime)
+        modelled = of_kernels["time_s"].notna()
+        times = times.mask(modelled, of_kernels.assign(error="")[list(times)])
+        flag = group["flag"].mask(group["flag"].eq(""), beyond(group, measured, lossless)).mask(measured.eq(0), NO_TIME)
         error = times["error"].mask(measured.isna() & times["error"].eq(""), "no model of the metric")
         part = {"measured": measured, "simulated": times["time_s"], "plain": floor["time_s"], "flag": flag}
         sized = {
             "expected_error": of_kernels["expected_error"],
-            "class": some["op"].map(class_of),
+            "class": group["op"].map(class_of),
             "size": _size(floor, lossless.engines),
             "energy_ratio": np.nan,
         }
-        parts.append(some.assign(**part, **sized, bound_by=times["bound_by"], error=error))
+        parts.append(group.assign(**part, **sized, bound_by=times["bound_by"], error=error))
     return pd.concat(parts).sort_index()
 
 
@@ -100,34 +100,34 @@ def simulated_runs(rows: pd.DataFrame, progress: Progress | None = None, runtime
         measured=cases["measured"], metric=cases["metric"], error=cases["error"], bound_by="",
         **dict.fromkeys(("simulated", "plain", "energy_ratio", "expected_error"), np.nan),
     )  # fmt: skip
-    some = cases[cases["error"].eq("")]
-    if some.empty:
+    runs = cases[cases["error"].eq("")]
+    if runs.empty:
         return answer
     if progress:
-        progress("runs", 0, len(some))
-    lossless = {machine: plain(machine) for machine in some["machine"].unique()}
-    usual = some.drop(columns="model.moe.experts")
-    timed = [_kernels(*case) for case in zip(some["machine"], some["mapping.runtime"], strict=True)]
+        progress("runs", 0, len(runs))
+    lossless = {machine: plain(machine) for machine in runs["machine"].unique()}
+    usual = runs.drop(columns="model.moe.experts")
+    timed = [_kernels(*case) for case in zip(runs["machine"], runs["mapping.runtime"], strict=True)]
     usual = usual.assign(**{"mapping.kernels": timed})
-    today = _evaluated(usual, some["machine"])
+    today = _evaluated(usual, runs["machine"])
     least = _evaluated(
-        usual.assign(**{"mapping.runtime": None, "mapping.kernels": "roofline"}), some["machine"].map(lossless)
+        usual.assign(**{"mapping.runtime": None, "mapping.kernels": "roofline"}), runs["machine"].map(lossless)
     )
-    floor = _measured_metric(least, some["metric"])
-    fits = pd.Series(least["error"] != FULL, index=some.index)
-    alike = some["model.moe.experts"].notna()
-    fewest = some[alike].assign(**{"mapping.runtime": None})
-    chosen = _measured_metric(_evaluated(fewest, fewest["machine"].map(lossless)), some["metric"][alike])
-    wrong = impossible(some, floor.mask(alike, chosen).mask(some["metric"].eq(POWER)), fits)
+    floor = _measured_metric(least, runs["metric"])
+    fits = pd.Series(least["error"] != FULL, index=runs.index)
+    alike = runs["model.moe.experts"].notna()
+    fewest = runs[alike].assign(**{"mapping.runtime": None})
+    chosen = _measured_metric(_evaluated(fewest, fewest["machine"].map(lossless)), runs["metric"][alike])
+    wrong = impossible(runs, floor.mask(alike, chosen).mask(runs["metric"].eq(POWER)), fits)
     new = pd.DataFrame(
         {
-            "simulated": _measured_metric(today, some["metric"]), "plain": floor, "bound_by": today["bound_by"],
-            "error": today["error"], "flag": answer["flag"][some.index].mask(lambda flag: flag.eq(""), wrong),
-            "energy_ratio": _energy_ratio(some, today), "expected_error": today["expected_error"],
+            "simulated": _measured_metric(today, runs["metric"]), "plain": floor, "bound_by": today["bound_by"],
+            "error": today["error"], "flag": answer["flag"][runs.index].mask(lambda flag: flag.eq(""), wrong),
+            "energy_ratio": _energy_ratio(runs, today), "expected_error": today["expected_error"],
         },
-        index=some.index,
+        index=runs.index,
     )  # fmt: skip
-    answer.loc[some.index, new.columns] = new
+    answer.loc[runs.index, new.columns] = new
     return answer
 
 
@@ -177,9 +177,9 @@ def _energy_ratio(cases: pd.DataFrame, today: Mapping[str, Any]) -> pd.Series:
     """Energy as simulated over that measured, of rows with a power and runs whose time was measured too."""
     import pandas as pd
 
-    whole = cases[cases["metric"].eq("e2e_s")].drop_duplicates(LENGTHS).set_index(LENGTHS)["measured"]
+    durations = cases[cases["metric"].eq("e2e_s")].drop_duplicates(LENGTHS).set_index(LENGTHS)["measured"]
     power = cases[cases["metric"].eq(POWER)]
-    seconds = whole.reindex(power.set_index(LENGTHS).index).to_numpy()
+    seconds = durations.reindex(power.set_index(LENGTHS).index).to_numpy()
     simulated = pd.Series(today[POWER] * today["e2e_s"], index=cases.index)[power.index]
     ratio: pd.Series = (simulated / (power["measured"] * seconds)).reindex(cases.index)
     return ratio

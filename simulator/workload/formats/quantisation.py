@@ -124,9 +124,12 @@ def _bitsandbytes(keys: Keys) -> Quantised:
     key = "llm_int8_skip_modules"
     modules = keys.texts(key)
     kept = TABLES if modules else None
-    if keys.flag("load_in_8bit", default=False) or keys.flag("_load_in_8bit", default=False):
+    eight, four = (any(keys.flag(f"{own}load_in_{n}bit", default=False) for own in ("", "_")) for n in (8, 4))
+    if eight and four:
+        raise keys.error("load_in_8bit", "both 8 and 4 bits", "one of load_in_8bit and load_in_4bit")
+    if eight:
         return Quantised("bnb-int8", modules, key, kept)
-    if not (keys.flag("load_in_4bit", default=False) or keys.flag("_load_in_4bit", default=False)):
+    if not four:
         raise keys.error("load_in_4bit", "missing key", "true, or load_in_8bit: true")
     kind = keys.choice(
         "bnb_4bit_quant_type", known={"nf4": "nf4", "fp4": "nf4"}, default="fp4", what="format of 4 bits"

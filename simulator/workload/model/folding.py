@@ -17,7 +17,7 @@ def folded(layers: Sequence[T]) -> list[tuple[tuple[T, ...], int]]:
     At each place it takes the pattern (of at most `LONGEST` layers) whose repetitions cover the most layers, of those
     the shortest.
     """
-    found, start = [], 0
+    patterns, start = [], 0
     while start < len(layers):
         left = layers[start:]
         periods = min(len(left) // 2, LONGEST)
@@ -26,9 +26,9 @@ def folded(layers: Sequence[T]) -> list[tuple[tuple[T, ...], int]]:
         period, repeat = max(
             folds, key=lambda fold: (fold[0] * fold[1] if fold[1] > 1 else 0, -fold[0]), default=(1, 1)
         )
-        found.append((tuple(left[:period]), repeat))
+        patterns.append((tuple(left[:period]), repeat))
         start += period * repeat
-    return found
+    return patterns
 
 
 def _alike(layers: Sequence[T], places: int) -> list[int]:

@@ -55,9 +55,9 @@ def model_yaml(model: Model) -> str:
     """The YAML of a model, which reads as the same."""
     left_out = {"name", "family", "source", "not_modelled"}
     shape = model.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
-    whole = {"schema": 1, "name": model.name, "family": model.family, "source": model.source, "role": "input", **shape}
+    fields = {"schema": 1, "name": model.name, "family": model.family, "source": model.source, "role": "input", **shape}
     lines = [f"# Written by tiersim import-model. Not modelled: {', '.join(model.not_modelled) or 'nothing'}."]
-    return "\n".join([*lines, yaml.safe_dump(whole, sort_keys=False, width=120, default_flow_style=None)])
+    return "\n".join([*lines, yaml.safe_dump(fields, sort_keys=False, width=120, default_flow_style=None)])
 
 
 def _walked(built: Any, config: Mapping[str, Any], name: str) -> Model:
@@ -87,11 +87,11 @@ def _built(config: Mapping[str, Any]) -> Any:
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"  # read when transformers is imported
     torch, transformers = _extra("torch"), _extra("transformers")
     left_out = ("auto_map", "quantization_config", "transformers_version", "architectures", "dtype", "torch_dtype")
-    said = {key: value for key, value in config.items() if key not in left_out}
-    if "model_type" not in said:
+    settings = {key: value for key, value in config.items() if key not in left_out}
+    if "model_type" not in settings:
         raise ConfigError(path="model_type", expected="a type that transformers knows")
     try:
-        described = transformers.AutoConfig.for_model(**said)
+        described = transformers.AutoConfig.for_model(**settings)
         with torch.device("meta"):
             try:
                 return transformers.AutoModelForCausalLM.from_config(described)
@@ -102,7 +102,7 @@ def _built(config: Mapping[str, Any]) -> Any:
         message = (
             f"transformers {transformers.__version__} cannot build it: {first[0] if first else type(error).__name__}"
         )
-        raise ConfigError(message, path="model_type", found=f"'{said['model_type']}'") from None
+        raise ConfigError(message, path="model_type", found=f"'{settings['model_type']}'") from None
 
 
 def _extra(name: str) -> Any:

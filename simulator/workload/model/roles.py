@@ -68,14 +68,14 @@ def _norms(left: dict[str, tuple[int, ...]], classes: Mapping[str, str], hidden:
     return count, "layer" if biased else kind, biased
 
 
-def _width(found: Mapping[str, tuple[int, ...]], hidden: int, axis: int = 0) -> int:
+def _width(shapes: Mapping[str, tuple[int, ...]], hidden: int, axis: int = 0) -> int:
     """What a matrix gives, of a linear layer (out x in) or of one that is stored the other way (GPT-2)."""
-    shape = next((shape for key, shape in found.items() if len(shape) == 2), (0, 0))
+    shape = next((shape for key, shape in shapes.items() if len(shape) == 2), (0, 0))
     return shape[axis] if shape[1 - axis] == hidden or shape[0] == shape[1] else shape[1 - axis]
 
 
-def _biased(found: Mapping[str, tuple[int, ...]]) -> bool:
-    return any(key.endswith("bias") for key in found)
+def _biased(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    return any(key.endswith("bias") for key in shapes)
 
 
 def _attention(left: dict[str, tuple[int, ...]], classes: Mapping[str, str], config: Any) -> tuple[str, Data] | None:
@@ -152,7 +152,7 @@ def _moe(left: dict[str, tuple[int, ...]], config: Any) -> tuple[str, Data] | No
         others = [width for width in widths if width != hidden]
         inner, elements = min(others, default=hidden), sum(shape[1] * shape[2] for shape in stacked)
     else:
-        numbers = [int(found[1]) for key in experts if (found := re.search(r"experts\.(\d+)\.", key))]
+        numbers = [int(match[1]) for key in experts if (match := re.search(r"experts\.(\d+)\.", key))]
         number = max(numbers, default=0) + 1
         inner = min((width for shape in matrices for width in shape if width != hidden), default=hidden)
         elements = sum(shape[0] * shape[-1] for shape in matrices) // number
@@ -207,8 +207,8 @@ def _space(left: dict[str, tuple[int, ...]], config: Any) -> tuple[str, Data] | 
 def activation(config: Any) -> str:
     """Our word for the activation of a config; of one that has no name for it here, GELU."""
     names = ("hidden_act", "hidden_activation", "mlp_hidden_act", "activation_function", "ffn_act_fn")
-    said = (getattr(config, name, None) for name in names)
-    return ACTIVATIONS.get(next((name for name in said if isinstance(name, str)), ""), "gelu")
+    stated = (getattr(config, name, None) for name in names)
+    return ACTIVATIONS.get(next((name for name in stated if isinstance(name, str)), ""), "gelu")
 
 
 def top_k(config: Any) -> int:

@@ -189,8 +189,8 @@ def _inner_norms(a: Attention) -> int:
     if a.mla:
         return (a.mla.q_lora_rank or 0) + a.mla.kv_lora_rank
     shared = a.head_dim if a.values == "shared" else 0  # one norm on what is both keys and values
-    whole = (a.heads + a.kv_heads) * a.head_dim if a.qk_norm_whole else 0
-    return (a.q_lora_rank or 0) + shared + (2 - a.reuses_kv) * a.qk_norm * a.head_dim + whole
+    joint = (a.heads + a.kv_heads) * a.head_dim if a.qk_norm_whole else 0
+    return (a.q_lora_rank or 0) + shared + (2 - a.reuses_kv) * a.qk_norm * a.head_dim + joint
 
 
 def _linear(a: LinearAttention, hidden: int) -> Iterator[Weights]:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, described, nearest, one_of, unknown
-from simulator.files import read_arrays, read_lines, whole
+from simulator.files import read_arrays, read_lines, replacement
 from simulator.workload.neurons.trace import Ints, NeuronTrace, at_least, offsets, smallest, stored
 
 HEADER = "token,layer,neurons"
@@ -76,7 +76,7 @@ def save_neurons(trace: NeuronTrace, path: str | Path) -> None:
     begins = offsets(counts)
     begins_as = np.min_scalar_type(int(begins[-1, -1])).newbyteorder("<")
     arrays = {"indices": np.concatenate(parts), "offsets": begins.astype(begins_as), "neurons": np.int64(trace.neurons)}
-    with whole(file) as unfinished, unfinished.open("wb") as out:
+    with replacement(file) as unfinished, unfinished.open("wb") as out:
         np.savez(out, **arrays)  # type: ignore[arg-type, unused-ignore]
 
 
@@ -85,8 +85,8 @@ def save_neurons(trace: NeuronTrace, path: str | Path) -> None:
 
 def _csv(file: Path, neurons: int | None) -> NeuronTrace:
     rows: dict[int, list[NDArray[np.int32]]] = {}
-    for line, whole_line in read_lines(file):
-        text = whole_line.rstrip("\r\n")
+    for line, raw in read_lines(file):
+        text = raw.rstrip("\r\n")
         if line > 1 and not text.strip():
             continue
         cells = text.split(",")
@@ -97,7 +97,7 @@ def _csv(file: Path, neurons: int | None) -> NeuronTrace:
         if len(cells) != 3:
             expected = f"3, {HEADER.replace(',', ', ')}"
             raise ConfigError(file=file, line=line, found=f"{len(cells)} columns", expected=expected)
-        token, layer = (_whole(name, cell, file, line) for name, cell in zip(("token", "layer"), cells, strict=False))
+        token, layer = (_integer(name, cell, file, line) for name, cell in zip(("token", "layer"), cells, strict=False))
         of_layer = rows.setdefault(layer, [])
         if token != len(of_layer):
             raise ConfigError(
@@ -110,12 +110,12 @@ def _csv(file: Path, neurons: int | None) -> NeuronTrace:
     indices = np.concatenate([row for of_layer in of_layers for row in of_layer])
     if neurons is None and not indices.size:
         raise ConfigError("neurons", file=file, found="none active", expected="how many there are, said by the caller")
-    there = neurons or int(indices.max()) + 1
+    count = neurons or int(indices.max()) + 1
     counts = np.array([[row.size for row in of_layer] for of_layer in of_layers], dtype=np.int64)
-    return stored(indices.astype(smallest(there)), offsets(counts), there)
+    return stored(indices.astype(smallest(count)), offsets(counts), count)
 
 
-def _whole(column: str, text: str, file: Path, line: int) -> int:
+def _integer(column: str, text: str, file: Path, line: int) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS):
         raise ConfigError(column, file=file, line=line, found=described(text), expected="an integer, 0 or more")
@@ -127,7 +127,7 @@ def _row(text: str, neurons: int | None, file: Path, line: int) -> NDArray[np.in
     parts = text.split()
     if re.fullmatch(r"[0-9\s]*", text, re.ASCII) is None or len(max(parts, key=len, default="")) > DIGITS:
         for part in parts:
-            _whole("neurons", part, file, line)
+            _integer("neurons", part, file, line)
     active = np.sort(np.array(list(map(int, parts)), dtype=np.int32))
     if neurons is not None and active.size and active[-1] >= neurons:
         raise ConfigError("neurons", file=file, line=line, found=int(active[-1]), expected=f"0 to {neurons - 1}")
@@ -152,26 +152,26 @@ def _complete(rows: dict[int, list[NDArray[np.int32]]], file: Path) -> list[list
 
 
 def _npz(file: Path, neurons: int | None) -> NeuronTrace:
-    there = read_arrays(file)
-    forms = [name for name in FORMS if name in there]
+    arrays = read_arrays(file)
+    forms = [name for name in FORMS if name in arrays]
     if len(forms) != 1:
-        found = " and ".join(forms) or one_of(there)
-        close = None if forms else next(filter(None, (nearest(name, FORMS) for name in there)), None)
+        found = " and ".join(forms) or one_of(arrays)
+        close = None if forms else next(filter(None, (nearest(name, FORMS) for name in arrays)), None)
         raise ConfigError("arrays", file=file, found=found, expected=f"one of {', '.join(FORMS)}", nearest=close)
-    indices, begins, stated = {"active": _active, "packed": _packed, "indices": _lists}[forms[0]](there, file)
+    indices, begins, stated = {"active": _active, "packed": _packed, "indices": _lists}[forms[0]](arrays, file)
     if neurons is not None and stated != neurons:
         raise ConfigError("neurons", file=file, found=stated, expected=f"{neurons}")
     return stored(indices, begins, stated)
 
 
-def _active(there: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:
-    matrix = _array(there, "active", file, 3, np.bool_, "booleans of shape layers x tokens x neurons")
+def _active(arrays: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:
+    matrix = _array(arrays, "active", file, 3, np.bool_, "booleans of shape layers x tokens x neurons")
     return _of_matrix(iter(matrix), matrix.shape[:2], matrix.shape[2])
 
 
-def _packed(there: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:
-    packed = _array(there, "packed", file, 3, np.uint8, "bytes of shape layers x tokens x ceil(neurons / 8)")
-    neurons = _neurons(there, file)
+def _packed(arrays: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:
+    packed = _array(arrays, "packed", file, 3, np.uint8, "bytes of shape layers x tokens x ceil(neurons / 8)")
+    neurons = _neurons(arrays, file)
     if packed.shape[2] != -(-neurons // 8):
         found, expected = f"{packed.shape[2]} bytes a token", f"{-(-neurons // 8)} of {neurons} neurons"
         raise ConfigError(path="packed", file=file, found=found, expected=expected)
@@ -193,10 +193,10 @@ def _of_matrix(
     return np.concatenate(parts), offsets(counts), neurons
 
 
-def _lists(there: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:
-    neurons = _neurons(there, file)
-    indices = _array(there, "indices", file, 1, np.integer, "integers of shape (activations,)", empty=True)
-    begins = _array(there, "offsets", file, 2, np.integer, "integers of shape layers x (tokens + 1)")
+def _lists(arrays: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints, int]:
+    neurons = _neurons(arrays, file)
+    indices = _array(arrays, "indices", file, 1, np.integer, "integers of shape (activations,)", empty=True)
+    begins = _array(arrays, "offsets", file, 2, np.integer, "integers of shape layers x (tokens + 1)")
     if begins.shape[1] < 2:
         raise ConfigError("the recording is empty", file=file, path="offsets", found=f"shape {begins.shape}")
     ends = np.array([0, *begins[:, -1].tolist()])
@@ -222,20 +222,20 @@ def _lists(there: Arrays, file: Path) -> tuple[NDArray[np.unsignedinteger], Ints
     return indices.astype(smallest(neurons)), begins, neurons
 
 
-def _neurons(there: Arrays, file: Path) -> int:
+def _neurons(arrays: Arrays, file: Path) -> int:
     """How many neurons a layer has, as the file states."""
-    neurons = int(_array(there, "neurons", file, 0, np.integer, "an integer"))
+    neurons = int(_array(arrays, "neurons", file, 0, np.integer, "an integer"))
     if not 0 < neurons < 10**DIGITS:
         raise ConfigError(path="neurons", file=file, found=neurons, expected=f"1 to {10**DIGITS - 1}")
     return neurons
 
 
 def _array(
-    there: Arrays, name: str, file: Path, dimensions: int, kind: Any, expected: str, empty: bool = False
+    arrays: Arrays, name: str, file: Path, dimensions: int, kind: Any, expected: str, empty: bool = False
 ) -> NDArray[Any]:
-    array = there.get(name)
+    array = arrays.get(name)
     if array is None:
-        raise unknown(name, there, "array", file=file, found=one_of(there), expected=f"'{name}'")
+        raise unknown(name, arrays, "array", file=file, found=one_of(arrays), expected=f"'{name}'")
     if array.ndim != dimensions or not np.issubdtype(array.dtype, kind):
         found = f"{array.dtype} of shape {array.shape}"
         raise ConfigError(path=name, file=file, found=found, expected=expected)

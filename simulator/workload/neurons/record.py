@@ -76,12 +76,12 @@ def record_model(name_or_path: str, text: str, most: int | None = None, threshol
 
 def _projections(model: Any) -> list[Any]:
     """The down projection of each layer."""
-    found = [module for name, module in model.named_modules() if name.rpartition(".")[2] in DOWN]
+    modules = [module for name, module in model.named_modules() if name.rpartition(".")[2] in DOWN]
     layers = model.config.num_hidden_layers
-    if len(found) != layers:
+    if len(modules) != layers:
         expected = f"one in each of {layers} layers, called {', '.join(DOWN)}"
-        raise ConfigError("down projections", found=f"{len(found)} in {type(model).__name__}", expected=expected)
-    widths = {module.in_features for module in found}
+        raise ConfigError("down projections", found=f"{len(modules)} in {type(model).__name__}", expected=expected)
+    widths = {module.in_features for module in modules}
     if len(widths) != 1:
         raise ConfigError("down projections", found=f"widths {sorted(widths)}", expected="one width")
-    return found
+    return modules

@@ -90,10 +90,10 @@ def recorded(active: Sequence[Sequence[ArrayLike]], neurons: int) -> NeuronTrace
         if len(of_layer) != tokens:
             expected = f"{tokens}, as in layer 0"
             raise ConfigError(path=f"layer {layer}", found=f"{len(of_layer)} tokens", expected=expected)
-        for token, given in enumerate(of_layer):
-            numbers = np.asarray(given)
+        for token, row in enumerate(of_layer):
+            numbers = np.asarray(row)
             if not rising(numbers, neurons):
-                found, expected = described(str(given)), f"rising numbers from 0 to {neurons - 1}"
+                found, expected = described(str(row)), f"rising numbers from 0 to {neurons - 1}"
                 raise ConfigError("neurons", path=f"layer {layer}, token {token}", found=found, expected=expected)
             parts.append(numbers.astype(smallest(neurons)))
             counts[layer, token] = numbers.size

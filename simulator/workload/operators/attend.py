@@ -94,8 +94,8 @@ def reach(phase: Phase, size: Quantity, sums: Quantity = 0.0) -> Apart | None:
     if phase.apart is None:
         return None
     rounds, keys = phase.apart
-    whole = phase.name == "prefill" and rounds == 1
-    return Apart(rounds, size * (keys / phase.keys), 0.0 if whole else sums)
+    one_round = phase.name == "prefill" and rounds == 1
+    return Apart(rounds, size * (keys / phase.keys), 0.0 if one_round else sums)
 
 
 def rope(tape: Tape, name: str, x: Tensor, turned: Quantity, split: Split = "heads", ways: int | None = None) -> Tensor:

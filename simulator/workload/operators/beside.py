@@ -61,14 +61,14 @@ def _mixed(
 ) -> Tensor:
     """Streams mixed by coefficients that come of a router's `n` outputs."""
     n, hidden = tape.model.alternates, tape.model.hidden
-    whole = replace(x, bytes=tokens * n * hidden * tape.bytes)
+    streams = replace(x, bytes=tokens * n * hidden * tape.bytes)
     mixture = tape.linear(
         f"alternates.{name}_coefficients", routed, rows=tokens, n_in=n, n_out=coefficients, split="none",
         tensor="alternates.coefficients",
     )  # fmt: skip
     return tape.record(
-        f"alternates.{name}", "combine", whole, mixture, *more,
-        flops=tokens * coefficients * hidden * FLOPS_PER_ELEMENT["combine"], output=whole.bytes,
+        f"alternates.{name}", "combine", streams, mixture, *more,
+        flops=tokens * coefficients * hidden * FLOPS_PER_ELEMENT["combine"], output=streams.bytes,
     )  # fmt: skip
 
 

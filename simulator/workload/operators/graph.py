@@ -88,20 +88,20 @@ class OperatorGraph:
         """The whole model unfolded, each layer's operators as `<block>.<i>.<operator>` (i counts from 0)."""
         import networkx as nx
 
-        whole: nx.DiGraph[str] = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         seen: Counter[str] = Counter()
         previous: str | None = None
         for block in self.blocks:
             for _ in range(block.repeat):
                 place = f"{block.name}.{seen[block.name]}."
                 seen[block.name] += 1
-                whole.add_nodes_from((place + name, data) for name, data in block.graph.nodes(data=True))
-                whole.add_edges_from((place + a, place + b, data) for a, b, data in block.graph.edges(data=True))
+                graph.add_nodes_from((place + name, data) for name, data in block.graph.nodes(data=True))
+                graph.add_edges_from((place + a, place + b, data) for a, b, data in block.graph.edges(data=True))
                 if previous is not None:
                     for name, amount in block.entries.items():
-                        whole.add_edge(previous, place + name, bytes=amount)
+                        graph.add_edge(previous, place + name, bytes=amount)
                 previous = place + block.exit
-        return whole
+        return graph
 
 
 def operator_graph(

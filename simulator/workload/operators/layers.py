@@ -93,12 +93,12 @@ def _part(tape: Tape, x: Tensor, tokens: Quantity, name: str, of: Callable[[Tens
 def _read_streams(tape: Tape, x: Tensor, tokens: Quantity, name: str) -> Tensor:
     """The mixtures of `n` streams from a projection of all of them (`n (n + 2)` numbers a token), and what is read."""
     n, hidden = tape.model.streams, tape.model.hidden
-    whole = replace(x, bytes=tokens * n * hidden * tape.bytes)
+    streams = replace(x, bytes=tokens * n * hidden * tape.bytes)
     mixtures = tape.linear(
-        f"{name}.streams", whole, rows=tokens, n_in=n * hidden, n_out=n * (n + 2), split="none", tensor="streams"
+        f"{name}.streams", streams, rows=tokens, n_in=n * hidden, n_out=n * (n + 2), split="none", tensor="streams"
     )
     return tape.record(
-        f"{name}.read_streams", "combine", whole, mixtures, flops=tokens * n * hidden * FLOPS_PER_ELEMENT["combine"],
+        f"{name}.read_streams", "combine", streams, mixtures, flops=tokens * n * hidden * FLOPS_PER_ELEMENT["combine"],
         output=tokens * hidden * tape.bytes,
     )  # fmt: skip
 
@@ -106,10 +106,10 @@ def _read_streams(tape: Tape, x: Tensor, tokens: Quantity, name: str) -> Tensor:
 def _write_streams(tape: Tape, a: Tensor, x: Tensor, tokens: Quantity, name: str) -> Tensor:
     """All streams mixed with one another, and the result of a part added to each with a weight."""
     n, hidden = tape.model.streams, tape.model.hidden
-    whole = replace(x, bytes=tokens * n * hidden * tape.bytes)
+    streams = replace(x, bytes=tokens * n * hidden * tape.bytes)
     return tape.record(
-        f"{name}.write_streams", "combine", a, whole,
-        flops=tokens * n * (n + 1) * hidden * FLOPS_PER_ELEMENT["combine"], output=whole.bytes,
+        f"{name}.write_streams", "combine", a, streams,
+        flops=tokens * n * (n + 1) * hidden * FLOPS_PER_ELEMENT["combine"], output=streams.bytes,
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def _limited(batch: Batch, limit: int) -> dict[str, Any]:
     if ids.null_count < len(ids):
         tokens = (batch.column("input_tokens").to_numpy() + answers).tolist()
         both = zip(ids.to_pylist(), batch.column("block_tokens").to_pylist(), tokens, strict=True)
-        columns["block_ids"] = [each and each[: -(-whole // size)] for each, size, whole in both]
+        columns["block_ids"] = [each and each[: -(-length // size)] for each, size, length in both]
     return columns
 
 

@@ -52,7 +52,7 @@ class RequestsForm(Section):
     """Of all that is drawn."""
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _agrees(self) -> Self:
         with refused():
             self._check_trace() if self.trace is not None else self._check_drawn()
             if self.seconds is not None and isinstance(self.arrivals, ClosedArrivals):

@@ -36,7 +36,7 @@ class Sessions(Section):
     """Tokens that the context of a session may have: it ends before a turn that has more."""
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _agrees(self) -> Self:
         if self.turns_law == "fixed" and self.turns % 1:
             with refused("turns"):
                 raise ConfigError(found=self.turns, expected="a whole number, where all sessions have as many")
@@ -65,8 +65,8 @@ class Turns:
         new, answer = self._drawn(form, lengths, lengths_of)
         answer = answer if limit is None else np.minimum(answer, limit)
         new[self.first] += prefix
-        said = np.cumsum(new + answer)
-        before = np.concatenate([[0], said[:-1]])
+        ends = np.cumsum(new + answer)
+        before = np.concatenate([[0], ends[:-1]])
         self.context: Ints = before - before[starts][self.session]
         self.input: Ints = self.context + new
         self.output: Ints = answer

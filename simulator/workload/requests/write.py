@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError, unknown, warn
-from simulator.files import whole
+from simulator.files import replacement
 from simulator.workload.requests.request import Stream, schema, values
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def write_requests(requests: Stream, file: str | Path) -> int:
         expected = f"arrivals={{kind: closed, in_flight: {requests.in_flight}}} where it is used"
         warn(ConfigError("a file does not say how many are in flight", file=path, expected=expected))
     write = _csv if path.suffix.lower() == ".csv" else _parquet
-    with whole(path) as unfinished:
+    with replacement(path) as unfinished:
         return write(requests, unfinished)
 
 

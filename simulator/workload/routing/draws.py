@@ -26,16 +26,16 @@ def counts(router: Router, tokens: ArrayLike, layers: int, seed: int = 0) -> NDA
     Raises:
         ConfigError: tokens that are no list of whole numbers of 0 or more; fewer than 1 layer; a negative seed.
     """
-    asked = _tokens(tokens)
+    numbers = _tokens(tokens)
     _at_least(layers=(layers, 1), seed=(seed, 0))
-    shared = router.steps(_random(seed, COUNTS, SHARED, SHARED), asked.size, layers)
-    drawn = np.empty((asked.size, layers, router.experts), dtype=np.int32)
+    shared = router.steps(_random(seed, COUNTS, SHARED, SHARED), numbers.size, layers)
+    drawn = np.empty((numbers.size, layers, router.experts), dtype=np.int32)
     rows = max(1, BYTES // (64 * router.experts))
-    for block, first in enumerate(range(0, asked.size, rows)):
+    for block, first in enumerate(range(0, numbers.size, rows)):
         part = slice(first, first + rows)
         for layer in range(layers):
             random = _random(seed, COUNTS, 1 + layer, block)
-            drawn[part, layer] = router.counts(random, asked[part], layer, shared[part])
+            drawn[part, layer] = router.counts(random, numbers[part], layer, shared[part])
     return drawn
 
 
@@ -116,10 +116,10 @@ def _random(seed: int, what: int, layer: int, block: int) -> np.random.Generator
 
 
 def _tokens(tokens: ArrayLike) -> Ints:
-    asked = np.asarray(tokens)
-    if asked.ndim != 1 or (asked.size and not (np.issubdtype(asked.dtype, np.integer) and asked.min() >= 0)):
-        raise ConfigError("tokens of a step", found=f"{asked}", expected="a list of whole numbers, 0 or more")
-    return asked.astype(np.int64)
+    numbers = np.asarray(tokens)
+    if numbers.ndim != 1 or (numbers.size and not (np.issubdtype(numbers.dtype, np.integer) and numbers.min() >= 0)):
+        raise ConfigError("tokens of a step", found=f"{numbers}", expected="a list of whole numbers, 0 or more")
+    return numbers.astype(np.int64)
 
 
 def _at_least(**numbers: tuple[int, int]) -> None:

@@ -58,11 +58,11 @@ class _Rows:
     choices: Ints
     experts: int | None = None
 
-    def wrong(self, row: int, **said: Any) -> ConfigError:
+    def wrong(self, row: int, **details: Any) -> ConfigError:
         """An error at a row."""
         place = int(self.places[row])
         return ConfigError(
-            file=self.file, line=place if self.lines else None, path="" if self.lines else f"row {place}", **said
+            file=self.file, line=place if self.lines else None, path="" if self.lines else f"row {place}", **details
         )
 
 
@@ -79,12 +79,12 @@ def read_layers(file: Path, experts: int | None, top_k: int | None) -> list[Laye
     if not len(rows.choices):
         raise ConfigError("the recording is empty", file=file, expected="a row for each token and layer")
     _check(rows, experts, top_k)
-    there = experts or rows.experts or int(rows.choices.max()) + 1
-    found = []
+    total = experts or rows.experts or int(rows.choices.max()) + 1
+    layers = []
     for number in np.unique(rows.layer).tolist():
         here = np.flatnonzero(rows.layer == number)
-        found.append(LayerRows(file, number, rows.choices[here], _passes(rows, here), there))
-    return found
+        layers.append(LayerRows(file, number, rows.choices[here], _passes(rows, here), total))
+    return layers
 
 
 def _check(rows: _Rows, experts: int | None, top_k: int | None) -> None:
@@ -134,12 +134,12 @@ def _jsonl(file: Path, top_k: int | None) -> _Rows:
         data = _object(text, file, line)
         kind = data.get("type")
         if kind == "meta":
-            top_k = _whole(data, "top_k", file, line) if "top_k" in data else top_k
-            experts = _whole(data, "num_experts", file, line) if "num_experts" in data else experts
+            top_k = _integer(data, "top_k", file, line) if "top_k" in data else top_k
+            experts = _integer(data, "num_experts", file, line) if "num_experts" in data else experts
         elif kind == "route":
             places.append(line)
-            token.append(_whole(data, "token_idx", file, line))
-            layer.append(_whole(data, "layer", file, line))
+            token.append(_integer(data, "token_idx", file, line))
+            layer.append(_integer(data, "layer", file, line))
             choices.append(_picks(data, file, line, top_k or (len(choices[0]) if choices else None)))
         else:
             where: dict[str, Any] = {"file": file, "line": line, "found": described(kind), "expected": "meta or route"}
@@ -157,7 +157,7 @@ def _object(text: str, file: Path, line: int) -> dict[str, Any]:
     return data
 
 
-def _whole(data: dict[str, Any], key: str, file: Path, line: int) -> int:
+def _integer(data: dict[str, Any], key: str, file: Path, line: int) -> int:
     value = data.get(key)
     if not (isinstance(value, int) and _is_index(value)):
         raise ConfigError(path=key, file=file, line=line, found=described(value), expected="an integer, 0 or more")
@@ -236,20 +236,20 @@ def _parquet(file: Path, top_k: int | None) -> _Rows:
 
 
 def _npz(file: Path, top_k: int | None) -> _Rows:
-    there = read_arrays(file)
-    choices = _array(there, "choices", file, 3, "integers of shape layers x tokens x top_k")
+    arrays = read_arrays(file)
+    choices = _array(arrays, "choices", file, 3, "integers of shape layers x tokens x top_k")
     layers, tokens, picks = choices.shape
     if not choices.size:
         raise ConfigError("the recording is empty", file=file, path="choices", found=f"shape {choices.shape}")
-    passes = _array(there, "passes", file, 1, "integers") if "passes" in there else np.zeros(1, dtype=np.int64)
+    passes = _array(arrays, "passes", file, 1, "integers") if "passes" in arrays else np.zeros(1, dtype=np.int64)
     if not (passes.size and passes[0] == 0 and passes[-1] < tokens and np.all(np.diff(passes) > 0)):
         expected = f"rising from 0 to less than {tokens}"
         raise ConfigError(path="passes", file=file, found=described(str(passes)), expected=expected)
-    numbers = _array(there, "layers", file, 1, "integers") if "layers" in there else np.arange(layers)
+    numbers = _array(arrays, "layers", file, 1, "integers") if "layers" in arrays else np.arange(layers)
     if not (len(set(numbers.tolist())) == numbers.size == layers and numbers.min() >= 0):
         expected = f"{layers} different numbers, 0 or more"
         raise ConfigError(path="layers", file=file, found=described(str(numbers)), expected=expected)
-    experts = int(_array(there, "experts", file, 0, "an integer")) if "experts" in there else None
+    experts = int(_array(arrays, "experts", file, 0, "an integer")) if "experts" in arrays else None
     if experts is not None and experts < 1:
         raise ConfigError(path="experts", file=file, found=experts, expected="1 or more")
     step = np.searchsorted(passes, np.arange(tokens), side="right")
@@ -259,10 +259,10 @@ def _npz(file: Path, top_k: int | None) -> _Rows:
     )  # fmt: skip
 
 
-def _array(there: dict[str, NDArray[Any]], name: str, file: Path, dimensions: int, expected: str) -> Ints:
-    array = there.get(name)
+def _array(arrays: dict[str, NDArray[Any]], name: str, file: Path, dimensions: int, expected: str) -> Ints:
+    array = arrays.get(name)
     if array is None:
-        raise unknown(name, there, "array", file=file, found=one_of(there), expected=f"'{name}'")
+        raise unknown(name, arrays, "array", file=file, found=one_of(arrays), expected=f"'{name}'")
     if array.ndim != dimensions or not np.issubdtype(array.dtype, np.integer):
         found = f"{array.dtype} of shape {array.shape}"
         raise ConfigError(path=name, file=file, found=found, expected=expected)

@@ -57,10 +57,10 @@ class MeasuredRouting(Section):
         Raises:
             ConfigError: the layer was not counted.
         """
-        there = {counted.layer: counted for counted in self.layers}
-        if layer not in there:
-            raise ConfigError(f"{self.name}: layer", found=layer, expected=one_of(map(str, there)))
-        return measured(np.array(there[layer].counts) / there[layer].tokens)
+        by_layer = {counted.layer: counted for counted in self.layers}
+        if layer not in by_layer:
+            raise ConfigError(f"{self.name}: layer", found=layer, expected=one_of(map(str, by_layer)))
+        return measured(np.array(by_layer[layer].counts) / by_layer[layer].tokens)
 
 
 def load_measured(name_or_path: str | Path) -> MeasuredRouting:

@@ -93,23 +93,23 @@ def load_routing(
     files = [Path(path)] if isinstance(path, str | Path) else [Path(file) for file in path]
     if not files:
         raise ConfigError("recorded routing", found="no file", expected="one or more")
-    found = [layer for file in files for layer in read_layers(file, experts, top_k)]
-    found.sort(key=lambda layer: layer.number)
-    _same_tokens(found)
-    if layers is not None and len(found) != layers:
-        numbers = ", ".join(str(layer.number) for layer in found)
+    recorded = [layer for file in files for layer in read_layers(file, experts, top_k)]
+    recorded.sort(key=lambda layer: layer.number)
+    _same_tokens(recorded)
+    if layers is not None and len(recorded) != layers:
+        numbers = ", ".join(str(layer.number) for layer in recorded)
         expected = f"{layers} of them"
-        raise ConfigError("layers", file=files[0], found=f"{len(found)}: {numbers}", expected=expected)
-    there = experts or max(layer.experts for layer in found)
-    choices = np.stack([layer.choices for layer in found]).astype(np.min_scalar_type(there - 1))
-    startup = 0 if keep_startup or choices.shape[2] == there else _startup(choices)
+        raise ConfigError("layers", file=files[0], found=f"{len(recorded)}: {numbers}", expected=expected)
+    total = experts or max(layer.experts for layer in recorded)
+    choices = np.stack([layer.choices for layer in recorded]).astype(np.min_scalar_type(total - 1))
+    startup = 0 if keep_startup or choices.shape[2] == total else _startup(choices)
     if startup == choices.shape[1]:
         raise ConfigError("nothing but start-up tokens", file=files[0], found=f"{startup} tokens of one set of experts")
-    begins = np.maximum(found[0].passes - startup, 0)
+    begins = np.maximum(recorded[0].passes - startup, 0)
     passes = np.unique(begins)  # those that were dropped whole, and what is left of the last one, begin at 0
     kept = np.ascontiguousarray(choices[:, startup:])
     kept.setflags(write=False)
-    return RoutingTrace(there, kept, tuple(layer.number for layer in found), passes, startup)
+    return RoutingTrace(total, kept, tuple(layer.number for layer in recorded), passes, startup)
 
 
 def _startup(choices: NDArray[np.integer]) -> int:
@@ -120,17 +120,17 @@ def _startup(choices: NDArray[np.integer]) -> int:
     return same if same >= STARTUP else 0
 
 
-def _same_tokens(found: Sequence[LayerRows]) -> None:
+def _same_tokens(layers: Sequence[LayerRows]) -> None:
     """Raises `ConfigError` unless all layers are of the same tokens, and each is there once."""
-    first = found[0]
-    for layer, before in zip(found[1:], found, strict=False):
+    first = layers[0]
+    for layer, before in zip(layers[1:], layers, strict=False):
         if layer.number == before.number:
             expected = "each layer in one file"
             raise ConfigError(file=layer.file, found=f"layer {layer.number}, as in {before.file}", expected=expected)
         like = f"as in layer {first.number}, {first.file}"
         if layer.choices.shape != first.choices.shape:
             (tokens, top_k), (others, picks) = layer.choices.shape, first.choices.shape
-            message, found_, expected = f"layer {layer.number}", f"{tokens} tokens x {top_k}", f"{others} x {picks}"
-            raise ConfigError(message, file=layer.file, found=found_, expected=f"{expected} {like}")
+            message, found, expected = f"layer {layer.number}", f"{tokens} tokens x {top_k}", f"{others} x {picks}"
+            raise ConfigError(message, file=layer.file, found=found, expected=f"{expected} {like}")
         if not np.array_equal(layer.passes, first.passes):
             raise ConfigError(f"layer {layer.number}", file=layer.file, found="other passes", expected=like)

@@ -181,11 +181,11 @@ def popular(shares: ArrayLike, top_k: int) -> Popular:
     Raises:
         ConfigError: a popularity that is not positive and finite.
     """
-    given = np.atleast_2d(np.asarray(shares, dtype=np.float64))
-    if given.ndim != 2 or not given.size or not np.all((given > 0) & np.isfinite(given)):
-        raise ConfigError("expert popularity", found=f"{given}", expected="one positive number an expert")
-    given = given / given.sum(axis=1, keepdims=True)
-    return Popular(given.shape[1], top_k, lambda layer: given[layer % len(given), np.newaxis])
+    popularity = np.atleast_2d(np.asarray(shares, dtype=np.float64))
+    if popularity.ndim != 2 or not popularity.size or not np.all((popularity > 0) & np.isfinite(popularity)):
+        raise ConfigError("expert popularity", found=f"{popularity}", expected="one positive number an expert")
+    popularity = popularity / popularity.sum(axis=1, keepdims=True)
+    return Popular(popularity.shape[1], top_k, lambda layer: popularity[layer % len(popularity), np.newaxis])
 
 
 def measured(shares: ArrayLike) -> Popular:
@@ -200,14 +200,14 @@ def measured(shares: ArrayLike) -> Popular:
     Raises:
         ConfigError: a share outside 0 to 1, or shares that do not add up to a whole number.
     """
-    given = np.asarray(shares, dtype=np.float64)
-    if given.ndim not in (1, 2) or not given.size or not np.all((given >= 0) & (given < 1)):
-        raise ConfigError("share of tokens", found=f"{given}", expected="0 or more and less than 1 for each expert")
-    sums = given.sum(axis=-1)
+    rates = np.asarray(shares, dtype=np.float64)
+    if rates.ndim not in (1, 2) or not rates.size or not np.all((rates >= 0) & (rates < 1)):
+        raise ConfigError("share of tokens", found=f"{rates}", expected="0 or more and less than 1 for each expert")
+    sums = rates.sum(axis=-1)
     top_k = round(float(np.max(sums)))
     if top_k < 1 or not np.allclose(sums, top_k, rtol=0, atol=1e-3):
         raise ConfigError("shares of tokens", found=f"a sum of {sums}", expected="top_k, a whole number")
-    return popular(np.maximum(given if top_k == 1 else -np.log1p(-given), LEAST), top_k)
+    return popular(np.maximum(rates if top_k == 1 else -np.log1p(-rates), LEAST), top_k)
 
 
 def recorded(choices: ArrayLike | Sequence[ArrayLike], experts: int) -> Recorded:

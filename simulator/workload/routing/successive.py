@@ -115,15 +115,15 @@ def sets(popularity: Floats, top_k: int) -> tuple[Floats, NDArray[np.bool_]]:
     reached: dict[tuple[int, ...], float] = {(): 1.0}
     for _ in range(top_k):
         larger: defaultdict[tuple[int, ...], float] = defaultdict(float)
-        for there, probability in reached.items():
-            others = [e for e in range(len(p)) if e not in there]
+        for drawn, probability in reached.items():
+            others = [e for e in range(len(p)) if e not in drawn]
             rest = sum(p[e] for e in others)
             for e in others:
-                larger[tuple(sorted((*there, e)))] += probability * p[e] / rest
+                larger[tuple(sorted((*drawn, e)))] += probability * p[e] / rest
         reached = larger
     members = np.zeros((len(reached), len(p)), dtype=np.bool_)
-    for row, there in enumerate(reached):
-        members[row, list(there)] = True
+    for row, drawn in enumerate(reached):
+        members[row, list(drawn)] = True
     chance = np.array(list(reached.values()))
     return chance / chance.sum(), members
 

@@ -85,8 +85,8 @@ class _Run:
         self.loaded: dict[str | None, Quantity] = {}
 
     def operator(self, name: str) -> Operator:
-        found: Operator = self.block.graph.nodes[name]["operator"]
-        return found
+        operator: Operator = self.block.graph.nodes[name]["operator"]
+        return operator
 
     def saved(self) -> dict[str, Quantity]:
         """Bytes of what operators of the forward block made that were read as saved."""
@@ -144,7 +144,7 @@ class _Run:
         )
         for x in wanted:
             part = Tensor(made.producer, x.bytes)
-            self.gradients[x.producer].append(_Gradient(part, self._is_whole(x.producer) and _divides(operator)))
+            self.gradients[x.producer].append(_Gradient(part, self._is_replicated(x.producer) and _divides(operator)))
 
     def _wgrad(self, operator: Operator, gradient: list[Tensor]) -> None:
         """The gradient of weights, in the format of activations: `dW = x^T dy`, as many FLOPs as `y = x W`.
@@ -179,7 +179,7 @@ class _Run:
         total = _bytes(parts)
         made = np.minimum(total, self._made(name))
         flops = (total - made) / self.tape.bytes * FLOPS_PER_ELEMENT["add"]
-        split: Split = "none" if self._is_whole(name) else "elements"
+        split: Split = "none" if self._is_replicated(name) else "elements"
         return self.tape.record(f"{name or 'input'}.{what}", "add", *parts, flops=flops, output=made, split=split)
 
     def _record(
@@ -230,8 +230,8 @@ class _Run:
 
     def _inputs(self, name: str) -> list[_Input]:
         graph, entries = self.block.graph, self.block.entries
-        found = [_Input(p, graph.edges[p, name]["bytes"]) for p in graph.predecessors(name)]
-        return [_Input(None, entries[name]), *found] if name in entries else found
+        inputs = [_Input(p, graph.edges[p, name]["bytes"]) for p in graph.predecessors(name)]
+        return [_Input(None, entries[name]), *inputs] if name in entries else inputs
 
     def _has_gradient(self, operator: Operator, x: _Input) -> bool:
         """All but token ids, and the choice of experts as those read it who follow it."""
@@ -246,14 +246,14 @@ class _Run:
         largest: Quantity = np.max(np.broadcast_arrays(*self.block.entries.values()), axis=0)
         return largest
 
-    def _is_whole(self, name: str | None) -> bool:
+    def _is_replicated(self, name: str | None) -> bool:
         """Whether every device of a tensor-parallel group has all of a tensor of the forward pass."""
         return name is None or not _divides(self.operator(name))
 
     def _recorded(self, tensor: Tensor) -> Operator:
         assert tensor.producer
-        found: Operator = self.tape.graph.nodes[tensor.producer]["operator"]
-        return found
+        operator: Operator = self.tape.graph.nodes[tensor.producer]["operator"]
+        return operator
 
 
 def _divides(operator: Operator) -> bool:

@@ -79,14 +79,14 @@ def training_graph(
             found = f"{group.new} tokens after {group.past}" if isinstance(group, Sequences) else "sums over sequences"
             raise ConfigError("training", found=found, expected="whole sequences of 2 tokens or more, and no past")
     embedding, *decoder, head = operator_graph(model, batch, routing, training=True).blocks
-    there = [(block, *backward(model, block, mode)) for block in decoder]
-    there.insert(0, (embedding, *backward(model, embedding)))
+    triples = [(block, *backward(model, block, mode)) for block in decoder]
+    triples.insert(0, (embedding, *backward(model, embedding)))
     return OperatorGraph(
         model,
         (
-            *(_saving(block, saved) for block, _, saved in there),
+            *(_saving(block, saved) for block, _, saved in triples),
             with_backward(model, head),
-            *(back for _, back, _ in reversed(there)),
+            *(back for _, back, _ in reversed(triples)),
             _step(model, OPTIMIZERS[optimizer]),
         ),
     )

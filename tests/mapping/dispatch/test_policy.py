@@ -24,7 +24,7 @@ Layer = Callable[..., Route]
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for kind in registry.HOMES:  # ours are registered once, and stay
         registry.names(kind)
-    monkeypatch.setattr(registry, "_found", {kind: dict(known) for kind, known in registry._found.items()})
+    monkeypatch.setattr(registry, "_registered", {kind: dict(known) for kind, known in registry._registered.items()})
     yield
 
 

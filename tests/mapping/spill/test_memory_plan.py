@@ -127,7 +127,7 @@ def test_too_much_for_both_tiers_is_refused_with_a_remedy() -> None:
         CapacityError, match=r"6 symbols .* hbm, in ddr: needs 60 B, there are 59 B; try fewer"
     ) as refused:
         memory_plan(weights, Space("hbm", 40.0), Space("ddr", 59.0))
-    assert (refused.value.needed, refused.value.there) == (60, 59)
+    assert (refused.value.needed, refused.value.available) == (60, 59)
 
 
 def test_nothing_takes_no_memory() -> None:

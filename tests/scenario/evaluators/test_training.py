@@ -38,6 +38,18 @@ def test_the_flops_of_the_model_are_six_a_parameter_and_token_whatever_is_made_a
         assert 0 < told["utilisation"] < 1
 
 
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        ({"use": "read"}, "optimizer 1 in cpu.dram, read from there"),
+        ({"use": "copy"}, "optimizer 1 in cpu.dram, copied before use"),
+        ({"by": "cpu.cpu"}, "optimizer 1 in cpu.dram, computed by cpu.cpu"),
+    ],
+)
+def test_what_lies_elsewhere_is_told_with_how_it_is_used(use: dict[str, str], told: str) -> None:
+    assert metrics({"of": "optimizer", "in": "cpu.dram", **use})["placed"] == told
+
+
 def test_energy_is_of_the_devices_and_of_what_is_copied() -> None:
     one, two = metrics(hardware="dgx-h100"), metrics({"of": "optimizer", "in": "host"}, hardware="dgx-h100")
     assert 0 < one["energy_per_token_j"] < two["energy_per_token_j"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.scenario.evaluate import estimate
+from simulator.scenario.evaluate import estimate, evaluate
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
 from simulator.scenario.requests.program import served
@@ -28,6 +28,26 @@ def test_a_request_alone_is_its_estimate(tmp_path: Path) -> None:
     expected = estimate(NODE["hardware"], NODE["model"], 1, 300, 90)
     assert made.figures.ttft.mean == pytest.approx(expected.ttft_s, rel=1e-9)
     assert made.figures.e2e.mean == pytest.approx(expected.e2e_s, rel=1e-9)
+
+
+@pytest.mark.parametrize("tokens", [1024, 2048])
+def test_a_prompt_in_chunks_takes_little_more_than_at_once(tokens: int) -> None:
+    work = {"kind": "requests", "requests": 1, "process": "even", "input": 8192, "output": 4}
+    forms = ({"kind": "vllm-v1", "tokens": tokens}, {"kind": "orca"})
+    chunks, whole = (
+        evaluate({**NODE, "mapping": {"scheduler": form}, "workload": work}).metrics["ttft_p50_s"] for form in forms
+    )
+    assert whole < chunks < 1.5 * whole
+
+
+def test_the_more_of_a_prompt_is_cached_the_sooner_comes_its_first_token() -> None:
+    mapping = {"scheduler": {"kind": "vllm-v1"}, "kv_store": {"kind": "prefix"}}
+    work = {"kind": "requests", "requests": 20, "process": "even", "rate": 30, "input": 2000, "output": 4}
+    waits = [
+        evaluate({**NODE, "mapping": mapping, "workload": {**work, "shared": shared}}).metrics["ttft_p50_s"]
+        for shared in (0.0, 0.5, 0.9)
+    ]
+    assert waits[0] > 1.15 * waits[1] and waits[1] >= waits[2]
 
 
 def test_it_equals_stepping() -> None:

@@ -59,5 +59,5 @@ def _demanded(total: dict[Resource, float], of: Iterations, features: list[float
 
 
 def test_another_router_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="router: found another with kernels 'modelled', expected 'uniform'"):
+    with pytest.raises(ConfigError, match=r"workload.router: .* with kernels 'modelled', expected 'uniform', or k"):
         Iterations(iterations(*MACHINE).stages, zipf(64, 6))

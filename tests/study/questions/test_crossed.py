@@ -9,7 +9,7 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 
 HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
 
@@ -44,7 +44,7 @@ def test_on_either_side_of_a_crossing_another_design_is_better(sweep_file) -> No
     assert (below, above) == ("machine dgx-a100", "machine dgx-h100")
     machines = np.array(["dgx-a100", "dgx-h100"], dtype=object)
     for by, better in ((1 - 1e-5, 0), (1 + 1e-5, 1)):
-        values = problem(file)({"hardware": machines, HBM: np.array([np.nan, low * by])})["tokens_per_s"]
+        values = read_problem(file)({"hardware": machines, HBM: np.array([np.nan, low * by])})["tokens_per_s"]
         assert values.argmax() == better
     assert found.curve["better"].tolist()[0] == "machine dgx-a100"
     assert found.curve["hbm"].tolist() == pytest.approx([5e11, 1e12, 2e12, 4e12, 8e12])
@@ -62,7 +62,7 @@ def test_what_is_counted_is_compared_step_by_step(sweep_file) -> None:
     dispatch = np.array(["pim_only", "xpu_only"], dtype=object)
     for batch, better in ((low, 0), (high, 1)):
         points = {"mapping.dispatch": dispatch, "workload.batch": np.array([batch, batch])}
-        assert problem(file)(points)["tokens_per_s"].argmax() == better
+        assert read_problem(file)(points)["tokens_per_s"].argmax() == better
 
 
 def test_no_crossing_is_an_answer(designs: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import ConfigError
-from simulator.study.problem import Problem, problem
+from simulator.study.problem import Problem, read_problem
 from simulator.study.questions.design import check_used, column, completed, named, point_values, varying
 
 ZIPPED = """\
@@ -32,14 +32,14 @@ def design(asked: Problem, **at: Any) -> dict[str, Any]:
 
 
 def test_the_middle_of_every_axis_that_varies(families: Path) -> None:
-    asked = problem(families)
+    asked = read_problem(families)
     assert design(asked) == {"machine": "dgx-h100", "batch": 4, "hbm": 2e12}
     assert design(asked, machine="m1-max", batch="16") == {"machine": "m1-max", "batch": 16, "dram": 1e11}
     assert design(asked, hbm="1.5 TB/s")["hbm"] == 1.5e12
 
 
 def test_completed_points_are_points_of_the_space(families: Path) -> None:
-    space = problem(families).sweep.space
+    space = read_problem(families).sweep.space
     points = space.columns(0, len(space))
     again = completed(space, points, len(space))
     for path, values in points.items():
@@ -50,7 +50,7 @@ def test_completed_points_are_points_of_the_space(families: Path) -> None:
 
 
 def test_axes_that_move_together_stay_together(sweep_file) -> None:
-    asked = problem(sweep_file(ZIPPED))
+    asked = read_problem(sweep_file(ZIPPED))
     assert design(asked, hbm=4e12)["link"] == 900e9
     assert design(asked, link="300 GB/s")["hbm"] == pytest.approx(2e12)  # half of the way in the logarithm
     assert design(asked, batch=8)["devices"] == 2
@@ -78,7 +78,7 @@ def test_axes_that_move_together_stay_together(sweep_file) -> None:
 )
 def test_mistakes(families: Path, at: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        design(problem(families), **at)
+        design(read_problem(families), **at)
 
 
 def test_a_column_of_texts_is_of_objects() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 from simulator.study.questions import searched as module
 from simulator.study.questions.pareto import front
 from simulator.study.store import load_store
@@ -18,10 +18,10 @@ SMALL = {"evaluations": 60, "batch": 8, "seed": 1}
 
 
 def test_a_search_of_all_points_finds_the_front(designs: Path) -> None:
-    asked = problem(designs)
+    asked = read_problem(designs)
     points = asked.columns(0, asked.points)
     metrics = asked(points)
-    wanted = np.where(metrics["feasible"][:, None], asked.wanted(points, metrics), np.nan)
+    wanted = np.where(metrics["feasible"][:, None], asked.objective_values(points, metrics), np.nan)
     true = np.flatnonzero(front(wanted, ["max", "min"]))
     found = simulator.search(designs, evaluations=10_000)
     assert found.tally.points == asked.points
@@ -48,7 +48,7 @@ def test_a_short_search_finds_points_of_the_space_and_is_told_beside_chance(desi
 def test_conditions_make_one_point_of_many_levels(families: Path) -> None:
     found = simulator.search(families, evaluations=500)
     assert found.tally.points == found.problem.points == 40
-    assert len(set(found.found.columns["workload.batch"].tolist())) == 5
+    assert len(set(found.result.columns["workload.batch"].tolist())) == 5
 
 
 def test_a_search_that_was_cut_off_goes_on(designs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,14 @@ import pytest
 
 import simulator
 from simulator.errors import ConfigError
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 
 HBM = "hardware.devices.gpu.tiers.hbm.bandwidth"
 
 
 def at(file: Path, **values):
     """The metrics of the design of these values, evaluated alone."""
-    asked = problem(file)
+    asked = read_problem(file)
     paths = {name: path for path, name in asked.sweep.space.aliases.items()}
     return {name: column[0] for name, column in asked({paths[k]: np.array([v]) for k, v in values.items()}).items()}
 

@@ -11,7 +11,7 @@ import pytest
 from simulator import data
 from simulator.errors import TiersimWarning
 from simulator.study.load import load_study
-from simulator.study.problem import problem
+from simulator.study.problem import read_problem
 
 SWEEP = """\
 base: {{hardware: dgx-h100, model: llama-3-8b, workload: {{phase: request}}, mapping: {{devices: 1}}}}
@@ -23,7 +23,7 @@ axes:
 def told(file: Path, points: bool = False) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TiersimWarning)
-        found = problem(file)
+        found = read_problem(file)
         if points:
             found(found.columns(0, found.points))
     return [str(each.message) for each in caught if isinstance(each.message, TiersimWarning)]

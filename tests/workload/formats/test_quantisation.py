@@ -180,6 +180,10 @@ def only_experts() -> dict[str, Any]:
         ({"quant_method": "awq", "modules_to_not_convert": "lm_head"}, "a list of texts"),
         ({"quant_method": "fp8", "weight_block_size": [128]}, "rows and columns"),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf5"}, "nf4, fp4"),
+        (
+            {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": True},
+            "load_in_8bit: both 8 and 4 bits",
+        ),
         ({"quant_method": "bitsandbytes"}, r"quantization_config\.load_in_4bit: missing key"),
         ({"quant_method": "compressed-tensors"}, "config_groups: missing key"),
         (only_experts(), r"group_0\.targets: some modules by their names"),

@@ -253,6 +253,14 @@ def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, paramete
     assert parameters(from_huggingface({"model_type": kind}, kind)).total == parameters_of_default
 
 
+@pytest.mark.parametrize("words", [{"layer_types": ["mamba"] * 32}, {"attn_layer_indices": [0, 1]}])
+def test_layers_of_falcon_h1_are_all_alike_whatever_a_list_says(words: dict[str, Any]) -> None:
+    """Its class reads none of them: they are told as not modelled."""
+    plain, listed = (from_huggingface({"model_type": "falcon_h1", **more}, "m") for more in ({}, words))
+    assert listed.not_modelled == tuple(words)
+    assert listed.model_copy(update={"not_modelled": ()}) == plain
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
@@ -269,6 +277,12 @@ def test_keys_that_a_config_leaves_out_are_those_of_its_type(kind: str, paramete
         ({"model_type": "chatglm", "add_bias_linear": True}, "add_bias_linear"),
         ({"model_type": "gpt_bigcode", "n_layer": 0}, "n_layer"),
         ({"model_type": "lfm2", "layer_types": ["conv"] * 31}, "layer_types: a layer list"),
+        ({"model_type": "lfm2", "layer_types": 7}, "layer_types: a layer list"),
+        ({"model_type": "lfm2", "layer_types": [{}] * 32}, "layer_types: layers of type"),
+        ({"model_type": "olmo", "layer_types": ["mamba"] * 32}, "layer_types: layers of a state space in a olmo"),
+        ({"model_type": "olmo", "sparse_attention_config": {}}, "sparse_attention_config"),
+        ({"model_type": "olmo", "compress_ratios": ["4"] * 32}, "compress_ratios: .*a list of whole numbers"),
+        ({"model_type": "olmo", "compress_rates": {"a": []}}, "compress_rates: .*whole numbers, by kind of layer"),
         ({"model_type": "falcon_h1", "projectors_bias": True}, "projectors_bias: .*as mamba_proj_bias has it"),
         ({"model_type": "falcon_h1", "mamba_d_head": 64}, "mamba_d_head: the width of a head: found 64, expected 8,"),
         ({"model_type": "lfm2", "block_ffn_dim_multiplier": 0}, "block_ffn_dim_multiplier: .*a number above 0"),

@@ -53,8 +53,8 @@ def table(name: str, system: str = "*", engine: str = "*", root: Path | None = N
     data = (root or systems()) / "data"
     files = sorted(data.glob(f"{system}/*/{engine}/*/{name}_perf.parquet"))
     if not files:
-        there = sorted(folder.name for folder in data.glob("*") if any(folder.glob(f"*/*/*/{name}_perf.parquet")))
-        raise unknown(system, there, f"no table '{name}' of engine '{engine}'", file=data)
+        others = sorted(folder.name for folder in data.glob("*") if any(folder.glob(f"*/*/*/{name}_perf.parquet")))
+        raise unknown(system, others, f"no table '{name}' of engine '{engine}'", file=data)
     rows = [tidy(IMPORTERS[TABLES[name]].tidy(pd.read_parquet(file), file)) for file in files]
     return pd.concat(rows, ignore_index=True)
 
@@ -184,7 +184,7 @@ def _silicon(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
     dtype = _dtype(rows["precision"]).fillna("bf16")
     narrow = (engine == "TensorRT-LLM") & dtype.isin(["fp8", "fp4"])
     ranks = rows["attention_dp_size"].fillna(1).clip(lower=1)
-    whole = pd.DataFrame({
+    runs = pd.DataFrame({
         "source": f"{SOURCE} silicon_sample", "url": URL, "device": rows["system"],
         "n_devices": rows["tp_size"] * rows["pp_size"] * ranks, "tp": rows["tp_size"], "pp": rows["pp_size"],
         "ep": rows["moe_ep_size"], "model": rows["model_path"], "engine": engine, "dtype": dtype,
@@ -193,7 +193,7 @@ def _silicon(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         "mode": rows["mode"], "loop": "closed", "attention_dp": ranks, "moe_tp": rows["moe_tp_size"], "run": rows["id"],
         "inferred": rows["precision"].isna().map({True: "dtype kv_dtype", False: "kv_dtype"}),
     }, index=rows.index)  # fmt: skip
-    parts = [whole.assign(metric=name, value=rows[f"silicon_{name}_ms"] * 1e-3) for name in ("ttft", "tpot")]
+    parts = [runs.assign(metric=name, value=rows[f"silicon_{name}_ms"] * 1e-3) for name in ("ttft", "tpot")]
     return pd.concat(parts).sort_index(kind="stable")
 
 

@@ -38,7 +38,7 @@ DENSE = (
 def assemble(keys: Keys, traits: Traits) -> Data:
     """The sections of a model's YAML, but for its name and formats."""
     count = keys.size(*LAYERS, default=listed(keys), most=MOST_LAYERS)
-    data = _whole(keys, traits, count)
+    data = _shared(keys, traits, count)
     names = mixers(keys, count)
     if traits.pattern and set(names) == {"attention"} and not keys.has("layer_types"):
         names = [traits.pattern[i % len(traits.pattern)] for i in range(count)]
@@ -101,7 +101,7 @@ def _per_layer(keys: Keys) -> Data | None:
     return {"width": width, "vocab": keys.size("vocab_size_per_layer_input")} if width else None
 
 
-def _whole(keys: Keys, traits: Traits, count: int) -> Data:
+def _shared(keys: Keys, traits: Traits, count: int) -> Data:
     """What layers share, and what stands around them."""
     biased = traits.norm == "layer" if traits.norm_bias is None else traits.norm_bias
     data: Data = {
@@ -132,12 +132,12 @@ def _rotary(keys: Keys, traits: Traits) -> Data:
     keys.used.update(("rotary_dim", "rotary_pct", "partial_rotary_factor", "rope_parameters", "rope_scaling"))
     if traits.positions != "rope" or keys.has("kv_lora_rank"):
         return {}
-    whole = head_dim(keys, traits)
+    width = head_dim(keys, traits)
     rope = keys.config.data.get("rope_parameters") or {}
-    said = (keys.config.data.get(name) for name in ("rotary_pct", "partial_rotary_factor"))
-    factor = rope.get("partial_rotary_factor") or next((share for share in said if share is not None), 1.0)
-    turned = keys.config.data.get("rotary_dim") or int(whole * float(factor))
-    return {"rotary_dim": turned} if 0 < turned < whole else {}
+    shares = (keys.config.data.get(name) for name in ("rotary_pct", "partial_rotary_factor"))
+    factor = rope.get("partial_rotary_factor") or next((share for share in shares if share is not None), 1.0)
+    turned = keys.config.data.get("rotary_dim") or int(width * float(factor))
+    return {"rotary_dim": turned} if 0 < turned < width else {}
 
 
 def _slides(keys: Keys) -> bool:

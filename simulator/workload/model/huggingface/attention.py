@@ -20,8 +20,8 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     base = _latent(keys, traits) if keys.has("kv_lora_rank") else _per_head(keys, traits)
     sparse = _sparse(keys, base)
     if base.get("mla"):  # all layers are sparse, and some see what the layer before chose
-        whole = base | sparse
-        return {name: _without(whole, "indexer") if name == "shared" else whole for name in sorted(names)}
+        fields = base | sparse
+        return {name: _without(fields, "indexer") if name == "shared" else fields for name in sorted(names)}
     window = keys.size("sliding_window", "sliding_window_size", "window_size", default=None)
     of = {
         "attention": base | _global(keys, base),
@@ -30,9 +30,7 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
         | {"chunk": keys.size("attention_chunk_size", default=dict(traits.defaults).get("attention_chunk_size"))},
         "sparse": base | sparse,
     }
-    rates = keys.mapping("compress_rates")
-    if keys.has("compress_ratios") or rates:
-        ratios = sorted({ratio for ratio in keys.config.data.get("compress_ratios") or (rates or {}).values() if ratio})
+    if ratios := _ratios(keys):
         of["sparse"] = of["window"] | sparse | {"compression": {"ratio": ratios[0], "overlap": True}}
         of["compressed"] = of["window"] | {"compression": {"ratio": ratios[-1]}}
     of |= {name + REUSES: shape | {"reuses_kv": True} for name, shape in of.items()}
@@ -40,6 +38,14 @@ def attentions(keys: Keys, traits: Traits, names: set[str]) -> dict[str, Data]:
     if unknown:
         raise keys.error("layer_types", f"layers of type '{unknown[0]}' without their figures", "keys that give them")
     return {name: of[name] for name in sorted(names)}
+
+
+def _ratios(keys: Keys) -> list[int]:
+    """The tokens that entries of compressed attention stand for, the fewest first; none where nothing is compressed."""
+    rates = (keys.mapping("compress_rates") or {}).values()
+    if any(type(rate) is not int for rate in rates):
+        raise keys.error("compress_rates", "", "whole numbers, by kind of layer")
+    return sorted({ratio for ratio in keys.numbers("compress_ratios") or rates if ratio > 0})
 
 
 def _without(data: Data, key: str) -> Data:
@@ -53,8 +59,8 @@ def _per_head(keys: Keys, traits: Traits) -> Data:
     if heads % kv_heads:
         name = next(name for name in KV_HEADS if keys.has(name))
         raise keys.error(name, "KV heads that do not divide the heads", f"a divisor of {heads}")
-    said = dict(traits.defaults).get("attention_bias", False)
-    bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=said)
+    fallback = dict(traits.defaults).get("attention_bias", False)
+    bias = keys.flag("attention_bias", "qkv_bias", "add_qkv_bias", "use_bias", "use_qkv_bias", default=fallback)
     value_dim, norm = keys.size("v_head_dim", default=None), traits.qk_norm
     if not keys.flag("use_qk_norm", "qk_layernorm", default=True):
         norm = "none"

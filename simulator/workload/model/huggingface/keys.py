@@ -64,8 +64,8 @@ class Keys:
 
     def left(self) -> list[str]:
         """Keys that say something and were not read: null, false and empty say nothing."""
-        said = (key for key, value in self.config.data.items() if value not in (None, False, [], {}, ""))
-        return [key for key in said if key not in self.used]
+        stated = (key for key, value in self.config.data.items() if value not in (None, False, [], {}, ""))
+        return [key for key in stated if key not in self.used]
 
     def predicted(self) -> int:
         """Layers that predict further tokens, which some lists of layers have entries for."""

@@ -33,10 +33,21 @@ def mixers(keys: Keys, layers: int) -> list[str]:
     return ["attention"] * layers
 
 
+def mixing_key(keys: Keys) -> str:
+    """The key that says what mixes tokens."""
+    return next((name for name in _MIXERS if keys.has(name)), "layer_types")
+
+
+def unlisted(keys: Keys) -> Keys:
+    """These keys without any that says what mixes tokens in each layer, of a type whose layers are all alike."""
+    return keys.replaced(dict.fromkeys(_MIXERS))
+
+
 def listed(keys: Keys) -> Any:
     """How many layers a list of them has, of a config that says it in no other way."""
     names = ("layer_types", "layers_block_type", "hybrid_override_pattern")
-    return next((len(keys.config.data[name]) for name in names if keys.has(name)), REQUIRED)
+    lists = (keys.config.data.get(name) for name in names)
+    return next((len(each) for each in lists if isinstance(each, list | str)), REQUIRED)
 
 
 def experts(keys: Keys, layers: int) -> list[bool]:
@@ -57,7 +68,7 @@ def shortest(pattern: Sequence[T]) -> list[T]:
 
 def _each(keys: Keys, name: str, layers: int) -> list[Any]:
     """A list with one entry a layer; what further layers have, such as those that predict tokens, is left."""
-    value = keys.config.data[name]
+    value = keys.config.data.get(name)
     if not isinstance(value, list | str) or len(value) < layers:
         found = f"a list of {len(value)}" if isinstance(value, list | str) else repr(value)
         raise keys.error(name, f"a layer list: {found}", f"one entry for each of {layers} layers")
@@ -72,7 +83,7 @@ def _typed(keys: Keys, name: str, layers: int) -> list[str] | None:
     entries = _each(keys, name, layers)
     known = SYMBOLS if isinstance(keys.config.data[name], str) else LAYER_TYPES
     for entry in entries:
-        if entry not in known:
+        if not isinstance(entry, str) or entry not in known:
             raise keys.error(name, f"layers of type '{entry}'", f"one of {', '.join(known)}")
     return [known[entry] for entry in entries]
 
@@ -127,6 +138,7 @@ def _linear_lists(keys: Keys, name: str, layers: int) -> list[str] | None:
 
 def _ratios(keys: Keys, name: str, layers: int) -> list[str]:
     """Tokens an entry of compressed attention: few are chosen from (`sparse`), many are not; 0: a window alone."""
+    keys.numbers(name)
     ratios = _each(keys, name, layers)
     least = min((ratio for ratio in ratios if ratio), default=0)
     return ["window" if not ratio else "sparse" if ratio == least else "compressed" for ratio in ratios]

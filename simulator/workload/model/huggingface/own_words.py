@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.workload.model.huggingface.assemble import assemble
 from simulator.workload.model.huggingface.keys import HEADS, Keys
+from simulator.workload.model.huggingface.layers import unlisted
 from simulator.workload.model.huggingface.recurrent import space
 from simulator.workload.model.huggingface.traits import LAYER_NORM, Traits
 
@@ -112,7 +113,7 @@ def _lfm2(keys: Keys) -> Data:
 
 def _falcon_h1(keys: Keys) -> Data:
     """Attention and Mamba 2 from one input in each layer (Falcon-H1, arXiv 2507.22448, section 2.1)."""
-    own = keys.with_defaults(_FALCON_H1)
+    own = unlisted(keys.with_defaults(_FALCON_H1))
     if own.flag("projectors_bias", default=False) != own.flag("mamba_proj_bias", default=False):
         raise own.error("projectors_bias", "biases of one projection of a state space", "as mamba_proj_bias has it")
     norm = own.flag("mamba_rms_norm", default=False)

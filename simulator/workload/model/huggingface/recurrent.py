@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.workload.model.huggingface.attention import head_dim
 from simulator.workload.model.huggingface.keys import HEADS, HIDDEN, Keys
+from simulator.workload.model.huggingface.layers import mixing_key
 from simulator.workload.model.huggingface.traits import Traits
 
 Data = dict[str, Any]
@@ -39,6 +40,9 @@ def linear(keys: Keys, traits: Traits) -> Data:
 def space(keys: Keys, traits: Traits) -> Data:
     """A state space: Mamba, or Mamba 2 with its heads."""
     own, hidden = dict(traits.space), keys.size(*HIDDEN)
+    if not own:
+        what = f"layers of a state space in a {keys.config.data.get('model_type')}"
+        raise keys.error(mixing_key(keys), what, "layers of attention")
     if own["kind"] == "conv":
         bias = keys.flag("conv_bias", default=False)
         return own | {"inner": hidden, "conv": keys.size("conv_L_cache", default=3), "conv_bias": bias, "bias": bias}

@@ -136,9 +136,9 @@ def _qwen2_5(parts: Parts) -> Data:
     vision = parts.vision
     data = _qwen(parts, RMS, 3, {}, bias=False)
     side = vision.size("window_size", default=112) // data["patches"]["size"]
-    whole = set(vision.numbers("fullatt_block_indexes") or [7, 15, 23, 31])
+    full = set(vision.numbers("fullatt_block_indexes") or [7, 15, 23, 31])
     attentions = {"window": data["attention"] | {"chunk": side**2}}
-    pattern = shortest(["attention ffn" if i in whole else "window ffn" for i in range(data["layers"])])
+    pattern = shortest(["attention ffn" if i in full else "window ffn" for i in range(data["layers"])])
     out = vision.size("out_hidden_size", default=parts.read_as)
     return data | {"attentions": attentions, "pattern": pattern, "projector": _merger(parts, out)}
 

@@ -20,21 +20,21 @@ PERSON, BOT, SYSTEM = {"human", "user"}, {"gpt", "chatgpt", "bing", "bard", "ass
 
 def turns(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The turns of a conversation that were answered; what the bot said first belongs to the first prompt."""
-    said, heard, turn = 0, 0, 0
+    context, question, turn = 0, 0, 0
     for message in record.get("conversations") or ():
-        speaker, tokens = _said(message)
+        speaker, tokens = _message(message)
         if speaker not in BOT:
-            heard += tokens
-        elif turn == 0 and not heard:
-            heard = tokens
+            question += tokens
+        elif turn == 0 and not question:
+            question = tokens
         else:
-            prompt = said + heard
-            session = {"session": record.get("id"), "context": said, "waits": None if turn == 0 else 0}
+            prompt = context + question
+            session = {"session": record.get("id"), "context": context, "waits": None if turn == 0 else 0}
             yield {"input": prompt, "output": tokens, **session}
-            said, heard, turn = prompt + tokens, 0, turn + 1
+            context, question, turn = prompt + tokens, 0, turn + 1
 
 
-def _said(message: Any) -> tuple[str, int]:
+def _message(message: Any) -> tuple[str, int]:
     """Who says something, and how many tokens it is."""
     if not isinstance(message, dict):
         raise ConfigError(path="conversations", found=described(message), expected="an object for each message")

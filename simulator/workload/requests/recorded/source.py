@@ -44,5 +44,5 @@ def at_place(
     """What is wrong with a row, by its line, or by its number where the file has no lines."""
     if in_lines:
         return ConfigError(message, file=file, line=place, path=path, found=found, expected=expected)
-    said = f"row {place}: {message}" if message else f"row {place}"
-    return ConfigError(said, file=file, path=path, found=found, expected=expected)
+    text = f"row {place}: {message}" if message else f"row {place}"
+    return ConfigError(text, file=file, path=path, found=found, expected=expected)
