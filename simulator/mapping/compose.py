@@ -72,7 +72,7 @@ def check_batch(deployed: Deployment) -> None:
 
 
 def _spread(deployed: Deployment) -> Iterator[Refusal]:
-    """What does not go with experts that the replicas of a static batch share."""
+    """What does not go with experts that the replicas of a static batch share, or ranks that serve requests."""
     if not deployed.shares_experts:
         return
     model, draft = deployed.model.moe, deployed.models[-1].moe
@@ -95,11 +95,19 @@ def check_requests(deployed: Deployment) -> None:
     """
     device = deployed.engines[0].device
     node, parallel = deployed.system.machine.devices[device].count, deployed.parallel
+    nodes = deployed.system.machine.nodes
     apart = "engines of another memory, to which keys and values are copied"
     _refuse(
         *_staged(deployed),
+        *_ranked(deployed),
         (
-            parallel.pipeline == 1 and parallel.stage != node,
+            not deployed.ranks and parallel.data > 1 and (parallel.pipeline > 1 or parallel.data != nodes),
+            "data",
+            parallel.data,
+            "1, and more replicas (mapping.scheduler.replicas); or experts 'whole', of a model that has some",
+        ),
+        (
+            parallel.pipeline == 1 and parallel.stage != node and not deployed.ranks,
             "tensor",
             parallel.stage,
             f"{node}, the {device} of a node, of requests",
@@ -146,20 +154,33 @@ def check_requests(deployed: Deployment) -> None:
 
 def _staged(deployed: Deployment) -> Iterator[Refusal]:
     """What does not go with stages that serve requests."""
-    stages, store, chosen = deployed.parallel.pipeline, deployed.kv_store, deployed.scheduler
+    stages, high = deployed.parallel.pipeline, deployed.high
     if stages == 1:
         return
-    high = deployed.high
-    beside = (
-        (deployed.whole_layers, f"{high.name}, of kind {high.description.kind}, which runs a layer as a whole"),
-        (deployed.answers is not None, "other engines that answer"),
-        (bool(store.tiers), "a kv_store of several tiers"),
-        (chosen.preempt == "swap", "a scheduler that swaps"),
-        (chosen.home is not None, "models that take turns"),
-        (chosen.prompts is not None, "prompts that are computed elsewhere"),
-    )
-    for applies, other in beside:
+    whole = f"{high.name}, of kind {high.description.kind}, which runs a layer as a whole"
+    for applies, other in ((deployed.whole_layers, whole), *_beside(deployed)):
         yield applies, "pipeline", f"{stages} with {other}", "1, or none of that"
+
+
+def _ranked(deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with ranks that serve requests in lockstep and share the experts."""
+    if not deployed.ranks:
+        return
+    yield from _spread(deployed)
+    yield deployed.migrate, "migrate", "true with experts that ranks share", "false"
+    alone = "1, and more replicas (mapping.scheduler.replicas); or none of that"
+    for applies, other in _beside(deployed):
+        yield applies, "data", f"{deployed.parallel.data} with {other}", alone
+
+
+def _beside(deployed: Deployment) -> Iterator[tuple[bool, str]]:
+    """What does not go with several pools that are one replica."""
+    store, chosen = deployed.kv_store, deployed.scheduler
+    yield deployed.answers is not None, "other engines that answer"
+    yield bool(store.tiers), "a kv_store of several tiers"
+    yield chosen.preempt == "swap", "a scheduler that swaps"
+    yield chosen.home is not None, "models that take turns"
+    yield chosen.prompts is not None, "prompts that are computed elsewhere"
 
 
 def _of_context(form: MappingForm, deployed: Deployment) -> Iterator[Refusal]:

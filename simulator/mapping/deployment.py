@@ -78,6 +78,7 @@ class Deployment:
         block: batches that go through each layer in turn.
         declared: what an engine that runs layers as a whole is compiled for, once; None: for each call anew.
         part: which stage of a pipeline that serves requests this is; None: all of it.
+        ranks: whether the replicas serve requests in lockstep, each its own, and share whole experts.
     """
 
     system: System
@@ -105,10 +106,11 @@ class Deployment:
     software: Software = field(default_factory=lambda: load_runtime(IDEAL))
     declared: Declared | None = None
     part: Part | None = None
+    ranks: bool = False
 
     @property
     def nodes(self) -> int:
-        """Replicas that share the experts: of requests, the nodes."""
+        """Replicas that share the experts: of requests, the nodes or ranks."""
         return self.parallel.data
 
     @cached_property
@@ -145,9 +147,10 @@ class Deployment:
     def lowers_experts(self) -> bool:
         """Whether routed experts are lowered with their layer, for what uniform routing expects, and not by draws.
 
-        So they are where an engine runs each layer as a whole, and where a model times them as one kernel.
+        So they are where an engine runs each layer as a whole, where a model times them as one kernel, and where ranks
+        share them.
         """
-        return self.whole_layers or self.high.models is not None
+        return self.whole_layers or self.ranks or self.high.models is not None
 
     @cached_property
     def shares_memory(self) -> bool:
@@ -191,7 +194,7 @@ class Deployment:
         """Whether rules place its parts, or several batches take turns."""
         return bool(self.placement) or self.block is not None
 
-    @property
+    @cached_property
     def lowering(self) -> Lowering:
         """What lowers the passes of one stage."""
         engines = self.engines

@@ -207,7 +207,7 @@ class MappingForm(Section):
     """Groups of `tensor` devices that share each sequence, each with an equal part of its tokens, of their keys and
     values, and with all weights of their stage (context parallel, ring attention)."""
     data: Count = 1
-    """Replicas, which share the batch."""
+    """Replicas, which share the batch; of requests, ranks that serve in lockstep and share experts that are `whole`."""
     expert: Count | None = None
     """Groups of devices that hold different experts; null: as `experts` says."""
     sharded: Sharded = "none"

@@ -95,7 +95,9 @@ def blocks(
 
     `routing` gives the distinct experts that their tokens touch: as uniform routing does, if None.
     """
-    model, part = deployment.model, deployment.part
+    model, part, spread = deployment.model, deployment.part, deployment.lowering.engines[0].spread
+    if deployment.ranks and spread:
+        routing = spread.routing(model)
     of_all = operator_graph(model, deployment.high.share(batch(x, kind, model.cuts)), routing).blocks
     if part is None:
         return of_all
@@ -105,7 +107,8 @@ def blocks(
 def stage(deployment: Deployment, x: NDArray[np.float64], kind: Kind) -> Iterator[Part]:
     """The blocks of stages with features `x`, shape (stages, features), on one node.
 
-    Routed experts take no time here (but on an engine that runs a layer as a whole); what an MoE layer sends is here:
+    Routed experts take no time here (but on an engine that runs a layer as a whole, and of ranks that share them, where
+    they are those of as many tokens on each); what an MoE layer sends is here:
     `exchange`. A node without sequences has no work.
     """
     if not (kind.prompts or kind.decoding):
@@ -132,6 +135,9 @@ def _blocks(deployment: Deployment, x: NDArray[np.float64], kind: Kind, of: Sequ
     choose = policy(deployment.dispatch)
     tokens = kind.prompts * x[:, 1] + kind.decoding * x[:, 3]
     for block in of:
+        if deployment.ranks:
+            yield Part(1, lowered(deployment.lowering.engines[0], block), False)
+            continue
         if deployment.whole_layers:
             yield Part(1, lowered(whole_layers_engine(deployment, kind), block), False)
             continue

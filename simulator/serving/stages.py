@@ -28,6 +28,11 @@ KEPT = 4
 """Counts whose routed experts are kept: those of the pools of a few sizes of batch."""
 
 
+def is_shared(activity: str) -> bool:
+    """Whether an activity is a kernel of routed experts, by its name; where ranks share them, it serves all of them."""
+    return f".{EXPERTS}." in activity
+
+
 def kind_of(activity: str) -> str:
     """What an activity of a stage does: `attention` over the cache, `links` between devices, `experts` that are routed
     and one kernel of their own (`kernels/fusion.py: with_experts`), or `other` layers."""
@@ -79,6 +84,8 @@ class Stages:
             return router
         if not (isinstance(router, Popular) and router.topics == 1 and np.ptp(router.popularity(0)) == 0):
             beside, other = "kernels 'modelled'", "kernels: roofline"
+            if self.deployment.ranks:
+                beside, other = "experts that ranks share", "one replica on all devices (mapping.data: 1)"
             if self.deployment.whole_layers:
                 high = self.deployment.high
                 beside = f"{high.name}, of kind {high.description.kind}, which runs a layer as a whole"
@@ -168,6 +175,8 @@ class Stages:
             plans = [(n, each.total(flat[rows])) for n, each in lowered or ()] or self._plans(flat[rows], kind)
             for repeat, plan in plans:
                 for activity, times in plan.activities(repeat):
+                    if self.deployment.ranks and is_shared(activity.name):
+                        continue
                     of = total.setdefault(kind_of(activity.name), {})
                     for resource, units in activity.demand.items():
                         whole = summed(units, len(rows)) if lowered is None else float(units)
@@ -177,14 +186,15 @@ class Stages:
     def lowered_experts(self, tokens: Array, often: Array, mixed: bool) -> dict[Resource, float]:
         """Demands of experts that are lowered with their layer, of stages of so many tokens each, so often.
 
-        They hang on the tokens alone, and not in a straight line: uniform routing touches ever fewer new experts.
+        They hang on the tokens alone, and not in a straight line: uniform routing touches ever fewer new experts. Of
+        ranks, those are the tokens of all, and the experts those of one.
         """
-        x = np.tile(typical(self.model), (len(tokens), 1))
-        x[:, 1 if mixed else 3] = tokens
+        x, ranks = np.tile(typical(self.model), (len(tokens), 1)), self.deployment.ranks
+        x[:, 1 if mixed else 3] = tokens / self.deployment.nodes if ranks else tokens
         total: dict[Resource, float] = {}
         for part in stage(self.deployment, x, Kind(mixed, not mixed, mixed)):
             for activity, times in part.plan.activities(part.repeat):
-                if kind_of(activity.name) == EXPERTS:
+                if is_shared(activity.name) if ranks else kind_of(activity.name) == EXPERTS:
                     for resource, units in activity.demand.items():
                         total[resource] = total.get(resource, 0.0) + times * float(np.sum(units * often))
         return total

@@ -92,6 +92,10 @@ MODES: dict[str, dict[str, Any]] = {
     "batch, spilled": _with(SOCKETS, {**BATCH, "output": 2}, spill="ddr"),
     "open": _with(GPUS, OPEN),
     "open, program": _with(GPUS, OPEN, scheduler={"kind": "vllm-v1"}),
+    "open, ranks": {
+        **_with(GPUS, {**OPEN, "rate": 2000}, data=2, experts="whole", scheduler={"kind": "vllm-v1"}),
+        "model": {"extends": "mixtral-8x7b", "layers": 2},
+        "hardware": {"extends": "dgx-h100", "devices": {"gpu": {"engines": {"spare": SPARE}}}, "links": NODES}},
     "closed, program": _with(GPUS, CLOSED, scheduler={"kind": "vllm-v1"}),
     "open, moe": _with(DUPLEX, OPEN),
     "open, dispatched": _with(DUPLEX, OPEN, dispatch="by_op_per_byte", split="greedy"),

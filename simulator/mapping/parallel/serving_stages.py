@@ -1,4 +1,4 @@
-"""The stages of a pipeline that serves requests: which layers each has, of one iteration after another."""
+"""What the devices of a machine are to requests: the stages of a pipeline, or ranks that share the experts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ class Part:
 def divided(deployed: Deployment) -> Replica | None:
     """The layers over the stages, so that the slowest takes the least where a typical batch decodes; None of one."""
     return staged(deployed, SEQUENCES, CONTEXT, 2) if deployed.parallel.pipeline > 1 else None
+
+
+def ranked(deployed: Deployment) -> Deployment:
+    """A deployment of requests whose replicas are ranks, where they share whole experts; any other as it is.
+
+    Those of ranks take what uniform routing expects, as in an estimate.
+    """
+    shared = deployed.experts == "whole" and deployed.parallel.data > 1 and deployed.model.moe is not None
+    return replace(deployed, ranks=True) if shared else deployed
 
 
 def stages_of(deployed: Deployment) -> tuple[Deployment, ...]:

@@ -121,8 +121,8 @@ class RequestsEvaluator:
     )  # fmt: skip
     needs: ClassVar[Collection[str]] = ("hardware", "model")
     mapping: ClassVar[Collection[str]] = (
-        "devices", "engines", "answers", "pipeline", "context", "dtype", "kv", "activations", "compute", "fusion",
-        "memory", "runtime", "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts",
+        "devices", "engines", "answers", "pipeline", "context", "data", "dtype", "kv", "activations", "compute",
+        "fusion", "memory", "runtime", "kernels", "calibration", "dispatch", "together", "split", "split_by", "experts",
         "expert_reduces", "migrate", "scheduler", "kv_store",
     )  # fmt: skip
     instead: ClassVar[Mapping[str, str]] = {"mapping.placement": PLACED, "mapping.block": PLACED}
@@ -150,7 +150,9 @@ class RequestsEvaluator:
         if _by_program(scenario):
             paths |= _unread_by_program(scenario)
         else:
-            paths |= dict.fromkeys(PROGRAM, "a run without a trace or a scheduler of a program (`vllm-v1`, ...)")
+            paths |= dict.fromkeys(
+                (*PROGRAM, "mapping.data"), "a run without a trace or a scheduler of a program (`vllm-v1`, ...)"
+            )
         return paths
 
     @staticmethod
@@ -197,7 +199,8 @@ def _unread_by_program(scenario: Scenario) -> dict[str, str]:
         without = "a run without `tiers` of its store"
         paths |= {"mapping.kv_store.overlap": without, "mapping.kv_store.reuse": without}
     if is_set(scenario, "mapping.scheduler.balance"):
-        nodes = machine(scenario).machine.nodes if scenario.mapping.pipeline == 1 else 1
+        one = scenario.mapping.pipeline > 1 or scenario.mapping.experts == "whole"
+        nodes = 1 if one else machine(scenario).machine.nodes
         first = chosen.prompts or chosen.replicas * nodes
         paths |= {"mapping.scheduler.balance": "a run with one replica to go to"} if first == 1 else {}
     if chosen.kind != "continuous":

@@ -14,7 +14,7 @@ from simulator.errors import ConfigError
 from simulator.files import remembered
 from simulator.mapping.compose import check_requests
 from simulator.mapping.deployment import Deployment
-from simulator.mapping.parallel.serving_stages import stages_of
+from simulator.mapping.parallel.serving_stages import ranked, stages_of
 from simulator.registry import registered
 from simulator.scenario.cases import text_of
 from simulator.scenario.form import Scenario
@@ -51,7 +51,7 @@ def served(
     Raises:
         TiersimError: the scenario cannot be served.
     """
-    work, deployed = requests_of(scenario), deployment(scenario, requests=True)
+    work, deployed = requests_of(scenario), ranked(deployment(scenario, requests=True))
     if deployed.answers:
         raise ConfigError(path=("mapping", "answers"), found="some, under a scheduler of a program", expected="none")
     with at_key("mapping"):
@@ -94,7 +94,7 @@ _SERVED = (
 def _iterations(text: str, load: Load | None) -> tuple[Iterations, ...]:
     """The iterations of each stage of a scenario, as JSON, compiled once for all that it may serve, or for a load."""
     scenario = Scenario.model_validate_json(text)
-    work, deployed = requests_of(scenario), deployment(scenario, requests=True)
+    work, deployed = requests_of(scenario), ranked(deployment(scenario, requests=True))
     with at_key("mapping"):
         stages = [Stages(each) for each in stages_of(deployed)]
     if load:

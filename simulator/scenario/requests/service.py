@@ -31,8 +31,10 @@ from simulator.serving.record.digest import Digest, Percentiles
 from simulator.serving.record.rows import Figures, Rows
 from simulator.serving.record.series import Series
 from simulator.serving.record.timeline import Timeline
-from simulator.serving.service.pipeline import Pipeline, Replica, pools_of
+from simulator.serving.service.engines import Replica, pools_of
+from simulator.serving.service.pipeline import Pipeline
 from simulator.serving.service.pool import Pool
+from simulator.serving.service.ranks import Ranks
 from simulator.serving.service.sequence import Link, Sequence
 from simulator.serving.service.service import Service
 from simulator.serving.service.turns import Home, Turns
@@ -178,12 +180,14 @@ def service_of(
     prompts = [(pool(), Link(handed_over(deployed))) for _ in range(chosen.prompts or 0)]
 
     def replica() -> Replica:
+        if deployed.ranks:
+            return Ranks(iterations[0], [pool() for _ in range(deployed.nodes)])
         if len(iterations) == 1:
             return pool()
         shop = FlowShop(iterations)
         return Pipeline(shop, [pool(shop) for _ in iterations])
 
-    pools = [replica() for _ in range(chosen.replicas * deployed.nodes)]
+    pools = [replica() for _ in range(chosen.replicas * (1 if deployed.ranks else deployed.nodes))]
     return Service(pools, deployed.model.max_context, chosen.balance, ended, prompts)
 
 

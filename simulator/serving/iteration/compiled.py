@@ -25,7 +25,7 @@ from simulator.serving.iteration.attention import Line, ModelledTerm, Term, term
 from simulator.serving.iteration.numbers import NUMBERS, at, directions
 from simulator.serving.programmed import Programmed
 from simulator.serving.routed import Array
-from simulator.serving.stages import Stages
+from simulator.serving.stages import EXPERTS, Stages, is_shared
 
 AGREES = 1e-11
 SCALES = (0.13, 1.0, 7.7)
@@ -55,13 +55,14 @@ class Compiled:
 
     Of an engine that runs layers as a whole the programs that it was compiled to (`Declared`) are the one term, or all
     is lowered. Activities are told by their places in the plan of the kind, which is of one shape whatever the sizes.
-    `anew`: whether something is lowered anew for each iteration, or for a run of them; `bends`: whether no run is a
-    straight line, for a model of its kernel times attention.
+    `experts`: seconds of those that ranks share, by the tokens of all ranks; of no other deployment. `anew`: whether
+    something is lowered anew for each iteration, or for a run of them; `bends`: whether no run is a straight line, for
+    a model of its kernel times attention.
     """
 
     def __init__(self, stages: Stages, kind: Kind) -> None:
         self.stages, self.kind = stages, kind
-        self.tabled: dict[str, set[int]] = {name: set() for name in NUMBERS}
+        self.tabled: dict[str, set[int]] = {name: set() for name in (*NUMBERS, EXPERTS)}
         self.lowered: set[int] = set()
         self.terms: list[Term | ModelledTerm | Programmed] = []
         self.typical = typical(stages.model)
@@ -77,6 +78,7 @@ class Compiled:
         self._by_tokens: list[float] = []
         self._by_sequences: list[float] = []
         self._by_decoding, self._by_keys = (_Table(partial(self._filled, name)) for name in ("decoding", "keys"))
+        self.experts = _Table(self._shared)
         self.anew = bool(self.lowered) or (stages.deployment.whole_layers and not self.terms)
         self.bends = any(isinstance(each, ModelledTerm) for each in self.terms)
         self._further = bool(self.tabled["decoding"] or self.tabled["keys"])
@@ -150,7 +152,9 @@ class Compiled:
                 return all(np.allclose(f[:, rows], f[:, :1], rtol=AGREES, atol=0) for f in figures)
 
             number = next((name for name, rows in alike.items() if same(rows)), None)
-            if number is not None:
+            if self.stages.deployment.ranks and is_shared(work.name):
+                self.tabled[EXPERTS].add(place)
+            elif number is not None:
                 self.tabled[number].add(place)
             elif (affine_ := self._term(known, times, attention)) is not None:
                 self.terms.append(affine_)
@@ -190,6 +194,12 @@ class Compiled:
         """Seconds of the works that hang on a number alone, of `first` to before `most`."""
         works = self._works(at(self.kind, name, first, most, self.features)) if self.tabled[name] else ()
         return self._added(works, name, most - first)
+
+    def _shared(self, first: int, most: int) -> list[float]:
+        """Seconds of the experts that ranks share, of `first` to before `most` tokens of all of them."""
+        x = at(self.kind, "tokens", first, most, self.features)
+        x[:, 3] /= self.stages.deployment.nodes
+        return self._added(self._works(x), EXPERTS, most - first)
 
     def _added(self, works: Iterable[tuple[int, Activity | Plan]], name: str, most: int) -> list[float]:
         """Seconds of those that hang on a number alone, of as many of it."""

@@ -39,14 +39,19 @@ class Iterations:
     Routed experts take what draws of a router say, `DRAWS` for each number of tokens, used in turn by the number of the
     iteration.
 
+    Of ranks, they are those of one rank, without the routed experts (`lockstep.py`).
+
     Raises:
         ConfigError: a mapping under which requests cannot be served; nodes that share the experts.
     """
 
     def __init__(self, stages: Stages, router: Router | None = None, seed: int = 0) -> None:
-        if stages.deployment.nodes > 1 and stages.model.moe:
+        if stages.deployment.nodes > 1 and stages.model.moe and not stages.deployment.ranks:
             found = f"{stages.deployment.nodes}, over which {stages.model.name} is to spread its experts"
-            expected = "1, and more replicas (mapping.scheduler.replicas); or a node for each stage (mapping.pipeline)"
+            expected = (
+                "1, and more replicas (mapping.scheduler.replicas); ranks that share whole ones (mapping.experts); "
+                "or a node for each stage (mapping.pipeline)"
+            )
             raise ConfigError(path=("hardware", "nodes"), found=found, expected=expected)
         self.stages, self.seed = stages, seed
         self.router = stages.draws(router) if stages.model.moe else None
@@ -67,7 +72,7 @@ class Iterations:
         of these prompts that were computed before; `context`: tokens cached of all that decode. `seen`: of each of the
         model's `cuts`, pairs and keys of the prompts, and keys that those see that decode.
         """
-        compiled = self._of(MIXED if decoding else PROMPTS)
+        compiled = self.of_kind(MIXED if decoding else PROMPTS)
         seconds = compiled.seconds(prompts, tokens, pairs, decoding, context, past, seen)
         if self.router is not None:
             seconds += float(self._routed(tokens + decoding, True)[number % DRAWS])
@@ -75,7 +80,7 @@ class Iterations:
 
     def decoding(self, sequences: int, context: int, number: int = 0, seen: tuple[float, ...] = ()) -> float:
         """Seconds of iteration `number`, in which all sequences decode; `seen`: the keys that they see, by cut."""
-        seconds = self._of(DECODING).seconds(0, 0, 0.0, sequences, context, 0, of_decoding(seen))
+        seconds = self.of_kind(DECODING).seconds(0, 0, 0.0, sequences, context, 0, of_decoding(seen))
         if self.router is not None:
             seconds += float(self._routed(sequences, False)[number % DRAWS])
         return self._driven(seconds, sequences, False)
@@ -89,7 +94,7 @@ class Iterations:
         They end with the first after which at least `until` seconds are over. By cut, those see so many keys in the
         first, and `rising` more each time.
         """
-        compiled = self._of(DECODING)
+        compiled = self.of_kind(DECODING)
         if most > 1 and compiled.anew:  # one of them takes as long as all
             return self._summed(Line(sequences, context, most - 1, seen, rising), until, number)
         if most > 1 and compiled.bends and self.router is None and until > (least := compiled.least(sequences)):
@@ -114,7 +119,7 @@ class Iterations:
             indices = self._indices[:size]
             contexts = (line.context + sequences * done) + sequences * indices
             seen = [(keys + by * done) + by * indices for keys, by in zip(line.seen, line.rising, strict=True)]
-            seconds = self._of(DECODING).over(sequences, contexts, seen)
+            seconds = self.of_kind(DECODING).over(sequences, contexts, seen)
             if self.router is not None:
                 turns = (number + done + np.arange(size)) % DRAWS
                 seconds = seconds + self._routed(sequences, False)[turns]
@@ -132,13 +137,13 @@ class Iterations:
 
     def _slope(self, line: Line, first: float) -> float | None:
         """Seconds that each further iteration takes more, up to the last one; None where that is not always as much."""
-        slope = self._of(DECODING).slope(line)
+        slope = self.of_kind(DECODING).slope(line)
         if slope is None or not (self.host and self.host.overlaps):
             return slope
         host = float(self.host.seconds(self.layers, line.decoding, False))
         if first > host:
             return slope
-        return 0.0 if self._of(DECODING).last(line) <= host else None
+        return 0.0 if self.of_kind(DECODING).last(line) <= host else None
 
     def _driven(self, seconds: float, sequences: int, prompts: bool) -> float:
         host = self.host
@@ -147,7 +152,8 @@ class Iterations:
         busy = float(host.seconds(self.layers, sequences, prompts))
         return max(seconds, busy) if host.overlaps else seconds + busy
 
-    def _of(self, kind: Kind) -> Compiled:
+    def of_kind(self, kind: Kind) -> Compiled:
+        """The iterations of a kind, compiled when it is met."""
         if kind not in self._compiled:
             self._compiled[kind] = Compiled(self.stages, kind)
         return self._compiled[kind]

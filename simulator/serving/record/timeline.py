@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from simulator.serving.service.pipeline import Replica, pools_of
+from simulator.serving.service.engines import Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence
 
@@ -62,7 +62,8 @@ class Timeline:
     def _watch(self, place: int, track: int, of: str) -> Any:
         def watch(pool: Pool, start: float, number: int, decoding: int, tokens: int) -> None:
             if number:
-                name = "decode" if not tokens else "prefill and decode" if decoding else "prefill"
+                alone = "prefill" if tokens else "experts of others"
+                name = ("prefill and decode" if tokens else "decode") if decoding else alone
                 args = {"iterations": number, "prompt_tokens": tokens, "decoding": decoding}
                 lasts = (pool.now - start) * MICROSECONDS
                 self._event(ph="X", pid=place, tid=track, ts=start * MICROSECONDS, dur=lasts, name=name, args=args)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from simulator.serving.service.pipeline import Replica, pools_of
+from simulator.serving.service.engines import Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence as Served
 

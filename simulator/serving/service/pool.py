@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from simulator.core import add
 from simulator.core.closed_form import alone
 from simulator.errors import CapacityError, ConfigError
-from simulator.serving.iteration.iterations import Iterations
+from simulator.serving.iteration.iterations import Iterations, Run
+from simulator.serving.iteration.lockstep import Sums
 from simulator.serving.kv.blocks import Store
 from simulator.serving.kv.copies import Copies
 from simulator.serving.kv.sequences import Swap, no_swap
@@ -39,6 +40,20 @@ if TYPE_CHECKING:
 Watch = Callable[["Pool", float, int, int, int], None]
 """Is shown each iteration or run: the pool after it, when it began, how many iterations it had, the sequences that
 decoded and the tokens of prompts that were computed."""
+
+
+class Chosen(NamedTuple):
+    """What an iteration computes: a decision, its chunks of prompts, and what its time hangs on.
+
+    Attributes:
+        sums: over its sequences, as `Iterations.mixed` takes them.
+        seen: of each cut of the model, as `Iterations` takes it where there are chunks, and where there are none.
+    """
+
+    decision: Decision
+    chunks: Sequence_[tuple[Sequence, int]]
+    sums: Sums
+    seen: tuple[float, ...]
 
 
 class Pool:
@@ -152,10 +167,7 @@ class Pool:
         """Serve until the clock is at `limit` or beyond, or nothing is left to do; all who arrive before are known."""
         arriving = self._arriving
         while True:
-            self._chosen = self.before if self.ahead and self.running else self.now
-            while arriving and arriving[0][0] <= self._chosen:
-                self.waiting.push(heappop(arriving)[2])
-            self._settle()
+            self._known()
             if self.now >= limit:
                 return
             if self.running or self.waiting or self.swapped:
@@ -166,26 +178,78 @@ class Pool:
             else:
                 return
 
+    def _known(self) -> None:
+        """Who has come is known to the iteration that begins now, and who has room decodes."""
+        self._chosen = self.before if self.ahead and self.running else self.now
+        while self._arriving and self._arriving[0][0] <= self._chosen:
+            self.waiting.push(heappop(self._arriving)[2])
+        self._settle()
+
     def _serve(self, decision: Decision, limit: float) -> bool:
         """Do what is decided; whether the clock went on."""
         start, number, self._wake = self.now, self.number, 0.0
         if decision.load is not None:
             self._load(decision.load)
+        chosen = self._choose(decision)
+        if chosen is None:
+            if decision.load is None and not self._wait(limit):
+                return False
+        elif chosen.chunks:
+            self._computed(chosen, self.iterations.mixed(*chosen.sums, self.number, chosen.seen))
+        else:
+            self._decode(chosen, limit)
+        self._show(chosen, start, self.number - number)
+        return True
+
+    # an iteration that waits for those of others
+
+    def choose(self, now: float) -> Chosen | None:
+        """What it computes in an iteration that begins now, at the same time as those of others; None: nothing."""
+        if now > self.now:
+            self.now = self.before = now
+        self._known()
+        self._wake = 0.0
+        here = self.running or self.waiting or self.swapped
+        return self._choose(self.scheduler.decide(self)) if here else None
+
+    def commit(self, chosen: Chosen | None, seconds: float, routed: int) -> None:
+        """The iteration has taken so long; its experts had so many tokens, of all who share them."""
+        start = self.now
+        if chosen is None:
+            self.work.routed(routed)
+            self.number, self.before = self.number + 1, start
+            self._pass(seconds)
+        elif chosen.chunks:
+            self._computed(chosen, seconds, routed)
+        else:
+            self._decoded(chosen, Run(1, seconds, seconds, seconds), (0,) * len(chosen.seen), routed=routed)
+        self._show(chosen, start, 1)
+
+    def rest(self) -> None:
+        """It chooses nothing until someone arrives, or its scheduler wakes up."""
+        self._wake = self.scheduler.stable_until(self)
+
+    def _show(self, chosen: Chosen | None, start: float, number: int) -> None:
+        """Who watches sees what was done."""
+        if self.watch is not None:
+            _, tokens, _, _, decoding, _ = chosen.sums if chosen else (0,) * 6
+            self.watch(self, start, number, decoding, tokens)
+
+    # what is decided
+
+    def _choose(self, decision: Decision) -> Chosen | None:
+        """Who loses its place does, and who comes back or joins takes one; what is computed then, if anything."""
         for sequence, how in decision.preempt:
             self._lose(sequence, how)
         for sequence in decision.back:
             self._return(sequence)
-        decoding = self.count if decision.decode else 0
         chunks = self._fetched(decision)
         if chunks:
-            self._compute(decision, chunks)
-        elif self.count and (decision.decode or decision.chunks):
-            self._decode(decision, limit)
-        elif decision.load is None and not self._wait(limit):
-            return False
-        if self.watch is not None:
-            self.watch(self, start, self.number - number, decoding, sum(new for _, new in decision.chunks))
-        return True
+            return self._joined(decision, chunks)
+        if self.count and (decision.decode or decision.chunks):
+            seen = self.decoding.keys() if self._cuts else ()
+            return Chosen(decision, (), (0, 0, 0.0, 0, self.count, self.decoding.cached), seen)
+        return None
 
     def _wait(self, limit: float) -> bool:
         """Nothing can be done until someone arrives, or the scheduler wakes up; what is done then is chosen then.
@@ -231,11 +295,12 @@ class Pool:
         self.now += seconds
         self.busy += seconds
 
-    def _decode(self, decision: Decision, limit: float) -> None:
+    def _decode(self, chosen: Chosen, limit: float) -> None:
         """A run of iterations in which all decode."""
-        decoding, now, moved = self.decoding, self.now, self._moved
+        decoding, now, decision = self.decoding, self.now, chosen.decision
         most = decoding.until_end()
-        if moved or self._moves or self.gaps.waiting or decision.preempt or (self._unseen and not decision.closed):
+        moved = self._moved or self._moves
+        if moved or self.gaps.waiting or decision.preempt or (self._unseen and not decision.closed):
             most = 1
         else:
             blocks = self.store.quiet
@@ -247,17 +312,22 @@ class Pool:
             wake = min(wake, self._coming[0][0])
         if not decision.closed and self._arriving and now < self._arriving[0][0] < wake:
             wake = self._arriving[0][0]
-        seen: tuple[float, ...] = ()
         rising: tuple[int, ...] = ()
         if self._cuts:
-            most, seen, rising = decoding.alike(most), decoding.keys(), decoding.rising()
-        number, seconds, first, last = self.iterations.run(
-            decoding.count, decoding.cached, most, wake - now, self.number, seen, rising
-        )
+            most, rising = decoding.alike(most), decoding.rising()
+        run = self.iterations.run(decoding.count, decoding.cached, most, wake - now, self.number, chosen.seen, rising)
+        self._decoded(chosen, run, rising, wake)
+
+    def _decoded(
+        self, chosen: Chosen, run: Run, rising: tuple[int, ...], wake: float = inf, routed: int | None = None
+    ) -> None:
+        """All that decode have had their tokens, in iterations that take so long, or to when the pool wakes."""
+        decoding, now, moved = self.decoding, self.now, self._moved
+        number, seconds, first, last = run
         self._grow(decoding.blocks(number))
         if self._moves:  # of one iteration alone
             seconds = first = last = self._copied(seconds)
-        self.work.decoding(decoding.count, decoding.cached, number, seen, rising)
+        self.work.decoding(decoding.count, decoding.cached, number, chosen.seen, rising, routed)
         self.number += number
         self._pass(seconds)
         if seconds >= wake - now > self.now - now:  # the last digit of a sum
@@ -292,8 +362,8 @@ class Pool:
                 self.gaps.join(self.now, self.count, sequence.first)
                 self.decoding.begin(sequence, sequence.target, sequence.output - sequence.generated)
 
-    def _compute(self, decision: Decision, chunks: Sequence_[tuple[Sequence, int]]) -> None:
-        """An iteration that computes chunks of prompts, beside those that decode or while these wait."""
+    def _joined(self, decision: Decision, chunks: Sequence_[tuple[Sequence, int]]) -> Chosen:
+        """Chunks of prompts, beside those that decode or while these wait; there is room for their tokens then."""
         size, blocks, tokens, past, pairs = self.store.size, 0, 0, 0, 0.0
         spans: list[tuple[int, int]] = []
         for sequence, new in chunks:
@@ -311,20 +381,24 @@ class Pool:
         self._grow(blocks + (self.growth if decode else 0))
         beside = (decoding.count, decoding.cached) if decode else (0, 0)
         cuts = self._cut(spans, decode) if self._cuts else ()
-        seconds = self.iterations.mixed(len(chunks), tokens, pairs, past, *beside, self.number, cuts)
-        seconds = self._copied(seconds)
-        self.work.mixed(len(chunks), tokens, pairs, past, *beside, cuts)
+        return Chosen(decision, chunks, (len(chunks), tokens, pairs, past, *beside), cuts)
+
+    def _computed(self, chosen: Chosen, seconds: float, routed: int | None = None) -> None:
+        """An iteration has computed chunks of prompts in so many seconds."""
+        decoding, seconds = self.decoding, self._copied(seconds)
+        self.work.mixed(*chosen.sums, chosen.seen, routed)
+        decode = chosen.sums[4] > 0
         if not decode:
             self.gaps.hold(self.now, decoding.count)
         moved = self._moved
         self.number += 1
-        self.prompt_tokens += tokens
+        self.prompt_tokens += chosen.sums[1]
         self.before = self.now
         self._pass(seconds)
         if decode:
             self._give(1, seconds + moved, seconds + moved)
         already = decoding.count
-        for sequence, new in chunks:
+        for sequence, new in chosen.chunks:
             self._advanced(sequence, new)
         self._leave()
         self.gaps.begin(self.now, max(decoding.count - already, 0))

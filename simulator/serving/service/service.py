@@ -10,7 +10,7 @@ from math import inf, nextafter
 
 from simulator.errors import ConfigError
 from simulator.serving.service.balance import BALANCES
-from simulator.serving.service.pipeline import Replica, pools_of
+from simulator.serving.service.engines import Replica, pools_of
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Link
 from simulator.serving.service.sequence import Sequence as Served

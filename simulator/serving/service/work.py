@@ -36,19 +36,23 @@ class Work:
 
     def mixed(
         self, prompts: int, tokens: int, pairs: float, past: int, decoding: int, context: int,
-        cuts: tuple[float, ...] = (),
+        cuts: tuple[float, ...] = (), routed: int | None = None,
     ) -> None:  # fmt: skip
-        """Add an iteration that computes tokens of prompts, and one of each sequence that decodes."""
+        """Add an iteration that computes tokens of prompts, and one of each sequence that decodes.
+
+        `routed`: the tokens that are routed, where they are those of others too.
+        """
         sums = self.sums[MIXED if decoding else PROMPTS]
         for place, each in enumerate((1, prompts, tokens, pairs, decoding, context, past)):
             sums[place] += each
         if cuts:
             self._cut(sums, cuts)
-        self.often[tokens + decoding, True] += 1
+        self.often[routed or tokens + decoding, True] += 1
 
     def decoding(
-        self, sequences: int, context: int, number: int, seen: tuple[float, ...] = (), rising: tuple[int, ...] = ()
-    ) -> None:
+        self, sequences: int, context: int, number: int, seen: tuple[float, ...] = (), rising: tuple[int, ...] = (),
+        routed: int | None = None,
+    ) -> None:  # fmt: skip
         """Add a run of iterations in which all decode, with a token of context a sequence more each time.
 
         Of each cut they see so many keys in the first, and `rising` more each time.
@@ -57,11 +61,15 @@ class Work:
         sums[0] += number
         sums[4] += number * sequences
         sums[5] += number * context + sequences * (number * (number - 1) / 2)
-        self.often[sequences, False] += number
+        self.often[routed or sequences, False] += number
         if seen:
             whole = zip(seen, rising, strict=True)
             keys = tuple(number * first + by * (number * (number - 1) / 2) for first, by in whole)
             self._cut(sums, of_decoding(keys))
+
+    def routed(self, tokens: int) -> None:
+        """Add an iteration in which experts have tokens of others alone."""
+        self.often[tokens, False] += 1
 
     @staticmethod
     def _cut(sums: list[float], cuts: tuple[float, ...]) -> None:

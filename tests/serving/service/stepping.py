@@ -133,20 +133,26 @@ class Stepping:
         assert chosen, "work is there, and nothing is done"
         self.settle()
         self.most_blocks = max(self.most_blocks, self.total - self.free)
+        self.commit(chosen, self.beside(self.timed(chosen)) + self.copy_seconds(self.moved))
+
+    def timed(self, chosen: list[tuple[Served, int]]) -> Any:
+        """What the iterations say of one."""
         prompts = [(s, n) for s, n in chosen if not s.decoding]
         decoding = [s for s, n in chosen if s.decoding]
         assert all(n == 1 for s, n in chosen if s.decoding)
         if prompts:
             pairs = sum(n * s.kv + n * (n + 1) / 2 for s, n in prompts)
-            seconds = self.iterations.mixed(
+            return self.iterations.mixed(
                 len(prompts), sum(n for _, n in prompts), pairs, sum(s.kv for s, _ in prompts),
                 len(decoding), sum(s.kv for s in decoding), seen=seen(self.iterations, prompts, decoding),
             )  # fmt: skip
-        else:
-            keys = seen(self.iterations, [], decoding)[2::3]
-            seconds = self.iterations.decoding(len(decoding), sum(s.kv for s in decoding), seen=keys)
+        keys = seen(self.iterations, [], decoding)[2::3]
+        return self.iterations.decoding(len(decoding), sum(s.kv for s in decoding), seen=keys)
+
+    def commit(self, chosen: list[tuple[Served, int]], seconds: float) -> None:
+        """An iteration has ended, after so many seconds."""
         self.before = self.now
-        self.now += self.beside(seconds) + self.copy_seconds(self.moved)
+        self.now += seconds
         self.moved = 0
         for served, new in chosen:
             if served.scheduled is None:
@@ -634,10 +640,13 @@ class Staged:
                 self.has[which].append(served)
                 coming[which].append(served)
             elif first < float("inf"):
-                which = begins.index(first)
-                self.step(self.engines[which], coming[which], first)
+                self.go(begins.index(first), coming, first)
             else:
                 return {name: served for engine in self.engines for name, served in engine.log.items()}
+
+    def go(self, which: int, coming: list[list[Served]], now: float) -> None:
+        engine = self.engines[which]
+        engine.iterate(self.choose(engine, coming[which], now))
 
     @staticmethod
     def begins(engine: Stepping, coming: list[Served]) -> float:
@@ -650,10 +659,39 @@ class Staged:
         return sum(s.made < s.request.output_tokens or s.times[-1] > now for s in has)
 
     @staticmethod
-    def step(engine: Stepping, coming: list[Served], now: float) -> None:
+    def choose(engine: Stepping, coming: list[Served], now: float) -> list[tuple[Served, int]]:
         engine.now = now
         engine.chosen = engine.before if engine.ahead and engine.running else now
         while coming and coming[0].request.arrival_s <= engine.chosen:
             engine.waiting.append(coming.pop(0))
         engine.waiting.sort(key=engine.rank)
-        engine.iterate([(served, new) for served, new in engine.policy(engine).items() if new])
+        return [(served, new) for served, new in engine.policy(engine).items() if new]
+
+
+@dataclass
+class Load:
+    """In place of the time of an iteration, what it hangs on."""
+
+    cuts: tuple[Any, ...] = ()
+
+    def mixed(self, *figures: Any, seen: tuple[float, ...]) -> Any:
+        return figures, seen
+
+    def decoding(self, sequences: int, context: int, seen: tuple[float, ...]) -> Any:
+        return (0, 0, 0.0, 0, sequences, context), seen
+
+
+@dataclass(eq=False)
+class InLockstep(Staged):
+    """Engines that all choose at one time, and end at one time: what they compute together takes so many seconds."""
+
+    together: Callable[[list[Any]], float] = lambda loads: 0.0
+
+    def go(self, which: int, coming: list[list[Served]], now: float) -> None:
+        assert all(engine.now <= now for engine in self.engines), "none begins before all have ended"
+        chosen = [self.choose(engine, each, now) for engine, each in zip(self.engines, coming, strict=True)]
+        for engine in self.engines:
+            engine.settle()
+        seconds = self.together([e.timed(some) for e, some in zip(self.engines, chosen, strict=True) if some])
+        for engine, some in zip(self.engines, chosen, strict=True):
+            engine.commit(some, seconds)
