@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ ALONE = served(IDEAL)
 def test_a_pass_takes_the_sum_of_host_and_devices_or_the_longer(
     step: float, layer: float, sequence: float, prompt: float, overlaps: bool, graph: bool, batch: int
 ) -> None:
-    alone, driven = ALONE, copy(ALONE)
+    alone, driven = ALONE, replace(ALONE)
     host = Host(step, layer, sequence, prompt, overlaps, graph)
     driven.__dict__["host"] = host
     before = seconds(alone, batch)
