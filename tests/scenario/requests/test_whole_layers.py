@@ -45,9 +45,9 @@ def test_the_more_of_a_prompt_is_cached_the_sooner_comes_its_first_token() -> No
     work = {"kind": "requests", "requests": 20, "process": "even", "rate": 30, "input": 2000, "output": 4}
     waits = [
         evaluate({**NODE, "mapping": mapping, "workload": {**work, "shared": shared}}).metrics["ttft_p50_s"]
-        for shared in (0.0, 0.5, 0.9)
+        for shared in (0.0, 0.9)
     ]
-    assert waits[0] > 1.15 * waits[1] and waits[1] >= waits[2]
+    assert waits[0] > 1.15 * waits[1]
 
 
 def test_it_equals_stepping() -> None:
