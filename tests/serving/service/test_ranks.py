@@ -227,7 +227,7 @@ def test_one_request_alone_demands_its_rank_and_the_experts_of_all() -> None:
 
 def test_replicas_of_ranks_serve_a_closed_loop() -> None:
     closed = {"kind": "requests", "loop": "closed", "batch": 6, "rounds": 4, "input": 100, "output": 12}
-    for balance in ("round_robin", "least_loaded"):
+    for balance in ("round_robin", "least_loaded", "kv_aware"):
         chosen = {"kind": "vllm-v1", "replicas": 2, "balance": balance}
         assert evaluate(scenario(*MACHINES[0], closed, scheduler=chosen)).metrics["ended"] == 24
 
