@@ -250,6 +250,12 @@ def test_what_does_not_go_with_ranks_is_refused_by_name(mapping: dict[str, Any],
         evaluate(scenario(4, 4, 1, str(chosen.pop("runtime", "ideal")), "mixtral", work, **chosen))
 
 
+def test_more_devices_than_experts_are_refused_with_more_replicas_in_their_place() -> None:
+    work = {"kind": "requests", "requests": 2, "input": 64, "output": 8}
+    with pytest.raises(ConfigError, match=r"experts: found whole, of 2 .*, or fewer devices, and more replicas"):
+        evaluate(scenario(16, 16, 2, "ideal", "mixtral", work, scheduler={"kind": "vllm-v1"}))
+
+
 def test_draws_of_another_router_are_refused_by_name() -> None:
     work = {"kind": "requests", "requests": 2, "input": 64, "output": 8, "router": "zipf"}
     with pytest.raises(
