@@ -1,4 +1,4 @@
-"""Pools that are one replica: each with a scheduler, a queue and an equal part of the blocks of its own."""
+"""Pools that are one replica: each with a scheduler, a queue and blocks of its own."""
 
 from __future__ import annotations
 
