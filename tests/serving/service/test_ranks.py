@@ -20,6 +20,7 @@ from simulator.mapping.parallel.serving_stages import ranked
 from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
+from simulator.scenario.requests.serve import serve as serve_scenario
 from simulator.serving.iteration.iterations import Iterations, Run
 from simulator.serving.iteration.lockstep import lockstep
 from simulator.serving.kv.blocks import Blocks
@@ -204,6 +205,15 @@ def test_equal_loads_are_the_estimate(machine: tuple[Any, ...]) -> None:
     for name, expected in (("ttft_p99_s", "ttft_s"), ("e2e_p50_s", "e2e_s"), ("energy_per_token_j",) * 2):
         assert of[name] == pytest.approx(float(batch[expected]), rel=1e-9)
     assert of["busy"] == pytest.approx(1.0)
+
+
+def test_the_link_of_a_node_is_used_by_all_its_ranks() -> None:
+    closed = {"kind": "requests", "loop": "closed", "batch": 6, "rounds": 1, "input": 100, "output": 12}
+    for replicas in (1, 2):
+        chosen = {"kind": "vllm-v1", "replicas": replicas}
+        used = serve_scenario(scenario(4, 4, 2, "ideal", "deepseek", closed, scheduler=chosen)).utilisation
+        assert used["node->node"] == pytest.approx(used["gpu.gpu (link of its node)"], rel=1e-9)
+        assert 0 < max(used.values()) <= 1
 
 
 def test_one_request_alone_demands_its_rank_and_the_experts_of_all() -> None:
