@@ -23,7 +23,7 @@ def options_scenario(
     workload: Mapping[str, Any],
     overrides: Sequence[str],
 ) -> Iterator[Scenario]:
-    """The scenario of a file with what options replace, or of options alone.
+    """The scenario of a file with what options replace, or of options alone; of a scheduler, only the keys they have.
 
     Until the end of the block, what is wrong with what the file says is told at its line.
 
@@ -36,7 +36,8 @@ def options_scenario(
     if file is not None:
         parts = {"hardware": hardware, "model": model}
         replaced = {key: value for key, value in parts.items() if value is not None}
-        replaced |= {f"mapping.{key}": value for key, value in mapping.items()}
+        replaced |= {f"mapping.{key}": value for key, value in mapping.items() if key != "scheduler"}
+        replaced |= {f"mapping.scheduler.{key}": value for key, value in mapping.get("scheduler", {}).items()}
         replaced |= {f"workload.{key}": value for key, value in work.items()}
         figures = [*map(with_root, overrides)]
         with located(file, [*replaced, *(figure.partition("=")[0] for figure in figures)]):

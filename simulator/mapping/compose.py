@@ -78,7 +78,9 @@ def _spread(deployed: Deployment) -> Iterator[Refusal]:
     model, draft = deployed.model.moe, deployed.models[-1].moe
     key, stated = ("experts", deployed.experts) if deployed.expert is None else ("expert", deployed.expert)
     yield model is None, key, stated, f"a model with experts, which {deployed.model.name} has not"
-    whole = "one device an expert, or null: each replica has all experts, cut over its devices"
+    cut = "null: each replica has all experts, cut over its devices"
+    fewer = "fewer devices, and more replicas of them (mapping.scheduler.replicas)"
+    whole = f"one device an expert, or {fewer if deployed.ranks else cut}"
     yield deployed.expert_ways > 1, key, f"{stated}, of {deployed.expert_ways} devices an expert", whole
     yield deployed.parallel.pipeline > 1, "pipeline", deployed.parallel.pipeline, "1 with experts that replicas share"
     yield len(deployed.engines) > 1, "dispatch", f"'{deployed.dispatch}'", "one engine with experts that replicas share"

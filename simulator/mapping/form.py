@@ -163,7 +163,7 @@ class KvStore(Section):
     block: Count | None = None
     """Tokens of a block; null: as the runtime has it."""
     blocks: Count | None = None
-    """Blocks of a replica, where they are known; null: as many as its memory has room for."""
+    """Blocks of a replica, or of each of its ranks, where they are known; null: as many as memory has room for."""
     link: Bandwidth | None = None
     """Rate at which keys and values leave a replica that computes prompts alone, one request after another."""
     link_energy: EnergyPerByte | None = None

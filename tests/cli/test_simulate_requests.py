@@ -48,6 +48,21 @@ def test_the_terminal_has_each_wait_once_with_its_percentiles_and_says_what_was_
     assert line.split() == ["throughput", f"{document['tokens_per_s']:.4g}", "tok/s"]
 
 
+def test_options_of_a_scheduler_leave_the_other_keys_of_a_scenario(run, tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(
+        "{hardware: h100-sxm, model: llama-3.1-8b, mapping: {devices: 1, scheduler: {kind: orca, max_sequences: 2}}, "
+        "workload: {kind: requests, loop: closed, batch: 4, rounds: 1, input: 64, output: 4}}"
+    )
+    for option, replaced in (("--replicas", {"replicas": 2}), ("--scheduler", {"kind": "sarathi"})):
+        out = tmp_path / option
+        assert run("simulate", file, option, *replaced.values(), "--output", out, "--json").code == 0
+        served = json.loads((out / "provenance.json").read_text())["config"]["scenario"]["mapping"]["scheduler"]
+        assert {key: served[key] for key in ("kind", "max_sequences", *replaced)} == {
+            "kind": "orca", "max_sequences": 2, **replaced,
+        }  # fmt: skip
+
+
 def _ms(metrics: dict[str, float], name: str) -> list[str]:
     return [show(metrics[f"{name}_{percentile}_s"], "s") for percentile in ("p50", "p90", "p99")]
 

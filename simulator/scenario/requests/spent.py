@@ -11,6 +11,7 @@ from simulator.core.account import Term, energy, joules
 from simulator.hardware import System
 from simulator.hardware.energy import missing, static_power
 from simulator.mapping.deployment import Deployment
+from simulator.mapping.parallel.serving_stages import ranked
 from simulator.scenario.costs import costs_of, life
 from simulator.scenario.form import Scenario
 from simulator.scenario.metric import Metric
@@ -20,6 +21,8 @@ from simulator.serving.kv.sequences import LINK
 from simulator.serving.service.pool import Pool
 from simulator.serving.service.work import demand
 
+NODES = "node->node"
+"""The link of a node to others."""
 PRICE = Metric("usd_per_million_tokens", "USD", "min", "price of the machines over their life", per="million tokens")
 
 
@@ -30,8 +33,8 @@ class Spent:
     Attributes:
         metrics: joules and dollars of its tokens, and the costs of its machine; NaN where a figure is not known.
         utilisation: of each resource the units that are demanded over those that it could serve in the span of the
-            run, on the mean of all replicas, of a link to those that decode of all that have one: of a memory, of its
-            bandwidth; of an engine, of its peak rate.
+            run, on the mean of all replicas, of a link to those that decode of all that have one, of the link of a node
+            for all ranks that share it: of a memory, of its bandwidth; of an engine, of its peak rate.
         lacks: keys of the figures that the machine lacks for its energy.
     """
 
@@ -47,7 +50,7 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     lose their room, over links), and the static power of all its machines over the span; money the price of these over
     the life that the table of costs has for a machine. Either by the tokens of answers.
     """
-    deployed, pools = deployment(scenario, requests=True), run.pools
+    deployed, pools = ranked(deployment(scenario, requests=True)), run.pools
     seconds, tokens, machines = run.figures.seconds, run.figures.output, machines_of(deployed, pools)
     costs = costs_of(scenario, deployed.system, deployed.model)
     if not run.figures.ended or not seconds:
@@ -55,10 +58,12 @@ def spent(scenario: Scenario, run: Run) -> Spent:
     units_of = demand(pools[0].iterations, [pool.work for pool in pools])
     terms = (*energy(units_of, deployed.parallel.context), *energy(static_power(deployed.system, seconds * machines)))
     total = joules(terms)
+    number: dict[str, float] = {LINK: len(run.service.first)}
+    if deployed.ranks:
+        number[NODES] = min(len(pools), machines * deployed.system.machine.nodes)
     utilisation: dict[str, float] = {}
     for resource, units in units_of.items():
-        number = len(run.service.first) if resource.name == LINK else len(pools)
-        share = units / (float(resource.capacity) * seconds * number)
+        share = units / (float(resource.capacity) * seconds * number.get(resource.name, len(pools)))
         utilisation[resource.name] = utilisation.get(resource.name, 0.0) + share
     metrics = {
         **costs,

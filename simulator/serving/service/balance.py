@@ -7,7 +7,6 @@ from typing import NamedTuple
 from zlib import crc32
 
 from simulator.serving.service.engines import Replica, pools_of
-from simulator.serving.service.pool import Pool
 from simulator.serving.service.sequence import Sequence as Served
 
 
@@ -38,16 +37,14 @@ def _matched(replica: Replica, served: Served) -> int:
 
 
 def _kv_aware(pools: Sequence[Replica], served: Served) -> int:
-    """The one with the most free blocks, less those that who waits there needs."""
+    """The one with the most free blocks, less those that who waits there, or will come, needs."""
     return max(range(len(pools)), key=lambda at: (_spare(pools[at]), -at))
 
 
 def _spare(replica: Replica) -> int:
-    return sum(_free(pool) for pool in pools_of([replica]))
-
-
-def _free(pool: Pool) -> int:
-    return pool.store.free - sum(-(-each.target // pool.store.size) for each in pool.waiting)
+    pools = pools_of([replica])
+    needed = sum(-(-each.target // pools[0].store.size) for each in replica.queued)
+    return sum(pool.store.free for pool in pools) - needed
 
 
 def _session(pools: Sequence[Replica], served: Served) -> int:

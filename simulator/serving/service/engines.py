@@ -1,9 +1,9 @@
-"""Pools that are one replica: each with a scheduler, a queue and an equal part of the blocks of its own."""
+"""Pools that are one replica: each with a scheduler, a queue and blocks of its own."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from math import inf
@@ -38,6 +38,13 @@ class Engines(ABC):
     def outstanding(self) -> int:
         """Sequences that have come, or will, and have not ended."""
         return len(self._arriving) + sum(pool.outstanding for pool in self.pools)
+
+    @property
+    def queued(self) -> Iterator[Served]:
+        """Sequences that wait, or will come."""
+        yield from (sequence for _, _, sequence in self._arriving)
+        for pool in self.pools:
+            yield from pool.queued
 
     @property
     def begins(self) -> float:

@@ -10,9 +10,10 @@ number that counts for all; blocks are counted by what contexts leave modulo the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Sequence_
 from heapq import heappop, heappush
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,6 +131,11 @@ class Pool:
     def outstanding(self) -> int:
         """Sequences that have come, or will, and have not ended."""
         return len(self.running) + len(self.waiting) + len(self.swapped) + len(self._arriving)
+
+    @property
+    def queued(self) -> Iterator[Sequence]:
+        """Sequences that wait, or will come."""
+        return chain(self.waiting, (sequence for _, _, sequence in self._arriving))
 
     @property
     def joins_from(self) -> float:

@@ -20,6 +20,7 @@ from simulator.mapping.parallel.serving_stages import ranked
 from simulator.registry import registered
 from simulator.scenario.form import Scenario
 from simulator.scenario.parts import deployment
+from simulator.scenario.requests.serve import serve as serve_scenario
 from simulator.serving.iteration.iterations import Iterations, Run
 from simulator.serving.iteration.lockstep import lockstep
 from simulator.serving.kv.blocks import Blocks
@@ -206,6 +207,15 @@ def test_equal_loads_are_the_estimate(machine: tuple[Any, ...]) -> None:
     assert of["busy"] == pytest.approx(1.0)
 
 
+def test_the_link_of_a_node_is_used_by_all_its_ranks() -> None:
+    closed = {"kind": "requests", "loop": "closed", "batch": 6, "rounds": 1, "input": 100, "output": 12}
+    for replicas in (1, 2):
+        chosen = {"kind": "vllm-v1", "replicas": replicas}
+        used = serve_scenario(scenario(4, 4, 2, "ideal", "deepseek", closed, scheduler=chosen)).utilisation
+        assert used["node->node"] == pytest.approx(used["gpu.gpu (link of its node)"], rel=1e-9)
+        assert 0 < max(used.values()) <= 1
+
+
 def test_one_request_alone_demands_its_rank_and_the_experts_of_all() -> None:
     machine = MACHINES[3]
     of, replica = (
@@ -227,7 +237,7 @@ def test_one_request_alone_demands_its_rank_and_the_experts_of_all() -> None:
 
 def test_replicas_of_ranks_serve_a_closed_loop() -> None:
     closed = {"kind": "requests", "loop": "closed", "batch": 6, "rounds": 4, "input": 100, "output": 12}
-    for balance in ("round_robin", "least_loaded"):
+    for balance in ("round_robin", "least_loaded", "kv_aware"):
         chosen = {"kind": "vllm-v1", "replicas": 2, "balance": balance}
         assert evaluate(scenario(*MACHINES[0], closed, scheduler=chosen)).metrics["ended"] == 24
 
@@ -248,6 +258,12 @@ def test_what_does_not_go_with_ranks_is_refused_by_name(mapping: dict[str, Any],
     chosen = {"scheduler": {"kind": "vllm-v1"}, **mapping}
     with pytest.raises(ConfigError, match=message):
         evaluate(scenario(4, 4, 1, str(chosen.pop("runtime", "ideal")), "mixtral", work, **chosen))
+
+
+def test_more_devices_than_experts_are_refused_with_more_replicas_in_their_place() -> None:
+    work = {"kind": "requests", "requests": 2, "input": 64, "output": 8}
+    with pytest.raises(ConfigError, match=r"experts: found whole, of 2 .*, or fewer devices, and more replicas"):
+        evaluate(scenario(16, 16, 2, "ideal", "mixtral", work, scheduler={"kind": "vllm-v1"}))
 
 
 def test_draws_of_another_router_are_refused_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -155,6 +156,14 @@ def test_every_balance_serves_all(balance: str) -> None:
         for served, replica in ended.values():
             apart[served.request.prefix_id].add(replica)
         assert sum(map(len, apart.values())) < 9, "who shares a prefix is mostly together"
+
+
+@pytest.mark.parametrize("balance", [name for name, each in BALANCES.items() if each.looks])
+@pytest.mark.parametrize("in_flight", [None, 9])
+def test_who_looks_at_replicas_spreads_those_that_come_at_once(balance: str, in_flight: int | None) -> None:
+    requests = [Request(str(i), 0.0, 40, 10) for i in range(9)]
+    ended = run(requests, [pool() for _ in range(3)], in_flight, balance=balance)
+    assert Counter(replica for _, replica in ended.values()) == {0: 3, 1: 3, 2: 3}
 
 
 def test_what_never_fits_is_told() -> None:
