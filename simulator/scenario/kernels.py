@@ -187,8 +187,8 @@ def _stages(runner: Target, run: Run, row: int) -> Iterator[dict[str, Any]]:
     graph, members, laid = run.block.graph, set(run.pipeline.names), run.pipeline.layout
     column = {name: place for place, name in enumerate(graph)}
     share = grid(runner).engine_pcus / runner.description.efficiency
-    for operator in run.kernel.operators:
-        name, place = operator.name, column[operator.name]
+    for name, operator in zip(run.pipeline.names, run.kernel.operators, strict=True):
+        place = column[name]
         pcus, readers = float(laid.pcus[0, place]), set(graph.successors(name))
         yield {
             "row": row,

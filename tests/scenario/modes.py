@@ -107,7 +107,7 @@ MODES: dict[str, dict[str, Any]] = {
         **_with(DUPLEX, CLOSED, engines=["prompts"], answers=["answers"], dispatch="by_op_per_byte", split="greedy"),
         "hardware": {"extends": "duplex-split", "devices.prompts.count": 4, "devices.answers.count": 4}},
     "closed, spread": _with(GPUS, {**CLOSED, "spread": 0.5}),
-    "closed, whole layers": _with(LAYERED, {**CLOSED, "batch": 2, "output": 3}),
+    "closed, whole layers": _with(LAYERED, {**CLOSED, "output": 3}),
     "experts": _with(COMPOSED, SERVED, memory="hbm", engines=["socket.rdu"], residency={"bytes": "6 GB"}),
     "experts over links": {**_with(GPUS, SERVED, residency={"home": "host", "cache": "gpu.hbm", "bytes": "6 GB"}),
                            "model": COMPOSED["model"]},
@@ -194,7 +194,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.tokens": [16, 64],
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
-    "mapping.kv_store.blocks": [80, 12],
+    "mapping.kv_store.blocks": [80, 40, 12],
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.link_energy": ["5 pJ/bit"],
@@ -256,8 +256,9 @@ OF_OPERATORS: dict[str, list[Any]] = {
 
 BESIDE: dict[str, dict[str, Any]] = {
     "workload.shared": {"mapping.kv_store.kind": "prefix", "workload.input": 64, "workload.spread": 0.1},
-    "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5},
+    "mapping.scheduler.order": {"mapping.scheduler.max_sequences": 1, "workload.spread": 0.5, "workload.rate": 4000.0},
     "mapping.scheduler.ahead": {"workload.spread": 0.5},
+    "workload.rounds": {"workload.spread": 0.5},
     "mapping.scheduler.replicas": {"workload.rate": 400.0},
     "mapping.kv_store.block": {"mapping.kv_store.blocks": 80},
     "mapping.residency.group": {"mapping.residency.bytes": "3 GB"},
