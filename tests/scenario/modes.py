@@ -194,7 +194,7 @@ VALUES: dict[str, list[Any]] = {
     "mapping.scheduler.tokens": [16, 64],
     "mapping.scheduler.watermark": [0.5],
     "mapping.kv_store.block": [7],
-    "mapping.kv_store.blocks": [80, 40, 12],
+    "mapping.kv_store.blocks": [160, 80, 12],
     "mapping.scheduler.prompts": [1],
     "mapping.kv_store.link": ["1 GB/s"],
     "mapping.kv_store.link_energy": ["5 pJ/bit"],
