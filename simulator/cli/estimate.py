@@ -17,7 +17,6 @@ from simulator.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import RenderableType
     from rich.table import Table
 
     from simulator.core import Plan
@@ -210,9 +209,9 @@ def _binding(plan: Plan) -> str:
 
 
 def _memory(answer: BatchDetail) -> Table:
-    from rich.progress_bar import ProgressBar
     from rich.table import Table
 
+    from simulator.cli.metric_tables import bar
     from simulator.units import show
 
     table = Table.grid(padding=(0, 2))
@@ -224,12 +223,11 @@ def _memory(answer: BatchDetail) -> Table:
         weights, kv, active = (tier[f"{kind}_bytes"] for kind in ("weights", "kv", "activations"))
         held, capacity = weights + kv + active, tier["capacity_bytes"]
         share = held / capacity
-        bar: RenderableType = ProgressBar(total=1.0, completed=share, width=20, complete_style="green")
         text = f"of {show(capacity, 'B')}"
         if held:
             text = f"{share:.1%} {text}: weights {show(weights, 'B')}, keys and values {show(kv, 'B')}"
             text += f", activations {show(active, 'B')}"
-        table.add_row(name, show(held, "B"), bar, text)
+        table.add_row(name, show(held, "B"), bar(share), text)
     return table
 
 

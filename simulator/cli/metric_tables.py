@@ -32,6 +32,13 @@ def spaced(parts: Collection[RenderableType]) -> Group:
     return Group(*(each for place, part in enumerate(parts) for each in ([""] * (place > 0) + [part])))
 
 
+def bar(share: float) -> RenderableType:
+    """A bar that is full to a share."""
+    from rich.progress_bar import ProgressBar
+
+    return ProgressBar(total=1.0, completed=share, width=20, complete_style="green")
+
+
 def grid(first: str, *numbers: str) -> Table:
     """An empty table without lines: a name, and numbers to the right of it, under headings where some are given."""
     from rich.table import Table

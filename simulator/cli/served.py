@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.cli.metric_tables import grid, metric_tables, spaced
+from simulator.cli.metric_tables import bar, grid, metric_tables, spaced
 from simulator.scenario.evaluators.requests import RequestsEvaluator
 from simulator.scenario.requests.form import Requests, requests_of
 from simulator.units import show
@@ -57,12 +57,10 @@ def _energy_unknown(serving: Serving) -> list[tuple[str, ...]]:
 
 def _used(serving: Serving) -> Table:
     """How busy each resource was, in a bar."""
-    from rich.progress_bar import ProgressBar
-
     table = grid("", "utilisation")
     table.add_column()
     for name, share in serving.utilisation.items():
-        table.add_row(name, f"{share:.1%}", ProgressBar(total=1.0, completed=share, width=20, complete_style="green"))
+        table.add_row(name, f"{share:.1%}", bar(share))
     return table
 
 

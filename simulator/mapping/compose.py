@@ -133,18 +133,7 @@ def check_requests(deployed: Deployment) -> None:
             f"engines that read the {deployed.low.memory} of those of prompts",
             apart,
         ),
-        (
-            deployed.migrate and deployed.high.models is not None,
-            "migrate",
-            "true with kernels 'modelled'",
-            "false, or kernels by the roofline",
-        ),
-        (
-            deployed.groups > 1 and deployed.high.models is not None,
-            "experts",
-            f"{deployed.groups} groups of devices with kernels 'modelled'",
-            "'tensor' on one node, or kernels by the roofline",
-        ),
+        *_modelled(deployed),
         (deployed.sharded != "none", "sharded", f"'{deployed.sharded}'", "'none', but of training"),
         (deployed.draft is not None, "draft", "one", "none, of requests"),
         (deployed.spill is not None, "spill", f"'{deployed.spill}'", "none, of requests"),
@@ -152,6 +141,16 @@ def check_requests(deployed: Deployment) -> None:
         (deployed.block is not None, "block", "one", "none, of requests"),
         (deployed.residency != NO_RESIDENCY, "residency", "one", "none: of experts or neurons"),
     )
+
+
+def _modelled(deployed: Deployment) -> Iterator[Refusal]:
+    """What does not go with kernels that a model times, where requests are served."""
+    if deployed.high.models is None:
+        return
+    roofline = "or kernels by the roofline"
+    yield deployed.migrate, "migrate", "true with kernels 'modelled'", f"false, {roofline}"
+    found = f"{deployed.groups} groups of devices with kernels 'modelled'"
+    yield deployed.groups > 1, "experts", found, f"'tensor' on one node, {roofline}"
 
 
 def _staged(deployed: Deployment) -> Iterator[Refusal]:

@@ -227,7 +227,18 @@ def _iterations(load: Declared, kind: Kind, of: tuple[Cut, ...]) -> NDArray[np.f
     else:
         pairs = [(1.0, number) for number in numbers] + [(n, max(load.sequences - n, 1.0)) for n in numbers]
         together = [(tokens, *pair, contexts.mean()) for tokens in lengths for pair in pairs]
-    return np.array([alike(each[0], *each[1:], of, (load.input - each[0]) / 2) for each in together])
+    return np.array([alike(tokens, n, more, at, of, (load.input - tokens) / 2) for tokens, n, more, at in together])
+
+
+def decoding_at(
+    features: int, decoding: float, contexts: NDArray[np.float64], seen: Sequence[NDArray[np.float64]] = ()
+) -> NDArray[np.float64]:
+    """Features of stages in which so many sequences decode, over the tokens that all have cached, and see by cut."""
+    x = np.zeros((len(contexts), features))
+    x[:, 3], x[:, 4] = decoding, contexts
+    for place, keys in enumerate(seen):
+        x[:, len(FEATURES) + 3 * place + 2] = keys
+    return x
 
 
 def alike(

@@ -14,7 +14,7 @@ from simulator.core.resource import Curve
 from simulator.mapping.dataflow.bounds import Bounds, Step, bounds
 from simulator.mapping.deployment import Deployment
 from simulator.mapping.lowerings.dataflow import dataflow
-from simulator.mapping.stage import FEATURES, Kind, alike, blocks, stage, typical, whole_layers_engine
+from simulator.mapping.stage import Kind, alike, blocks, decoding_at, stage, typical, whole_layers_engine
 from simulator.mapping.target import program_key
 from simulator.registry import registered
 from simulator.serving.iteration.attention import Line
@@ -90,7 +90,7 @@ class Programmed:
 
     def over(self, decoding: int, contexts: Array, seen: Sequence[Array] = ()) -> Array:
         """The same where all decode, over contexts that rise, and what is seen of them by cut."""
-        return self.at(self._decoding(decoding, contexts, seen))
+        return self.at(decoding_at(self.features, decoding, contexts, seen))
 
     def slope(self, line: Line) -> float | None:
         """Seconds that each stage takes more, where all programs hold the first and the last, on straight lines.
@@ -101,7 +101,7 @@ class Programmed:
             return None
         ends = np.array([0.0, line.more])
         seen = [keys + by * ends for keys, by in zip(line.seen, line.rising, strict=True)]
-        x = self._extended(self._decoding(line.decoding, line.context + line.decoding * ends, seen))
+        x = self._extended(decoding_at(self.features, line.decoding, line.context + line.decoding * ends, seen))
         busy = _product(self._rows, x)
         longest = np.maximum.reduceat(busy, self._first_row)
         times = self._held(x, self._summed(longest))
@@ -127,13 +127,6 @@ class Programmed:
         if self.distinct is not None:
             rows.append(np.reshape(self.distinct(features[:, 1] + features[:, 3]), (1, -1)))
         return np.concatenate(rows)
-
-    def _decoding(self, decoding: int, contexts: Array, seen: Sequence[Array]) -> Array:
-        x = np.zeros((len(contexts), self.features))
-        x[:, 3], x[:, 4] = decoding, contexts
-        for place, keys in enumerate(seen):
-            x[:, len(FEATURES) + 3 * place + 2] = keys
-        return x
 
     def _summed(self, longest: Array) -> Array:
         """(programs, stages) seconds, by the longest row of each step."""

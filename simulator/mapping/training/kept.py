@@ -10,7 +10,7 @@ from simulator.mapping.placement.layout import period, weights_of
 from simulator.mapping.placement.rule import LAYERED, Part
 from simulator.workload import Block, Model, Operator, OperatorGraph, parameters
 from simulator.workload.formats.dtypes import BYTES_PER_ELEMENT
-from simulator.workload.training.step import Optimizer
+from simulator.workload.training.step import Optimizer, turn
 
 WEIGHTS: tuple[Part, ...] = ("experts", "ffn", "attention", "embedding", "layer_embedding", "head")
 """Parts that are weights."""
@@ -37,20 +37,20 @@ class Kept:
 def kept(model: Model, graph: OperatorGraph, saving: OperatorGraph, ways: int, optimizer: Optimizer) -> Kept:
     """What a step keeps; `saving`: the same step that makes nothing again."""
     count = parameters(model).total
-    turn = next(index for index, block in enumerate(graph.blocks) if block.name == "head")
-    forward, saved = graph.blocks[:turn], saving.blocks[:turn]
-    head, layers, activations, again = graph.blocks[turn], _weights(model, graph.blocks[: turn + 1], ways), 0.0, 0.0
+    last = turn(graph)
+    forward, saved = graph.blocks[:last], saving.blocks[:last]
+    head, layers, activations, again = graph.blocks[last], _weights(model, graph.blocks[: last + 1], ways), 0.0, 0.0
     for block, same in zip(forward, saved, strict=True):
         size = _activations(block, ways)
         layers[block.name]["activations"] = size
         activations += size * block.repeat
         again = max(again, _activations(same, ways) - size)
     gradients = count * BYTES_PER_ELEMENT[model.dtypes.activations]
-    for block in graph.blocks[turn:-2]:
+    for block in graph.blocks[last:-2]:
         layers[block.name.removesuffix(".backward")]["gradients"] = _gradients(block)
     if model.tied_embeddings:
         layers["head"]["gradients"] -= _table(head)
-    others = sum(layers[block.name]["gradients"] * block.repeat for block in graph.blocks[1 : turn + 1])
+    others = sum(layers[block.name]["gradients"] * block.repeat for block in graph.blocks[1 : last + 1])
     layers["embedding"]["gradients"] = gradients - others
     logits = max(float(shard(operator, ways).bytes["output"]) * ways for operator in head.operators)
     stream = _input(head) * ways

@@ -21,7 +21,7 @@ from simulator.mapping.training.places import Places
 from simulator.mapping.training.replicas import Replicas
 from simulator.workload import Block, Model, Operator, OperatorGraph
 from simulator.workload.operators.operator import Operand
-from simulator.workload.training.step import accumulating
+from simulator.workload.training.step import accumulating, turn
 
 if TYPE_CHECKING:
     from simulator.mapping.deployment import Deployment
@@ -56,8 +56,8 @@ class TrainingStep:
     @cached_property
     def plans(self) -> Mapping[str, Plan]:
         """All forward passes, all backward ones (the head with its loss among them), and the optimizer's step."""
-        turn = next(index for index, block in enumerate(self.graph.blocks) if block.name == "head")
-        forward, backward = self.graph.blocks[:turn], self.graph.blocks[turn:-1]
+        head = turn(self.graph)
+        forward, backward = self.graph.blocks[:head], self.graph.blocks[head:-1]
         plans = {name: Plan(name) for name in ("forward", "backward")}
         plans["forward"].add(self._pass("forward", forward), repeat=self.micro_batches)
         more = [accumulating(block, self.replicas.share("gradients")) for block in backward]

@@ -20,7 +20,7 @@ from simulator.core import Activity, Plan, Quantity, closed_form
 from simulator.core.affine import affine, probes
 from simulator.core.closed_form import alone
 from simulator.mapping.gpu.modelled import Attended
-from simulator.mapping.stage import FEATURES, Kind, attended, stage, typical
+from simulator.mapping.stage import Kind, attended, decoding_at, stage, typical
 from simulator.serving.iteration.attention import Line, ModelledTerm, Term, term
 from simulator.serving.iteration.numbers import NUMBERS, at, directions
 from simulator.serving.programmed import Programmed
@@ -114,11 +114,7 @@ class Compiled:
         for each in self.terms:
             total = total + each.over(decoding, contexts, seen)
         if self.anew:
-            x = np.zeros((len(contexts), self.features))
-            x[:, 3], x[:, 4] = decoding, contexts
-            for place, keys in enumerate(seen):
-                x[:, len(FEATURES) + 3 * place + 2] = keys
-            total = total + self._anew(x)
+            total = total + self._anew(decoding_at(self.features, decoding, contexts, seen))
         return total if isinstance(total, np.ndarray) else np.full(len(contexts), total)
 
     def slope(self, line: Line) -> float | None:

@@ -92,6 +92,11 @@ def training_graph(
     )
 
 
+def turn(graph: OperatorGraph) -> int:
+    """The place of the head among the blocks of a step, with whose loss the backward pass begins."""
+    return next(place for place, block in enumerate(graph.blocks) if block.name == "head")
+
+
 def accumulating(block: Block, share: float = 1.0) -> Block:
     """A block whose gradients of weights, or a share of them, are added to those of the micro batches before."""
     graph = block.graph.copy()

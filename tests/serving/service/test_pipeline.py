@@ -219,7 +219,7 @@ def test_blocks_are_those_of_the_stage_with_the_least_room() -> None:
     deployed = deployment(scenario(2, 2, "ideal", "dense"), requests=True)
     blocks = most_blocks(deployed, 16, 2048)
     parts = [each.part for each in stages_of(deployed)]
-    assert [part.layers for part in parts if part] == pytest.approx([8 - parts[1].layers, parts[1].layers])  # type: ignore[union-attr]
+    assert [part.layers for part in parts if part] == pytest.approx([8 - parts[1].layers, parts[1].layers])
     token = 2 * 8 * 128 * 2 * max(part.layers for part in parts if part)
     assert 0.9 < blocks * 16 * token / deployed.low.system.free(deployed.low.tier) < 1
     run = {"kind": "requests", "requests": 2, "input": 3000, "output": 8}

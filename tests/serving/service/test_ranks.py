@@ -99,7 +99,7 @@ def test_it_equals_stepping(
 ) -> None:
     size, tokens, most, total, order = limits
     of, policy, each = iterations(*machine), getattr(stepping, scheduler.replace("-", "_")), total // size
-    engines = [Stepping(Load(of.cuts), size, each, policy, order, tokens, most, ahead) for _ in range(machine[0])]  # type: ignore[arg-type]
+    engines = [Stepping(Load(of.cuts), size, each, policy, order, tokens, most, ahead) for _ in range(machine[0])]
     slow = InLockstep(engines, together=lambda loads: lockstep(of, loads)[0])
     replica = Ranks(of, pools(of, machine[0], each, size, scheduler, tokens, most, order, ahead))
     spans: dict[Pool, list[tuple[float, float]]] = {pool: [] for pool in replica.pools}
@@ -123,10 +123,9 @@ def test_with_prefixes_it_equals_blocks_one_by_one(
     size, tokens, most, total, order = limits
     of, each = iterations(*machine), max(total // 2, 600 + size) // size
     engines = [
-        WithPrefixes(Load(of.cuts), size, each, stepping.vllm_v1, order, tokens, most)  # type: ignore[arg-type]
-        for _ in range(machine[0])
+        WithPrefixes(Load(of.cuts), size, each, stepping.vllm_v1, order, tokens, most) for _ in range(machine[0])
     ]
-    slow = InLockstep(engines, together=lambda loads: lockstep(of, loads)[0])  # type: ignore[arg-type]
+    slow = InLockstep(engines, together=lambda loads: lockstep(of, loads)[0])
     made = registered("scheduler", "vllm-v1")(Settings(tokens=tokens, max_sequences=most))
     replica = Ranks(of, [Pool(of, PrefixBlocks(each, size), made, order) for _ in engines])
     check_equal(serve(replica, requests), slow.run(requests))
@@ -142,7 +141,7 @@ def test_one_rank_alone_is_the_pool_to_the_bit(requests: list[Request], limits: 
         def mixed(self, *figures: Any) -> float:
             return lockstep(self, [(figures[:6], figures[7])])[0]
 
-        def run(self, sequences: int, context: int, *_: Any) -> Run:  # type: ignore[override]
+        def run(self, sequences: int, context: int, *_: Any) -> Run:
             seconds = lockstep(self, [((0, 0, 0.0, 0, sequences, context), ())])[0]
             return Run(1, seconds, seconds, seconds)
 
